@@ -1,0 +1,72 @@
+"""What a token says of itself, read without checking its signature: for hints, never for trust.
+
+Microsoft asks clients to treat access tokens as opaque, and those of personal accounts are not JWTs
+at all: whatever cannot be read is simply absent.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedClaims:
+    """Claims of an access or ID token that nobody has verified.
+
+    Attributes:
+        audience: ``aud``; the resource the token is for.
+        scopes: ``scp``, short names such as ``POP.AccessAsUser.All``; empty for app-only tokens.
+        roles: ``roles`` of an app-only token.
+        user: ``upn``, else ``preferred_username``, else ``unique_name``; empty for app-only tokens.
+        expires: ``exp`` in UTC, or None.
+    """
+
+    audience: str
+    tenant: str
+    client_id: str
+    scopes: frozenset[str]
+    roles: frozenset[str]
+    user: str
+    issued: datetime | None
+    expires: datetime | None
+
+
+def read_unverified(token: str) -> UnverifiedClaims | None:
+    """What *token* says, or None when it is not a JWT that can be read."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        body = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    return from_mapping(body) if isinstance(body, dict) else None
+
+
+def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
+    """The same from claims that are already decoded, such as MSAL's ``id_token_claims``."""
+    roles = body.get("roles")
+    user = body.get("upn") or body.get("preferred_username") or body.get("unique_name") or ""
+    return UnverifiedClaims(
+        audience=str(body.get("aud", "")),
+        tenant=str(body.get("tid", "")),
+        client_id=str(body.get("appid") or body.get("azp") or ""),
+        scopes=frozenset(str(body.get("scp", "")).split()),
+        roles=frozenset(map(str, roles)) if isinstance(roles, list) else frozenset(),
+        user=str(user),
+        issued=_moment(body.get("iat")),
+        expires=_moment(body.get("exp")),
+    )
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,189 @@
+"""Hosts, ports and scopes of the Microsoft clouds, as data, and of any place an endpoints file describes.
+
+Sources: Microsoft's national-cloud pages for the authority and Graph hosts; Microsoft's POP3/IMAP4
+page for the global mail hosts; field tables for the mail hosts and scopes of the national clouds
+(no Microsoft page names their POP hosts: unverified).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+Tls = Literal["implicit", "starttls"]
+Protocol = Literal["pop3", "imap", "smtp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A mail server: host name, TCP port, and how TLS begins."""
+
+    host: str
+    port: int
+    tls: Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """All that is to be known of a cloud.
+
+    Attributes:
+        name: ``global``, ``usgov``, ``china``, or the name in the endpoints file.
+        authority: The sign-in service, an https URL that ends in ``/``.
+        graph: The root of Microsoft Graph, an https URL that ends in ``/``.
+        outlook_resource: The resource whose scopes the mail servers want, without a ``/`` at its end.
+        ca_file: A PEM file of certificate authorities to trust instead of the system's, or None.
+    """
+
+    name: str
+    authority: str
+    graph: str
+    outlook_resource: str
+    pop3: Endpoint
+    imap: Endpoint
+    smtp: Endpoint
+    ca_file: str | None = None
+
+    def endpoint(self, protocol: Protocol) -> Endpoint:
+        """The server for *protocol*."""
+        return cast("Endpoint", getattr(self, protocol))
+
+    def scope(self, permission: str) -> str:
+        """The full scope of *permission*, such as ``SMTP.Send``, of the Outlook resource."""
+        return f"{self.outlook_resource}/{permission}"
+
+    @property
+    def is_microsoft(self) -> bool:
+        """Whether this is one of Microsoft's own clouds, known by name."""
+        return BY_NAME.get(self.name) == self
+
+    def to_json(self) -> str:
+        """The endpoints file of this cloud, as JSON text."""
+        return json.dumps(asdict(self))
+
+
+GLOBAL = Cloud(
+    name="global",
+    authority="https://login.microsoftonline.com/",
+    graph="https://graph.microsoft.com/",
+    outlook_resource="https://outlook.office.com",
+    pop3=Endpoint("outlook.office365.com", 995, "implicit"),
+    imap=Endpoint("outlook.office365.com", 993, "implicit"),
+    smtp=Endpoint("smtp.office365.com", 587, "starttls"),
+)
+# GCC High; the POP host is "the same as IMAP", unverified. DoD differs: use an endpoints file.
+US_GOV = Cloud(
+    name="usgov",
+    authority="https://login.microsoftonline.us/",
+    graph="https://graph.microsoft.us/",
+    outlook_resource="https://outlook.office365.us",
+    pop3=Endpoint("outlook.office365.us", 995, "implicit"),
+    imap=Endpoint("outlook.office365.us", 993, "implicit"),
+    smtp=Endpoint("smtp.office365.us", 587, "starttls"),
+)
+# Operated by 21Vianet; mail hosts and scopes are from field sources, unverified.
+CHINA = Cloud(
+    name="china",
+    authority="https://login.partner.microsoftonline.cn/",
+    graph="https://microsoftgraph.chinacloudapi.cn/",
+    outlook_resource="https://partner.outlook.cn",
+    pop3=Endpoint("partner.outlook.cn", 995, "implicit"),
+    imap=Endpoint("partner.outlook.cn", 993, "implicit"),
+    smtp=Endpoint("smtp.partner.outlook.cn", 587, "starttls"),
+)
+BY_NAME = {cloud.name: cloud for cloud in (GLOBAL, US_GOV, CHINA)}
+
+
+def load(name_or_file: str) -> Cloud:
+    """The cloud of that name, or the one that an endpoints file describes.
+
+    Raises:
+        InputError: neither a known name nor a readable endpoints file.
+    """
+    known = BY_NAME.get(name_or_file.strip().lower())
+    if known is not None:
+        return known
+    try:
+        text = Path(name_or_file).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise InputError(
+            _(
+                "The cloud “{name}” is neither global, usgov or china nor an endpoints file that can be read."
+            ).format(name=name_or_file[:200]),
+            field="cloud",
+        ) from None
+    return parse(text, source=Path(name_or_file).name)
+
+
+def parse(text: str, *, source: str = "") -> Cloud:
+    """The cloud that the JSON *text* of an endpoints file describes.
+
+    Raises:
+        InputError: the text is not an endpoints file; the sentence says what is missing.
+    """
+    where = source or _("the endpoints file")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(_("{where} is not JSON.").format(where=where), field="cloud") from None
+    if not isinstance(data, dict):
+        raise InputError(
+            _("{where} does not hold one JSON object.").format(where=where), field="cloud"
+        )
+    try:
+        return Cloud(
+            name=_text(data, "name"),
+            authority=_https(data, "authority"),
+            graph=_https(data, "graph"),
+            outlook_resource=_https(data, "outlook_resource").rstrip("/"),
+            pop3=_endpoint(data, "pop3"),
+            imap=_endpoint(data, "imap"),
+            smtp=_endpoint(data, "smtp"),
+            ca_file=_text(data, "ca_file") if data.get("ca_file") is not None else None,
+        )
+    except _BadFieldError as bad:
+        raise InputError(
+            _("{where}: the entry “{key}” {wrong}.").format(
+                where=where, key=bad.key, wrong=bad.wrong
+            ),
+            field="cloud",
+        ) from None
+
+
+class _BadFieldError(Exception):
+    def __init__(self, key: str, wrong: str) -> None:
+        super().__init__(key, wrong)
+        self.key, self.wrong = key, wrong
+
+
+def _text(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise _BadFieldError(key, _("is missing or not a text"))
+    return value.strip()
+
+
+def _https(data: dict[str, Any], key: str) -> str:
+    value = _text(data, key)
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname:
+        raise _BadFieldError(key, _("is not an https address"))
+    return value.rstrip("/") + "/"
+
+
+def _endpoint(data: dict[str, Any], key: str) -> Endpoint:
+    value = data.get(key)
+    if not isinstance(value, dict):
+        raise _BadFieldError(key, _("is missing"))
+    host, port, tls = value.get("host"), value.get("port"), value.get("tls")
+    if not isinstance(host, str) or not host.strip():
+        raise _BadFieldError(f"{key}.host", _("is missing or not a text"))
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        raise _BadFieldError(f"{key}.port", _("is not a port between 1 and 65535"))
+    if tls not in ("implicit", "starttls"):
+        raise _BadFieldError(f"{key}.tls", _("is neither “implicit” nor “starttls”"))
+    return Endpoint(host.strip(), port, tls)

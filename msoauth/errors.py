@@ -1,0 +1,114 @@
+"""What can go wrong, as exceptions that carry the cause.
+
+MsoauthError
+├── InputError         what the user gave cannot be used (also a ValueError)
+├── StoreError         the workspace cannot be read or written
+│   └── VaultError     the key that seals secrets is missing or wrong
+├── AuthError          the authority refused, or a sign-in failed
+└── MailError          a mail conversation broke; knows the stage
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_NO_IDS: Mapping[str, str] = MappingProxyType({})
+
+
+class MsoauthError(Exception):
+    """A failure that msoauth understands.
+
+    Args:
+        summary: One sentence for people: what was tried and what came of it.
+        cause: An id of the catalogue of causes; ``"unknown"`` where nothing known matches.
+        evidence: The server's own words, with secrets taken out.
+        ids: What finds this failure again (``correlation_id``, ``trace_id``, ``timestamp``).
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        cause: str = "unknown",
+        evidence: str = "",
+        ids: Mapping[str, str] = _NO_IDS,
+    ) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.cause = cause
+        self.evidence = evidence
+        self.ids = dict(ids)
+
+
+class InputError(MsoauthError, ValueError):
+    """What the user gave cannot be used; the summary says how to mend it.
+
+    Args:
+        field: The name of the form field or option that is wrong, where there is one.
+    """
+
+    def __init__(self, summary: str, *, field: str = "", cause: str = "unknown") -> None:
+        super().__init__(summary, cause=cause)
+        self.field = field
+
+
+class StoreError(MsoauthError):
+    """The workspace cannot be read or written."""
+
+
+class VaultError(StoreError):
+    """The key that seals secrets and tokens is missing or wrong."""
+
+
+class AuthError(MsoauthError):
+    """The authority refused, could not be reached, or a sign-in failed.
+
+    Args:
+        retriable: True when the same request may succeed later without anybody mending anything.
+        retry_after: Seconds the server asked to wait, where it said so.
+        claims: The claims challenge to pass on to an interactive sign-in, where there is one.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        cause: str = "unknown",
+        evidence: str = "",
+        ids: Mapping[str, str] = _NO_IDS,
+        retriable: bool = False,
+        retry_after: float | None = None,
+        claims: str | None = None,
+    ) -> None:
+        super().__init__(summary, cause=cause, evidence=evidence, ids=ids)
+        self.retriable = retriable
+        self.retry_after = retry_after
+        self.claims = claims
+
+
+class MailError(MsoauthError):
+    """A mail conversation broke.
+
+    Args:
+        stage: Where: ``resolve``, ``connect``, ``tls``, ``greeting``, ``authenticate`` or ``work``.
+        challenge: The decoded XOAUTH2 challenge of the server, where it sent one.
+        retriable: True when the same conversation may succeed later (throttling, busy, outage).
+        retry_after: Seconds the server asked to wait, where it said so.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        stage: str,
+        cause: str = "unknown",
+        evidence: str = "",
+        ids: Mapping[str, str] = _NO_IDS,
+        challenge: str | None = None,
+        retriable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(summary, cause=cause, evidence=evidence, ids=ids)
+        self.stage = stage
+        self.challenge = challenge
+        self.retriable = retriable
+        self.retry_after = retry_after

@@ -1,0 +1,151 @@
+"""The things msoauth speaks of: firms, accounts, signals and findings. Values only, no behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from msoauth.clouds import GLOBAL, Cloud
+
+Retrieve = Literal["pop3", "imap"]
+Access = Literal["delegated", "app-only"]
+
+
+class Signal(StrEnum):
+    """How a check ended. Always shown as a shape and a word beside the colour."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    ERROR = "error"  # the check itself could not be carried out, which is not the same as failed
+    SKIPPED = "skipped"  # a check that it needs did not pass
+    NOT_RUN = "not-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Firm:
+    """One law firm: its tenant, its app registration, its cloud. The client secret is in the vault.
+
+    Attributes:
+        name: What the firm is called in the workspace; unique there.
+        tenant: Directory (tenant) ID, or a domain of the tenant.
+        client_id: Application (client) ID.
+        redirect_uri: As registered; the port of localhost is free (RFC 8252).
+        secret_expires: Last day of the client secret, where it is known.
+        access: ``delegated`` (every user signs in once) or ``app-only`` (client credentials).
+    """
+
+    name: str
+    tenant: str
+    client_id: str
+    cloud: Cloud = GLOBAL
+    redirect_uri: str = "http://localhost"
+    secret_expires: date | None = None
+    access: Access = "delegated"
+
+    @property
+    def authority(self) -> str:
+        """The authority of this tenant, as MSAL wants it."""
+        return f"{self.cloud.authority}{self.tenant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One mailbox of a firm.
+
+    Attributes:
+        address: The mailbox's address; unique in the workspace, compared without case.
+        firm: The firm's name.
+        login: The user who signs in, where that is not the mailbox itself (shared mailbox, other UPN).
+        retrieve: The protocol by which mail is retrieved.
+    """
+
+    address: str
+    firm: str
+    login: str | None = None
+    retrieve: Retrieve = "pop3"
+
+    @property
+    def user(self) -> str:
+        """The user principal name that signs in."""
+        return self.login or self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place on the web that helps: its text and its URL."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one check.
+
+    Attributes:
+        check: The check's id, such as ``smtp.login``.
+        evidence: The server's own words, redacted.
+        cause: An id of the catalogue of causes, or None when nothing is wrong.
+        fix: The steps that mend it, in order; empty when nothing is wrong.
+        who: Who can mend it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
+        ids: ``correlation_id``, ``trace_id``, ``timestamp``, where the server gave them.
+        seconds: How long the check took.
+        at: When it was made, UTC.
+        run: The id that the findings of one run share.
+    """
+
+    check: str
+    signal: Signal
+    summary: str
+    evidence: str = ""
+    cause: str | None = None
+    fix: tuple[str, ...] = ()
+    who: str = ""
+    links: tuple[Link, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    firm: str = ""
+    account: str = ""
+    run: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """This finding in the form of the contract, ready for ``json.dumps``."""
+        return {
+            "check": self.check,
+            "signal": str(self.signal),
+            "summary": self.summary,
+            "evidence": self.evidence,
+            "cause": self.cause,
+            "fix": list(self.fix),
+            "who": self.who,
+            "links": [{"text": link.text, "url": link.url} for link in self.links],
+            "ids": dict(self.ids),
+            "seconds": round(self.seconds, 3),
+            "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "firm": self.firm,
+            "account": self.account,
+            "run": self.run,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Finding":
+        """The finding that :meth:`as_json` gave."""
+        return cls(
+            check=data["check"],
+            signal=Signal(data["signal"]),
+            summary=data["summary"],
+            evidence=data["evidence"],
+            cause=data["cause"],
+            fix=tuple(data["fix"]),
+            who=data["who"],
+            links=tuple(Link(link["text"], link["url"]) for link in data["links"]),
+            ids=dict(data["ids"]),
+            seconds=data["seconds"],
+            at=datetime.fromisoformat(data["at"]),
+            firm=data["firm"],
+            account=data["account"],
+            run=data["run"],
+        )

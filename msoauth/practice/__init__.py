@@ -1,0 +1,1 @@
+"""The practice tenant: a whole Microsoft 365 tenant in one local process."""

@@ -1,0 +1,117 @@
+"""The one scrubber of secrets: for logs, transcripts, exceptions, findings and exports.
+
+It works in two ways. Values that the process handles are *remembered* and taken out wherever they
+turn up, in every encoding they take (plain, URL-encoded, JSON-escaped, base64). And whatever looks
+like a credential (a JWT, an XOAUTH2 string, a form field named ``client_secret``) is taken out even
+if nobody remembered it, because it may come from somebody else's log.
+"""
+
+import base64
+import binascii
+import json
+import logging
+import re
+import threading
+from urllib.parse import quote, quote_plus
+
+MASK = "[hidden]"
+
+_MIN_LENGTH = 4  # a shorter "secret" would tear holes into ordinary words
+
+_FIELDS = (
+    "client_secret|client_assertion|password|passwd|access_token|refresh_token|id_token|device_code|"
+    "code_verifier|assertion|secrettext|secret_text|x-ms-refreshtokencredential"
+)
+# name=value in a form or URL, "name": "value" in JSON, possibly escaped once or twice more.
+_FIELD = re.compile(
+    rf"""(?P<name>(?<![A-Za-z])(?:{_FIELDS})\\*["']?\s{{0,4}}(?:=|:|%3[Dd])\s{{0,4}}\\*["']?)"""
+    r"""(?P<value>[^\s"'&,;<>\\{}\[\]]{3,})""",
+    re.IGNORECASE,
+)
+# An authorization code: only when long, because `code=50011` is an error code people need to see.
+_CODE = re.compile(
+    r"""(?P<name>[?&"'\s{](?:code|user_code)\\*["']?(?:=|:\s?)\\*["']?)(?P<value>[\w.~!*%-]{24,})"""
+)
+_JWT = re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]{8,}(?:(?:\.|%2[Ee])[\w-]*){1,3}")
+_BEARER = re.compile(
+    r"(\bBearer(?:\s|%20|\+))(?!realm|error|authorization_uri|token\b)[\w.~+/=%-]{16,}",
+    re.IGNORECASE,
+)
+_ENTRA_REFRESH = re.compile(r"\b[01]\.A[\w-]{30,}(?:\.[\w-]+)*|\bM\.[CR]\d{1,3}_[\w.!*$-]{20,}")
+# Client secrets as the portal makes them: three characters, a digit, Q~, 30 to 36 more (unverified pattern).
+_SECRET_VALUE = re.compile(r"(?<![\w.~-])[\w.~-]{3}\dQ~[\w.~-]{28,40}")
+_OPAQUE_MSA = re.compile(r"\bEw[A-Z][\w+/]{40,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
+
+_lock = threading.Lock()
+_known: set[str] = set()
+_known_pattern: re.Pattern[str] | None = None
+_known_bytes: tuple[bytes, ...] = ()
+
+
+def remember(*secrets: str | None) -> None:
+    """Have these values taken out of everything that is redacted from now on in this process."""
+    global _known_pattern, _known_bytes
+    fresh = {s for s in secrets if s and len(s) >= _MIN_LENGTH} - _known
+    if not fresh:
+        return
+    with _lock:
+        _known.update(fresh)
+        forms = {form for secret in _known for form in _forms(secret)}
+        _known_bytes = tuple(secret.encode() for secret in _known)
+        _known_pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+
+
+def _forms(secret: str) -> set[str]:
+    raw = secret.encode()
+    encoded = base64.b64encode(raw).decode()
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(quote(secret, safe=""), safe=""),
+        json.dumps(secret)[1:-1],
+        encoded.rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    }
+
+
+def redact(text: str) -> str:
+    """*text* with every credential in it replaced by ``[hidden]``."""
+    if not text:
+        return text
+    if _known_pattern is not None:
+        text = _known_pattern.sub(MASK, text)
+    text = _BASE64.sub(_hide_encoded, text)
+    text = _JWT.sub(MASK, text)
+    text = _FIELD.sub(lambda m: m["name"] + MASK, text)
+    text = _CODE.sub(lambda m: m["name"] + MASK, text)
+    text = _BEARER.sub(lambda m: m[1] + MASK, text)
+    text = _ENTRA_REFRESH.sub(MASK, text)
+    text = _OPAQUE_MSA.sub(MASK, text)
+    return _SECRET_VALUE.sub(MASK, text)
+
+
+def _hide_encoded(match: re.Match[str]) -> str:
+    """Base64 that holds a SASL string or a known secret is hidden; any other stays readable."""
+    run = match[0].rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        raw = base64.b64decode(run[: len(run) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return match[0]
+    if _TELLTALE.search(raw) or any(secret in raw for secret in _known_bytes):
+        return MASK
+    return match[0]
+
+
+class RedactingFilter(logging.Filter):
+    """Takes credentials out of log records, arguments and tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = redact(record.getMessage())
+        record.args = None
+        if record.exc_info:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        return True

@@ -1,0 +1,89 @@
+"""Secrets leave no text that went through the scrubber, in any encoding; what people need stays."""
+
+import base64
+import json
+import logging
+from urllib.parse import quote
+
+import pytest
+
+from msoauth import redact
+
+MARKER = "Zk9~planted.marker/secret+value=7"
+XOAUTH2 = f"user=anna@contoso.example\x01auth=Bearer {MARKER}\x01\x01"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MARKER,
+        quote(MARKER, safe=""),
+        quote(quote(MARKER, safe=""), safe=""),
+        json.dumps({"secret": MARKER}),
+        base64.b64encode(MARKER.encode()).decode(),
+        base64.b64encode(XOAUTH2.encode()).decode(),
+        base64.urlsafe_b64encode(XOAUTH2.encode()).decode(),
+        "AUTH XOAUTH2 " + base64.b64encode(XOAUTH2.encode()).decode(),
+    ],
+)
+def test_a_remembered_secret_is_hidden_in_every_encoding(text: str) -> None:
+    redact.remember(MARKER)
+    cleaned = redact.redact(f"before {text} after")
+    assert text not in cleaned
+    assert redact.MASK in cleaned
+    assert cleaned.startswith("before ")
+    assert cleaned.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("client_secret=hunter2hunter2&scope=x", "hunter2hunter2"),
+        ('{"refresh_token": "0.AXkA-somebody-elses-token"}', "0.AXkA-somebody-elses-token"),
+        (r"{\"access_token\":\"abcdefghijk\"}", "abcdefghijk"),
+        ("Authorization: Bearer abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz"),
+        (
+            "token eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwczovL291dGxvb2sifQ.c2lnbmF0dXJl",
+            "c2lnbmF0dXJl",
+        ),
+        (
+            "http://localhost/?code=0.AXkAabcdefghijklmnopqrstuvwxyz0123456789&state=1",
+            "AXkAabcdefghijklmnop",
+        ),
+        (
+            "C: " + base64.b64encode(b"user=a@b.example\x01auth=Bearer x\x01\x01").decode(),
+            "dXNlcj1",
+        ),
+    ],
+)
+def test_a_credential_nobody_remembered_is_hidden_by_its_looks(text: str, secret: str) -> None:
+    assert secret in text
+    assert secret not in redact.redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AADSTS7000215: Invalid client secret provided. Trace ID: 423fb8ff-6968-4354-98ff-6a9818890b00",
+        "https://login.microsoftonline.com/error?code=7000215",
+        "535 5.7.139 Authentication unsuccessful [MN2PR05CA0004.namprd05.prod.outlook.com 08DBB276B7E699C4]",
+        "+OK The Microsoft Exchange POP3 service is ready. [QgBZADUAUABSADEAMABDADEA]",
+        "the password is wrong",
+    ],
+)
+def test_what_a_diagnosis_needs_stays_readable(text: str) -> None:
+    assert redact.redact(text) == text
+
+
+def test_log_records_are_scrubbed_with_their_arguments_and_tracebacks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    redact.remember(MARKER)
+    caplog.handler.addFilter(redact.RedactingFilter())
+    try:
+        raise RuntimeError(MARKER)
+    except RuntimeError:
+        logging.getLogger("test").exception("failed with %s", MARKER)
+    assert "failed with" in caplog.text
+    assert "RuntimeError" in caplog.text
+    assert MARKER not in caplog.text
