@@ -1,0 +1,292 @@
+"""What the practice tenant knows: firms (tenants), app registrations, users, mailboxes, and logs.
+
+Settings carry Microsoft's names, in Python's spelling. The servers read them at every request, so a
+change in the admin center or by a scenario is seen by the next one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from msoauth.practice.clock import Clock
+
+EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+
+LOG_LENGTH = 2000  # entries that each log keeps
+
+
+def new_id() -> str:
+    """A fresh GUID."""
+    return str(uuid4())
+
+
+@dataclass(slots=True)
+class ClientSecret:
+    """An entry of Certificates & secrets: the *Secret ID* (``key_id``) is not the *Value*."""
+
+    value: str = field(repr=False)
+    start: datetime
+    end: datetime
+    display_name: str = "msoauth"
+    key_id: str = field(default_factory=new_id)
+
+    @property
+    def hint(self) -> str:
+        """The first three characters of the value, as Graph shows them."""
+        return self.value[:3]
+
+
+@dataclass(slots=True)
+class AppRegistration:
+    """App registrations → the app. ``required`` is what *API permissions* lists: (resource app id, name, kind).
+
+    ``kind`` is ``Scope`` for delegated and ``Role`` for application permissions, as in Graph.
+    """
+
+    app_id: str
+    display_name: str
+    object_id: str = field(default_factory=new_id)
+    sign_in_audience: str = "AzureADMyOrg"
+    web_redirect_uris: list[str] = field(default_factory=list)
+    public_client_redirect_uris: list[str] = field(default_factory=list)
+    spa_redirect_uris: list[str] = field(default_factory=list)
+    is_fallback_public_client: bool = False
+    secrets: list[ClientSecret] = field(default_factory=list)
+    required: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ServicePrincipal:
+    """Enterprise applications → the app.
+
+    Attributes:
+        admin_consent: ``{resource app id: {short scope names}}`` granted for all users.
+        user_consent: ``{user id: {resource app id: {short scope names}}}``.
+        app_roles: ``{resource app id: {role names}}`` granted (application permissions).
+        exchange_object_id: The ObjectId given to New-ServicePrincipal in Exchange, or None.
+    """
+
+    object_id: str = field(default_factory=new_id)
+    account_enabled: bool = True
+    app_role_assignment_required: bool = False
+    assigned_users: set[str] = field(default_factory=set)
+    admin_consent: dict[str, set[str]] = field(default_factory=dict)
+    user_consent: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    app_roles: dict[str, set[str]] = field(default_factory=dict)
+    exchange_object_id: str | None = None
+
+    def consented(self, user_id: str, resource: str) -> set[str]:
+        """Short names of the scopes of *resource* that the user, or the admin for all, consented to."""
+        own = self.user_consent.get(user_id, {}).get(resource, set())
+        return own | self.admin_consent.get(resource, set())
+
+
+@dataclass(slots=True)
+class User:
+    """Active users → the user.
+
+    Attributes:
+        mfa: ``None`` not required, ``"enrolled"`` a code is asked for, ``"enrol"`` must register first.
+        tokens_valid_from: Refresh tokens issued before are revoked (password change, revoke sessions).
+        passwords_tokens_valid_from: The same, only for password-based tokens of public clients.
+        admin: Holds a directory role that may consent for all and read Graph.
+        guest_of: Identity provider of an external account (``live.com`` …), or None.
+    """
+
+    upn: str
+    display_name: str
+    password: str = field(repr=False)
+    id: str = field(default_factory=new_id)
+    account_enabled: bool = True
+    password_expired: bool = False
+    failed_tries: int = 0
+    locked_until: float = 0.0
+    mfa: str | None = None
+    licensed: bool = True
+    aliases: tuple[str, ...] = ()
+    admin: bool = False
+    guest_of: str | None = None
+    tokens_valid_from: float = 0.0
+    passwords_tokens_valid_from: float = 0.0
+
+
+@dataclass(slots=True)
+class Message:
+    """A mail as it lies in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing."""
+
+    uid: int
+    raw: bytes
+    seen: bool = False
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """A mailbox's *Manage email apps* settings and mail (a user's, or a shared one without a user).
+
+    Attributes:
+        smtp_client_authentication_disabled: True off, False on, None as the organisation says.
+        full_access: UPNs (lower case) or service-principal object ids with FullAccess.
+        send_as: UPNs (lower case) with Send As on this mailbox.
+        busy: Locked by another POP session (a reply for every login), or being moved.
+    """
+
+    address: str
+    pop_enabled: bool = True
+    imap_enabled: bool = True
+    smtp_client_authentication_disabled: bool | None = None
+    full_access: set[str] = field(default_factory=set)
+    send_as: set[str] = field(default_factory=set)
+    busy: bool = False
+    moved: bool = False
+    shared: bool = False
+    uid_validity: int = 1
+    next_uid: int = 1
+    _load: Callable[[], Sequence[bytes]] | None = field(default=None, repr=False)
+    _messages: list[Message] | None = field(default=None, repr=False)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The mail, made when it is first looked at (ten thousand mailboxes cost nothing until then)."""
+        if self._messages is None:
+            self._messages = []
+            for raw in self._load() if self._load else ():
+                self.deliver(raw)
+        return self._messages
+
+    def deliver(self, raw: bytes) -> Message:
+        """Add a mail at the end."""
+        if self._messages is None:
+            _ = self.messages
+        assert self._messages is not None  # noqa: S101 - made by the line above
+        message = Message(self.next_uid, raw)
+        self.next_uid += 1
+        self._messages.append(message)
+        return message
+
+
+@dataclass(slots=True)
+class Policies:
+    """Conditional Access, security defaults and consent settings of a tenant.
+
+    Attributes:
+        blocked: Conditional Access blocks every sign-in (53003); or users by UPN in ``blocked_users``.
+        device_required: ``None``, ``"compliant"`` (53000), ``"managed"`` (530003) or ``"known"`` (50097).
+        device_code_blocked: The authentication-flows condition blocks the device code flow.
+        user_consent: Users may consent for themselves; else *Need admin approval* (90094).
+        consent_requests: The admin-consent request workflow is on (90095).
+        sign_in_frequency: Conditional Access sign-in frequency (70043), or None.
+    """
+
+    blocked: bool = False
+    blocked_users: set[str] = field(default_factory=set)
+    device_required: str | None = None
+    device_code_blocked: bool = False
+    security_defaults: bool = False
+    user_consent: bool = True
+    consent_requests: bool = False
+    sign_in_frequency: timedelta | None = None
+    legacy_criteria_not_met: bool = False
+
+
+@dataclass(slots=True)
+class Firm:
+    """One tenant (directory) with its app, users and mailboxes, and its organisation settings."""
+
+    name: str
+    tenant_id: str
+    domain: str
+    app: AppRegistration
+    principal: ServicePrincipal = field(default_factory=ServicePrincipal)
+    users: dict[str, User] = field(default_factory=dict)  # by UPN in lower case
+    mailboxes: dict[str, Mailbox] = field(default_factory=dict)  # by address in lower case
+    policies: Policies = field(default_factory=Policies)
+    smtp_client_authentication_disabled: bool = False
+    exchange_online: bool = True
+    deprovisioned: bool = False
+
+    def user(self, upn: str) -> User | None:
+        """The user of that name or alias, without regard to case."""
+        wanted = upn.strip().lower()
+        found = self.users.get(wanted)
+        return found or next(
+            (u for u in self.users.values() if u.aliases and wanted in u.aliases), None
+        )
+
+    def mailbox(self, address: str) -> Mailbox | None:
+        """The mailbox at that primary address, without regard to case."""
+        return self.mailboxes.get(address.strip().lower())
+
+    def smtp_auth_disabled(self, mailbox: Mailbox) -> str | None:
+        """``"Mailbox"`` or ``"Tenant"`` when Authenticated SMTP is off there; the mailbox's setting wins."""
+        if mailbox.smtp_client_authentication_disabled is not None:
+            return "Mailbox" if mailbox.smtp_client_authentication_disabled else None
+        return "Tenant" if self.smtp_client_authentication_disabled else None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A line of the sign-in log or the protocol log; never holds a credential."""
+
+    at: datetime
+    kind: str  # "sign-in", "token", "graph", "POP3", "IMAP", "SMTP", "admin"
+    firm: str
+    user: str
+    outcome: str
+    correlation_id: str = ""
+    trace_id: str = ""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything one practice process holds.
+
+    Attributes:
+        latency: Seconds by which every answer of the token and mail servers is delayed.
+        faults: Faults that scenarios set, by name; their meaning is with the server that reads them.
+    """
+
+    clock: Clock = field(default_factory=Clock)
+    firms: dict[str, Firm] = field(default_factory=dict)  # by tenant id
+    latency: float = 0.0
+    faults: dict[str, Any] = field(default_factory=dict)
+    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
+
+    def add(self, firm: Firm) -> None:
+        """Add a tenant."""
+        self.firms[firm.tenant_id.lower()] = firm
+
+    def firm(self, tenant: str) -> Firm | None:
+        """The tenant of that id or domain."""
+        wanted = tenant.strip().lower()
+        return self.firms.get(wanted) or next(
+            (f for f in self.firms.values() if f.domain == wanted), None
+        )
+
+    def firm_of_address(self, address: str) -> Firm | None:
+        """The tenant that owns the domain of *address*."""
+        return self.firm(address.rpartition("@")[2])
+
+    def users(self) -> Iterator[tuple[Firm, User]]:
+        """Every user of every tenant."""
+        for firm in self.firms.values():
+            for user in firm.users.values():
+                yield firm, user
+
+    def note(
+        self,
+        kind: str,
+        outcome: str,
+        *,
+        firm: str = "",
+        user: str = "",
+        correlation_id: str = "",
+        trace_id: str = "",
+    ) -> None:
+        """Write a line to the log."""
+        self.log.append(
+            LogEntry(self.clock.now(), kind, firm, user, outcome, correlation_id, trace_id)
+        )
