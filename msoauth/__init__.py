@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from msoauth.model import Finding as Finding
     from msoauth.model import Firm as Firm
     from msoauth.model import Signal as Signal
+    from msoauth.store import Workspace as Workspace
 
 __version__ = "0.1.0"
 

@@ -1,0 +1,184 @@
+"""Firms, and their sealed client secrets."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any, Literal, cast
+
+import sqlalchemy as sa
+
+from msoauth import clouds
+from msoauth.errors import InputError
+from msoauth.model import Firm
+from msoauth.store import schema
+from msoauth.store.database import Database
+from msoauth.store.vault import Secret, Vault
+from msoauth.texts import _
+
+_t = schema.firms
+
+
+class Firms:
+    """The firms of a workspace. Names are compared without regard to case."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    def add(self, firm: Firm, secret: str | Secret | None = None) -> None:
+        """Add a firm, with its client secret if it has one.
+
+        Raises:
+            InputError: the name is empty or taken.
+            VaultError: the secret cannot be sealed; then nothing is added.
+        """
+        firm = replace(firm, name=firm.name.strip())
+        if not firm.name:
+            raise InputError(_("The firm needs a name."), field="name")
+        if len(firm.name) > 200 or not firm.name.isprintable():
+            raise InputError(
+                _("The firm's name must be one line of at most 200 characters."), field="name"
+            )
+        row = {**_row(firm), "secret": self._sealed(firm.name, secret)}
+        try:
+            with self._database.write() as connection:
+                connection.execute(_t.insert().values(row))
+        except sa.exc.IntegrityError:
+            raise InputError(
+                _("There is a firm “{name}” already.").format(name=firm.name), field="name"
+            ) from None
+
+    def get(self, name: str) -> Firm:
+        """The firm of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_t).where(_t.c.key == _key(name))).mappings().first()
+        if row is None:
+            raise _unknown(name)
+        return _firm(cast("dict[str, Any]", row))
+
+    def list(self) -> list[Firm]:
+        """All firms, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(_t).order_by(_t.c.key)).mappings().all()
+        return [_firm(cast("dict[str, Any]", row)) for row in rows]
+
+    def replace(self, firm: Firm) -> None:
+        """Store changed values of a firm; its secret and accounts stay.
+
+        Raises:
+            InputError: there is no such firm.
+        """
+        self._update(firm.name, _row(firm))
+
+    def remove(self, name: str) -> None:
+        """Forget a firm with its accounts, secret and tokens; its findings stay.
+
+        Raises:
+            InputError: there is no such firm.
+        """
+        with self._database.write() as connection:
+            if connection.execute(_t.delete().where(_t.c.key == _key(name))).rowcount == 0:
+                raise _unknown(name)
+
+    def has_secret(self, name: str) -> bool:
+        """Whether a client secret is stored; needs no key."""
+        with self._database.read() as connection:
+            return (
+                connection.scalar(sa.select(_t.c.secret.is_not(None)).where(_t.c.key == _key(name)))
+                or False
+            )
+
+    def secret(self, name: str) -> Secret | None:
+        """The client secret, or None for a public client.
+
+        Raises:
+            InputError: there is no such firm.
+            VaultError: the key is missing or wrong.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_t.c.secret).where(_t.c.key == _key(name))).first()
+        if row is None:
+            raise _unknown(name)
+        return None if row.secret is None else Secret(self._vault.unseal(row.secret, _place(name)))
+
+    def set_secret(self, name: str, value: str | Secret, *, expires: date | None = None) -> None:
+        """Replace the client secret and its end date together (None: the date is not known).
+
+        Raises:
+            InputError: there is no such firm.
+            VaultError: the key is missing or wrong; then the old secret stays.
+        """
+        self._update(
+            name,
+            {
+                "secret": self._sealed(name, value),
+                "secret_expires": expires.isoformat() if expires else None,
+            },
+        )
+
+    def forget_secret(self, name: str) -> None:
+        """Make the firm's app a public client again.
+
+        Raises:
+            InputError: there is no such firm.
+        """
+        self._update(name, {"secret": None, "secret_expires": None})
+
+    def _update(self, name: str, values: dict[str, Any]) -> None:
+        with self._database.write() as connection:
+            if (
+                connection.execute(
+                    _t.update().where(_t.c.key == _key(name)).values(values)
+                ).rowcount
+                == 0
+            ):
+                raise _unknown(name)
+
+    def _sealed(self, name: str, secret: str | Secret | None) -> bytes | None:
+        if secret is None:
+            return None
+        value = secret.reveal() if isinstance(secret, Secret) else secret
+        return self._vault.seal(value, _place(name))
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _place(name: str) -> str:
+    return f"firms/{_key(name)}/secret"
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(
+        _("There is no firm “{name}” in this workspace.").format(name=name.strip()[:200]),
+        field="firm",
+    )
+
+
+def _row(firm: Firm) -> dict[str, Any]:
+    return {
+        "key": _key(firm.name),
+        "name": firm.name,
+        "tenant": firm.tenant,
+        "client_id": firm.client_id,
+        "cloud": firm.cloud.name if firm.cloud.is_microsoft else firm.cloud.to_json(),
+        "redirect_uri": firm.redirect_uri,
+        "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
+        "access": firm.access,
+    }
+
+
+def _firm(row: dict[str, Any]) -> Firm:
+    return Firm(
+        name=row["name"],
+        tenant=row["tenant"],
+        client_id=row["client_id"],
+        cloud=clouds.BY_NAME.get(row["cloud"]) or clouds.parse(row["cloud"]),
+        redirect_uri=row["redirect_uri"],
+        secret_expires=date.fromisoformat(row["secret_expires"]) if row["secret_expires"] else None,
+        access=cast("Literal['delegated', 'app-only']", row["access"]),
+    )

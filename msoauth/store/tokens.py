@@ -1,0 +1,138 @@
+"""Token caches: one sealed row per account, loaded, locked and stored alone."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+import sqlalchemy as sa
+
+from msoauth.errors import StoreError
+from msoauth.store import schema
+from msoauth.store.accounts import key, unknown
+from msoauth.store.database import Database
+from msoauth.store.vault import Vault
+from msoauth.texts import _
+
+_t = schema.tokens
+
+LOCK_SECONDS = 60.0  # a refresh takes seconds; a holder that took longer has gone
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """What may be shown of an account's tokens.
+
+    Attributes:
+        signed_in_as: The user principal name that signed in.
+        signed_in_at: When that was, UTC.
+        refreshed_at: When a token was last got, UTC; the refresh token's 90 idle days count from here.
+    """
+
+    signed_in_as: str
+    signed_in_at: datetime
+    refreshed_at: datetime
+
+
+class Tokens:
+    """The token caches of a workspace."""
+
+    def __init__(self, database: Database, vault: Vault, folder: Path) -> None:
+        self._database = database
+        self._vault = vault
+        self._locks = folder / "locks"
+
+    def load(self, address: str) -> str | None:
+        """The account's token cache in clear, or None when nobody has signed in.
+
+        Raises:
+            VaultError: the key is missing or wrong.
+        """
+        with self._database.read() as connection:
+            sealed = connection.scalar(sa.select(_t.c.sealed).where(_t.c.account == key(address)))
+        return None if sealed is None else self._vault.unseal(sealed, _place(address))
+
+    def save(self, address: str, cache: str, *, signed_in_as: str | None = None) -> None:
+        """Store the account's token cache; when this returns, it survives any crash.
+
+        Args:
+            signed_in_as: The user, after a sign-in; None after a silent renewal.
+
+        Raises:
+            InputError: there is no such account.
+            StoreError: it could not be stored.
+        """
+        now = datetime.now(UTC)
+        values = {"sealed": self._vault.seal(cache, _place(address)), "refreshed_at": now}
+        if signed_in_as is not None:
+            values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
+        with self._database.write() as connection:
+            if connection.execute(
+                _t.update().where(_t.c.account == key(address)).values(values)
+            ).rowcount:
+                return
+            known = connection.scalar(
+                sa.select(schema.accounts.c.key).where(schema.accounts.c.key == key(address))
+            )
+            if known is None:
+                raise unknown(address)
+            if signed_in_as is None:
+                return  # signed out while the renewal was under way: the user's word counts
+            connection.execute(_t.insert().values(account=known, **values))
+
+    def forget(self, address: str) -> None:
+        """Forget the account's tokens; nothing happens when there are none."""
+        with self._database.write() as connection:
+            connection.execute(_t.delete().where(_t.c.account == key(address)))
+
+    def status(self, address: str) -> TokenStatus | None:
+        """Who signed in and when, or None when nobody has; needs no key."""
+        query = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
+            _t.c.account == key(address)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else TokenStatus(row[0], _utc(row[1]), _utc(row[2]))
+
+    @contextmanager
+    def lock(self, address: str) -> Iterator[None]:
+        """Hold the account's tokens against every other thread and process that uses this workspace.
+
+        Raises:
+            StoreError: somebody else held them for a whole minute.
+        """
+        number = hashlib.sha256(key(address).encode()).digest()
+        if not self._database.is_sqlite:
+            with self._database.engine.connect() as connection, connection.begin():
+                connection.execute(
+                    sa.text("SELECT pg_advisory_xact_lock(:n)"),
+                    {"n": int.from_bytes(number[:8], "big", signed=True)},
+                )
+                yield
+            return
+        self._locks.mkdir(parents=True, exist_ok=True)
+        # An operating-system lock: it goes with its process, however that ends.
+        lock = filelock.FileLock(
+            self._locks / f"{number.hex()[:32]}.lock", timeout=LOCK_SECONDS, thread_local=False
+        )
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise StoreError(
+                _("The tokens of {address} are held by another program.").format(address=address)
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _place(address: str) -> str:
+    return f"tokens/{key(address)}/cache"
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,254 @@
+"""The vault: authenticated encryption of secrets and tokens, each value bound to its place.
+
+A random *data key* seals the values. It lies in the database itself, but only sealed by a *key-encryption
+key*, which comes from the operating system's keyring, from a passphrase, or from a key file. So a change of
+the passphrase rewrites one value, and a copy of the database alone opens nothing.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from msoauth import redact
+from msoauth.errors import VaultError
+from msoauth.texts import _
+
+Source = Literal["keyring", "passphrase", "file"]
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+_SERVICE = "msoauth"
+# scrypt at 2**15 takes about 0.1 s and 32 MB: enough against guessing, bearable at every start.
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
+
+
+class Secret:
+    """A value that shows itself only when asked by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        redact.remember(value)
+
+    def reveal(self) -> str:
+        """The value in clear."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and secrets.compare_digest(
+            self._value.encode(), other._value.encode()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled")
+
+
+@dataclass(frozen=True)
+class VaultRecord:
+    """What the database knows of the vault; nothing in it opens anything by itself."""
+
+    source: Source
+    key_name: str
+    salt: str
+    sealed_key: str
+
+    def to_json(self) -> str:
+        """As text for the database."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "VaultRecord":
+        """What :meth:`to_json` gave."""
+        return cls(**json.loads(text))
+
+
+class Vault:
+    """Seals and opens values. The key is looked for at the first use, so that reading a list needs none.
+
+    Args:
+        load: Reads the record, or None when nothing was ever sealed.
+        create: Stores a record unless there is one by now, and returns the one that is there.
+        folder: Where a key file lies.
+        passphrase: From the caller; else ``MSOAUTH_PASSPHRASE``.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], VaultRecord | None],
+        create: Callable[[VaultRecord], VaultRecord],
+        folder: Path,
+        passphrase: str | None,
+    ) -> None:
+        self._load = load
+        self._create = create
+        self._folder = folder
+        self._passphrase = passphrase or os.environ.get("MSOAUTH_PASSPHRASE") or None
+        self._data_key: bytes | None = None
+        self._lock = threading.Lock()
+        redact.remember(self._passphrase)
+
+    def __repr__(self) -> str:
+        return "Vault()"
+
+    def warning(self) -> str | None:
+        """What people must know of where the key lies, as long as it is so."""
+        record = self._load()
+        if record is None or record.source != "file":
+            return None
+        return _(
+            "The key that seals secrets lies in {file}, because this computer offers no keyring and no passphrase "
+            "is set: whoever copies this folder can read the secrets. Set MSOAUTH_PASSPHRASE to do better."
+        ).format(file=self._key_file(record.key_name).name)
+
+    def seal(self, text: str, place: str) -> bytes:
+        """*text* as ciphertext that opens only at *place* (table, row, column).
+
+        Raises:
+            VaultError: the key is missing or wrong.
+        """
+        redact.remember(
+            text if len(text) < 300 else None
+        )  # a token cache is remembered token by token
+        return _encrypt(self._key(), text.encode(), place)
+
+    def unseal(self, sealed: bytes, place: str) -> str:
+        """What was sealed for *place*.
+
+        Raises:
+            VaultError: the key is missing or wrong, or the value was moved or changed.
+        """
+        try:
+            return _decrypt(self._key(), sealed, place).decode()
+        except (InvalidTag, ValueError):
+            raise VaultError(_("A stored secret was damaged or moved; enter it again.")) from None
+
+    def _key(self) -> bytes:
+        with self._lock:
+            if self._data_key is None:
+                record = self._load() or self._create(self._new_record())
+                self._data_key = self._open(record)
+            return self._data_key
+
+    def _open(self, record: VaultRecord) -> bytes:
+        try:
+            return _decrypt(
+                self._wrapping_key(record), base64.b64decode(record.sealed_key), "vault"
+            )
+        except (InvalidTag, ValueError):
+            if record.source == "passphrase":
+                raise VaultError(
+                    _("The passphrase in MSOAUTH_PASSPHRASE is not the one of this workspace.")
+                ) from None
+            raise VaultError(
+                _("The key of this workspace ({source}) is not the one that sealed it.").format(
+                    source=record.source
+                )
+            ) from None
+
+    def _wrapping_key(self, record: VaultRecord) -> bytes:
+        if record.source == "passphrase":
+            if self._passphrase is None:
+                raise VaultError(
+                    _("This workspace is sealed with a passphrase: set MSOAUTH_PASSPHRASE.")
+                )
+            return _stretch(self._passphrase, base64.b64decode(record.salt))
+        if record.source == "keyring":
+            stored = _keyring_get(record.key_name)
+            if stored is None:
+                raise VaultError(
+                    _(
+                        "This workspace's key is not in this computer's keyring (entry {name})."
+                    ).format(name=record.key_name)
+                )
+            return base64.b64decode(stored)
+        try:
+            return base64.b64decode(self._key_file(record.key_name).read_bytes())
+        except (OSError, ValueError):
+            raise VaultError(
+                _("The key file {file} of this workspace cannot be read.").format(
+                    file=self._key_file(record.key_name).name
+                )
+            ) from None
+
+    def _key_file(self, key_name: str) -> Path:
+        return self._folder / f"{key_name}.key"
+
+    def _new_record(self) -> VaultRecord:
+        name = f"workspace-{secrets.token_hex(8)}"
+        if self._passphrase is not None:
+            salt = secrets.token_bytes(16)
+            return self._record("passphrase", name, salt, _stretch(self._passphrase, salt))
+        wrapping = secrets.token_bytes(_KEY_BYTES)
+        if _keyring_set(name, base64.b64encode(wrapping).decode()):
+            return self._record("keyring", name, b"", wrapping)
+        _write_private(self._key_file(name), base64.b64encode(wrapping))
+        return self._record("file", name, b"", wrapping)
+
+    @staticmethod
+    def _record(source: Source, name: str, salt: bytes, wrapping: bytes) -> VaultRecord:
+        sealed = _encrypt(wrapping, secrets.token_bytes(_KEY_BYTES), "vault")
+        return VaultRecord(
+            source, name, base64.b64encode(salt).decode(), base64.b64encode(sealed).decode()
+        )
+
+
+def _encrypt(key: bytes, plain: bytes, place: str) -> bytes:
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
+
+
+def _decrypt(key: bytes, sealed: bytes, place: str) -> bytes:
+    return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
+
+
+def _stretch(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=_KEY_BYTES, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(
+        passphrase.encode()
+    )
+
+
+def _keyring_get(name: str) -> str | None:
+    import keyring  # its backends are searched for at import: only where they are needed
+
+    with contextlib.suppress(
+        Exception
+    ):  # a locked or absent keyring raises whatever its backend raises
+        return keyring.get_password(_SERVICE, name)
+    return None
+
+
+def _keyring_set(name: str, value: str) -> bool:
+    import keyring
+
+    with contextlib.suppress(Exception):
+        keyring.set_password(_SERVICE, name, value)
+        return keyring.get_password(_SERVICE, name) == value
+    return False
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, from its first moment on (on Windows: the folder's rights)."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())

@@ -1,0 +1,183 @@
+"""Opening a workspace: which database, which layout, which key."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import platformdirs
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+
+from msoauth.errors import StoreError
+from msoauth.store import schema
+from msoauth.store.accounts import Accounts
+from msoauth.store.database import Database
+from msoauth.store.firms import Firms
+from msoauth.store.journal import Journal
+from msoauth.store.settings import Settings
+from msoauth.store.tokens import Tokens
+from msoauth.store.vault import Vault, VaultRecord
+from msoauth.texts import _
+
+_DATABASE = "msoauth.db"
+
+
+class Workspace:
+    """Where firms, accounts, sealed secrets and tokens, and the journal are kept. Safe to share between threads.
+
+    Attributes:
+        folder: Where files belong that go with it (notebooks, retrieved mail).
+    """
+
+    def __init__(self, engine: sa.Engine, folder: Path, passphrase: str | None) -> None:
+        self.folder = folder
+        self._engine = engine
+        database = Database(engine)
+        self._vault = Vault(self._vault_record, self._create_vault_record, folder, passphrase)
+        self._database = database
+        self.firms = Firms(database, self._vault)
+        self.accounts = Accounts(database)
+        self.tokens = Tokens(database, self._vault, folder)
+        self.journal = Journal(database)
+        self.settings = Settings(database)
+
+    @classmethod
+    def open(
+        cls, path_or_url: str | Path | None = None, *, passphrase: str | None = None
+    ) -> "Workspace":
+        """Open a workspace, making it when it is not there yet.
+
+        Args:
+            path_or_url: A folder, or a database URL such as ``postgresql+psycopg://host/name``; None for
+                ``MSOAUTH_WORKSPACE``, else the user's data folder.
+            passphrase: Seals the vault; None for ``MSOAUTH_PASSPHRASE``, else the OS keyring or a key file.
+
+        Raises:
+            StoreError: it cannot be opened, or a newer msoauth wrote it.
+        """
+        place = str(path_or_url or os.environ.get("MSOAUTH_WORKSPACE") or _user_folder())
+        engine: sa.Engine | None = None
+        try:
+            if "://" in place:
+                url, folder = make_url(place), _user_folder()
+            else:
+                folder = Path(place).expanduser().absolute()
+                folder.mkdir(parents=True, exist_ok=True)
+                url = URL.create("sqlite", database=str(folder / _DATABASE))
+            engine = _engine(url)
+            _migrate(engine)
+        except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
+            if engine is not None:
+                engine.dispose()
+            reason = getattr(problem, "orig", None) or problem
+            where = (
+                make_url(place).render_as_string(hide_password=True) if "://" in place else place
+            )
+            raise StoreError(
+                _("The workspace {where} cannot be opened: {reason}.").format(
+                    where=where, reason=_one_line(reason)
+                )
+            ) from None
+        except StoreError:
+            if engine is not None:
+                engine.dispose()
+            raise
+        return cls(engine, folder, passphrase)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people must know of this workspace as long as it is so."""
+        warning = self._vault.warning()
+        return (warning,) if warning else ()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Workspace({self._engine.url.render_as_string(hide_password=True)!r})"
+
+    def _vault_record(self) -> VaultRecord | None:
+        with self._database.read() as connection:
+            text = connection.scalar(
+                sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault")
+            )
+        return None if text is None else VaultRecord.from_json(text)
+
+    def _create_vault_record(self, record: VaultRecord) -> VaultRecord:
+        with self._database.write() as connection:
+            text = connection.scalar(
+                sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault").with_for_update()
+            )
+            if text is not None:  # another process was quicker
+                return VaultRecord.from_json(text)
+            connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
+        return record
+
+
+def _user_folder() -> Path:
+    return Path(platformdirs.user_data_dir("msoauth", appauthor=False))
+
+
+def _one_line(reason: object) -> str:
+    return " ".join(str(reason).split()).rstrip(".")
+
+
+def _engine(url: URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions behind our back
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(
+            "PRAGMA synchronous = FULL"
+        )  # what was reported as stored survives a power cut
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # A writer takes its lock at the start: two that both read first could never go on to write.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _migrate(engine: sa.Engine) -> None:
+    with engine.execution_options(writes=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                "SELECT pg_advisory_xact_lock(7043117)"
+            )  # two first starts at once
+        if not sa.inspect(connection).has_table(schema.meta.name):
+            schema.metadata.create_all(connection)
+            connection.execute(
+                schema.meta.insert().values(key="version", value=str(schema.VERSION))
+            )
+        text = connection.scalar(
+            sa.select(schema.meta.c.value).where(schema.meta.c.key == "version")
+        )
+        if text is None or not text.isdigit():
+            raise StoreError(_("This database is not a workspace of msoauth."))
+        if int(text) > schema.VERSION:
+            raise StoreError(
+                _(
+                    "This workspace was written by a newer msoauth (layout {theirs}, this one knows {ours}): update msoauth."
+                ).format(theirs=text, ours=schema.VERSION)
+            )
