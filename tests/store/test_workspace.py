@@ -282,9 +282,11 @@ def test_the_lock_of_an_account_holds_across_processes_and_ends_with_its_holder(
         [
             sys.executable,
             "-c",
-            "import sys; from msoauth.store import Workspace\n"
-            "with Workspace.open(sys.argv[1]) as w, w.tokens.lock('anna@contoso.example'):\n"
-            "    print('held', flush=True); sys.stdin.read()",
+            (
+                "import sys; from msoauth.store import Workspace\n"
+                "with Workspace.open(sys.argv[1]) as w, w.tokens.lock('anna@contoso.example'):\n"
+                "    print('held', flush=True); sys.stdin.read()"
+            ),
             str(folder),
         ],
         stdin=subprocess.PIPE,
