@@ -116,11 +116,18 @@ class User:
 
 @dataclass(slots=True)
 class Message:
-    """A mail as it lies in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing."""
+    """A mail as it lies in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing.
+
+    Attributes:
+        received: When it arrived, seconds since the Unix epoch; None takes its Date header for it.
+        flags: IMAP flags besides ``\\Seen``.
+    """
 
     uid: int
     raw: bytes
     seen: bool = False
+    received: float | None = None
+    flags: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -132,6 +139,7 @@ class Mailbox:
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
         busy: Locked by another POP session (a reply for every login), or being moved.
+        sent: The folder *Sent Items*; its messages share the numbering of the inbox.
     """
 
     address: str
@@ -145,6 +153,7 @@ class Mailbox:
     shared: bool = False
     uid_validity: int = 1
     next_uid: int = 1
+    sent: list[Message] | None = None
     _load: Callable[[], Sequence[bytes]] | None = field(default=None, repr=False)
     _messages: list[Message] | None = field(default=None, repr=False)
 
@@ -157,14 +166,28 @@ class Mailbox:
                 self.deliver(raw)
         return self._messages
 
-    def deliver(self, raw: bytes) -> Message:
-        """Add a mail at the end."""
+    def deliver(self, raw: bytes, received: float | None = None) -> Message:
+        """Add a mail at the end of the inbox."""
         if self._messages is None:
             _ = self.messages
         assert self._messages is not None  # noqa: S101 - made by the line above
-        message = Message(self.next_uid, raw)
-        self.next_uid += 1
+        message = self._new(raw, received)
         self._messages.append(message)
+        return message
+
+    def keep_sent(self, raw: bytes, received: float | None = None) -> Message:
+        """Add a mail to *Sent Items*."""
+        _ = self.messages  # a mailbox that was never opened numbers its own mail first
+        message = self._new(raw, received)
+        message.seen = True
+        if self.sent is None:
+            self.sent = []
+        self.sent.append(message)
+        return message
+
+    def _new(self, raw: bytes, received: float | None) -> Message:
+        message = Message(self.next_uid, raw, received=received)
+        self.next_uid += 1
         return message
 
 

@@ -137,7 +137,7 @@ def test_without_keyring_and_passphrase_a_private_key_file_is_made_and_warned_of
 ) -> None:
     monkeypatch.delenv("MSOAUTH_PASSPHRASE")
     with Workspace.open(folder) as workspace:
-        assert workspace.warnings == ()
+        assert len(list(workspace.warnings)) == 0
         workspace.firms.add(FIRM, secret=MARKER)
         assert "MSOAUTH_PASSPHRASE" in workspace.warnings[0]
     [key_file] = folder.glob("*.key")

@@ -1,0 +1,256 @@
+"""What Exchange makes of an XOAUTH2 string: whose token, for which protocol, on which mailbox.
+
+The order of the questions is that of a diagnostic tool by a Microsoft support engineer (facts E1, B5):
+form, signature, issuer, audience, expiry, permission, user; then the mailbox's settings.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from msoauth.practice.state import Firm, Mailbox, ServicePrincipal, User, World
+from msoauth.practice.tokens import Signer, TokenRefusedError
+
+# facts B5: the audiences that Exchange takes; "as URI or app GUID"
+AUDIENCES = frozenset(
+    {
+        "https://outlook.office.com",
+        "https://outlook.office365.com",
+        "https://outlook.office365.us",
+        "https://partner.outlook.cn",
+        "00000002-0000-0ff1-ce00-000000000000",
+    }
+)
+CLOCK_SKEW = (
+    300  # seconds by which a token's nbf may lie ahead; Microsoft's libraries allow five minutes
+)
+
+
+class Protocol(Enum):
+    """A mail protocol, with the permission of a user's token and that of an app's (facts A4, A5)."""
+
+    POP3 = ("POP.AccessAsUser.All", "POP.AccessAsApp")
+    IMAP = ("IMAP.AccessAsUser.All", "IMAP.AccessAsApp")
+    SMTP = ("SMTP.Send", "SMTP.SendAsApp")
+
+    @property
+    def scope(self) -> str:
+        """Short name of the delegated permission."""
+        return self.value[0]
+
+    @property
+    def role(self) -> str:
+        """Name of the application permission."""
+        return self.value[1]
+
+
+class Verdict(Enum):
+    """Why a login is accepted or refused; each server words it its own way."""
+
+    ACCEPTED = auto()
+    # who are you
+    MALFORMED = auto()
+    SIGNATURE = auto()
+    ISSUER = auto()
+    AUDIENCE = auto()
+    EXPIRED = auto()
+    NOT_YET = auto()
+    PERMISSION = auto()
+    USER = auto()
+    USER_DISABLED = auto()
+    NO_SERVICE_PRINCIPAL = auto()
+    # you are known, but
+    NO_MAILBOX = auto()
+    NO_RIGHTS = auto()
+    PROTOCOL_OFF = auto()
+    BUSY = auto()
+    MOVED = auto()
+    SMTP_OFF_MAILBOX = auto()
+    SMTP_OFF_TENANT = auto()
+    SECURITY_DEFAULTS = auto()
+    CRITERIA = auto()
+
+    @property
+    def identity_refused(self) -> bool:
+        """The token itself was not accepted."""
+        return Verdict.MALFORMED.value <= self.value <= Verdict.NO_SERVICE_PRINCIPAL.value
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with what is known by then; never the token.
+
+    Attributes:
+        user: What stood in ``user=``.
+        why: One line for the protocol log.
+        identity: UPN in lower case of the token's user, or the object id of the app.
+        expires: End of the token, seconds since the epoch.
+        open_mailbox: False for an app that may send but has no FullAccess (facts E6: 430 4.2.0).
+    """
+
+    verdict: Verdict
+    why: str
+    user: str = ""
+    firm: Firm | None = None
+    mailbox: Mailbox | None = None
+    identity: str = ""
+    expires: float = 0.0
+    open_mailbox: bool = True
+
+
+def parse(line: bytes) -> tuple[str, str] | None:
+    """User and token of a base64 XOAUTH2 line, or None when it is not one (facts E1)."""
+    try:
+        text = base64.b64decode(line, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    parts = text.split("\x01")
+    if len(parts) != 4 or parts[2:] != ["", ""]:
+        return None
+    user, auth = parts[:2]
+    if not user.startswith("user=") or not auth.startswith("auth=Bearer "):
+        return None
+    user = user.removeprefix("user=").strip()
+    if not user or not user.isprintable():
+        return None
+    return user, auth.removeprefix("auth=Bearer ")
+
+
+def judge(world: World, signer: Signer, protocol: Protocol, line: bytes) -> Judgement:
+    """What becomes of a base64 XOAUTH2 line."""
+    parsed = parse(line)
+    if parsed is None:
+        return Judgement(Verdict.MALFORMED, "no XOAUTH2 string")
+    user, token = parsed
+    try:
+        claims = signer.verify(token)
+    except TokenRefusedError:
+        return Judgement(Verdict.SIGNATURE, "the token is not one of this place", user)
+    firm = _issuer(world, claims)
+    if firm is None:
+        return Judgement(Verdict.ISSUER, "no such tenant issued the token", user)
+    who = str(claims.get("upn") or claims.get("unique_name") or "").lower()
+    app = not claims.get("scp") and not who
+    identity = str(claims.get("oid", "")) if app else who
+    expires = float(claims.get("exp", 0))
+
+    def verdict(
+        verdict: Verdict, why: str, mailbox: Mailbox | None = None, open_mailbox: bool = True
+    ) -> Judgement:
+        return Judgement(verdict, why, user, firm, mailbox, identity, expires, open_mailbox)
+
+    mailbox = None if app else _own_mailbox(firm, who)
+    if protocol is Protocol.SMTP:
+        # Policy may be checked before the token: a 5.7.139 can hide a bad token (facts E5).
+        refused = smtp_policy(firm, firm.mailbox(user) or mailbox)
+        if refused is not None:
+            return verdict(refused, f"policy: {refused.name.lower().replace('_', ' ')}")
+    if (bad := _claims(world, protocol, claims, app)) is not None:
+        return verdict(*bad)
+    account = None if app else firm.user(who)
+    if not app and (account is None or not account.account_enabled):
+        return verdict(Verdict.USER_DISABLED, "the token's user is blocked or gone")
+    if app and firm.principal.exchange_object_id != identity:
+        why = "no service principal in Exchange with the token's object id"
+        return verdict(Verdict.NO_SERVICE_PRINCIPAL, why)
+    target = firm.mailbox(user)
+    if protocol is Protocol.SMTP and not app:
+        # Over SMTP user= must be the one who signed in, also for shared mailboxes (facts E1, field).
+        if user.lower() != who:
+            return verdict(Verdict.USER, "user= is not the token's user")
+        target = mailbox
+    return verdict(*_mailbox(protocol, firm, target, account, identity))
+
+
+def smtp_policy(firm: Firm, mailbox: Mailbox | None) -> Verdict | None:
+    """The policy by which SMTP AUTH is refused there, whoever asks and however (facts E5)."""
+    if firm.policies.security_defaults:
+        return Verdict.SECURITY_DEFAULTS
+    if firm.policies.legacy_criteria_not_met:
+        return Verdict.CRITERIA
+    if mailbox is None:
+        return None
+    off = firm.smtp_auth_disabled(mailbox)
+    if off == "Mailbox":
+        return Verdict.SMTP_OFF_MAILBOX
+    return Verdict.SMTP_OFF_TENANT if off else None
+
+
+def _issuer(world: World, claims: Mapping[str, Any]) -> Firm | None:
+    firm = world.firm(str(claims.get("tid", "")))
+    if firm is None or claims.get("iss") != f"https://sts.windows.net/{firm.tenant_id}/":
+        return None
+    return None if firm.deprovisioned else firm
+
+
+def _claims(
+    world: World, protocol: Protocol, claims: Mapping[str, Any], app: bool
+) -> tuple[Verdict, str] | None:
+    if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
+        return Verdict.AUDIENCE, f"the token is for {claims.get('aud')!s:.80}"
+    now = world.clock.time()
+    if float(claims.get("exp", 0)) <= now:
+        return Verdict.EXPIRED, "the token has expired"
+    if float(claims.get("nbf", 0)) > now + CLOCK_SKEW:
+        return Verdict.NOT_YET, "the token is not valid yet"
+    if app:
+        if protocol.role not in claims.get("roles", ()):
+            return Verdict.PERMISSION, f"the token lacks the role {protocol.role}"
+    elif protocol.scope not in str(claims.get("scp", "")).split():
+        return Verdict.PERMISSION, f"the token lacks the scope {protocol.scope}"
+    return None
+
+
+def _own_mailbox(firm: Firm, upn: str) -> Mailbox | None:
+    found = firm.mailbox(upn)
+    if found is not None:
+        return found
+    user = firm.user(upn)
+    aliases = user.aliases if user else ()
+    return next((m for alias in aliases if (m := firm.mailbox(alias)) is not None), None)
+
+
+def _mailbox(
+    protocol: Protocol, firm: Firm, target: Mailbox | None, account: User | None, identity: str
+) -> tuple[Verdict, str, Mailbox | None, bool]:
+    if target is None or not firm.exchange_online:
+        return Verdict.NO_MAILBOX, "no mailbox with that primary address", None, False
+    owner = firm.user(target.address)
+    if not target.shared and (owner is None or not owner.licensed):
+        return Verdict.NO_MAILBOX, "the mailbox's user has no licence", None, False
+    own = account is not None and account is owner
+    rights = own or identity in target.full_access
+    if not rights and (protocol is not Protocol.SMTP or account is not None):
+        return Verdict.NO_RIGHTS, "no FullAccess on the mailbox", target, False
+    if (protocol is Protocol.POP3 and not target.pop_enabled) or (
+        protocol is Protocol.IMAP and not target.imap_enabled
+    ):
+        return Verdict.PROTOCOL_OFF, f"{protocol.name} is off for the mailbox", target, False
+    if target.moved:
+        return Verdict.MOVED, "the mailbox is being moved", target, False
+    if target.busy and protocol is Protocol.POP3:
+        return Verdict.BUSY, "the mailbox is locked by another session", target, False
+    return Verdict.ACCEPTED, "accepted", target, rights
+
+
+def may_send_as(firm: Firm, principal: ServicePrincipal, login: Judgement, sender: str) -> bool:
+    """Whether that login may use *sender* as MAIL FROM or From."""
+    own = login.mailbox
+    if own is None:
+        return False
+    wanted = sender.strip().lower()
+    if wanted == own.address.lower():
+        return True
+    owner = firm.user(own.address)
+    if owner is not None and wanted in {owner.upn.lower(), *owner.aliases}:
+        return True
+    other = firm.mailbox(wanted)
+    if other is None:
+        return False
+    who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}
+    if principal.exchange_object_id == login.identity:
+        who = {login.identity}
+    return bool(who & other.send_as)

@@ -1,0 +1,131 @@
+"""Where sent mail goes: the mailboxes of this world, Sent Items, and back when nobody is there.
+
+Nothing leaves the process. A recipient outside this world is accepted, as Exchange would, and goes nowhere.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser
+from email.utils import format_datetime, formataddr, getaddresses, make_msgid
+from uuid import uuid4
+
+from msoauth.practice.state import Firm, Mailbox, World
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A mail as a client handed it over: envelope and content."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    host: str
+    peer: str
+    session_id: str
+
+
+def headers(content: bytes) -> Message:
+    """The header fields of a mail."""
+    return BytesHeaderParser().parsebytes(content)
+
+
+def authors(content: bytes) -> list[str]:
+    """Addresses of the From header, in lower case."""
+    found = getaddresses([str(value) for value in headers(content).get_all("From", [])])
+    return [address.lower() for _, address in found if "@" in address]
+
+
+def mailbox_at(world: World, address: str) -> tuple[Firm | None, Mailbox | None]:
+    """The firm that owns the address's domain, and the mailbox that gets mail for it (aliases too)."""
+    firm = world.firm_of_address(address)
+    if firm is None or not firm.exchange_online:
+        return firm, None
+    user = firm.user(address)
+    mailbox = firm.mailbox(address)
+    if mailbox is None and user is not None:
+        mailbox = firm.mailbox(user.upn)
+    if mailbox is not None and not mailbox.shared:
+        owner = firm.user(mailbox.address)
+        if owner is None or not owner.licensed:
+            return firm, None
+    return firm, mailbox
+
+
+def deliver(world: World, login: Mailbox, mail: Submission) -> str:
+    """Put the mail into every recipient's inbox and into the sender's Sent Items.
+
+    Returns:
+        The Message-ID: the client's own is kept (facts E6, work accounts).
+    """
+    moment = world.clock.now()
+    content = _BARE_LF.sub(b"\r\n", mail.content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    fields = headers(content)
+    domain = login.address.rpartition("@")[2]
+    message_id = " ".join(str(fields.get("Message-ID", "")).split())
+    added = b""
+    if not message_id:
+        message_id = f"<{uuid4()}@{domain}>"
+        added += f"Message-ID: {message_id}\r\n".encode()
+    if "Date" not in fields:
+        added += f"Date: {format_datetime(moment)}\r\n".encode()
+    if "From" not in fields:
+        added += f"From: {mail.sender}\r\n".encode()
+    if added and not _starts_with_header(content):
+        added += b"\r\n"
+    content = added + content
+    trace = (
+        f"Received: from [{mail.peer}] by {mail.host} with Microsoft SMTP Server"
+        f" id {mail.session_id}; {format_datetime(moment)}\r\n"
+    ).encode()
+    login.keep_sent(content, moment.timestamp())
+    arriving = trace + _without_bcc(content)
+    missing = []
+    delivered: set[int] = set()
+    for recipient in mail.recipients:
+        firm, mailbox = mailbox_at(world, recipient)
+        if mailbox is not None:
+            if id(mailbox) not in delivered:
+                delivered.add(id(mailbox))
+                mailbox.deliver(arriving, moment.timestamp())
+        elif firm is not None:
+            missing.append(recipient)
+    if missing:
+        login.deliver(_bounce(world, domain, missing, fields, message_id), moment.timestamp())
+    return message_id
+
+
+def _starts_with_header(content: bytes) -> bool:
+    return re.match(rb"[!-9;-~]+:", content) is not None
+
+
+def _without_bcc(content: bytes) -> bytes:
+    head, blank, body = content.partition(b"\r\n\r\n")
+    head = re.sub(rb"(?im)^bcc:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*(?:\r\n|\Z)", b"", head + b"\r\n")
+    return head.removesuffix(b"\r\n") + blank + body
+
+
+def _bounce(
+    world: World, domain: str, missing: Iterable[str], fields: Message, message_id: str
+) -> bytes:
+    """Exchange tells of unknown recipients by a mail (facts E6: RecipientNotFound "only as a bounce later")."""
+    report = EmailMessage()
+    subject = re.sub(r"[\x00-\x1f\x7f\s]+", " ", str(fields.get("Subject", "")))[:200].strip()
+    report["From"] = formataddr(("Microsoft Outlook", f"postmaster@{domain}"))
+    report["Subject"] = f"Undeliverable: {subject}"
+    report["Date"] = format_datetime(world.clock.now())
+    report["Message-ID"] = make_msgid(domain=domain)
+    if re.fullmatch(r"<[!-~]{1,900}>", message_id):
+        report["In-Reply-To"] = message_id
+    lines = "".join(
+        f"{address}\n550 5.1.10 RESOLVER.ADR.RecipientNotFound; "
+        "Recipient not found by SMTP address lookup\n\n"
+        for address in missing
+    )
+    report.set_content(f"Delivery has failed to these recipients or groups:\n\n{lines}")
+    return report.as_bytes(policy=report.policy.clone(linesep="\r\n"))

@@ -1,0 +1,288 @@
+"""Exchange Online's POP3 (RFC 1939 with the banners and refusals of facts E2)."""
+
+from collections.abc import Awaitable, Callable
+
+from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.faults import DROP_AT
+from msoauth.practice.exchange.service import Service
+from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+from msoauth.practice.state import Mailbox, Message
+
+COMMAND_LIMIT = 512  # octets a command may have (office-ps: Set-PopSettings.md, default)
+SASL_LIMIT = 12288  # octets of a SASL line (RFC 4954's number; Exchange's for POP is not published)
+
+OK = b"+OK\r\n"
+READY = "+OK The Microsoft Exchange POP3 service is ready. [{}]\r\n"
+CAPABILITIES = b"+OK\r\nTOP\r\nUIDL\r\nSASL PLAIN XOAUTH2\r\nUSER\r\n.\r\n"
+SIGNED_IN = b"+OK User successfully authenticated.\r\n"
+REFUSED = b"-ERR Authentication failure: unknown user name or bad password.\r\n"
+BASIC_DISABLED = b"-ERR Basic authentication is disabled\r\n"
+BAD_STATE = b"-ERR Command is not valid in this state.\r\n"
+TOO_LONG = b"-ERR Protocol error. Connection is closed. 10\r\n"
+UNKNOWN = b"-ERR Protocol error. 19\r\n"
+GOODBYE = b"+OK Microsoft Exchange Server POP3 server signing off.\r\n"
+# The following are unverified: no capture of Exchange Online shows its wording for them.
+NO_SUCH = b"-ERR The specified message is out of range.\r\n"
+SYNTAX = b"-ERR Protocol error. 14\r\n"
+UNAVAILABLE = b"-ERR [SYS/TEMP] Server Unavailable. 15\r\n"
+BUSY = b"-ERR [IN-USE] The mailbox is locked by another POP3 session.\r\n"
+MOVED = b"-ERR [IN-USE] The mailbox is being moved. Please try again later.\r\n"
+TOO_MANY = b"-ERR Maximum number of connections exceeded. Connection is closed.\r\n"
+TIMED_OUT = b"-ERR Connection is closed. 20\r\n"
+
+MAX_FAILURES = 3  # tries before the connection is closed; unverified (facts J5)
+
+
+class Pop3Session:
+    """One connection's dialogue."""
+
+    def __init__(self, service: Service, wire: Wire) -> None:
+        self.service = service
+        self.wire = wire
+        self._login: Judgement | None = None
+        self._mailbox: Mailbox | None = None
+        self._drop: list[Message] = []
+        self._sizes: list[int] = []
+        self._deleted: set[int] = set()
+        self._user: str | None = None
+        self._failures = 0
+        self._fault = False
+
+    async def run(self) -> None:
+        """Greet, then answer until QUIT or the end of the connection."""
+        self.wire.write(READY.format(self.service.encoded_host).encode())
+        await self.wire.flush()
+        timing = self.service.timing
+        try:
+            while True:
+                idle = timing.idle if self._mailbox else timing.before_login
+                try:
+                    line = await self.wire.readline(COMMAND_LIMIT, idle)
+                except LineTooLongError:
+                    self.wire.write(TOO_LONG)
+                    break
+                except IdleError:
+                    self.wire.write(TIMED_OUT)
+                    break
+                if not await self._command(line):
+                    break
+            await self.wire.flush()
+        finally:
+            if self._mailbox is not None:
+                self.service.sessions.end(Protocol.POP3, self._mailbox, self)
+
+    async def _command(self, line: bytes) -> bool:
+        verb, _, argument = line.decode("utf-8", "replace").partition(" ")
+        verb = verb.upper()
+        if verb == "QUIT":
+            self._update()
+            self.wire.write(GOODBYE)
+            return False
+        if verb == "CAPA":
+            self.wire.write(CAPABILITIES)
+        elif verb == "AUTH":
+            return await self._auth(argument.strip())
+        elif verb in ("USER", "PASS"):
+            return self._basic(verb, argument.strip())
+        elif (act := self._acts().get(verb)) is not None:
+            if self._mailbox is None:
+                self.wire.write(BAD_STATE)
+            else:
+                await act(argument.split())
+        else:
+            self.wire.write(UNKNOWN)
+            return self._failed() if self._mailbox is None else True
+        return True
+
+    def _acts(self) -> dict[str, Callable[[list[str]], Awaitable[None]]]:
+        return {
+            "STAT": self._stat,
+            "LIST": self._list,
+            "UIDL": self._uidl,
+            "RETR": self._retr,
+            "TOP": self._top,
+            "DELE": self._dele,
+            "RSET": self._rset,
+            "NOOP": self._noop,
+        }
+
+    # AUTHORIZATION
+
+    def _failed(self) -> bool:
+        self._failures += 1
+        return self._failures < MAX_FAILURES
+
+    def _basic(self, verb: str, argument: str) -> bool:
+        if self._mailbox is not None:
+            self.wire.write(BAD_STATE)
+            return True
+        if verb == "USER":
+            self._user = argument[:254]
+            self.wire.write(OK)
+            return True
+        if self._user is None:
+            self.wire.write(BAD_STATE)
+            return True
+        self.service.note(Protocol.POP3, "USER/PASS refused: basic authentication", user=self._user)
+        self._user = None
+        self.wire.write(BASIC_DISABLED)
+        return self._failed()
+
+    async def _auth(self, argument: str) -> bool:
+        if self._mailbox is not None:
+            self.wire.write(BAD_STATE)
+            return True
+        if not argument:  # what Exchange Online answers is unverified (facts E2); RFC 5034's list
+            self.wire.write(b"+OK\r\nPLAIN\r\nXOAUTH2\r\n.\r\n")
+            return True
+        mechanism, *initial = argument.split()
+        mechanism = mechanism.upper()
+        if mechanism not in ("XOAUTH2", "PLAIN"):
+            self.wire.write(UNKNOWN)
+            return self._failed()
+        if initial and mechanism == "XOAUTH2":
+            # The one-line form fails on Exchange Online (facts E2).
+            self.service.note(Protocol.POP3, "AUTH XOAUTH2 on one line: protocol error")
+            self.wire.write(TOO_LONG)
+            return False
+        if initial:
+            line = initial[0].encode()
+        else:
+            self.wire.write(b"+ \r\n")
+            try:
+                line = await self.wire.readline(SASL_LIMIT, self.service.timing.before_login)
+            except LineTooLongError:
+                self.wire.write(TOO_LONG)
+                return False
+        if line == b"*" or mechanism == "PLAIN":
+            self.wire.write(BASIC_DISABLED if line != b"*" else REFUSED)
+            self.service.note(Protocol.POP3, f"AUTH {mechanism} refused")
+            return self._failed()
+        return self._sign_in(self.service.judge(Protocol.POP3, line))
+
+    def _sign_in(self, login: Judgement) -> bool:
+        service = self.service
+        mailbox, answer, outcome = login.mailbox, REFUSED, login.why
+        if login.verdict is Verdict.BUSY:
+            answer = BUSY
+        elif login.verdict is Verdict.MOVED:
+            answer = MOVED
+        elif login.verdict is Verdict.ACCEPTED and mailbox is not None:
+            if service.strikes("pop3.unavailable", login.firm, mailbox):
+                answer, outcome = UNAVAILABLE, "temporary fault"
+            elif service.sessions.count(Protocol.POP3, mailbox) >= service.limits.sessions:
+                service.note(Protocol.POP3, "too many sessions", login)
+                self.wire.write(TOO_MANY)
+                return False
+            else:
+                self._open(login, mailbox)
+                return True
+        service.note(Protocol.POP3, f"AUTH XOAUTH2 refused: {outcome}", login)
+        self.wire.write(answer)
+        return self._failed()
+
+    def _open(self, login: Judgement, mailbox: Mailbox) -> None:
+        self._login, self._mailbox = login, mailbox
+        self._drop = list(mailbox.messages)
+        self._sizes = [len(m.raw) for m in self._drop]
+        self._fault = self.service.strikes("pop3.drop", login.firm, mailbox)
+        self.service.sessions.begin(Protocol.POP3, mailbox, self)
+        self.service.door.sign_in(self.wire)
+        self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)
+        self.wire.write(SIGNED_IN)
+
+    # TRANSACTION
+
+    def _number(self, word: str) -> int | None:
+        """Index of the message of that number, or None when it is deleted or not there."""
+        if not word.isascii() or not word.isdigit() or len(word) > 9:
+            return None
+        index = int(word) - 1
+        return index if 0 <= index < len(self._drop) and index not in self._deleted else None
+
+    def _there(self) -> list[int]:
+        return [i for i in range(len(self._drop)) if i not in self._deleted]
+
+    def _uid(self, index: int) -> str:
+        # Short decimal-like strings (facts E2); a new UIDVALIDITY changes every one of them.
+        assert self._mailbox is not None  # noqa: S101 - in TRANSACTION
+        return f"{self._mailbox.uid_validity}{self._drop[index].uid:04d}"
+
+    async def _stat(self, _words: list[str]) -> None:
+        there = self._there()
+        self.wire.write(f"+OK {len(there)} {sum(self._sizes[i] for i in there)}\r\n".encode())
+
+    async def _list(self, words: list[str]) -> None:
+        await self._scan(words, lambda i: str(self._sizes[i]))
+
+    async def _uidl(self, words: list[str]) -> None:
+        await self._scan(words, self._uid)
+
+    async def _scan(self, words: list[str], say: Callable[[int], str]) -> None:
+        if words:
+            index = self._number(words[0])
+            if index is None:
+                self.wire.write(NO_SUCH)
+            else:
+                self.wire.write(f"+OK {index + 1} {say(index)}\r\n".encode())
+            return
+        there = self._there()
+        lines = "".join(f"{i + 1} {say(i)}\r\n" for i in there)
+        await self._long(f"+OK {len(there)} {sum(self._sizes[i] for i in there)}", lines.encode())
+
+    async def _retr(self, words: list[str]) -> None:
+        index = self._number(words[0]) if len(words) == 1 else None
+        if index is None:
+            self.wire.write(NO_SUCH if words else SYNTAX)
+            return
+        await self._long("+OK", _ended(self._drop[index].raw), stuff=True)
+
+    async def _top(self, words: list[str]) -> None:
+        index = self._number(words[0]) if len(words) == 2 else None
+        if index is None or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 9:
+            self.wire.write(NO_SUCH if len(words) == 2 else SYNTAX)
+            return
+        raw = _ended(self._drop[index].raw)
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = body.split(b"\r\n", int(words[1]))
+        wanted = b"\r\n".join(lines[: int(words[1])])
+        if wanted:
+            wanted = _ended(wanted)
+        await self._long("+OK", head.removesuffix(b"\r\n") + b"\r\n\r\n" + wanted, stuff=True)
+
+    async def _dele(self, words: list[str]) -> None:
+        index = self._number(words[0]) if len(words) == 1 else None
+        if index is None:
+            self.wire.write(NO_SUCH if words else SYNTAX)
+            return
+        self._deleted.add(index)
+        self.wire.write(OK)
+
+    async def _rset(self, _words: list[str]) -> None:
+        self._deleted.clear()
+        self.wire.write(OK)
+
+    async def _noop(self, _words: list[str]) -> None:
+        self.wire.write(OK)
+
+    async def _long(self, first: str, lines: bytes, stuff: bool = False) -> None:
+        if stuff and (lines.startswith(b".") or b"\r\n." in lines):
+            lines = (b"\r\n" + lines).replace(b"\r\n.", b"\r\n..")[2:]
+        if self._fault:
+            # The beginning arrives, then the connection is gone: an end without its dot.
+            self.wire.drop_after(len(first) + 2 + min(DROP_AT, len(lines)))
+        await self.wire.send(first.encode() + b"\r\n" + lines + b".\r\n")
+
+    # UPDATE
+
+    def _update(self) -> None:
+        """Deletions take effect at QUIT only (RFC 1939)."""
+        if self._mailbox is None or not self._deleted:
+            return
+        gone = {id(self._drop[i]) for i in self._deleted}
+        self._mailbox.messages[:] = [m for m in self._mailbox.messages if id(m) not in gone]
+        self.service.note(Protocol.POP3, f"{len(gone)} message(s) deleted at QUIT", self._login)
+
+
+def _ended(raw: bytes) -> bytes:
+    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"

@@ -1,0 +1,173 @@
+"""What the three mail servers share: the world, the doorkeeper, names, limits and time-outs."""
+
+import asyncio
+import base64
+import secrets
+import ssl
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from msoauth.practice.exchange.auth import Judgement, Protocol, judge
+from msoauth.practice.exchange.faults import strikes
+from msoauth.practice.exchange.wire import Wire
+from msoauth.practice.state import Firm, Mailbox, World
+from msoauth.practice.tokens import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time-outs in seconds. POP and IMAP: on-premises defaults, the cloud's are not published (facts E2)."""
+
+    handshake: float = 10.0
+    before_login: float = 60.0
+    idle: float = 1800.0
+    smtp_idle: float = 300.0
+    smtp_session: float = 600.0  # facts E4: 421 4.4.1 after ten minutes
+    write: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Facts E7; POP and IMAP sessions are the on-premises default."""
+
+    sessions: int = 16
+    submissions: int = 3
+    messages_per_minute: int = 30
+    recipients: int = 500
+    size: int = 157286400
+    connections: int = 4000  # ours: what one process keeps open at most
+
+
+class Door:
+    """Keeps the number of connections bounded: strangers give way to those who sign in."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._strangers: dict[Wire, None] = {}
+        self._known: set[Wire] = set()
+
+    def enter(self, wire: Wire) -> bool:
+        """Admit a connection; the oldest one that has not signed in goes when there are too many."""
+        if len(self._strangers) + len(self._known) >= self.limit:
+            if not self._strangers:
+                return False
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            if oldest.task is not None:
+                oldest.task.cancel()
+        self._strangers[wire] = None
+        return True
+
+    def sign_in(self, wire: Wire) -> None:
+        """This one may stay."""
+        self._strangers.pop(wire, None)
+        self._known.add(wire)
+
+    def leave(self, wire: Wire) -> None:
+        """The connection has ended."""
+        self._strangers.pop(wire, None)
+        self._known.discard(wire)
+
+    def all(self) -> list[Wire]:
+        """Every connection."""
+        return [*self._strangers, *self._known]
+
+
+class Sessions:
+    """Who is signed in to which mailbox, in the order of signing in, and when it sent lately."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Protocol, str], dict[object, None]] = {}
+        self._sent: dict[str, deque[float]] = {}
+
+    def begin(self, protocol: Protocol, mailbox: Mailbox, session: object) -> None:
+        """A session begins."""
+        self._open.setdefault((protocol, mailbox.address), {})[session] = None
+
+    def end(self, protocol: Protocol, mailbox: Mailbox, session: object) -> None:
+        """A session ends."""
+        key = (protocol, mailbox.address)
+        if (there := self._open.get(key)) is not None:
+            there.pop(session, None)
+            if not there:
+                del self._open[key]
+
+    def count(self, protocol: Protocol, mailbox: Mailbox) -> int:
+        """Sessions that are open on that mailbox."""
+        return len(self._open.get((protocol, mailbox.address), ()))
+
+    def place(self, protocol: Protocol, mailbox: Mailbox, session: object) -> int:
+        """How many sessions on that mailbox are older than this one."""
+        return list(self._open.get((protocol, mailbox.address), ())).index(session)
+
+    def may_send(self, mailbox: Mailbox, now: float, a_minute: int) -> bool:
+        """Count a message of that mailbox; False when it is one too many in a minute."""
+        sent = self._sent.setdefault(mailbox.address, deque())
+        while sent and sent[0] <= now - 60:
+            sent.popleft()
+        if len(sent) >= a_minute:
+            return False
+        sent.append(now)
+        return True
+
+
+@dataclass
+class Service:
+    """One practice Exchange.
+
+    Attributes:
+        host: The server's name, shaped like those of Exchange Online's front ends.
+    """
+
+    world: World
+    signer: Signer
+    tls: ssl.SSLContext
+    timing: Timing = field(default_factory=Timing)
+    limits: Limits = field(default_factory=Limits)
+    host: str = field(
+        default_factory=lambda: f"PR0P264CA{secrets.randbelow(9000) + 1000}.outlook.office365.com"
+    )
+
+    def __post_init__(self) -> None:
+        self.door = Door(self.limits.connections)
+        self.sessions = Sessions()
+        # facts E2: the bracket of POP's and IMAP's greetings is base64 of the UTF-16LE host name
+        self.encoded_host = base64.b64encode(self.host.encode("utf-16-le")).decode()
+
+    def judge(self, protocol: Protocol, line: bytes) -> Judgement:
+        """What becomes of a base64 XOAUTH2 line; the protocol log gets a line by the caller."""
+        return judge(self.world, self.signer, protocol, line)
+
+    def strikes(self, fault: str, firm: Firm | None = None, mailbox: Mailbox | None = None) -> bool:
+        """Whether that fault is set."""
+        return strikes(self.world, fault, firm, mailbox)
+
+    def now(self) -> datetime:
+        """The practice tenant's time, in UTC."""
+        return self.world.clock.now()
+
+    def note(
+        self,
+        protocol: Protocol,
+        outcome: str,
+        login: Judgement | None = None,
+        session_id: str = "",
+        user: str = "",
+    ) -> None:
+        """Write a line to the protocol log; *outcome* holds no credential."""
+        firm = login.firm if login else None
+        if firm is None and login is not None:
+            firm = self.world.firm_of_address(login.user)
+        self.world.note(
+            protocol.name,
+            outcome,
+            firm=firm.name if firm else "",
+            user=(login.user if login else user)[:254],
+            trace_id=session_id,
+        )
+
+
+async def pause() -> None:
+    """Let other sessions go on during long work."""
+    await asyncio.sleep(0)

@@ -1,0 +1,408 @@
+"""Exchange Online's SMTP client submission on 587 (facts E4 to E6)."""
+
+import asyncio
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
+
+from msoauth.practice.exchange import replies
+from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, may_send_as, smtp_policy
+from msoauth.practice.exchange.delivery import Submission, mailbox_at
+from msoauth.practice.exchange.faults import DROP_AT
+from msoauth.practice.exchange.service import Service
+from msoauth.practice.exchange.submission import submit
+from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+
+LINE_LIMIT = 12288  # octets of a SASL line (RFC 4954)
+MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's number is not published
+
+_HELLO = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Za-z.:]+\]")
+_PATH = re.compile(r'<((?:"[^"]{0,64}"|[^<>\s"@]{1,64})@[^<>\s"@]{1,255}|)>((?: .*)?)')
+
+
+class SmtpSession:
+    """One connection's dialogue."""
+
+    def __init__(self, service: Service, wire: Wire) -> None:
+        self.service = service
+        self.wire = wire
+        self.id = f"08DD{secrets.randbits(48):012X}"
+        self._secure = False
+        self._hello = False
+        self._login: Judgement | None = None
+        self._refused = ""  # the last refusal of AUTH, which MAIL FROM repeats
+        self._errors = 0
+        self._sender: str | None = None
+        self._recipients: list[str] = []
+        self._chunks: bytearray | None = None
+        self._too_big = False
+        self._ends = asyncio.get_running_loop().time() + service.timing.smtp_session
+
+    async def run(self) -> None:
+        """Greet, then answer until QUIT or the end of the connection."""
+        service = self.service
+        for fault, reply in (("smtp.busy", replies.BUSY), ("smtp.old-tls", replies.TLS_OLD)):
+            if service.strikes(fault):
+                self._say(reply)
+                return
+        moment = format_datetime(service.now())
+        self._say(f"220 {service.host} Microsoft ESMTP MAIL Service ready at {moment} [{self.id}]")
+        await self.wire.flush()
+        try:
+            while await self._next():
+                pass
+            await self.wire.flush()
+        finally:
+            if self._login is not None and self._login.mailbox is not None:
+                service.sessions.end(Protocol.SMTP, self._login.mailbox, self)
+
+    def _say(self, reply: str) -> None:
+        if reply.startswith(("4", "5")):
+            self._errors += 1
+        if "[..]" in reply:
+            stamp = self.service.now().isoformat(timespec="milliseconds")[:-6]
+            reply = reply.replace("[..]", f"[{self.service.host} {stamp}Z {self.id}]")
+        self.wire.write(reply.encode() + b"\r\n")
+
+    async def _line(self) -> bytes | None:
+        """The next line, or None when the session is over (the reason is said)."""
+        left = self._ends - asyncio.get_running_loop().time()
+        try:
+            return await self.wire.readline(
+                LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
+            )
+        except LineTooLongError:
+            self._say(replies.LINE_TOO_LONG)
+        except IdleError:
+            self._say(replies.TIMED_OUT if left <= self.service.timing.smtp_idle else replies.IDLE)
+        return None
+
+    async def _next(self) -> bool:
+        line = await self._line()
+        if line is None:
+            return False
+        verb, _, argument = line.decode("utf-8", "replace").partition(" ")
+        acts: dict[str, Callable[[str], Awaitable[bool]]] = {
+            "EHLO": self._ehlo,
+            "HELO": self._helo,
+            "STARTTLS": self._starttls,
+            "AUTH": self._auth,
+            "MAIL": self._mail,
+            "RCPT": self._rcpt,
+            "DATA": self._data,
+            "BDAT": self._bdat,
+        }
+        fixed = {
+            "NOOP": replies.FINE,
+            "VRFY": replies.CANNOT_VERIFY,
+            "RSET": replies.RESET,
+            "QUIT": replies.BYE,
+        }
+        verb = verb.upper()
+        if (act := acts.get(verb)) is not None:
+            go_on = await act(argument.strip())
+        elif verb in fixed:
+            if verb == "RSET":
+                self._reset()
+            self._say(fixed[verb])
+            go_on = verb != "QUIT"
+        else:
+            # What is repeated is cut: a client out of step may have sent its token here.
+            shown = "".join(c if " " < c < "\x7f" else "?" for c in verb[:16])
+            self._say(replies.UNRECOGNIZED.format(shown))
+            go_on = True
+        if go_on and self._errors >= MAX_ERRORS:
+            self._say(replies.TOO_MANY_ERRORS)
+            return False
+        return go_on
+
+    def _reset(self) -> None:
+        self._sender = None
+        self._recipients = []
+        self._chunks = None
+        self._too_big = False
+
+    # Before the mail
+
+    async def _ehlo(self, name: str) -> bool:
+        if not self._greet(name):
+            return True
+        peer, size = self.wire.peer(), self.service.limits.size
+        self.wire.write(replies.capabilities(self.service.host, peer, self._secure, size).encode())
+        return True
+
+    async def _helo(self, name: str) -> bool:
+        if self._greet(name):
+            self._say(f"250 {self.service.host} Hello [{self.wire.peer()}]")
+        return True
+
+    def _greet(self, name: str) -> bool:
+        if len(name) > 255 or not _HELLO.fullmatch(name):
+            self._say(replies.HELLO_INVALID)
+            return False
+        self._hello = True
+        self._reset()
+        return True
+
+    async def _starttls(self, argument: str) -> bool:
+        if self._secure:
+            self._say(replies.SEQUENCE)
+            return True
+        if argument:
+            self._say(replies.ARGUMENTS)
+            return True
+        if not self._hello:
+            self._say(replies.HELLO_FIRST)
+            return True
+        # Whatever was sent behind STARTTLS in plain text is forgotten with it (no command injection).
+        await self.wire.start_tls(
+            self.service.tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
+        )
+        self._secure, self._hello = True, False  # RFC 3207: the client says EHLO again
+        self._reset()
+        return True
+
+    async def _auth(self, argument: str) -> bool:
+        if not self._hello:
+            self._say(replies.HELLO_FIRST)
+        elif not self._secure:
+            self._say(replies.TLS_REQUIRED)
+        elif self._login is not None:
+            self._say(replies.AUTH_TWICE)
+        elif self._sender is not None:
+            self._say(replies.SEQUENCE)
+        else:
+            mechanism, _, initial = argument.partition(" ")
+            mechanism = mechanism.upper()
+            if mechanism == "XOAUTH2":
+                return await self._xoauth2(initial.strip())
+            if mechanism == "LOGIN":
+                return await self._basic(initial.strip())
+            self._say(replies.AUTH_UNKNOWN)
+        return True
+
+    async def _ask(self, challenge: str) -> bytes | None:
+        self.wire.write(f"334 {challenge}\r\n".encode())
+        return await self._line()
+
+    async def _xoauth2(self, initial: str) -> bool:
+        line = initial.encode() if initial else await self._ask("")
+        if line is None:
+            return False
+        if line == b"*":
+            self._say(replies.AUTH_CANCELLED)
+            return True
+        service = self.service
+        login = service.judge(Protocol.SMTP, line)
+        reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
+        outcome = f"AUTH XOAUTH2 refused: {login.why}"
+        if login.verdict is Verdict.MALFORMED:
+            reply = replies.AUTH_MALFORMED
+        elif service.strikes("smtp.sts-unreachable", login.firm, login.mailbox):
+            reply, outcome = replies.STS_UNREACHABLE, "AUTH XOAUTH2 refused: STS unreachable"
+        elif login.verdict is Verdict.MOVED or service.strikes(
+            "smtp.temporary", login.firm, login.mailbox
+        ):
+            reply, outcome = replies.AUTH_TEMPORARY, "AUTH XOAUTH2 refused: temporary fault"
+        elif login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
+            self._login, self._refused = login, ""
+            service.sessions.begin(Protocol.SMTP, login.mailbox, self)
+            service.door.sign_in(self.wire)
+            reply, outcome = replies.AUTH_OK, "AUTH XOAUTH2 accepted"
+        if self._login is None:
+            self._refused = reply.removesuffix(" [..]")
+        service.note(Protocol.SMTP, outcome, login, self.id)
+        self._say(reply)  # no JSON challenge before a refusal (facts E4)
+        return True
+
+    async def _basic(self, initial: str) -> bool:
+        user = initial.encode() if initial else await self._ask("VXNlcm5hbWU6")
+        if user is None:
+            return False
+        password = user if user == b"*" else await self._ask("UGFzc3dvcmQ6")
+        if password is None:
+            return False
+        if password == b"*":
+            self._say(replies.AUTH_CANCELLED)
+            return True
+        from_user = _decoded(user)
+        del password  # it is not looked at: Basic authentication is over
+        firm, mailbox = mailbox_at(self.service.world, from_user)
+        verdict = smtp_policy(firm, mailbox) if firm is not None else None
+        reply = replies.POLICY[verdict] if verdict is not None else replies.BASIC_DISABLED
+        self._refused = reply.removesuffix(" [..]")
+        self.service.note(
+            Protocol.SMTP,
+            "AUTH LOGIN refused: basic authentication",
+            session_id=self.id,
+            user=from_user,
+        )
+        self._say(reply)
+        return True
+
+    # The mail
+
+    def _not_yet(self) -> str | None:
+        if not self._hello:
+            return replies.HELLO_FIRST
+        if not self._secure:
+            return replies.TLS_REQUIRED
+        if self._login is None:
+            if self._refused:
+                return replies.NOT_AUTHENTICATED_AGAIN.format(self._refused)
+            return replies.NOT_AUTHENTICATED
+        return None
+
+    async def _mail(self, argument: str) -> bool:
+        refusal = self._not_yet()
+        if refusal is None and self._sender is not None:
+            refusal = replies.SEQUENCE
+        if refusal is not None or self._login is None or self._login.firm is None:
+            self._say(refusal or replies.SEQUENCE)
+            return True
+        path = _path(argument, "FROM:")
+        if path is None:
+            self._say(replies.ADDRESS)
+            return True
+        address, parameters = path
+        size = re.search(r"\bSIZE=(\d{1,20})\b", parameters, re.IGNORECASE)
+        firm = self._login.firm
+        if size and int(size[1]) > self.service.limits.size:
+            self._say(replies.TOO_BIG)
+        elif not address.isascii() and "SMTPUTF8" not in parameters.upper():
+            self._say(replies.ADDRESS)
+        elif not address or (
+            self.service.strikes("smtp.send-as-early", firm, self._login.mailbox)
+            and not may_send_as(firm, firm.principal, self._login, address)
+        ):
+            # A null sender is nobody's mailbox; that it gets these words is unverified.
+            self._say(replies.SEND_AS_EARLY)
+        else:
+            self._sender = address
+            self._say(replies.SENDER_OK)
+        return True
+
+    async def _rcpt(self, argument: str) -> bool:
+        refusal = self._not_yet()
+        path = _path(argument, "TO:")
+        if refusal is not None:
+            self._say(refusal)
+        elif self._sender is None or self._login is None or self._chunks is not None:
+            self._say(replies.SEQUENCE)
+        elif path is None or not path[0]:
+            self._say(replies.ADDRESS)
+        elif len(self._recipients) >= self.service.limits.recipients:
+            self._say(replies.RECIPIENTS)
+        elif self._unknown(path[0]):
+            self._say(replies.RECIPIENT_UNKNOWN)
+        else:
+            self._recipients.append(path[0])
+            self._say(replies.RECIPIENT_OK)
+        return True
+
+    def _unknown(self, address: str) -> bool:
+        if self._login is None or not self.service.strikes(
+            "smtp.recipient-rejected", self._login.firm, self._login.mailbox
+        ):
+            return False
+        firm, mailbox = mailbox_at(self.service.world, address)
+        return firm is not None and mailbox is None
+
+    async def _data(self, argument: str) -> bool:
+        refusal = self._not_yet()
+        if refusal is None and (not self._recipients or self._chunks is not None):
+            refusal = replies.SEQUENCE
+        if refusal is None and argument:
+            refusal = replies.ARGUMENTS
+        if refusal is not None:
+            self._say(refusal)
+            return True
+        self._say(replies.START_DATA)
+        timing = self.service.timing
+        try:
+            content = await self.wire.read_dotted(self.service.limits.size, timing.smtp_idle)
+        except IdleError:
+            self._say(replies.IDLE)
+            return False
+        return self._finish(content)
+
+    async def _bdat(self, argument: str) -> bool:
+        words = argument.upper().split()
+        digits = words[0] if words else ""
+        if (
+            not digits.isascii()
+            or not digits.isdigit()
+            or len(digits) > 12
+            or words[1:] not in ([], ["LAST"])
+        ):
+            # How many bytes follow is unknown, so nothing after this can be understood.
+            self._say(replies.ARGUMENTS)
+            return False
+        count, timing = int(digits), self.service.timing
+        refusal = self._not_yet()
+        if refusal is None and not self._recipients:
+            refusal = replies.SEQUENCE
+        have = len(self._chunks or b"")
+        self._too_big = self._too_big or have + count > self.service.limits.size
+        try:
+            if refusal is not None or self._too_big:
+                await self.wire.skip(count, timing.smtp_idle)
+                self._chunks = bytearray() if refusal is None else None
+            else:
+                self._chunks = self._chunks if self._chunks is not None else bytearray()
+                self._chunks += await self.wire.read_exactly(count, timing.smtp_idle)
+        except IdleError:
+            self._say(replies.IDLE)
+            return False
+        if refusal is not None:
+            self._say(refusal)
+            return True
+        if words[1:]:
+            return self._finish(None if self._too_big else bytes(self._chunks or b""))
+        self._say(replies.TOO_BIG if self._too_big else replies.CHUNK_OK.format(count))
+        return True
+
+    def _finish(self, content: bytes | None) -> bool:
+        login = self._login
+        if login is None:
+            self._say(replies.NOT_AUTHENTICATED)
+            return True
+        mail = None
+        if content is not None:
+            mail = Submission(
+                self._sender or "",
+                tuple(self._recipients),
+                content,
+                self.service.host,
+                self.wire.peer(),
+                self.id,
+            )
+        reply, outcome = submit(self.service, self, login, mail)
+        self.service.note(Protocol.SMTP, outcome, login, self.id)
+        self._reset()
+        if self.service.strikes("smtp.drop", login.firm, login.mailbox):
+            self.wire.drop_after(DROP_AT)
+        self._say(reply)
+        return not reply.startswith("421")
+
+
+def _path(argument: str, keyword: str) -> tuple[str, str] | None:
+    """Address and parameters of ``FROM:<…>`` or ``TO:<…>``."""
+    if argument[: len(keyword)].upper() != keyword:
+        return None
+    found = _PATH.fullmatch(argument[len(keyword) :].strip())
+    if found is None or not found[1].isprintable():
+        return None
+    return found[1], found[2]
+
+
+def _decoded(line: bytes) -> str:
+    """The user name of AUTH LOGIN, for the log only."""
+    try:
+        name = base64.b64decode(line, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return name if "@" in name and name.isprintable() else ""  # not a password sent too early

@@ -1,0 +1,339 @@
+"""One TCP connection with bounded reading, bounded writing and TLS, for all three mail servers.
+
+asyncio's StreamReader keeps plaintext that was read before STARTTLS, and leaves the limits to its users;
+this protocol keeps at most a line (or one network buffer) and forgets everything when TLS begins.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+HIGH_WATER = 64 * 1024  # bytes kept unread before the peer is told to wait
+CHUNK = 128 * 1024  # bytes handed to the transport at once
+CLOSING = 2.0  # seconds that a peer has for TLS's farewell and for what is still unread
+
+_log = logging.getLogger("msoauth.practice")
+
+
+class WireClosedError(Exception):
+    """The peer is gone, or was too slow, or the connection was dropped on purpose."""
+
+
+class LineTooLongError(Exception):
+    """The peer sent more than a line may have without ending it."""
+
+
+class IdleError(Exception):
+    """The peer said nothing complete for too long."""
+
+
+class Wire(asyncio.Protocol):
+    """A connection; ``serve`` is run in a task of its own when it is made.
+
+    Attributes:
+        latency: Seconds awaited before each answer; read anew each time.
+        write_seconds: How long a peer may take to read what is sent to it.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[["Wire"], Awaitable[None]],
+        latency: Callable[[], float],
+        write_seconds: float = 30.0,
+    ) -> None:
+        self.latency = latency
+        self.write_seconds = write_seconds
+        self.task: asyncio.Task[None] | None = None
+        self._serve = serve
+        self._transport: asyncio.Transport | None = None
+        self._raw: asyncio.Transport | None = None  # the TCP connection below TLS
+        self._farewell: asyncio.TimerHandle | None = None
+        self._buffer = bytearray()
+        self._searched = 0
+        self._eof = False
+        self._full = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._blocked = False
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._answered = False
+        self._allowance: int | None = None
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session."""
+        self._transport = self._raw = cast(asyncio.Transport, transport)
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came, and ask the peer to wait when that is much."""
+        self._buffer += data
+        if len(self._buffer) >= HIGH_WATER and not self._full and self._transport is not None:
+            self._full = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The peer sends no more; the transport closes itself."""
+        self._eof = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+        """Tell whoever waits."""
+        self._eof = True
+        self._wake()
+        if self._farewell is not None:
+            self._farewell.cancel()
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_exception(WireClosedError())
+
+    def pause_writing(self) -> None:
+        """The peer reads slowly."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        self._blocked = False
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    # Reading
+
+    async def readline(self, limit: int, seconds: float) -> bytes:
+        """The next line without its end; answers that wait are sent before waiting for it.
+
+        Args:
+            limit: Bytes that the line may have.
+            seconds: How long the whole line may take.
+
+        Raises:
+            LineTooLongError: *limit* was passed; the connection cannot be used any more.
+            IdleError: *seconds* passed.
+            WireClosedError: the peer is gone.
+        """
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    while end < 0:
+                        self._searched = len(self._buffer)
+                        if self._searched > limit:
+                            raise LineTooLongError
+                        await self._more()
+                        end = self._buffer.find(b"\n", self._searched)
+            except TimeoutError:
+                raise IdleError from None
+        self._searched = 0
+        if end > limit:
+            raise LineTooLongError
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._answered = False
+        return line.removesuffix(b"\r")
+
+    async def read_exactly(self, count: int, seconds: float) -> bytes:
+        """The next *count* bytes; *seconds* is how long the peer may be silent between two pieces."""
+        await self.flush()
+        parts = bytearray()
+        while len(parts) < count:
+            if not self._buffer:
+                await self._patiently(seconds)
+            take = min(count - len(parts), len(self._buffer))
+            parts += self._buffer[:take]
+            del self._buffer[:take]
+        self._searched = 0
+        self._answered = False
+        return bytes(parts)
+
+    async def skip(self, count: int, seconds: float) -> None:
+        """Read and forget *count* bytes."""
+        await self.flush()
+        while count:
+            if not self._buffer:
+                await self._patiently(seconds)
+            take = min(count, len(self._buffer))
+            del self._buffer[:take]
+            count -= take
+        self._searched = 0
+        self._answered = False
+
+    async def read_dotted(self, limit: int, seconds: float) -> bytes | None:
+        """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
+
+        Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
+        """
+        await self.flush()
+        body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
+        known = 0
+        too_big = False
+        while True:
+            body += self._buffer
+            self._buffer.clear()
+            end = body.find(b"\r\n.\r\n", max(0, known - 4))
+            if end >= 0:
+                break
+            if len(body) > limit + 2:
+                too_big = True
+                del body[:-4]
+            known = len(body)
+            await self._patiently(seconds)
+        self._buffer += body[end + 5 :]
+        self._searched = 0
+        self._answered = False
+        if too_big or end > limit:
+            return None
+        return bytes(body[: end + 2]).replace(b"\r\n.", b"\r\n")[2:]
+
+    async def _patiently(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._more()
+        except TimeoutError:
+            raise IdleError from None
+
+    async def _more(self) -> None:
+        await self.flush()
+        if self._eof or self._transport is None:
+            raise WireClosedError
+        before = len(self._buffer)
+        if self._full:
+            self._full = False
+            self._transport.resume_reading()
+        if len(self._buffer) > before:  # a transport may deliver within resume_reading
+            return
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        """Put bytes into the answer; it is sent when the next line is awaited, or by :meth:`flush`."""
+        self._out.append(data)
+        self._out_size += len(data)
+
+    async def send(self, data: bytes) -> None:
+        """Like :meth:`write`, but long answers go out piece by piece."""
+        self.write(data)
+        if self._out_size >= CHUNK:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what was written.
+
+        Raises:
+            WireClosedError: the peer is gone, or does not read.
+        """
+        if not self._out:
+            return
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_size = 0
+        if not self._answered:
+            self._answered = True
+            if (seconds := self.latency()) > 0:
+                await asyncio.sleep(seconds)
+        if self._allowance is not None:
+            data, self._allowance = data[: self._allowance], self._allowance - len(data)
+        view = memoryview(data)
+        for start in range(0, len(view), CHUNK):
+            if self._transport is None or self._transport.is_closing():
+                raise WireClosedError
+            self._transport.write(view[start : start + CHUNK])
+            if self._blocked:
+                await self._drained()
+        if self._allowance is not None and self._allowance <= 0:
+            self.abort()
+            raise WireClosedError
+
+    async def _drained(self) -> None:
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self.write_seconds):
+                await self._writer
+        except TimeoutError:
+            self.abort()
+            raise WireClosedError from None
+        finally:
+            self._writer = None
+
+    def drop_after(self, count: int) -> None:
+        """Send *count* more bytes at most, then drop the connection without a farewell."""
+        self._allowance = count
+
+    # TLS and the end
+
+    async def start_tls(
+        self, context: ssl.SSLContext, seconds: float, reply: bytes | None = None
+    ) -> None:
+        """Begin TLS as the server; what came in plain text and was not answered is forgotten.
+
+        Args:
+            context: The server's certificate.
+            seconds: How long the handshake may take.
+            reply: What is sent in plain text before (SMTP's 220).
+
+        Raises:
+            OSError: the handshake failed (``ssl.SSLError`` is one).
+        """
+        transport = self._transport
+        if transport is None:
+            raise WireClosedError
+        transport.pause_reading()
+        self._buffer.clear()
+        self._searched = 0
+        if reply is not None:
+            self.write(reply)
+            await self.flush()
+            self._answered = False
+        self._transport = await asyncio.get_running_loop().start_tls(
+            transport,
+            self,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=seconds,
+            ssl_shutdown_timeout=CLOSING,
+        )
+        self._full = False
+
+    def peer(self) -> str:
+        """The peer's address."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else "127.0.0.1"
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self._raw is not None:
+            self._raw.abort()
+
+    def _close(self) -> None:
+        if self._transport is None or self._raw is None or self._raw.is_closing():
+            return
+        self._transport.close()
+        # A peer that does not read the last answer would keep the socket open for ever.
+        self._farewell = asyncio.get_running_loop().call_later(CLOSING, self._raw.abort)
+
+    async def _run(self) -> None:
+        try:
+            await self._serve(self)
+            await self.flush()
+        except (WireClosedError, LineTooLongError, IdleError, OSError):
+            self.abort()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        except Exception:  # noqa: BLE001 - one session must not end the others
+            _log.exception("A practice mail session failed")
+            self.abort()
+        finally:
+            self._close()

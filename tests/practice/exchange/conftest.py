@@ -1,0 +1,224 @@
+"""A practice Exchange of its own for each test, on a loop in a thread, and tokens for it."""
+
+import asyncio
+import base64
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
+from msoauth.practice.state import AppRegistration, Firm, Mailbox, User, World, new_id
+from msoauth.practice.tokens import Signer
+
+HOST = "127.0.0.1"
+ALL = "POP.AccessAsUser.All IMAP.AccessAsUser.All SMTP.Send"
+MAILS = (
+    (
+        b"From: Ben <ben@fabrikam.example>\r\nTo: anna@contoso.example\r\nSubject: First\r\n"
+        b"Date: Mon, 02 Nov 2026 10:00:00 +0100\r\nMessage-ID: <one@fabrikam.example>\r\n\r\n"
+        b"Hello\r\n.a line with a dot\r\n..two dots\r\n.\r\nend\r\n"
+    ),
+    (
+        b"From: Clara <clara@contoso.example>\r\nTo: anna@contoso.example\r\n"
+        b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <two@contoso.example>\r\n\r\nTwo\r\n"
+    ),
+    b"From: ben@fabrikam.example\r\nTo: anna@contoso.example\r\nSubject: Third\r\n\r\n"
+    + b"x" * 900,
+)
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@dataclass
+class Exchange:
+    """A running practice Exchange as a test sees it."""
+
+    world: World
+    firm: Firm
+    signer: Signer
+    servers: ExchangeServers
+    loop: asyncio.AbstractEventLoop
+    client: ssl.SSLContext
+    ca_file: Path
+    sockets: list[socket.socket] = field(default_factory=list)
+
+    def port(self, name: str) -> int:
+        return self.servers.ports[name]
+
+    def mailbox(self, address: str) -> Mailbox:
+        found = self.firm.mailbox(address)
+        assert found is not None
+        return found
+
+    def token(self, upn: str = "anna@contoso.example", scp: str = ALL, **changes: Any) -> str:
+        now = int(self.world.clock.time())
+        claims = {
+            "aud": "https://outlook.office.com",
+            "iss": f"https://sts.windows.net/{self.firm.tenant_id}/",
+            "iat": now,
+            "nbf": now,
+            "exp": now + 4500,
+            "appid": self.firm.app.app_id,
+            "idtyp": "user",
+            "oid": new_id(),
+            "tid": self.firm.tenant_id,
+            "upn": upn,
+            "unique_name": upn,
+            "scp": scp,
+            "ver": "1.0",
+        }
+        claims |= changes
+        return self.signer.sign({k: v for k, v in claims.items() if v is not None})
+
+    def app_token(self, role: str, oid: str) -> str:
+        return self.token(scp=None, upn=None, unique_name=None, roles=[role], oid=oid, idtyp="app")  # type: ignore[arg-type]
+
+    def raw(self, name: str) -> socket.socket:
+        sock = socket.create_connection((HOST, self.port(name)), timeout=20)
+        self.sockets.append(sock)
+        return sock
+
+    def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        tls = self.client.wrap_socket(sock, server_hostname="localhost")
+        self.sockets.append(tls)
+        return tls
+
+    def dialogue(self, name: str) -> "Dialogue":
+        """A connection to POP3 or IMAP under TLS, or to SMTP before STARTTLS; the greeting is unread."""
+        sock = self.raw(name)
+        return Dialogue(self.wrap(sock) if name != "smtp" else sock, self)
+
+    def log(self) -> list[str]:
+        return [entry.outcome for entry in self.world.log]
+
+
+class Dialogue:
+    """Lines to and fro, as they are on the wire."""
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self.sock = sock
+        self.exchange = exchange
+        self._rest = b""
+
+    def send(self, line: str) -> None:
+        self.sock.sendall(line.encode() + b"\r\n")
+
+    def line(self) -> str:
+        while b"\r\n" not in self._rest:
+            data = self.sock.recv(65536)
+            if not data:
+                raise EOFError(self._rest)
+            self._rest += data
+        line, self._rest = self._rest.split(b"\r\n", 1)
+        return line.decode("utf-8", "surrogateescape")
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.line()
+
+    def until_dot(self) -> list[str]:
+        lines = []
+        while (line := self.line()) != ".":
+            lines.append(line)
+        return lines
+
+    def reply(self) -> list[str]:
+        """An SMTP reply of one or more lines."""
+        lines = [self.line()]
+        while lines[-1][3:4] == "-":
+            lines.append(self.line())
+        return lines
+
+    def ehlo(self) -> list[str]:
+        self.send("EHLO client.example")
+        return self.reply()
+
+    def secure(self) -> "Dialogue":
+        """SMTP: greeting, EHLO, STARTTLS, EHLO; the new dialogue under TLS."""
+        assert self.line().startswith("220 ")
+        self.ehlo()
+        assert self.ask("STARTTLS") == "220 2.0.0 SMTP server ready"
+        under = Dialogue(self.exchange.wrap(self.sock), self.exchange)
+        under.ehlo()
+        return under
+
+    def closed(self) -> bool:
+        """Whether the server has closed and sent nothing more."""
+        try:
+            return self._rest == b"" and self.sock.recv(1) == b""
+        except (ssl.SSLError, ConnectionError):
+            return True
+
+
+def sasl(user: str, token: str) -> str:
+    return base64.b64encode(f"user={user}\x01auth=Bearer {token}\x01\x01".encode()).decode()
+
+
+def contoso() -> Firm:
+    firm = Firm("Contoso Legal", new_id(), "contoso.example", AppRegistration(new_id(), "Mail"))
+    for name in ("anna", "clara", "dora"):
+        upn = f"{name}@contoso.example"
+        firm.users[upn] = User(upn, name.title(), "not-used-here")
+        firm.mailboxes[upn] = Mailbox(upn)
+    firm.users["anna@contoso.example"].aliases = ("anna.maier@contoso.example",)
+    firm.mailboxes["anna@contoso.example"] = Mailbox("anna@contoso.example", _load=lambda: MAILS)
+    shared = "kanzlei@contoso.example"
+    firm.mailboxes[shared] = Mailbox(shared, shared=True, _load=lambda: MAILS[:1])
+    return firm
+
+
+Start = Callable[..., Exchange]
+
+
+@pytest.fixture
+def start(signer: Signer, authority: trustme.CA, tmp_path: Path) -> Iterator[Start]:
+    """Start a practice Exchange with its own time-outs and limits."""
+    running: list[tuple[Exchange, threading.Thread]] = []
+
+    def begin(timing: Timing | None = None, limits: Limits | None = None) -> Exchange:
+        world, firm = World(), contoso()
+        world.add(firm)
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost", HOST).configure_cert(server_tls)
+        client = ssl.create_default_context()
+        authority.configure_trust(client)
+        ca_file = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(ca_file))
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        servers = asyncio.run_coroutine_threadsafe(
+            start_exchange(world, signer, server_tls, HOST, {}, timing=timing, limits=limits), loop
+        ).result(10)
+        exchange = Exchange(world, firm, signer, servers, loop, client, ca_file)
+        running.append((exchange, thread))
+        return exchange
+
+    yield begin
+    for exchange, thread in running:
+        for sock in exchange.sockets:
+            sock.close()
+        asyncio.run_coroutine_threadsafe(exchange.servers.close(), exchange.loop).result(10)
+        exchange.loop.call_soon_threadsafe(exchange.loop.stop)
+        thread.join(10)
+        exchange.loop.close()
+
+
+@pytest.fixture
+def exchange(start: Start) -> Exchange:
+    return start()
