@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from msoauth.practice.exchange.imap.session import ImapSession
 from msoauth.practice.exchange.pop3 import Pop3Session
 from msoauth.practice.exchange.service import Limits, Service, Timing
 from msoauth.practice.exchange.smtp import SmtpSession
@@ -101,11 +102,16 @@ async def start_exchange(
         await wire.start_tls(ssl_context, service.timing.handshake)
         await Pop3Session(service, wire).run()
 
+    async def imap(wire: Wire) -> None:
+        await wire.start_tls(ssl_context, service.timing.handshake)
+        await ImapSession(service, wire).run()
+
     async def smtp(wire: Wire) -> None:
         await SmtpSession(service, wire).run()
 
     try:
         await servers.listen("pop3", host, ports.get("pop3", 0), pop3)
+        await servers.listen("imap", host, ports.get("imap", 0), imap)
         await servers.listen("smtp", host, ports.get("smtp", 0), smtp)
     except BaseException:
         await servers.close()

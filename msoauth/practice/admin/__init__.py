@@ -1,0 +1,5 @@
+"""The admin center: settings under Microsoft's names, mended by hand, seen by the next check."""
+
+from msoauth.practice.admin.pages import routes
+
+__all__ = ["routes"]

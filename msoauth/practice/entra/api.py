@@ -1,0 +1,198 @@
+"""The machine's side of Entra: discovery, keys, token and device-code endpoints, over TLS."""
+
+import asyncio
+import json
+from typing import Any
+
+import tornado.web
+
+from msoauth.practice.entra import apps
+from msoauth.practice.entra.grants import DEVICE_SECONDS, POLL_SECONDS, Authority
+from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.state import World
+
+
+class Api(tornado.web.RequestHandler):
+    """An endpoint for programs: JSON out, delayed by the world's latency."""
+
+    authority: Authority
+    people_url: str
+
+    def initialize(self, authority: Authority, people_url: str) -> None:
+        self.authority = authority
+        self.people_url = people_url
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "practice")
+        self.set_header("Cache-Control", "no-store, no-cache")
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+
+    async def prepare(self) -> None:
+        if self.world.latency:
+            await asyncio.sleep(self.world.latency)
+
+    @property
+    def world(self) -> World:
+        """What the practice tenant knows."""
+        return self.authority.world
+
+    @property
+    def base(self) -> str:
+        """The address under which the client called, as its own Host header says."""
+        return f"https://{self.request.host}"
+
+    def form(self) -> dict[str, str]:
+        """The form's fields, each once."""
+        return {
+            name: values[-1].decode("utf-8", "replace")
+            for name, values in self.request.body_arguments.items()
+            if values
+        }
+
+    def answer(self, value: dict[str, Any], status: int = 200) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.finish(json.dumps(value))
+
+    def refuse(self, refused: RefusalError) -> None:
+        """Answer with a refusal, and write it to the sign-in log."""
+        correlation = self.request.headers.get("client-request-id", "")
+        value = refused.as_json(self.world.clock.now(), correlation)
+        self.world.note(
+            "token",
+            refused.text,
+            correlation_id=value["correlation_id"],
+            trace_id=value["trace_id"],
+        )
+        self.answer(value, refused.status)
+
+    def write_error(self, status_code: int, **_more: Any) -> None:
+        self.finish(
+            json.dumps({"error": "server_error", "error_description": f"HTTP {status_code}"})
+        )
+
+
+class Discovery(Api):
+    """``/{tenant}/v2.0/.well-known/openid-configuration`` (facts A2; some of its keys are unverified)."""
+
+    def get(self, path_tenant: str) -> None:
+        try:
+            firm = apps.tenant(self.world, path_tenant)
+        except RefusalError as refused:
+            self.refuse(refused)
+            return
+        here = f"{self.base}/{path_tenant}"
+        people = f"{self.people_url}/{path_tenant}"
+        issued_for = firm.tenant_id if firm else "{tenantid}"
+        self.answer(
+            {
+                "token_endpoint": f"{here}/oauth2/v2.0/token",
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+                "jwks_uri": f"{here}/discovery/v2.0/keys",
+                "response_modes_supported": ["query", "fragment", "form_post"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+                "scopes_supported": ["openid", "profile", "email", "offline_access"],
+                "issuer": f"https://login.microsoftonline.com/{issued_for}/v2.0",
+                "request_uri_parameter_supported": False,
+                "userinfo_endpoint": f"{self.base}/graph/oidc/userinfo",
+                "authorization_endpoint": f"{people}/oauth2/v2.0/authorize",
+                "device_authorization_endpoint": f"{here}/oauth2/v2.0/devicecode",
+                "http_logout_supported": True,
+                "frontchannel_logout_supported": True,
+                "end_session_endpoint": f"{people}/oauth2/v2.0/logout",
+                "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "email"],
+                "tenant_region_scope": "EU",
+                "cloud_instance_name": "microsoftonline.com",
+                "cloud_graph_host_name": "graph.windows.net",
+                "msgraph_host": "graph.microsoft.com",
+            }
+        )  # fmt: skip
+
+
+class Instance(Api):
+    """``/common/discovery/instance``: an unmodified MSAL may ask whether it knows this host."""
+
+    def get(self) -> None:
+        tenant = f"{self.base}/common/v2.0/.well-known/openid-configuration"
+        host = self.request.host
+        self.answer(
+            {
+                "tenant_discovery_endpoint": tenant,
+                "api-version": "1.1",
+                "metadata": [
+                    {"preferred_network": host, "preferred_cache": host, "aliases": [host]}
+                ],
+            }
+        )
+
+
+class Keys(Api):
+    """``/{tenant}/discovery/v2.0/keys``."""
+
+    def get(self, _path_tenant: str) -> None:
+        self.answer({"keys": [self.authority.signer.jwk()]})
+
+
+class Token(Api):
+    """``/{tenant}/oauth2/v2.0/token``."""
+
+    def post(self, path_tenant: str) -> None:
+        try:
+            form = self._with_basic(self.form())
+            self.answer(self.authority.token(path_tenant, form))
+        except RefusalError as refused:
+            self.refuse(refused)
+
+    def get(self, _path_tenant: str) -> None:
+        self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
+
+    def _with_basic(self, form: dict[str, str]) -> dict[str, str]:
+        """HTTP Basic is accepted as well (facts A3); its parts are URL-encoded (RFC 6749)."""
+        import base64
+        import binascii
+        from urllib.parse import unquote_plus
+
+        header = self.request.headers.get("Authorization", "")
+        if header.startswith("Basic "):
+            try:
+                name, _colon, secret = base64.b64decode(header[6:]).decode().partition(":")
+            except (binascii.Error, ValueError):
+                raise RefusalError(9002313) from None
+            return {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret), **form}
+        return form
+
+
+class DeviceCode(Api):
+    """``/{tenant}/oauth2/v2.0/devicecode``."""
+
+    def post(self, path_tenant: str) -> None:
+        try:
+            code, device = self.authority.start_device(path_tenant, self.form())
+        except RefusalError as refused:
+            self.refuse(refused)
+            return
+        page = f"{self.people_url}/devicelogin"
+        self.answer(
+            {
+                "user_code": device.user_code,
+                "device_code": code,
+                "verification_uri": page,
+                "expires_in": DEVICE_SECONDS,
+                "interval": POLL_SECONDS,
+                "message": f"To sign in, use a web browser to open the page {page} and enter the code {device.user_code} to authenticate.",
+            }
+        )
+
+
+def routes(authority: Authority, people_url: str) -> list[tuple[str, type[Api], dict[str, Any]]]:
+    """The endpoints by their paths (facts A2)."""
+    shared = {"authority": authority, "people_url": people_url}
+    return [
+        (r"/common/discovery/instance", Instance, shared),
+        (r"/([^/]+)/v2\.0/\.well-known/openid-configuration", Discovery, shared),
+        (r"/([^/]+)/discovery/v2\.0/keys", Keys, shared),
+        (r"/([^/]+)/oauth2/v2\.0/token", Token, shared),
+        (r"/([^/]+)/oauth2/v2\.0/devicecode", DeviceCode, shared),
+    ]

@@ -1,0 +1,145 @@
+"""IMAP's words: splitting a command into atoms, strings, lists and body sections."""
+
+import re
+from dataclasses import dataclass
+
+MAX_DEPTH = 20  # parentheses within parentheses that a command may have
+MAX_NUMBER = 2**32 - 1
+
+_LITERAL = re.compile(rb"\{(\d{1,12})(\+?)\}$")
+_ATOM = re.compile(rb'[^()\s"\[\]]+')
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\["\\])*)"')
+# BODY[...], BODY.PEEK[...]<0.10>: the brackets and what is in them belong to the word.
+_SECTION = re.compile(rb"(?i)BODY(?:\.PEEK)?\[[^\]]*\](?:<\d{1,10}(?:\.\d{1,10})?>)?")
+
+
+class GrammarError(ValueError):
+    """The command cannot be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A quoted string or literal; an atom is a ``str``."""
+
+    value: str
+
+
+Word = str | Text | list["Word"]
+
+
+def literal(line: bytes) -> tuple[int, bool] | None:
+    """Size of the literal that the line announces, and whether the client waits for leave to send it."""
+    found = _LITERAL.search(line)
+    return (int(found[1]), not found[2]) if found else None
+
+
+def words(parts: list[bytes]) -> list[Word]:
+    """The words of a command.
+
+    Args:
+        parts: Line, literal, line, literal … line: literals stand at the odd places.
+
+    Raises:
+        GrammarError: quotes or parentheses do not match, or are nested too deep.
+    """
+    stack: list[list[Word]] = [[]]
+    for index, part in enumerate(parts):
+        if index % 2:
+            stack[-1].append(Text(part.decode("utf-8", "surrogateescape")))
+            continue
+        line = _LITERAL.sub(b"", part) if index < len(parts) - 1 else part
+        _words_of(line, stack)
+    if len(stack) != 1:
+        raise GrammarError("a parenthesis is not closed")
+    return stack[0]
+
+
+def _words_of(line: bytes, stack: list[list[Word]]) -> None:
+    at = 0
+    while at < len(line):
+        char = line[at : at + 1]
+        if char == b" ":
+            at += 1
+        elif char == b"(":
+            if len(stack) > MAX_DEPTH:
+                raise GrammarError("too many parentheses")
+            inner: list[Word] = []
+            stack[-1].append(inner)
+            stack.append(inner)
+            at += 1
+        elif char == b")":
+            if len(stack) == 1:
+                raise GrammarError("a parenthesis is not open")
+            stack.pop()
+            at += 1
+        elif char == b'"':
+            found = _QUOTED.match(line, at)
+            if found is None:
+                raise GrammarError("a quote is not closed")
+            value = re.sub(rb"\\(.)", rb"\1", found[1])
+            stack[-1].append(Text(value.decode("utf-8", "replace")))
+            at = found.end()
+        else:
+            found = _SECTION.match(line, at) or _ATOM.match(line, at)
+            if found is None:
+                raise GrammarError("a character has no place here")
+            stack[-1].append(found[0].decode("utf-8", "replace"))
+            at = found.end()
+
+
+def astring(word: Word) -> str:
+    """The value of an atom or string.
+
+    Raises:
+        GrammarError: it is a list.
+    """
+    if isinstance(word, list):
+        raise GrammarError("a string is wanted, not a list")
+    return word.value if isinstance(word, Text) else word
+
+
+def sequence(text: str, highest: int) -> list[tuple[int, int]]:
+    """Ranges of a sequence set such as ``1,3:5,7:*``; ``*`` is *highest*.
+
+    Raises:
+        GrammarError: it is none.
+    """
+    ranges = []
+    for piece in text.split(","):
+        ends = piece.split(":")
+        if len(ends) > 2:
+            raise GrammarError("no sequence set")
+        numbers = [highest if end == "*" else _number(end) for end in ends]
+        ranges.append((min(numbers), max(numbers)))
+    return ranges
+
+
+def _number(text: str) -> int:
+    if (
+        not text.isascii()
+        or not text.isdigit()
+        or len(text) > 10
+        or not 0 < int(text) <= MAX_NUMBER
+    ):
+        raise GrammarError("no message number")
+    return int(text)
+
+
+def inside(number: int, ranges: list[tuple[int, int]]) -> bool:
+    """Whether the number lies in one of the ranges."""
+    return any(low <= number <= high for low, high in ranges)
+
+
+def quote(text: str | None) -> bytes:
+    """A string as IMAP writes it: NIL, quoted, or a literal."""
+    if text is None:
+        return b"NIL"
+    raw = text.encode("utf-8", "surrogateescape")
+    if len(raw) < 1000 and all(32 <= byte < 127 for byte in raw):
+        return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    return lump(raw)
+
+
+def lump(raw: bytes) -> bytes:
+    """Bytes as a literal."""
+    return b"{%d}\r\n" % len(raw) + raw

@@ -1,0 +1,106 @@
+"""FETCH's items (RFC 3501, 6.4.5): what a client asks for about a mail, and the answer."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from msoauth.practice.exchange.imap.grammar import GrammarError, Word, astring, lump
+from msoauth.practice.exchange.imap.structure import (
+    bodystructure,
+    envelope,
+    header,
+    parsed,
+    section,
+)
+from msoauth.practice.state import Message
+
+_MACROS = {
+    "ALL": ["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"],
+    "FAST": ["FLAGS", "INTERNALDATE", "RFC822.SIZE"],
+    "FULL": ["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"],
+}
+_SECTION = re.compile(r"(?i)BODY(\.PEEK)?\[([^\]]*)\](?:<(\d{1,10})\.(\d{1,10})>)?")
+_WHOLE = {"RFC822": "", "RFC822.HEADER": "HEADER", "RFC822.TEXT": "TEXT"}
+_PLAIN = {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "UID", "BODY", "BODYSTRUCTURE"}
+
+
+def parse(given: list[Word], *, by_uid: bool) -> list[str]:
+    """The items that a FETCH names.
+
+    Raises:
+        GrammarError: one is not known.
+    """
+    if not given:
+        raise GrammarError("items are wanted")
+    first = given[0] if isinstance(given[0], list) else given
+    names = [astring(word) for word in first]
+    if len(names) == 1:
+        names = _MACROS.get(names[0].upper(), names)
+    for name in names:
+        if name.upper() not in _PLAIN | _WHOLE.keys() and not _SECTION.fullmatch(name):
+            raise GrammarError(f"item {name}")
+    if by_uid and not any(name.upper() == "UID" for name in names):
+        names = ["UID", *names]
+    return names
+
+
+def flags(message: Message) -> str:
+    """FLAGS of a mail."""
+    names = sorted(message.flags | {"\\Seen"}) if message.seen else sorted(message.flags)
+    return f"FLAGS ({' '.join(names)})"
+
+
+def row(number: int, message: Message, wanted: list[str], *, read_only: bool) -> bytes:
+    """A mail's FETCH answer. Reading a body without ``.PEEK`` marks the mail as seen, as RFC 3501 wants."""
+    seen = message.seen
+    bodies = [_body(message, name, read_only=read_only) for name in wanted]
+    parts = [
+        body or _fact(message, name.upper()) for name, body in zip(wanted, bodies, strict=True)
+    ]
+    if message.seen != seen and "FLAGS" not in {name.upper() for name in wanted}:
+        parts.append(flags(message).encode())
+    return b"* %d FETCH (%b)\r\n" % (number, b" ".join(parts))
+
+
+def _fact(message: Message, name: str) -> bytes:
+    match name:
+        case "UID":
+            return f"UID {message.uid}".encode()
+        case "FLAGS":
+            return flags(message).encode()
+        case "RFC822.SIZE":
+            return f"RFC822.SIZE {len(message.raw)}".encode()
+        case "INTERNALDATE":
+            return f'INTERNALDATE "{_arrived(message):%d-%b-%Y %H:%M:%S %z}"'.encode()
+        case "ENVELOPE":
+            return b"ENVELOPE " + envelope(parsed(message.raw))
+        case _:
+            extended = name == "BODYSTRUCTURE"
+            return name.encode() + b" " + bodystructure(parsed(message.raw), extended)
+
+
+def _body(message: Message, name: str, *, read_only: bool) -> bytes | None:
+    if name.upper() in _WHOLE:
+        wanted, label, peek = _WHOLE[name.upper()], name.upper(), name.upper() == "RFC822.HEADER"
+        content = section(message.raw, wanted) or b""
+    elif (asked := _SECTION.fullmatch(name)) is not None:
+        content = section(message.raw, asked[2]) or b""
+        label, peek = f"BODY[{asked[2]}]", bool(asked[1])
+        if asked[3] is not None:
+            start = int(asked[3])
+            content, label = content[start : start + int(asked[4])], f"{label}<{start}>"
+    else:
+        return None
+    if not peek and not read_only:
+        message.seen = True
+    return label.encode() + b" " + lump(content)
+
+
+def _arrived(message: Message) -> datetime:
+    if message.received is not None:
+        return datetime.fromtimestamp(message.received, UTC)
+    try:
+        moment = parsedate_to_datetime(header(parsed(message.raw), "Date") or "")
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

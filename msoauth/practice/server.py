@@ -1,0 +1,241 @@
+"""The practice tenant as a running thing: all servers in one thread, on loopback, leaving nothing behind."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+import trustme
+
+from msoauth.practice import scenarios as known_scenarios
+from msoauth.practice.admin import routes as admin_routes
+from msoauth.practice.clock import Clock
+from msoauth.practice.entra import api, signin
+from msoauth.practice.entra.grants import Authority
+from msoauth.practice.entra.pages import People
+from msoauth.practice.exchange import ExchangeServers, start_exchange
+from msoauth.practice.seed import contoso
+from msoauth.practice.state import World
+from msoauth.practice.tokens import Signer
+
+HOST = "127.0.0.1"
+_NAMES = ("localhost", "127.0.0.1", "::1")
+_PORTS = ("people", "authority", "pop3", "imap", "smtp")
+
+
+class PracticeTenant:
+    """A whole Microsoft 365 tenant in this process, from ``with`` to its end.
+
+    Args:
+        scenarios: Names of states to start in.
+        accounts: So many accounts more than the few that are always there.
+        latency: Seconds by which every answer is delayed.
+        clock: How far its clock is ahead of the computer's.
+        port_base: The first of five ports in a row; 0 takes free ones.
+
+    Attributes:
+        world: Everything it knows; changes are seen by the next request.
+        endpoints: The endpoints file, as a dict.
+        endpoints_file: Where it lies until the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        scenarios: Iterable[str] = (),
+        accounts: int = 0,
+        latency: float = 0.0,
+        clock: timedelta = timedelta(),
+        port_base: int = 0,
+    ) -> None:
+        self.world = World(clock=Clock(clock), latency=latency)
+        self.world.add(contoso(self.world.clock, accounts))
+        self._scenarios = tuple(scenarios)
+        self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._folder: Path | None = None
+        self.endpoints: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="msoauth-practice-"))
+        try:
+            self._start(self._folder)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self._stop()
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority that its TLS hangs on."""
+        return self._inside / "ca.pem"
+
+    @property
+    def endpoints_file(self) -> Path:
+        """The endpoints file."""
+        return self._inside / "endpoints.json"
+
+    @property
+    def people_url(self) -> str:
+        """Where people's pages are."""
+        return f"http://localhost:{self._ports['people']}"
+
+    @property
+    def admin_url(self) -> str:
+        """The admin center."""
+        return f"{self.people_url}/admin"
+
+    @property
+    def _inside(self) -> Path:
+        if self._folder is None:
+            raise RuntimeError("the practice tenant is not running")
+        return self._folder
+
+    def _start(self, folder: Path) -> None:
+        ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
+        ca.cert_pem.write_to_path(folder / "ca.pem")
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(tls)
+        ready: threading.Event = threading.Event()
+        failure: list[BaseException] = []
+        self._thread = threading.Thread(
+            target=self._run, args=(tls, ready, failure), name="practice tenant", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        if failure:
+            raise failure[0]
+        self.endpoints = self._describe()
+        for name in self._scenarios:
+            known_scenarios.apply(self, name)
+        self.endpoints_file.write_text(
+            json.dumps(self.endpoints, ensure_ascii=False), encoding="utf-8"
+        )
+
+    def _run(
+        self, tls: ssl.SSLContext, ready: threading.Event, failure: list[BaseException]
+    ) -> None:
+        async def serve() -> None:
+            stop = asyncio.Event()
+            self._loop, self._stop_event = asyncio.get_running_loop(), stop
+            running: list[tornado.httpserver.HTTPServer] = []
+            exchange: ExchangeServers | None = None
+            try:
+                signer = Signer()
+                authority = Authority(self.world, signer)
+                people = People(authority)
+                self._listen(running, "people", _people_app(people), None)
+                self._listen(
+                    running,
+                    "authority",
+                    tornado.web.Application(
+                        list(api.routes(authority, self.people_url)), log_function=_quiet
+                    ),
+                    tls,
+                )
+                exchange = await start_exchange(self.world, signer, tls, HOST, self._ports)
+                self._ports |= exchange.ports
+                ready.set()
+                await stop.wait()
+            except BaseException as problem:
+                failure.append(problem)
+                raise
+            finally:
+                for server in running:
+                    server.stop()
+                    await server.close_all_connections()
+                if exchange is not None:
+                    await exchange.close()
+                ready.set()
+
+        with contextlib.suppress(OSError):  # it is in `failure`
+            asyncio.run(serve())
+
+    def _listen(
+        self,
+        running: list[tornado.httpserver.HTTPServer],
+        name: str,
+        app: tornado.web.Application,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        sockets = tornado.netutil.bind_sockets(self._ports[name], HOST)
+        self._ports[name] = sockets[0].getsockname()[1]
+        server = tornado.httpserver.HTTPServer(
+            app, ssl_options=tls, max_body_size=1 << 20, idle_connection_timeout=60
+        )
+        server.add_sockets(sockets)
+        running.append(server)
+
+    def _stop(self) -> None:
+        if self._loop is not None and self._thread is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop_event.set)
+            self._thread.join(10)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _describe(self) -> dict[str, Any]:
+        authority = f"https://localhost:{self._ports['authority']}/"
+        return {
+            "name": "practice",
+            "authority": authority,
+            "graph": f"{authority}graph/",
+            "outlook_resource": "https://outlook.office.com",
+            "pop3": {"host": "localhost", "port": self._ports["pop3"], "tls": "implicit"},
+            "imap": {"host": "localhost", "port": self._ports["imap"], "tls": "implicit"},
+            "smtp": {"host": "localhost", "port": self._ports["smtp"], "tls": "starttls"},
+            "ca_file": str(self.ca_file),
+            "practice": {
+                "admin": self.admin_url,
+                "firms": [
+                    {
+                        "name": firm.name,
+                        "tenant_id": firm.tenant_id,
+                        "client_id": firm.app.app_id,
+                        "client_secret": firm.app.secrets[0].value if firm.app.secrets else "",
+                        "secret_expires": firm.app.secrets[0].end.date().isoformat()
+                        if firm.app.secrets
+                        else None,
+                        "redirect_uri": "http://localhost",
+                        "accounts": [
+                            {"address": user.upn, "password": user.password}
+                            for user in firm.users.values()
+                        ],
+                    }
+                    for firm in self.world.firms.values()
+                ],
+            },
+        }
+
+
+def _people_app(people: People) -> tornado.web.Application:
+    shared = {"people": people}
+    return tornado.web.Application(
+        [
+            (r"/([^/]+)/oauth2/v2\.0/authorize", signin.AuthorizePage, shared),
+            (r"/([^/]+)/oauth2/v2\.0/logout", signin.LogoutPage, shared),
+            (r"/practice/step", signin.StepPage, shared),
+            (r"/devicelogin", signin.DevicePage, shared),
+            *admin_routes(people),
+        ],
+        log_function=_quiet,
+    )
+
+
+def _quiet(_handler: tornado.web.RequestHandler) -> None:
+    """Addresses hold codes: they are written nowhere."""
