@@ -1,0 +1,92 @@
+"""The catalogue, read from its TOML files once."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """An entry of the catalogue of causes.
+
+    Attributes:
+        who: Who can mend it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
+        links: Names of deep links, filled in for a firm.
+    """
+
+    id: str
+    who: str
+    title: str
+    meaning: str
+    fix: tuple[str, ...]
+    powershell: tuple[str, ...]
+    links: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A text by which a cause is known. A higher weight wins; see the catalogue for the scale."""
+
+    cause: str
+    pattern: re.Pattern[str]
+    weight: int
+    source: str
+    example: str
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(
+        files("msoauth.explain").joinpath("catalogue", name).read_text(encoding="utf-8")
+    )
+
+
+@cache
+def causes() -> Mapping[str, Cause]:
+    """Every cause by its id."""
+    return {
+        name: Cause(
+            id=name,
+            who=entry["who"],
+            title=entry["title"],
+            meaning=entry["meaning"],
+            fix=tuple(entry["fix"]),
+            powershell=tuple(entry.get("powershell", ())),
+            links=tuple(entry.get("links", ())),
+        )
+        for name, entry in _table("causes.toml").items()
+    }
+
+
+@cache
+def codes() -> Mapping[int, str]:
+    """Cause by AADSTS number."""
+    return {
+        number: cause
+        for cause, numbers in _table("codes.toml")["causes"].items()
+        for number in numbers
+    }
+
+
+@cache
+def weak_codes() -> frozenset[int]:
+    """Numbers that only wrap another one, and give way to it."""
+    return frozenset(_table("codes.toml")["weak"])
+
+
+@cache
+def signatures() -> tuple[Signature, ...]:
+    """Every signature, in the order of the file."""
+    return tuple(
+        Signature(
+            cause=entry["cause"],
+            pattern=re.compile(entry["pattern"], re.IGNORECASE),
+            weight=entry.get("weight", 50),
+            source=entry["source"],
+            example=entry["example"],
+        )
+        for entry in _table("signatures.toml")["signature"]
+    )
