@@ -1,0 +1,223 @@
+"""The authority of a tenant: its discovery document, and the msal client of a firm."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Self, cast
+
+import msal
+import requests
+
+from msoauth import redact
+from msoauth.clouds import Cloud
+from msoauth.errors import AuthError
+from msoauth.identity import http
+from msoauth.identity.refusals import refusal
+from msoauth.model import Account, Firm
+from msoauth.store import Secret
+from msoauth.texts import _
+
+_KEEP_SECONDS = 3600.0
+_kept: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
+_kept_lock = threading.Lock()
+
+
+def scopes_for(account: Account, cloud: Cloud) -> list[str]:
+    """The delegated scopes an account needs, in full form (exchange-dev: how-to-authenticate…).
+
+    ``offline_access`` is not among them: msal adds it and refuses to be given it.
+    """
+    retrieve = "IMAP.AccessAsUser.All" if account.retrieve == "imap" else "POP.AccessAsUser.All"
+    return [cloud.scope(retrieve), cloud.scope("SMTP.Send")]
+
+
+def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str, Any]:
+    """The discovery document of a tenant; kept for an hour, unless *fresh*.
+
+    Raises:
+        AuthError: the tenant does not exist, or the authority cannot be reached.
+    """
+    url = f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
+    place = (url, cloud.ca_file)
+    with _kept_lock:
+        kept = _kept.get(place)
+    if kept is not None and not fresh and time.monotonic() - kept[0] < _KEEP_SECONDS:
+        return kept[1]
+    what = _("Looking up the directory {tenant}").format(tenant=tenant)
+    with http.session(cloud) as session:
+        try:
+            reply = session.get(url)
+        except requests.RequestException as problem:
+            raise http.failure(problem, what) from None
+    answer = json_of(reply, what)
+    if "error" in answer or "authorization_endpoint" not in answer:
+        raise refusal(answer, what)
+    with _kept_lock:
+        _kept[place] = (time.monotonic(), answer)
+    return answer
+
+
+def json_of(reply: requests.Response, what: str) -> dict[str, Any]:
+    """The JSON object that the authority answered.
+
+    Raises:
+        AuthError: the answer is not JSON: a proxy's page, or an outage.
+    """
+    try:
+        answer = reply.json()
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    retry_after = reply.headers.get("Retry-After", "")
+    outage = reply.status_code >= 500 or reply.status_code == 429
+    raise AuthError(
+        _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.").format(
+            what=what, status=reply.status_code
+        ),
+        cause="throttled"
+        if reply.status_code == 429
+        else "service-unavailable"
+        if outage
+        else "proxy-required"
+        if reply.status_code == 407
+        else "unknown",
+        evidence=redact.redact(reply.text[:500]),
+        retriable=outage,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
+    )
+
+
+class _MsalHttp:
+    """What msal speaks HTTP with: our session, and the discovery document from our own shelf."""
+
+    def __init__(self, cloud: Cloud, tenant: str) -> None:
+        self._cloud = cloud
+        self._tenant = tenant
+        self._session = http.session(cloud)
+
+    def get(self, url: str, **options: Any) -> Any:
+        if url.endswith("/.well-known/openid-configuration"):
+            return _Known(configuration(self._cloud, self._tenant))
+        return self._session.get(url, **_known_options(options))
+
+    def post(self, url: str, **options: Any) -> requests.Response:
+        reply = self._session.post(url, **_known_options(options))
+        if reply.status_code >= 500 or reply.status_code == 429:
+            json_of(_without_json(reply), _("Asking for a token"))
+        return reply
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _without_json(reply: requests.Response) -> requests.Response:
+    """An outage is an outage even when its page is JSON; a refusal in JSON is left to msal."""
+    try:
+        if "error" in reply.json() and reply.status_code != 429:
+            return reply
+    except ValueError:
+        pass
+    reply._content = reply.text.encode()[:500]
+    return reply
+
+
+def _known_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in options.items()
+        if key in ("params", "data", "headers", "timeout")
+    }
+
+
+class _Known:
+    """A discovery document in the form of an HTTP answer."""
+
+    status_code = 200
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        import json
+
+        self.text = json.dumps(document)
+        self.headers: dict[str, str] = {}
+
+    def raise_for_status(self) -> None:
+        """There is nothing to raise."""
+
+
+class Client:
+    """The msal application of a firm, with one account's token cache.
+
+    A new one costs no request (the discovery document is shared), and msal's own memory of refused requests,
+    which would answer "check again" with the old refusal for a minute, goes with it.
+    """
+
+    def __init__(self, firm: Firm, secret: Secret | None, cache: str | None = None) -> None:
+        configuration(firm.cloud, firm.tenant)
+        self.firm = firm
+        self.cache = msal.SerializableTokenCache()
+        if cache:
+            self.cache.deserialize(cache)
+            remember_cache(self.cache)
+        self._http = _MsalHttp(firm.cloud, firm.tenant)
+        options: dict[str, Any] = {
+            "authority": firm.authority,
+            "http_client": self._http,
+            "token_cache": self.cache,
+            "http_cache": {},
+            # Only Microsoft's hosts are known to Microsoft's instance discovery.
+            "instance_discovery": None if firm.cloud.is_microsoft else False,
+        }
+        try:
+            if secret is None:
+                self.app = msal.PublicClientApplication(firm.client_id, **options)
+            else:
+                self.app = msal.ConfidentialClientApplication(
+                    firm.client_id, client_credential=secret.reveal(), **options
+                )
+        except ValueError as problem:
+            self._http.close()
+            raise AuthError(
+                _("The sign-in service of {firm} cannot be used.").format(firm=firm.name),
+                cause="tenant-not-found",
+                evidence=redact.redact(str(problem))[:1000],
+            ) from None
+        except BaseException:
+            self._http.close()
+            raise
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the app has no secret."""
+        return isinstance(self.app, msal.PublicClientApplication)
+
+    def serialized(self) -> str:
+        """The token cache, to be sealed."""
+        remember_cache(self.cache)
+        return cast("str", self.cache.serialize())
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self.close()
+
+
+def remember_cache(cache: msal.SerializableTokenCache) -> None:
+    """Have every token in *cache* taken out of whatever is shown."""
+    for kind in ("AccessToken", "RefreshToken", "IdToken"):
+        for entry in cache.search(
+            getattr(
+                msal.TokenCache.CredentialType,
+                {
+                    "AccessToken": "ACCESS_TOKEN",
+                    "RefreshToken": "REFRESH_TOKEN",
+                    "IdToken": "ID_TOKEN",
+                }[kind],
+            )
+        ):
+            redact.remember(entry.get("secret"))

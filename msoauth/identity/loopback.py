@@ -1,0 +1,183 @@
+"""The listener for the browser's answer: takes one, from one path, with one state; harmless to all else."""
+
+import contextlib
+import hmac
+import html
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from msoauth.errors import AuthError
+from msoauth.texts import _
+
+_BODY_LIMIT = 64 * 1024  # an answer has a few kilobytes
+
+
+class Listener:
+    """Listens on 127.0.0.1 and ::1 of one port.
+
+    Attributes:
+        port: The port.
+        answered: Set when the answer is there, or when the listener was closed.
+        answer: The answer's fields, or None.
+    """
+
+    def __init__(self, host: str, port: int | None, path: str) -> None:
+        self.answered = threading.Event()
+        self.answer: dict[str, str] | None = None
+        self._path = path
+        self._state = ""
+        self._lock = threading.Lock()
+        self._servers: list[_Server] = []
+        self._threads: list[threading.Thread] = []
+        try:
+            self._servers.append(_Server(("127.0.0.1", port or 0), self))
+        except OSError as problem:
+            raise AuthError(
+                _(
+                    "Port {port}, which the redirect URI names, is taken on this computer: end the program that uses it."
+                ).format(port=port),
+                cause="redirect-mismatch",
+                evidence=problem.strerror or str(problem),
+            ) from None
+        self.port = int(self._servers[0].server_address[1])
+        if host == "localhost":
+            # Some browsers try ::1 first. Where there is no IPv6, they do not.
+            with contextlib.suppress(OSError):
+                self._servers.append(_Server6(("::1", self.port), self))
+
+    def listen(self, state: str) -> None:
+        """Take answers with this *state* from now on."""
+        self._state = state
+        for server in self._servers:
+            thread = threading.Thread(
+                target=server.serve_forever, args=(0.1,), name="sign-in listener", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Stop listening; a waiting thread wakes up."""
+        with self._lock:
+            servers, self._servers = self._servers, []
+        for server in servers:
+            if self._threads:
+                server.shutdown()
+            server.server_close()
+        if threading.current_thread() not in self._threads:
+            for thread in self._threads:
+                thread.join(5)
+        self.answered.set()
+
+    def judge(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
+        """The status and the page for a request; keeps the answer if it is the one."""
+        name = urlsplit(f"//{host}").hostname
+        if name not in ("localhost", "127.0.0.1", "::1"):
+            return 403, _page(
+                _("Not for this address"), _("This page answers to this computer only.")
+            )
+        if (urlsplit(target).path or "/") != self._path or not ({"code", "error"} & fields.keys()):
+            return 404, _page(
+                _("Nothing here"), _("The sign-in is waiting for its answer at another address.")
+            )
+        if not hmac.compare_digest(fields.get("state", "").encode(), self._state.encode()):
+            return 400, _page(
+                _("This answer does not belong to the sign-in"),
+                _(
+                    "It comes from an older tab or another attempt. Close this window and use the newest sign-in page."
+                ),
+            )
+        with self._lock:
+            if self.answer is not None:
+                return 409, _page(
+                    _("Already answered"),
+                    _("This sign-in has its answer. You may close this window."),
+                )
+            self.answer = fields
+        self.answered.set()
+        if "error" in fields:
+            why = fields.get("error_description") or fields["error"]
+            return 200, _page(
+                _("The sign-in did not succeed"), why, _("You may close this window and go back.")
+            )
+        return 200, _page(
+            _("Verification code received"),
+            _("You may close this window. The rest happens where you started the sign-in."),
+        )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = False
+
+    def __init__(self, address: tuple[str, int], listener: Listener) -> None:
+        self.listener = listener
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle is no news."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10  # seconds for a whole request: half-open connections do not pile up
+
+    def do_GET(self) -> None:
+        self._reply(
+            *self.server.listener.judge(self.path, self._host(), _fields(urlsplit(self.path).query))
+        )
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > _BODY_LIMIT:
+            self._reply(413, _page(_("Too long"), _("This is not a sign-in's answer.")))
+            return
+        body = self.rfile.read(int(length)).decode("utf-8", "replace")
+        self._reply(*self.server.listener.judge(self.path, self._host(), _fields(body)))
+
+    def _host(self) -> str:
+        return self.headers.get("Host", "")
+
+    def _reply(self, status: int, page: str) -> None:
+        body = page.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "msoauth"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """The request line holds the code: it is written nowhere."""
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        return {name: values[0] for name, values in parse_qs(query, max_num_fields=50).items()}
+    except ValueError:
+        return {}
+
+
+def _page(title: str, *paragraphs: str) -> str:
+    body = "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{html.escape(title)} – msoauth</title>
+<style>
+  :root {{ color-scheme: light dark; }}
+  body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; }}
+  h1 {{ font-size: 1.6rem; font-weight: 600; margin-bottom: .5rem; }}
+  p {{ white-space: pre-line; overflow-wrap: anywhere; }}
+</style></head><body><main><h1>{html.escape(title)}</h1>{body}</main></body></html>"""

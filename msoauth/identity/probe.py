@@ -1,0 +1,124 @@
+"""Questions to the authority that need no user: does the directory exist, the app, the secret, the redirect URI?"""
+
+import re
+import secrets
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+
+from msoauth.clouds import Cloud
+from msoauth.errors import AuthError
+from msoauth.explain import explain
+from msoauth.identity import http
+from msoauth.identity.authority import Client, configuration, json_of
+from msoauth.identity.refusals import ids_of, refusal
+from msoauth.model import Firm
+from msoauth.redact import redact
+from msoauth.store import Secret
+from msoauth.texts import _
+
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_TAGS = re.compile(
+    r"<(?:script|style)\b.{0,20000}?</(?:script|style)>|<[^>]{0,2000}>", re.IGNORECASE | re.DOTALL
+)
+
+
+def discover(cloud: Cloud, tenant: str) -> str:
+    """The directory (tenant) ID of a tenant, by its ID or a domain; asked anew.
+
+    Raises:
+        AuthError: there is no such directory in this cloud, or the authority cannot be reached.
+    """
+    document = configuration(cloud, tenant, fresh=True)
+    found = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
+        str(document.get("token_endpoint", ""))
+    )
+    return found[0].lower() if found else tenant
+
+
+def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
+    """Ask for a token of the app itself, which needs no permission: the app exists and its secret is accepted.
+
+    Without a secret the app is asked for a device code, which names an unknown app too.
+
+    Raises:
+        AuthError: the app is unknown or disabled, or its secret is wrong or expired.
+    """
+    what = _("Checking the application")
+    with Client(firm, secret) as client:
+        try:
+            if secret is None:
+                result: dict[str, Any] = client.app.initiate_device_flow(
+                    [firm.cloud.scope("SMTP.Send")]
+                )
+                if "user_code" in result:
+                    return
+            else:
+                resource = firm.cloud.outlook_resource.replace(
+                    "outlook.office.com", "outlook.office365.com"
+                )
+                result = client.app.acquire_token_for_client([f"{resource}/.default"])
+                if "access_token" in result:
+                    return
+        except requests.RequestException as problem:
+            raise http.failure(problem, what) from None
+    refused = refusal(result, what)
+    if refused.cause in _BEHIND_THE_SECRET:
+        return  # the app and its secret were accepted; what is missing belongs to app-only access
+    raise refused
+
+
+# A refusal for one of these comes after the secret was looked at, and does not concern delegated sign-in.
+_BEHIND_THE_SECRET = frozenset(
+    {"permission-not-registered", "admin-consent-required", "consent-required"}
+)
+
+
+def redirect_probe(firm: Firm) -> None:
+    """Ask for a sign-in without anybody there (prompt=none): a wrong redirect URI is refused on a page of its own.
+
+    Raises:
+        AuthError: the redirect URI, the app or the directory was refused.
+    """
+    what = _("Checking the redirect URI {uri}").format(uri=firm.redirect_uri)
+    endpoint = configuration(firm.cloud, firm.tenant)["authorization_endpoint"]
+    state = secrets.token_urlsafe(12)
+    asked = {
+        "client_id": firm.client_id,
+        "response_type": "code",
+        "redirect_uri": firm.redirect_uri,
+        "scope": f"{firm.cloud.scope('SMTP.Send')} offline_access",
+        "response_mode": "query",
+        "prompt": "none",
+        "state": state,
+        "code_challenge": secrets.token_urlsafe(32),
+        "code_challenge_method": "S256",
+    }
+    with http.session(firm.cloud) as session:
+        try:
+            reply = session.get(endpoint, params=asked, allow_redirects=False)
+        except requests.RequestException as problem:
+            raise http.failure(problem, what) from None
+    if reply.is_redirect:
+        answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
+        # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.
+        if (
+            answer.get("error") in ("login_required", "interaction_required", "consent_required")
+            or "code" in answer
+        ):
+            return
+        raise refusal(answer, what)
+    if reply.status_code >= 500 or reply.status_code in (407, 429):
+        json_of(reply, what)
+    page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text[:200_000])).split()))
+    code = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)
+    words = code[0] if code else page[:600]
+    known = explain(words)
+    raise AuthError(
+        _("{what}: {title}.").format(what=what, title=known.title.rstrip(".")),
+        cause=known.cause,
+        evidence=words,
+        ids=ids_of({}, page),
+    )
