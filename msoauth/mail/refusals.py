@@ -1,0 +1,57 @@
+"""What a mail server's refusal means, as far as the transport must know; the whole catalogue is `explain`."""
+
+import re
+
+from msoauth.errors import MailError
+from msoauth.explain import explain
+from msoauth.mail.wire import Wire
+
+# Passing trouble: wait and try again. Said by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
+_PASSING = (
+    (
+        re.compile(
+            r"^432 |^421 4\.7\.500|concurrent connections|thread limit|throttled|too many|LOGIN-DELAY",
+            re.IGNORECASE,
+        ),
+        "throttled",
+    ),
+    (
+        re.compile(r"\[IN-USE\]|mailbox is locked|mailbox.{0,20}in use|being moved", re.IGNORECASE),
+        "mailbox-busy",
+    ),
+    (
+        re.compile(
+            r"\[SYS/TEMP\]|Server Unavailable|^421 |^454 4\.7\.0|^4[05]1 4\.[37]\.0", re.IGNORECASE
+        ),
+        "service-unavailable",
+    ),
+)
+_BACKOFF = re.compile(r"Suggested Backoff Time: (\d{1,9}) milliseconds", re.IGNORECASE)
+
+
+def refusal(wire: Wire, reply: str, why: str, *, challenge: str | None = None) -> MailError:
+    """The error for a server's negative *reply*.
+
+    Args:
+        why: What was refused, as a clause for people.
+        challenge: The decoded challenge that came before it.
+    """
+    evidence = reply if not challenge else f"{reply}\n{challenge}"
+    for pattern, cause in _PASSING:
+        if pattern.search(reply):
+            failure = wire.failure(why, cause, evidence, retriable=True, challenge=challenge)
+            backoff = _BACKOFF.search(reply)
+            failure.retry_after = int(backoff[1]) / 1000 if backoff else None
+            return failure
+    cause = explain(evidence).cause
+    if cause == "unknown" and wire.stage == "authenticate":
+        cause = "mail-login-rejected"
+    # POP3 has one answer for everything that is wrong with a login; a password was never sent here.
+    if wire.stage == "authenticate" and cause in (
+        "password-wrong",
+        "basic-auth-disabled",
+        "pop-disabled",
+        "imap-disabled",
+    ):
+        cause = "mail-login-rejected"
+    return wire.failure(why, cause, evidence, challenge=challenge)
