@@ -1,0 +1,98 @@
+"""Is the firm's app registration what it should be?"""
+
+from datetime import UTC, datetime
+
+from msoauth.checks.run import Check, Context, Outcome
+from msoauth.errors import InputError
+from msoauth.identity import probe, values
+from msoauth.model import Signal
+from msoauth.texts import _
+
+WARN_DAYS = 60  # a new secret needs somebody with rights on the tenant: that takes weeks
+
+
+def _values(context: Context) -> Outcome:
+    values.check_firm(context.firm)
+    secret = context.workspace.firms.secret(context.firm.name)
+    if secret is not None:
+        try:
+            values.check_secret(secret.reveal())
+        except InputError as problem:
+            return Outcome(problem.summary, Signal.FAILED, "secret-invalid")
+    return Outcome(_("tenant, client ID and secret are well-formed"))
+
+
+def _directory(context: Context) -> Outcome:
+    tenant_id = probe.discover(context.firm.cloud, context.firm.tenant)
+    context.known["tenant_id"] = tenant_id
+    return Outcome(_("the directory exists: {tenant_id}").format(tenant_id=tenant_id))
+
+
+def _secret(context: Context) -> Outcome:
+    secret = context.workspace.firms.secret(context.firm.name)
+    probe.client_credentials_probe(context.firm, secret)
+    if secret is None:
+        return Outcome(_("the application exists"))
+    return Outcome(_("the application exists and its client secret is accepted"))
+
+
+def _redirect(context: Context) -> Outcome:
+    probe.redirect_probe(context.firm)
+    return Outcome(_("the redirect URI {uri} is registered").format(uri=context.firm.redirect_uri))
+
+
+def _secret_end(context: Context) -> Outcome:
+    expires = context.firm.secret_expires
+    if expires is None:
+        return Outcome(
+            _(
+                "the end date of the secret is not recorded; it is shown under Certificates & secrets"
+            ),
+            Signal.WARNING,
+        )
+    days = (expires - datetime.now(UTC).date()).days
+    if days < 0:
+        return Outcome(
+            _("the client secret ended on {date}").format(date=expires),
+            Signal.FAILED,
+            "secret-expired",
+        )
+    sentence = _("the client secret is good until {date}, {days} more days").format(
+        date=expires, days=days
+    )
+    return Outcome(sentence, Signal.WARNING if days <= WARN_DAYS else Signal.PASSED)
+
+
+def _has_secret(context: Context) -> bool:
+    return context.workspace.firms.secret(context.firm.name) is not None
+
+
+REGISTRATION = (
+    Check("registration.values", lambda: _("The values are well-formed"), _values),
+    Check(
+        "registration.directory",
+        lambda: _("The directory (tenant) exists"),
+        _directory,
+        needs=("registration.values", "network.authority", "network.clock"),
+    ),
+    Check(
+        "registration.secret",
+        lambda: _("The application exists and its secret is accepted"),
+        _secret,
+        needs=("registration.directory",),
+    ),
+    Check(
+        "registration.redirect",
+        lambda: _("The redirect URI is registered"),
+        _redirect,
+        needs=("registration.directory", "registration.secret"),
+        applies=lambda context: context.firm.access == "delegated",
+    ),
+    Check(
+        "registration.secret-end",
+        lambda: _("The secret is not about to expire"),
+        _secret_end,
+        needs=("registration.values",),
+        applies=_has_secret,
+    ),
+)

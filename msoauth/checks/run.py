@@ -1,0 +1,212 @@
+"""What a check is, and how checks are carried out: in order for the reader, side by side for the clock."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from msoauth.errors import MsoauthError, StoreError
+from msoauth.mail.wire import Transcript
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.redact import redact
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+Findings = Iterator[Finding]
+
+_WORKERS = 8  # more than the longest row of checks that do not hang on one another
+
+
+@dataclass
+class Context:
+    """What the checks of one run look at.
+
+    Attributes:
+        account: The mailbox; None for the checks of a firm alone.
+        known: What a check found out that a later one needs (the access token, say); never shown.
+        transcripts: The conversations of this run with the mail servers, by check id.
+        cancelled: Set it to end the run before its next check.
+        timeout: Seconds that one step of a conversation may take.
+    """
+
+    workspace: Workspace
+    firm: Firm
+    account: Account | None = None
+    timeout: float = 20.0
+    run: str = field(default_factory=lambda: uuid4().hex[:12])
+    known: dict[str, Any] = field(default_factory=dict, repr=False)
+    transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
+    cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def mailbox(self) -> Account:
+        """The account of a run that has one."""
+        if self.account is None:
+            raise LookupError("this check needs an account")
+        return self.account
+
+    def transcript(self, check: str) -> Transcript:
+        """The record of a check's conversation, made when it is first asked for."""
+        return self.transcripts.setdefault(check, Transcript())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check says when it could be carried out and nothing was raised."""
+
+    summary: str
+    signal: Signal = Signal.PASSED
+    cause: str | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question with one answer.
+
+    Attributes:
+        id: ``area.question``, as in findings.
+        title: What is asked, for people; a function because the language may change.
+        act: Answers it; raises MsoauthError for a failure that has a cause.
+        needs: Ids of checks that must have passed (or warned) before this one makes sense.
+        applies: Whether the question makes sense for this firm and account at all.
+    """
+
+    id: str
+    title: Callable[[], str]
+    act: Callable[[Context], Outcome]
+    needs: tuple[str, ...] = ()
+    applies: Callable[[Context], bool] = lambda _context: True
+
+
+def run(checks: Sequence[Check], context: Context) -> Findings:
+    """Carry out *checks* and yield each finding in their order, as soon as it is there.
+
+    Checks that do not hang on one another run side by side. A check whose needed check did not pass is
+    skipped. Every finding is in the workspace's journal before it is yielded.
+    """
+    wanted = [check for check in checks if check.applies(context)]
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
+        # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
+        futures: dict[str, Future[Finding]] = {}
+        for check in wanted:
+            futures[check.id] = pool.submit(
+                _carry_out, check, context, [futures[n] for n in check.needs if n in futures]
+            )
+        try:
+            for future in futures.values():
+                finding = future.result()
+                context.workspace.journal.append(finding)
+                yield finding
+        finally:
+            context.cancelled.set() if not all(f.done() for f in futures.values()) else None
+
+
+def first_broken(findings: Iterable[Finding]) -> Finding | None:
+    """The first link that does not hold: the first red or purple finding, else the first amber with a cause."""
+    kept = list(findings)
+    for signals in ((Signal.FAILED, Signal.ERROR), (Signal.WARNING,)):
+        for finding in kept:
+            if finding.signal in signals:
+                return finding
+    return None
+
+
+def _carry_out(check: Check, context: Context, needed: Sequence[Future[Finding]]) -> Finding:
+    broken = first_broken_need(future.result() for future in needed)
+    if broken is not None:
+        return _skipped(
+            check,
+            context,
+            _("not checked, because {check} did not pass").format(check=broken.check),
+        )
+    if context.cancelled.is_set():
+        return _skipped(check, context, _("not checked, because the run was cancelled"))
+    start = time.perf_counter()
+    try:
+        outcome = check.act(context)
+    except MsoauthError as failure:
+        finding = finding_of(failure, check.id, context.firm, context.account)
+    except Exception as bug:  # noqa: BLE001 - a check that cannot be carried out is `error`, never a traceback
+        finding = Finding(
+            check=check.id,
+            signal=Signal.ERROR,
+            summary=_("the check could not be carried out: {kind}").format(kind=type(bug).__name__),
+            evidence=redact(str(bug))[:2000],
+            cause="unknown",
+        )
+    else:
+        finding = _finding(check.id, outcome, context)
+    return replace(
+        finding,
+        seconds=time.perf_counter() - start,
+        firm=context.firm.name,
+        account=context.account.address if context.account else "",
+        run=context.run,
+    )
+
+
+def first_broken_need(findings: Iterable[Finding]) -> Finding | None:
+    """The first finding that bars a check which needs it."""
+    bad = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
+    return next((finding for finding in findings if finding.signal in bad), None)
+
+
+def _skipped(check: Check, context: Context, why: str) -> Finding:
+    return Finding(
+        check=check.id,
+        signal=Signal.SKIPPED,
+        summary=why,
+        firm=context.firm.name,
+        account=context.account.address if context.account else "",
+        run=context.run,
+    )
+
+
+def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
+    if outcome.cause is None:
+        return Finding(
+            check=check,
+            signal=outcome.signal,
+            summary=outcome.summary,
+            evidence=redact(outcome.evidence),
+        )
+    return _explained(
+        Finding(
+            check=check,
+            signal=outcome.signal,
+            summary=outcome.summary,
+            evidence=redact(outcome.evidence),
+        ),
+        outcome.cause,
+        context.firm,
+        context.account,
+    )
+
+
+def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
+    """The finding that a failure amounts to: red, amber when it may pass by itself, purple when it is ours."""
+    if isinstance(failure, StoreError):
+        signal = Signal.ERROR
+    elif getattr(failure, "retriable", False):
+        signal = Signal.WARNING
+    else:
+        signal = Signal.FAILED
+    plain = Finding(
+        check=check,
+        signal=signal,
+        summary=redact(failure.summary),
+        evidence=redact(failure.evidence)[:8000],
+        ids=failure.ids,
+    )
+    return _explained(plain, failure.cause, firm, account)
+
+
+def _explained(finding: Finding, cause: str, firm: Firm, account: Account | None) -> Finding:
+    from msoauth.explain import for_cause  # the catalogue is read only when something is wrong
+
+    known = for_cause(cause, firm=firm, account=account, ids=finding.ids)
+    return replace(finding, cause=cause, fix=known.fix, who=known.who, links=known.links)

@@ -1,0 +1,146 @@
+"""What `run` promises: order, journal, skipping, and that no check's trouble is anybody else's."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from msoauth.checks.run import Check, Context, Outcome, first_broken, run
+from msoauth.errors import AuthError, MailError, VaultError
+from msoauth.model import Account, Firm, Signal
+from msoauth.store import Workspace
+
+FIRM = Firm("Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555")
+ACCOUNT = Account("anna@contoso.example", "Contoso Legal")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        yield Context(workspace, FIRM, ACCOUNT)
+
+
+def passing(check_id: str, needs: tuple[str, ...] = ()) -> Check:
+    return Check(check_id, lambda: check_id, lambda _context: Outcome("fine"), needs=needs)
+
+
+def raising(check_id: str, failure: Exception, needs: tuple[str, ...] = ()) -> Check:
+    def act(_context: Context) -> Outcome:
+        raise failure
+
+    return Check(check_id, lambda: check_id, act, needs=needs)
+
+
+def test_findings_come_in_the_order_of_the_checks_even_when_a_later_one_is_ready_first(
+    context: Context,
+) -> None:
+    later_is_done = threading.Event()
+
+    def slow(_context: Context) -> Outcome:
+        assert later_is_done.wait(10)
+        return Outcome("slow")
+
+    def quick(_context: Context) -> Outcome:
+        later_is_done.set()
+        return Outcome("quick")
+
+    found = run((Check("a.slow", lambda: "", slow), Check("b.quick", lambda: "", quick)), context)
+    assert [finding.check for finding in found] == ["a.slow", "b.quick"]
+
+
+def test_a_finding_is_in_the_journal_before_it_is_yielded(context: Context) -> None:
+    for finding in run((passing("a.one"), passing("a.two")), context):
+        assert finding.check in {
+            kept.check for kept in context.workspace.journal.findings(run=context.run)
+        }
+
+
+def test_what_hangs_on_a_failed_check_is_skipped_and_says_on_which(context: Context) -> None:
+    failure = AuthError("The secret was refused.", cause="secret-invalid", evidence="AADSTS7000215")
+    found = list(
+        run(
+            (
+                raising("a.first", failure),
+                passing("b.next", ("a.first",)),
+                passing("c.last", ("b.next",)),
+            ),
+            context,
+        )
+    )
+    assert [finding.signal for finding in found] == [Signal.FAILED, Signal.SKIPPED, Signal.SKIPPED]
+    assert "a.first" in found[1].summary
+
+
+def test_a_failure_carries_cause_steps_and_who_can_take_them(context: Context) -> None:
+    failure = AuthError(
+        "The secret was refused.",
+        cause="secret-invalid",
+        evidence="AADSTS7000215: …",
+        ids={"trace_id": "t-1"},
+    )
+    [finding] = run((raising("a.first", failure),), context)
+    assert (finding.cause, finding.who, finding.ids) == (
+        "secret-invalid",
+        "consultant",
+        {"trace_id": "t-1"},
+    )
+    assert finding.fix
+    assert finding.evidence == "AADSTS7000215: …"
+    assert (finding.firm, finding.account, finding.run) == (FIRM.name, ACCOUNT.address, context.run)
+
+
+@pytest.mark.parametrize(
+    ("failure", "signal"),
+    [
+        (
+            MailError("Too many connections.", stage="work", cause="throttled", retriable=True),
+            Signal.WARNING,
+        ),
+        (MailError("Refused.", stage="authenticate", cause="mail-login-rejected"), Signal.FAILED),
+        (VaultError("The passphrase is wrong."), Signal.ERROR),
+        (ZeroDivisionError("a bug of ours"), Signal.ERROR),
+    ],
+)
+def test_the_signal_tells_whose_trouble_it_is(
+    context: Context, failure: Exception, signal: Signal
+) -> None:
+    [finding] = run((raising("a.first", failure),), context)
+    assert finding.signal == signal
+
+
+def test_a_secret_in_an_unexpected_exception_is_not_in_the_finding(context: Context) -> None:
+    bug = RuntimeError("POST failed: client_secret=planted-marker-4711&scope=x")
+    [finding] = run((raising("a.first", bug),), context)
+    assert "planted-marker-4711" not in str(finding.as_json())
+
+
+def test_independent_checks_run_side_by_side(context: Context) -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def meet(_context: Context) -> Outcome:
+        together.wait()
+        return Outcome("met")
+
+    found = list(run([Check(f"a.{n}", lambda: "", meet) for n in range(3)], context))
+    assert {finding.signal for finding in found} == {Signal.PASSED}
+
+
+def test_a_cancelled_run_starts_nothing_more(context: Context) -> None:
+    context.cancelled.set()
+    [finding] = run((raising("a.first", AssertionError("must not run")),), context)
+    assert finding.signal == Signal.SKIPPED
+
+
+def test_the_first_broken_link_is_red_before_amber(context: Context) -> None:
+    busy = MailError("busy", stage="work", cause="throttled", retriable=True)
+    found = list(
+        run(
+            (raising("a.amber", busy), raising("b.red", AuthError("no", cause="secret-invalid"))),
+            context,
+        )
+    )
+    broken = first_broken(found)
+    assert broken is not None
+    assert broken.check == "b.red"
+    assert first_broken([]) is None
