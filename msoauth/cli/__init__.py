@@ -1,0 +1,93 @@
+"""The command line: a thin face. The contract of its names, outputs and exit statuses is in the README."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from msoauth import __version__
+from msoauth.cli import accounts, firms, mail, practice, tools
+from msoauth.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Settings, complain, utf8_streams
+from msoauth.errors import MsoauthError
+from msoauth.redact import redact
+from msoauth.texts import _, use_language
+
+app = typer.Typer(
+    help="Set up, check and diagnose OAuth mail on Microsoft 365.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(practice.app, name="practice")
+app.add_typer(firms.app, name="firm")
+app.add_typer(accounts.app, name="account")
+for module in (accounts, mail, tools):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"msoauth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MSOAUTH_WORKSPACE",
+            metavar="PATH-OR-URL",
+            help="Where firms, accounts, tokens and findings are kept.",
+            show_default="the user's data folder",
+        ),
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the texts: en or de.")] = "en",
+    version: Annotated[  # noqa: ARG001 - acts in its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    use_language(lang)
+    context.obj = Settings(workspace=workspace)
+
+
+# typer brings its own copy of click in newer versions and takes click itself in older ones: the classes are
+# those that its own BadParameter descends from.
+_USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+_COMMAND: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _sentence(wrong: BaseException) -> str:
+    said = getattr(wrong, "format_message", None)
+    return str(said() if callable(said) else wrong)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the status that the contract names."""
+    utf8_streams()
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(args=arguments, prog_name="msoauth", standalone_mode=False)
+    except _USAGE as wrong:
+        context = getattr(wrong, "ctx", None)
+        where = context.command_path if context else "msoauth"
+        complain(
+            _("{problem} Help: {command} --help").format(problem=_sentence(wrong), command=where)
+        )
+        status = EXIT_USAGE
+    except _COMMAND as wrong:
+        complain(_sentence(wrong))
+        status = EXIT_USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        complain(_("Interrupted."))
+        status = EXIT_INTERRUPTED
+    except MsoauthError as failure:
+        complain(redact(failure.summary))
+        status = EXIT_USAGE
+    except BrokenPipeError:
+        # The reader (head, a closed pager) has seen enough; there is nobody left to tell.
+        sys.stderr.close()
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,241 @@
+"""``msoauth account …``, ``sign-in`` and ``sign-out``: mailboxes and their users."""
+
+import csv
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from msoauth.cli.firms import Json
+from msoauth.cli.output import EXIT_FAILED, complain, console, emit, say, say_failure
+from msoauth.errors import AuthError, InputError
+from msoauth.model import Account
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+app = typer.Typer(help="Mailboxes of the firms.", no_args_is_help=True)
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
+Retrieve = Literal["pop3", "imap"]
+
+
+def as_json(account: Account, workspace: Workspace) -> dict[str, object]:
+    """An account as JSON: never a token, only whose it is."""
+    status = workspace.tokens.status(account.address)
+    return {
+        "address": account.address,
+        "firm": account.firm,
+        "login": account.login,
+        "retrieve": account.retrieve,
+        "signed_in": status is not None,
+        "signed_in_as": status.signed_in_as if status else None,
+    }
+
+
+def new_account(address: str, firm: str, login: str | None, retrieve: str) -> Account:
+    """An account of these texts as people type them.
+
+    Raises:
+        InputError: an address or the protocol is unusable.
+    """
+    from msoauth.identity import values
+
+    address = values.clean(address)
+    problem = values.address_problem(address)
+    if problem:
+        raise InputError(problem, field="address")
+    login = values.clean(login) if login else None
+    problem = values.address_problem(login) if login else None
+    if problem:
+        raise InputError(problem, field="login")
+    protocol = retrieve.strip().lower() or "pop3"
+    if protocol not in ("pop3", "imap"):
+        raise InputError(
+            _("“{text}” is neither pop3 nor imap.").format(text=retrieve[:40]), field="retrieve"
+        )
+    return Account(address, firm, login=login, retrieve="imap" if protocol == "imap" else "pop3")
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    address: Address,
+    firm: Annotated[str, typer.Option(help="The firm's name.")],
+    login: Annotated[
+        str | None, typer.Option(metavar="UPN", help="Who signs in, if not the mailbox itself.")
+    ] = None,
+    retrieve: Annotated[Retrieve, typer.Option(help="How mail is retrieved.")] = "pop3",
+) -> None:
+    """Add a mailbox."""
+    with context.obj.open() as workspace:
+        account = new_account(address, workspace.firms.get(firm).name, login, retrieve)
+        workspace.accounts.add(account)
+    say(_("Added {address}. Next: msoauth sign-in {address}").format(address=account.address))
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or Excel with a column of addresses.")
+    ],
+    firm: Annotated[str, typer.Option(help="The firm's name.")],
+) -> None:
+    """Add mailboxes from a list; says what it did line by line."""
+    with context.obj.open() as workspace:
+        name = workspace.firms.get(firm).name
+        refused = 0
+        for number, row in _rows(file):
+            try:
+                account = new_account(
+                    row.get("address", ""), name, row.get("login"), row.get("retrieve") or "pop3"
+                )
+                workspace.accounts.add(account)
+                say(
+                    _("line {number}: added {address}").format(
+                        number=number, address=account.address
+                    )
+                )
+            except InputError as problem:
+                refused += 1
+                say(_("line {number}: not added: {why}").format(number=number, why=problem.summary))
+    if refused:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Lines of a list as (line number, columns); the first line names the columns, or holds an address."""
+    try:
+        if file.suffix.lower() in (".xlsx", ".xlsm"):
+            import openpyxl
+
+            sheet = openpyxl.load_workbook(file, read_only=True, data_only=True).worksheets[0]
+            table = [
+                ["" if cell is None else str(cell) for cell in row]
+                for row in sheet.iter_rows(values_only=True)
+            ]
+        else:
+            text = file.read_text(encoding="utf-8-sig")
+            semicolons = text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",")
+            table = list(csv.reader(text.splitlines(), delimiter=";" if semicolons else ","))
+    except Exception as problem:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
+        kind = type(problem).__name__
+        raise InputError(
+            _("{file} cannot be read as CSV or Excel ({kind}).").format(file=file.name, kind=kind)
+        ) from None
+    if not table:
+        raise InputError(_("{file} is empty.").format(file=file.name))
+    head = [cell.strip().lower() for cell in table[0]]
+    if "address" in head or "email" in head or "e-mail" in head:
+        names = ["address" if cell in ("email", "e-mail") else cell for cell in head]
+        body = list(enumerate(table[1:], 2))
+    else:
+        names, body = ["address", "login", "retrieve"], list(enumerate(table, 1))
+    return [
+        (number, dict(zip(names, cells, strict=False)))
+        for number, cells in body
+        if any(c.strip() for c in cells)
+    ]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    firm: Annotated[str | None, typer.Option(help="Only this firm's.")] = None,
+    json: Json = False,
+) -> None:
+    """All mailboxes of the workspace, and who has signed in."""
+    with context.obj.open() as workspace:
+        name = workspace.firms.get(firm).name if firm else None
+        rows = [as_json(account, workspace) for account in workspace.accounts.list(name)]
+    if json:
+        for row in rows:
+            emit(row)
+        return
+    if not rows:
+        say(_("No account yet. Add one with: msoauth account add ADDRESS --firm NAME"))
+        return
+    from rich.table import Table
+
+    table = Table(_("Account"), _("Firm"), _("Retrieve"), _("Signed in as"))
+    for row in rows:
+        table.add_row(
+            str(row["address"]),
+            str(row["firm"]),
+            str(row["retrieve"]),
+            str(row["signed_in_as"] or _("not yet")),
+        )
+    console().print(table)
+
+
+@app.command("remove")
+def remove(context: typer.Context, address: Address) -> None:
+    """Forget a mailbox and its tokens. Findings stay in the journal; mail is not touched."""
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        workspace.accounts.remove(account.address)
+    say(_("Removed {address}.").format(address=account.address))
+
+
+def sign_in(
+    context: typer.Context,
+    address: Address,
+    via: Annotated[
+        Literal["browser", "device", "paste"], typer.Option(help="The way to sign in.")
+    ] = "browser",
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Only print the address; open no browser.")
+    ] = False,
+) -> None:
+    """Let the user of a mailbox sign in once; Ctrl-C cancels."""
+    from msoauth.identity import signin
+
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        try:
+            attempt = signin.start(
+                workspace, account, via=via, open_browser=via == "browser" and not no_open
+            )
+            try:
+                say(_("Sign in as {user} at this address:").format(user=account.user))
+                say(attempt.url)
+                if attempt.code:
+                    say(_("and enter the code {code}").format(code=attempt.code))
+                if via == "paste":
+                    say(
+                        _(
+                            "Afterwards the browser shows an address that does not load: paste that whole address here."
+                        )
+                    )
+                    attempt.paste(typer.prompt(_("Address")))
+                else:
+                    complain(_("Waiting for the sign-in. Ctrl-C cancels."))
+                status = attempt.wait()
+            except BaseException:
+                attempt.cancel()
+                raise
+        except AuthError as failure:
+            raise typer.Exit(say_failure(failure)) from None
+    say(
+        _(
+            "● Signed in as {user}. The tokens are stored; mail can be retrieved and sent from now on."
+        ).format(user=status.signed_in_as)
+    )
+
+
+def sign_out(context: typer.Context, address: Address) -> None:
+    """Forget the tokens of a mailbox."""
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        known = workspace.tokens.status(account.address)
+        workspace.tokens.forget(account.address)
+    if known:
+        say(_("The tokens of {address} are forgotten.").format(address=account.address))
+    else:
+        say(_("{address} had no tokens.").format(address=account.address))
+
+
+def register(main: typer.Typer) -> None:
+    """Put ``sign-in`` and ``sign-out`` on the main command."""
+    main.command("sign-in")(sign_in)
+    main.command("sign-out")(sign_out)

@@ -1,0 +1,233 @@
+"""``msoauth firm …``: firms and their app registrations."""
+
+import sys
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from msoauth import checks, clouds
+from msoauth.cli.output import Settings, complain, console, emit, report, say
+from msoauth.errors import InputError
+from msoauth.model import Firm
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+app = typer.Typer(help="Firms and their app registrations.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The firm's name.")]
+
+
+def as_json(firm: Firm, workspace: Workspace) -> dict[str, object]:
+    """A firm as JSON; never its secret, only whether there is one."""
+    return {
+        "name": firm.name,
+        "tenant": firm.tenant,
+        "client_id": firm.client_id,
+        "cloud": firm.cloud.name,
+        "redirect_uri": firm.redirect_uri,
+        "access": firm.access,
+        "has_secret": workspace.firms.secret(firm.name) is not None,
+        "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
+        "accounts": len(workspace.accounts.list(firm.name)),
+    }
+
+
+def _read_secret(*, from_stdin: bool) -> str | None:
+    if from_stdin:
+        return sys.stdin.readline().strip() or None
+    if sys.stdin.isatty():
+        typed: str = typer.prompt(
+            _("Client secret value (hidden; empty for an app without a secret)"),
+            default="",
+            hide_input=True,
+            show_default=False,
+        )
+        return typed.strip() or None
+    return None
+
+
+def _date(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise InputError(
+            _("The end date “{text}” is not a date like 2027-05-31.").format(text=text[:40])
+        ) from None
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    name: Name,
+    tenant: Annotated[str, typer.Option(help="Directory (tenant) ID, or a domain of the tenant.")],
+    client_id: Annotated[str, typer.Option(help="Application (client) ID.")],
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="Read the client secret value from stdin.")
+    ] = False,
+    secret_expires: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last day of the secret, 2027-05-31.")
+    ] = None,
+    redirect_uri: Annotated[
+        str, typer.Option(help="As registered under Authentication.")
+    ] = "http://localhost",
+    cloud: Annotated[
+        str, typer.Option(metavar="global|usgov|china|FILE", help="FILE is an endpoints file.")
+    ] = "global",
+    app_only: Annotated[
+        bool,
+        typer.Option("--app-only", help="Mailboxes that nobody signs in to (client credentials)."),
+    ] = False,
+) -> None:
+    """Add a firm. The secret comes from stdin or a hidden prompt, never from an argument."""
+    from msoauth.identity import values  # msal is loaded only where it is used
+
+    firm = Firm(
+        name=values.clean(name),
+        tenant=values.clean(tenant),
+        client_id=values.clean(client_id),
+        cloud=clouds.load(cloud),
+        redirect_uri=values.clean(redirect_uri),
+        secret_expires=_date(secret_expires),
+        access="app-only" if app_only else "delegated",
+    )
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        values.check_firm(firm)
+        secret = _read_secret(from_stdin=secret_stdin)
+        if secret is not None:
+            secret = values.clean(secret)
+            values.check_secret(secret)
+        workspace.firms.add(firm, secret=secret)
+    say(
+        _("Added {name}. Next: msoauth firm check {quoted}").format(
+            name=firm.name, quoted=_quoted(firm.name)
+        )
+    )
+    if secret is None:
+        complain(
+            _(
+                "No client secret: the app is used as a public client (platform “Mobile and desktop applications”)."
+            )
+        )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+@app.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """All firms of the workspace."""
+    with context.obj.open() as workspace:
+        rows = [as_json(firm, workspace) for firm in workspace.firms.list()]
+    if json:
+        for row in rows:
+            emit(row)
+        return
+    if not rows:
+        say(_("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …"))
+        return
+    from rich.table import Table
+
+    table = Table(
+        _("Firm"),
+        _("Directory (tenant)"),
+        _("Application (client) ID"),
+        _("Cloud"),
+        _("Secret until"),
+        _("Accounts"),
+    )
+    for row in rows:
+        expires = row["secret_expires"] or ("?" if row["has_secret"] else _("no secret"))
+        table.add_row(
+            str(row["name"]),
+            str(row["tenant"]),
+            str(row["client_id"]),
+            str(row["cloud"]),
+            str(expires),
+            str(row["accounts"]),
+        )
+    console().print(table)
+
+
+@app.command("show")
+def show(context: typer.Context, name: Name, json: Json = False) -> None:
+    """One firm's registration, without its secret."""
+    with context.obj.open() as workspace:
+        row = as_json(workspace.firms.get(name), workspace)
+    if json:
+        emit(row)
+        return
+    for key, value in row.items():
+        say(f"{key:16} {'–' if value is None else value}")
+
+
+@app.command("check")
+def check(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Run the registration checks: directory, application, secret, redirect URI, end date."""
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        status = report(
+            checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
+        )
+    raise typer.Exit(status)
+
+
+@app.command("secret")
+def secret(
+    context: typer.Context,
+    name: Name,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="Read the new value from stdin.")
+    ] = False,
+    secret_expires: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last day of the new secret.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Replace the client secret. The old one stays until the new one has worked; nobody signs in again."""
+    from msoauth.identity import values
+    from msoauth.identity.rotation import replace_secret
+
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        expires = _date(secret_expires)
+        new = _read_secret(from_stdin=secret_stdin)
+        if new is None:
+            raise InputError(_("No new secret was given; the old one stays."))
+        new = values.clean(new)
+        values.check_secret(new)
+        replace_secret(workspace, firm, new, expires=expires)
+        say(
+            _("The new secret of {name} works and has replaced the old one.").format(
+                name=firm.name
+            ),
+            as_json=json,
+        )
+        if json:
+            emit(as_json(workspace.firms.get(name), workspace))
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget a firm with its accounts, secret and tokens. Findings stay in the journal."""
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        count = len(workspace.accounts.list(firm.name))
+        if not yes and count:
+            typer.confirm(
+                _("Forget {name} with its {count} accounts and their tokens?").format(
+                    name=firm.name, count=count
+                ),
+                abort=True,
+            )
+        workspace.firms.remove(firm.name)
+    say(_("Removed {name}.").format(name=firm.name))

@@ -1,0 +1,154 @@
+"""What the commands print and where: JSON on stdout, people's text beside it, and the exit statuses."""
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from msoauth.errors import MsoauthError
+from msoauth.model import Finding, Signal
+from msoauth.redact import redact
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_ERROR = 3
+EXIT_INTERRUPTED = 130
+
+# Always a shape and a word beside the colour.
+_LOOKS = {
+    Signal.PASSED: ("●", "green"),
+    Signal.WARNING: ("▲", "yellow"),
+    Signal.FAILED: ("✖", "red"),
+    Signal.ERROR: ("◆", "magenta"),
+    Signal.SKIPPED: ("–", "bright_black"),
+    Signal.NOT_RUN: ("○", "bright_black"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that stand before the command."""
+
+    workspace: str | None
+
+    def open(self) -> Workspace:
+        """The workspace, with its warnings said on stderr.
+
+        Raises:
+            MsoauthError: it cannot be opened.
+        """
+        workspace = Workspace.open(self.workspace)
+        for warning in workspace.warnings:
+            complain(_("Note: {warning}").format(warning=warning))
+        return workspace
+
+
+def utf8_streams() -> None:
+    """Print umlauts and dots on every Windows console and into every pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr."""
+    print(" ".join(sentence.split()), file=sys.stderr, flush=True)
+
+
+def say(text: str = "", *, as_json: bool = False) -> None:
+    """Text for people: on stdout, or on stderr when stdout is for JSON."""
+    print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def emit(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of stdout."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def console(*, as_json: bool = False) -> Console:
+    """A console for tables and colours, on the stream that is people's."""
+    return Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True)
+
+
+def show_finding(finding: Finding, screen: Console) -> None:
+    """One finding for people: the line, and what they need when it is not green."""
+    shape, colour = _LOOKS[finding.signal]
+    line = Text.assemble(
+        (f"{shape} {finding.signal!s:8}", colour),
+        f" {finding.check:24} ",
+        finding.summary,
+        (f"  {finding.seconds:.1f} s" if finding.seconds >= 0.05 else "", "bright_black"),
+    )
+    screen.print(line)
+    if finding.signal in (Signal.PASSED, Signal.SKIPPED, Signal.NOT_RUN):
+        return
+    if finding.evidence:
+        screen.print(Text(f"    {_('The server said:')} {finding.evidence}", style="bright_black"))
+    if finding.cause:
+        screen.print(
+            Text(f"    {_('Cause:')} {finding.cause}   {_('Who can fix it:')} {finding.who or '–'}")
+        )
+    for number, step in enumerate(finding.fix, 1):
+        screen.print(Text(f"    {number}. {step}"))
+    for link in finding.links:
+        screen.print(Text(f"    {link.text}: {link.url}"))
+    if finding.ids:
+        screen.print(
+            Text(
+                "    " + "  ".join(f"{k} {v}" for k, v in finding.ids.items()), style="bright_black"
+            )
+        )
+
+
+def report(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Print findings as they are made; the exit status that they ask for."""
+    screen = console(as_json=as_json)
+    signals = set()
+    for finding in findings:
+        signals.add(finding.signal)
+        if as_json:
+            emit(finding.as_json())
+        else:
+            show_finding(finding, screen)
+    return status_of(signals)
+
+
+def status_of(signals: set[Signal]) -> int:
+    """The exit status for these signals: red before purple before green."""
+    if Signal.FAILED in signals:
+        return EXIT_FAILED
+    return EXIT_ERROR if Signal.ERROR in signals else 0
+
+
+def say_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
+    """Tell people of a failure that is no finding (a sign-in, a retrieval); the exit status."""
+    screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
+    screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))
+    if failure.evidence:
+        screen.print(
+            Text(f"    {_('The server said:')} {redact(failure.evidence)}", style="bright_black")
+        )
+    from msoauth.explain import for_cause  # the catalogue is read only when something failed
+
+    known = for_cause(failure.cause)
+    screen.print(
+        Text(
+            f"    {_('Cause:')} {failure.cause} – {known.title}   {_('Who can fix it:')} {known.who or '–'}"
+        )
+    )
+    for number, step in enumerate(known.fix, 1):
+        screen.print(Text(f"    {number}. {step}"))
+    if failure.ids:
+        screen.print(
+            Text(
+                "    " + "  ".join(f"{k} {v}" for k, v in failure.ids.items()), style="bright_black"
+            )
+        )
+    return EXIT_FAILED

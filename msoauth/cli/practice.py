@@ -1,0 +1,109 @@
+"""``msoauth practice …``: a whole Microsoft 365 tenant on this computer."""
+
+import json as json_format
+import re
+import signal
+import sys
+import threading
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from msoauth.cli.firms import Json
+from msoauth.cli.output import console, emit, say
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+app = typer.Typer(
+    help="The practice tenant: Microsoft 365 on this computer, to learn on and to break.",
+    no_args_is_help=True,
+)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def clock_offset(text: str) -> timedelta:
+    """An offset such as ``+91d``, ``-3h`` or ``11m``.
+
+    Raises:
+        InputError: it is not one.
+    """
+    match = re.fullmatch(r"\s*([+-]?)(\d{1,6})\s*([smhd])\s*", text)
+    if not match:
+        raise InputError(
+            _("The clock offset “{text}” is not like +91d, -3h, 11m or 30s.").format(text=text[:40])
+        )
+    amount = int(match[2]) * (-1 if match[1] == "-" else 1)
+    return timedelta(**{_UNITS[match[3]]: amount})
+
+
+@app.command("serve")
+def serve(
+    json: Json = False,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Start in this state; may be given again."),
+    ] = None,
+    accounts: Annotated[int, typer.Option(min=0, metavar="N", help="Make up N more accounts.")] = 0,
+    latency: Annotated[
+        float, typer.Option(min=0, metavar="MS", help="Delay every answer by so many milliseconds.")
+    ] = 0.0,
+    clock: Annotated[
+        str, typer.Option(metavar="OFFSET", help="Move its clock: +91d, -3h, 11m.")
+    ] = "0s",
+    port_base: Annotated[
+        int,
+        typer.Option(min=0, max=65000, metavar="N", help="First of its ports; 0 takes free ones."),
+    ] = 0,
+) -> None:
+    """Run the practice tenant until Ctrl-C."""
+    from msoauth.practice import PracticeTenant
+    from msoauth.practice.announce import instructions
+    from msoauth.practice.scenarios import scenarios
+
+    unknown = sorted(set(scenario or ()) - {known.name for known in scenarios()})
+    if unknown:
+        raise InputError(
+            _("There is no scenario “{name}”; see: msoauth practice scenarios").format(
+                name=unknown[0]
+            )
+        )
+    offset = clock_offset(clock)
+    stopped = threading.Event()
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, lambda *_about: stopped.set())
+    tenant = PracticeTenant(
+        scenarios=tuple(scenario or ()),
+        accounts=accounts,
+        latency=latency / 1000,
+        clock=offset,
+        port_base=port_base,
+    )
+    with tenant:
+        if json:
+            print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
+        print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)
+        try:
+            # Windows delivers Ctrl-C only between waits.
+            while not stopped.wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            say(_("The practice tenant has stopped."), as_json=json)
+
+
+@app.command("scenarios")
+def list_scenarios(json: Json = False) -> None:
+    """Every state that goes wrong the way customers' tenants do."""
+    from rich.table import Table
+
+    from msoauth.practice.scenarios import scenarios
+
+    table = Table(_("Scenario"), _("What goes wrong"), _("Cause"))
+    for known in scenarios():
+        if json:
+            emit({"name": known.name, "says": known.says, "cause": known.cause})
+        else:
+            table.add_row(known.name, known.says, known.cause)
+    if not json:
+        console().print(table)

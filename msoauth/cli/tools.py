@@ -1,0 +1,140 @@
+"""``lab``, ``explain`` and ``journal``."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from msoauth.cli.firms import Json
+from msoauth.cli.output import console, emit, say, show_finding
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+
+def lab(
+    context: typer.Context,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, metavar="N", help="JupyterLab's port.")
+    ] = None,
+    real: Annotated[bool, typer.Option("--real", help="Never start the practice tenant.")] = False,
+) -> None:
+    """Open the guided notebooks in JupyterLab; without a firm yet, on the practice tenant."""
+    from msoauth.lab import open_lab
+
+    with context.obj.open() as workspace:
+        status = open_lab(
+            workspace, context.obj.workspace, browser=not no_browser, port=port, real=real, say=say
+        )
+    raise typer.Exit(status)
+
+
+def explain(
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT|-]", help="The error text; - or nothing reads stdin.")
+    ] = "-",
+    json: Json = False,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch", help="Read JSON lines {id, text}; print JSON lines {id, cause, …}."
+        ),
+    ] = False,
+) -> None:
+    """The cause of any error text: what is wrong, who can mend it, and how."""
+    from msoauth.explain import batch as explain_lines
+    from msoauth.explain import explain as explain_text
+
+    if batch:
+        for line in explain_lines(_stdin_lines()):
+            print(line, flush=True)
+        return
+    if text == "-":
+        if sys.stdin.isatty():
+            say(_("Paste the error text; end with Ctrl-D (Windows: Ctrl-Z, Enter)."), as_json=True)
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not text.strip():
+        raise InputError(_("There is no text to explain: give it as an argument or on stdin."))
+    found = explain_text(text)
+    if json:
+        emit(found.as_json())
+        return
+    screen = console()
+    screen.print(f"[bold]{_esc(found.title)}[/bold]  ({_esc(found.cause)}, {found.confidence})")
+    screen.print(_esc(found.meaning))
+    if found.who:
+        screen.print(_esc(_("Who can fix it: {who}").format(who=found.who)))
+    for number, step in enumerate(found.fix, 1):
+        screen.print(_esc(f"  {number}. {step}"))
+    for command in found.powershell:
+        screen.print(_esc(f"  PS> {command}"))
+    for link in found.links:
+        screen.print(_esc(f"  {link.text}: {link.url}"))
+    if found.ids:
+        screen.print(_esc("  " + "  ".join(f"{k} {v}" for k, v in found.ids.items())))
+
+
+def _esc(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _stdin_lines() -> Iterator[str]:
+    for raw in sys.stdin.buffer:
+        yield raw.decode("utf-8", "replace")
+
+
+def journal(
+    context: typer.Context,
+    firm: Annotated[str | None, typer.Option(help="Only this firm's.")] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Only this account's.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="From this day or moment (UTC) on, 2026-11-23."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The findings: everything that was ever checked."""
+    moment = _moment(since)
+    with context.obj.open() as workspace:
+        name = workspace.firms.get(firm).name if firm else None
+        screen = console()
+        count = 0
+        for finding in workspace.journal.findings(firm=name, account=account, since=moment):
+            count += 1
+            if json:
+                emit(finding.as_json())
+            else:
+                screen.print(
+                    _esc(f"{finding.at:%Y-%m-%d %H:%M:%S}Z  {finding.firm}  {finding.account}"),
+                    style="bright_black",
+                )
+                show_finding(finding, screen)
+    if not count and not json:
+        say(_("No findings yet. They come with: msoauth firm check NAME"))
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InputError(
+            _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(text=text[:40])
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def register(main: typer.Typer) -> None:
+    """Put the commands on the main command."""
+    main.command("lab")(lab)
+    main.command("explain")(explain)
+    main.command("journal")(journal)

@@ -1,0 +1,127 @@
+"""Wrong input on the command line: exit status 2, one line on stderr, no traceback, nothing changed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import msoauth
+
+GOOD = ("--tenant", "contoso.example", "--client-id", "11111111-2222-4333-8444-555555555555")
+SECRET = "Zk98Q~planted-marker-value-for-the-tests_0001"
+
+
+def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "msoauth", *arguments],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(msoauth.__file__).parents[1])},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("firm", "show", "Nobody"),
+        ("firm", "add", "Contoso Legal", "--tenant", "not a tenant!", "--client-id", GOOD[3]),
+        (
+            "firm",
+            "add",
+            "Contoso Legal",
+            "--tenant",
+            "contoso.example",
+            "--client-id",
+            "anna@contoso.example",
+        ),
+        ("firm", "add", "Contoso Legal", *GOOD, "--secret-expires", "tomorrow"),
+        ("firm", "add", "Contoso Legal", *GOOD, "--cloud", "no-such-file.json"),
+        ("account", "add", "anna@contoso.example", "--firm", "Nobody"),
+        ("account", "import", "no-such-file.csv", "--firm", "Nobody"),
+        ("fetch", "nobody@contoso.example"),
+        ("sign-in", "nobody@contoso.example"),
+        ("journal", "--since", "yesterday"),
+        ("practice", "serve", "--scenario", "no-such-scenario"),
+        ("practice", "serve", "--clock", "soon"),
+        ("explain", ""),
+    ],
+    ids=" ".join,
+)
+def test_unusable_input_is_one_line_and_status_2(arguments: tuple[str, ...]) -> None:
+    done = msoauth_command(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_secret_id_in_place_of_the_value_is_refused_and_not_echoed() -> None:
+    pasted = "0b1c2d3e-4f50-4607-8899-aabbccddeeff"
+    done = msoauth_command(
+        "firm", "add", "Contoso Legal", *GOOD, "--secret-stdin", stdin=pasted + "\n"
+    )
+    assert done.returncode == 2
+    assert "Value" in done.stderr
+    assert pasted not in done.stderr
+
+
+def test_a_firm_is_added_listed_shown_and_removed_without_its_secret_ever_showing() -> None:
+    outputs = []
+    for arguments in (
+        ("firm", "add", "Contoso Legal", *GOOD, "--secret-stdin", "--secret-expires", "2027-05-31"),
+        ("firm", "list"),
+        ("firm", "list", "--json"),
+        ("firm", "show", "contoso legal", "--json"),
+        ("account", "add", "anna@contoso.example", "--firm", "Contoso Legal"),
+        ("account", "list", "--json"),
+        ("firm", "remove", "Contoso Legal", "--yes"),
+    ):
+        done = msoauth_command(*arguments, stdin=f"  {SECRET}\r\n")
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout + done.stderr)
+    assert SECRET not in "".join(outputs)
+    assert "2027-05-31" in outputs[1]
+
+
+def test_the_same_firm_or_account_twice_is_refused() -> None:
+    assert msoauth_command("firm", "add", "Contoso Legal", *GOOD).returncode == 0
+    again = msoauth_command("firm", "add", "CONTOSO LEGAL", *GOOD)
+    assert again.returncode == 2
+    assert len(again.stderr.strip().splitlines()) == 1
+    assert (
+        msoauth_command(
+            "account", "add", "anna@contoso.example", "--firm", "Contoso Legal"
+        ).returncode
+        == 0
+    )
+    assert (
+        msoauth_command(
+            "account", "add", "Anna@Contoso.example", "--firm", "Contoso Legal"
+        ).returncode
+        == 2
+    )
+
+
+def test_accounts_are_imported_line_by_line_and_a_bad_line_stops_no_other(tmp_path: Path) -> None:
+    assert msoauth_command("firm", "add", "Contoso Legal", *GOOD).returncode == 0
+    sheet = tmp_path / "accounts.csv"
+    sheet.write_text(
+        "address;retrieve\nanna@contoso.example;pop3\nno address;pop3\nmax@contoso.example;imap\n",
+        encoding="utf-8",
+    )
+    done = msoauth_command("account", "import", str(sheet), "--firm", "Contoso Legal")
+    assert done.returncode == 1
+    assert "line 3" in done.stdout
+    listed = msoauth_command("account", "list", "--json").stdout
+    assert "anna@contoso.example" in listed
+    assert "max@contoso.example" in listed
+
+
+def test_version() -> None:
+    assert msoauth_command("--version").stdout.strip() == f"msoauth {msoauth.__version__}"
