@@ -1,0 +1,147 @@
+"""JupyterLab on the guided notebooks, on the practice tenant while there is no firm yet."""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msoauth.errors import InputError
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+PRACTICE_VARIABLE = (
+    "MSOAUTH_PRACTICE_ENDPOINTS"  # where kernels find the practice tenant's endpoints file
+)
+
+_RECORD = ".msoauth-notebooks.json"  # what was copied, so that a changed copy is known as changed
+
+
+def shipped_notebooks() -> Path:
+    """The folder of the guided notebooks: inside the wheel, or beside the package in a checkout.
+
+    Raises:
+        InputError: the installation lacks them.
+    """
+    package = Path(__file__).parent
+    for folder in (package / "notebooks", package.parent / "notebooks"):
+        if any(folder.glob("*.ipynb")):
+            return folder
+    raise InputError(_("This installation lacks the notebooks; install msoauth anew."))
+
+
+def copy_notebooks(target: Path) -> list[Path]:
+    """Copy the guided notebooks into *target*; a copy whose cells the user changed is kept.
+
+    Returns:
+        The notebooks in *target*, in order.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    record_file = target / _RECORD
+    try:
+        record: dict[str, str] = json.loads(record_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    copies = []
+    for source in sorted(shipped_notebooks().glob("*.ipynb")):
+        copy = target / source.name
+        copies.append(copy)
+        new = _cells_digest(source)
+        if copy.exists() and _cells_digest(copy) in (new, None):
+            continue  # the same cells (perhaps with the user's outputs), or not a notebook any more: theirs
+        if copy.exists() and _cells_digest(copy) != record.get(source.name):
+            continue  # the user changed it
+        copy.write_bytes(source.read_bytes())
+        record[source.name] = new or ""
+    record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return copies
+
+
+def _cells_digest(notebook: Path) -> str | None:
+    """A digest of what the cells say, without outputs; None when it is not a notebook."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        sources = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+
+
+def open_lab(
+    workspace: Workspace,
+    location: str | None,
+    *,
+    browser: bool,
+    port: int | None,
+    real: bool,
+    say: Callable[[str], None],
+) -> int:
+    """Run JupyterLab until it ends; its exit status.
+
+    Args:
+        location: The workspace as the user named it, handed on to the kernels; None for the default.
+        browser: Whether to open the system's browser.
+        real: Never start the practice tenant.
+        say: Tells people what goes on.
+    """
+    notebooks = copy_notebooks(workspace.folder / "notebooks")
+    firms = workspace.firms.list()
+    only_practice = all(firm.cloud.name == "practice" for firm in firms)
+    with contextlib.ExitStack() as stack:
+        environment = dict(os.environ)
+        environment.pop(PRACTICE_VARIABLE, None)
+        # The kernel of this very Python must win over one that the user registered for another.
+        environment["JUPYTER_PREFER_ENV_PATH"] = "1"
+        if location is not None:
+            environment["MSOAUTH_WORKSPACE"] = (
+                location if "://" in location else str(Path(location).resolve())
+            )
+        if only_practice and not real:
+            environment[PRACTICE_VARIABLE] = str(stack.enter_context(_practice(say)))
+        say(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
+        command = [
+            *(sys.executable, "-m", "jupyterlab"),
+            f"--ServerApp.root_dir={notebooks[0].parent}",
+            f"--LabApp.default_url=/lab/tree/{notebooks[0].name}",
+            # Nothing is contacted that the user did not ask for: no news, no update check, no extension index.
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--LabApp.extension_manager=readonly",
+        ]
+        if not browser:
+            command.append("--no-browser")
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--allow-root")  # in a container there is often nobody else
+        if port is not None:
+            command.append(f"--ServerApp.port={port}")
+        return _until_it_ends(command, environment)
+
+
+@contextlib.contextmanager
+def _practice(say: Callable[[str], None]) -> Iterator[Path]:
+    from msoauth.practice import PracticeTenant  # its servers are loaded only where they are wanted
+
+    with PracticeTenant() as tenant:
+        say(
+            _(
+                "There is no real firm in the workspace yet: the practice tenant is running, and the notebooks use it."
+            )
+        )
+        say(_("Its admin center: {url}").format(url=tenant.admin_url))
+        yield tenant.endpoints_file
+
+
+def _until_it_ends(command: list[str], environment: dict[str, str]) -> int:
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The terminal sent Ctrl-C to JupyterLab too, which asks before it ends; a second one ends it.
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.terminate()
+                return process.wait()

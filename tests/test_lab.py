@@ -1,0 +1,71 @@
+"""`msoauth lab` brings the notebooks into the workspace and never overwrites a person's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from msoauth import lab
+
+
+def notebook(*cells: str, output: str | None = None) -> str:
+    outputs = [{"output_type": "stream", "name": "stdout", "text": output}] if output else []
+    return json.dumps(
+        {"cells": [{"cell_type": "code", "source": [c], "outputs": outputs} for c in cells]}
+    )
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "1 First.ipynb").write_text(notebook("one()"), encoding="utf-8")
+    monkeypatch.setattr(lab, "shipped_notebooks", lambda: folder)
+    return folder
+
+
+def test_notebooks_are_copied_in_order(shipped: Path, tmp_path: Path) -> None:
+    (shipped / "0 Start.ipynb").write_text(notebook("zero()"), encoding="utf-8")
+    assert [copy.name for copy in lab.copy_notebooks(tmp_path / "mine")] == [
+        "0 Start.ipynb",
+        "1 First.ipynb",
+    ]
+
+
+def test_a_changed_copy_is_kept_when_a_new_version_comes(shipped: Path, tmp_path: Path) -> None:
+    [copy] = lab.copy_notebooks(tmp_path / "mine")
+    copy.write_text(notebook("one()", "my_own_cell()"), encoding="utf-8")
+    (shipped / "1 First.ipynb").write_text(notebook("one_improved()"), encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert "my_own_cell" in copy.read_text(encoding="utf-8")
+
+
+def test_an_unchanged_copy_follows_the_new_version(shipped: Path, tmp_path: Path) -> None:
+    [copy] = lab.copy_notebooks(tmp_path / "mine")
+    (shipped / "1 First.ipynb").write_text(notebook("one_improved()"), encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert "one_improved" in copy.read_text(encoding="utf-8")
+
+
+def test_outputs_alone_do_not_make_a_copy_changed_and_stay(shipped: Path, tmp_path: Path) -> None:
+    [copy] = lab.copy_notebooks(tmp_path / "mine")
+    copy.write_text(notebook("one()", output="a result"), encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert "a result" in copy.read_text(encoding="utf-8")
+    (shipped / "1 First.ipynb").write_text(notebook("one_improved()"), encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert "one_improved" in copy.read_text(encoding="utf-8")
+
+
+def test_a_damaged_copy_is_left_to_its_owner(shipped: Path, tmp_path: Path) -> None:
+    [copy] = lab.copy_notebooks(tmp_path / "mine")
+    copy.write_text("not a notebook", encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert copy.read_text(encoding="utf-8") == "not a notebook"
+
+
+def test_the_installation_carries_notebooks_without_outputs() -> None:
+    for file in lab.shipped_notebooks().glob("*.ipynb"):
+        for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
