@@ -38,7 +38,7 @@ def fetch(
     known = {uidl for _handle, uidl, _size in have}
     for _handle, uidl, _size in have:
         assert folder is not None  # noqa: S101 - `have` is empty without one
-        yield _of_file(uidl, folder.path(uidl))
+        yield of_file(uidl, folder.path(uidl))
     missing = [entry for entry in listed if entry[1] not in known]
     details = {handle: (uidl, size) for handle, uidl, size in missing}
     handles = [handle for handle, _uidl, _size in missing]
@@ -51,7 +51,7 @@ def fetch(
     for handle, pieces in bodies:
         uidl, size = details[handle]
         if folder is not None:
-            yield _of_file(uidl, folder.store(uidl, pieces))
+            yield of_file(uidl, folder.store(uidl, pieces))
         else:
             raw = _first(pieces, HEADER_LIMIT if headers_only else _SUMMARY_LIMIT)
             yield summarize(uidl, raw, size if headers_only else None)
@@ -80,7 +80,8 @@ def _listed(session: Pop3Session | ImapSession) -> list[tuple[int, str, int]]:
     return listed
 
 
-def _of_file(uidl: str, file: Path) -> MessageSummary:
+def of_file(uidl: str, file: Path) -> MessageSummary:
+    """The row for a message that lies in a file."""
     size = file.stat().st_size
     with file.open("rb") as source:
         raw = source.read(_SUMMARY_LIMIT)

@@ -1,0 +1,31 @@
+"""The panels of the guided notebooks; each is one call, and gives its results back as a DataFrame."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from msoauth.ui.mailbox import MailPanel
+    from msoauth.ui.register import RegisterPanel
+    from msoauth.ui.users import UsersPanel
+
+__all__ = ["mail", "register", "sign_in"]
+
+
+def register() -> "RegisterPanel":
+    """Step 1: the firm's app registration, checked as it is typed and against the directory."""
+    from msoauth.ui.register import RegisterPanel
+
+    return RegisterPanel()
+
+
+def sign_in() -> "UsersPanel":
+    """Step 2: the firm's mailboxes, and the one sign-in of each user."""
+    from msoauth.ui.users import UsersPanel
+
+    return UsersPanel()
+
+
+def mail() -> "MailPanel":
+    """Step 3: mail retrieved, and a test mail sent."""
+    from msoauth.ui.mailbox import MailPanel
+
+    return MailPanel()

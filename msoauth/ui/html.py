@@ -1,0 +1,249 @@
+"""What panels show, as Markup: everything that comes from outside is escaped on its way in."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from markupsafe import Markup, escape
+
+from msoauth.errors import MsoauthError
+from msoauth.explain import for_cause
+from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.redact import redact
+from msoauth.texts import _
+
+State = Signal | Literal["running"]
+
+# A shape for each state, so that no one depends on the colour: circle, triangle, cross, diamond, dash, ring.
+_SHAPES = {
+    "passed": Markup(
+        '<circle cx="8" cy="8" r="7"/><path d="m4.6 8.3 2.3 2.4 4.6-5" fill="none" stroke="#fff" stroke-width="1.8"/>'
+    ),
+    "warning": Markup(
+        '<path d="M8 1 15.5 15H.5z"/><path d="M8 6v4.2M8 11.6v1.8" stroke="#fff" stroke-width="1.7"/>'
+    ),
+    "failed": Markup(
+        '<path d="m2.5 2.5 11 11m0-11-11 11" stroke="currentColor" stroke-width="3.4" fill="none"/>'
+    ),
+    "error": Markup(
+        '<path d="M8 .5 15.5 8 8 15.5.5 8z"/><path d="M8 4.6v4.2M8 10.2v1.8" stroke="#fff" stroke-width="1.7"/>'
+    ),
+    "skipped": Markup('<path d="M2 8h12" stroke="currentColor" stroke-width="3"/>'),
+    "not-run": Markup(
+        '<circle cx="8" cy="8" r="6.3" fill="none" stroke="currentColor" stroke-width="1.8"/>'
+    ),
+    "running": Markup(
+        '<path d="M8 1.7a6.3 6.3 0 1 1-6.3 6.3" fill="none" stroke="currentColor" stroke-width="2.4"/>'
+    ),
+}
+
+_CELL, _NUMBER = Markup("<td>{}</td>"), Markup('<td class="mso-number">{}</td>')
+
+
+def _class(state: str) -> str:
+    return "error-dot" if state == "error" else state
+
+
+def word(state: State) -> str:
+    """The word that stands beside a dot."""
+    return {
+        "passed": _("passed"),
+        "warning": _("warning"),
+        "failed": _("failed"),
+        "error": _("could not be checked"),
+        "skipped": _("skipped"),
+        "not-run": _("not run"),
+        "running": _("running"),
+    }[str(state)]
+
+
+def dot(state: State, text: str | None = None) -> Markup:
+    """A dot: shape, colour and word."""
+    name = str(state)
+    return Markup(
+        '<span class="mso-dot mso-{}" data-state="{}"><svg viewBox="0 0 16 16" fill="currentColor" '
+        'aria-hidden="true">{}</svg>{}</span>'
+    ).format(_class(name), name, _SHAPES[name], text or word(state))
+
+
+def running(what: str, since: float | None = None) -> Markup:
+    """A dot with the seconds that pass."""
+    return Markup('<p>{} <span data-since="{}">0:00</span></p>').format(
+        dot("running", what), f"{since or time.time():.1f}"
+    )
+
+
+def header(title: str, state: State, where: str, state_word: str | None = None) -> Markup:
+    """A panel's first line."""
+    return Markup(
+        '<div class="mso-head"><h3>{}</h3>{}<span class="mso-where">{}</span></div>'
+    ).format(title, dot(state, state_word), where)
+
+
+def box(
+    kind: Literal["passed", "warning", "failed", "error-box", "note"], *parts: Markup
+) -> Markup:
+    """A framed message."""
+    return Markup('<div class="mso-box mso-{}">{}</div>').format(kind, Markup("").join(parts))
+
+
+def paragraph(text: str, *arguments: object) -> Markup:
+    """A paragraph; ``{}`` in *text* take the arguments, escaped unless they are Markup."""
+    return Markup("<p>{}</p>").format(escape(text).format(*arguments) if arguments else text)
+
+
+def button(
+    label: str, act: str, value: str = "", *, primary: bool = False, small: bool = False
+) -> Markup:
+    """A button that the panel hears of."""
+    style = " ".join(["mso-primary"] * primary + ["mso-small"] * small)
+    return Markup(
+        '<button type="button" class="{}" data-act="{}" data-value="{}" data-key="{}">{}</button>'
+    ).format(style, act, value, f"{act} {value}", label)
+
+
+def copy(text: str, label: str | None = None) -> Markup:
+    """A button that copies *text*."""
+    return Markup(
+        '<button type="button" class="mso-small" data-copy="{}" data-copied="{}">{}</button>'
+    ).format(text, _("Copied"), label or _("Copy"))
+
+
+def link(target: Link) -> Markup:
+    """A link that opens beside the notebook; only http and https addresses become one."""
+    if not target.url.startswith(("https://", "http://")):
+        return escape(target.text)
+    return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(
+        target.url, target.text
+    )
+
+
+def facts(rows: Iterable[tuple[str, Markup | str]]) -> Markup:
+    """Names and values, one under the other."""
+    return Markup('<dl class="mso-facts">{}</dl>').format(
+        Markup("").join(Markup("<dt>{}</dt><dd>{}</dd>").format(*row) for row in rows)
+    )
+
+
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[Markup | str]],
+    *,
+    numbers: Sequence[int] = (),
+    label: str = "",
+) -> Markup:
+    """A table; the columns of *numbers* are set flush right."""
+    cells = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                (_NUMBER if n in numbers else _CELL).format(c) for n, c in enumerate(row)
+            )
+        )
+        for row in rows
+    )
+    names = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in head)
+    return Markup(
+        '<div class="mso-scroll" tabindex="0" role="region" aria-label="{}"><table class="mso-rows">'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(label or " ".join(head), names, cells)
+
+
+def who_text(who: str) -> str:
+    """Who can mend it, in words."""
+    return {
+        "user": _("the user"),
+        "tenant-admin": _("an administrator of the firm's Microsoft 365"),
+        "consultant": _("you, in msoauth"),
+        "microsoft": _("Microsoft"),
+    }.get(who, who or _("not known"))
+
+
+def remedy(finding: Finding) -> Markup:
+    """What a finding that is not green says: words of the server, cause, who, steps, ids."""
+    parts = []
+    if finding.evidence:
+        parts.append(
+            Markup('<div class="mso-quiet">{}</div><div class="mso-evidence">{}</div>').format(
+                _("The server's own words"), finding.evidence
+            )
+        )
+    if finding.cause:
+        title = for_cause(finding.cause).title
+        parts.append(
+            facts([
+                (_("Cause"), Markup("{} <span class='mso-quiet'>({})</span>").format(title, finding.cause)),
+                (_("Who can mend it"), who_text(finding.who)),
+            ])
+        )  # fmt: skip
+    if finding.fix:
+        steps = Markup("").join(Markup("<li>{}</li>").format(step) for step in finding.fix)
+        text = "\n".join(f"{n}. {step}" for n, step in enumerate(finding.fix, 1))
+        parts.append(
+            Markup('<ol class="mso-steps">{}</ol>{} {}').format(
+                steps, copy(text, _("Copy the steps")), Markup(" · ").join(map(link, finding.links))
+            )
+        )
+    if finding.ids:
+        shown = "; ".join(
+            f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items()
+        )
+        parts.append(Markup('<p class="mso-quiet">{} {}</p>').format(shown, copy(shown, _("Copy"))))
+    return Markup("").join(parts)
+
+
+def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
+    """Findings, one a line; what is not green has its remedy behind a fold, the first one opened."""
+    if not rows:
+        return Markup("")
+    if opened is None:
+        broken = [f for f in rows if f.signal in (Signal.FAILED, Signal.ERROR)] or [
+            f for f in rows if f.signal is Signal.WARNING
+        ]
+        opened = broken[0].check if broken else ""
+    lines = []
+    for finding in rows:
+        details = remedy(finding)
+        summary: Markup | str = finding.summary
+        if details:
+            summary = Markup('<details data-key="{}"{}><summary>{}</summary>{}</details>').format(
+                f"{finding.run} {finding.check}",
+                Markup(" open") if finding.check == opened else "",
+                finding.summary,
+                details,
+            )
+        lines.append((dot(finding.signal), finding.check, summary, f"{finding.seconds:.2f} s"))
+    return table(
+        [_("Result"), _("Check"), _("What was found"), _("Time")],
+        lines,
+        numbers=[3],
+        label=_("Findings"),
+    )
+
+
+def failure(problem: Exception, firm: Firm | None = None, account: Account | None = None) -> Markup:
+    """A failure that ended the work: its sentence and its remedy; a bug of ours says so."""
+    if isinstance(problem, MsoauthError):
+        known = for_cause(problem.cause, firm=firm, account=account, ids=problem.ids)
+        finding = Finding(
+            "", Signal.FAILED, problem.summary, evidence=redact(problem.evidence)[:4000],
+            cause=None if problem.cause == "unknown" else problem.cause,
+            fix=() if problem.cause == "unknown" else known.fix, who=known.who, links=known.links, ids=problem.ids,
+        )  # fmt: skip
+        return box(
+            "failed", paragraph("{}", dot(Signal.FAILED, redact(problem.summary))), remedy(finding)
+        )
+    return box(
+        "error-box",
+        paragraph("{}", dot(Signal.ERROR, _("This did not work because of a fault in msoauth itself."))),
+        Markup('<div class="mso-evidence">{}: {}</div>').format(
+            type(problem).__name__, redact(str(problem))[:1000]
+        ),
+        paragraph(_("Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words.")),
+    )  # fmt: skip
+
+
+def worst(rows: Iterable[Finding]) -> Signal:
+    """The signal that stands for many findings."""
+    order = [Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.SKIPPED, Signal.PASSED]
+    seen = {finding.signal for finding in rows}
+    return next((signal for signal in order if signal in seen), Signal.NOT_RUN)

@@ -1,0 +1,94 @@
+"""Work behind a form: one worker, and only the newest job may still show anything."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+
+class Job:
+    """One piece of work.
+
+    Attributes:
+        cancelled: Set when the user cancelled, or began something newer.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.on_cancel: Callable[[], None] | None = None
+
+    def cancel(self) -> None:
+        """Ask the work to stop; may be called more than once."""
+        self.cancelled.set()
+        if self.on_cancel is not None:
+            self.on_cancel()
+
+
+class Jobs:
+    """The worker of a form.
+
+    Args:
+        failed: Told, in the worker, of an exception that the newest job raised.
+        inline: Work at once in the caller's thread (tests).
+    """
+
+    def __init__(self, failed: Callable[[Exception], None], *, inline: bool = False) -> None:
+        self._failed = failed
+        self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
+        self._lock = threading.RLock()
+        self._newest: Job | None = None
+        self._future: Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        with self._lock:
+            return self._newest is not None
+
+    def start(self, work: Callable[[Job], None]) -> None:
+        """Begin *work*; an older job is cancelled, and what it still shows is dropped."""
+        job = Job()
+        with self._lock:
+            self.cancel()
+            self._newest = job
+            if self._pool is not None:
+                self._future = self._pool.submit(self._carry_out, work, job)
+                return
+        self._carry_out(work, job)
+
+    def cancel(self) -> None:
+        """Cancel what is under way."""
+        with self._lock:
+            job, self._newest = self._newest, None
+        if job is not None:
+            job.cancel()
+
+    def finish(self) -> None:
+        """Called while drawing the last of a job: it counts as ended from now on."""
+        with self._lock:
+            self._newest = None
+
+    def show(self, job: Job, draw: Callable[[], None]) -> None:
+        """Draw, unless something newer has begun or the user cancelled."""
+        with self._lock:
+            if job is self._newest:
+                draw()
+
+    def wait(self, timeout: float = 60.0) -> None:
+        """Wait until the newest job has ended (for scripts and tests)."""
+        if self._future is not None:
+            self._future.result(timeout)
+
+    def _carry_out(self, work: Callable[[Job], None], job: Job) -> None:
+        if job.cancelled.is_set():
+            return
+        failure: Exception | None = None
+        try:
+            work(job)
+        except Exception as problem:  # noqa: BLE001 - it is shown in the panel, redacted
+            failure = problem
+        with self._lock:
+            if job is not self._newest:
+                return
+            self._newest = None
+            if failure is not None:
+                self._failed(failure)

@@ -1,0 +1,239 @@
+"""Step 3: mail retrieved into a table and files, and a test mail sent."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from markupsafe import Markup
+
+from msoauth import checks
+from msoauth.errors import AuthError, MailError
+from msoauth.identity import values
+from msoauth.mail.messages import MessageSummary, frame
+from msoauth.mail.stored import stored_mail
+from msoauth.model import Account, Finding, Signal
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.jobs import Job
+from msoauth.ui.panel import Panel, clear
+from msoauth.ui.widgets import Form, View
+from msoauth.work import fetch_mail, mail_folder, send_test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 200  # rows that the panel draws; the DataFrame has all
+_EVERY = 25  # messages after which the table is drawn anew while mail comes in
+
+
+class MailPanel(Panel):
+    """Retrieve mail of one account, and send a test mail from it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.title = _("Retrieve and send")
+        super().__init__(*arguments, **options)
+
+    def content(self) -> Sequence[ipywidgets.Widget]:
+        self.messages: list[MessageSummary] = []
+        self.choice = Form([], [], changed=self._chosen)
+        self.retrieve = Form(
+            [
+                {"name": "limit", "label": _("How many of the newest mails"), "kind": "number"},
+                {"name": "headers_only", "label": _("Look at headers only, store no files"), "kind": "checkbox"},
+            ],
+            [{"name": "retrieve", "label": _("Retrieve mail"), "primary": True}],
+            {"limit": "25", "headers_only": False},
+            pressed=self._retrieve,
+        )  # fmt: skip
+        self.table = View()
+        self.send = Form(
+            [
+                {"name": "to", "label": _("Send a test mail to"), "hint": _("Empty: to the mailbox itself")},
+                {"name": "wait", "label": _("Wait until it has arrived (in this mailbox)"), "kind": "checkbox"},
+            ],
+            [{"name": "send", "label": _("Send test mail"), "primary": True}],
+            {"to": "", "wait": True},
+            changed=self._typed,
+            pressed=self._send,
+        )  # fmt: skip
+        self.note = View(acted=self.acted)
+        return [self.choice, self.retrieve, self.table, self.send, self.note]
+
+    def refresh(self) -> None:
+        super().refresh()
+        accounts = self.session.accounts()
+        account = self.session.account()
+        firms = [(f.name, f.name) for f in self.session.firms()]
+        firm = self.session.firm()
+        self.choice.fields = [
+            {"name": "firm", "label": _("Firm"), "kind": "select", "options": firms},
+            {"name": "account", "label": _("Mailbox"), "kind": "select",
+             "options": [(a.address, a.address) for a in accounts]},
+        ]  # fmt: skip
+        self.choice.fill(
+            {"firm": firm.name if firm else "", "account": account.address if account else ""}
+        )
+        if account is None:
+            self.note.show(
+                html.box("note", html.paragraph(_("There is no mailbox yet. Begin with step 1, then add the mailbox in step 2.")))
+            )  # fmt: skip
+        elif self.workspace.tokens.status(account.address) is None:
+            self.note.show(
+                html.box("note", html.paragraph(_("{user} has not signed in yet; that is step 2.").format(user=account.user)))
+            )  # fmt: skip
+        else:
+            clear(self.note)
+        self.busy(False)
+        if account is not None and not self.rows:
+            self._recall(account)
+
+    def _recall(self, account: Account) -> None:
+        """Show what was found last, so that a restart of the kernel loses nothing."""
+        past = [
+            f for f in self.workspace.journal.findings(account=account.address, limit=200)
+            if f.check in ("mail.retrieve", "smtp.send", "mail.round-trip")
+        ]  # fmt: skip
+        last = list({finding.check: finding for finding in past}.values())
+        if last:
+            self.show_findings(last)
+            self.set_state(html.worst(last))
+        self.messages = stored_mail(mail_folder(self.workspace, account), _SHOWN)
+        self._draw_table()
+
+    def frame(self) -> "pd.DataFrame":
+        """The retrieved messages as a DataFrame."""
+        return frame(self.messages)
+
+    def findings_frame(self) -> "pd.DataFrame":
+        """The findings shown, as a DataFrame."""
+        return super().frame()
+
+    # What the user does
+
+    def _chosen(self, name: str) -> None:
+        if name == "firm":
+            self.session.choose_firm(self.choice.text("firm"))
+        elif name == "account":
+            self.session.choose_account(self.choice.text("account"))
+        self.cancel()
+        clear(self.message, self.results, self.table)
+        self.rows, self.messages = [], []
+        self.set_state(Signal.NOT_RUN)
+        self.refresh()
+
+    def _typed(self, _name: str) -> None:
+        to = self.send.text("to")
+        problem = values.address_problem(to) if to.strip() else None
+        self.send.errors = {"to": problem} if problem else {}
+
+    def busy(self, working: bool) -> None:
+        ready = self.session.account() is not None and not working
+        self.retrieve.enable(retrieve=ready)
+        self.send.enable(send=ready)
+
+    def _begin(self, what: str) -> None:
+        clear(self.message)
+        self.set_state("running")
+        self.busy(True)
+        self.message.show(self.wait_for(what))
+
+    def _retrieve(self, _name: str) -> None:
+        account = self.session.account()
+        if account is None:
+            return
+        text = self.retrieve.text("limit").strip()
+        if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+            self.retrieve.errors = {"limit": _("Enter a number such as 25, or nothing for all.")}
+            return
+        self.retrieve.errors = {}
+        limit = int(text) if text else None
+        headers_only = self.retrieve.values.get("headers_only") is True
+
+        def work(job: Job) -> None:
+            self._fetch(job, account, limit, headers_only=headers_only)
+
+        self.messages = []
+        self._begin(_("Retrieving the mail of {address} …").format(address=account.address))
+        self.jobs.start(work)
+
+    def _fetch(self, job: Job, account: Account, limit: int | None, *, headers_only: bool) -> None:
+        folder = None if headers_only else mail_folder(self.workspace, account)
+        came: list[MessageSummary] = []
+        findings: list[Finding] = []
+        with suppress(AuthError, MailError):  # what broke is in the finding
+            for message in fetch_mail(
+                self.workspace,
+                account,
+                limit=limit,
+                headers_only=headers_only,
+                to=folder,
+                told=findings.append,
+            ):
+                if job.cancelled.is_set():
+                    return
+                came.append(message)
+                if len(came) % _EVERY == 0:
+                    self.jobs.show(job, lambda: self._show_mail(came))
+        self.jobs.show(job, lambda: self._done(findings, came))
+
+    def _send(self, _name: str) -> None:
+        account = self.session.account()
+        self._typed("to")
+        if account is None or self.send.errors:
+            return
+        to = values.clean(self.send.text("to")) or None
+        own = to is None or to.casefold() == account.address.casefold()
+        wait = own and self.send.values.get("wait") is True
+
+        def work(job: Job) -> None:
+            context = checks.Context(
+                self.workspace,
+                self.workspace.firms.get(account.firm),
+                account,
+                cancelled=job.cancelled,
+            )
+            made: list[Finding] = []
+            for finding in send_test(
+                self.workspace, account, to=to, round_trip=wait, context=context
+            ):
+                made.append(finding)
+                self.jobs.show(job, lambda: self.show_findings(made))
+            self.jobs.show(job, lambda: self._done(made))
+
+        self._begin(_("Sending a test mail from {address} …").format(address=account.address))
+        self.jobs.start(work)
+
+    # What comes of it
+
+    def _show_mail(self, messages: Sequence[MessageSummary]) -> None:
+        self.messages = list(messages)
+        self._draw_table()
+
+    def _draw_table(self) -> None:
+        rows = [
+            (f"{m.date:%Y-%m-%d %H:%M}" if m.date else "", m.from_, m.subject, f"{m.size:,}", ", ".join(a.name or "?" for a in m.attachments))
+            for m in self.messages[:_SHOWN]
+        ]  # fmt: skip
+        if not rows:
+            clear(self.table)
+            return
+        more = len(self.messages) - len(rows)
+        note = (
+            html.paragraph(_("{n} more are in the DataFrame.").format(n=more))
+            if more > 0
+            else Markup("")
+        )
+        head = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
+        self.table.show(html.table(head, rows, numbers=[3], label=_("Retrieved mail")) + note)
+
+    def _done(
+        self, made: Sequence[Finding], messages: Sequence[MessageSummary] | None = None
+    ) -> None:
+        others = [f for f in self.rows if f.check not in {g.check for g in made}]
+        self.show_findings([*others, *made] if html.worst(made) is Signal.PASSED else list(made))
+        if messages is not None:
+            self._show_mail(messages)
+        clear(self.message)
+        self.set_state(html.worst(made))
+        self.busy(False)

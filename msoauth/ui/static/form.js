@@ -1,0 +1,140 @@
+// A form: labelled fields with hints and errors, and buttons. Field values travel as messages, so that a
+// secret never becomes part of the widget's state, which a notebook may save.
+
+let count = 0;
+
+function element(tag, attributes, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function input(field, id) {
+  const shared = { id, name: field.name, placeholder: field.placeholder, autocomplete: "off", spellcheck: "false" };
+  if (field.kind === "select") {
+    return element("select", { id, name: field.name },
+      ...field.options.map(([value, label]) => element("option", { value }, label)));
+  }
+  if (field.kind === "textarea") return element("textarea", { ...shared, rows: 6 });
+  if (field.kind === "checkbox") return element("input", { id, name: field.name, type: "checkbox" });
+  if (field.kind === "secret") {
+    return element("input", { ...shared, type: "password", autocomplete: "new-password" });
+  }
+  return element("input", { ...shared, type: field.kind || "text" });
+}
+
+const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
+
+function put(control, value) {
+  if (control.type === "checkbox") control.checked = Boolean(value);
+  else if (control.value !== value) control.value = value ?? "";
+}
+
+function render({ model, el }) {
+  const controls = new Map();
+  const errors = new Map();
+  const waiting = new Map();
+  const grid = element("div", { class: "mso-fields" });
+  const bar = element("div", { class: "mso-buttons" });
+  const form = element("form", { class: "mso mso-form", novalidate: true }, grid, bar);
+
+  function send(name) {
+    clearTimeout(waiting.get(name));
+    waiting.delete(name);
+    const control = controls.get(name);
+    if (control) model.send({ event: "input", name, value: valueOf(control) });
+  }
+
+  function typed(name) {
+    clearTimeout(waiting.get(name));
+    waiting.set(name, setTimeout(() => send(name), 150));
+  }
+
+  function press(name) {
+    for (const late of [...waiting.keys()]) send(late);
+    model.send({ event: "press", name });
+  }
+
+  function pasted(event, field) {
+    const text = event.clipboardData?.getData("text") ?? "";
+    if (field.kind === "textarea" || !/\S[\r\n]+\S|:\s*[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return;
+    event.preventDefault();
+    model.send({ event: "block", name: field.name, text });
+  }
+
+  function fields() {
+    const kept = new Map([...controls].map(([name, control]) => [name, valueOf(control)]));
+    const focused = document.activeElement?.name;
+    controls.clear();
+    errors.clear();
+    grid.replaceChildren();
+    const values = model.get("values");
+    for (const field of model.get("fields")) {
+      const id = `mso-${(count += 1)}`;
+      const control = input(field, id);
+      const error = element("div", { class: "mso-error", id: `${id}-error`, role: "alert" });
+      const hint = element("div", { class: "mso-hint", id: `${id}-hint` }, field.hint ?? "");
+      control.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
+      control.addEventListener("input", () => typed(field.name));
+      control.addEventListener("change", () => send(field.name));
+      control.addEventListener("paste", (event) => pasted(event, field));
+      put(control, field.kind === "secret" ? kept.get(field.name) ?? "" : values[field.name]);
+      controls.set(field.name, control);
+      errors.set(field.name, error);
+      grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
+        element("label", { for: id }, field.label), control, hint, error));
+      if (field.name === focused && el.contains(form)) control.focus();
+    }
+    complain();
+  }
+
+  function complain() {
+    const said = model.get("errors");
+    for (const [name, place] of errors) {
+      place.textContent = said[name] ?? "";
+      controls.get(name).setAttribute("aria-invalid", said[name] ? "true" : "false");
+    }
+  }
+
+  function buttons() {
+    bar.replaceChildren(...model.get("buttons").map((button) => {
+      const made = element("button",
+        { type: button.primary ? "submit" : "button", class: button.primary ? "mso-primary" : "", disabled: button.disabled },
+        button.label);
+      made.addEventListener("click", (event) => { event.preventDefault(); press(button.name); });
+      return made;
+    }));
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const first = model.get("buttons").find((button) => button.primary && !button.disabled);
+    if (first) press(first.name);
+  });
+  // Shortcuts of the notebook around must not act on what is typed here.
+  form.addEventListener("keydown", (event) => event.stopPropagation());
+
+  model.on("change:fields", fields);
+  model.on("change:errors", complain);
+  model.on("change:buttons", buttons);
+  model.on("msg:custom", (message) => {
+    if (message.event !== "set") return;
+    for (const [name, value] of Object.entries(message.values)) {
+      const control = controls.get(name);
+      if (!control) continue;
+      clearTimeout(waiting.get(name));
+      waiting.delete(name);
+      put(control, value);
+    }
+  });
+  fields();
+  buttons();
+  el.append(form);
+  return () => waiting.forEach((timer) => clearTimeout(timer));
+}
+
+export default { render };

@@ -1,0 +1,354 @@
+"""Step 2: the users of a firm, and the one sign-in of each."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+from markupsafe import Markup
+
+from msoauth.checks import SIGN_IN
+from msoauth.errors import AuthError, InputError
+from msoauth.identity import signin, values
+from msoauth.model import Account, Finding, Link, Signal
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.jobs import Job
+from msoauth.ui.panel import Panel, clear, firm_options
+from msoauth.ui.widgets import Form, View
+
+
+class UsersPanel(Panel):
+    """The accounts of a firm: add them, sign each in once, see which are."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.title = _("Sign in the users")
+        super().__init__(*arguments, **options)
+
+    def content(self) -> Sequence[ipywidgets.Widget]:
+        self._sign_in: signin.SignIn | None = None
+        self._signals: dict[str, html.State] = {}
+        self.choice = Form([], [], changed=self._chosen)
+        self.list = View(acted=self.acted)
+        self.add_form = Form(
+            [
+                {"name": "address", "label": _("Mailbox"), "placeholder": "anna@contoso.example",
+                 "hint": _("The address whose mail is retrieved and sent")},
+                {"name": "login", "label": _("Signs in as (only if different)"),
+                 "hint": _("For a shared mailbox, or when the user name is not the address")},
+                {"name": "retrieve", "label": _("Mail is retrieved by"), "kind": "select",
+                 "options": [("pop3", "POP3"), ("imap", "IMAP")]},
+            ],
+            [{"name": "add", "label": _("Add mailbox"), "primary": True}],
+            {"address": "", "login": "", "retrieve": "pop3"},
+            changed=self._typed,
+            pressed=self._add,
+        )  # fmt: skip
+        self.waiting = View(live=True, acted=self.acted)
+        self.paste_form = Form(
+            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea",
+              "hint": _("Paste the whole of it, or the whole mail that holds it")}],
+            [{"name": "paste", "label": _("Take this address"), "primary": True}],
+            {"answer": ""},
+            pressed=self._paste,
+        )  # fmt: skip
+        self.paste_form.layout = ipywidgets.Layout(display="none")
+        return [self.choice, self.list, self.waiting, self.paste_form, self.add_form]
+
+    def refresh(self) -> None:
+        firm = self.session.firm()
+        self.choice.fields = [
+            {"name": "firm", "label": _("Firm"), "kind": "select", "options": firm_options(self.session)},
+            {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [
+                ("browser", _("In the browser of this computer")),
+                ("device", _("With a code, on any computer (by telephone)")),
+                ("paste", _("With a link that is sent to them")),
+            ]},
+        ]  # fmt: skip
+        self.choice.fill(
+            {
+                "firm": firm.name if firm else "",
+                "via": self.workspace.settings.get("via", "browser"),
+            }
+        )
+        if firm is None:
+            self.message.show(
+                html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
+            )  # fmt: skip
+        self._draw_list()
+
+    # The list
+
+    def _draw_list(self) -> None:
+        rows: list[tuple[Markup | str, ...]] = []
+        signed_in = 0
+        accounts = self.session.accounts()
+        for account in accounts:
+            status = self.workspace.tokens.status(account.address)
+            state = self._signals.get(account.address) or (
+                Signal.PASSED if status else Signal.NOT_RUN
+            )
+            signed_in += status is not None
+            label = _("signed in") if status and state is Signal.PASSED else None
+            if status is None and state is Signal.NOT_RUN:
+                label = _("not signed in")
+            buttons = [
+                html.button(_("Authenticate") if status is None else _("Sign in again"), "sign-in", account.address,
+                            primary=status is None, small=True)
+            ]  # fmt: skip
+            if status is not None:
+                buttons.append(html.button(_("Check"), "check", account.address, small=True))
+                buttons.append(html.button(_("Sign out"), "sign-out", account.address, small=True))
+            else:
+                buttons.append(html.button(_("Remove"), "remove", account.address, small=True))
+            since = status.refreshed_at if status else None
+            rows.append((
+                html.dot(state, label),
+                Markup("{}{}").format(account.address, self._login_note(account)),
+                account.retrieve.upper(),
+                f"{since:%Y-%m-%d %H:%M} UTC" if since else "",
+                Markup(" ").join(buttons),
+            ))  # fmt: skip
+        if rows:
+            self.list.show(
+                html.table([_("Sign-in"), _("Mailbox"), _("Retrieved by"), _("Token last used"), _("Actions")], rows,
+                           label=_("Mailboxes"))
+            )  # fmt: skip
+        else:
+            self.list.show(
+                html.paragraph(_("No mailbox yet. Add the first one below."))
+                if self.session.firm()
+                else Markup("")
+            )
+        if not self.jobs.busy:
+            every = bool(rows) and signed_in == len(rows)
+            self.set_state(
+                Signal.PASSED if every else Signal.NOT_RUN,
+                _("{n} of {all} signed in").format(n=signed_in, all=len(rows)) if rows else None,
+            )
+
+    def _login_note(self, account: Account) -> Markup:
+        parts = []
+        if account.login:
+            parts.append(_("signs in as {user}").format(user=account.login))
+        practice = self.session.practice
+        password = practice.password(account.user) if practice else None
+        if password and self.workspace.tokens.status(account.address) is None:
+            parts.append(_("practice password: {password}").format(password=password))
+        if not parts:
+            return Markup("")
+        return Markup('<br><span class="mso-quiet">{}</span>').format("; ".join(parts))
+
+    # What the user does
+
+    def _chosen(self, name: str) -> None:
+        if name == "via":
+            self.workspace.settings.set("via", self.choice.text("via"))
+        elif name == "firm" and self.choice.text("firm"):
+            self.session.choose_firm(self.choice.text("firm"))
+            self._signals.clear()
+            clear(self.message, self.results)
+            self.refresh()
+
+    def _typed(self, name: str) -> None:
+        text = self.add_form.text
+        problems = dict(self.add_form.errors)
+        if name in ("address", "login"):
+            needed = name == "address" or bool(text(name).strip())
+            problems[name] = (values.address_problem(text(name)) if needed else None) or ""
+        self.add_form.errors = {n: p for n, p in problems.items() if p}
+
+    def _add(self, _name: str) -> None:
+        firm = self.session.firm()
+        text = self.add_form.text
+        self._typed("address")
+        self._typed("login")
+        if firm is None or self.add_form.errors:
+            return
+        account = Account(
+            values.clean(text("address")),
+            firm.name,
+            login=values.clean(text("login")) or None,
+            retrieve="imap" if text("retrieve") == "imap" else "pop3",
+        )
+        try:
+            self.workspace.accounts.add(account)
+        except InputError as wrong:
+            self.add_form.errors = {"address": wrong.summary}
+            return
+        self.session.choose_account(account.address)
+        self.add_form.fill({"address": "", "login": ""})
+        self._draw_list()
+
+    def acted(self, name: str, value: str) -> None:
+        if name == "cancel":
+            self._stop()
+            return
+        account = next((a for a in self.session.accounts() if a.address == value), None)
+        if account is None:
+            return
+        self.session.choose_account(account.address)
+        if name == "sign-in":
+            self._start(account)
+        elif name == "check":
+            self._check(account)
+        elif name == "sign-out":
+            self._stop()
+            self.workspace.tokens.forget(account.address)
+            self._signals.pop(account.address, None)
+            self.message.show(
+                html.box("note", html.paragraph(_("{user} is signed out; the tokens are forgotten.").format(user=account.user)))
+            )  # fmt: skip
+            clear(self.results)
+            self._draw_list()
+        elif name == "remove":
+            self.workspace.accounts.remove(account.address)
+            self._draw_list()
+
+    def _stop(self) -> None:
+        self.cancel()
+        self._signals = {a: s for a, s in self._signals.items() if s != "running"}
+        self._end_waiting()
+        self._draw_list()
+
+    def _end_waiting(self) -> None:
+        self._sign_in = None
+        clear(self.waiting)
+        self.paste_form.layout.display = "none"
+        self.paste_form.errors = {}
+        self.paste_form.fill({"answer": ""})
+
+    # The sign-in
+
+    def _start(self, account: Account) -> None:
+        via = self.choice.text("via")
+        wanted: signin.Via = (
+            "device" if via == "device" else "paste" if via == "paste" else "browser"
+        )
+
+        def work(job: Job) -> None:
+            attempt = signin.start(self.workspace, account, wanted)
+            job.on_cancel = attempt.cancel
+            if job.cancelled.is_set():
+                attempt.cancel()
+                return
+            self.jobs.show(job, lambda: self._wait_for(account, attempt))
+            try:
+                result = attempt.wait()
+            except AuthError as refused:
+                problem = refused
+                self.jobs.show(job, lambda: self._refused(account, problem))
+                return
+            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(account.firm), account)
+            self.jobs.show(job, lambda: self._signed_in(account, result, made))
+
+        self._end_waiting()
+        clear(self.message, self.results)
+        self._signals[account.address] = "running"
+        self.waiting.show(
+            self.wait_for(_("Starting the sign-in of {user} …").format(user=account.user))
+        )
+        self.jobs.start(work)
+        if self.jobs.busy:
+            self.set_state("running")
+            self._draw_list()
+
+    def _wait_for(self, account: Account, attempt: signin.SignIn) -> None:
+        self._sign_in = attempt
+        until = time.time() + attempt.seconds_left
+        link = html.link(Link(_("Open the sign-in page"), attempt.url))
+        if attempt.via == "device":
+            how = [
+                html.paragraph(_("{user} opens this address on any computer and enters the code:").format(user=account.user)),
+                Markup("<p>{} {}</p>").format(html.link(Link(attempt.url, attempt.url)), html.copy(attempt.url)),
+                Markup('<p><span class="mso-code">{}</span> {}</p>').format(attempt.code, html.copy(attempt.code)),
+            ]  # fmt: skip
+        elif attempt.via == "paste":
+            how = [
+                html.paragraph(_("Send this link to {user}. After signing in, their browser ends on a page that does not "
+                                 "load: that is right. They send back the address of that page; paste it below.")
+                               .format(user=account.user)),
+                Markup("<p>{} {}</p>").format(link, html.copy(attempt.url, _("Copy the link"))),
+            ]  # fmt: skip
+        else:
+            how = [
+                html.paragraph(_("Sign in as {user} in the browser window that has opened. None there?").format(user=account.user)),
+                Markup("<p>{} {}</p>").format(link, html.copy(attempt.url, _("Copy the address"))),
+            ]  # fmt: skip
+        self.waiting.show(
+            html.box(
+                "note",
+                html.paragraph("{}", html.dot("running", _("Waiting for the sign-in of {user}").format(user=account.user))),
+                *how,
+                Markup('<p class="mso-quiet">{} <span data-until="{}"></span></p>').format(_("Ends by itself in"), f"{until:.0f}"),
+                html.button(_("Cancel"), "cancel"),
+            )
+        )  # fmt: skip
+        if attempt.via == "paste":
+            self.paste_form.layout.display = ""
+
+    def _paste(self, _name: str) -> None:
+        if self._sign_in is None:
+            return
+        try:
+            self._sign_in.paste(self.paste_form.text("answer"))
+        except InputError as wrong:
+            self.paste_form.errors = {"answer": wrong.summary}
+
+    def _refused(self, account: Account, problem: AuthError) -> None:
+        self._end_waiting()
+        self._signals[account.address] = Signal.FAILED
+        retry = html.button(_("Try again"), "sign-in", account.address)
+        self.message.show(
+            html.failure(problem, self.session.firm(), account) + Markup("<p>{}</p>").format(retry)
+        )
+        self.set_state(Signal.FAILED)
+        self._draw_list_keeping_state()
+
+    def _signed_in(
+        self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
+    ) -> None:
+        self._end_waiting()
+        state = html.worst(made)
+        self._signals[account.address] = state
+        parts = [html.paragraph(_("{user} is signed in. The tokens are stored; from now on mail can be retrieved and "
+                                  "sent without a browser.").format(user=result.signed_in_as))]  # fmt: skip
+        if result.warning:
+            parts.append(html.paragraph(result.warning))
+        self.message.show(html.box("warning" if result.warning else "passed", *parts))
+        self.jobs.finish()
+        self._draw_list()
+
+    def _check(self, account: Account) -> None:
+        def work(job: Job) -> None:
+            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(account.firm), account)
+
+            def done() -> None:
+                self._signals[account.address] = html.worst(made)
+                clear(self.waiting)
+                self.jobs.finish()
+                self._draw_list()
+
+            self.jobs.show(job, done)
+
+        self._end_waiting()
+        clear(self.message)
+        self._signals[account.address] = "running"
+        self.waiting.show(self.wait_for(_("Checking {user} …").format(user=account.user)))
+        self.jobs.start(work)
+        if self.jobs.busy:
+            self._draw_list()
+
+    def _draw_list_keeping_state(self) -> None:
+        state, word = self.state, self.state_word
+        self.jobs.finish()
+        self._draw_list()
+        self.set_state(state, word)
+
+    def _failed(self, problem: Exception) -> None:
+        self._end_waiting()
+        account = self.session.account()
+        if account is not None:
+            self._signals[account.address] = Signal.FAILED
+        super()._failed(problem)
+        self._draw_list_keeping_state()
