@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -95,6 +96,9 @@ def open_lab(
         environment.pop(PRACTICE_VARIABLE, None)
         # The kernel of this very Python must win over one that the user registered for another.
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
+        # Nothing is contacted that the user did not ask for: JupyterLab's question about news is answered with no.
+        paths = [str(Path(__file__).parent), environment.get("JUPYTER_CONFIG_PATH", "")]
+        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         if location is not None:
             environment["MSOAUTH_WORKSPACE"] = (
                 location if "://" in location else str(Path(location).resolve())
@@ -106,7 +110,7 @@ def open_lab(
             *(sys.executable, "-m", "jupyterlab"),
             f"--ServerApp.root_dir={notebooks[0].parent}",
             f"--LabApp.default_url=/lab/tree/{notebooks[0].name}",
-            # Nothing is contacted that the user did not ask for: no news, no update check, no extension index.
+            # Nor are updates looked for, or an index of extensions.
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.extension_manager=readonly",
@@ -136,6 +140,8 @@ def _practice(say: Callable[[str], None]) -> Iterator[Path]:
 
 def _until_it_ends(command: list[str], environment: dict[str, str]) -> int:
     with subprocess.Popen(command, env=environment) as process:
+        # Whoever ends msoauth ends JupyterLab with it, and the practice tenant is cleared away.
+        signal.signal(signal.SIGTERM, lambda *_about: process.terminate())
         try:
             return process.wait()
         except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from msoauth.ui.mailbox import MailPanel
-    from msoauth.ui.register import RegisterPanel
+    from msoauth.ui.registration import RegisterPanel
     from msoauth.ui.users import UsersPanel
 
 __all__ = ["mail", "register", "sign_in"]
@@ -12,7 +12,7 @@ __all__ = ["mail", "register", "sign_in"]
 
 def register() -> "RegisterPanel":
     """Step 1: the firm's app registration, checked as it is typed and against the directory."""
-    from msoauth.ui.register import RegisterPanel
+    from msoauth.ui.registration import RegisterPanel
 
     return RegisterPanel()
 

@@ -30,6 +30,7 @@ class UsersPanel(Panel):
         self._signals: dict[str, html.State] = {}
         self.choice = Form([], [], changed=self._chosen)
         self.list = View(acted=self.acted)
+        self.practice_box = View(acted=self.acted)
         self.add_form = Form(
             [
                 {"name": "address", "label": _("Mailbox"), "placeholder": "anna@contoso.example",
@@ -53,7 +54,14 @@ class UsersPanel(Panel):
             pressed=self._paste,
         )  # fmt: skip
         self.paste_form.layout = ipywidgets.Layout(display="none")
-        return [self.choice, self.list, self.waiting, self.paste_form, self.add_form]
+        return [
+            self.choice,
+            self.practice_box,
+            self.list,
+            self.waiting,
+            self.paste_form,
+            self.add_form,
+        ]
 
     def refresh(self) -> None:
         firm = self.session.firm()
@@ -75,7 +83,38 @@ class UsersPanel(Panel):
             self.message.show(
                 html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
             )  # fmt: skip
+        self._draw_practice()
         self._draw_list()
+
+    def _practice_users(self) -> list[str]:
+        """Addresses of the practice tenant's users that are not in the list yet, when its firm is chosen."""
+        firm, practice = self.session.firm(), self.session.practice
+        if firm is None or practice is None:
+            return []
+        there = {account.address.casefold() for account in self.session.accounts()}
+        return [
+            str(account["address"])
+            for known in practice.firms
+            if known["tenant_id"] == firm.tenant
+            for account in known["accounts"][:8]
+            if account["address"].casefold() not in there
+        ]
+
+    def _draw_practice(self) -> None:
+        users = self._practice_users()
+        if not users:
+            clear(self.practice_box)
+            return
+        self.practice_box.show(
+            html.box(
+                "note",
+                html.paragraph(
+                    _("The practice tenant has these users: {}. {}"),
+                    ", ".join(users),
+                    html.button(_("Add the practice users"), "practice", small=True),
+                ),
+            )
+        )
 
     # The list
 
@@ -178,11 +217,15 @@ class UsersPanel(Panel):
             return
         self.session.choose_account(account.address)
         self.add_form.fill({"address": "", "login": ""})
+        self._draw_practice()
         self._draw_list()
 
     def acted(self, name: str, value: str) -> None:
         if name == "cancel":
             self._stop()
+            return
+        if name == "practice":
+            self._add_practice_users()
             return
         account = next((a for a in self.session.accounts() if a.address == value), None)
         if account is None:
@@ -203,7 +246,15 @@ class UsersPanel(Panel):
             self._draw_list()
         elif name == "remove":
             self.workspace.accounts.remove(account.address)
+            self._draw_practice()
             self._draw_list()
+
+    def _add_practice_users(self) -> None:
+        firm = self.session.firm()
+        for address in self._practice_users() if firm is not None else ():
+            self.workspace.accounts.add(Account(address, firm.name if firm else ""))
+        self._draw_practice()
+        self._draw_list()
 
     def _stop(self) -> None:
         self.cancel()
