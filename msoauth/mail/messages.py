@@ -120,8 +120,10 @@ def _unescaped(text: str) -> str:
 
 
 def _field(message: "Message[str, str]", name: str) -> str:
-    value = message.get(name)
-    return "" if value is None else decode(str(value))
+    # The raw text: as an object, a header with bytes over 127 has lost them.
+    wanted = name.lower()
+    raw = (str(value) for field, value in message.raw_items() if field.lower() == wanted)
+    return decode(next(raw, ""))
 
 
 _YEARS = range(1970, 2100)

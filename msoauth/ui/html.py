@@ -37,7 +37,8 @@ _SHAPES = {
     ),
 }
 
-_CELL, _NUMBER = Markup("<td>{}</td>"), Markup('<td class="mso-number">{}</td>')
+_CELL = Markup("<td>{}</td>")
+_NUMBER, _TIME = Markup('<td class="mso-number">{}</td>'), Markup('<td class="mso-time">{}</td>')
 
 
 def _class(state: str) -> str:
@@ -130,13 +131,15 @@ def table(
     rows: Iterable[Sequence[Markup | str]],
     *,
     numbers: Sequence[int] = (),
+    times: Sequence[int] = (),
     label: str = "",
 ) -> Markup:
-    """A table; the columns of *numbers* are set flush right."""
+    """A table; the columns of *numbers* are set flush right, those of *times* on one line."""
     cells = Markup("").join(
         Markup("<tr>{}</tr>").format(
             Markup("").join(
-                (_NUMBER if n in numbers else _CELL).format(c) for n, c in enumerate(row)
+                (_NUMBER if n in numbers else _TIME if n in times else _CELL).format(c)
+                for n, c in enumerate(row)
             )
         )
         for row in rows

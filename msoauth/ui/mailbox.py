@@ -194,11 +194,12 @@ class MailPanel(Panel):
                 cancelled=job.cancelled,
             )
             made: list[Finding] = []
+            earlier = [f for f in self.rows if f.check == "mail.retrieve"]
             for finding in send_test(
                 self.workspace, account, to=to, round_trip=wait, context=context
             ):
                 made.append(finding)
-                self.jobs.show(job, lambda: self.show_findings(made))
+                self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))
             self.jobs.show(job, lambda: self._done(made))
 
         self._begin(_("Sending a test mail from {address} …").format(address=account.address))
@@ -212,7 +213,7 @@ class MailPanel(Panel):
 
     def _draw_table(self) -> None:
         rows = [
-            (f"{m.date:%Y-%m-%d %H:%M}" if m.date else "", m.from_, m.subject, f"{m.size:,}", ", ".join(a.name or "?" for a in m.attachments))
+            (_when(m), m.from_, m.subject, f"{m.size:,}", ", ".join(a.name or "?" for a in m.attachments))
             for m in self.messages[:_SHOWN]
         ]  # fmt: skip
         if not rows:
@@ -225,15 +226,22 @@ class MailPanel(Panel):
             else Markup("")
         )
         head = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
-        self.table.show(html.table(head, rows, numbers=[3], label=_("Retrieved mail")) + note)
+        self.table.show(
+            html.table(head, rows, numbers=[3], times=[0], label=_("Retrieved mail")) + note
+        )
 
     def _done(
         self, made: Sequence[Finding], messages: Sequence[MessageSummary] | None = None
     ) -> None:
         others = [f for f in self.rows if f.check not in {g.check for g in made}]
-        self.show_findings([*others, *made] if html.worst(made) is Signal.PASSED else list(made))
+        self.show_findings([*others, *made])
         if messages is not None:
             self._show_mail(messages)
         clear(self.message)
         self.set_state(html.worst(made))
         self.busy(False)
+
+
+def _when(message: MessageSummary) -> str:
+    """A mail's date on this computer's clock."""
+    return f"{message.date.astimezone():%Y-%m-%d %H:%M}" if message.date else ""

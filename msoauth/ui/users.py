@@ -1,6 +1,5 @@
 """Step 2: the users of a firm, and the one sign-in of each."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,12 @@ from markupsafe import Markup
 from msoauth.checks import SIGN_IN
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin, values
-from msoauth.model import Account, Finding, Link, Signal
+from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear, firm_options
+from msoauth.ui.users_view import mailbox_row, mailboxes, waiting
 from msoauth.ui.widgets import Form, View
 
 
@@ -85,6 +85,13 @@ class UsersPanel(Panel):
             )  # fmt: skip
         self._draw_practice()
         self._draw_list()
+        account = self.session.account()
+        if account is not None and not self.rows:
+            past = [
+                f for f in self.workspace.journal.findings(account=account.address, limit=100)
+                if f.check.startswith("sign-in.")
+            ]  # fmt: skip
+            self.show_findings([f for f in past if f.run == past[-1].run])
 
     def _practice_users(self) -> list[str]:
         """Addresses of the practice tenant's users that are not in the list yet, when its firm is chosen."""
@@ -119,64 +126,23 @@ class UsersPanel(Panel):
     # The list
 
     def _draw_list(self) -> None:
-        rows: list[tuple[Markup | str, ...]] = []
-        signed_in = 0
         accounts = self.session.accounts()
+        practice = self.session.practice
+        rows = []
         for account in accounts:
             status = self.workspace.tokens.status(account.address)
-            state = self._signals.get(account.address) or (
-                Signal.PASSED if status else Signal.NOT_RUN
-            )
-            signed_in += status is not None
-            label = _("signed in") if status and state is Signal.PASSED else None
-            if status is None and state is Signal.NOT_RUN:
-                label = _("not signed in")
-            buttons = [
-                html.button(_("Authenticate") if status is None else _("Sign in again"), "sign-in", account.address,
-                            primary=status is None, small=True)
-            ]  # fmt: skip
-            if status is not None:
-                buttons.append(html.button(_("Check"), "check", account.address, small=True))
-                buttons.append(html.button(_("Sign out"), "sign-out", account.address, small=True))
-            else:
-                buttons.append(html.button(_("Remove"), "remove", account.address, small=True))
-            since = status.refreshed_at if status else None
-            rows.append((
-                html.dot(state, label),
-                Markup("{}{}").format(account.address, self._login_note(account)),
-                account.retrieve.upper(),
-                f"{since:%Y-%m-%d %H:%M} UTC" if since else "",
-                Markup(" ").join(buttons),
-            ))  # fmt: skip
+            password = practice.password(account.user) if practice and status is None else None
+            rows.append(mailbox_row(account, status, self._signals.get(account.address), password))
         if rows:
-            self.list.show(
-                html.table([_("Sign-in"), _("Mailbox"), _("Retrieved by"), _("Token last used"), _("Actions")], rows,
-                           label=_("Mailboxes"))
-            )  # fmt: skip
+            self.list.show(mailboxes(rows))
         else:
-            self.list.show(
-                html.paragraph(_("No mailbox yet. Add the first one below."))
-                if self.session.firm()
-                else Markup("")
-            )
+            text = _("No mailbox yet. Add the first one below.")
+            self.list.show(html.paragraph(text) if self.session.firm() else Markup(""))
         if not self.jobs.busy:
+            signed_in = sum(self.workspace.tokens.status(a.address) is not None for a in accounts)
+            word = _("{n} of {all} signed in").format(n=signed_in, all=len(rows)) if rows else None
             every = bool(rows) and signed_in == len(rows)
-            self.set_state(
-                Signal.PASSED if every else Signal.NOT_RUN,
-                _("{n} of {all} signed in").format(n=signed_in, all=len(rows)) if rows else None,
-            )
-
-    def _login_note(self, account: Account) -> Markup:
-        parts = []
-        if account.login:
-            parts.append(_("signs in as {user}").format(user=account.login))
-        practice = self.session.practice
-        password = practice.password(account.user) if practice else None
-        if password and self.workspace.tokens.status(account.address) is None:
-            parts.append(_("practice password: {password}").format(password=password))
-        if not parts:
-            return Markup("")
-        return Markup('<br><span class="mso-quiet">{}</span>').format("; ".join(parts))
+            self.set_state(Signal.PASSED if every else Signal.NOT_RUN, word)
 
     # What the user does
 
@@ -306,35 +272,7 @@ class UsersPanel(Panel):
 
     def _wait_for(self, account: Account, attempt: signin.SignIn) -> None:
         self._sign_in = attempt
-        until = time.time() + attempt.seconds_left
-        link = html.link(Link(_("Open the sign-in page"), attempt.url))
-        if attempt.via == "device":
-            how = [
-                html.paragraph(_("{user} opens this address on any computer and enters the code:").format(user=account.user)),
-                Markup("<p>{} {}</p>").format(html.link(Link(attempt.url, attempt.url)), html.copy(attempt.url)),
-                Markup('<p><span class="mso-code">{}</span> {}</p>').format(attempt.code, html.copy(attempt.code)),
-            ]  # fmt: skip
-        elif attempt.via == "paste":
-            how = [
-                html.paragraph(_("Send this link to {user}. After signing in, their browser ends on a page that does not "
-                                 "load: that is right. They send back the address of that page; paste it below.")
-                               .format(user=account.user)),
-                Markup("<p>{} {}</p>").format(link, html.copy(attempt.url, _("Copy the link"))),
-            ]  # fmt: skip
-        else:
-            how = [
-                html.paragraph(_("Sign in as {user} in the browser window that has opened. None there?").format(user=account.user)),
-                Markup("<p>{} {}</p>").format(link, html.copy(attempt.url, _("Copy the address"))),
-            ]  # fmt: skip
-        self.waiting.show(
-            html.box(
-                "note",
-                html.paragraph("{}", html.dot("running", _("Waiting for the sign-in of {user}").format(user=account.user))),
-                *how,
-                Markup('<p class="mso-quiet">{} <span data-until="{}"></span></p>').format(_("Ends by itself in"), f"{until:.0f}"),
-                html.button(_("Cancel"), "cancel"),
-            )
-        )  # fmt: skip
+        self.waiting.show(waiting(account, attempt))
         if attempt.via == "paste":
             self.paste_form.layout.display = ""
 
