@@ -1,0 +1,122 @@
+"""The whole path on the command line, from two processes, as the contract says: JSON on stdout and nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+import requests
+
+MSOAUTH = (sys.executable, "-m", "msoauth")
+
+
+class _Form(HTMLParser):
+    """The first form of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self.buttons: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.action:
+            self.action = found.get("action", "")
+        elif tag == "input" and "name" in found:
+            self.fields[found["name"]] = found.get("value", "")
+        elif tag == "button" and "name" in found:
+            self.buttons.add(found["name"])
+
+
+def sign_in_as_a_person(url: str, user: str, password: str) -> str:
+    """Fill in page after page; the text of the last one."""
+    with requests.Session() as browser:
+        answer = browser.get(url, timeout=20)
+        for _page in range(8):
+            form = _Form(answer.text)
+            if not form.action:
+                return answer.text
+            known = {"loginfmt": user, "passwd": password}
+            fields = form.fields | {n: v for n, v in known.items() if n in form.fields}
+            if "answer" in form.buttons:
+                fields["answer"] = "accept"
+            answer = browser.post(urljoin(answer.url, form.action), data=fields, timeout=20)
+    raise AssertionError("the pages did not end")
+
+
+def run(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*MSOAUTH, *arguments], input=typed, capture_output=True, text=True, encoding="utf-8",
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def endpoints(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """``practice serve --json`` in a process of its own."""
+    with subprocess.Popen(
+        [*MSOAUTH, "practice", "serve", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        file = tmp_path / "endpoints.json"
+        file.write_text(line, encoding="utf-8")
+        yield file, json.loads(line)
+        server.terminate()
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_from_registration_to_a_mail_that_arrived(endpoints: tuple[Path, dict[str, Any]]) -> None:
+    file, data = endpoints
+    firm = data["practice"]["firms"][0]
+    person = firm["accounts"][1]
+    address = person["address"]
+    added = run(
+        "firm", "add", "Contoso", "--tenant", firm["tenant_id"], "--client-id", firm["client_id"],
+        "--secret-stdin", "--cloud", str(file), typed=f"{firm['client_secret']}\n",
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    checked = run("firm", "check", "Contoso", "--json")
+    assert checked.returncode == 0
+    assert {f["signal"] for f in lines(checked.stdout)} <= {"passed", "warning"}
+    assert run("account", "add", address, "--firm", "Contoso").returncode == 0
+    with subprocess.Popen(
+        [*MSOAUTH, "sign-in", address, "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as sign_in:  # fmt: skip
+        assert sign_in.stdout is not None
+        said = iter(sign_in.stdout)
+        url = next(m[0] for line in said if (m := re.search(r"https?://\S+/authorize\S+", line)))
+        assert "Verification code received" in sign_in_as_a_person(url, address, person["password"])
+        rest = "".join(said)
+        assert sign_in.wait(60) == 0, rest
+    fetched = run("fetch", address, "--json", "--limit", "3")
+    assert fetched.returncode == 0
+    messages = lines(fetched.stdout)
+    assert len(messages) == 3
+    assert set(messages[0]) == {"uidl", "date", "from", "to", "subject", "size", "attachments"}
+    sent = run("send-test", address, "--json", "--round-trip")
+    assert [(f["check"], f["signal"]) for f in lines(sent.stdout)] == [
+        ("smtp.send", "passed"),
+        ("mail.round-trip", "passed"),
+    ]
+    diagnosed = run("diagnose", address, "--json")
+    assert diagnosed.returncode == 0
+    journal = lines(run("journal", "--json").stdout)
+    assert {"registration.secret", "mail.retrieve", "smtp.send", "pop3.login"} <= {
+        f["check"] for f in journal
+    }
+    outputs = "".join([checked.stdout, rest, fetched.stdout, sent.stdout, json.dumps(journal)])
+    assert firm["client_secret"] not in outputs
+    assert person["password"] not in outputs
+    assert not re.search(r"eyJ[\w-]{10,}\.", outputs)
