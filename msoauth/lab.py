@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from msoauth.texts import _
 PRACTICE_VARIABLE = (
     "MSOAUTH_PRACTICE_ENDPOINTS"  # where kernels find the practice tenant's endpoints file
 )
+
+_GRACE = 8.0  # seconds that JupyterLab has to end its kernels
 
 _RECORD = ".msoauth-notebooks.json"  # what was copied, so that a changed copy is known as changed
 
@@ -139,15 +142,29 @@ def _practice(say: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _until_it_ends(command: list[str], environment: dict[str, str]) -> int:
+    ending = threading.Event()
     with subprocess.Popen(command, env=environment) as process:
         # Whoever ends msoauth ends JupyterLab with it, and the practice tenant is cleared away.
-        signal.signal(signal.SIGTERM, lambda *_about: process.terminate())
+        signal.signal(signal.SIGTERM, lambda *_about: ending.set())
         try:
-            return process.wait()
+            return _wait(process, ending)
         except KeyboardInterrupt:
             # The terminal sent Ctrl-C to JupyterLab too, which asks before it ends; a second one ends it.
             try:
-                return process.wait()
+                return _wait(process, ending)
             except KeyboardInterrupt:
-                process.terminate()
-                return process.wait()
+                ending.set()
+                return _wait(process, ending)
+
+
+def _wait(process: "subprocess.Popen[bytes]", ending: threading.Event) -> int:
+    """Wait in short steps: a signal that another thread received is only acted on between them."""
+    while not ending.is_set():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(0.5)
+    process.terminate()
+    try:
+        return process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its kernels see that it is gone, and end themselves
+        return process.wait()

@@ -74,6 +74,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             yield running
         finally:
             server.terminate()
+            server.wait(60)
 
 
 def _until_it_answers(running: Lab, server: "subprocess.Popen[bytes]") -> None:
