@@ -108,11 +108,9 @@ def run(checks: Sequence[Check], context: Context) -> Findings:
 def first_broken(findings: Iterable[Finding]) -> Finding | None:
     """The first link that does not hold: the first red or purple finding, else the first amber with a cause."""
     kept = list(findings)
-    for signals in ((Signal.FAILED, Signal.ERROR), (Signal.WARNING,)):
-        for finding in kept:
-            if finding.signal in signals:
-                return finding
-    return None
+    red = (f for f in kept if f.signal in (Signal.FAILED, Signal.ERROR))
+    amber = (f for f in kept if f.signal is Signal.WARNING and f.cause is not None)
+    return next(red, None) or next(amber, None)
 
 
 def _carry_out(check: Check, context: Context, needed: Sequence[Future[Finding]]) -> Finding:

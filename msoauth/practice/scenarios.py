@@ -89,7 +89,7 @@ def _set(world: World, firm: Firm, path: str, value: Any, account: str | None) -
                     name,
                     now.time() + value if name in ("locked_until", "tokens_valid_from") else value,
                 )
-    else:
+    elif area != "endpoint":  # those are a matter of the endpoints file
         owner = {
             "app": firm.app,
             "principal": firm.principal,

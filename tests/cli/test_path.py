@@ -5,51 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import pytest
-import requests
+
+from tests.people import sign_in_as_a_person
 
 MSOAUTH = (sys.executable, "-m", "msoauth")
-
-
-class _Form(HTMLParser):
-    """The first form of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.action = ""
-        self.fields: dict[str, str] = {}
-        self.buttons: set[str] = set()
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        if tag == "form" and not self.action:
-            self.action = found.get("action", "")
-        elif tag == "input" and "name" in found:
-            self.fields[found["name"]] = found.get("value", "")
-        elif tag == "button" and "name" in found:
-            self.buttons.add(found["name"])
-
-
-def sign_in_as_a_person(url: str, user: str, password: str) -> str:
-    """Fill in page after page; the text of the last one."""
-    with requests.Session() as browser:
-        answer = browser.get(url, timeout=20)
-        for _page in range(8):
-            form = _Form(answer.text)
-            if not form.action:
-                return answer.text
-            known = {"loginfmt": user, "passwd": password}
-            fields = form.fields | {n: v for n, v in known.items() if n in form.fields}
-            if "answer" in form.buttons:
-                fields["answer"] = "accept"
-            answer = browser.post(urljoin(answer.url, form.action), data=fields, timeout=20)
-    raise AssertionError("the pages did not end")
 
 
 def run(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,43 @@
+"""A person at the practice tenant's pages: reads the form, fills it in, sends it."""
+
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import requests
+
+
+class _Form(HTMLParser):
+    """The first form of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self.buttons: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.action:
+            self.action = found.get("action", "")
+        elif tag == "input" and "name" in found:
+            self.fields[found["name"]] = found.get("value", "")
+        elif tag == "button" and "name" in found:
+            self.buttons.add(found["name"])
+
+
+def sign_in_as_a_person(url: str, user: str, password: str, *, patient: bool = True) -> str:
+    """Fill in page after page; the text of the last one, or of the one that will not go on."""
+    with requests.Session() as browser:
+        answer = browser.get(url, timeout=20)
+        for _page in range(8):
+            form = _Form(answer.text)
+            if not form.action:
+                return answer.text
+            known = {"loginfmt": user, "passwd": password}
+            fields = form.fields | {n: v for n, v in known.items() if n in form.fields}
+            if "answer" in form.buttons:
+                fields["answer"] = "accept"
+            answer = browser.post(urljoin(answer.url, form.action), data=fields, timeout=20)
+    assert not patient, answer.text
+    return answer.text
