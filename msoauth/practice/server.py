@@ -144,7 +144,13 @@ class PracticeTenant:
                     running,
                     "authority",
                     tornado.web.Application(
-                        list(api.routes(authority, self.people_url)), log_function=_quiet
+                        list(api.routes(authority, self.people_url)),
+                        log_function=_quiet,
+                        default_handler_class=api.Nowhere,
+                        default_handler_args={
+                            "authority": authority,
+                            "people_url": self.people_url,
+                        },
                     ),
                     tls,
                 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from email.utils import format_datetime
 from typing import Any
 
 import tornado.web
@@ -28,6 +29,7 @@ class Api(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
 
     async def prepare(self) -> None:
+        self.set_header("Date", format_datetime(self.world.clock.now(), usegmt=True))
         if self.world.latency:
             await asyncio.sleep(self.world.latency)
 
@@ -70,6 +72,15 @@ class Api(tornado.web.RequestHandler):
         self.finish(
             json.dumps({"error": "server_error", "error_description": f"HTTP {status_code}"})
         )
+
+
+class Nowhere(Api):
+    """Any other address."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        self.set_status(404)
+        self.finish()
 
 
 class Discovery(Api):
