@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from msoauth import clouds
 from msoauth.errors import InputError
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -107,7 +109,9 @@ def open_lab(
                 location if "://" in location else str(Path(location).resolve())
             )
         if only_practice and not real:
-            environment[PRACTICE_VARIABLE] = str(stack.enter_context(_practice(say)))
+            endpoints = stack.enter_context(_practice(say))
+            adopt_practice(workspace, endpoints)
+            environment[PRACTICE_VARIABLE] = str(endpoints)
         say(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
         command = [
             *(sys.executable, "-m", "jupyterlab"),
@@ -139,6 +143,28 @@ def _practice(say: Callable[[str], None]) -> Iterator[Path]:
         )
         say(_("Its admin center: {url}").format(url=tenant.admin_url))
         yield tenant.endpoints_file
+
+
+def adopt_practice(workspace: Workspace, endpoints: Path) -> None:
+    """Bring practice firms of an earlier practice tenant up to the one that runs now.
+
+    Every practice tenant has ids, ports and a secret of its own, so the old ones, and the tokens got with them,
+    lead nowhere any more; firms and accounts stay.
+    """
+    fresh = {
+        f["name"]: f for f in json.loads(endpoints.read_text(encoding="utf-8"))["practice"]["firms"]
+    }
+    cloud = clouds.load(str(endpoints))
+    for firm in workspace.firms.list():
+        now = fresh.get(firm.name)
+        if firm.cloud.name != cloud.name or now is None or firm.tenant == now["tenant_id"]:
+            continue
+        workspace.firms.replace(
+            replace(firm, tenant=now["tenant_id"], client_id=now["client_id"], cloud=cloud)
+        )
+        workspace.firms.set_secret(firm.name, now["client_secret"], expires=firm.secret_expires)
+        for account in workspace.accounts.list(firm.name):
+            workspace.tokens.forget(account.address)
 
 
 def _until_it_ends(command: list[str], environment: dict[str, str]) -> int:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from msoauth import lab
+from msoauth import checks, clouds, lab
+from msoauth.model import Account, Firm
+from msoauth.practice import PracticeTenant
+from msoauth.store import Workspace
 
 
 def notebook(*cells: str, output: str | None = None) -> str:
@@ -69,3 +72,27 @@ def test_the_installation_carries_notebooks_without_outputs() -> None:
         for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
             assert not cell.get("outputs")
             assert cell.get("execution_count") is None
+
+
+def test_a_practice_firm_of_an_earlier_run_works_with_the_practice_tenant_of_this_one(
+    tmp_path: Path,
+) -> None:
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        with PracticeTenant() as earlier:
+            old = earlier.endpoints["practice"]["firms"][0]
+            firm = Firm(
+                old["name"],
+                old["tenant_id"],
+                old["client_id"],
+                cloud=clouds.load(str(earlier.endpoints_file)),
+            )
+            workspace.firms.add(firm, old["client_secret"])
+            workspace.accounts.add(Account("anna.lindqvist@contoso.example", firm.name))
+        with PracticeTenant() as now:
+            lab.adopt_practice(workspace, now.endpoints_file)
+            context = checks.Context(workspace, workspace.firms.get(firm.name))
+            signals = {f.check: str(f.signal) for f in checks.run(checks.REGISTRATION, context)}
+        assert signals["registration.secret"] == "passed"
+        assert [a.address for a in workspace.accounts.list(firm.name)] == [
+            "anna.lindqvist@contoso.example"
+        ]
