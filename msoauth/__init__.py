@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from msoauth.checks.run import run as run
     from msoauth.errors import MsoauthError as MsoauthError
     from msoauth.model import Account as Account
     from msoauth.model import Finding as Finding
@@ -23,12 +24,25 @@ _HOMES = {
     "MsoauthError": "msoauth.errors",
     "Signal": "msoauth.model",
     "Workspace": "msoauth.store",
+    "run": "msoauth.checks.run",
 }
 
-__all__ = ["Account", "Finding", "Firm", "MsoauthError", "Signal", "Workspace", "__version__"]
+__all__ = [
+    "Account",
+    "Finding",
+    "Firm",
+    "MsoauthError",
+    "Signal",
+    "Workspace",
+    "__version__",
+    "explain",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "explain":  # the room itself, which can be called
+        return import_module("msoauth.explain")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'msoauth' has no attribute {name!r}")
