@@ -1,26 +1,22 @@
 """Exchange Online's SMTP client submission on 587 (facts E4 to E6)."""
 
 import asyncio
-import base64
-import binascii
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, may_send_as, smtp_policy
+from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
 from msoauth.practice.exchange.delivery import Submission, mailbox_at
 from msoauth.practice.exchange.faults import DROP_AT
 from msoauth.practice.exchange.service import Service
+from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
+from msoauth.practice.exchange.smtp_syntax import HELLO, chunk, declared_size, mail_path
 from msoauth.practice.exchange.submission import submit
 from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
 
 LINE_LIMIT = 12288  # octets of a SASL line (RFC 4954)
 MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's number is not published
-
-_HELLO = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Za-z.:]+\]")
-_PATH = re.compile(r'<((?:"[^"]{0,64}"|[^<>\s"@]{1,64})@[^<>\s"@]{1,255}|)>((?: .*)?)')
 
 
 class SmtpSession:
@@ -140,7 +136,7 @@ class SmtpSession:
         return True
 
     def _greet(self, name: str) -> bool:
-        if len(name) > 255 or not _HELLO.fullmatch(name):
+        if len(name) > 255 or not HELLO.fullmatch(name):
             self._say(replies.HELLO_INVALID)
             return False
         self._hello = True
@@ -196,22 +192,11 @@ class SmtpSession:
             self._say(replies.AUTH_CANCELLED)
             return True
         service = self.service
-        login = service.judge(Protocol.SMTP, line)
-        reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
-        outcome = f"AUTH XOAUTH2 refused: {login.why}"
-        if login.verdict is Verdict.MALFORMED:
-            reply = replies.AUTH_MALFORMED
-        elif service.strikes("smtp.sts-unreachable", login.firm, login.mailbox):
-            reply, outcome = replies.STS_UNREACHABLE, "AUTH XOAUTH2 refused: STS unreachable"
-        elif login.verdict is Verdict.MOVED or service.strikes(
-            "smtp.temporary", login.firm, login.mailbox
-        ):
-            reply, outcome = replies.AUTH_TEMPORARY, "AUTH XOAUTH2 refused: temporary fault"
-        elif login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
+        reply, outcome, login = answer_xoauth2(service, line)
+        if reply == replies.AUTH_OK and login.mailbox is not None:
             self._login, self._refused = login, ""
             service.sessions.begin(Protocol.SMTP, login.mailbox, self)
             service.door.sign_in(self.wire)
-            reply, outcome = replies.AUTH_OK, "AUTH XOAUTH2 accepted"
         if self._login is None:
             self._refused = reply.removesuffix(" [..]")
         service.note(Protocol.SMTP, outcome, login, self.id)
@@ -228,11 +213,8 @@ class SmtpSession:
         if password == b"*":
             self._say(replies.AUTH_CANCELLED)
             return True
-        from_user = _decoded(user)
         del password  # it is not looked at: Basic authentication is over
-        firm, mailbox = mailbox_at(self.service.world, from_user)
-        verdict = smtp_policy(firm, mailbox) if firm is not None else None
-        reply = replies.POLICY[verdict] if verdict is not None else replies.BASIC_DISABLED
+        reply, from_user = answer_basic(self.service, user)
         self._refused = reply.removesuffix(" [..]")
         self.service.note(
             Protocol.SMTP,
@@ -263,14 +245,14 @@ class SmtpSession:
         if refusal is not None or self._login is None or self._login.firm is None:
             self._say(refusal or replies.SEQUENCE)
             return True
-        path = _path(argument, "FROM:")
+        path = mail_path(argument, "FROM:")
         if path is None:
             self._say(replies.ADDRESS)
             return True
         address, parameters = path
-        size = re.search(r"\bSIZE=(\d{1,20})\b", parameters, re.IGNORECASE)
+        size = declared_size(parameters)
         firm = self._login.firm
-        if size and int(size[1]) > self.service.limits.size:
+        if size > self.service.limits.size:
             self._say(replies.TOO_BIG)
         elif not address.isascii() and "SMTPUTF8" not in parameters.upper():
             self._say(replies.ADDRESS)
@@ -287,7 +269,7 @@ class SmtpSession:
 
     async def _rcpt(self, argument: str) -> bool:
         refusal = self._not_yet()
-        path = _path(argument, "TO:")
+        path = mail_path(argument, "TO:")
         if refusal is not None:
             self._say(refusal)
         elif self._sender is None or self._login is None or self._chunks is not None:
@@ -330,18 +312,12 @@ class SmtpSession:
         return self._finish(content)
 
     async def _bdat(self, argument: str) -> bool:
-        words = argument.upper().split()
-        digits = words[0] if words else ""
-        if (
-            not digits.isascii()
-            or not digits.isdigit()
-            or len(digits) > 12
-            or words[1:] not in ([], ["LAST"])
-        ):
+        announced = chunk(argument)
+        if announced is None:
             # How many bytes follow is unknown, so nothing after this can be understood.
             self._say(replies.ARGUMENTS)
             return False
-        count, timing = int(digits), self.service.timing
+        (count, last), timing = announced, self.service.timing
         refusal = self._not_yet()
         if refusal is None and not self._recipients:
             refusal = replies.SEQUENCE
@@ -360,7 +336,7 @@ class SmtpSession:
         if refusal is not None:
             self._say(refusal)
             return True
-        if words[1:]:
+        if last:
             return self._finish(None if self._too_big else bytes(self._chunks or b""))
         self._say(replies.TOO_BIG if self._too_big else replies.CHUNK_OK.format(count))
         return True
@@ -387,22 +363,3 @@ class SmtpSession:
             self.wire.drop_after(DROP_AT)
         self._say(reply)
         return not reply.startswith("421")
-
-
-def _path(argument: str, keyword: str) -> tuple[str, str] | None:
-    """Address and parameters of ``FROM:<…>`` or ``TO:<…>``."""
-    if argument[: len(keyword)].upper() != keyword:
-        return None
-    found = _PATH.fullmatch(argument[len(keyword) :].strip())
-    if found is None or not found[1].isprintable():
-        return None
-    return found[1], found[2]
-
-
-def _decoded(line: bytes) -> str:
-    """The user name of AUTH LOGIN, for the log only."""
-    try:
-        name = base64.b64decode(line, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return ""
-    return name if "@" in name and name.isprintable() else ""  # not a password sent too early

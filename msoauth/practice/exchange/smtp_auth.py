@@ -1,0 +1,44 @@
+"""What SMTP's AUTH answers to an XOAUTH2 string, and to a user name and password (facts E4, E5)."""
+
+import base64
+import binascii
+
+from msoauth.practice.exchange import replies
+from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, smtp_policy
+from msoauth.practice.exchange.delivery import mailbox_at
+from msoauth.practice.exchange.service import Service
+
+
+def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
+    """The reply, one line for the protocol log, and the judgement; only ``AUTH_OK`` signs in."""
+    login = service.judge(Protocol.SMTP, line)
+    reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
+    outcome = f"AUTH XOAUTH2 refused: {login.why}"
+    if login.verdict is Verdict.MALFORMED:
+        reply = replies.AUTH_MALFORMED
+    elif service.strikes("smtp.sts-unreachable", login.firm, login.mailbox):
+        reply, outcome = replies.STS_UNREACHABLE, "AUTH XOAUTH2 refused: STS unreachable"
+    elif login.verdict is Verdict.MOVED or service.strikes(
+        "smtp.temporary", login.firm, login.mailbox
+    ):
+        reply, outcome = replies.AUTH_TEMPORARY, "AUTH XOAUTH2 refused: temporary fault"
+    elif login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
+        reply, outcome = replies.AUTH_OK, "AUTH XOAUTH2 accepted"
+    return reply, outcome, login
+
+
+def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
+    """The refusal of a user name and password, and the name; the password is not looked at."""
+    user = _decoded(user_line)
+    firm, mailbox = mailbox_at(service.world, user)
+    verdict = smtp_policy(firm, mailbox) if firm is not None else None
+    return (replies.POLICY[verdict] if verdict is not None else replies.BASIC_DISABLED), user
+
+
+def _decoded(line: bytes) -> str:
+    """The user name of AUTH LOGIN, for the log only."""
+    try:
+        name = base64.b64decode(line, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return name if "@" in name and name.isprintable() else ""  # not a password sent too early
