@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from msoauth.ui.diagnosis import DiagnosePanel
     from msoauth.ui.mailbox import MailPanel
     from msoauth.ui.registration import RegisterPanel
     from msoauth.ui.users import UsersPanel
 
-__all__ = ["mail", "register", "sign_in"]
+__all__ = ["diagnose", "mail", "register", "sign_in"]
 
 
 def register() -> "RegisterPanel":
@@ -29,3 +30,10 @@ def mail() -> "MailPanel":
     from msoauth.ui.mailbox import MailPanel
 
     return MailPanel()
+
+
+def diagnose() -> "DiagnosePanel":
+    """Step 4: every check for one account, in order; and any error text explained."""
+    from msoauth.ui.diagnosis import DiagnosePanel
+
+    return DiagnosePanel()

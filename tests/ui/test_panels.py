@@ -14,6 +14,7 @@ from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from msoauth.ui import html
 from msoauth.ui.block import take_apart
+from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
@@ -190,3 +191,25 @@ def test_notebooks_are_thin_and_clean(notebook: Path) -> None:
             assert len(cell.source.splitlines()) <= 5
             assert cell.outputs == []
             assert cell.execution_count is None
+
+
+def test_the_broken_link_is_opened_and_an_error_text_is_explained(
+    tenant: PracticeTenant, session: Session
+) -> None:
+    register = RegisterPanel(session, inline=True)
+    register.acted("practice", "")
+    register.form.press("check")
+    users = UsersPanel(session, inline=True)
+    users.acted("practice", "")
+    panel = DiagnosePanel(session, inline=True)
+    panel.choice.press("diagnose")
+    assert panel.state is Signal.FAILED
+    assert "sign-in.token" in panel.message.html  # nobody has signed in
+    assert "session-missing" in panel.results.html
+    assert set(panel.frame()["signal"]) >= {"passed", "failed", "skipped"}
+    panel.box.type(
+        "text",
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.",
+    )
+    panel.box.press("explain")
+    assert "smtp-auth-disabled-mailbox" in panel.answer.html
