@@ -65,7 +65,15 @@ def decide(text: str) -> Decision:
     for signature in signatures():
         match_ = signature.pattern.search(told)
         if match_ is not None:
-            start = max(0, match_.start() - 40)
+            # From the beginning of the line, or of a word where the line is long.
+            before = max(0, match_.start() - 80)
+            start = (
+                max(
+                    told.rfind("\n", before, match_.start()),
+                    told.find(" ", before, match_.start()) if before else -1,
+                )
+                + 1
+            )
             candidates.append(
                 (
                     signature.weight,

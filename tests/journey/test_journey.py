@@ -8,11 +8,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 pytestmark = [pytest.mark.real("chromium"), pytest.mark.timeout(280)]
 
@@ -34,8 +36,15 @@ class Lab:
         panel = page.locator(".jp-NotebookPanel:visible")
         expect(panel.get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
         panel.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        run_all(page)
-        expect(panel.locator(".mso-form:visible").first).to_be_visible(timeout=60_000)
+        form = panel.locator(".mso-form:visible").first
+        for _attempt in range(
+            5
+        ):  # while its kernel is still being connected, JupyterLab drops the command
+            run_all(page)
+            with suppress(PlaywrightTimeoutError):
+                form.wait_for(timeout=15_000)
+                return
+        expect(form).to_be_visible()
 
 
 def run_all(page: Page) -> None:
