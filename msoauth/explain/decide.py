@@ -1,93 +1,119 @@
 """Which of the things a text says is the cause."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from msoauth.explain.load import codes, signatures, weak_codes
+from msoauth.explain.load import codes, weak_codes
+from msoauth.explain.phrases import fold, said, within
 
-_AADSTS = re.compile(r"AADSTS ?(\d{4,9})(?!\d)", re.IGNORECASE)
+# Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
+_CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30
+_ASIDE_COSTS = 25  # what is said by way of comparison yields to what is said outright
+
+_NUMBER = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
 _LIST = re.compile(
-    r"\"?error_codes?\"?\s{0,3}[:=]\s{0,3}\[?\s{0,3}(\d{4,9})(?:\s{0,2},\s{0,2}(\d{4,9}))?"
+    r"error_?codes?\W{0,6}[:=]\W{0,6}(\d{4,9})(?!\d)(?:\W{0,4},\W{0,4}(\d{4,9})(?!\d))?"
 )
-_BARE = re.compile(
-    r"(?:error code|errorcode|error\?code=|errorcode\":\s?|^|\s-\s)\s{0,2}[:=]?\s{0,2}(\d{5,8})(?!\d)(?=[^-\w.]|$)",
-    re.IGNORECASE,
+_PLAIN = re.compile(
+    r"(?:(?:error|failure|sign-in error) ?code|errorcode|fehlercode|error\?code=|resulttype|result type)"
+    r"[\"':=\s]{0,6}(\d{4,9})(?![\d-])(?!\.\d)"
+    r"|\s-\s(\d{5,9})\s-\s|^\W{0,3}(\d{5,9})(?=[:\s]|$)"
 )
+_CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 
-# What a person adds by way of comparison names other codes than the one that happened.
+# What a person adds by way of comparison, or tells of the past, names other failures than the one that happened.
 _ASIDE = re.compile(
-    r"\((?:if|when|wenn|but|unlike)\b[^()]{0,400}\)|\b(?:instead of|rather than|unlike|not to be confused with|used to (?:get|be)|previously (?:got|saw))\b[^.;\n]{0,120}",
-    re.IGNORECASE,
+    r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
+    r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
+    r"|before that|at first|initially|yesterday|last (?:week|month|time|year)|if (?:i|you|we)|similar to"
+    r"|no longer (?:get|see|says|aadsts)|fixed the|solved the|i had|we had"
+    r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|gestern|letzte woche|nicht mehr|wenn (?:ich|man|sie))"
+    r"\b[^.;\n]{0,100}"
 )
-
-# Weights of AADSTS numbers on the scale of the signatures (catalogue/signatures.toml).
-_CODE_WEIGHT = 80
-_WEAK_WEIGHT = 30
+_PROSE = 100_000  # characters up to which a text is taken to be somebody's words and not a log
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A cause, how sure, the words it rests on, and the codes that were seen."""
+    """A cause, how sure, the words it rests on, where they stand, and the codes that were seen."""
 
     cause: str
     weight: int
     words: str
     codes: tuple[str, ...]
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    weight: int
+    start: int
+    end: int
+    cause: str
+    code: bool = False
 
 
 def decide(text: str) -> Decision:
     """Decide on an unwrapped *text*."""
-    told = _ASIDE.sub(" ", text)
-    seen: list[str] = []
-    candidates: list[tuple[int, int, str, str]] = []  # weight, earliness, cause, words
-    for match in _AADSTS.finditer(told):
-        number = int(match[1])
-        _add(seen, f"AADSTS{number}")
-        if number in codes():
-            weight = _WEAK_WEIGHT if number in weak_codes() else _CODE_WEIGHT
-            candidates.append(
-                (weight, -match.start(), codes()[number], told[match.start() : match.start() + 400])
-            )
-    for pattern, weight in ((_LIST, _CODE_WEIGHT - 2), (_BARE, 45)):
-        for match in pattern.finditer(told):
-            for group in filter(None, match.groups()):
-                number = int(group)
-                if number in codes():
-                    _add(seen, f"AADSTS{number}")
-                    candidates.append(
-                        (
-                            weight if number not in weak_codes() else 25,
-                            -match.start(),
-                            codes()[number],
-                            told[match.start() : match.start() + 400],
-                        )
-                    )
-    for signature in signatures():
-        match_ = signature.pattern.search(told)
-        if match_ is not None:
-            # From the beginning of the line, or of a word where the line is long.
-            before = max(0, match_.start() - 80)
-            start = (
-                max(
-                    told.rfind("\n", before, match_.start()),
-                    told.find(" ", before, match_.start()) if before else -1,
-                )
-                + 1
-            )
-            candidates.append(
-                (
-                    signature.weight,
-                    -match_.start(),
-                    signature.cause,
-                    told[start : match_.end() + 200],
-                )
-            )
+    folded = fold(text)
+    asides = [match.span() for match in _ASIDE.finditer(folded)] if len(folded) <= _PROSE else []
+    numbers = list(_numbers(folded))
+    seen = tuple(dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight))
+    candidates = [
+        _Candidate(
+            _WEAK if number in weak_codes() else weight,
+            start,
+            end + 300,
+            codes()[number],
+            code=True,
+        )
+        for number, start, end, weight in numbers
+        if number in codes()
+    ]
+    candidates += [
+        _Candidate(hit.signature.weight, hit.start, hit.end + 200, hit.signature.cause)
+        for hit in said(text, folded, asides)
+    ]
+    candidates = [
+        replace(one, weight=one.weight - _ASIDE_COSTS) if within(one.start, asides) else one
+        for one in candidates
+    ]
     if not candidates:
-        return Decision("unknown", 0, "", tuple(seen))
-    weight, _early, cause, words = max(candidates)
-    return Decision(cause, weight, words.strip(), tuple(seen))
+        return Decision("unknown", 0, "", seen)
+    best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
+    words = text[max(0, best.start - (0 if best.code else 40)) : best.end]
+    return Decision(best.cause, best.weight, words.strip(), seen, best.start)
 
 
-def _add(seen: list[str], code: str) -> None:
-    if code not in seen:
-        seen.append(code)
+def _numbers(folded: str) -> Iterator[tuple[int, int, int, int]]:
+    """Numbers that may be AADSTS codes: number, where, and the weight of that way of writing."""
+    for match in _NUMBER.finditer(folded):
+        yield int(match[1]), match.start(), match.end(), _CODE
+    loose = [(_LIST, _LISTED)]
+    if len(folded) <= _PROSE:  # in a log, a number that stands alone says nothing
+        loose.append((_PLAIN, _BARE))
+    for pattern, weight in loose:
+        for match in pattern.finditer(folded):
+            for group in filter(None, match.groups()):
+                if int(group) in codes():
+                    yield int(group), match.start(), match.end(), weight
+
+
+def _latest(folded: str, best: _Candidate, candidates: Sequence[_Candidate]) -> _Candidate:
+    """In a log with times, of several codes that weigh the same, the one that came last: what failed before was retried."""
+    if not best.code:
+        return best
+    clock = _clock(folded, best.start)
+    for one in candidates:
+        if one.code and one.weight == best.weight and clock:
+            later = _clock(folded, one.start)
+            if later > clock and one.start > best.start:
+                best, clock = one, later
+    return best
+
+
+def _clock(folded: str, place: int) -> str:
+    """The time of day of the log line that leads to *place*, or nothing."""
+    times = _CLOCK.findall(folded, max(0, place - 160), place)
+    return times[-1] if times else ""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msoauth.explain.decide import decide
 from msoauth.explain.links import link
 from msoauth.explain.load import Cause, causes
+from msoauth.explain.phrases import fold
 from msoauth.explain.unwrap import unwrap
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
@@ -15,25 +16,39 @@ from msoauth.redact import redact
 Confidence = Literal["sure", "likely", "unsure"]
 
 _SURE, _LIKELY = 70, 40
-_GUID = r"([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})"
-_IDS = {
-    "correlation_id": re.compile(
-        rf"(?:correlation[ _-]?id|Korrelations-ID|client-request-id)\"?\s{{0,3}}[:=]?\s{{0,3}}\"?{_GUID}",
-        re.IGNORECASE,
-    ),
-    "trace_id": re.compile(
-        rf"(?:trace[ _-]?id|(?<!client-)request[ _-]?id|Ablaufverfolgungs-ID)\"?\s{{0,3}}[:=]?\s{{0,3}}\"?{_GUID}",
-        re.IGNORECASE,
-    ),
-    "timestamp": re.compile(
-        r"(?:timestamp|Zeitstempel)\"?\s{0,3}[:=]?\s{0,3}\"?(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)",
-        re.IGNORECASE,
-    ),
-}
-_SESSION = re.compile(
-    r"\[(\S{4,80}\.(?:outlook|office365)\.com)\s(\d{4}-\d\d-\d\dT[\d:.]{8,16}Z)\s([0-9A-F]{16})\]",
-    re.IGNORECASE,
+_GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
+_TIME = re.compile(
+    r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
 )
+# The labels under which the ids stand, in lower case; an earlier one is preferred.
+_LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
+    "correlation_id": (
+        _GUID,
+        (
+            "correlation id",
+            "correlation_id",
+            "correlationid",
+            "korrelations-id",
+            "client-request-id",
+        ),
+    ),
+    "trace_id": (
+        _GUID,
+        (
+            "trace id",
+            "trace_id",
+            "traceid",
+            "ablaufverfolgungs-id",
+            "request id",
+            "request-id",
+            "requestid",
+        ),
+    ),
+    "timestamp": (_TIME, ("timestamp", "zeitstempel")),
+}
+# What Exchange adds to a reply: [server time session].
+_SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
+_SESSION_HOSTS = (".outlook.com ", ".office365.com ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,13 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
         "sure" if decision.weight >= _SURE else "likely" if decision.weight >= _LIKELY else "unsure"
     )
     return _explanation(
-        known, firm, account, _ids(plain), decision.codes, confidence, redact(decision.words)[:600]
+        known,
+        firm,
+        account,
+        _ids(plain, decision.place),
+        decision.codes,
+        confidence,
+        redact(decision.words)[:600],
     )
 
 
@@ -144,10 +165,37 @@ def _explanation(
     )
 
 
-def _ids(text: str) -> dict[str, str]:
-    found = {name: match[1] for name, pattern in _IDS.items() if (match := pattern.search(text))}
-    session = _SESSION.search(text)
-    if session:
-        found.setdefault("timestamp", session[2])
-        found["session_id"] = session[3]
+def _ids(text: str, place: int) -> dict[str, str]:
+    """The ids that belong to the failure at *place*: the next after it, else the first in the text."""
+    folded = fold(text)
+    found = {}
+    for name, (pattern, labels) in _LABELS.items():
+        value = _labelled(text, folded, pattern, labels, place)
+        if value or (place and (value := _labelled(text, folded, pattern, labels, 0))):
+            found[name] = value
+    for host in _SESSION_HOSTS:
+        at = max(folded.find(host, place), folded.find(host))
+        bracket = text.rfind("[", max(0, at - 90), max(0, at))
+        session = _SESSION.match(text, bracket) if bracket >= 0 else None
+        if session:
+            found.setdefault("timestamp", session[1])
+            found["session_id"] = session[2]
+            break
     return found
+
+
+def _labelled(
+    text: str, folded: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
+) -> str:
+    for label in labels:
+        at = start - 1
+        for _ in range(20):
+            at = folded.find(label, at + 1)
+            if at < 0:
+                break
+            if label == "request-id" and folded.endswith("client-", 0, at):
+                continue
+            match = pattern.match(text, at + len(label))
+            if match:
+                return match[1]
+    return ""

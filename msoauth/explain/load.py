@@ -1,6 +1,5 @@
 """The catalogue, read from its TOML files once."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,10 +28,15 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A text by which a cause is known. A higher weight wins; see the catalogue for the scale."""
+    """Wordings by which a cause is known. A higher weight wins; see the catalogue for the scale.
+
+    Attributes:
+        says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400.
+            There are no regular expressions in the catalogue, so that none can run away.
+    """
 
     cause: str
-    pattern: re.Pattern[str]
+    says: tuple[str, ...]
     weight: int
     source: str
     example: str
@@ -79,14 +83,19 @@ def weak_codes() -> frozenset[int]:
 
 @cache
 def signatures() -> tuple[Signature, ...]:
-    """Every signature, in the order of the file."""
+    """Every signature of every ``signatures-*.toml``."""
     return tuple(
         Signature(
             cause=entry["cause"],
-            pattern=re.compile(entry["pattern"], re.IGNORECASE),
-            weight=entry.get("weight", 50),
+            says=tuple(entry["says"]),
+            weight=entry["weight"],
             source=entry["source"],
             example=entry["example"],
         )
-        for entry in _table("signatures.toml")["signature"]
+        for name in sorted(
+            file.name
+            for file in files("msoauth.explain").joinpath("catalogue").iterdir()
+            if file.name.startswith("signatures-")
+        )
+        for entry in _table(name)["signature"]
     )

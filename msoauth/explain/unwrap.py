@@ -1,43 +1,157 @@
-"""Making an error text readable: encodings undone, wrapped lines joined, size bounded."""
+"""Making an error text readable: encodings undone, wrapped lines joined, size bounded.
 
+Every step takes time that grows with the text and no faster; nothing of what is read is ever executed.
+"""
+
+import base64
+import binascii
 import html
+import quopri
 import re
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 LIMIT = 1 << 20  # characters that are looked at: the first and the last half of this
-_ESCAPES = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|([rnt\"'/]))")
-_TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
+_PEEKS = 40  # places in the middle of a longer text that are looked at all the same
+_LOG = 20_000  # characters from which on lines that repeat are read once
+_ROUNDS = 5  # encodings inside one another
+
+_ODD = {
+    "\u2018": "'",
+    "\u2019": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u201e": '"',
+    "\u2011": "-",
+    "\u2013": "-",
+    "\u00a0": " ",
+    "\u202f": " ",
+    "\u00ad": "",
+    "\u200b": "",
+    "\ufeff": "",
+}
+_SOFT_END = re.compile(r"=[ \t]{0,8}\r?\n")
+_QUOTED = re.compile(r"=[0-9A-F]{2}")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
+_ESCAPES = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([rnt\"'/]))")
+# Only what HTML calls a tag: programs write `<urlopen error …>` and `<anna@contoso.com>` as well.
+_TAG = re.compile(
+    r"</?(?:a|b|i|u|s|p|br|hr|h[1-6]|em|tt|div|pre|sub|sup|code|font|span|samp|small|strong|center|blockquote"
+    r"|ul|ol|li|dl|dt|dd|table|thead|tbody|tr|td|th|html|head|body|title|meta|link|base|style|script|noscript"
+    r"|img|form|input|button|label|section|article|header|footer|main|nav|iframe|svg|path|details|summary|mark|o:p"
+    r"|!doctype)\b[^<>]{0,500}>",
+    re.IGNORECASE,
+)
+_LINE_END = re.compile(r"\r?\n[>|\s]*")
+_SPACES = re.compile(r"\s{2,}")
+_ENCODED_WORD = re.compile(r"=\?([\w-]{3,20})\?([bBqQ])\?([^?\s]{1,400})\?=")
+_BASE64_LINES = re.compile(
+    r"(?:^|\n)((?:[A-Za-z0-9+/]{56,76}\r?\n){1,5000}[A-Za-z0-9+/]{0,76}={0,2})"
+)
+_BASE64_JSON = re.compile(r"(?<![\w.+/-])eyJ[A-Za-z0-9+/]{16,2000}={0,2}(?![\w.])")
 
 
 def unwrap(text: str) -> str:
     """*text* on one line, without the encodings in which errors travel."""
-    if len(text) > LIMIT:
-        text = text[: LIMIT // 2] + " … " + text[-LIMIT // 2 :]
-    text = text.replace("=\r\n", "").replace("=\n", "")  # soft line ends of quoted-printable
-    for _round in range(3):
+    text = _bounded(text)
+    if len(text) > _LOG:
+        text = "\n".join(dict.fromkeys(text.split("\n")))  # a log says the same again and again
+    if "\0" in text:
+        text = text.replace("\0", "")  # UTF-16 that was read as something else
+    text = _mail(text)
+    for _round in range(_ROUNDS):
         before = text
-        if len(_PERCENT.findall(text[:5000])) >= 3:
-            text = unquote_plus(text, errors="replace")
+        if "%" in text and _PERCENT.search(text):
+            text = " ".join(map(_unquoted, text.split(" ")))
         if "&" in text:
             text = html.unescape(text)
         if "\\" in text:
-            text = _ESCAPES.sub(
-                lambda m: chr(int(m[1], 16)) if m[1] else " " if m[2] in "rnt" else m[2], text
-            )
+            text = _ESCAPES.sub(_unescaped, text)
         if text == before:
             break
-    text = re.sub(r"\n[>|\s]*", " ", _TAG.sub(" ", text))
-    return re.sub(r"\s{2,}", " ", text.translate(_ODD))
+    if "eyJ" in text:
+        text = _BASE64_JSON.sub(lambda m: _decoded(m[0]) or m[0], text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    text = _SPACES.sub(" ", _LINE_END.sub(" ", text))
+    return plain_signs(text)
 
 
-_ODD = {
-    0x2019: "'",
-    0x2018: "'",
-    0x201C: '"',
-    0x201D: '"',
-    0xA0: " ",
-    0x200B: None,
-    0xFEFF: None,
-    0: None,
-}
+def plain_signs(text: str) -> str:
+    """*text* with the quotes, dashes and blanks of typographers as programs write them."""
+    if not text.isascii():
+        for odd, plain in _ODD.items():
+            text = text.replace(odd, plain)
+    return text
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= LIMIT:
+        return text
+    half = LIMIT // 2
+    peeks = []
+    at = half
+    for _ in range(_PEEKS):
+        at = text.find("AADSTS", at, len(text) - half)
+        if at < 0:
+            break
+        peeks.append(text[max(half, at - 200) : at + 800])
+        at += 800
+    return "\n … \n".join([text[:half], *peeks, text[-half:]])
+
+
+def _mail(text: str) -> str:
+    """A mail's own encodings undone: quoted-printable, base64 bodies, encoded words."""
+    if "=?" in text:
+        text = _ENCODED_WORD.sub(_word, text)
+    if "=\n" in text or "=\r\n" in text or len(_QUOTED.findall(text[:LIMIT])) >= 3:
+        text = _quoted_printable(text)
+    if "\n" in text and len(text) > 100:
+        text = _BASE64_LINES.sub(lambda m: "\n" + (_decoded(m[1]) or m[1]), text)
+    return text
+
+
+def _quoted_printable(text: str) -> str:
+    """Undone where it is meant: an equals sign before two capital digits, as mail programs write it."""
+    text = _SOFT_END.sub("", text)
+    if "=3D" not in text and not re.search(r"=C3=[89AB][0-9A-F]|=20(?:\s|$)", text):
+        return text
+    return quopri.decodestring(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def _word(match: re.Match[str]) -> str:
+    charset, how, body = match.groups()
+    try:
+        raw = (
+            base64.b64decode(body)
+            if how in "bB"
+            else quopri.decodestring(body.encode("ascii", "replace"), header=True)
+        )
+        return raw.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return match[0]
+
+
+def _decoded(run: str) -> str:
+    """The text that *run* is the base64 of; nothing when that is no text."""
+    compact = "".join(run.split()).rstrip("=")
+    try:
+        raw = base64.b64decode(compact + "=" * (-len(compact) % 4))
+        plain = raw.decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ""
+    odd = sum(c < " " and c not in "\r\n\t" for c in plain[:2000])
+    return "" if odd else plain
+
+
+def _unquoted(token: str) -> str:
+    found = len(_PERCENT.findall(token)) if "%" in token else 0
+    if not found:
+        return token
+    return (unquote_plus if found > 1 else unquote)(token, errors="replace")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    four, two, sign = match.groups()
+    if four or two:
+        return chr(int(four or two, 16))
+    return " " if sign in "rnt" else sign

