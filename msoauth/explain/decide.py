@@ -82,7 +82,7 @@ def decide(text: str) -> Decision:
     if not candidates:
         return Decision("unknown", 0, "", seen)
     best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
-    words = text[max(0, best.start - (0 if best.code else 40)) : best.end]
+    words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
     return Decision(best.cause, best.weight, words.strip(), seen, best.start)
 
 
@@ -117,3 +117,12 @@ def _clock(folded: str, place: int) -> str:
     """The time of day of the log line that leads to *place*, or nothing."""
     times = _CLOCK.findall(folded, max(0, place - 160), place)
     return times[-1] if times else ""
+
+
+def _beginning(text: str, at: int) -> int:
+    """Where the words before *at* begin: with their line, or with a whole word where the line is long."""
+    before = max(0, at - 80)
+    line = text.rfind("\n", before, at) + 1
+    if line or not before:
+        return line
+    return text.find(" ", before, at) + 1 or at

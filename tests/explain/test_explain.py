@@ -123,3 +123,9 @@ def test_a_batch_answers_each_line_and_goes_on_after_a_bad_one() -> None:
 def test_no_pattern_runs_away(piece: str) -> None:
     """A pattern that backtracks without bound would pass the test's time limit by far."""
     assert explain(piece * (400_000 // len(piece))).cause
+
+
+def test_the_words_shown_begin_with_their_line_or_a_whole_word() -> None:
+    reply = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox."
+    assert explain(reply).evidence.startswith("535 5.7.139")
+    assert " 535 5.7.139" in explain(f"{'x ' * 90}{reply}").evidence
