@@ -45,22 +45,33 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
 _lock = threading.Lock()
-_known: set[str] = set()
-_known_pattern: re.Pattern[str] | None = None
-_known_bytes: tuple[bytes, ...] = ()
+_seen: set[int] = set()
+_short: set[str] = set()
+_short_pattern: re.Pattern[str] | None = None
+# By the last characters of a form (tokens begin alike, but end at random): its length and hash. However many
+# tokens an audit of ten thousand accounts handles, looking for them costs the same, and none is kept here.
+_TAIL = 16
+_long: dict[str, set[tuple[int, int]]] = {}
 
 
 def remember(*secrets: str | None) -> None:
     """Have these values taken out of everything that is redacted from now on in this process."""
-    global _known_pattern, _known_bytes
-    fresh = {s for s in secrets if s and len(s) >= _MIN_LENGTH} - _known
+    global _short_pattern
+    fresh = [s for s in secrets if s and len(s) >= _MIN_LENGTH and hash(s) not in _seen]
     if not fresh:
         return
     with _lock:
-        _known.update(fresh)
-        forms = {form for secret in _known for form in _forms(secret)}
-        _known_bytes = tuple(secret.encode() for secret in _known)
-        _known_pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+        for secret in fresh:
+            _seen.add(hash(secret))
+            for form in _forms(secret):
+                if len(form) < _TAIL:
+                    _short.add(form)
+                else:
+                    _long.setdefault(form[-_TAIL:], set()).add((len(form), hash(form)))
+        if _short:
+            _short_pattern = re.compile(
+                "|".join(map(re.escape, sorted(_short, key=len, reverse=True)))
+            )
 
 
 def _forms(secret: str) -> set[str]:
@@ -68,6 +79,7 @@ def _forms(secret: str) -> set[str]:
     encoded = base64.b64encode(raw).decode()
     return {
         secret,
+        raw.decode("latin-1"),  # as it stands in decoded base64
         quote(secret, safe=""),
         quote_plus(secret),
         quote(quote(secret, safe=""), safe=""),
@@ -77,12 +89,35 @@ def _forms(secret: str) -> set[str]:
     }
 
 
+def _known_spans(text: str) -> list[tuple[int, int]]:
+    """Where remembered values stand in *text*."""
+    found = [m.span() for m in _short_pattern.finditer(text)] if _short_pattern else []
+    if _long:
+        for end in range(_TAIL, len(text) + 1):
+            ends_here = _long.get(text[end - _TAIL : end])
+            for length, known in ends_here or ():
+                if end >= length and hash(text[end - length : end]) == known:
+                    found.append((end - length, end))
+    return sorted(found)
+
+
+def _without_known(text: str) -> str:
+    spans = _known_spans(text)
+    if not spans:
+        return text
+    parts, done = [], 0
+    for start, end in spans:
+        if start >= done:
+            parts += [text[done:start], MASK]
+        done = max(done, end)
+    return "".join([*parts, text[done:]])
+
+
 def redact(text: str) -> str:
     """*text* with every credential in it replaced by ``[hidden]``."""
     if not text:
         return text
-    if _known_pattern is not None:
-        text = _known_pattern.sub(MASK, text)
+    text = _without_known(text)
     text = _BASE64.sub(_hide_encoded, text)
     text = _JWT.sub(MASK, text)
     text = _FIELD.sub(lambda m: m["name"] + MASK, text)
@@ -100,7 +135,7 @@ def _hide_encoded(match: re.Match[str]) -> str:
         raw = base64.b64decode(run[: len(run) // 4 * 4])
     except (binascii.Error, ValueError):
         return match[0]
-    if _TELLTALE.search(raw) or any(secret in raw for secret in _known_bytes):
+    if _TELLTALE.search(raw) or _known_spans(raw.decode("latin-1")):
         return MASK
     return match[0]
 

@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import secrets
+import time
 from urllib.parse import quote
 
 import pytest
@@ -87,3 +89,20 @@ def test_log_records_are_scrubbed_with_their_arguments_and_tracebacks(
     assert "failed with" in caplog.text
     assert "RuntimeError" in caplog.text
     assert MARKER not in caplog.text
+
+
+def test_remembering_many_tokens_makes_neither_remembering_nor_redacting_slow() -> None:
+    def seconds_for(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            redact.remember(f"0.AXk{secrets.token_urlsafe(900)}")  # tokens begin alike
+        return time.perf_counter() - start
+
+    few = seconds_for(300)
+    seconds_for(3000)
+    assert seconds_for(300) < 10 * few + 0.5
+    kept = secrets.token_urlsafe(900)
+    redact.remember(kept)
+    start = time.perf_counter()
+    assert redact.redact(f"a {kept} b {'ordinary words ' * 200}").startswith("a [hidden] b ord")
+    assert time.perf_counter() - start < 0.5
