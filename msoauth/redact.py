@@ -34,14 +34,17 @@ _CODE = re.compile(
 )
 _JWT = re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]{8,}(?:(?:\.|%2[Ee])[\w-]*){1,3}")
 _BEARER = re.compile(
-    r"(\bBearer(?:\s|%20|\+))(?!realm|error|authorization_uri|token\b)[\w.~+/=%-]{16,}",
+    r"(Bearer(?:\s|%20|\+))(?!realm|error|authorization_uri|token\b)[\w.~+/=%-]{16,}",
     re.IGNORECASE,
 )
 _ENTRA_REFRESH = re.compile(r"\b[01]\.A[\w-]{30,}(?:\.[\w-]+)*|\bM\.[CR]\d{1,3}_[\w.!*$-]{20,}")
 # Client secrets as the portal makes them: three characters, a digit, Q~, 30 to 36 more (unverified pattern).
 _SECRET_VALUE = re.compile(r"(?<![\w.~-])[\w.~-]{3}\dQ~[\w.~-]{28,40}")
 _OPAQUE_MSA = re.compile(r"\bEw[A-Z][\w+/]{40,}={0,2}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+# Base64, and what URLs and JSON make of its + and /.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]|%(?:25)?2[BFbf]|\\{1,3}/|\\{1,3}u002[BFbf]){20,}={0,2}")
+_ESCAPED_PLUS = re.compile(r"%(?:25)?2[Bb]|\\{1,3}u002[Bb]")
+_ESCAPED_SLASH = re.compile(r"%(?:25)?2[Ff]|\\{1,3}(?:/|u002[Ff])")
 _TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
 _lock = threading.Lock()
@@ -81,6 +84,7 @@ def _forms(secret: str) -> set[str]:
         secret,
         raw.decode("latin-1"),  # as it stands in decoded base64
         quote(secret, safe=""),
+        quote(secret),
         quote_plus(secret),
         quote(quote(secret, safe=""), safe=""),
         json.dumps(secret)[1:-1],
@@ -130,7 +134,8 @@ def redact(text: str) -> str:
 
 def _hide_encoded(match: re.Match[str]) -> str:
     """Base64 that holds a SASL string or a known secret is hidden; any other stays readable."""
-    run = match[0].rstrip("=").replace("-", "+").replace("_", "/")
+    run = _ESCAPED_SLASH.sub("/", _ESCAPED_PLUS.sub("+", match[0]))
+    run = run.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         raw = base64.b64decode(run[: len(run) // 4 * 4])
     except (binascii.Error, ValueError):

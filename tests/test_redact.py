@@ -26,6 +26,9 @@ XOAUTH2 = f"user=anna@contoso.example\x01auth=Bearer {MARKER}\x01\x01"
         base64.b64encode(XOAUTH2.encode()).decode(),
         base64.urlsafe_b64encode(XOAUTH2.encode()).decode(),
         "AUTH XOAUTH2 " + base64.b64encode(XOAUTH2.encode()).decode(),
+        quote(base64.b64encode(XOAUTH2.encode()).decode(), safe=""),
+        json.dumps(json.dumps(XOAUTH2)),
+        quote(XOAUTH2),
     ],
 )
 def test_a_remembered_secret_is_hidden_in_every_encoding(text: str) -> None:
@@ -35,6 +38,20 @@ def test_a_remembered_secret_is_hidden_in_every_encoding(text: str) -> None:
     assert redact.MASK in cleaned
     assert cleaned.startswith("before ")
     assert cleaned.endswith(" after")
+
+
+def test_base64_whose_signs_were_escaped_is_hidden_to_its_end() -> None:
+    token = "~~~???ab" * 40  # + and / all along the encoded string
+    line = base64.b64encode(f"user=a@b.example\x01auth=Bearer {token}\x01\x01".encode()).decode()
+    assert "+" in line
+    assert "/" in line
+    for escaped in (
+        quote(line, safe=""),
+        quote(quote(line, safe=""), safe=""),
+        line.replace("/", "\\/"),
+    ):
+        assert line[-40:-4] not in redact.redact(escaped).replace("%2B", "+").replace("%2F", "/")
+        assert escaped[60:90] not in redact.redact(escaped)
 
 
 @pytest.mark.parametrize(
