@@ -24,6 +24,30 @@ class ImapSession:
         self._tag = 0
         self.messages = 0
         self.uid_validity = ""
+        self.offered = b""
+
+    @property
+    def connection(self) -> Wire:
+        """The connection below: its certificate's issuer, its timing."""
+        return self._wire
+
+    def log_in(self, user: str, access_token: str) -> None:
+        """Log in and prove it with EXAMINE: an accepted AUTHENTICATE proves nothing. Closed on failure.
+
+        Raises:
+            MailError: with the stage where it broke.
+        """
+        try:
+            with self._wire.at("authenticate"):
+                _authenticate(self, self._wire, self.offered, user, access_token)
+                for line in self._ask("EXAMINE INBOX"):
+                    exists = re.match(rb"\* (\d+) EXISTS", line)
+                    validity = re.search(rb"\[UIDVALIDITY (\d+)\]", line)
+                    self.messages = int(exists[1]) if exists else self.messages
+                    self.uid_validity = validity[1].decode() if validity else self.uid_validity
+        except BaseException:
+            self._wire.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -137,16 +161,14 @@ class ImapSession:
             self._wire.close()
 
 
-def open_imap(
+def greet_imap(
     endpoint: Endpoint,
-    user: str,
-    access_token: str,
     *,
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
 ) -> ImapSession:
-    """Log in over IMAP and prove it with EXAMINE: an accepted AUTHENTICATE proves nothing.
+    """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
@@ -158,17 +180,29 @@ def open_imap(
             greeting = connection.reply()
             if not greeting.upper().startswith(("* OK", "* PREAUTH")):
                 raise refusal(connection, greeting, _("the server turned the connection away"))
-            offered = b" ".join(session._ask("CAPABILITY")).upper()
-        with connection.at("authenticate"):
-            _authenticate(session, connection, offered, user, access_token)
-            for line in session._ask("EXAMINE INBOX"):
-                exists = re.match(rb"\* (\d+) EXISTS", line)
-                validity = re.search(rb"\[UIDVALIDITY (\d+)\]", line)
-                session.messages = int(exists[1]) if exists else session.messages
-                session.uid_validity = validity[1].decode() if validity else session.uid_validity
+            session.offered = b" ".join(session._ask("CAPABILITY")).upper()
     except BaseException:
         connection.close()
         raise
+    return session
+
+
+def open_imap(
+    endpoint: Endpoint,
+    user: str,
+    access_token: str,
+    *,
+    transcript: Transcript | None = None,
+    timeout: float = wire.TIMEOUT,
+    ca_file: str | None = None,
+) -> ImapSession:
+    """Connect and log in over IMAP.
+
+    Raises:
+        MailError: with the stage where it broke.
+    """
+    session = greet_imap(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session.log_in(user, access_token)
     return session
 
 

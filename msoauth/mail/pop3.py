@@ -21,6 +21,39 @@ class Pop3Session:
         self.count = count
         self.size = size
         self.pipelining = False
+        self.capabilities: dict[str, list[str]] = {}
+
+    @property
+    def connection(self) -> Wire:
+        """The connection below: its certificate's issuer, its timing."""
+        return self._wire
+
+    def log_in(self, user: str, access_token: str) -> None:
+        """Log in and prove it with STAT: an accepted AUTH proves nothing. The connection is closed on failure.
+
+        Raises:
+            MailError: with the stage where it broke.
+        """
+        connection = self._wire
+        try:
+            with connection.at("authenticate"):
+                _authenticate(connection, self.capabilities, user, access_token)
+                connection.command("STAT")
+                if not self._positive():
+                    raise refusal(
+                        connection,
+                        self._last,
+                        _("the login was accepted, but the mailbox could not be opened"),
+                    )
+                words = self._last.split()
+                if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
+                    raise connection.failure(
+                        _("the server's STAT makes no sense"), "service-unavailable", self._last
+                    )
+                self.count, self.size = int(words[1]), int(words[2])
+        except BaseException:
+            connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -128,19 +161,14 @@ def _pair(line: bytes) -> tuple[int, int]:
     return (int(number), int(size)) if number.isdigit() and size.isdigit() else (0, 0)
 
 
-def open_pop3(
+def greet_pop3(
     endpoint: Endpoint,
-    user: str,
-    access_token: str,
     *,
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
 ) -> Pop3Session:
-    """Log in over POP3 and prove it with STAT: an accepted AUTH proves nothing.
-
-    Args:
-        user: The mailbox, for a shared one too (exchange-dev).
+    """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
@@ -151,26 +179,33 @@ def open_pop3(
         with connection.at("greeting"):
             if not session._positive():
                 raise refusal(connection, session._last, _("the server turned the connection away"))
-            capabilities = _capabilities(session, connection)
-        session.pipelining = "PIPELINING" in capabilities
-        with connection.at("authenticate"):
-            _authenticate(connection, capabilities, user, access_token)
-            connection.command("STAT")
-            if not session._positive():
-                raise refusal(
-                    connection,
-                    session._last,
-                    _("the login was accepted, but the mailbox could not be opened"),
-                )
-            words = session._last.split()
-            if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
-                raise connection.failure(
-                    _("the server's STAT makes no sense"), "service-unavailable", session._last
-                )
-            session.count, session.size = int(words[1]), int(words[2])
+            session.capabilities = _capabilities(session, connection)
+        session.pipelining = "PIPELINING" in session.capabilities
     except BaseException:
         connection.close()
         raise
+    return session
+
+
+def open_pop3(
+    endpoint: Endpoint,
+    user: str,
+    access_token: str,
+    *,
+    transcript: Transcript | None = None,
+    timeout: float = wire.TIMEOUT,
+    ca_file: str | None = None,
+) -> Pop3Session:
+    """Connect and log in over POP3.
+
+    Args:
+        user: The mailbox, for a shared one too (exchange-dev).
+
+    Raises:
+        MailError: with the stage where it broke.
+    """
+    session = greet_pop3(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session.log_in(user, access_token)
     return session
 
 

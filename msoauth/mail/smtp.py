@@ -23,6 +23,24 @@ class SmtpSession:
         self._wire = connection
         self.offered: dict[str, str] = {}
 
+    @property
+    def connection(self) -> Wire:
+        """The connection below: its certificate's issuer, its timing."""
+        return self._wire
+
+    def log_in(self, user: str, access_token: str) -> None:
+        """Log in. The connection is closed on failure.
+
+        Raises:
+            MailError: with the stage where it broke.
+        """
+        try:
+            with self._wire.at("authenticate"):
+                _authenticate(self, self._wire, user, access_token)
+        except BaseException:
+            self._wire.close()
+            raise
+
     def __enter__(self) -> Self:
         return self
 
@@ -157,19 +175,14 @@ def _own_name() -> str:
     return name if good and "." in name else "[127.0.0.1]"
 
 
-def open_smtp(
+def greet_smtp(
     endpoint: Endpoint,
-    user: str,
-    access_token: str,
     *,
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
 ) -> SmtpSession:
-    """Log in to an SMTP submission server, over TLS or not at all.
-
-    Args:
-        user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
+    """A session before its login: connected, greeted, encrypted, and what the server offers known.
 
     Raises:
         MailError: with the stage where it broke.
@@ -190,11 +203,31 @@ def open_smtp(
             connection.start_tls()
             with connection.at("greeting"):
                 session.hello()
-        with connection.at("authenticate"):
-            _authenticate(session, connection, user, access_token)
     except BaseException:
         connection.close()
         raise
+    return session
+
+
+def open_smtp(
+    endpoint: Endpoint,
+    user: str,
+    access_token: str,
+    *,
+    transcript: Transcript | None = None,
+    timeout: float = wire.TIMEOUT,
+    ca_file: str | None = None,
+) -> SmtpSession:
+    """Log in to an SMTP submission server, over TLS or not at all.
+
+    Args:
+        user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
+
+    Raises:
+        MailError: with the stage where it broke.
+    """
+    session = greet_smtp(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session.log_in(user, access_token)
     return session
 
 
