@@ -21,6 +21,8 @@ PRACTICE_VARIABLE = (
     "MSOAUTH_PRACTICE_ENDPOINTS"  # where kernels find the practice tenant's endpoints file
 )
 
+PUBLIC_VARIABLE = "MSOAUTH_PUBLIC"  # set where this runs on a public computer, such as Binder's
+
 _GRACE = 8.0  # seconds that JupyterLab has to end its kernels
 
 _RECORD = ".msoauth-notebooks.json"  # what was copied, so that a changed copy is known as changed
@@ -83,6 +85,7 @@ def open_lab(
     browser: bool,
     port: int | None,
     real: bool,
+    language: str | None,
     say: Callable[[str], None],
 ) -> int:
     """Run JupyterLab until it ends; its exit status.
@@ -91,9 +94,12 @@ def open_lab(
         location: The workspace as the user named it, handed on to the kernels; None for the default.
         browser: Whether to open the system's browser.
         real: Never start the practice tenant.
+        language: What the panels are to speak from now on; None for what was chosen last, else the browser's.
         say: Tells people what goes on.
     """
     notebooks = copy_notebooks(workspace.folder / "notebooks")
+    if language is not None:
+        workspace.settings.set("language", language)
     firms = workspace.firms.list()
     only_practice = all(firm.cloud.name == "practice" for firm in firms)
     with contextlib.ExitStack() as stack:

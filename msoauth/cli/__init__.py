@@ -10,7 +10,7 @@ from msoauth.cli import accounts, firms, mail, practice, tools
 from msoauth.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Settings, complain, utf8_streams
 from msoauth.errors import MsoauthError
 from msoauth.redact import redact
-from msoauth.texts import _, use_language
+from msoauth.texts import _, language, use_language
 
 app = typer.Typer(
     help="Set up, check and diagnose OAuth mail on Microsoft 365.",
@@ -44,13 +44,15 @@ def _main(
             show_default="the user's data folder",
         ),
     ] = None,
-    lang: Annotated[str, typer.Option(help="Language of the texts: en or de.")] = "en",
+    lang: Annotated[
+        str | None, typer.Option(metavar="en|de", help="Language of the texts.", show_default="en")
+    ] = None,
     version: Annotated[  # noqa: ARG001 - acts in its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    use_language(lang)
-    context.obj = Settings(workspace=workspace)
+    use_language(lang or "en")
+    context.obj = Settings(workspace=workspace, lang=lang and language())
 
 
 # typer brings its own copy of click in newer versions and takes click itself in older ones: the classes are

@@ -37,6 +37,7 @@ class Settings:
     """The options that stand before the command."""
 
     workspace: str | None
+    lang: str | None = None
 
     def open(self) -> Workspace:
         """The workspace, with its warnings said on stderr.

@@ -28,7 +28,13 @@ def lab(
 
     with context.obj.open() as workspace:
         status = open_lab(
-            workspace, context.obj.workspace, browser=not no_browser, port=port, real=real, say=say
+            workspace,
+            context.obj.workspace,
+            browser=not no_browser,
+            port=port,
+            real=real,
+            language=context.obj.lang,
+            say=say,
         )
     raise typer.Exit(status)
 

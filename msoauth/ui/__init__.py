@@ -6,9 +6,17 @@ if TYPE_CHECKING:
     from msoauth.ui.diagnosis import DiagnosePanel
     from msoauth.ui.mailbox import MailPanel
     from msoauth.ui.registration import RegisterPanel
+    from msoauth.ui.start import StartPanel
     from msoauth.ui.users import UsersPanel
 
-__all__ = ["diagnose", "mail", "register", "sign_in"]
+__all__ = ["diagnose", "mail", "register", "sign_in", "start"]
+
+
+def start() -> "StartPanel":
+    """Step 0: what this is, the state of the workspace, and where to go next."""
+    from msoauth.ui.start import StartPanel
+
+    return StartPanel()
 
 
 def register() -> "RegisterPanel":

@@ -1,7 +1,6 @@
 """Step 4: every check for one account as a chain of dots, the broken link opened; and any error text explained."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import ipywidgets
 from markupsafe import Markup
@@ -19,9 +18,10 @@ from msoauth.ui.widgets import Form, View
 class DiagnosePanel(Panel):
     """Diagnose an account, or explain an error text."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.title = _("Diagnose")
-        super().__init__(*arguments, **options)
+    step = 4
+
+    def name(self) -> str:
+        return _("Diagnose")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
         self._asked: list[str] = []
@@ -31,7 +31,6 @@ class DiagnosePanel(Panel):
                 {"name": "diagnose", "label": _("Diagnose"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
             ],
-            changed=self._chosen,
             pressed=self._pressed,
         )
         self.chain = View(live=True)
@@ -47,17 +46,6 @@ class DiagnosePanel(Panel):
 
     def refresh(self) -> None:
         super().refresh()
-        accounts, account = self.session.accounts(), self.session.account()
-        self.choice.fields = [
-            {"name": "firm", "label": _("Firm"), "kind": "select",
-             "options": [(f.name, f.name) for f in self.session.firms()]},
-            {"name": "account", "label": _("Mailbox"), "kind": "select",
-             "options": [(a.address, a.address) for a in accounts]},
-        ]  # fmt: skip
-        firm = self.session.firm()
-        self.choice.fill(
-            {"firm": firm.name if firm else "", "account": account.address if account else ""}
-        )
         self.busy(False)
 
     def busy(self, working: bool) -> None:
@@ -65,16 +53,9 @@ class DiagnosePanel(Panel):
             diagnose=self.session.account() is not None and not working, cancel=working
         )
 
-    def _chosen(self, name: str) -> None:
-        if name == "firm":
-            self.session.choose_firm(self.choice.text("firm"))
-        else:
-            self.session.choose_account(self.choice.text("account"))
-        self.cancel()
-        clear(self.message, self.results, self.chain)
-        self.rows = []
-        self.set_state(Signal.NOT_RUN)
-        self.refresh()
+    def chosen(self, *, firm: bool) -> None:
+        clear(self.chain)
+        super().chosen(firm=firm)
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":

@@ -6,6 +6,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
+from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
 from msoauth.errors import MsoauthError
 from msoauth.explain import for_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
@@ -67,18 +68,55 @@ def dot(state: State, text: str | None = None) -> Markup:
     ).format(_class(name), name, _SHAPES[name], text or word(state))
 
 
-def running(what: str, since: float | None = None) -> Markup:
-    """A dot with the seconds that pass."""
-    return Markup('<p>{} <span data-since="{}">0:00</span></p>').format(
-        dot("running", what), f"{since or time.time():.1f}"
+def seconds_since(since: float) -> Markup:
+    """Minutes and seconds that pass in the browser; it may be on another computer with another clock.
+
+    Args:
+        since: When it began, on the clock of ``time.time``.
+    """
+    return Markup('<span class="mso-clock" data-since="{}" data-now="{}">{}</span>').format(
+        f"{since:.1f}", f"{time.time():.1f}", "0:00"
     )
 
 
-def header(title: str, state: State, where: str, state_word: str | None = None) -> Markup:
-    """A panel's first line."""
+def seconds_until(until: float) -> Markup:
+    """Minutes and seconds that are left, counted down in the browser.
+
+    Args:
+        until: When it ends, on the clock of ``time.time``.
+    """
+    return Markup('<span class="mso-clock" data-until="{}" data-now="{}"></span>').format(
+        f"{until:.1f}", f"{time.time():.1f}"
+    )
+
+
+def running(what: str, since: float | None = None) -> Markup:
+    """A dot with the seconds that pass."""
+    return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(since or time.time()))
+
+
+def header(
+    title: str, state: State, state_word: str | None = None, since: float | None = None
+) -> Markup:
+    """A panel's first line: its title and its dot, while it works with the seconds since *since*."""
+    clock = seconds_since(since) if since is not None and state == "running" else Markup("")
+    return Markup('<div class="mso-head"><h2>{}</h2>{}{}</div>').format(
+        title, dot(state, state_word), clock
+    )
+
+
+def select(act: str, label: str, options: Iterable[tuple[str, str]], chosen: str) -> Markup:
+    """A choice that the panel hears of as *act*, with the chosen value."""
+    entries = Markup("").join(
+        Markup('<option value="{}"{}>{}</option>').format(
+            value, Markup(" selected") if value == chosen else "", text
+        )
+        for value, text in options
+    )
     return Markup(
-        '<div class="mso-head"><h3>{}</h3>{}<span class="mso-where">{}</span></div>'
-    ).format(title, dot(state, state_word), where)
+        '<label class="mso-choice"><span>{}</span><select aria-label="{}" data-act="{}" data-key="{}">{}</select>'
+        "</label>"
+    ).format(label, label, act, act, entries)
 
 
 def box(
@@ -117,6 +155,13 @@ def link(target: Link) -> Markup:
     return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(
         target.url, target.text
     )
+
+
+def outside(url: str, text: str) -> Markup:
+    """A link to one of our own pages, such as the practice tenant's; its address may be without a host."""
+    if not url.startswith(("https://", "http://", "/")):
+        return escape(text)
+    return Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(url, text)
 
 
 def facts(rows: Iterable[tuple[str, Markup | str]]) -> Markup:
@@ -194,6 +239,22 @@ def remedy(finding: Finding) -> Markup:
     return Markup("").join(parts)
 
 
+def check_title(check: str) -> str:
+    """What a check asks, in words; its id where it is none of ours."""
+    if check == "mail.retrieve":
+        return _("Mail is retrieved")
+    known = (*DIAGNOSE, *SEND, *ROUND_TRIP)
+    return next((c.title() for c in known if c.id == check), check)
+
+
+def check_name(check: str) -> Markup:
+    """A check's title, with its id below."""
+    title = check_title(check)
+    if title == check:
+        return escape(check)
+    return Markup('{}<br><span class="mso-quiet">{}</span>').format(title, check)
+
+
 def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
     """Findings, one a line; what is not green has its remedy behind a fold, the first one opened."""
     if not rows:
@@ -214,7 +275,9 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
                 finding.summary,
                 details,
             )
-        lines.append((dot(finding.signal), finding.check, summary, f"{finding.seconds:.2f} s"))
+        lines.append(
+            (dot(finding.signal), check_name(finding.check), summary, f"{finding.seconds:.2f} s")
+        )
     return table(
         [_("Result"), _("Check"), _("What was found"), _("Time")],
         lines,

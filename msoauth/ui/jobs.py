@@ -28,11 +28,19 @@ class Jobs:
 
     Args:
         failed: Told, in the worker, of an exception that the newest job raised.
+        ended: Told, in the worker, when a job has ended and no other is under way.
         inline: Work at once in the caller's thread (tests).
     """
 
-    def __init__(self, failed: Callable[[Exception], None], *, inline: bool = False) -> None:
+    def __init__(
+        self,
+        failed: Callable[[Exception], None],
+        *,
+        ended: Callable[[], None] = lambda: None,
+        inline: bool = False,
+    ) -> None:
         self._failed = failed
+        self._ended = ended
         self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
         self._lock = threading.RLock()
         self._newest: Job | None = None
@@ -87,8 +95,9 @@ class Jobs:
         except Exception as problem:  # noqa: BLE001 - it is shown in the panel, redacted
             failure = problem
         with self._lock:
-            if job is not self._newest:
-                return
-            self._newest = None
-            if failure is not None:
-                self._failed(failure)
+            if job is self._newest:
+                self._newest = None
+                if failure is not None:
+                    self._failed(failure)
+            if self._newest is None:
+                self._ended()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 from markupsafe import Markup
@@ -12,7 +12,7 @@ from msoauth.errors import AuthError, MailError
 from msoauth.identity import values
 from msoauth.mail.messages import MessageSummary, frame
 from msoauth.mail.stored import stored_mail
-from msoauth.model import Account, Finding, Signal
+from msoauth.model import Account, Finding
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.jobs import Job
@@ -30,13 +30,13 @@ _EVERY = 25  # messages after which the table is drawn anew while mail comes in
 class MailPanel(Panel):
     """Retrieve mail of one account, and send a test mail from it."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.title = _("Retrieve and send")
-        super().__init__(*arguments, **options)
+    step = 3
+
+    def name(self) -> str:
+        return _("Retrieve and send")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
         self.messages: list[MessageSummary] = []
-        self.choice = Form([], [], changed=self._chosen)
         self.retrieve = Form(
             [
                 {"name": "limit", "label": _("How many of the newest mails"), "kind": "number"},
@@ -58,22 +58,11 @@ class MailPanel(Panel):
             pressed=self._send,
         )  # fmt: skip
         self.note = View(acted=self.acted)
-        return [self.choice, self.retrieve, self.table, self.send, self.note]
+        return [self.retrieve, self.table, self.send, self.note]
 
     def refresh(self) -> None:
         super().refresh()
-        accounts = self.session.accounts()
         account = self.session.account()
-        firms = [(f.name, f.name) for f in self.session.firms()]
-        firm = self.session.firm()
-        self.choice.fields = [
-            {"name": "firm", "label": _("Firm"), "kind": "select", "options": firms},
-            {"name": "account", "label": _("Mailbox"), "kind": "select",
-             "options": [(a.address, a.address) for a in accounts]},
-        ]  # fmt: skip
-        self.choice.fill(
-            {"firm": firm.name if firm else "", "account": account.address if account else ""}
-        )
         if account is None:
             self.note.show(
                 html.box("note", html.paragraph(_("There is no mailbox yet. Begin with step 1, then add the mailbox in step 2.")))
@@ -111,21 +100,16 @@ class MailPanel(Panel):
 
     # What the user does
 
-    def _chosen(self, name: str) -> None:
-        if name == "firm":
-            self.session.choose_firm(self.choice.text("firm"))
-        elif name == "account":
-            self.session.choose_account(self.choice.text("account"))
-        self.cancel()
-        clear(self.message, self.results, self.table)
-        self.rows, self.messages = [], []
-        self.set_state(Signal.NOT_RUN)
-        self.refresh()
+    def chosen(self, *, firm: bool) -> None:
+        clear(self.table)
+        self.messages = []
+        super().chosen(firm=firm)
 
     def _typed(self, _name: str) -> None:
         to = self.send.text("to")
         problem = values.address_problem(to) if to.strip() else None
         self.send.errors = {"to": problem} if problem else {}
+        self.unconfirm()
 
     def busy(self, working: bool) -> None:
         ready = self.session.account() is not None and not working

@@ -1,7 +1,8 @@
-"""What every panel has: a header with a dot, a body, a place for messages, and a worker."""
+"""What every panel has: the line above, a header with a dot, a body, a place for messages, and a worker."""
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 from markupsafe import Markup
@@ -10,10 +11,10 @@ from msoauth.checks import Check, Context, run
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store.journal import to_frame
 from msoauth.texts import _
-from msoauth.ui import html
+from msoauth.ui import header, html
 from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.session import Session, shared
-from msoauth.ui.widgets import View
+from msoauth.ui.widgets import Form, Part, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,38 +23,57 @@ if TYPE_CHECKING:
 class Panel:
     """A form with its results; shown by a notebook when it is the last thing in a cell.
 
+    What a panel of its own needs: ``step`` and ``name()``, ``content()`` for its widgets, ``refresh()`` to show
+    what the workspace knows, and where it has any of these, ``chosen()``, ``acted()`` and ``busy()``.
+
     Args:
         session: The workspace to work on; None for the one that all panels of this kernel share.
         inline: Work in the caller's thread (scripts and tests).
     """
 
-    title = ""
+    step: int | None = None  # the notebook that it belongs to
 
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self.session = session or shared()
         self.workspace = self.session.workspace
-        self.jobs = Jobs(self._failed, inline=inline)
+        self.jobs = Jobs(self._failed, ended=self._job_ended, inline=inline)
         self.state: html.State = Signal.NOT_RUN
         self.state_word: str | None = None
         self.rows: list[Finding] = []
+        self.bar = View(acted=self._acted_in_bar, met=self._met)
         self.head = View(live=True)
         self.message = View(live=True, acted=self.acted)
         self.results = View(acted=self.acted)
-        self.body = ipywidgets.VBox(
-            [self.head, *self.content(), self.message, self.results],
-            layout=ipywidgets.Layout(width="100%", overflow="visible"),
-        )
+        self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
+        self._since = 0.0
+        self._drawn = ""  # what the workspace knew when the panel was drawn
+        self._stale_language = False
+        self._put_together()
         self.refresh()
+        self.session.join(self)
 
     # What a panel gives its own
 
+    def name(self) -> str:
+        """The panel's title."""
+        raise NotImplementedError
+
     def content(self) -> Sequence[ipywidgets.Widget]:
-        """The widgets between header and messages."""
+        """The widgets between header and messages, made anew; asked again when the language changes."""
         raise NotImplementedError
 
     def refresh(self) -> None:
         """Show what the workspace knows now."""
+        self.draw_bar()
         self._draw_head()
+
+    def chosen(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
+        """Another mailbox, or where *firm* is true another firm, was chosen in the line above."""
+        self.cancel()
+        clear(self.message, self.results)
+        self.rows = []
+        self.set_state(Signal.NOT_RUN)
+        self.refresh()
 
     def acted(self, name: str, value: str) -> None:  # noqa: ARG002 - for the panels that have rows
         """A ``data-act`` button was pressed."""
@@ -78,12 +98,33 @@ class Panel:
             self.busy(False)
 
     def set_state(self, state: html.State, word: str | None = None) -> None:
-        """Set the panel's dot."""
+        """Set the panel's dot; a running one shows its seconds."""
+        if state == "running" and self.state != "running":
+            self._since = time.time()
         self.state, self.state_word = state, word
         self._draw_head()
 
+    def unconfirm(self) -> None:
+        """An input changed: what the dot said no longer holds."""
+        if self.state is not Signal.NOT_RUN and not self.jobs.busy:
+            self.set_state(Signal.NOT_RUN, _("changed, not checked yet"))
+
+    def download(self, name: str, content: bytes, kind: str = "application/octet-stream") -> None:
+        """Let the browser, which may be on another computer, save a file.
+
+        Args:
+            name: What the file is called.
+            kind: Its media type.
+        """
+        self.bar.download(name, content, kind)
+
+    def draw_bar(self) -> None:
+        """Draw the line above anew: firms, mailboxes or the choice among them changed."""
+        self._drawn = self.session.fingerprint()
+        self.bar.show(header.bar(self.session, self.step))
+
     def _draw_head(self) -> None:
-        parts = [html.header(self.title, self.state, self.session.place(), self.state_word)]
+        parts = [html.header(self.name(), self.state, self.state_word, self._since)]
         parts += [html.box("warning", html.paragraph(w)) for w in self.workspace.warnings]
         self.head.show(Markup("").join(parts))
 
@@ -107,6 +148,52 @@ class Panel:
         self.rows = list(rows)
         self.results.show(html.findings(self.rows))
 
+    # How it stays right
+
+    def _put_together(self) -> None:
+        parts = [self.bar, self.head, *self.content(), self.message, self.results]
+        for part in _parts(parts):
+            part.failed = self._failed
+        self.body.children = parts
+
+    def _acted_in_bar(self, name: str, value: str) -> None:
+        if name == "choose-firm":
+            self.session.choose_firm(value)
+        elif name == "choose-account":
+            self.session.choose_account(value)
+        elif name == "choose-language":
+            self.session.choose_language(value)
+
+    def _met(self, browser_language: str) -> None:
+        """The panel came into sight: the first time, or again after another notebook was looked at."""
+        self.session.browser_speaks(browser_language)
+        if self._drawn != self.session.fingerprint():
+            self.look_again()
+
+    def look_again(self) -> None:
+        """The workspace was changed from elsewhere, such as another notebook: show it as it is now."""
+        if not self.jobs.busy:
+            self.refresh()
+        self.draw_bar()
+
+    def translate(self) -> None:
+        """Say everything in the language that is in force now; nothing typed is lost."""
+        self._stale_language = self.jobs.busy  # then when the work is done
+        if self._stale_language:
+            return
+        forms = {name: part for name, part in vars(self).items() if isinstance(part, Form)}
+        state, word, rows = self.state, self.state_word, self.rows
+        self._put_together()
+        self.refresh()
+        for name, form in forms.items():
+            getattr(self, name).take_over(form)
+        self.show_findings(rows)
+        self.set_state(state, None if state is Signal.NOT_RUN else word)
+
+    def _job_ended(self) -> None:
+        if self._stale_language:
+            self.translate()
+
     def _failed(self, problem: Exception) -> None:
         firm, account = self.session.firm(), self.session.account()
         self.message.show(html.failure(problem, firm, account))
@@ -122,12 +209,17 @@ class Panel:
         return f"{type(self).__name__}({self.state})"
 
 
+def _parts(widgets: Sequence[ipywidgets.Widget]) -> list[Part]:
+    """The widgets of ours among these, and within their boxes."""
+    found: list[Part] = []
+    for widget in widgets:
+        if isinstance(widget, Part):
+            found.append(widget)
+        found += _parts(getattr(widget, "children", ()))
+    return found
+
+
 def clear(*views: View) -> None:
     """Empty these."""
     for view in views:
         view.show(Markup(""))
-
-
-def firm_options(session: Session) -> list[tuple[str, Any]]:
-    """The firms as a select's options."""
-    return [(firm.name, firm.name) for firm in session.firms()]

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 
 import ipywidgets
-from markupsafe import Markup
 
 from msoauth import clouds
 from msoauth.checks import REGISTRATION
@@ -21,15 +20,14 @@ from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
 
-_NEW = "\N{HEAVY PLUS SIGN}"  # stands for “another firm” in the choice of firms; no firm can be called that
-
 
 class RegisterPanel(Panel):
     """The form of one firm's app registration."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.title = _("Register the firm")
-        super().__init__(*arguments, **options)
+    step = 1
+
+    def name(self) -> str:
+        return _("Register the firm")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
         self._touched: set[str] = set()
@@ -40,6 +38,7 @@ class RegisterPanel(Panel):
             [
                 {"name": "check", "label": _("Save and check"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
+                {"name": "new", "label": _("Add another firm"), "disabled": True},
             ],
             changed=self._changed,
             pressed=self._pressed,
@@ -48,15 +47,12 @@ class RegisterPanel(Panel):
         return [self.practice_box, self.form]
 
     def _fields(self) -> list[dict[str, Any]]:
-        names = [(f.name, f.name) for f in self.session.firms()]
         practice = self.session.practice
         places = [("global", _("Microsoft 365")), ("usgov", _("Microsoft 365 US Government")),
                   ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
         if practice is not None:
             places.append((str(practice.file), _("The practice tenant")))
         return [
-            {"name": "firm", "label": _("Firm"), "kind": "select", "options": [*names, (_NEW, _("Another firm …"))],
-             "hint": _("Firms in this workspace")},
             {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
             {"name": "client_id", "label": _("Application (client) ID"),
              "hint": _("Azure portal → App registrations → your app → Overview")},
@@ -86,6 +82,18 @@ class RegisterPanel(Panel):
             self.show_findings(past)
             self.set_state(html.worst(past))
 
+    def chosen(self, *, firm: bool) -> None:
+        if firm:
+            super().chosen(firm=firm)
+        else:
+            self.draw_bar()
+
+    def look_again(self) -> None:
+        if self._touched:  # what is being typed is worth more than what another notebook did
+            self.draw_bar()
+        else:
+            super().look_again()
+
     def _draw_practice(self) -> None:
         practice = self.session.practice
         if practice is None:
@@ -96,9 +104,7 @@ class RegisterPanel(Panel):
                 html.paragraph(
                     _("The practice tenant is running: a whole Microsoft 365 tenant on this computer, to try everything. {} {}"),
                     html.button(_("Fill in the practice firm"), "practice"),
-                    Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(
-                        practice.admin, _("Its admin center")
-                    ),
+                    html.outside(practice.admin, _("Its admin center")),
                 ),
             )
         )  # fmt: skip
@@ -108,11 +114,11 @@ class RegisterPanel(Panel):
         self._shown = firm
         self._touched.clear()
         self.form.errors = {}
+        self.busy(False)
         self.form.clear_secret("secret")
         stored = firm is not None and self.workspace.firms.has_secret(firm.name)
         self.form.change_field("secret", placeholder=_("stored; not shown again") if stored else "")
         self.form.fill({
-            "firm": firm.name if firm else _NEW,
             "name": firm.name if firm else "",
             "tenant": firm.tenant if firm else "",
             "client_id": firm.client_id if firm else "",
@@ -167,30 +173,21 @@ class RegisterPanel(Panel):
         self._judge()
 
     def _changed(self, name: str) -> None:
-        if name == "firm":
-            chosen = self.form.text("firm")
-            if chosen == (self._shown.name if self._shown else _NEW):
-                return
-            if chosen == _NEW:
-                clear(self.message, self.results)
-                self.rows = []
-                self._load(None)
-                self.set_state(Signal.NOT_RUN)
-            else:
-                self.session.choose_firm(chosen)
-                clear(self.message, self.results)
-                self.refresh()
-            return
         self._touched.add(name)
         self._judge()
-        if self.state is not Signal.NOT_RUN and not self.jobs.busy:
-            self.set_state(Signal.NOT_RUN, _("changed, not checked yet"))
+        self.unconfirm()
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
             self.cancel()
             return
         if self.jobs.busy:
+            return
+        if name == "new":
+            clear(self.message, self.results)
+            self.rows = []
+            self._load(None)
+            self.set_state(Signal.NOT_RUN)
             return
         self._touched |= {"name", "tenant", "client_id", "secret", "redirect_uri", "expires"}
         if self._judge():
@@ -240,7 +237,7 @@ class RegisterPanel(Panel):
             return _("The firm needs a name.")
         if shown and name != shown:
             return _(
-                "A stored firm keeps its name ({name}); choose “Another firm …” above to add one."
+                "A stored firm keeps its name ({name}); press “Add another firm” to add one."
             ).format(name=shown)
         if not shown and name.casefold() in taken:
             return _("There is a firm of this name already; choose it above to change it.")
@@ -269,7 +266,8 @@ class RegisterPanel(Panel):
                 self.workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
         else:
             self.workspace.firms.add(firm, secret)
-        self.session.choose_firm(firm.name)
+        self.session.choose_firm(firm.name, by=self)
+        self.draw_bar()
         self.form.fields = self._fields()
         self._load(self.workspace.firms.get(firm.name))
         return firm
@@ -304,7 +302,9 @@ class RegisterPanel(Panel):
             clear(self.message)
 
     def busy(self, working: bool) -> None:
-        self.form.enable(check=not working, cancel=working)
+        self.form.enable(
+            check=not working, cancel=working, new=self._shown is not None and not working
+        )
 
 
 def _day(text: str) -> date | None:

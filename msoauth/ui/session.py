@@ -1,14 +1,17 @@
 """What all panels of a kernel share: the workspace, and which firm and account were chosen last."""
 
+import hashlib
 import json
 import os
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from msoauth.lab import PRACTICE_VARIABLE
+from msoauth.lab import PRACTICE_VARIABLE, PUBLIC_VARIABLE
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
+from msoauth.texts import language, use_language
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,33 @@ def practice() -> Practice | None:
         return None  # it has ended; the forms go on without it
 
 
+class Watcher(Protocol):
+    """What a session tells of its changes."""
+
+    def chosen(self, *, firm: bool) -> None:
+        """Another mailbox was chosen, or where *firm* is true another firm."""
+
+    def draw_bar(self) -> None:
+        """The choice is to be shown anew."""
+
+    def translate(self) -> None:
+        """Another language is in force."""
+
+
 class Session:
     """The workspace of the panels, and the choices that they remember."""
 
     def __init__(self, workspace: Workspace | None = None) -> None:
         self.workspace = workspace or Workspace.open()
         self.practice = practice()
+        self.public = bool(os.environ.get(PUBLIC_VARIABLE))  # on Binder, say
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+        self._browser_language = ""
+        self._settle_language()
+
+    def join(self, watcher: Watcher) -> None:
+        """Tell *watcher* of changes for as long as it lives."""
+        self._watchers.add(watcher)
 
     def firms(self) -> list[Firm]:
         """All firms."""
@@ -63,9 +87,9 @@ class Session:
         chosen = self.workspace.settings.get("firm")
         return next((f for f in firms if f.name == chosen), firms[0] if firms else None)
 
-    def choose_firm(self, name: str) -> None:
-        """Remember the firm."""
-        self.workspace.settings.set("firm", name)
+    def choose_firm(self, name: str, *, by: Watcher | None = None) -> None:
+        """Remember the firm; every panel is told but the one that chose it (*by*), whose bar is drawn anew."""
+        self._choose("firm", name, by)
 
     def accounts(self) -> list[Account]:
         """The accounts of the chosen firm."""
@@ -78,13 +102,44 @@ class Session:
         chosen = self.workspace.settings.get("account")
         return next((a for a in accounts if a.address == chosen), accounts[0] if accounts else None)
 
-    def choose_account(self, address: str) -> None:
-        """Remember the account."""
-        self.workspace.settings.set("account", address)
+    def choose_account(self, address: str, *, by: Watcher | None = None) -> None:
+        """Remember the account; see :meth:`choose_firm`."""
+        self._choose("account", address, by)
 
-    def place(self) -> str:
-        """Where one is, in a few words, for the header."""
-        return str(self.workspace.folder)
+    def _choose(self, what: str, value: str, by: Watcher | None) -> None:
+        firm, account = self.firm(), self.account()
+        self.workspace.settings.set(what, value)
+        if (self.firm(), self.account()) != (firm, account):
+            for watcher in list(self._watchers):
+                if watcher is by:
+                    watcher.draw_bar()
+                else:
+                    watcher.chosen(firm=self.firm() != firm)
+
+    def fingerprint(self) -> str:
+        """Changes when firms, accounts or the choice among them do, from whichever process."""
+        firm, account = self.firm(), self.account()
+        known = [self.firms(), self.accounts(), firm and firm.name, account and account.address]
+        return hashlib.sha256(repr(known).encode()).hexdigest()
+
+    # The language: chosen in the header or with --lang, else the browser's.
+
+    def choose_language(self, code: str) -> None:
+        """Remember the language and speak it."""
+        self.workspace.settings.set("language", code)
+        self._settle_language()
+
+    def browser_speaks(self, code: str) -> None:
+        """The browser's language, which is spoken unless another was asked for."""
+        self._browser_language = code
+        self._settle_language()
+
+    def _settle_language(self) -> None:
+        before = language()
+        use_language(self.workspace.settings.get("language") or self._browser_language or before)
+        if language() != before:
+            for watcher in list(self._watchers):
+                watcher.translate()
 
 
 _shared: Session | None = None

@@ -1,7 +1,6 @@
 """Step 2: the users of a firm, and the one sign-in of each."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import ipywidgets
 from markupsafe import Markup
@@ -13,7 +12,7 @@ from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.jobs import Job
-from msoauth.ui.panel import Panel, clear, firm_options
+from msoauth.ui.panel import Panel, clear
 from msoauth.ui.users_view import mailbox_row, mailboxes, waiting
 from msoauth.ui.widgets import Form, View
 
@@ -21,9 +20,10 @@ from msoauth.ui.widgets import Form, View
 class UsersPanel(Panel):
     """The accounts of a firm: add them, sign each in once, see which are."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.title = _("Sign in the users")
-        super().__init__(*arguments, **options)
+    step = 2
+
+    def name(self) -> str:
+        return _("Sign in the users")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
         self._sign_in: signin.SignIn | None = None
@@ -64,21 +64,16 @@ class UsersPanel(Panel):
         ]
 
     def refresh(self) -> None:
+        self.draw_bar()
         firm = self.session.firm()
         self.choice.fields = [
-            {"name": "firm", "label": _("Firm"), "kind": "select", "options": firm_options(self.session)},
             {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [
                 ("browser", _("In the browser of this computer")),
                 ("device", _("With a code, on any computer (by telephone)")),
                 ("paste", _("With a link that is sent to them")),
             ]},
         ]  # fmt: skip
-        self.choice.fill(
-            {
-                "firm": firm.name if firm else "",
-                "via": self.workspace.settings.get("via", "browser"),
-            }
-        )
+        self.choice.fill({"via": self.workspace.settings.get("via", "browser")})
         if firm is None:
             self.message.show(
                 html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
@@ -149,11 +144,14 @@ class UsersPanel(Panel):
     def _chosen(self, name: str) -> None:
         if name == "via":
             self.workspace.settings.set("via", self.choice.text("via"))
-        elif name == "firm" and self.choice.text("firm"):
-            self.session.choose_firm(self.choice.text("firm"))
-            self._signals.clear()
-            clear(self.message, self.results)
-            self.refresh()
+
+    def chosen(self, *, firm: bool) -> None:
+        if not firm:
+            self.draw_bar()
+            return
+        self._stop()
+        self._signals.clear()
+        super().chosen(firm=firm)
 
     def _typed(self, name: str) -> None:
         text = self.add_form.text
@@ -181,7 +179,7 @@ class UsersPanel(Panel):
         except InputError as wrong:
             self.add_form.errors = {"address": wrong.summary}
             return
-        self.session.choose_account(account.address)
+        self.session.choose_account(account.address, by=self)
         self.add_form.fill({"address": "", "login": ""})
         self._draw_practice()
         self._draw_list()
@@ -196,7 +194,7 @@ class UsersPanel(Panel):
         account = next((a for a in self.session.accounts() if a.address == value), None)
         if account is None:
             return
-        self.session.choose_account(account.address)
+        self.session.choose_account(account.address, by=self)
         if name == "sign-in":
             self._start(account)
         elif name == "check":
@@ -212,6 +210,7 @@ class UsersPanel(Panel):
             self._draw_list()
         elif name == "remove":
             self.workspace.accounts.remove(account.address)
+            self.draw_bar()
             self._draw_practice()
             self._draw_list()
 
@@ -219,6 +218,7 @@ class UsersPanel(Panel):
         firm = self.session.firm()
         for address in self._practice_users() if firm is not None else ():
             self.workspace.accounts.add(Account(address, firm.name if firm else ""))
+        self.draw_bar()
         self._draw_practice()
         self._draw_list()
 

@@ -101,8 +101,8 @@ def waiting(account: Account, attempt: SignIn) -> Markup:
             "{}", html.dot("running", _("Waiting for the sign-in of {user}").format(user=user))
         ),
         *how,
-        Markup('<p class="mso-quiet">{} <span data-until="{}"></span></p>').format(
-            _("Ends by itself in"), f"{until:.0f}"
+        Markup('<p class="mso-quiet">{} {}</p>').format(
+            _("Ends by itself in"), html.seconds_until(until)
         ),
         html.button(_("Cancel"), "cancel"),
     )

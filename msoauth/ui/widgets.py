@@ -19,13 +19,45 @@ def _style() -> str:
     return (_STATIC / "style.css").read_text(encoding="utf-8")
 
 
-class Form(anywidget.AnyWidget):
+class Part(anywidget.AnyWidget):
+    """A widget whose messages come from a browser: what goes wrong over them is shown, never lost.
+
+    ipywidgets prints the exception of a callback where nobody looks; so the panel that owns a part sets
+    ``failed`` and shows it.
+    """
+
+    failed: Callable[[Exception], None] | None = None
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_msg(self._guarded)
+
+    def _guarded(self, _widget: object, content: Mapping[str, Any], buffers: Any) -> None:
+        try:
+            self.heard(content, [bytes(buffer) for buffer in buffers or ()])
+        except Exception as problem:
+            if self.failed is None:
+                raise
+            self.failed(problem)
+
+    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+        """What the browser said."""
+        raise NotImplementedError
+
+
+class Form(Part):
     """Fields and buttons.
 
     A field is a dict with ``name``, ``label`` and, where wanted, ``kind`` (``text``, ``secret``, ``select``,
-    ``date``, ``number``, ``checkbox``, ``textarea``), ``hint``, ``placeholder`` and ``options``. A button is a
-    dict with ``name``, ``label``, ``primary`` and ``disabled``. What is typed into a secret field is kept in
-    this process only, as a :class:`Secret`: it is in no trait.
+    ``date``, ``number``, ``checkbox``, ``textarea``, ``file``), ``hint``, ``placeholder``, ``options`` and, of a
+    file, ``accept``. A button is a dict with ``name``, ``label``, ``primary`` and ``disabled``. What is typed into
+    a secret field is kept in this process only, as a :class:`Secret`: it is in no trait.
+
+    Args:
+        changed: Told the field's name when its value changed.
+        pressed: Told the button's name.
+        pasted: Told field and text when a block of several lines was pasted into a one-line field.
+        uploaded: Told field, file name and content when a file was chosen.
     """
 
     _esm = _STATIC / "form.js"
@@ -45,20 +77,22 @@ class Form(anywidget.AnyWidget):
         changed: Callable[[str], None] = lambda _name: None,
         pressed: Callable[[str], None] = lambda _name: None,
         pasted: Callable[[str, str], None] = lambda _name, _text: None,
+        uploaded: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
         self._changed, self._pressed, self._pasted = changed, pressed, pasted
+        self._uploaded = uploaded
         super().__init__(
             fields=[dict(f) for f in fields],
             buttons=[dict(b) for b in buttons],
             values=dict(values or {}),
         )
-        self.on_msg(self._heard)
 
     def __repr__(self) -> str:
         return f"Form({[field['name'] for field in self.fields]})"
 
-    def _heard(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+        """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
         if event == "input":
             self.type(name, content.get("value", ""))
@@ -66,6 +100,8 @@ class Form(anywidget.AnyWidget):
             self.press(name)
         elif event == "block":
             self._pasted(name, str(content.get("text", "")))
+        elif event == "file" and buffers:
+            self._uploaded(name, str(content.get("file", "")), buffers[0])
 
     def type(self, name: str, value: Any) -> None:
         """What happens when the user types *value* into the field."""
@@ -120,18 +156,41 @@ class Form(anywidget.AnyWidget):
         """Change a field's hint, options or placeholder."""
         self.fields = [{**f, **changes} if f["name"] == name else f for f in self.fields]
 
+    def take_over(self, former: "Form") -> None:
+        """Take what was typed into *former*, a form of the same fields in another language."""
+        names = {field["name"] for field in self.fields}
+        self.fill({name: value for name, value in former.values.items() if name in names})
+        for name, secret in former._secrets.items():
+            self.keep_secret(name, secret)
+        self.buttons = [
+            {**b, "disabled": old.get("disabled", False)}
+            for b in self.buttons
+            for old in former.buttons
+            if old["name"] == b["name"]
+        ]
+        self.layout.display = former.layout.display
+
     def _kind(self, name: str) -> str:
         return next((f.get("kind", "text") for f in self.fields if f["name"] == name), "text")
 
 
-class View(anywidget.AnyWidget):
-    """HTML made by :mod:`msoauth.ui.html`; ``data-act`` buttons call *acted*, ``data-copy`` buttons copy."""
+class View(Part):
+    """HTML made by :mod:`msoauth.ui.html`.
+
+    ``data-act`` buttons and choices call *acted* with their name and value, ``data-copy`` buttons copy.
+
+    Args:
+        live: Read out by screen readers when it changes.
+        acted: Told name and value.
+        met: Told the browser's language when the view comes into sight, the first time and again.
+    """
 
     _esm = _STATIC / "view.js"
     _css = _style()
 
     html = traitlets.Unicode("").tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
+    greets = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
@@ -139,19 +198,27 @@ class View(anywidget.AnyWidget):
         *,
         live: bool = False,
         acted: Callable[[str, str], None] = lambda _name, _value: None,
+        met: Callable[[str], None] | None = None,
     ) -> None:
-        self._acted = acted
-        super().__init__(html=str(html or ""), live=live)
-        self.on_msg(self._heard)
+        self._acted, self._met = acted, met
+        super().__init__(html=str(html or ""), live=live, greets=met is not None)
 
     def show(self, html: Markup) -> None:
         """Show this; Markup only, so that what comes from outside was escaped."""
         self.html = str(html)
 
     def act(self, name: str, value: str = "") -> None:
-        """What happens when the user presses a ``data-act`` button."""
+        """What happens when the user presses a ``data-act`` button or chooses."""
         self._acted(name, value)
 
-    def _heard(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
-        if content.get("event") == "act":
+    def download(self, name: str, content: bytes, kind: str) -> None:
+        """Let the browser save *content* as a file called *name*."""
+        self.send({"event": "download", "name": name, "kind": kind}, buffers=[content])
+
+    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
+        """Acted, or met."""
+        event = content.get("event")
+        if event == "act":
             self.act(str(content.get("name", "")), str(content.get("value", "")))
+        elif event == "met" and self._met is not None:
+            self._met(str(content.get("language", "")))

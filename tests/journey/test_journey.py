@@ -36,7 +36,7 @@ class Lab:
         panel = page.locator(".jp-NotebookPanel:visible")
         expect(panel.get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
         panel.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        form = panel.locator(".mso-form:visible").first
+        form = panel.locator(".mso-head:visible").first
         for _attempt in range(
             5
         ):  # while its kernel is still being connected, JupyterLab drops the command
@@ -137,6 +137,16 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, browser: Browse
     page = browser.new_page(viewport={"width": 1280, "height": 1500})
     head = page.locator(".jp-NotebookPanel:visible .mso-head .mso-dot")
 
+    lab.notebook(page, "0 Start here")
+    shot(page, "0-start")
+    page.locator(".jp-NotebookPanel:visible .mso-way").get_by_role(
+        "link", name="1 Register the firm"
+    ).click()
+    title = page.locator(".jp-NotebookPanel:visible").get_by_role(
+        "heading", name="1 Register the firm"
+    )
+    expect(title).to_be_visible(timeout=30_000)
+
     lab.notebook(page, "1 Register the firm")
     expect(head).to_have_attribute("data-state", "not-run")
     page.get_by_label("Application (client) ID").fill("not a guid")
@@ -165,7 +175,7 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, browser: Browse
     shot(page, "2-signed-in")
 
     lab.notebook(page, "3 Retrieve and send")
-    page.locator("select[name=account]").select_option("anna.lindqvist@contoso.example")
+    page.get_by_label("Mailbox", exact=True).select_option("anna.lindqvist@contoso.example")
     page.get_by_role("button", name="Retrieve mail").click()
     expect(head).to_have_attribute("data-state", "passed", timeout=30_000)
     mail = page.get_by_role("region", name="Retrieved mail")

@@ -12,6 +12,7 @@ from msoauth.lab import PRACTICE_VARIABLE, shipped_notebooks
 from msoauth.model import Finding, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
+from msoauth.texts import use_language
 from msoauth.ui import html
 from msoauth.ui.block import take_apart
 from msoauth.ui.diagnosis import DiagnosePanel
@@ -38,6 +39,13 @@ def tenant(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeTenant]:
 def session(tmp_path: Path) -> Iterator[Session]:
     with Workspace.open(tmp_path / "workspace") as workspace:
         yield Session(workspace)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    use_language("en")
+    yield
+    use_language("en")
 
 
 def state_of(*forms: Form) -> str:

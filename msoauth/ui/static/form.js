@@ -24,12 +24,14 @@ function input(field, id) {
   if (field.kind === "secret") {
     return element("input", { ...shared, type: "password", autocomplete: "new-password" });
   }
+  if (field.kind === "file") return element("input", { id, name: field.name, type: "file", accept: field.accept });
   return element("input", { ...shared, type: field.kind || "text" });
 }
 
 const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
 function put(control, value) {
+  if (control.type === "file") return;
   if (control.type === "checkbox") control.checked = Boolean(value);
   else if (control.value !== value) control.value = value ?? "";
 }
@@ -41,6 +43,14 @@ function render({ model, el }) {
   const grid = element("div", { class: "mso-fields" });
   const bar = element("div", { class: "mso-buttons" });
   const form = element("form", { class: "mso mso-form", novalidate: true }, grid, bar);
+
+  async function upload(field, control) {
+    const file = control.files[0];
+    if (!file) return;
+    const content = await file.arrayBuffer();
+    control.value = "";  // the same file may be chosen again after it was mended
+    model.send({ event: "file", name: field.name, file: file.name }, undefined, [content]);
+  }
 
   function send(name) {
     clearTimeout(waiting.get(name));
@@ -79,9 +89,12 @@ function render({ model, el }) {
       const error = element("div", { class: "mso-error", id: `${id}-error`, role: "alert" });
       const hint = element("div", { class: "mso-hint", id: `${id}-hint` }, field.hint ?? "");
       control.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
-      control.addEventListener("input", () => typed(field.name));
-      control.addEventListener("change", () => send(field.name));
-      control.addEventListener("paste", (event) => pasted(event, field));
+      if (field.kind === "file") control.addEventListener("change", () => upload(field, control));
+      else {
+        control.addEventListener("input", () => typed(field.name));
+        control.addEventListener("change", () => send(field.name));
+        control.addEventListener("paste", (event) => pasted(event, field));
+      }
       put(control, field.kind === "secret" ? kept.get(field.name) ?? "" : values[field.name]);
       controls.set(field.name, control);
       errors.set(field.name, error);
@@ -118,10 +131,7 @@ function render({ model, el }) {
   // Shortcuts of the notebook around must not act on what is typed here.
   form.addEventListener("keydown", (event) => event.stopPropagation());
 
-  model.on("change:fields", fields);
-  model.on("change:errors", complain);
-  model.on("change:buttons", buttons);
-  model.on("msg:custom", (message) => {
+  const onMessage = (message) => {
     if (message.event !== "set") return;
     for (const [name, value] of Object.entries(message.values)) {
       const control = controls.get(name);
@@ -130,11 +140,21 @@ function render({ model, el }) {
       waiting.delete(name);
       put(control, value);
     }
-  });
+  };
+  model.on("change:fields", fields);
+  model.on("change:errors", complain);
+  model.on("change:buttons", buttons);
+  model.on("msg:custom", onMessage);
   fields();
   buttons();
   el.append(form);
-  return () => waiting.forEach((timer) => clearTimeout(timer));
+  return () => {
+    waiting.forEach((timer) => clearTimeout(timer));
+    model.off("change:fields", fields);
+    model.off("change:errors", complain);
+    model.off("change:buttons", buttons);
+    model.off("msg:custom", onMessage);
+  };
 }
 
 export default { render };

@@ -1,5 +1,9 @@
 // Shows HTML that the kernel made and escaped: copies what has data-copy, reports clicks on what has data-act,
-// and lets seconds run at what has data-since (up) or data-until (down), without asking the kernel.
+// lets seconds run at what has data-since (up) or data-until (down) without asking the kernel, opens the other
+// notebooks, and saves files that the kernel sends.
+
+// How far this browser's clock is ahead of the kernel's, which may be on another computer.
+let ahead = 0;
 
 async function copy(button) {
   const text = button.dataset.copy;
@@ -13,15 +17,35 @@ async function copy(button) {
     area.select();
     document.execCommand("copy");
     area.remove();
+    button.focus();
   }
-  const before = button.textContent;
-  button.textContent = button.dataset.copied || before;
-  setTimeout(() => { button.textContent = before; }, 1500);
+  const label = (button.dataset.label ??= button.textContent);
+  button.textContent = button.dataset.copied || label;
+  setTimeout(() => { button.textContent = label; }, 1500);
 }
 
 function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+// JupyterLab opens a notebook in a tab of its own, without loading the page anew; elsewhere the link is a link.
+function aim(link) {
+  const place = /^(.*?)\/lab(?:\/workspaces\/[^/]+)?(?:\/tree\/(.*))?$/.exec(location.pathname);
+  if (!place) return;
+  const here = decodeURIComponent(place[2] ?? "");
+  const folder = here.includes("/") ? here.slice(0, here.lastIndexOf("/") + 1) : "";
+  link.setAttribute("data-commandlinker-command", "docmanager:open");
+  link.setAttribute("data-commandlinker-args", JSON.stringify({ path: folder + link.dataset.notebook }));
+}
+
+function save(message, buffers) {
+  const part = buffers[0];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([part], { type: message.kind }));
+  link.download = message.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function render({ model, el }) {
@@ -30,7 +54,7 @@ function render({ model, el }) {
   if (model.get("live")) box.setAttribute("aria-live", "polite");
 
   function tick() {
-    const now = Date.now() / 1000;
+    const now = Date.now() / 1000 - ahead;
     for (const place of box.querySelectorAll("[data-since]")) place.textContent = clock(now - Number(place.dataset.since));
     for (const place of box.querySelectorAll("[data-until]")) place.textContent = clock(Number(place.dataset.until) - now);
   }
@@ -48,19 +72,51 @@ function render({ model, el }) {
     tick();
   }
 
+  function changed() {
+    draw();
+    const stamp = box.querySelector("[data-now]");
+    if (stamp) ahead = Date.now() / 1000 - Number(stamp.dataset.now);
+    tick();
+  }
+
+  const act = (place, value) => model.send({ event: "act", name: place.dataset.act, value });
+
   box.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-copy], [data-act]");
-    if (!button || !box.contains(button) || button.disabled) return;
+    const place = event.target.closest("[data-copy], button[data-act], [data-notebook]");
+    if (!place || !box.contains(place) || place.disabled) return;
+    if (place.dataset.notebook !== undefined) {
+      if (!event.ctrlKey && !event.metaKey && !event.shiftKey) aim(place);
+      return;
+    }
     event.preventDefault();
-    if (button.dataset.copy !== undefined) copy(button);
-    else model.send({ event: "act", name: button.dataset.act, value: button.dataset.value ?? "" });
+    if (place.dataset.copy !== undefined) copy(place);
+    else act(place, place.dataset.value ?? "");
+  });
+  box.addEventListener("change", (event) => {
+    const place = event.target.closest("select[data-act], input[data-act]");
+    if (place) act(place, place.value);
   });
   box.addEventListener("keydown", (event) => event.stopPropagation());
-  model.on("change:html", draw);
+  const onMessage = (message, buffers) => { if (message.event === "download") save(message, buffers); };
+  model.on("change:html", changed);
+  model.on("msg:custom", onMessage);
   draw();
   el.append(box);
   const timer = setInterval(tick, 500);
-  return () => clearInterval(timer);
+
+  let watch;
+  if (model.get("greets")) {
+    watch = new IntersectionObserver((entries) => {
+      if (entries.at(-1).isIntersecting) model.send({ event: "met", language: navigator.language });
+    });
+    watch.observe(box);
+  }
+  return () => {
+    clearInterval(timer);
+    watch?.disconnect();
+    model.off("change:html", changed);
+    model.off("msg:custom", onMessage);
+  };
 }
 
 export default { render };

@@ -1,0 +1,117 @@
+"""The line above every panel: the way between the notebooks, where one works, the firm, the mailbox, the language."""
+
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from msoauth.clouds import Cloud
+from msoauth.texts import LANGUAGES, _, language
+from msoauth.ui import html
+from msoauth.ui.session import Session
+
+LANGUAGE_NAMES = {"en": "English", "de": "Deutsch"}  # each in its own language
+
+
+def notebooks() -> list[tuple[str, str]]:
+    """The guided notebooks in order: file name without its suffix, and what it is called on screen."""
+    return [
+        ("0 Start here", _("Start here")),
+        ("1 Register the firm", _("Register the firm")),
+        ("2 Sign in the users", _("Sign in the users")),
+        ("3 Retrieve and send", _("Retrieve and send")),
+        ("4 Diagnose", _("Diagnose")),
+        ("5 Audit", _("Audit")),
+    ]
+
+
+def notebook_link(step: int, text: str | None = None) -> Markup:
+    """A link to the notebook of *step*, whichever Jupyter shows it."""
+    name, title = notebooks()[step]
+    return Markup('<a href="{}" data-notebook="{}">{}</a>').format(
+        f"{quote(name)}.ipynb", f"{name}.ipynb", text or f"{step} {title}"
+    )
+
+
+def _way(step: int | None) -> Markup:
+    entries = []
+    for number, (_name, title) in enumerate(notebooks()):
+        here = number == step
+        shown = (
+            Markup('<span aria-current="page">{} {}</span>').format(number, title)
+            if here
+            else notebook_link(number)
+        )
+        entries.append(Markup("<li>{}</li>").format(shown))
+    return Markup('<nav aria-label="{}"><ol class="mso-way">{}</ol></nav>').format(
+        _("Notebooks"), Markup("").join(entries)
+    )
+
+
+def place_name(cloud: Cloud | None) -> str:
+    """Where a firm is, in words."""
+    names = {
+        "global": _("Microsoft 365"),
+        "usgov": _("Microsoft 365 US Government"),
+        "china": _("Microsoft 365 China"),
+        "practice": _("The practice tenant"),
+    }
+    name = cloud.name if cloud else "global"
+    return names.get(name, name)
+
+
+def badge(session: Session) -> Markup:
+    """Whether this is practice or real: a word, not a colour alone."""
+    firm = session.firm()
+    on_practice = firm.cloud.name == "practice" if firm else session.practice is not None
+    if on_practice:
+        title = _("Nothing here reaches Microsoft: everything runs on this computer.")
+        return Markup('<span class="mso-badge mso-is-practice" title="{}">{}</span>').format(
+            title, _("Practice")
+        )
+    title = _("This works on the real servers of {place}.").format(
+        place=place_name(firm.cloud if firm else None)
+    )
+    return Markup('<span class="mso-badge mso-is-real" title="{}">{}</span>').format(
+        title, _("Real")
+    )
+
+
+def bar(session: Session, step: int | None) -> Markup:
+    """The whole line.
+
+    Args:
+        step: The number of the notebook that it stands in; None where it is none of the guided ones.
+    """
+    firm, account = session.firm(), session.account()
+    choices = [badge(session)]
+    firms = session.firms()
+    if firms:
+        choices.append(
+            html.select(
+                "choose-firm",
+                _("Firm"),
+                [(f.name, f.name) for f in firms],
+                firm.name if firm else "",
+            )
+        )
+    accounts = session.accounts()
+    if accounts:
+        choices.append(
+            html.select(
+                "choose-account",
+                _("Mailbox"),
+                [(a.address, a.address) for a in accounts],
+                account.address if account else "",
+            )
+        )
+    choices.append(
+        html.select(
+            "choose-language",
+            _("Language"),
+            [(code, LANGUAGE_NAMES[code]) for code in LANGUAGES],
+            language(),
+        )
+    )
+    return Markup('<div class="mso-bar">{}<div class="mso-choices">{}</div></div>').format(
+        _way(step), Markup("").join(choices)
+    )

@@ -1,0 +1,218 @@
+"""Step 0: what this is, practice or real, the state of the workspace, and where to go next."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import ipywidgets
+from markupsafe import Markup
+
+from msoauth.model import Finding, Signal
+from msoauth.texts import _, ngettext
+from msoauth.ui import header, html
+from msoauth.ui.panel import Panel
+from msoauth.ui.widgets import View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RECENT = 200  # findings of the chosen firm or mailbox that are looked at
+_MANY = 2000  # mailboxes from which on they are not counted one by one
+
+
+class StartPanel(Panel):
+    """Where one stands."""
+
+    step = 0
+
+    def name(self) -> str:
+        return _("Start here")
+
+    def content(self) -> Sequence[ipywidgets.Widget]:
+        self.about = View()
+        self.steps = View(live=True)
+        self.place = View()
+        return [self.about, self.steps, self.place]
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.about.show(self._about())
+        steps = self._steps()
+        self.steps.show(self._table(steps))
+        self.place.show(self._place())
+        done = sum(state in (Signal.PASSED, Signal.WARNING) for state, _said in steps)
+        if done == len(steps):
+            self.set_state(Signal.PASSED, _("everything works"))
+        else:
+            word = _("{done} of {all} steps done").format(done=done, all=len(steps))
+            self.set_state(Signal.NOT_RUN, word)
+
+    def frame(self) -> "pd.DataFrame":
+        """The firms of the workspace, one a row, as a DataFrame."""
+        import pandas as pd
+
+        rows = []
+        for firm in self.session.firms():
+            accounts = self.workspace.accounts.list(firm.name)
+            last = self._last(list(self.workspace.journal.findings(firm=firm.name, limit=1)))
+            rows.append(
+                {
+                    "firm": firm.name,
+                    "place": firm.cloud.name,
+                    "tenant": firm.tenant,
+                    "client_id": firm.client_id,
+                    "secret_expires": firm.secret_expires,
+                    "mailboxes": len(accounts),
+                    "signed_in": self._signed_in([a.address for a in accounts]),
+                    "last_finding": last.at if last else None,
+                }
+            )
+        names = ["firm", "place", "tenant", "client_id", "secret_expires", "mailboxes", "signed_in", "last_finding"]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=names)
+        frame["last_finding"] = pd.to_datetime(frame["last_finding"], utc=True)
+        return frame
+
+    # What is shown
+
+    def _about(self) -> Markup:
+        said = [
+            html.paragraph(
+                _(
+                    "Microsoft 365 accepts no passwords for POP3, IMAP and SMTP any more. A firm needs an app "
+                    "registration in its directory, and every user signs in once in a browser; then mail software can "
+                    "retrieve and send. These notebooks lead through it, check every step against the real servers, "
+                    "and say what is wrong, who can mend it and how."
+                )
+            )
+        ]
+        practice = self.session.practice
+        firm = self.session.firm()
+        if practice is not None:
+            said.append(
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _(
+                            "The practice tenant is running: a whole Microsoft 365 tenant that is not Microsoft's, to try "
+                            "everything without harm. {} Its users and passwords are shown where they are needed."
+                        ),
+                        html.outside(practice.admin, _("Its admin center")),
+                    ),
+                )
+            )
+        elif firm is not None and firm.cloud.name == "practice":
+            said.append(
+                html.box(
+                    "warning",
+                    html.paragraph(
+                        _(
+                            "{firm} is a firm of the practice tenant, and that is not running: start “msoauth lab” again."
+                        ).format(firm=firm.name)
+                    ),
+                )
+            )
+        if self.session.public:
+            said.append(
+                html.box(
+                    "warning",
+                    html.paragraph(
+                        _(
+                            "This is a public computer of somebody else: use the practice tenant only. Real client "
+                            "secrets, passwords and tokens do not belong here."
+                        )
+                    ),
+                )
+            )
+        return Markup("").join(said)
+
+    def _steps(self) -> list[tuple[html.State, str]]:
+        """What is known of steps 1 to 5 for the chosen firm and mailbox."""
+        firm, account = self.session.firm(), self.session.account()
+        if firm is None:
+            return [(Signal.NOT_RUN, _("not registered yet")), *[(Signal.NOT_RUN, "")] * 4]
+        of_firm = list(self.workspace.journal.findings(firm=firm.name, account="", limit=_RECENT))
+        accounts = [a.address for a in self.session.accounts()]
+        signed_in = self._signed_in(accounts)
+        of_account = (
+            list(self.workspace.journal.findings(account=account.address, limit=_RECENT))
+            if account
+            else []
+        )
+        people: html.State = (
+            Signal.PASSED if accounts and signed_in == len(accounts) else Signal.NOT_RUN
+        )
+        mail = _newest(of_account, "mail.retrieve", "smtp.send", "mail.round-trip")
+        links = _newest(of_account, "network.", "pop3.", "imap.", "smtp.login")
+        everything = list(self.workspace.journal.findings(firm=firm.name, limit=_RECENT))
+        return [
+            self._of(_newest(of_firm, "registration."), firm.name),
+            (
+                people,
+                _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
+                if accounts
+                else _("no mailbox yet"),
+            ),
+            self._of(mail, account.address if account else ""),
+            self._of(links, account.address if account else ""),
+            self._of(_last_run_of_many(everything), firm.name),
+        ]
+
+    @staticmethod
+    def _of(rows: Sequence[Finding], whose: str) -> tuple[html.State, str]:
+        if not rows:
+            return Signal.NOT_RUN, ""
+        when = max(f.at for f in rows).astimezone()
+        return html.worst(rows), _("{whose}, {when}").format(
+            whose=whose, when=f"{when:%Y-%m-%d %H:%M}"
+        )
+
+    def _table(self, steps: Sequence[tuple[html.State, str]]) -> Markup:
+        undone = [n for n, (state, _said) in enumerate(steps, 1) if state not in (Signal.PASSED, Signal.WARNING)]  # fmt: skip
+        rows = []
+        for number, (state, said) in enumerate(steps, 1):
+            here = bool(undone) and number == undone[0]
+            link = header.notebook_link(number)
+            if here:
+                link = Markup('<strong>{}</strong> <span class="mso-next">{}</span>').format(
+                    link, _("go on here")
+                )
+            rows.append((link, html.dot(state), said))
+        return html.table([_("Step"), _("State"), _("What is known")], rows, label=_("Steps"))
+
+    def _place(self) -> Markup:
+        firms = len(self.session.firms())
+        return html.facts(
+            [
+                (_("Workspace"), str(self.workspace.folder)),
+                (_("Firms"), str(firms)),
+                (
+                    _("Stored there"),
+                    ngettext(
+                        "the firm, its mailboxes, sealed secrets and tokens, every finding, retrieved mail, and your copies of these notebooks",
+                        "the firms, their mailboxes, sealed secrets and tokens, every finding, retrieved mail, and your copies of these notebooks",
+                        firms,
+                    ),
+                ),
+            ]
+        )
+
+    def _signed_in(self, addresses: Sequence[str]) -> int:
+        return sum(self.workspace.tokens.status(a) is not None for a in addresses[:_MANY])
+
+    @staticmethod
+    def _last(rows: Sequence[Finding]) -> Finding | None:
+        return rows[-1] if rows else None
+
+
+def _newest(rows: Sequence[Finding], *checks: str) -> list[Finding]:
+    """The newest finding of each check whose id begins like one of *checks*."""
+    return list({f.check: f for f in rows if f.check.startswith(checks)}.values())
+
+
+def _last_run_of_many(rows: Sequence[Finding]) -> list[Finding]:
+    """The newest run among *rows* that looked at more than one mailbox."""
+    accounts: dict[str, set[str]] = {}
+    for finding in rows:
+        if finding.account:
+            accounts.setdefault(finding.run, set()).add(finding.account)
+    many = [run for run, looked_at in accounts.items() if len(looked_at) > 1]
+    return [f for f in rows if many and f.run == many[-1]]
