@@ -1,7 +1,9 @@
 """Transactions on the workspace's database, with its failures as ours."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -15,6 +17,10 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)
+        # SQLite takes one writer at a time and lets the others sleep in growing naps: here they queue instead.
+        self._turn: AbstractContextManager[object] = (
+            threading.RLock() if self.is_sqlite else nullcontext()
+        )
 
     @property
     def is_sqlite(self) -> bool:
@@ -28,7 +34,7 @@ class Database:
         Raises:
             StoreError: the database does not answer.
         """
-        with _translated(), self.engine.connect() as connection:
+        with translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -38,18 +44,122 @@ class Database:
         Raises:
             StoreError: the database does not answer, or the disk is full or read-only.
         """
-        with _translated(), self._writer.begin() as connection:
+        with translated(), self._turn, self._writer.begin() as connection:
             yield connection
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Say a failure of the database as a StoreError; a duplicate is left to the caller."""
     try:
         yield
     except sa.exc.IntegrityError:
         raise  # a duplicate, which the caller knows how to put into words
     except sa.exc.SQLAlchemyError as problem:
-        reason = " ".join(str(getattr(problem, "orig", None) or problem).split()).rstrip(".")
-        raise StoreError(
-            _("The workspace cannot be read or written: {reason}.").format(reason=reason)
-        ) from None
+        raise StoreError(sentence(problem), evidence=words(problem)) from None
+
+
+# What SQLite and PostgreSQL say, in lower case, and what it means.
+_FULL = ("disk is full", "no space left", "disk i/o error", "file too large", "disk quota")
+_READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open")
+_GONE = (
+    "server closed",
+    "connection refused",
+    "terminating connection",
+    "connection is closed",
+    "connection is lost",
+    "could not connect",
+    "connection failed",
+    "connection timeout",
+    "the database system is",
+    "eof detected",
+    "connection reset",
+    "queuepool limit",
+)
+
+
+def words(problem: BaseException) -> str:
+    """The database's own words, on one line."""
+    return " ".join(str(getattr(problem, "orig", None) or problem).split()).rstrip(".")[:1000]
+
+
+def sentence(problem: BaseException) -> str:
+    """What a failure of the database means, for people."""
+    reason = words(problem)
+    low = reason.lower()
+    if any(hint in low for hint in _FULL):
+        text = _(
+            "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
+            "go on ({reason})."
+        )
+    elif any(hint in low for hint in _READ_ONLY):
+        text = _("The workspace cannot be written: its folder or database is read-only ({reason}).")
+    elif any(hint in low for hint in _GONE) or getattr(problem, "connection_invalidated", False):
+        text = _(
+            "The workspace's database does not answer. What was reported as stored is safe; go on when it is back "
+            "({reason})."
+        )
+    elif "locked" in low:
+        text = _("The workspace is being written by another program: try again ({reason}).")
+    else:
+        text = _("The workspace cannot be read or written: {reason}.")
+    return text.format(reason=reason)
+
+
+_Item = TypeVar("_Item")
+
+
+class _Ticket(Generic[_Item]):
+    __slots__ = ("done", "failure", "item")
+
+    def __init__(self, item: _Item) -> None:
+        self.item = item
+        self.done = False
+        self.failure: Exception | None = None
+
+
+class GroupCommit(Generic[_Item]):
+    """What many threads want to store at the same time goes into one transaction.
+
+    A commit waits for the disk; sixty-four threads that each wait for their own would wait for one another.
+
+    Args:
+        write: Stores items in one transaction; when it returns, they survive any crash.
+    """
+
+    def __init__(self, write: Callable[[Sequence[_Item]], None]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._waiting: list[_Ticket[_Item]] = []
+
+    def submit(self, item: _Item) -> None:
+        """Store *item*, together with what others want to store now; when this returns, it is stored.
+
+        Raises:
+            Exception: what *write* raised; then nothing of that transaction was stored.
+        """
+        ticket = _Ticket(item)
+        with self._lock:
+            self._waiting.append(ticket)
+        with self._turn:
+            if not ticket.done:
+                self._lead(ticket)
+        if ticket.failure is not None:
+            raise ticket.failure
+
+    def _lead(self, own: _Ticket[_Item]) -> None:
+        with self._lock:
+            batch, self._waiting = self._waiting, []
+        try:
+            self._write([ticket.item for ticket in batch])
+        except Exception as failure:  # noqa: BLE001 - it is raised in each thread that waits for it
+            for ticket in batch:
+                ticket.failure = failure
+        except BaseException:
+            # This thread was interrupted; the others lead for themselves.
+            with self._lock:
+                self._waiting = [t for t in batch if t is not own] + self._waiting
+            raise
+        for ticket in batch:
+            ticket.done = True

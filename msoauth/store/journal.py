@@ -1,20 +1,32 @@
 """The journal: every finding ever made, append-only."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from msoauth.model import Finding, Signal
-from msoauth.store import schema
-from msoauth.store.database import Database
+from msoauth.store import schema, standings
+from msoauth.store.database import Database, GroupCommit
+from msoauth.store.standings import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _t = schema.journal
+_CHUNK = 500  # ids in one question; every SQLite takes as many
+
+
+@dataclass(slots=True)
+class _Item:
+    """Rows to be stored, and whether they were."""
+
+    rows: list[dict[str, Any]]
+    guard: Callable[[sa.Connection], bool] | None = None
+    kept: bool = True
 
 
 class Journal:
@@ -22,30 +34,66 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._together = GroupCommit[_Item](self._write)
 
     def append(self, *findings: Finding) -> None:
         """Add findings; when this returns, they survive any crash.
 
         Raises:
+            StoreError: they could not be stored; then none of them was.
+        """
+        if findings:
+            self._together.submit(_Item([_row(finding) for finding in findings]))
+
+    def append_if(
+        self, findings: Sequence[Finding], guard: Callable[[sa.Connection], bool]
+    ) -> bool:
+        """Add findings in one transaction with what *guard* does, and only if it says so.
+
+        Raises:
             StoreError: they could not be stored.
         """
-        if not findings:
-            return
-        rows = [
-            {
-                "at": finding.at.astimezone(UTC),
-                "run": finding.run,
-                "firm": finding.firm,
-                "account": finding.account.casefold(),
-                "check": finding.check,
-                "signal": str(finding.signal),
-                "cause": finding.cause,
-                "body": json.dumps(finding.as_json(), ensure_ascii=False),
-            }
-            for finding in findings
-        ]
+        item = _Item([_row(finding) for finding in findings], guard)
+        self._together.submit(item)
+        return item.kept
+
+    def _write(self, items: Sequence[_Item]) -> None:
         with self._database.write() as connection:
-            connection.execute(_t.insert(), rows)
+            for item in items:
+                item.kept = item.guard is None or item.guard(connection)
+            rows = [row for item in items if item.kept for row in item.rows]
+            if rows:
+                for number, row in zip(self._numbers(connection, len(rows)), rows, strict=True):
+                    row["id"] = number
+                connection.execute(_t.insert(), rows)
+                standings.record(connection, rows)
+
+    def _numbers(self, connection: sa.Connection, count: int) -> Sequence[int]:
+        """The ids of the next rows, known beforehand: a bulk insert does not tell them."""
+        if self._database.is_sqlite:  # whoever writes is alone
+            first = (connection.scalar(sa.select(sa.func.max(_t.c.id))) or 0) + 1
+            return range(first, first + count)
+        ids = sa.text(
+            "SELECT nextval(pg_get_serial_sequence('journal', 'id')) FROM generate_series(1, :n)"
+        )
+        return sorted(connection.scalars(ids, {"n": count}))
+
+    def standings(self, firms: Sequence[str] | None = None) -> list[Standing]:
+        """The latest answer to each question, of all firms or some (by name)."""
+        with self._database.read() as connection:
+            return list(standings.read(connection, firms))
+
+    def by_id(self, numbers: Iterable[int]) -> dict[int, Finding]:
+        """Findings by their ids in the journal."""
+        wanted = sorted(set(numbers))
+        found: dict[int, Finding] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                query = sa.select(_t.c.id, _t.c.body).where(_t.c.id.in_(chunk))
+                for number, body in connection.execute(query):
+                    found[number] = Finding.from_json(json.loads(body))
+        return found
 
     def findings(
         self,
@@ -95,6 +143,20 @@ class Journal:
         with self._database.read() as connection:
             bodies = list(connection.scalars(query))
         return bodies[::-1] if limit is not None else bodies
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    return {
+        "at": finding.at,
+        "run": finding.run,
+        "firm": finding.firm,
+        "account": finding.account.casefold(),
+        "check": finding.check,
+        "signal": str(finding.signal),
+        "cause": finding.cause,
+        "body": json.dumps(finding.as_json(), ensure_ascii=False),
+        "seconds": finding.seconds,
+    }
 
 
 COLUMNS = (

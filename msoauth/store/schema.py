@@ -1,8 +1,12 @@
 """The tables, and the version of their layout."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 from sqlalchemy import (
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -11,12 +15,31 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
 )
 
-# Raise it with every change that an older msoauth would misread, and teach `workspace._migrate` the step.
-VERSION = 1
+# Raise it with every change that an older msoauth would misread, and teach `migrations` the step.
+VERSION = 2
 
 metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, also where the database keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """As it is stored."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """As it is used."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
 
 meta = Table(
     "meta",
@@ -60,15 +83,15 @@ tokens = Table(
     ),
     Column("sealed", LargeBinary, nullable=False),
     Column("signed_in_as", String(320), nullable=False),
-    Column("signed_in_at", DateTime(timezone=True), nullable=False),
-    Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    Column("signed_in_at", Moment, nullable=False),
+    Column("refreshed_at", Moment, nullable=False),
 )
 
 journal = Table(
     "journal",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("at", DateTime(timezone=True), nullable=False),
+    Column("at", Moment, nullable=False),
     Column("run", String(64), nullable=False, index=True),
     Column("firm", String(200), nullable=False),
     Column("account", String(320), nullable=False),
@@ -76,6 +99,7 @@ journal = Table(
     Column("signal", String(16), nullable=False),
     Column("cause", String(64)),
     Column("body", Text, nullable=False),
+    Column("seconds", Float),  # NULL in findings of before this column
     Index("journal_firm_at", "firm", "at"),
     Index("journal_account_at", "account", "at"),
 )
@@ -85,4 +109,49 @@ settings = Table(
     metadata,
     Column("key", String(100), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# The latest answer to each question about each account (and, with an empty account, about each firm): what a
+# table of ten thousand accounts is made of without reading years of findings.
+standings = Table(
+    "standings",
+    metadata,
+    Column("firm", String(200), primary_key=True),
+    Column("account", String(320), primary_key=True),
+    Column("check", String(64), primary_key=True),
+    Column("finding", Integer, nullable=False),  # its id in the journal
+    Column("at", Moment, nullable=False),
+    Column("signal", String(16), nullable=False),
+    Column("cause", String(64)),
+    Column("verdict", String(16)),  # the signal, where the question was last answered at all
+    Column("since", Moment),  # the first of the answers that said so without a break
+    Column("passed_at", Moment),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("started", Moment, nullable=False, index=True),
+    Column("finished", Moment),
+    Column("summary", Text),  # counts and seconds, for charts over time
+)
+
+# Who is still to be checked in an audit, by whom, and what came of it. The row with an empty account is the firm.
+audit_accounts = Table(
+    "audit_accounts",
+    metadata,
+    Column("run", String(64), ForeignKey("audits.run", ondelete="CASCADE"), primary_key=True),
+    Column("firm", String(200), primary_key=True),
+    Column("account", String(320), primary_key=True),
+    Column("state", String(8), nullable=False),  # open, claimed or done
+    Column("claimed_by", String(64)),
+    Column("claimed_until", Moment),
+    Column("signal", String(16)),
+    Column("check", String(64)),  # the first broken link
+    Column("cause", String(64)),
+    Column("seconds", Float),
+    Column("done_at", Moment),
+    Index("audit_accounts_state", "run", "state"),
 )

@@ -1,19 +1,17 @@
 """Token caches: one sealed row per account, loaded, locked and stored alone."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-import filelock
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store import schema
 from msoauth.store.accounts import key, unknown
 from msoauth.store.database import Database
+from msoauth.store.locks import HeldError, Locks
 from msoauth.store.vault import Vault
 from msoauth.texts import _
 
@@ -40,10 +38,10 @@ class TokenStatus:
 class Tokens:
     """The token caches of a workspace."""
 
-    def __init__(self, database: Database, vault: Vault, folder: Path) -> None:
+    def __init__(self, database: Database, vault: Vault, locks: Locks) -> None:
         self._database = database
         self._vault = vault
-        self._locks = folder / "locks"
+        self._locks = locks
 
     def load(self, address: str) -> str | None:
         """The account's token cache in clear, or None when nobody has signed in.
@@ -97,6 +95,15 @@ class Tokens:
             row = connection.execute(query).first()
         return None if row is None else TokenStatus(row[0], _utc(row[1]), _utc(row[2]))
 
+    def statuses(self) -> dict[str, TokenStatus]:
+        """The same of every account, by its address without regard to case."""
+        query = sa.select(_t.c.account, _t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at)
+        with self._database.read() as connection:
+            return {
+                account: TokenStatus(user, _utc(signed_in), _utc(refreshed))
+                for account, user, signed_in, refreshed in connection.execute(query)
+            }
+
     @contextmanager
     def lock(self, address: str) -> Iterator[None]:
         """Hold the account's tokens against every other thread and process that uses this workspace.
@@ -104,30 +111,13 @@ class Tokens:
         Raises:
             StoreError: somebody else held them for a whole minute.
         """
-        number = hashlib.sha256(key(address).encode()).digest()
-        if not self._database.is_sqlite:
-            with self._database.engine.connect() as connection, connection.begin():
-                connection.execute(
-                    sa.text("SELECT pg_advisory_xact_lock(:n)"),
-                    {"n": int.from_bytes(number[:8], "big", signed=True)},
-                )
-                yield
-            return
-        self._locks.mkdir(parents=True, exist_ok=True)
-        # An operating-system lock: it goes with its process, however that ends.
-        lock = filelock.FileLock(
-            self._locks / f"{number.hex()[:32]}.lock", timeout=LOCK_SECONDS, thread_local=False
-        )
         try:
-            lock.acquire()
-        except filelock.Timeout:
+            with self._locks.hold(f"tokens/{key(address)}", seconds=LOCK_SECONDS):
+                yield
+        except HeldError:
             raise StoreError(
                 _("The tokens of {address} are held by another program.").format(address=address)
             ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _place(address: str) -> str:

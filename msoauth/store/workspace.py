@@ -13,9 +13,12 @@ from sqlalchemy.engine import URL, make_url
 from msoauth.errors import StoreError
 from msoauth.store import schema
 from msoauth.store.accounts import Accounts
+from msoauth.store.audits import Audits
 from msoauth.store.database import Database
 from msoauth.store.firms import Firms
 from msoauth.store.journal import Journal
+from msoauth.store.locks import Locks
+from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
 from msoauth.store.tokens import Tokens
 from msoauth.store.vault import Vault, VaultRecord
@@ -39,8 +42,10 @@ class Workspace:
         self._database = database
         self.firms = Firms(database, self._vault)
         self.accounts = Accounts(database)
-        self.tokens = Tokens(database, self._vault, folder)
+        self.locks = Locks(database, folder)
+        self.tokens = Tokens(database, self._vault, self.locks)
         self.journal = Journal(database)
+        self.audits = Audits(database, self.journal)
         self.settings = Settings(database)
 
     @classmethod
@@ -67,7 +72,7 @@ class Workspace:
                 folder.mkdir(parents=True, exist_ok=True)
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
             engine = _engine(url)
-            _migrate(engine)
+            migrate(engine)
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
@@ -157,27 +162,3 @@ def _engine(url: URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def _migrate(engine: sa.Engine) -> None:
-    with engine.execution_options(writes=True).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(
-                "SELECT pg_advisory_xact_lock(7043117)"
-            )  # two first starts at once
-        if not sa.inspect(connection).has_table(schema.meta.name):
-            schema.metadata.create_all(connection)
-            connection.execute(
-                schema.meta.insert().values(key="version", value=str(schema.VERSION))
-            )
-        text = connection.scalar(
-            sa.select(schema.meta.c.value).where(schema.meta.c.key == "version")
-        )
-        if text is None or not text.isdigit():
-            raise StoreError(_("This database is not a workspace of msoauth."))
-        if int(text) > schema.VERSION:
-            raise StoreError(
-                _(
-                    "This workspace was written by a newer msoauth (layout {theirs}, this one knows {ours}): update msoauth."
-                ).format(theirs=text, ours=schema.VERSION)
-            )

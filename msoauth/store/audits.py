@@ -1,0 +1,272 @@
+"""Audits: who is to be checked, who has been, by whom, and what came of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from msoauth.model import Account, Finding, Signal
+from msoauth.store import schema
+from msoauth.store.database import Database
+from msoauth.store.journal import Journal
+
+_audits = schema.audits
+_rows = schema.audit_accounts
+
+KEPT = 30  # finished audits whose accounts are kept; of older ones the summary stays
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """An audit, finished or not.
+
+    Attributes:
+        run: The id that its findings share.
+        scope: What was to be checked, and how; audits of one scope can be compared.
+        summary: ``accounts`` (how many), ``signals`` and ``causes`` (how many of each) and ``seconds`` (the mean
+            of each check); empty until it is finished.
+    """
+
+    run: str
+    scope: str
+    started: datetime
+    finished: datetime | None
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an audit says of one account (or of a firm, with an empty account).
+
+    Attributes:
+        account: The address without regard to case.
+        check: The first broken link, or empty.
+    """
+
+    firm: str
+    account: str
+    signal: Signal
+    check: str = ""
+    cause: str | None = None
+    seconds: float = 0.0
+
+
+class Audits:
+    """The audits of a workspace."""
+
+    def __init__(self, database: Database, journal: Journal) -> None:
+        self._database = database
+        self._journal = journal
+
+    # -- runs --------------------------------------------------------------------------------
+
+    def unfinished(self, scope: str, *, since: datetime) -> AuditRun | None:
+        """The newest audit of that scope that was begun and not finished."""
+        query = (
+            sa.select(_audits)
+            .where(_audits.c.scope == scope, _audits.c.finished.is_(None))
+            .where(_audits.c.started >= since)
+            .order_by(_audits.c.started.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _run(row)
+
+    def finished(self, limit: int, *, scope: str | None = None) -> list[AuditRun]:
+        """The newest finished audits, the newest first."""
+        query = sa.select(_audits).where(_audits.c.finished.is_not(None))
+        if scope is not None:
+            query = query.where(_audits.c.scope == scope)
+        query = query.order_by(_audits.c.started.desc(), _audits.c.run).limit(limit)
+        with self._database.read() as connection:
+            return [_run(row) for row in connection.execute(query).mappings()]
+
+    def begin(self, run: str, scope: str, accounts: Sequence[Account]) -> AuditRun:
+        """Begin an audit of these accounts and their firms."""
+        now = datetime.now(UTC)
+        places = {(a.firm, a.address.strip().casefold()) for a in accounts}
+        places |= {(a.firm, "") for a in accounts}
+        rows = [
+            {"run": run, "firm": firm, "account": account, "state": "open"}
+            for firm, account in sorted(places)
+        ]
+        with self._database.write() as connection:
+            connection.execute(
+                _audits.insert().values(run=run, scope=scope, started=now, finished=None)
+            )
+            if rows:
+                connection.execute(_rows.insert(), rows)
+        return AuditRun(run, scope, now, None, {})
+
+    def finish(self, run: str) -> None:
+        """Close an audit with its summary, and let go of the accounts of very old ones."""
+        with self._database.write() as connection:
+            connection.execute(
+                _audits.update()
+                .where(_audits.c.run == run, _audits.c.finished.is_(None))
+                .values(finished=datetime.now(UTC), summary=json.dumps(_summary(connection, run)))
+            )
+            old = (
+                sa.select(_audits.c.run).order_by(_audits.c.started.desc()).offset(KEPT).limit(1000)
+            )
+            runs = list(connection.scalars(old))
+            if runs:
+                connection.execute(_rows.delete().where(_rows.c.run.in_(runs)))
+
+    # -- accounts of a run ---------------------------------------------------------------------
+
+    def left(self, run: str) -> list[tuple[str, str]]:
+        """Firm and account of each that is not done; for the only one who works on this audit."""
+        query = sa.select(_rows.c.firm, _rows.c.account).where(
+            _rows.c.run == run, _rows.c.state != "done", _rows.c.account != ""
+        )
+        with self._database.read() as connection:
+            return [(firm, account) for firm, account in connection.execute(query)]
+
+    def marks(self, run: str) -> list[Mark]:
+        """What the audit said so far, account by account; the firms' rows are not among them."""
+        c = _rows.c
+        query = sa.select(c.firm, c.account, c.signal, c.check, c.cause, c.seconds).where(
+            c.run == run, c.state == "done", c.account != ""
+        )
+        with self._database.read() as connection:
+            return [
+                Mark(firm, account, Signal(signal), check or "", cause, seconds or 0.0)
+                for firm, account, signal, check, cause, seconds in connection.execute(query)
+            ]
+
+    def counts(self, run: str) -> dict[str, int]:
+        """How many accounts are ``open``, ``claimed`` and ``done``."""
+        query = (
+            sa.select(_rows.c.state, sa.func.count())
+            .where(_rows.c.run == run, _rows.c.account != "")
+            .group_by(_rows.c.state)
+        )
+        with self._database.read() as connection:
+            return {state: count for state, count in connection.execute(query)}  # noqa: C416
+
+    def complete(
+        self, run: str, mark: Mark, findings: Sequence[Finding], *, by: str | None = None
+    ) -> bool:
+        """Store an account's findings and that it is done, in one transaction.
+
+        Args:
+            by: Who claimed it; None for the only one who works on this audit.
+
+        Returns:
+            False when somebody else has taken it over or done it; then nothing was stored.
+        """
+        c = _rows.c
+        update = _rows.update().where(
+            c.run == run, c.firm == mark.firm, c.account == mark.account, c.state != "done"
+        )
+        if by is not None:
+            update = update.where(c.claimed_by == by)
+        update = update.values(
+            state="done", signal=str(mark.signal), check=mark.check or None, cause=mark.cause,
+            seconds=mark.seconds, done_at=datetime.now(UTC),
+        )  # fmt: skip
+        return self._journal.append_if(
+            findings, lambda connection: connection.execute(update).rowcount == 1
+        )
+
+    # -- several computers (PostgreSQL) --------------------------------------------------------
+
+    def claim(
+        self, run: str, by: str, count: int, lease: float, *, firm: str | None = None
+    ) -> list[tuple[str, str]]:
+        """Claim accounts that nobody works on, or whose claimer has fallen silent: firm and account of each.
+
+        Args:
+            by: Who claims; unique to the process.
+            lease: Seconds that the claim holds without a beat.
+            firm: Claim the firm's own row instead of accounts.
+        """
+        c = _rows.c
+        free = sa.or_(
+            c.state == "open", sa.and_(c.state == "claimed", c.claimed_until < sa.func.now())
+        )
+        place = c.account != "" if firm is None else sa.and_(c.account == "", c.firm == firm)
+        picked = (
+            sa.select(c.firm, c.account)
+            .where(c.run == run, free, place)
+            .order_by(c.account)
+            .limit(count)
+            .with_for_update(skip_locked=True)
+            .cte("picked")
+        )
+        update = (
+            _rows.update()
+            .where(c.run == run, c.firm == picked.c.firm, c.account == picked.c.account)
+            .values(
+                state="claimed",
+                claimed_by=by,
+                claimed_until=sa.func.now() + timedelta(seconds=lease),
+            )
+            .returning(c.firm, c.account)
+        )
+        with self._database.write() as connection:
+            return [(firm, account) for firm, account in connection.execute(update)]
+
+    def beat(self, run: str, by: str, lease: float) -> None:
+        """Say that the claimer is alive."""
+        with self._database.write() as connection:
+            connection.execute(
+                _rows.update()
+                .where(_rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed")
+                .values(claimed_until=sa.func.now() + timedelta(seconds=lease))
+            )
+
+    def give_back(self, run: str, by: str) -> None:
+        """Let others have what was claimed and not done."""
+        with self._database.write() as connection:
+            connection.execute(
+                _rows.update()
+                .where(_rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed")
+                .values(state="open", claimed_by=None, claimed_until=None)
+            )
+
+    def firm_is_done(self, run: str, firm: str) -> bool:
+        """Whether the firm's own checks are in the journal."""
+        c = _rows.c
+        query = sa.select(c.state).where(c.run == run, c.firm == firm, c.account == "")
+        with self._database.read() as connection:
+            return connection.scalar(query) == "done"
+
+
+def _run(row: Any) -> AuditRun:
+    summary: dict[str, Any] = json.loads(row["summary"]) if row["summary"] else {}
+    return AuditRun(row["run"], row["scope"], row["started"], row["finished"], summary)
+
+
+def _summary(connection: sa.Connection, run: str) -> dict[str, Any]:
+    c, j = _rows.c, schema.journal.c
+
+    def counted(column: Any) -> dict[str, int]:
+        query = (
+            sa.select(column, sa.func.count())
+            .where(c.run == run, c.account != "", column.is_not(None))
+            .group_by(column)
+        )
+        return _dict(connection.execute(query))
+
+    seconds = (
+        sa.select(j.check, sa.func.avg(j.seconds))
+        .where(j.run == run, j.signal != str(Signal.SKIPPED), j.seconds.is_not(None))
+        .group_by(j.check)
+    )
+    signals = counted(c.signal)
+    return {
+        "accounts": sum(signals.values()),
+        "signals": signals,
+        "causes": counted(c.cause),
+        "seconds": {k: round(v, 4) for k, v in _dict(connection.execute(seconds)).items()},
+    }
+
+
+def _dict(rows: Iterable[Any]) -> dict[str, Any]:
+    return {key: value for key, value in rows}  # noqa: C416 - rows are not pairs to a type checker

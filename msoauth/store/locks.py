@@ -1,0 +1,140 @@
+"""Locks that hold against every thread and process on one workspace, and go with their holder."""
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import sqlalchemy as sa
+
+from msoauth.errors import StoreError
+from msoauth.store.database import Database, sentence, translated
+from msoauth.texts import _
+
+_PAUSE = 0.05  # seconds between two tries
+
+
+class HeldError(StoreError):
+    """Somebody else holds the lock."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_("“{name}” is held by another program.").format(name=name))
+
+
+class Locks:
+    """Locks by name: on SQLite the operating system's, on PostgreSQL the database's own.
+
+    PostgreSQL's belong to a session. All that a process holds hang on one session, so that sixty-four threads
+    that each hold an account take one connection and not sixty-four of the hundred that a server has.
+    """
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database = database
+        self._folder = folder / "locks"
+        self._guard = threading.Lock()
+        self._ours: dict[str, int] = {}  # name → how many threads of ours hold it or wait for it
+        self._mutexes: dict[str, threading.Lock] = {}
+        self._session: sa.Connection | None = None
+        self._on_session = 0
+
+    @contextmanager
+    def hold(self, name: str, *, seconds: float = 0.0, shared: bool = False) -> Iterator[None]:
+        """Hold *name* until the block ends.
+
+        Args:
+            seconds: How long to wait for it.
+            shared: Together with others who hold it shared (PostgreSQL only).
+
+        Raises:
+            HeldError: somebody else still held it.
+            StoreError: the database does not answer.
+        """
+        deadline = time.monotonic() + seconds
+        with self._mine(name, deadline):
+            if self._database.is_sqlite:
+                with self._file(name, deadline):
+                    yield
+            else:
+                with self._advisory(name, deadline, shared=shared):
+                    yield
+
+    @contextmanager
+    def _mine(self, name: str, deadline: float) -> Iterator[None]:
+        """Hold it against the other threads of this process."""
+        with self._guard:
+            mutex = self._mutexes.setdefault(name, threading.Lock())
+            self._ours[name] = self._ours.get(name, 0) + 1
+        got = False
+        try:
+            got = mutex.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            if not got:
+                raise HeldError(name)
+            yield
+        finally:
+            if got:
+                mutex.release()
+            with self._guard:
+                self._ours[name] -= 1
+                if not self._ours[name]:
+                    del self._ours[name], self._mutexes[name]
+
+    @contextmanager
+    def _file(self, name: str, deadline: float) -> Iterator[None]:
+        place = self._folder / f"{_digest(name).hex()[:32]}.lock"
+        lock = filelock.FileLock(place, thread_local=False)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except filelock.Timeout:
+            raise HeldError(name) from None
+        except OSError as problem:
+            raise StoreError(sentence(problem)) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _advisory(self, name: str, deadline: float, *, shared: bool) -> Iterator[None]:
+        number = int.from_bytes(_digest(name)[:8], "big", signed=True)
+        kind = "_shared" if shared else ""
+        while not self._ask(f"SELECT pg_try_advisory_lock{kind}(:n)", number, held=1):
+            if time.monotonic() >= deadline:
+                raise HeldError(name)
+            time.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreError):  # a session that broke has let go of all
+                self._ask(f"SELECT pg_advisory_unlock{kind}(:n)", number, held=-1)
+
+    def _ask(self, sql: str, number: int, *, held: int) -> bool:
+        """Put a question to the session of our locks; it is there as long as one is held."""
+        with self._guard, translated():
+            if self._session is None:
+                self._session = self._database.engine.connect().execution_options(
+                    isolation_level="AUTOCOMMIT"
+                )
+                self._on_session = 0
+            done = False
+            try:
+                done = bool(self._session.scalar(sa.text(sql), {"n": number}))
+            except sa.exc.SQLAlchemyError:
+                broken, self._session = self._session, None
+                broken.invalidate()
+                broken.close()
+                raise
+            if done:
+                self._on_session += held
+            if self._on_session <= 0:
+                self._session.close()
+                self._session = None
+            return done
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

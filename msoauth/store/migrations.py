@@ -1,0 +1,89 @@
+"""Bringing an older workspace up to the layout of this msoauth, on SQLite and PostgreSQL alike."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from msoauth.errors import StoreError
+from msoauth.store import schema, standings
+from msoauth.texts import _
+
+_FIRST_START = 7043117  # the number of PostgreSQL's lock for it
+_CHUNK = 20_000
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Make the tables, or bring them up to date, in one transaction.
+
+    Raises:
+        StoreError: it is no workspace, or a newer msoauth wrote it.
+        SQLAlchemyError: the database does not answer or cannot be written.
+    """
+    if _version(engine) == schema.VERSION:
+        return  # a workspace that is up to date opens without writing, also from a read-only folder
+    with engine.execution_options(writes=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({_FIRST_START})"
+            )  # two first starts at once
+        if not sa.inspect(connection).has_table(schema.meta.name):
+            schema.metadata.create_all(connection)
+            connection.execute(
+                schema.meta.insert().values(key="version", value=str(schema.VERSION))
+            )
+            return
+        version = _known(_stored(connection))
+        for step in range(version, schema.VERSION):
+            _STEPS[step](connection)
+        connection.execute(
+            schema.meta.update()
+            .where(schema.meta.c.key == "version")
+            .values(value=str(schema.VERSION))
+        )
+
+
+def _version(engine: sa.Engine) -> int | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(schema.meta.name):
+            return None
+        return _known(_stored(connection))
+
+
+def _stored(connection: sa.Connection) -> str | None:
+    return connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+
+
+def _known(text: str | None) -> int:
+    if text is None or not text.isdigit():
+        raise StoreError(_("This database is not a workspace of msoauth."))
+    if int(text) > schema.VERSION:
+        raise StoreError(
+            _(
+                "This workspace was written by a newer msoauth (layout {theirs}, this one knows {ours}): update msoauth."
+            ).format(theirs=text, ours=schema.VERSION)
+        )
+    return int(text)
+
+
+def _standings_and_audits(connection: sa.Connection) -> None:
+    """1 → 2: what stands is kept beside the journal, and audits know who is still to be checked."""
+    connection.exec_driver_sql("ALTER TABLE journal ADD COLUMN seconds FLOAT")
+    for table in (schema.standings, schema.audits, schema.audit_accounts):
+        table.create(connection)
+    t = schema.journal
+    last = 0
+    while True:
+        rows = connection.execute(
+            sa.select(t.c.id, t.c.at, t.c.firm, t.c.account, t.c.check, t.c.signal, t.c.cause)
+            .where(t.c.id > last)
+            .order_by(t.c.id)
+            .limit(_CHUNK)
+        ).mappings()
+        chunk = [dict(row) for row in rows]
+        if not chunk:
+            return
+        last = chunk[-1]["id"]
+        standings.record(connection, chunk)
+
+
+_STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _standings_and_audits}

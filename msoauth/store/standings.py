@@ -1,0 +1,100 @@
+"""The latest answer to each question: what stands, since when, and when it last was good."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from msoauth.model import Signal
+from msoauth.store import schema
+
+_t = schema.standings
+_KEY = ("firm", "account", "check")
+_UNANSWERED = (str(Signal.SKIPPED), str(Signal.NOT_RUN))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The latest answer to one question.
+
+    Attributes:
+        account: The address without regard to case; empty for a question about the firm.
+        finding: The answer's id in the journal.
+        at: When it was given, UTC.
+        verdict: Its signal, or, where the question was skipped, that of the last real answer.
+        since: Since when the verdict has been so without a break, UTC.
+        passed_at: When it last was green, UTC.
+    """
+
+    firm: str
+    account: str
+    check: str
+    finding: int
+    at: datetime
+    signal: Signal
+    cause: str | None
+    verdict: Signal | None
+    since: datetime | None
+    passed_at: datetime | None
+
+
+def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Take journal rows (with their ``id``) into the standings, in the transaction that stores them."""
+    values = [_values(row) for row in rows]
+    # Two transactions that touch the same rows touch them in the same order, so that neither waits for the other.
+    values.sort(key=lambda v: (v["firm"], v["account"], v["check"], v["finding"]))
+    if values:
+        connection.execute(_upsert(connection.dialect.name), values)
+
+
+def _values(row: dict[str, Any]) -> dict[str, Any]:
+    signal = row["signal"]
+    answered = signal not in _UNANSWERED
+    return {
+        "firm": row["firm"],
+        "account": row["account"],
+        "check": row["check"],
+        "finding": row["id"],
+        "at": row["at"],
+        "signal": signal,
+        "cause": row["cause"],
+        "verdict": signal if answered else None,
+        "since": row["at"] if answered else None,
+        "passed_at": row["at"] if signal == Signal.PASSED else None,
+    }
+
+
+def _upsert(dialect: str) -> Any:
+    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(_t)
+    new, old = insert.excluded, _t.c
+    changed = sa.and_(new.verdict.is_not(None), old.verdict.is_distinct_from(new.verdict))
+    return insert.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={
+            "finding": new.finding,
+            "at": new.at,
+            "signal": new.signal,
+            "cause": new.cause,
+            "verdict": sa.func.coalesce(new.verdict, old.verdict),
+            "since": sa.case((changed, new.since), else_=old.since),
+            "passed_at": sa.func.coalesce(new.passed_at, old.passed_at),
+        },
+        where=old.finding < new.finding,
+    )
+
+
+def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[Standing]:
+    """All standings, or those of some firms (by name)."""
+    query = sa.select(*(_t.c[name] for name in Standing.__slots__))
+    if firms is not None:
+        query = query.where(_t.c.firm.in_(list(firms)))
+    signals = {str(signal): signal for signal in Signal}
+    for row in connection.execute(query):
+        firm, account, check, finding, at, signal, cause, verdict, since, passed_at = row
+        yield Standing(
+            firm, account, check, finding, at, signals[signal], cause,
+            signals[verdict] if verdict else None, since, passed_at,
+        )  # fmt: skip

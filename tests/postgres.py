@@ -1,0 +1,112 @@
+"""A private PostgreSQL for the tests: its own folder, port and certificate, gone when they end."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import trustme
+from psycopg import sql
+
+PASSWORD = "planted-marker-of-a-database-password"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        ca_file: The certificate authority of its TLS certificate.
+    """
+
+    folder: Path
+    port: int
+    ca_file: Path
+
+    @property
+    def plain(self) -> str:
+        """Its maintenance database, as libpq wants it."""
+        return f"postgresql://postgres:{PASSWORD}@localhost:{self.port}/postgres"
+
+    def new_database(self, options: str = "") -> str:
+        """A new empty database's URL, as msoauth wants it."""
+        name = f"w{uuid4().hex[:12]}"
+        with psycopg.connect(self.plain, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"postgresql+psycopg://postgres:{PASSWORD}@localhost:{self.port}/{name}{options}"
+
+    def cut_all(self, url: str) -> None:
+        """End every session on that database and let no new one in, as when a server goes down."""
+        name = url.rpartition("/")[2].partition("?")[0]
+        with psycopg.connect(self.plain, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
+            )
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+
+    def let_in(self, url: str) -> None:
+        """Let sessions in again."""
+        name = url.rpartition("/")[2].partition("?")[0]
+        with psycopg.connect(self.plain, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name))
+            )
+
+
+def _program(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else str(shutil.which(name))
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[Server]:
+    """A server, until the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="msoauth-pg-"))
+    # PostgreSQL refuses to run as root.
+    user = "postgres" if os.getuid() == 0 else None
+    try:
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(folder / "ca.pem")
+        own = ca.issue_cert("localhost")
+        own.private_key_pem.write_to_path(folder / "key.pem")
+        own.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        (folder / "password").write_text(PASSWORD)
+        (folder / "key.pem").chmod(0o600)
+        if user:
+            for place in (folder, *folder.iterdir()):
+                shutil.chown(place, user, user)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+
+        def run(program: str, *arguments: str) -> None:
+            # Its output goes to a file: the server inherits it and would hold a pipe open.
+            with (folder.parent / f"{folder.name}.log").open("ab") as log:
+                subprocess.run(
+                    [_program(program), *arguments], check=True, stdout=log, stderr=log, user=user,
+                    cwd=folder, timeout=60,
+                )  # fmt: skip
+
+        data = str(folder / "data")
+        run("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile",
+            str(folder / "password"), "--no-sync", "-E", "UTF8", "--locale", "C")  # fmt: skip
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off "
+            f"-c ssl=on -c ssl_cert_file={folder}/cert.pem -c ssl_key_file={folder}/key.pem -c max_connections=200"
+        )
+        run("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "server.log"), "start")
+        try:
+            yield Server(folder, port, folder / "ca.pem")
+        finally:
+            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder.parent / f"{folder.name}.log").unlink(missing_ok=True)
