@@ -1,30 +1,52 @@
 """IMAP with XOAUTH2: look, and leave no trace (EXAMINE and PEEK only)."""
 
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
 from typing import Self
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import sasl, wire
+from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
 from msoauth.mail.refusals import refusal
 from msoauth.mail.wire import Transcript, Wire
 from msoauth.texts import _
 
-_LITERAL = re.compile(rb"\{(\d{1,12})\}$")
-_UID = re.compile(rb"\bUID (\d+)")
-_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
+_LITERAL = re.compile(rb"\{(\d{1,18})\}$")
+_SEQUENCE = re.compile(rb"\* (\d{1,10}) FETCH ", re.IGNORECASE)
+_UID = re.compile(rb"\bUID (\d{1,10})\b", re.IGNORECASE)
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b", re.IGNORECASE)
+_BODY = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? ", re.IGNORECASE)
+_SHORT = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
+_EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS", re.IGNORECASE)
+_VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
+_AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
+
+_BATCH = 100  # messages asked for at once
+_ANSWER_LIMIT = 256 << 20  # bytes of one answer, message bodies apart
 
 
 class ImapSession:
-    """A session with the inbox opened read-only."""
+    """A session with a folder opened read-only: the inbox, until another is asked for.
+
+    Attributes:
+        messages: Number of messages in the folder when it was opened.
+        uid_validity: Changes when the server numbers the folder's messages anew.
+        offered: The server's capabilities, in upper case.
+        refused: What the server said of messages that it did not hand over, by UID.
+    """
 
     def __init__(self, connection: Wire) -> None:
         self._wire = connection
         self._tag = 0
+        self._uids: dict[int, int] = {}  # by place in the folder
+        self._in_body = False
+        self._leaving = False
         self.messages = 0
         self.uid_validity = ""
         self.offered = b""
+        self.refused: dict[int, str] = {}
 
     @property
     def connection(self) -> Wire:
@@ -36,18 +58,54 @@ class ImapSession:
 
         Raises:
             MailError: with the stage where it broke.
+            InputError: the user name or the token cannot be sent.
         """
         try:
-            with self._wire.at("authenticate"):
-                _authenticate(self, self._wire, self.offered, user, access_token)
-                for line in self._ask("EXAMINE INBOX"):
-                    exists = re.match(rb"\* (\d+) EXISTS", line)
-                    validity = re.search(rb"\[UIDVALIDITY (\d+)\]", line)
-                    self.messages = int(exists[1]) if exists else self.messages
-                    self.uid_validity = validity[1].decode() if validity else self.uid_validity
+            self._wire.enter("authenticate")
+            self._authenticate(user, access_token)
+            self.examine("INBOX")
+            self._wire.enter("work")
         except BaseException:
             self._wire.close()
             raise
+
+    def _authenticate(self, user: str, token: str) -> None:
+        connection = self._wire
+        mechanisms = [name.decode() for name in _AUTH.findall(self.offered)]
+        login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
+        self._tag += 1
+        start = f"M{self._tag} AUTHENTICATE {login.mechanism}"
+        tag = f"M{self._tag} "
+        if b"SASL-IR" in self.offered.split():
+            connection.command(f"{start} {login.line}", shown=f"{start} {login.shown}", alone=False)
+        else:
+            connection.command(start, alone=False)
+            reply = self._passing_by()
+            if not reply.startswith("+"):
+                raise refusal(
+                    connection,
+                    reply,
+                    _("the server does not take {mechanism}").format(mechanism=login.mechanism),
+                )
+            connection.command(login.line, shown=login.shown, alone=False)
+        said = None
+        reply = self._passing_by()
+        if reply.startswith("+"):
+            said = sasl.challenge(reply[1:])
+            connection.command(login.dismissal, alone=False)
+            reply = self._passing_by()
+        if not reply.startswith(tag):
+            raise connection.failure(
+                _("the server answered out of turn"), "service-unavailable", reply
+            )
+        if not reply.upper().startswith(f"{tag}OK"):
+            raise refusal(connection, reply, _("the login was refused"), challenge=said)
+
+    def _passing_by(self) -> str:
+        """The next line that is not untagged news."""
+        while (reply := self._wire.reply()).startswith("*"):
+            self._bye(reply.encode())
+        return reply
 
     def __enter__(self) -> Self:
         return self
@@ -56,85 +114,169 @@ class ImapSession:
         self.close()
 
     def count(self) -> int:
-        """Number of messages in the inbox when it was opened."""
+        """Number of messages in the folder when it was opened."""
         return self.messages
 
-    def folders(self) -> list[str]:
-        """The names of all folders, as the server spells them."""
-        with self._wire.at("work"):
-            return [
-                line.rsplit(b" ", 1)[-1].strip(b'"').decode("ascii", "replace")
-                for line in self._ask('LIST "" "*"')
-                if line.startswith(b"* LIST")
-            ]
+    def examine(self, folder: str) -> int:
+        """Open a folder read-only; the number of its messages.
+
+        Args:
+            folder: Its name in plain text, as ``folders()`` tells it.
+        """
+        self.messages, self.uid_validity, self._uids = 0, "", {}
+        for line in self._ask(f"EXAMINE {quoted(folder)}"):
+            exists, validity = _EXISTS.match(line), _VALIDITY.search(line)
+            self.messages = int(exists[1]) if exists else self.messages
+            self.uid_validity = validity[1].decode() if validity else self.uid_validity
+        return self.messages
+
+    def folders(self) -> list[Folder]:
+        """All folders."""
+        return [folder for line in self._ask('LIST "" "*"') if (folder := folder_of(line))]
+
+    def counts(self, folder: str) -> dict[str, int]:
+        """``MESSAGES``, ``UNSEEN`` and ``UIDNEXT`` of a folder, without opening it."""
+        told: dict[str, int] = {}
+        for line in self._ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
+            told.update(status_of(line))
+        return told
 
     def sizes(self) -> dict[int, int]:
         """Bytes of each message by its UID."""
         if not self.messages:
             return {}
         found = {}
-        with self._wire.at("work"):
-            for line in self._ask("FETCH 1:* (UID RFC822.SIZE)"):
-                uid, size = _UID.search(line), _SIZE.search(line)
-                if uid and size:
-                    found[int(uid[1])] = int(size[1])
+        for line in self._ask("FETCH 1:* (UID RFC822.SIZE)"):
+            place, uid, size = _SEQUENCE.match(line), _UID.search(line), _SIZE.search(line)
+            if place and uid and size:
+                found[int(uid[1])] = int(size[1])
+                self._uids[int(place[1])] = int(uid[1])
         return found
 
     def retrieve(
         self, uids: Sequence[int], *, headers_only: bool = False
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Messages one after another, each in pieces, streamed: consume one before the next."""
+        """Messages one after another, each in pieces, streamed: consume one before the next.
+
+        They come in the order that the server likes. One that has gone since the list was made is left out;
+        one that the server does not hand over is left out and noted in ``refused``.
+        """
         part = "BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]"
-        for uid in uids:
-            with self._wire.at("work"):
-                tag = self._send(f"UID FETCH {uid} {part}")
-                size = self._literal_of(tag)
-            if size is None:
-                continue  # it has gone since the list was made
-            body = self._body(size)
-            yield uid, body
-            for _rest in body:
-                pass
-            with self._wire.at("work"):
-                self._until(tag)
+        for start in range(0, len(uids), _BATCH):
+            batch = list(uids[start : start + _BATCH])
+            came: set[int] = set()
+            said = yield from self._some(batch, part, came)
+            if said is None:
+                continue
+            for uid in [uid for uid in batch if uid not in came]:
+                alone = said if len(batch) == 1 else (yield from self._some([uid], part, came))
+                if alone is not None:
+                    self.refused[uid] = alone
 
-    def _body(self, size: int) -> Iterator[bytes]:
-        with self._wire.at("work"):
-            yield from self._wire.exactly(size)
-            self._wire.transcript.remark(f"{size} bytes received")
-
-    def _literal_of(self, tag: str) -> int | None:
+    def _some(
+        self, uids: Sequence[int], part: str, came: set[int]
+    ) -> Generator[tuple[int, Iterator[bytes]], None, str | None]:
+        """Yields messages; returns what the server said if it refused the whole."""
+        tag = self._send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
         while True:
             line = self._wire.line()
-            if line.startswith(tag.encode() + b" "):
-                self._wire.transcript.server(line.decode("utf-8", "replace"))
-                self._judge(tag, line)
-                return None
-            literal = _LITERAL.search(line)
             self._wire.transcript.server(line.decode("utf-8", "replace"))
+            if line.startswith(tag.encode() + b" "):
+                return self._refusal_of_some(tag, line)
             self._bye(line)
-            if literal and b"FETCH" in line:
-                return int(literal[1])
+            if not (_SEQUENCE.match(line) and _BODY.search(line)):
+                continue  # news, such as flags that changed
+            literal, short = _LITERAL.search(line), _SHORT.search(line)
+            uid = self._uid_of(line, uids)
+            if literal is None and short is None:
+                raise self._wire.failure(
+                    _("the server answered out of turn"),
+                    "service-unavailable",
+                    line.decode("utf-8", "replace"),
+                )
+            body = (
+                self._body(int(literal[1]))
+                if literal
+                else iter([re.sub(rb"\\(.)", rb"\1", short[2] or b"") if short else b""])
+            )
+            if uid in came:  # the server repeats itself
+                uid = None
+            if uid is not None:
+                came.add(uid)
+                yield uid, body
+            for _rest in body:
+                pass
+
+    def _uid_of(self, line: bytes, uids: Sequence[int]) -> int | None:
+        told, place = _UID.search(line), _SEQUENCE.match(line)
+        # Some servers name the UID behind the body, when it is too late.
+        uid = int(told[1]) if told else self._uids.get(int(place[1])) if place else None
+        if uid is None and len(uids) == 1:
+            uid = uids[0]
+        return uid if uid in uids else None
+
+    def _body(self, size: int) -> Iterator[bytes]:
+        if size > wire.BLOCK_LIMIT:
+            raise self._wire.failure(
+                _("the server sent a message without end"), "service-unavailable"
+            )
+        self._in_body = True
+        yield from self._wire.exactly(size)
+        self._in_body = False
+        self._wire.transcript.remark(f"{size} bytes received")
+
+    def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
+        try:
+            self._judge(tag, line)
+        except MailError as failure:
+            if failure.retriable:
+                raise
+            return failure.evidence
+        return None
 
     def _send(self, command: str) -> str:
         self._tag += 1
         tag = f"M{self._tag}"
-        self._wire.command(f"{tag} {command}")
+        self._wire.command(f"{tag} {command}", alone=False)
         return tag
 
     def _ask(self, command: str) -> list[bytes]:
         return self._until(self._send(command))
 
     def _until(self, tag: str) -> list[bytes]:
+        """The untagged lines before the end of an answer; a literal in a line stands in it as it came."""
         lines: list[bytes] = []
+        received = 0
         while True:
             line = self._wire.line()
-            self._wire.transcript.server(line.decode("utf-8", "replace"))
+            while literal := _LITERAL.search(line):
+                if int(literal[1]) > wire.LINE_LIMIT:
+                    raise self._wire.failure(
+                        _("the server sent a line without end"), "service-unavailable"
+                    )
+                content = b"".join(self._wire.exactly(int(literal[1])))
+                line = line[: literal.start()] + _as_quoted(content) + self._wire.line()
             if line.startswith(tag.encode() + b" "):
+                if len(lines) > _RECORDED:
+                    self._wire.transcript.remark(f"{len(lines)} lines received")
+                self._wire.transcript.server(line.decode("utf-8", "replace"))
                 self._judge(tag, line)
                 return lines
+            if len(lines) < _RECORDED:
+                self._wire.transcript.server(line.decode("utf-8", "replace"))
+            if not line.startswith((b"* ", b"+")):
+                raise self._wire.failure(
+                    _("the server answered out of turn"),
+                    "service-unavailable",
+                    line.decode("utf-8", "replace"),
+                )
             self._bye(line)
             lines.append(line)
+            received += len(line)
+            if received > _ANSWER_LIMIT:
+                raise self._wire.failure(
+                    _("the server's answer does not end"), "service-unavailable"
+                )
 
     def _judge(self, tag: str, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -147,18 +289,23 @@ class ImapSession:
                 self._wire, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 
-    _leaving = False
-
     def close(self) -> None:
         """Say LOGOUT and let go."""
         self._leaving = True
         try:
-            with self._wire.at("work"):
+            if not self._in_body:
                 self._ask("LOGOUT")
         except MailError:
             pass  # the work is done
         finally:
             self._wire.close()
+
+
+_RECORDED = 200  # lines of one answer that the transcript shows
+
+
+def _as_quoted(content: bytes) -> bytes:
+    return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def greet_imap(
@@ -167,20 +314,33 @@ def greet_imap(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> ImapSession:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file)
+    connection = wire.connect(
+        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
+    )
     try:
         session = ImapSession(connection)
-        with connection.at("greeting"):
-            greeting = connection.reply()
-            if not greeting.upper().startswith(("* OK", "* PREAUTH")):
-                raise refusal(connection, greeting, _("the server turned the connection away"))
-            session.offered = b" ".join(session._ask("CAPABILITY")).upper()
+        connection.enter("greeting")
+        greeting = connection.reply()
+        # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.
+        if not greeting.upper().startswith("* OK"):
+            raise refusal(connection, greeting, _("the server turned the connection away"))
+        if endpoint.tls == "starttls":
+            try:
+                session._ask("STARTTLS")
+            except MailError as refused:
+                raise connection.failure(
+                    _("the server offers no STARTTLS"), "tls-failed", refused.evidence
+                ) from None
+            connection.start_tls()
+            connection.enter("greeting")
+        session.offered = b" ".join(session._ask("CAPABILITY")).upper()
     except BaseException:
         connection.close()
         raise
@@ -195,57 +355,19 @@ def open_imap(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> ImapSession:
     """Connect and log in over IMAP.
+
+    Args:
+        user: The mailbox, for a shared one too (exchange-dev).
+        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_imap(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session = greet_imap(
+        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
+    )
     session.log_in(user, access_token)
     return session
-
-
-def _authenticate(
-    session: ImapSession, connection: Wire, offered: bytes, user: str, token: str
-) -> None:
-    bearer = b"AUTH=OAUTHBEARER" in offered and b"AUTH=XOAUTH2" not in offered
-    if bearer:
-        mechanism, line = (
-            "OAUTHBEARER",
-            sasl.oauthbearer(user, token, connection.endpoint.host, connection.endpoint.port),
-        )
-    else:
-        mechanism, line = "XOAUTH2", sasl.xoauth2(user, token)
-    session._tag += 1
-    tag = f"M{session._tag}"
-    shown = f"[{mechanism} string of {user}]"
-    if b"SASL-IR" in offered:
-        connection.command(
-            f"{tag} AUTHENTICATE {mechanism} {line}",
-            shown=f"{tag} AUTHENTICATE {mechanism} {shown}",
-        )
-    else:
-        connection.command(f"{tag} AUTHENTICATE {mechanism}")
-        reply = connection.reply()
-        if not reply.startswith("+"):
-            raise refusal(
-                connection,
-                reply,
-                _("the server does not take {mechanism}").format(mechanism=mechanism),
-            )
-        connection.command(line, shown=shown)
-    said = None
-    while True:
-        reply = connection.reply()
-        if reply.startswith("+"):
-            said = sasl.challenge(reply[1:])
-            connection.command("AQ==" if bearer else "")
-        elif reply.startswith(f"{tag} "):
-            break
-        elif not reply.startswith("*"):
-            raise connection.failure(
-                _("the server answered out of turn"), "service-unavailable", reply
-            )
-    if not reply.upper().startswith(f"{tag} OK"):
-        raise refusal(connection, reply, _("the login was refused"), challenge=said)

@@ -1,27 +1,41 @@
-"""POP3 with XOAUTH2: log in, count, list, retrieve. There is no command here that deletes."""
+"""POP3 with XOAUTH2: log in, count, list, retrieve. What deletes is one method of a long name that nothing here calls."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Self
 
 from msoauth.clouds import Endpoint
-from msoauth.errors import MailError
+from msoauth.errors import InputError, MailError
 from msoauth.mail import sasl, wire
 from msoauth.mail.refusals import refusal
 from msoauth.mail.wire import Transcript, Wire
 from msoauth.texts import _
 
-_WINDOW = 50  # commands under way at once, where the server offers PIPELINING
+# Under way at once where the server offers PIPELINING: enough to fill a line of 100 ms and 300 Mbit/s,
+# little enough that a break costs little.
+_WINDOW = 128  # commands
+_WINDOW_BYTES = 4 << 20  # bytes of messages, by the sizes that LIST told
 
 
 class Pop3Session:
-    """A session in TRANSACTION state. Message numbers count from 1, the oldest first."""
+    """A session. Message numbers count from 1, the oldest first.
 
-    def __init__(self, connection: Wire, count: int, size: int) -> None:
+    Attributes:
+        count: Number of messages, as the server said right after the login.
+        size: Their bytes.
+        refused: What the server said of messages that it did not hand over, by number.
+    """
+
+    def __init__(self, connection: Wire, count: int = 0, size: int = 0) -> None:
         self._wire = connection
+        self._sizes: dict[int, int] = {}
+        self._under_way = 0
+        self._last = ""
         self.count = count
         self.size = size
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
+        self.refused: dict[int, str] = {}
 
     @property
     def connection(self) -> Wire:
@@ -31,29 +45,61 @@ class Pop3Session:
     def log_in(self, user: str, access_token: str) -> None:
         """Log in and prove it with STAT: an accepted AUTH proves nothing. The connection is closed on failure.
 
+        Args:
+            user: The mailbox, for a shared one too (exchange-dev).
+
         Raises:
             MailError: with the stage where it broke.
+            InputError: the user name or the token cannot be sent.
         """
-        connection = self._wire
         try:
-            with connection.at("authenticate"):
-                _authenticate(connection, self.capabilities, user, access_token)
-                connection.command("STAT")
-                if not self._positive():
-                    raise refusal(
-                        connection,
-                        self._last,
-                        _("the login was accepted, but the mailbox could not be opened"),
-                    )
-                words = self._last.split()
-                if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
-                    raise connection.failure(
-                        _("the server's STAT makes no sense"), "service-unavailable", self._last
-                    )
-                self.count, self.size = int(words[1]), int(words[2])
+            self._wire.enter("authenticate")
+            self._authenticate(user, access_token)
+            self._wire.command("STAT")
+            if not self._positive():
+                raise refusal(
+                    self._wire,
+                    self._last,
+                    _("the login was accepted, but the mailbox could not be opened"),
+                )
+            words = self._last.split()
+            if len(words) < 3 or not (_number(words[1]) and _number(words[2])):
+                raise self._wire.failure(
+                    _("the server's STAT makes no sense"), "service-unavailable", self._last
+                )
+            self.count, self.size = int(words[1]), int(words[2])
+            self._wire.enter("work")
         except BaseException:
-            connection.close()
+            self._wire.close()
             raise
+
+    def _authenticate(self, user: str, token: str) -> None:
+        connection = self._wire
+        login = sasl.login(
+            self.capabilities.get("SASL", ()),
+            user,
+            token,
+            connection.endpoint,
+            connection.transcript,
+        )
+        # Two steps always: on one line it is longer than a POP3 command may be, and Exchange hangs up.
+        connection.command(f"AUTH {login.mechanism}")
+        reply = connection.reply()
+        if not _continues(reply):
+            raise refusal(
+                connection,
+                reply,
+                _("the server does not take {mechanism}").format(mechanism=login.mechanism),
+            )
+        connection.command(login.line, shown=login.shown)
+        reply = connection.reply()
+        said = None
+        if _continues(reply):
+            said = sasl.challenge(reply[1:])
+            connection.command(login.dismissal)
+            reply = connection.reply()
+        if not reply.startswith("+OK"):
+            raise refusal(connection, reply, _("the login was refused"), challenge=said)
 
     def __enter__(self) -> Self:
         return self
@@ -66,72 +112,98 @@ class Pop3Session:
         return self.count, self.size
 
     def sizes(self) -> dict[int, int]:
-        """Bytes of each message by its number."""
-        with self._wire.at("work"):
-            return dict(_pair(line) for line in self._many("LIST"))
+        """Bytes of each message by its number, as far as the server knows them."""
+        if not self._ask("LIST"):
+            raise refusal(self._wire, self._last, _("{command} was refused").format(command="LIST"))
+        self._sizes = {
+            int(number): int(size)
+            for number, size in self._pairs()
+            if _number(number) and _number(size)
+        }
+        return dict(self._sizes)
 
     def uidl(self) -> dict[int, str]:
         """The unique id of each message by its number; empty when the server keeps none."""
-        with self._wire.at("work"):
-            self._wire.command("UIDL")
-            if not self._positive():
-                return {}
-            found = {}
-            for line in self._lines():
-                number, blank, uid = line.partition(b" ")
-                if blank and number.isdigit():
-                    found[int(number)] = uid.strip().decode("ascii", "replace")
-            return found
+        if not self._ask("UIDL"):
+            return {}
+        return {int(number): uid for number, uid in self._pairs() if _number(number) and uid}
 
     def retrieve(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Messages one after another, each as its lines (CRLF kept), streamed: consume one before the next."""
-        yield from self._each([(number, f"RETR {number}") for number in numbers])
+        """Messages one after another, each in pieces, streamed byte for byte: consume one before the next.
+
+        A message that the server does not hand over is left out and noted in ``refused``.
+        """
+        yield from self._each([(number, f"RETR {number}") for number in numbers], self._sizes)
 
     def top(self, numbers: Sequence[int], lines: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
         """The headers of messages, and so many lines of each body, in the same way."""
-        yield from self._each([(number, f"TOP {number} {lines}") for number in numbers])
+        yield from self._each([(number, f"TOP {number} {lines}") for number in numbers], {})
 
-    def _each(self, commands: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Iterator[bytes]]]:
-        window = _WINDOW if self.pipelining else 1
-        sent = 0
-        for done, (number, command) in enumerate(commands):
-            with self._wire.at("work"):
-                if sent == done:
-                    batch = [text for _number, text in commands[sent : sent + window]]
-                    for text in batch:
-                        self._wire.transcript.client(text)
-                    self._wire.send("".join(f"{text}\r\n" for text in batch).encode())
-                    sent += len(batch)
-                if not self._positive():
-                    raise refusal(
-                        self._wire, self._last, _("{command} was refused").format(command=command)
-                    )
+    def _each(
+        self, commands: Sequence[tuple[int, str]], sizes: Mapping[int, int]
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        sent = expected = 0
+        for done, (number, _command) in enumerate(commands):
+            self._under_way = sent - done
+            # The window is filled anew when it is half empty: many commands in one packet.
+            if sent == done or (
+                self.pipelining and self._under_way < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
+            ):
+                batch = []
+                while sent < len(commands) and (
+                    sent == done
+                    or (self.pipelining and sent - done < _WINDOW and expected < _WINDOW_BYTES)
+                ):
+                    batch.append(commands[sent][1])
+                    expected += sizes.get(commands[sent][0], 0)
+                    sent += 1
+                for text in batch:
+                    self._wire.transcript.client(text)
+                self._wire.send("".join(f"{text}\r\n" for text in batch).encode())
+                self._under_way = sent - done
+            expected -= sizes.get(number, 0)
+            if not self._positive():
+                self._refused(number)
+                continue
             body = self._body()
             yield number, body
-            for (
-                _rest
-            ) in body:  # whoever stopped reading in the middle must not shift the next reply
-                pass
+            for _rest in body:
+                pass  # whoever stopped reading in the middle must not shift the next reply
+        self._under_way = 0
+
+    def _refused(self, number: int) -> None:
+        said = refusal(self._wire, self._last, _("message {n} was refused").format(n=number))
+        if said.retriable:
+            raise said
+        self.refused[number] = self._last
 
     def _body(self) -> Iterator[bytes]:
         size = 0
-        with self._wire.at("work"):
-            for line in self._lines():
-                size += len(line) + 2
-                yield line + b"\r\n"
-            self._wire.transcript.remark(f"{size} bytes received")
+        for piece in self._wire.block():
+            size += len(piece)
+            yield piece
+        self._wire.transcript.remark(f"{size} bytes received")
 
-    def _many(self, command: str) -> list[bytes]:
+    def _ask(self, command: str) -> bool:
         self._wire.command(command)
-        if not self._positive():
-            raise refusal(
-                self._wire, self._last, _("{command} was refused").format(command=command)
-            )
-        return [*self._lines()]
+        return self._positive()
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        for line in self._lines():
+            number, _blank, rest = line.decode("utf-8", "replace").strip().partition(" ")
+            yield number, rest.strip().partition(" ")[0]
 
     def _lines(self) -> Iterator[bytes]:
+        count = 0
         while (line := self._wire.line()) != b".":
+            count += 1
+            if count > _LINES:
+                raise self._wire.failure(
+                    _("the server's answer does not end"), "service-unavailable"
+                )
             yield line[1:] if line.startswith(b".") else line
+        if count:
+            self._wire.transcript.remark(f"{count} lines received")
 
     def _positive(self) -> bool:
         self._last = self._wire.reply()
@@ -143,10 +215,41 @@ class Pop3Session:
             _("the server answered out of turn"), "service-unavailable", self._last
         )
 
+    def delete_from_server_for_good(self, uids: Collection[str]) -> None:
+        """Delete the messages of these unique ids from the mailbox. No command or panel of msoauth calls this.
+
+        The server deletes when the session is ended in good order, which this does: all or nothing.
+
+        Raises:
+            InputError: an id is not there, or is that of more than one message; nothing is deleted then.
+            MailError: the server refused, or the conversation broke.
+        """
+        known = self.uidl()
+        numbers = []
+        for uid in uids:
+            found = [number for number, candidate in known.items() if candidate == uid]
+            if len(found) != 1:
+                raise InputError(
+                    _("{n} messages have the unique id “{uid}”; nothing was deleted.").format(
+                        n=len(found), uid=uid
+                    )
+                )
+            numbers += found
+        for number in numbers:
+            if not self._ask(f"DELE {number}"):
+                reason = refusal(self._wire, self._last, _("the deletion was refused"))
+                self._wire.close()  # without QUIT: what was marked before stays
+                raise reason
+        try:
+            if not self._ask("QUIT"):
+                raise refusal(self._wire, self._last, _("the deletion was refused"))
+        finally:
+            self._wire.close()
+
     def close(self) -> None:
         """Say QUIT and let go. Nothing was marked, so QUIT deletes nothing."""
         try:
-            with self._wire.at("work"):
+            if not self._under_way:  # else what comes next is a message, not an answer to QUIT
                 self._wire.command("QUIT")
                 self._wire.reply()
         except MailError:
@@ -155,10 +258,15 @@ class Pop3Session:
             self._wire.close()
 
 
-def _pair(line: bytes) -> tuple[int, int]:
-    number, _blank, rest = line.partition(b" ")
-    size = rest.split(b" ")[0]
-    return (int(number), int(size)) if number.isdigit() and size.isdigit() else (0, 0)
+_LINES = 5_000_000  # of a listing
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _continues(reply: str) -> bool:
+    return reply.startswith("+") and not reply.startswith("+OK")
 
 
 def greet_pop3(
@@ -167,19 +275,29 @@ def greet_pop3(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Pop3Session:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file)
+    connection = wire.connect(
+        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
+    )
     try:
-        session = Pop3Session(connection, 0, 0)
-        with connection.at("greeting"):
-            if not session._positive():
-                raise refusal(connection, session._last, _("the server turned the connection away"))
-            session.capabilities = _capabilities(session, connection)
+        session = Pop3Session(connection)
+        connection.enter("greeting")
+        if not session._positive():
+            raise refusal(connection, session._last, _("the server turned the connection away"))
+        if endpoint.tls == "starttls":
+            if not session._ask("STLS"):
+                raise connection.failure(
+                    _("the server offers no STARTTLS"), "tls-failed", session._last
+                )
+            connection.start_tls()
+            connection.enter("greeting")
+        session.capabilities = _capabilities(session)
         session.pipelining = "PIPELINING" in session.capabilities
     except BaseException:
         connection.close()
@@ -195,56 +313,26 @@ def open_pop3(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Pop3Session:
     """Connect and log in over POP3.
 
     Args:
         user: The mailbox, for a shared one too (exchange-dev).
+        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_pop3(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session = greet_pop3(
+        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
+    )
     session.log_in(user, access_token)
     return session
 
 
-def _capabilities(session: Pop3Session, connection: Wire) -> dict[str, list[str]]:
-    connection.command("CAPA")
-    if not session._positive():
+def _capabilities(session: Pop3Session) -> dict[str, list[str]]:
+    if not session._ask("CAPA"):
         return {}
     words = [line.decode("ascii", "replace").upper().split() for line in session._lines()]
     return {w[0]: w[1:] for w in words if w}
-
-
-def _authenticate(
-    connection: Wire,
-    capabilities: dict[str, list[str]],
-    user: str,
-    token: str,
-) -> None:
-    offered = capabilities.get("SASL", [])
-    bearer = "OAUTHBEARER" in offered and "XOAUTH2" not in offered
-    if bearer:
-        mechanism, line = (
-            "OAUTHBEARER",
-            sasl.oauthbearer(user, token, connection.endpoint.host, connection.endpoint.port),
-        )
-    else:
-        mechanism, line = "XOAUTH2", sasl.xoauth2(user, token)
-    # Two steps always: on one line it is longer than a POP3 command may be, and Exchange hangs up.
-    connection.command(f"AUTH {mechanism}")
-    reply = connection.reply()
-    if not reply.startswith("+") or reply.startswith("+OK"):
-        raise refusal(
-            connection, reply, _("the server does not take {mechanism}").format(mechanism=mechanism)
-        )
-    connection.command(line, shown=f"[{mechanism} string of {user}]")
-    reply = connection.reply()
-    said = None
-    if reply.startswith("+") and not reply.startswith("+OK"):
-        said = sasl.challenge(reply[1:])
-        connection.command("AQ==" if bearer else "")
-        reply = connection.reply()
-    if not reply.startswith("+OK"):
-        raise refusal(connection, reply, _("the login was refused"), challenge=said)

@@ -2,16 +2,64 @@
 
 import base64
 import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from msoauth import redact
+from msoauth.clouds import Endpoint
 from msoauth.errors import InputError
+from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in.
+
+    Attributes:
+        mechanism: Its name, in the upper case that Exchange wants.
+        line: The SASL string, base64 on one line.
+        shown: What stands in a transcript in its place.
+        dismissal: What answers a refusing server's challenge (RFC 7628 for OAUTHBEARER).
+    """
+
+    mechanism: str
+    line: str = field(repr=False)
+    shown: str
+    dismissal: str
+
+
+def login(
+    offered: Iterable[str], user: str, token: str, endpoint: Endpoint, transcript: Transcript
+) -> Login:
+    """XOAUTH2, or OAUTHBEARER where only that is offered; the transcript learns what to hide.
+
+    Raises:
+        InputError: the user name or the token holds what cannot be sent.
+    """
+    mechanisms = set(offered)
+    if "OAUTHBEARER" in mechanisms and "XOAUTH2" not in mechanisms:
+        mechanism, dismissal = "OAUTHBEARER", "AQ=="
+        line = oauthbearer(user, token, endpoint.host, endpoint.port)
+    else:
+        mechanism, dismissal = "XOAUTH2", ""
+        line = xoauth2(user, token)
+    transcript.hide(token, line)
+    return Login(mechanism, line, f"[{mechanism} string of {user}]", dismissal)
 
 
 def _checked(text: str, what: str) -> str:
     """No control character may reach a SASL string: %x01 would end a field of it."""
+    if not text:
+        raise InputError(_("{what} is empty.").format(what=what))
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise InputError(_("{what} holds control characters.").format(what=what))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            _("{what} holds characters that cannot be sent.").format(what=what)
+        ) from None
     return text
 
 

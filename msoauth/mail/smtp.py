@@ -1,6 +1,7 @@
 """SMTP submission with XOAUTH2: STARTTLS first, always."""
 
 import socket
+import threading
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -15,9 +16,15 @@ from msoauth.mail.wire import Transcript, Wire
 from msoauth.redact import redact
 from msoauth.texts import _
 
+_REPLY_LINES = 200
+
 
 class SmtpSession:
-    """An authenticated session."""
+    """A session.
+
+    Attributes:
+        offered: What the server offers, by keyword in upper case, with what stands behind it.
+    """
 
     def __init__(self, connection: Wire) -> None:
         self._wire = connection
@@ -29,17 +36,42 @@ class SmtpSession:
         return self._wire
 
     def log_in(self, user: str, access_token: str) -> None:
-        """Log in. The connection is closed on failure.
+        """Log in. The connection is closed on failure. Follow it by ``sender_accepted`` or ``send``.
+
+        Args:
+            user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
 
         Raises:
             MailError: with the stage where it broke.
+            InputError: the user name or the token cannot be sent.
         """
         try:
-            with self._wire.at("authenticate"):
-                _authenticate(self, self._wire, user, access_token)
+            self._wire.enter("authenticate")
+            self._authenticate(user, access_token)
+            self._wire.enter("work")
         except BaseException:
             self._wire.close()
             raise
+
+    def _authenticate(self, user: str, token: str) -> None:
+        connection = self._wire
+        mechanisms = self.offered.get("AUTH", "").upper().split()
+        login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
+        self._expect(
+            334,
+            f"AUTH {login.mechanism}",
+            _("the server does not take {mechanism}").format(mechanism=login.mechanism),
+        )
+        connection.command(login.line, shown=login.shown)
+        code, text = self._reply()
+        said = None
+        if code == 334:
+            # Exchange goes straight to 535; others first say why, and wait for an empty line (RFC 7628).
+            said = sasl.challenge(text[4:])
+            connection.command(login.dismissal)
+            code, text = self._reply()
+        if code != 235:
+            raise refusal(connection, text, _("the login was refused"), challenge=said)
 
     def __enter__(self) -> Self:
         return self
@@ -52,103 +84,125 @@ class SmtpSession:
 
         Raises:
             MailError: the sender was refused.
+            InputError: the address cannot be sent from in this protocol.
         """
-        with self._wire.at("work"):
-            self._expect(
-                250,
-                f"MAIL FROM:<{_envelope(address)}>",
-                _("the sender {address} was refused").format(address=address),
-            )
-            self._expect(250, "RSET", _("the server refused to start over"))
+        options = "" if address.isascii() else self._international()
+        self._expect(
+            250,
+            f"MAIL FROM:<{_envelope(address)}>{options}",
+            _("the sender {address} was refused").format(address=address),
+        )
+        self._expect(250, "RSET", _("the server refused to start over"))
 
     def send(self, message: EmailMessage, sender: str, recipients: Sequence[str]) -> str:
         """Send *message*; the server's closing reply, which holds its own id of the message.
 
+        Args:
+            sender: The envelope's sender, who may be another than the user who logged in (Send As).
+
         Raises:
-            MailError: sender, a recipient or the message was refused; nothing was sent then.
+            MailError: sender, a recipient or the message was refused; nothing was sent then. When the
+                connection breaks after the last line, nobody knows: the error is not ``retriable`` then.
             InputError: an address cannot be sent to in this protocol.
         """
         addresses = [_envelope(sender), *map(_envelope, recipients)]
+        if len(addresses) < 2:
+            raise InputError(_("The message has no recipient."), field="to")
         international = not all(address.isascii() for address in addresses)
-        if international and "SMTPUTF8" not in self.offered:
-            raise InputError(_("This server takes only addresses without umlauts."))
-        policy = SMTPUTF8_POLICY if international else SMTP_POLICY
-        content = message.as_bytes(policy=policy)
+        options = self._international() if international else ""
+        content = message.as_bytes(policy=SMTPUTF8_POLICY if international else SMTP_POLICY)
         limit = self.offered.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
-            raise MailError(
-                _("The message has {size} bytes; the server takes {limit}.").format(
+            raise self._wire.failure(
+                _("the message has {size} bytes; the server takes {limit}").format(
                     size=len(content), limit=limit
                 ),
-                stage="work",
-                cause="message-rejected",
+                "message-rejected",
+                f"SIZE {limit}",
             )
-        options = f" SIZE={len(content)}" if "SIZE" in self.offered else ""
-        options += " BODY=8BITMIME" if "8BITMIME" in self.offered and not content.isascii() else ""
-        options += " SMTPUTF8" if international else ""
-        with self._wire.at("work"):
+        if not content.isascii() and "8BITMIME" in self.offered:
+            options += " BODY=8BITMIME"
+        if "SIZE" in self.offered:
+            options += f" SIZE={len(content)}"
+        self._expect(
+            250,
+            f"MAIL FROM:<{addresses[0]}>{options}",
+            _("the sender {address} was refused").format(address=sender),
+        )
+        for address in addresses[1:]:
             self._expect(
                 250,
-                f"MAIL FROM:<{addresses[0]}>{options}",
-                _("the sender {address} was refused").format(address=sender),
+                f"RCPT TO:<{address}>",
+                _("the recipient {address} was refused").format(address=address),
+                also=251,
             )
-            for address in addresses[1:]:
-                self._expect(
-                    250,
-                    f"RCPT TO:<{address}>",
-                    _("the recipient {address} was refused").format(address=address),
-                    also=251,
-                )
-            self._expect(354, "DATA", _("the server did not take the message"))
-            body = content if content.endswith(b"\r\n") else content + b"\r\n"
-            if body.startswith(b"."):
-                body = b"." + body
-            self._wire.transcript.remark(f"{len(body)} bytes sent")
-            self._wire.send(body.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        self._expect(354, "DATA", _("the server did not take the message"))
+        return self._hand_over(content)
+
+    def _hand_over(self, content: bytes) -> str:
+        body = content if content.endswith(b"\r\n") else content + b"\r\n"
+        if body.startswith(b"."):
+            body = b"." + body
+        stuffed = body.replace(b"\r\n.", b"\r\n..")
+        self._wire.send(stuffed)
+        self._wire.transcript.remark(f"{len(stuffed)} bytes sent")
+        try:
+            self._wire.send(b".\r\n")
             code, text = self._reply()
-            if code != 250:
-                raise refusal(self._wire, text, _("the message was refused"))
-            return redact(text)
+        except MailError as broken:
+            broken.retriable = False  # it may have been taken: sending again could make two
+            raise
+        if code != 250:
+            raise refusal(self._wire, text, _("the message was refused"))
+        return redact(text)
+
+    def _international(self) -> str:
+        if "SMTPUTF8" not in self.offered:
+            raise InputError(_("This server takes only addresses without umlauts."))
+        return " SMTPUTF8"
 
     def _expect(self, code: int, command: str, why: str, *, also: int = 0) -> str:
-        self._wire.command(command)
+        self._wire.command(command, unicode="SMTPUTF8" in self.offered)
         got, text = self._reply()
         if got not in (code, also):
             raise refusal(self._wire, text, why)
         return text
 
     def _reply(self) -> tuple[int, str]:
-        lines = []
+        lines: list[str] = []
         while True:
             line = self._wire.reply()
-            if len(line) < 3 or not line[:3].isdigit():
+            code = line[:3]
+            if not (code.isascii() and code.isdigit() and len(code) == 3) or (
+                lines and code != lines[0][:3]
+            ):
                 raise self._wire.failure(
                     _("the server answered out of turn"), "service-unavailable", line
                 )
             lines.append(line)
             if line[3:4] != "-":
-                return int(line[:3]), "\n".join(lines)
-            if len(lines) > 200:
+                return int(code), "\n".join(lines)
+            if len(lines) > _REPLY_LINES:
                 raise self._wire.failure(
                     _("the server's answer does not end"), "service-unavailable", line
                 )
 
     def hello(self) -> None:
         """Introduce ourselves and learn what the server offers; what was known before is forgotten (RFC 3207)."""
+        self.offered = {}
         text = self._expect(250, f"EHLO {_own_name()}", _("the server refused the greeting"))
         lines = [line[4:].strip() for line in text.splitlines()[1:]]
-        self.offered = {
-            name.upper(): rest
-            for name, _blank, rest in (line.partition(" ") for line in lines)
-            if name
-        }
+        # AUTH=LOGIN is how servers of the last century said it.
+        pairs = (line.replace("AUTH=", "AUTH ", 1).partition(" ") for line in lines if line)
+        for name, _blank, rest in pairs:
+            known = self.offered.get(name.upper())
+            self.offered[name.upper()] = f"{known} {rest}" if known else rest
 
     def close(self) -> None:
         """Say QUIT and let go."""
         try:
-            with self._wire.at("work"):
-                self._wire.command("QUIT")
-                self._wire.reply()
+            self._wire.command("QUIT")
+            self._wire.reply()
         except MailError:
             pass  # the work is done
         finally:
@@ -157,7 +211,11 @@ class SmtpSession:
 
 def _envelope(address: str) -> str:
     """An address as it may stand in an SMTP command: nothing that could begin another."""
-    if not address or any(ord(c) <= 32 or ord(c) == 127 or c in "<>" for c in address):
+    if (
+        not address.isprintable()
+        or any(c.isspace() or c in "<>" for c in address)
+        or not all(address.rpartition("@"))
+    ):
         raise InputError(
             _("“{address}” is not an address.").format(
                 address="".join(c for c in address[:80] if c.isprintable())
@@ -168,7 +226,7 @@ def _envelope(address: str) -> str:
 
 def _own_name() -> str:
     """A name for EHLO that every server takes: Exchange answers 501 to one like ``MacBook..`` (facts E4)."""
-    name = socket.getfqdn()
+    name = socket.gethostname()  # what DNS makes of it could take half a minute to find out
     good = name.isascii() and all(
         part and part.replace("-", "").isalnum() for part in name.split(".")
     )
@@ -181,28 +239,31 @@ def greet_smtp(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> SmtpSession:
     """A session before its login: connected, greeted, encrypted, and what the server offers known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file)
+    connection = wire.connect(
+        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
+    )
     try:
         session = SmtpSession(connection)
-        with connection.at("greeting"):
-            code, text = session._reply()
-            if code != 220:
-                raise refusal(connection, text, _("the server turned the connection away"))
-            session.hello()
+        connection.enter("greeting")
+        code, text = session._reply()
+        if code != 220:
+            raise refusal(connection, text, _("the server turned the connection away"))
+        session.hello()
         if endpoint.tls == "starttls":
-            with connection.at("tls"):
-                if "STARTTLS" not in session.offered:
-                    raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
-                session._expect(220, "STARTTLS", _("the server refused STARTTLS"))
+            connection.enter("tls")
+            if "STARTTLS" not in session.offered:
+                raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
+            session._expect(220, "STARTTLS", _("the server refused STARTTLS"))
             connection.start_tls()
-            with connection.at("greeting"):
-                session.hello()
+            connection.enter("greeting")
+            session.hello()
     except BaseException:
         connection.close()
         raise
@@ -217,42 +278,19 @@ def open_smtp(
     transcript: Transcript | None = None,
     timeout: float = wire.TIMEOUT,
     ca_file: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> SmtpSession:
     """Log in to an SMTP submission server, over TLS or not at all.
 
     Args:
         user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
+        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_smtp(endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file)
+    session = greet_smtp(
+        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
+    )
     session.log_in(user, access_token)
     return session
-
-
-def _authenticate(session: SmtpSession, connection: Wire, user: str, token: str) -> None:
-    mechanisms = session.offered.get("AUTH", "").upper().split()
-    bearer = "OAUTHBEARER" in mechanisms and "XOAUTH2" not in mechanisms
-    if bearer:
-        mechanism, line = (
-            "OAUTHBEARER",
-            sasl.oauthbearer(user, token, connection.endpoint.host, connection.endpoint.port),
-        )
-    else:
-        mechanism, line = "XOAUTH2", sasl.xoauth2(user, token)
-    session._expect(
-        334,
-        f"AUTH {mechanism}",
-        _("the server does not take {mechanism}").format(mechanism=mechanism),
-    )
-    connection.command(line, shown=f"[{mechanism} string of {user}]")
-    code, text = session._reply()
-    said = None
-    if code == 334:
-        # Exchange goes straight to 535; others first say why, and wait for an empty line (RFC 7628).
-        said = sasl.challenge(text[4:])
-        connection.command("AQ==" if bearer else "")
-        code, text = session._reply()
-    if code != 235:
-        raise refusal(connection, text, _("the login was refused"), challenge=said)

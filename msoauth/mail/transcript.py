@@ -1,20 +1,20 @@
 """The record of a conversation: who said what when, with secrets taken out at the source."""
 
+import re
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from msoauth.redact import redact
+from msoauth.redact import MASK, redact
 
 Direction = Literal["C", "S", "-"]
 
 _LINE = 2000  # characters of a line that are worth keeping
 _LINES = 4000
+_RUN = re.compile(r"[\w.~+/=-]{12,}")  # what a piece of a credential looks like
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A line: ``C`` the client's, ``S`` the server's, ``-`` a remark. ``at`` is in seconds from the start."""
 
     at: float
@@ -23,11 +23,21 @@ class Entry:
 
 
 class Transcript:
-    """What was said, bounded in length; mail bodies appear as their size."""
+    """What was said, bounded in length; mail bodies appear as their size.
+
+    Attributes:
+        seconds: What each stage of the conversation took, by its name.
+    """
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
+        self._secrets: tuple[str, ...] = ()
         self.entries: deque[Entry] = deque(maxlen=_LINES)
+        self.seconds: dict[str, float] = {}
+
+    def hide(self, *secrets: str) -> None:
+        """Have these taken out of this conversation in pieces too: a server may echo a part of what it got."""
+        self._secrets = (*self._secrets, *(secret.casefold() for secret in secrets if secret))
 
     def client(self, line: str) -> None:
         """A line that the client sent."""
@@ -41,9 +51,20 @@ class Transcript:
         """What happened beside the lines: a connection made, a body received."""
         self._add("-", text)
 
+    def shown(self, text: str) -> str:
+        """*text* with every credential in it, or piece of one of this conversation's, taken out."""
+        text = redact(text)
+        return _RUN.sub(self._piece, text) if self._secrets else text
+
+    def _piece(self, match: re.Match[str]) -> str:
+        piece = match[0].rstrip("=").casefold()
+        return MASK if any(piece in secret for secret in self._secrets) else match[0]
+
     def _add(self, direction: Direction, line: str) -> None:
-        shown = "".join(c if c.isprintable() else "·" for c in redact(line[:_LINE]))
-        self.entries.append(Entry(time.perf_counter() - self._start, direction, shown))
+        shown = self.shown(line)  # before it is cut: half a secret would not be known as one
+        if not shown.isprintable():
+            shown = "".join(c if c.isprintable() else "·" for c in shown)
+        self.entries.append(Entry(time.perf_counter() - self._start, direction, shown[:_LINE]))
 
     def text(self) -> str:
         """The whole record, a line each."""

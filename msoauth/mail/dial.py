@@ -1,0 +1,206 @@
+"""Reaching a server: its addresses tried side by side (RFC 8305), and TLS that believes whom the system believes."""
+
+import errno
+import functools
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+import truststore
+
+from msoauth.texts import _
+
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+Made = TypeVar("Made")
+
+POLL = 0.2  # seconds after which a wait looks whether it was cancelled
+_HEAD_START = 0.25  # seconds that an address gets before the next one is tried too
+_UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035}  # 10035: Windows
+
+
+class CancelledError(Exception):
+    """Somebody asked to stop."""
+
+
+def beside(
+    action: Callable[[], Made],
+    timeout: float,
+    cancelled: threading.Event,
+    unwanted: Callable[[Made], None] = lambda _made: None,
+) -> Made:
+    """What *action* returns; it is left alone when it takes too long or nobody wants it any more.
+
+    For what cannot be interrupted: looking up a name, a TLS handshake.
+
+    Args:
+        unwanted: Gets what is made after all when nobody waits for it any more.
+
+    Raises:
+        TimeoutError: it took longer than *timeout* seconds.
+        CancelledError: *cancelled* was set.
+    """
+    future: Future[Made] = Future()
+
+    def act() -> None:
+        try:
+            made = action()
+        except BaseException as problem:  # noqa: BLE001 - raised again below, where it belongs
+            if future.set_running_or_notify_cancel():
+                future.set_exception(problem)
+        else:
+            if future.set_running_or_notify_cancel():
+                future.set_result(made)
+            else:
+                unwanted(made)
+
+    threading.Thread(target=act, daemon=True, name="dial").start()
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        done = wait([future], max(0.0, min(POLL, left))).done
+        if not done and (left <= 0 or cancelled.is_set()) and future.cancel():
+            raise CancelledError if cancelled.is_set() else TimeoutError
+        if done:
+            return future.result()
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """The addresses of *host*, IPv6 and IPv4 in turn.
+
+    Raises:
+        OSError, ValueError: the name does not resolve, or is no name.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    six: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET6]
+    four: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET]
+    mixed = [address for both in zip(six, four, strict=False) for address in both]
+    return mixed + six[len(four) :] + four[len(six) :]
+
+
+def first_to_answer(
+    addresses: list[Address], timeout: float, cancelled: threading.Event
+) -> socket.socket:
+    """The first connection to come about; each address gets a head start over the next.
+
+    Raises:
+        OSError: none came about; the text names every address and what became of it.
+        TimeoutError: none answered in time.
+        CancelledError: *cancelled* was set.
+    """
+    left = list(addresses)
+    deadline = time.monotonic() + timeout
+    failures: list[tuple[str, int]] = []
+    pending: dict[socket.socket, str] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            while left or pending:
+                next_at = deadline
+                if left:
+                    _begin(left.pop(0), pending, failures, selector)
+                    next_at = min(deadline, time.monotonic() + _HEAD_START) if left else deadline
+                failed_before = len(failures)
+                while pending and len(failures) == failed_before:
+                    if cancelled.is_set():
+                        raise CancelledError
+                    patience = min(POLL, next_at - time.monotonic())
+                    if patience <= 0:
+                        break
+                    winner = _settled(selector, patience, pending, failures)
+                    if winner is not None:
+                        return winner
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(
+                        "; ".join([*_told(failures), *(f"{name}: no answer" for name in pending.values())])
+                    )  # fmt: skip
+            raise _failure(failures)
+        finally:
+            for candidate in pending:
+                candidate.close()
+
+
+def _begin(
+    address: Address,
+    pending: dict[socket.socket, str],
+    failures: list[tuple[str, int]],
+    selector: selectors.BaseSelector,
+) -> None:
+    family, where = address
+    try:
+        candidate = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as problem:  # this computer does not know the family
+        failures.append((str(where[0]), problem.errno or errno.EAFNOSUPPORT))
+        return
+    candidate.setblocking(False)
+    # No route (IPv6 on a network without) is told here, and here only.
+    told = candidate.connect_ex(where)
+    if told not in _UNDER_WAY:
+        candidate.close()
+        failures.append((str(where[0]), told))
+        return
+    selector.register(candidate, selectors.EVENT_WRITE)
+    pending[candidate] = str(where[0])
+
+
+def _settled(
+    selector: selectors.BaseSelector,
+    patience: float,
+    pending: dict[socket.socket, str],
+    failures: list[tuple[str, int]],
+) -> socket.socket | None:
+    for key, _events in selector.select(patience):
+        candidate = next(s for s in pending if s is key.fileobj)
+        error = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        selector.unregister(candidate)
+        name = pending.pop(candidate)
+        if error == 0:
+            return candidate
+        candidate.close()
+        failures.append((name, error))
+    return None
+
+
+def _told(failures: list[tuple[str, int]]) -> list[str]:
+    return [f"{name}: {os.strerror(number)}" for name, number in failures]
+
+
+def _failure(failures: list[tuple[str, int]]) -> OSError:
+    if not failures:
+        return OSError(errno.EADDRNOTAVAIL, _("the name has no address"))
+    # A refusal says more than a route that is missing.
+    numbers = [number for _name, number in failures]
+    refused = next((n for n in numbers if n in (errno.ECONNREFUSED, 10061)), numbers[-1])
+    return OSError(refused, "; ".join(_told(failures)))
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """TLS 1.2 or later, verified by *ca_file* or else the operating system's store.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+    """
+    return _tls_context(ca_file, Path(ca_file).stat().st_mtime_ns if ca_file else 0)
+
+
+@functools.lru_cache(maxsize=16)
+def _tls_context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
+    context = (
+        ssl.create_default_context(cafile=ca_file)
+        if ca_file
+        else truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def issuer(connection: ssl.SSLSocket) -> str:
+    """Who issued the server's certificate, or an empty text."""
+    certificate: dict[str, Any] = connection.getpeercert() or {}
+    parts = dict(pair for group in certificate.get("issuer", ()) for pair in group)
+    return str(parts.get("organizationName") or parts.get("commonName") or "")

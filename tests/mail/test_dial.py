@@ -1,0 +1,120 @@
+"""Addresses are tried side by side, and what cannot be reached is told apart."""
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from msoauth.clouds import Endpoint
+from msoauth.errors import MailError
+from msoauth.mail import dial, wire
+
+NEVER = threading.Event()
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_an_address_without_a_route_gives_way_to_the_next(listener: socket.socket) -> None:
+    # What a network without IPv6 says of an IPv6 address is said by connect() itself, and only there.
+    nowhere: dial.Address = (socket.AF_INET, ("255.255.255.255", 9))
+    found = dial.first_to_answer([nowhere, (socket.AF_INET, listener.getsockname())], 10.0, NEVER)
+    with found:
+        assert found.getpeername() == listener.getsockname()
+
+
+def test_a_silent_address_costs_a_fraction_of_a_second(listener: socket.socket) -> None:
+    full = socket.socket()
+    full.bind(("127.0.0.1", 0))
+    full.listen(0)
+    fillers = [socket.socket() for _ in range(4)]
+    try:
+        for filler in fillers:  # the queue is full: who comes now gets no answer
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        start = time.monotonic()
+        found = dial.first_to_answer(
+            [(socket.AF_INET, full.getsockname()), (socket.AF_INET, listener.getsockname())],
+            20.0,
+            NEVER,
+        )
+        found.close()
+        assert time.monotonic() - start < 5
+    finally:
+        for closing in (full, *fillers):
+            closing.close()
+
+
+def test_when_nothing_answers_every_address_is_named() -> None:
+    port = _closed_port()
+    with pytest.raises(ConnectionRefusedError) as refused:
+        dial.first_to_answer(
+            [
+                (socket.AF_INET, ("127.0.0.1", port)),
+                (socket.AF_INET, ("255.255.255.255", 9)),
+            ],
+            10.0,
+            NEVER,
+        )
+    assert refused.value.errno == errno.ECONNREFUSED
+    assert "127.0.0.1" in str(refused.value)
+    assert "255.255.255.255" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "cause"),
+    [("no-such-host.invalid", "dns-failed"), ("a\0b", "dns-failed"), ("ü" * 80, "dns-failed")],
+)
+def test_a_name_that_does_not_resolve_is_told(host: str, cause: str) -> None:
+    with pytest.raises(MailError) as refused:
+        wire.connect(Endpoint(host, 995, "implicit"), timeout=20)
+    assert (refused.value.stage, refused.value.cause) == ("resolve", cause)
+
+
+def test_a_closed_port_is_told() -> None:
+    with pytest.raises(MailError) as refused:
+        wire.connect(Endpoint("127.0.0.1", _closed_port(), "implicit"), timeout=20)
+    assert (refused.value.stage, refused.value.cause) == ("connect", "connect-refused")
+
+
+def test_a_server_that_accepts_and_says_nothing_is_left_in_time(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    with pytest.raises(MailError) as refused:
+        wire.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
+    assert (refused.value.stage, refused.value.cause) == ("tls", "tls-failed")
+
+
+def test_a_wait_can_be_cancelled(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    cancelled = threading.Event()
+    timer = threading.Timer(0.3, cancelled.set)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(MailError, match="cancelled"):
+        wire.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=60, cancelled=cancelled)
+    assert time.monotonic() - start < 10
+    timer.join()
+
+
+def test_what_comes_too_late_is_handed_over_to_be_put_away() -> None:
+    go_on, put_away = threading.Event(), threading.Event()
+
+    def late() -> str:
+        go_on.wait(20)
+        return "late"
+
+    with pytest.raises(TimeoutError):
+        dial.beside(late, 0.05, NEVER, unwanted=lambda _made: put_away.set())
+    go_on.set()
+    assert put_away.wait(20)
