@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from msoauth import checks
-from msoauth.checks.mailbox import token_of
 from msoauth.checks.run import finding_of
+from msoauth.checks.signin import token_of
 from msoauth.errors import MsoauthError
 from msoauth.mail.fetch import fetch
 from msoauth.mail.imap import ImapSession, open_imap

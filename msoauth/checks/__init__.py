@@ -3,7 +3,7 @@
 from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND
 from msoauth.checks.network import NETWORK
 from msoauth.checks.registration import REGISTRATION
-from msoauth.checks.run import Check, Context, Findings, first_broken, run
+from msoauth.checks.run import Check, Context, Findings, first_broken, run, verdict
 from msoauth.checks.signin import SIGN_IN
 
 DIAGNOSE = (*NETWORK, *REGISTRATION, *SIGN_IN, *MAILBOX)
@@ -21,4 +21,5 @@ __all__ = [
     "Findings",
     "first_broken",
     "run",
+    "verdict",
 ]

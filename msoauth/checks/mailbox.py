@@ -1,34 +1,34 @@
 """Does mail flow: login and the smallest real act over POP3 or IMAP, and over SMTP."""
 
 from msoauth.checks.run import Check, Context, Outcome
-from msoauth.identity import silent
-from msoauth.mail.imap import ImapSession, open_imap
-from msoauth.mail.pop3 import Pop3Session, open_pop3
-from msoauth.mail.smtp import open_smtp
+from msoauth.checks.signin import token_of
+from msoauth.mail.imap import ImapSession, greet_imap, open_imap
+from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
 from msoauth.mail.testmail import compose_test_mail, wait_for_arrival
 from msoauth.texts import _
 
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
-def token_of(context: Context) -> str:
-    """The access token of this run's account, renewed by an earlier check or fetched now."""
-    if "token" not in context.known:
-        context.known["token"] = silent.access_token(context.workspace, context.mailbox)
-    token: str = context.known["token"].value
-    return token
+def _smtp_user(context: Context) -> str:
+    """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts/field)."""
+    account = context.mailbox
+    return account.address if context.firm.access == "app-only" else account.user
 
 
 def _pop3(context: Context) -> Outcome:
-    account, cloud = context.mailbox, context.firm.cloud
-    with open_pop3(
-        cloud.pop3,
-        account.address,
-        token_of(context),
-        transcript=context.transcript("pop3.login"),
-        timeout=context.timeout,
-        ca_file=cloud.ca_file,
-    ) as session:
+    cloud = context.firm.cloud
+    session = context.greeted.pop("pop3", None)
+    if not isinstance(session, Pop3Session):
+        session = greet_pop3(
+            cloud.pop3,
+            transcript=context.transcript("pop3"),
+            timeout=context.timeout,
+            ca_file=cloud.ca_file,
+        )
+    session.log_in(context.mailbox.address, token_of(context))
+    with session:
         count, size = session.stat()
     return Outcome(
         _("POP3 login works: {count} messages, {size} bytes").format(count=count, size=f"{size:,}")
@@ -36,35 +36,35 @@ def _pop3(context: Context) -> Outcome:
 
 
 def _imap(context: Context) -> Outcome:
-    account, cloud = context.mailbox, context.firm.cloud
-    with open_imap(
-        cloud.imap,
-        account.address,
-        token_of(context),
-        transcript=context.transcript("imap.login"),
-        timeout=context.timeout,
-        ca_file=cloud.ca_file,
-    ) as session:
+    cloud = context.firm.cloud
+    session = context.greeted.pop("imap", None)
+    if not isinstance(session, ImapSession):
+        session = greet_imap(
+            cloud.imap,
+            transcript=context.transcript("imap"),
+            timeout=context.timeout,
+            ca_file=cloud.ca_file,
+        )
+    session.log_in(context.mailbox.address, token_of(context))
+    with session:
         count = session.count()
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
 def _smtp(context: Context) -> Outcome:
-    account, cloud = context.mailbox, context.firm.cloud
-    # Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts/field).
-    user = account.address if context.firm.access == "app-only" else account.user
-    with open_smtp(
-        cloud.smtp,
-        user,
-        token_of(context),
-        transcript=context.transcript("smtp.login"),
-        timeout=context.timeout,
-        ca_file=cloud.ca_file,
-    ) as session:
-        session.sender_accepted(account.address)
-    return Outcome(
-        _("SMTP login works and the sender {sender} is accepted").format(sender=account.address)
-    )
+    address, cloud = context.mailbox.address, context.firm.cloud
+    session = context.greeted.pop("smtp", None)
+    if not isinstance(session, SmtpSession):
+        session = greet_smtp(
+            cloud.smtp,
+            transcript=context.transcript("smtp"),
+            timeout=context.timeout,
+            ca_file=cloud.ca_file,
+        )
+    session.log_in(_smtp_user(context), token_of(context))
+    with session:
+        session.sender_accepted(address)
+    return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
 def _send(context: Context) -> Outcome:
@@ -74,10 +74,9 @@ def _send(context: Context) -> Outcome:
         account.address, recipient, context.known.get("subject") or _("Test mail from msoauth")
     )
     context.known["message_id"] = str(message["Message-ID"])
-    user = account.address if context.firm.access == "app-only" else account.user
     with open_smtp(
         cloud.smtp,
-        user,
+        _smtp_user(context),
         token_of(context),
         transcript=context.transcript("smtp.send"),
         timeout=context.timeout,
@@ -115,6 +114,7 @@ MAILBOX = (
         _pop3,
         needs=("network.pop3", *_NEEDS),
         applies=lambda context: context.mailbox.retrieve == "pop3",
+        asks=lambda: _("Does the POP3 server accept the token, and open the mailbox (STAT)?"),
     ),
     Check(
         "imap.login",
@@ -122,15 +122,31 @@ MAILBOX = (
         _imap,
         needs=("network.imap", *_NEEDS),
         applies=lambda context: context.mailbox.retrieve == "imap",
+        asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
     Check(
         "smtp.login",
         lambda: _("Mail can be sent (SMTP login)"),
         _smtp,
         needs=("network.smtp", *_NEEDS),
+        asks=lambda: _("Does the SMTP server accept the token, and the mailbox as sender?"),
     ),
 )
-SEND = (Check("smtp.send", lambda: _("A test mail is accepted"), _send),)
+SEND = (
+    Check(
+        "smtp.send",
+        lambda: _("A test mail is accepted"),
+        _send,
+        needs=("smtp.login",),
+        asks=lambda: _("Does the server take a test mail? It is sent on request only."),
+    ),
+)
 ROUND_TRIP = (
-    Check("mail.round-trip", lambda: _("The test mail arrives"), _arrive, needs=("smtp.send",)),
+    Check(
+        "mail.round-trip",
+        lambda: _("The test mail arrives"),
+        _arrive,
+        needs=("smtp.send",),
+        asks=lambda: _("Does the test mail come back into the mailbox, and after how long?"),
+    ),
 )

@@ -1,35 +1,118 @@
 """Can this computer reach the cloud's servers at all, and is its clock right?"""
 
+import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.clouds import Protocol
-from msoauth.identity import http
-from msoauth.mail import wire
+from msoauth.errors import AuthError
+from msoauth.identity import http, values
+from msoauth.identity.authority import discovery_url
+from msoauth.mail.imap import ImapSession, greet_imap
+from msoauth.mail.pop3 import Pop3Session, greet_pop3
+from msoauth.mail.smtp import SmtpSession, greet_smtp
 from msoauth.model import Signal
 from msoauth.texts import _
 
 # Entra accepts small differences; MSAL and token lifetimes suffer from about five minutes on.
 SKEW_SECONDS = 300
+# Who issues the certificates of Microsoft's servers (unverified: seen in the field). Another one is no proof of
+# harm, but the usual sign of a proxy that opens TLS.
+_ISSUERS = ("digicert", "microsoft")
+
+_GREET: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
+    "pop3": greet_pop3,
+    "imap": greet_imap,
+    "smtp": greet_smtp,
+}
+
+
+def _proxy(_context: Context) -> Outcome:
+    found = sorted({_shown(url) for url in urllib.request.getproxies().values() if url})
+    if not found:
+        return Outcome(_("no proxy is set on this computer"))
+    return Outcome(
+        _(
+            "a proxy is set: {proxies}; the sign-in goes through it, mail (POP3, IMAP, SMTP) does not"
+        ).format(proxies=", ".join(found))
+    )
+
+
+def _shown(url: str) -> str:
+    """A proxy without the user name and password that its URL may hold."""
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    host = parts.hostname or "?"
+    try:
+        return f"{host}:{parts.port}" if parts.port else host
+    except ValueError:
+        return host
+
+
+def _reach(context: Context, url: str) -> http.Reached:
+    """As :func:`http.reach`; what nobody answers is no passing trouble here, it is the answer."""
+    try:
+        return http.reach(context.firm.cloud, url, timeout=context.timeout)
+    except AuthError as failure:
+        failure.retriable = False
+        raise
 
 
 def _authority(context: Context) -> Outcome:
-    reply = http.reach(context.firm.cloud, context.firm.cloud.authority, timeout=context.timeout)
-    context.known["authority_date"] = (reply.headers.get("Date"), datetime.now(UTC))
-    return Outcome(
-        _("the sign-in service answers at {url}").format(url=context.firm.cloud.authority)
+    cloud, tenant = context.firm.cloud, context.firm.tenant
+    # One request serves three checks: this one, the clock, and the directory.
+    asked = "common" if values.tenant_problem(tenant) else tenant
+    reached = _reach(context, discovery_url(cloud, asked))
+    context.known["authority_date"] = (reached.reply.headers.get("Date"), datetime.now(UTC))
+    if asked == tenant:
+        context.known["discovery"] = reached.reply
+    where = _("the sign-in service answers at {url}").format(url=cloud.authority)
+    return _answered(context, where, reached.issuer)
+
+
+def _graph(context: Context) -> Outcome:
+    cloud = context.firm.cloud
+    try:
+        reached = _reach(context, cloud.graph)
+    except AuthError as failure:
+        if context.graph is not None:
+            raise
+        # Mail works without Graph: only an administrator's readings need it.
+        return Outcome(
+            _("Microsoft Graph cannot be reached; only an administrator's readings need it"),
+            Signal.WARNING,
+            evidence=failure.evidence,
+        )
+    return _answered(
+        context, _("Microsoft Graph answers at {url}").format(url=cloud.graph), reached.issuer
     )
+
+
+def _answered(context: Context, where: str, issuer: str, more: str = "") -> Outcome:
+    said = where
+    if issuer:
+        said = _("{where}; its certificate was issued by {issuer}").format(
+            where=where, issuer=issuer
+        )
+    known = any(name in issuer.lower() for name in _ISSUERS)
+    if context.firm.cloud.is_microsoft and issuer and not known:
+        return Outcome(
+            _("{said}: not Microsoft's usual issuer; a proxy may be opening TLS").format(said=said),
+            Signal.WARNING,
+        )
+    return Outcome(said + more)
 
 
 def _clock(context: Context) -> Outcome:
     stamp, here = context.known.get("authority_date", (None, datetime.now(UTC)))
-    if not stamp:
+    there = _moment(stamp)
+    if there is None:
         return Outcome(
             _("the sign-in service named no time, so the clock could not be compared"),
             Signal.WARNING,
         )
-    there = parsedate_to_datetime(stamp)
     ahead = (here - there).total_seconds()
     if abs(ahead) <= SKEW_SECONDS:
         return Outcome(_("this computer's clock is right"))
@@ -46,26 +129,31 @@ def _clock(context: Context) -> Outcome:
     )
 
 
-def _mail_server(protocol: Protocol) -> Check:
-    check_id = f"network.{protocol}"
+def _moment(stamp: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(stamp or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
+
+def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
-        with wire.connect(
+        session = _GREET[protocol](
             endpoint,
             timeout=context.timeout,
-            transcript=context.transcript(check_id),
+            transcript=context.transcript(protocol),
             ca_file=context.firm.cloud.ca_file,
-        ) as connection:
-            issuer = connection.issuer
-        where = f"{endpoint.host}:{endpoint.port}"
-        if issuer:
-            return Outcome(
-                _("{where} answers; its certificate was issued by {issuer}").format(
-                    where=where, issuer=issuer
-                )
-            )
-        return Outcome(_("{where} answers").format(where=where))
+        )
+        context.greeted[protocol] = session  # the login goes on with it
+        connection = session.connection
+        stages = ", ".join(
+            f"{stage} {seconds * 1000:.0f} ms"
+            for stage, seconds in connection.timing.seconds.items()
+        )
+        where = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
+        return _answered(context, where, connection.issuer, f" ({stages})")
 
     def applies(context: Context) -> bool:
         return protocol == "smtp" or context.account is None or context.account.retrieve == protocol
@@ -75,18 +163,44 @@ def _mail_server(protocol: Protocol) -> Check:
         "imap": lambda: _("The IMAP server can be reached"),
         "smtp": lambda: _("The SMTP server can be reached"),
     }
-    return Check(check_id, titles[protocol], act, applies=applies)
+    return Check(
+        f"network.{protocol}",
+        titles[protocol],
+        act,
+        applies=applies,
+        asks=lambda: _(
+            "Does its name resolve, does the port answer, does TLS come about, and who issued the certificate?"
+        ),
+    )
 
 
 NETWORK = (
-    Check("network.authority", lambda: _("The sign-in service can be reached"), _authority),
+    Check(
+        "network.proxy",
+        lambda: _("Proxy settings"),
+        _proxy,
+        asks=lambda: _("Is a proxy set in this computer's environment or system settings?"),
+    ),
+    Check(
+        "network.authority",
+        lambda: _("The sign-in service can be reached"),
+        _authority,
+        asks=lambda: _("Does Microsoft's sign-in service answer over HTTPS from this computer?"),
+    ),
     Check(
         "network.clock",
         lambda: _("This computer's clock is right"),
         _clock,
         needs=("network.authority",),
+        asks=lambda: _("Is this computer's clock within five minutes of the server's Date?"),
     ),
     _mail_server("pop3"),
     _mail_server("imap"),
     _mail_server("smtp"),
+    Check(
+        "network.graph",
+        lambda: _("Microsoft Graph can be reached"),
+        _graph,
+        asks=lambda: _("Does Microsoft Graph answer? Only an administrator's readings need it."),
+    ),
 )

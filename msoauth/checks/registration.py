@@ -23,7 +23,8 @@ def _values(context: Context) -> Outcome:
 
 
 def _directory(context: Context) -> Outcome:
-    tenant_id = probe.discover(context.firm.cloud, context.firm.tenant)
+    reply = context.known.pop("discovery", None)
+    tenant_id = probe.discover(context.firm.cloud, context.firm.tenant, reply)
     context.known["tenant_id"] = tenant_id
     return Outcome(_("the directory exists: {tenant_id}").format(tenant_id=tenant_id))
 
@@ -68,25 +69,35 @@ def _has_secret(context: Context) -> bool:
 
 
 REGISTRATION = (
-    Check("registration.values", lambda: _("The values are well-formed"), _values),
+    Check(
+        "registration.values",
+        lambda: _("The values are well-formed"),
+        _values,
+        asks=lambda: _(
+            "Are tenant, client ID, redirect URI and secret of the form they must have?"
+        ),
+    ),
     Check(
         "registration.directory",
         lambda: _("The directory (tenant) exists"),
         _directory,
         needs=("registration.values", "network.authority", "network.clock"),
+        asks=lambda: _("Does the sign-in service know this directory, and what is its ID?"),
     ),
     Check(
         "registration.secret",
         lambda: _("The application exists and its secret is accepted"),
         _secret,
         needs=("registration.directory",),
+        asks=lambda: _("Is the app known and enabled, and is its secret accepted?"),
     ),
     Check(
         "registration.redirect",
         lambda: _("The redirect URI is registered"),
         _redirect,
-        needs=("registration.directory", "registration.secret"),
+        needs=("registration.directory",),
         applies=lambda context: context.firm.access == "delegated",
+        asks=lambda: _("Would a sign-in be sent back to this redirect URI?"),
     ),
     Check(
         "registration.secret-end",
@@ -94,5 +105,6 @@ REGISTRATION = (
         _secret_end,
         needs=("registration.values",),
         applies=_has_secret,
+        asks=lambda: _("How many days is the client secret still good, as far as was noted down?"),
     ),
 )

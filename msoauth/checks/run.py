@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msoauth.errors import MsoauthError, StoreError
@@ -14,6 +14,12 @@ from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.graph import Graph
+    from msoauth.mail.imap import ImapSession
+    from msoauth.mail.pop3 import Pop3Session
+    from msoauth.mail.smtp import SmtpSession
 
 Findings = Iterator[Finding]
 
@@ -26,8 +32,12 @@ class Context:
 
     Attributes:
         account: The mailbox; None for the checks of a firm alone.
+        graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
+        said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
         known: What a check found out that a later one needs (the access token, say); never shown.
-        transcripts: The conversations of this run with the mail servers, by check id.
+        greeted: Sessions with the mail servers that a check of the network left open for the login, by protocol.
+        transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
+            greeting to the login, and those of sending by check id.
         cancelled: Set it to end the run before its next check.
         timeout: Seconds that one step of a conversation may take.
     """
@@ -36,8 +46,13 @@ class Context:
     firm: Firm
     account: Account | None = None
     timeout: float = 20.0
+    graph: "Graph | None" = None
+    said: str = ""
     run: str = field(default_factory=lambda: uuid4().hex[:12])
     known: dict[str, Any] = field(default_factory=dict, repr=False)
+    greeted: "dict[str, Pop3Session | ImapSession | SmtpSession]" = field(
+        default_factory=dict, repr=False
+    )
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -49,8 +64,13 @@ class Context:
         return self.account
 
     def transcript(self, check: str) -> Transcript:
-        """The record of a check's conversation, made when it is first asked for."""
+        """The record of a conversation, made when it is first asked for."""
         return self.transcripts.setdefault(check, Transcript())
+
+    def hang_up(self) -> None:
+        """Close the sessions that no login has taken over."""
+        while self.greeted:
+            self.greeted.popitem()[1].connection.close()
 
 
 @dataclass(frozen=True)
@@ -69,10 +89,12 @@ class Check:
 
     Attributes:
         id: ``area.question``, as in findings.
-        title: What is asked, for people; a function because the language may change.
+        title: What is good when it passes, for people; a function because the language may change.
         act: Answers it; raises MsoauthError for a failure that has a cause.
         needs: Ids of checks that must have passed (or warned) before this one makes sense.
         applies: Whether the question makes sense for this firm and account at all.
+        asks: What it looks at, in a sentence for people.
+        after: Ids of checks whose end it waits for, whatever came of them.
     """
 
     id: str
@@ -80,49 +102,93 @@ class Check:
     act: Callable[[Context], Outcome]
     needs: tuple[str, ...] = ()
     applies: Callable[[Context], bool] = lambda _context: True
+    asks: Callable[[], str] = lambda: ""
+    after: tuple[str, ...] = ()
 
 
-def run(checks: Sequence[Check], context: Context) -> Findings:
+@dataclass(frozen=True)
+class _Made:
+    """A finding, and the one that it hangs on when it was skipped."""
+
+    finding: Finding
+    broken: Finding | None = None
+
+
+def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, str]:
     """Carry out *checks* and yield each finding in their order, as soon as it is there.
 
     Checks that do not hang on one another run side by side. A check whose needed check did not pass is
-    skipped. Every finding is in the workspace's journal before it is yielded.
+    skipped, and says on which it hangs. Every finding is in the workspace's journal before it is yielded.
+
+    Returns:
+        One sentence: the first broken link (see :func:`verdict`).
     """
     wanted = [check for check in checks if check.applies(context)]
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
-        # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
-        futures: dict[str, Future[Finding]] = {}
-        for check in wanted:
-            futures[check.id] = pool.submit(
-                _carry_out, check, context, [futures[n] for n in check.needs if n in futures]
-            )
-        try:
-            for future in futures.values():
-                finding = future.result()
-                context.workspace.journal.append(finding)
-                yield finding
-        finally:
-            context.cancelled.set() if not all(f.done() for f in futures.values()) else None
+    made: list[Finding] = []
+    try:
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
+            # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
+            futures: dict[str, Future[_Made]] = {}
+            for check in wanted:
+                futures[check.id] = pool.submit(
+                    _carry_out,
+                    check,
+                    context,
+                    [futures[n] for n in check.needs if n in futures],
+                    [futures[n] for n in check.after if n in futures],
+                )
+            try:
+                for future in futures.values():
+                    finding = future.result().finding
+                    context.workspace.journal.append(finding)
+                    made.append(finding)
+                    yield finding
+            finally:
+                if len(made) < len(wanted):
+                    context.cancelled.set()
+    finally:
+        context.hang_up()
+    return verdict(made)
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """The end of a run in one sentence: the first broken link, or that there is none."""
+    made = list(findings)
+    broken = first_broken(made)
+    if broken is not None:
+        return _("The first broken link is {check}: {summary}").format(
+            check=broken.check, summary=broken.summary
+        )
+    if any(finding.signal is Signal.SKIPPED for finding in made):
+        return _("The run was broken off; what was checked holds.")
+    return _("Every link holds.")
 
 
 def first_broken(findings: Iterable[Finding]) -> Finding | None:
-    """The first link that does not hold: the first red or purple finding, else the first amber with a cause."""
+    """The first link that does not hold: the first red finding, else the first purple, else the first amber with a cause."""
     kept = list(findings)
-    red = (f for f in kept if f.signal in (Signal.FAILED, Signal.ERROR))
+    red = (f for f in kept if f.signal is Signal.FAILED)
+    purple = (f for f in kept if f.signal is Signal.ERROR)
     amber = (f for f in kept if f.signal is Signal.WARNING and f.cause is not None)
-    return next(red, None) or next(amber, None)
+    return next(red, None) or next(purple, None) or next(amber, None)
 
 
-def _carry_out(check: Check, context: Context, needed: Sequence[Future[Finding]]) -> Finding:
-    broken = first_broken_need(future.result() for future in needed)
+def _carry_out(
+    check: Check,
+    context: Context,
+    needed: Sequence[Future[_Made]],
+    before: Sequence[Future[_Made]],
+) -> _Made:
+    for future in before:
+        future.result()
+    made = [future.result() for future in needed]
+    broken = first_broken_need(one.broken or one.finding for one in made)
     if broken is not None:
-        return _skipped(
-            check,
-            context,
-            _("not checked, because {check} did not pass").format(check=broken.check),
-        )
+        why = _("not checked, because {check} did not pass").format(check=broken.check)
+        return _Made(_skipped(check, context, why), broken)
     if context.cancelled.is_set():
-        return _skipped(check, context, _("not checked, because the run was cancelled"))
+        why = _("not checked, because the run was cancelled")
+        return _Made(_skipped(check, context, why))
     start = time.perf_counter()
     try:
         outcome = check.act(context)
@@ -138,12 +204,14 @@ def _carry_out(check: Check, context: Context, needed: Sequence[Future[Finding]]
         )
     else:
         finding = _finding(check.id, outcome, context)
-    return replace(
-        finding,
-        seconds=time.perf_counter() - start,
-        firm=context.firm.name,
-        account=context.account.address if context.account else "",
-        run=context.run,
+    return _Made(
+        replace(
+            finding,
+            seconds=time.perf_counter() - start,
+            firm=context.firm.name,
+            account=context.account.address if context.account else "",
+            run=context.run,
+        )
     )
 
 
@@ -187,7 +255,7 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
 
 def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
     """The finding that a failure amounts to: red, amber when it may pass by itself, purple when it is ours."""
-    if isinstance(failure, StoreError):
+    if isinstance(failure, StoreError) or failure.cause == "graph-forbidden":
         signal = Signal.ERROR
     elif getattr(failure, "retriable", False):
         signal = Signal.WARNING

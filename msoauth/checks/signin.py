@@ -5,31 +5,61 @@ from datetime import UTC, datetime
 from msoauth import claims as token_claims
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import AuthError
+from msoauth.explain import explain
 from msoauth.identity import silent
 from msoauth.model import Signal
+from msoauth.redact import redact
 from msoauth.texts import _
 
 IDLE_WARN_DAYS = 60
 IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (entra-docs: refresh-tokens.md)
 
 
-def _token(context: Context) -> Outcome:
+def token_of(context: Context) -> str:
+    """The access token of this run's account, renewed by an earlier check or fetched now."""
+    if "token" not in context.known:
+        context.known["token"] = silent.access_token(context.workspace, context.mailbox)
+    token: str = context.known["token"].value
+    return token
+
+
+def _present(context: Context) -> Outcome:
     account = context.mailbox
-    if (
-        context.firm.access == "delegated"
-        and context.workspace.tokens.status(account.address) is None
-    ):
-        raise AuthError(
-            _("{user} has not signed in yet").format(user=account.user), cause="session-missing"
+    status = context.workspace.tokens.status(account.address)
+    if status is None:
+        raise _nobody(context)
+    context.known["idle"] = datetime.now(UTC) - status.refreshed_at  # before it is renewed
+    return Outcome(
+        _("{user} signed in on {date}").format(
+            user=status.signed_in_as or account.user, date=f"{status.signed_in_at:%Y-%m-%d}"
         )
+    )
+
+
+def _nobody(context: Context) -> AuthError:
+    """Why nobody has signed in: what the user saw on the page, where it is known, else only that it is so."""
+    sentence = _("{user} has not signed in yet").format(user=context.mailbox.user)
+    if context.said.strip():
+        seen = explain(context.said, firm=context.firm, account=context.account)
+        if seen.cause != "unknown":
+            return AuthError(
+                _("{sentence}: {why}").format(sentence=sentence, why=seen.title),
+                cause=seen.cause,
+                evidence=seen.evidence,
+                ids=seen.ids,
+            )
+    return AuthError(sentence, cause="session-missing", evidence=redact(context.said)[:600])
+
+
+def _token(context: Context) -> Outcome:
     # Forced, because a token from the cache would say nothing about the grant behind it.
-    token = silent.access_token(context.workspace, account, force=True)
-    context.known["token"] = token
+    context.known["token"] = silent.access_token(context.workspace, context.mailbox, force=True)
+    context.known["renewed"] = True
     return Outcome(_("the token was renewed"))
 
 
 def _audience(context: Context) -> Outcome:
-    said = token_claims.read_unverified(context.known["token"].value)
+    said = token_claims.read_unverified(token_of(context))
     if said is None:
         return Outcome(
             _("the token cannot be read from outside (a personal account?)"), Signal.WARNING
@@ -47,7 +77,7 @@ def _audience(context: Context) -> Outcome:
 
 
 def _scopes(context: Context) -> Outcome:
-    said = token_claims.read_unverified(context.known["token"].value)
+    said = token_claims.read_unverified(token_of(context))
     if said is None:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
     protocol = "IMAP" if context.mailbox.retrieve == "imap" else "POP"
@@ -67,7 +97,7 @@ def _scopes(context: Context) -> Outcome:
 
 
 def _user(context: Context) -> Outcome:
-    said = token_claims.read_unverified(context.known["token"].value)
+    said = token_claims.read_unverified(token_of(context))
     account = context.mailbox
     if said is None or not said.user:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)
@@ -81,40 +111,55 @@ def _user(context: Context) -> Outcome:
 
 
 def _age(context: Context) -> Outcome:
-    status = context.workspace.tokens.status(context.mailbox.address)
-    if status is None:
-        raise AuthError(
-            _("{user} has not signed in yet").format(user=context.mailbox.user),
-            cause="session-missing",
+    days = context.known["idle"].days
+    if context.known.get("renewed"):
+        sentence = _("the refresh token had not been used for {days} days; it was renewed now")
+        return Outcome(
+            sentence.format(days=days),
+            Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED,
         )
-    days = (datetime.now(UTC) - status.refreshed_at).days
-    sentence = _("the refresh token was last used {days} days ago").format(days=days)
+    sentence = _("the refresh token has not been used for {days} days; Microsoft ends it after 90")
     if days >= IDLE_END_DAYS:
-        return Outcome(sentence, Signal.FAILED, "refresh-expired")
-    return Outcome(sentence, Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED)
+        return Outcome(sentence.format(days=days), Signal.FAILED, "refresh-expired")
+    return Outcome(
+        sentence.format(days=days), Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED
+    )
 
 
 def _delegated(context: Context) -> bool:
     return context.firm.access == "delegated"
 
 
-_NEEDS = ("registration.secret", "registration.redirect")
-
 SIGN_IN = (
     Check(
-        "sign-in.token", lambda: _("Signed in, and the token can be renewed"), _token, needs=_NEEDS
+        "sign-in.present",
+        lambda: _("The user has signed in"),
+        _present,
+        # A sign-in made earlier needs no redirect URI any more; one that is missing does.
+        needs=("registration.secret",),
+        applies=_delegated,
+        asks=lambda: _("Has the user of this mailbox signed in once, so that tokens are stored?"),
+    ),
+    Check(
+        "sign-in.token",
+        lambda: _("The token can be renewed"),
+        _token,
+        needs=("registration.secret", "sign-in.present"),
+        asks=lambda: _("Does the sign-in service give a new access token for the stored grant?"),
     ),
     Check(
         "sign-in.audience",
         lambda: _("The token is for Outlook"),
         _audience,
         needs=("sign-in.token",),
+        asks=lambda: _("Is the token made out for the Outlook resource, not for Graph?"),
     ),
     Check(
         "sign-in.scopes",
         lambda: _("The token carries the permissions"),
         _scopes,
         needs=("sign-in.token", "sign-in.audience"),
+        asks=lambda: _("Does the token carry the permission to retrieve and the one to send?"),
     ),
     Check(
         "sign-in.user",
@@ -122,12 +167,15 @@ SIGN_IN = (
         _user,
         needs=("sign-in.token",),
         applies=_delegated,
+        asks=lambda: _("Is the token that of the user to whom the mailbox belongs?"),
     ),
     Check(
         "sign-in.age",
         lambda: _("The refresh token is in use"),
         _age,
-        needs=("sign-in.token",),
+        needs=("sign-in.present",),
+        after=("sign-in.token",),
         applies=_delegated,
+        asks=lambda: _("How long was the refresh token unused? Microsoft ends it after 90 days."),
     ),
 )

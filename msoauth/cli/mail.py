@@ -102,14 +102,7 @@ def diagnose(context: typer.Context, address: Address, json: Json = False) -> No
                 yield finding
 
         status = report(watched(), as_json=json)
-    broken = checks.first_broken(found)
-    sentence = (
-        _("Everything works for {address}.").format(address=account.address)
-        if broken is None
-        else _("The first broken link is {check}: {summary}").format(
-            check=broken.check, summary=broken.summary
-        )
-    )
+    sentence = checks.verdict(found)
     if json:
         complain(sentence)
     else:

@@ -37,7 +37,7 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
     Raises:
         AuthError: the tenant does not exist, or the authority cannot be reached.
     """
-    url = f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
+    url = discovery_url(cloud, tenant)
     place = (url, cloud.ca_file)
     with _kept_lock:
         kept = _kept.get(place)
@@ -49,11 +49,26 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
             reply = session.get(url)
         except requests.RequestException as problem:
             raise http.failure(problem, what) from None
+    return take_configuration(cloud, tenant, reply)
+
+
+def discovery_url(cloud: Cloud, tenant: str) -> str:
+    """Where the discovery document of a tenant is."""
+    return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
+
+
+def take_configuration(cloud: Cloud, tenant: str, reply: requests.Response) -> dict[str, Any]:
+    """The discovery document out of an answer to its address; kept from now on.
+
+    Raises:
+        AuthError: the tenant does not exist, or the answer is no such document.
+    """
+    what = _("Looking up the directory {tenant}").format(tenant=tenant)
     answer = json_of(reply, what)
     if "error" in answer or "authorization_endpoint" not in answer:
         raise refusal(answer, what)
     with _kept_lock:
-        _kept[place] = (time.monotonic(), answer)
+        _kept[discovery_url(cloud, tenant), cloud.ca_file] = (time.monotonic(), answer)
     return answer
 
 

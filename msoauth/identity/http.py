@@ -2,11 +2,16 @@
 
 import functools
 import ssl
+import threading
+import time
+from dataclasses import dataclass
+from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
 import truststore
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError
 
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
@@ -28,11 +33,18 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
+_IDLE_SECONDS = 15.0  # a connection unused for longer may be gone without our knowing
+_KEPT = 8  # sets of connections: one a CA file and time limit
+
+
 class _Adapter(HTTPAdapter):
+    """Connections that outlive the session that made them: the next request saves two round trips."""
+
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         self._context = context
         self._timeout = timeout
-        super().__init__()
+        self.used = time.monotonic()
+        super().__init__(pool_maxsize=64)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=self._context)
@@ -46,14 +58,72 @@ class _Adapter(HTTPAdapter):
             conn.cert_reqs = "CERT_REQUIRED"
 
     def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+        self.used = time.monotonic()
         if options.get("timeout") is None:
             options["timeout"] = self._timeout
-        return super().send(request, *args, **options)
+        try:
+            pool = self.get_connection_with_tls_context(
+                request, options.get("verify"), options.get("proxies"), options.get("cert")
+            )
+            made = getattr(pool, "num_connections", None)
+        except (requests.RequestException, ValueError):
+            return super().send(request, *args, **options)  # it fails there with its own words
+        try:
+            return super().send(request, *args, **options)
+        except requests.ConnectionError as problem:
+            # The server hung up on a connection that had been idle, before it read the request.
+            again = getattr(pool, "num_connections", None)
+            if made is not None and made == again and _hung_up(problem):
+                return super().send(request, *args, **options)
+            raise
+
+    def close(self) -> None:
+        """A session that ends leaves the connections to the next one."""
+
+    def end(self) -> None:
+        """Let go of the connections."""
+        super().close()
+
+
+def _hung_up(problem: BaseException) -> bool:
+    seen: BaseException | None = problem
+    for _depth in range(8):
+        if isinstance(seen, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
+            return True
+        inner = seen.args[0] if seen and seen.args else None
+        inner = inner.args[-1] if isinstance(inner, ProtocolError) and inner.args else inner
+        seen = inner if isinstance(inner, BaseException) else None
+    return False
+
+
+_adapters: dict[tuple[str | None, float], _Adapter] = {}
+_adapters_lock = threading.Lock()
+
+
+def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
+    place = (ca_file, timeout)
+    with _adapters_lock:
+        kept = _adapters.pop(place, None)
+        if kept is not None and time.monotonic() - kept.used > _IDLE_SECONDS:
+            kept.end()
+            kept = None
+        _adapters[place] = kept or _Adapter(_tls(ca_file), timeout)
+        while len(_adapters) > _KEPT:
+            _adapters.pop(next(iter(_adapters))).end()
+        return _adapters[place]
+
+
+def forget_connections() -> None:
+    """Close every connection that is kept for later."""
+    with _adapters_lock:
+        while _adapters:
+            _adapters.popitem()[1].end()
 
 
 def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
     """A session for this cloud's servers. The caller closes it.
 
+    Connections are kept for the next session of this process, for some seconds.
     The environment's CA variables are ignored, because they would override the CA file of an endpoints
     file; its proxy variables are honoured, except for servers on this computer.
     """
@@ -62,7 +132,7 @@ def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
     host = cloud.authority.split("/")[2].rsplit(":", 1)[0]
     if host not in ("localhost", "127.0.0.1", "[::1]"):
         made.proxies = dict(requests.utils.get_environ_proxies(cloud.authority))
-    made.mount("https://", _Adapter(_tls(cloud.ca_file), timeout))
+    made.mount("https://", _adapter(cloud.ca_file, timeout))
     made.headers["User-Agent"] = "msoauth"
     return made
 
@@ -131,7 +201,15 @@ def _innermost(problem: BaseException) -> str:
     return texts[0] if len(texts[0]) < 500 else texts[-1]
 
 
-def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT) -> requests.Response:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An answer, whatever its status, and who issued the server's certificate (empty: not known)."""
+
+    reply: requests.Response
+    issuer: str
+
+
+def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT) -> Reached:
     """Ask for *url* and take any answer, whatever its status: the server is there.
 
     Raises:
@@ -139,7 +217,20 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT) -> requests.Respo
     """
     with session(cloud, timeout=timeout) as http:
         try:
-            return http.get(url, allow_redirects=False)
+            reply = http.get(url, allow_redirects=False, stream=True)
+            issuer = _issuer(reply)
+            reply.content  # noqa: B018 - read here, so that the connection is free again
         except requests.RequestException as problem:
             host = url.split("/")[2]
             raise failure(problem, _("Reaching {host}").format(host=host)) from None
+    return Reached(reply, issuer)
+
+
+def _issuer(reply: requests.Response) -> str:
+    """Who issued the certificate; to be asked before the content is read, while the connection is ours."""
+    connection = getattr(getattr(reply.raw, "connection", None), "sock", None)
+    if not isinstance(connection, ssl.SSLSocket):
+        return ""
+    certificate: dict[str, Any] = connection.getpeercert() or {}
+    parts = dict(pair for group in certificate.get("issuer", ()) for pair in group)
+    return str(parts.get("organizationName") or parts.get("commonName") or "")

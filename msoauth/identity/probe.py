@@ -12,7 +12,7 @@ from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explain import explain
 from msoauth.identity import http
-from msoauth.identity.authority import Client, configuration, json_of
+from msoauth.identity.authority import Client, configuration, json_of, take_configuration
 from msoauth.identity.refusals import ids_of, refusal
 from msoauth.model import Firm
 from msoauth.redact import redact
@@ -25,13 +25,19 @@ _TAGS = re.compile(
 )
 
 
-def discover(cloud: Cloud, tenant: str) -> str:
+def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) -> str:
     """The directory (tenant) ID of a tenant, by its ID or a domain; asked anew.
+
+    Args:
+        reply: The answer to the tenant's discovery address, where it has just been asked for.
 
     Raises:
         AuthError: there is no such directory in this cloud, or the authority cannot be reached.
     """
-    document = configuration(cloud, tenant, fresh=True)
+    if reply is None:
+        document = configuration(cloud, tenant, fresh=True)
+    else:
+        document = take_configuration(cloud, tenant, reply)
     found = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
         str(document.get("token_endpoint", ""))
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import DIAGNOSE, Context, first_broken
+from msoauth.checks import DIAGNOSE, Context, first_broken, verdict
 from msoauth.explain import explain
 from msoauth.model import Finding, Signal
 from msoauth.texts import _
@@ -96,12 +96,9 @@ class DiagnosePanel(Panel):
         self.set_state(broken.signal if broken else Signal.PASSED)
         self.show_findings(made)
         if broken is None:
-            self.message.show(html.box("passed", html.paragraph(_("Every link holds."))))
+            self.message.show(html.box("passed", html.paragraph(verdict(made))))
             return
-        said = _("The first broken link is {check}: {summary}").format(
-            check=broken.check, summary=broken.summary
-        )
-        line = html.paragraph("{}", html.dot(broken.signal, said))
+        line = html.paragraph("{}", html.dot(broken.signal, verdict(made)))
         amber = broken.signal is Signal.WARNING
         self.message.show(html.box("warning" if amber else "failed", line))
 

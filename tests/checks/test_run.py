@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from msoauth.checks import DIAGNOSE
 from msoauth.checks.run import Check, Context, Outcome, first_broken, run
 from msoauth.errors import AuthError, MailError, VaultError
 from msoauth.model import Account, Firm, Signal
@@ -70,6 +71,49 @@ def test_what_hangs_on_a_failed_check_is_skipped_and_says_on_which(context: Cont
     )
     assert [finding.signal for finding in found] == [Signal.FAILED, Signal.SKIPPED, Signal.SKIPPED]
     assert "a.first" in found[1].summary
+    assert "a.first" in found[2].summary  # not b.next, which is only skipped itself
+
+
+def test_a_run_ends_with_one_sentence_about_the_first_broken_link(context: Context) -> None:
+    def sentence(*checks: Check) -> str:
+        findings = run(checks, context)
+        while True:
+            try:
+                next(findings)
+            except StopIteration as end:
+                return str(end.value)
+
+    wrong = AuthError("The secret was refused.", cause="secret-invalid")
+    assert sentence(passing("a.first")) == "Every link holds."
+    said = sentence(passing("a.first"), raising("b.next", wrong), passing("c.last", ("b.next",)))
+    assert said == "The first broken link is b.next: The secret was refused."
+
+
+def test_a_check_may_wait_for_another_without_hanging_on_it(context: Context) -> None:
+    order: list[str] = []
+
+    def fail(_context: Context) -> Outcome:
+        order.append("a.first")
+        raise AuthError("no", cause="secret-invalid")
+
+    def note(_context: Context) -> Outcome:
+        order.append("b.next")
+        return Outcome("fine")
+
+    checks = (Check("a.first", str, fail), Check("b.next", str, note, after=("a.first",)))
+    assert [finding.signal for finding in run(checks, context)] == [Signal.FAILED, Signal.PASSED]
+    assert order == ["a.first", "b.next"]
+
+
+def test_every_check_of_a_diagnosis_says_what_it_asks_and_needs_only_earlier_ones() -> None:
+    seen: set[str] = set()
+    for check in DIAGNOSE:
+        assert check.title()
+        assert check.asks().endswith((".", "?"))
+        assert seen.issuperset(check.needs), check.id
+        assert seen.issuperset(check.after), check.id
+        seen.add(check.id)
+    assert len(seen) == len(DIAGNOSE)
 
 
 def test_a_failure_carries_cause_steps_and_who_can_take_them(context: Context) -> None:
@@ -143,4 +187,8 @@ def test_the_first_broken_link_is_red_before_amber(context: Context) -> None:
     broken = first_broken(found)
     assert broken is not None
     assert broken.check == "b.red"
+    ours = VaultError("The passphrase is wrong.")
+    purple = list(run((raising("a.purple", ours), raising("b.amber", busy)), context))
+    assert first_broken(purple) == purple[0]
+    assert first_broken([*purple, *found]) == broken  # what is broken before what we could not see
     assert first_broken([]) is None

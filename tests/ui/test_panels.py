@@ -212,7 +212,7 @@ def test_the_broken_link_is_opened_and_an_error_text_is_explained(
     panel = DiagnosePanel(session, inline=True)
     panel.choice.press("diagnose")
     assert panel.state is Signal.FAILED
-    assert "sign-in.token" in panel.message.html  # nobody has signed in
+    assert "sign-in.present" in panel.message.html  # nobody has signed in
     assert "session-missing" in panel.results.html
     assert set(panel.frame()["signal"]) >= {"passed", "failed", "skipped"}
     panel.box.type(

@@ -1,0 +1,367 @@
+"""What an administrator's sign-in lets us read of a tenant: Microsoft Graph, read only (facts G).
+
+The administrator's token is held in memory by a :class:`Graph` and nowhere else; it is gone with it.
+SMTP AUTH, POP and IMAP switches of mailboxes are not in Graph: only Exchange PowerShell shows them (facts G1).
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from msoauth import redact
+from msoauth.clouds import Cloud
+from msoauth.errors import AuthError
+from msoauth.explain import explain
+from msoauth.identity import http
+from msoauth.texts import _
+
+# The least that lets us read an app, what it was granted, and users (facts G1).
+SCOPES = ("Application.Read.All", "DelegatedPermissionGrant.Read.All", "User.Read.All")
+
+EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+
+_PAGES = 200  # of a list; a tenant with more is cut off there
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEntry:
+    """An entry of *Certificates & secrets*.
+
+    Attributes:
+        hint: The first three characters of the value, by which one sees which secret is in use.
+        ends: Its end, UTC, or None.
+    """
+
+    key_id: str
+    name: str
+    hint: str
+    ends: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An app registration, as far as mail is concerned.
+
+    Attributes:
+        required: *API permissions*, a wish list: (resource app id, permission id, ``Scope`` or ``Role``).
+        public_client_flows: *Allow public client flows*; absent counts as No.
+    """
+
+    object_id: str
+    name: str
+    audience: str
+    web: tuple[str, ...]
+    public: tuple[str, ...]
+    spa: tuple[str, ...]
+    public_client_flows: bool
+    required: frozenset[tuple[str, str, str]]
+    secrets: tuple[SecretEntry, ...]
+    disabled_by_microsoft: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipal:
+    """An enterprise application."""
+
+    object_id: str
+    name: str
+    enabled: bool
+    assignment_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A consent: by an administrator for everybody (``principal_id`` empty), or of one user."""
+
+    principal_id: str
+    resource_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Who is assigned to an enterprise application: a ``User`` or a ``Group``."""
+
+    principal_id: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryUser:
+    """A user of the directory.
+
+    Attributes:
+        addresses: Mail address and proxy addresses, in lower case.
+        exchange: Whether an Exchange Online plan is enabled; None when it was not told.
+    """
+
+    id: str
+    upn: str
+    enabled: bool
+    addresses: frozenset[str]
+    exchange: bool | None
+
+
+class Graph:
+    """A reader of one tenant's configuration.
+
+    Args:
+        token: The administrator's access token for Graph; kept in this object only.
+        signed_in_as: Who the administrator is.
+    """
+
+    def __init__(self, cloud: Cloud, token: str, *, signed_in_as: str = "") -> None:
+        redact.remember(token)
+        self._cloud = cloud
+        self._token = token
+        self.signed_in_as = signed_in_as
+        self._kept: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Graph({self.signed_in_as or '?'})"
+
+    def application(self, client_id: str) -> Application | None:
+        """The app registration of that client ID, or None when this directory has none.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        found = self._one(f"applications(appId='{quote(client_id, safe='')}')")
+        return None if found is None else _application(found)
+
+    def service_principal(self, app_id: str) -> ServicePrincipal | None:
+        """The enterprise application of that app ID, or None.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        found = self._one(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
+        if found is None:
+            return None
+        return ServicePrincipal(
+            object_id=str(found.get("id", "")),
+            name=str(found.get("displayName") or ""),
+            enabled=found.get("accountEnabled") is not False,
+            assignment_required=found.get("appRoleAssignmentRequired") is True,
+        )
+
+    def permissions(self, resource_app_id: str) -> dict[str, str]:
+        """Names of a resource's permissions by id, delegated and application; empty without such a resource.
+
+        They are asked for, because many published lists mix up those of Graph and of Exchange (facts G3).
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        found = self._one(f"servicePrincipals(appId='{resource_app_id}')") or {}
+        return {
+            str(entry.get("id", "")): str(entry.get("value", ""))
+            for kind in ("oauth2PermissionScopes", "appRoles")
+            for entry in _dicts(found.get(kind))
+        }
+
+    def grants(self, principal_id: str) -> list[Grant]:
+        """The delegated consents that an enterprise application was given.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/oauth2PermissionGrants")
+        return [
+            Grant(
+                principal_id=""
+                if row.get("consentType") == "AllPrincipals"
+                else str(row.get("principalId") or ""),
+                resource_id=str(row.get("resourceId", "")),
+                scopes=frozenset(str(row.get("scope") or "").split()),
+            )
+            for row in rows
+        ]
+
+    def assigned_to(self, principal_id: str) -> list[Assigned]:
+        """Who is assigned to an enterprise application.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignedTo")
+        return [
+            Assigned(
+                str(row.get("principalId", "")),
+                str(row.get("principalType", "")),
+                str(row.get("principalDisplayName", "")),
+            )
+            for row in rows
+        ]
+
+    def user(self, upn: str) -> DirectoryUser | None:
+        """The user of that name, or None.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        wanted = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
+        found = self._one(f"users/{quote(upn, safe='@')}?$select={wanted}")
+        return None if found is None else _user(found)
+
+    # Below: HTTP
+
+    def _one(self, path: str) -> dict[str, Any] | None:
+        with self._lock:  # several checks ask for the same thing at the same time
+            if path not in self._kept:
+                self._kept[path] = self._get(f"{self._cloud.graph}v1.0/{path}")
+            found: dict[str, Any] | None = self._kept[path]
+            return found
+
+    def _all(self, path: str) -> list[dict[str, Any]]:
+        with self._lock:
+            if path not in self._kept:
+                self._kept[path] = list(self._pages(f"{self._cloud.graph}v1.0/{path}"))
+            found: list[dict[str, Any]] = self._kept[path]
+            return found
+
+    def _pages(self, url: str) -> Iterator[dict[str, Any]]:
+        place = urlsplit(self._cloud.graph).netloc
+        for _page in range(_PAGES):
+            answer = self._get(url) or {}
+            yield from _dicts(answer.get("value"))
+            url = str(answer.get("@odata.nextLink") or "")
+            if urlsplit(url).netloc != place:  # the token goes to Graph and nowhere else
+                return
+
+    def _get(self, url: str) -> dict[str, Any] | None:
+        what = _("Reading from Microsoft Graph")
+        with http.session(self._cloud) as session:
+            try:
+                reply = session.get(
+                    url,
+                    headers={"Authorization": f"Bearer {self._token}"},
+                    allow_redirects=False,
+                )
+            except requests.RequestException as problem:
+                raise http.failure(problem, what) from None
+        try:
+            answer = reply.json()
+        except ValueError:
+            answer = None
+        answer = answer if isinstance(answer, dict) else {}
+        if reply.status_code == 200:
+            return answer
+        error = answer.get("error")
+        error = error if isinstance(error, dict) else {}
+        if reply.status_code == 404 and error.get("code") in (
+            "Request_ResourceNotFound",
+            "ResourceNotFound",
+        ):
+            return None
+        raise _refused(reply, error, what)
+
+
+def _refused(reply: requests.Response, error: Mapping[str, Any], what: str) -> AuthError:
+    words = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
+    inner = error.get("innerError") or error.get("innererror")
+    inner = inner if isinstance(inner, dict) else {}
+    ids = {
+        name: str(inner[key])
+        for name, key in (("correlation_id", "client-request-id"), ("request_id", "request-id"), ("timestamp", "date"))
+        if inner.get(key)
+    }  # fmt: skip
+    wait = reply.headers.get("Retry-After", "")
+    if reply.status_code in (401, 403):
+        cause, why = "graph-forbidden", _("the signed-in administrator may not read this")
+    elif reply.status_code == 429:
+        cause, why = "throttled", _("too many requests")
+    elif reply.status_code >= 500:
+        cause, why = "service-unavailable", _("a passing fault")
+    else:
+        cause, why = explain(words).cause, _("it was refused")
+    return AuthError(
+        _("{what}: {why}.").format(what=what, why=why),
+        cause=cause,
+        evidence=redact.redact(words)[:1000],
+        ids=ids,
+        retriable=cause in ("throttled", "service-unavailable"),
+        retry_after=float(wait) if wait.isdigit() else None,
+    )
+
+
+def _application(found: Mapping[str, Any]) -> Application:
+    def uris(platform: str) -> tuple[str, ...]:
+        part = found.get(platform)
+        listed = part.get("redirectUris") if isinstance(part, dict) else None
+        return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
+    return Application(
+        object_id=str(found.get("id", "")),
+        name=str(found.get("displayName") or ""),
+        audience=str(found.get("signInAudience") or ""),
+        web=uris("web"),
+        public=uris("publicClient"),
+        spa=uris("spa"),
+        public_client_flows=found.get("isFallbackPublicClient") is True,
+        required=frozenset(
+            (str(of.get("resourceAppId", "")), str(one.get("id", "")), str(one.get("type", "")))
+            for of in _dicts(found.get("requiredResourceAccess"))
+            for one in _dicts(of.get("resourceAccess"))
+        ),
+        secrets=tuple(
+            SecretEntry(
+                str(entry.get("keyId", "")),
+                str(entry.get("displayName") or ""),
+                str(entry.get("hint") or ""),
+                _moment(entry.get("endDateTime")),
+            )
+            for entry in _dicts(found.get("passwordCredentials"))
+        ),
+        disabled_by_microsoft=str(found.get("disabledByMicrosoftStatus") or ""),
+    )
+
+
+def _user(found: Mapping[str, Any]) -> DirectoryUser:
+    addresses = {str(found.get("mail") or "").lower()}
+    listed = found.get("proxyAddresses")
+    for entry in listed if isinstance(listed, list) else ():
+        kind, _colon, address = str(entry).partition(":")
+        if kind.lower() == "smtp":
+            addresses.add(address.lower())
+    plans = found.get("assignedPlans")
+    exchange = None
+    if isinstance(plans, list):
+        exchange = any(
+            str(plan.get("service", "")).lower() == "exchange"
+            and plan.get("capabilityStatus") == "Enabled"
+            for plan in _dicts(plans)
+        )
+    return DirectoryUser(
+        id=str(found.get("id", "")),
+        upn=str(found.get("userPrincipalName") or ""),
+        enabled=found.get("accountEnabled") is not False,
+        addresses=frozenset(addresses - {""}),
+        exchange=exchange,
+    )
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _moment(value: object) -> datetime | None:
+    """A Graph date: ISO 8601 in UTC, with up to seven fractional digits (facts G2)."""
+    text = str(value or "")
+    whole, dot, rest = text.partition(".")
+    digits = rest.rstrip("Zz")[:6]
+    try:
+        moment = datetime.fromisoformat(
+            f"{whole}.{digits}+00:00" if dot and digits else whole.removesuffix("Z") + "+00:00"
+        )
+    except ValueError:
+        return None
+    return moment.astimezone(UTC)
