@@ -57,6 +57,16 @@ class Cloud:
         return f"{self.outlook_resource}/{permission}"
 
     @property
+    def app_scope(self) -> str:
+        """The scope of app-only access to mail, for POP, IMAP and SMTP alike (facts A5, A6).
+
+        In the global cloud it is that of ``outlook.office365.com``, though delegated scopes are those of
+        ``outlook.office.com``.
+        """
+        resource = self.outlook_resource.replace("//outlook.office.com", "//outlook.office365.com")
+        return f"{resource}/.default"
+
+    @property
     def is_microsoft(self) -> bool:
         """Whether this is one of Microsoft's own clouds, known by name."""
         return BY_NAME.get(self.name) == self

@@ -1,8 +1,11 @@
 """The authority of a tenant: its discovery document, and the msal client of a firm."""
 
+import contextlib
+import json
 import threading
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Self, cast
 
 import msal
@@ -76,40 +79,74 @@ def json_of(reply: requests.Response, what: str) -> dict[str, Any]:
     """The JSON object that the authority answered.
 
     Raises:
-        AuthError: the answer is not JSON: a proxy's page, or an outage.
+        AuthError: the answer is not JSON: a proxy's page, or an outage; or it is 429 or 5xx, in whatever form.
     """
     try:
         answer = reply.json()
     except ValueError:
         answer = None
-    if isinstance(answer, dict):
-        return answer
-    retry_after = reply.headers.get("Retry-After", "")
-    outage = reply.status_code >= 500 or reply.status_code == 429
+    status = reply.status_code
+    outage = status >= 500 or status == 429
+    if isinstance(answer, dict) and ("error" in answer or not outage):
+        if not outage:
+            return answer
+        refused = refusal(answer, what)
+        if status == 429 and refused.cause == "unknown":
+            refused.cause = "throttled"
+        elif refused.cause == "unknown":
+            refused.cause = "service-unavailable"
+        refused.retriable = True
+        refused.retry_after = _retry_after(reply)
+        raise refused
+    said = _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
+    if outage:
+        said = _("{what}: the sign-in service is busy or down (HTTP {status}); try again later.")
     raise AuthError(
-        _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.").format(
-            what=what, status=reply.status_code
-        ),
+        said.format(what=what, status=status),
         cause="throttled"
-        if reply.status_code == 429
+        if status == 429
         else "service-unavailable"
         if outage
         else "proxy-required"
-        if reply.status_code == 407
+        if status == 407
         else "unknown",
         evidence=redact.redact(reply.text[:500]),
         retriable=outage,
-        retry_after=float(retry_after) if retry_after.isdigit() else None,
+        retry_after=_retry_after(reply),
     )
 
 
+def _retry_after(reply: requests.Response) -> float | None:
+    """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
+    text = reply.headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+class OutageError(requests.RequestException):
+    """An outage in the form that msal lets pass, falling back on a token that is still good."""
+
+    def __init__(self, error: AuthError) -> None:
+        super().__init__(error.summary)
+        self.error = error
+
+
 class _MsalHttp:
-    """What msal speaks HTTP with: our session, and the discovery document from our own shelf."""
+    """What msal speaks HTTP with: our session, and the discovery document from our own shelf.
+
+    Attributes:
+        ahead: Seconds by which this computer's clock is ahead of the authority's, as its last answer says.
+    """
 
     def __init__(self, cloud: Cloud, tenant: str) -> None:
         self._cloud = cloud
         self._tenant = tenant
         self._session = http.session(cloud)
+        self.ahead = 0.0
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
@@ -118,23 +155,17 @@ class _MsalHttp:
 
     def post(self, url: str, **options: Any) -> requests.Response:
         reply = self._session.post(url, **_known_options(options))
-        if reply.status_code >= 500 or reply.status_code == 429:
-            json_of(_without_json(reply), _("Asking for a token"))
+        with contextlib.suppress(TypeError, ValueError):
+            there = parsedate_to_datetime(reply.headers.get("Date", ""))
+            self.ahead = time.time() - there.timestamp()
+        try:
+            json_of(reply, _("Asking for a token"))
+        except AuthError as problem:
+            raise OutageError(problem) from None
         return reply
 
     def close(self) -> None:
         self._session.close()
-
-
-def _without_json(reply: requests.Response) -> requests.Response:
-    """An outage is an outage even when its page is JSON; a refusal in JSON is left to msal."""
-    try:
-        if "error" in reply.json() and reply.status_code != 429:
-            return reply
-    except ValueError:
-        pass
-    reply._content = reply.text.encode()[:500]
-    return reply
 
 
 def _known_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,8 +182,6 @@ class _Known:
     status_code = 200
 
     def __init__(self, document: dict[str, Any]) -> None:
-        import json
-
         self.text = json.dumps(document)
         self.headers: dict[str, str] = {}
 
@@ -202,9 +231,9 @@ class Client:
             raise
 
     @property
-    def is_public(self) -> bool:
-        """Whether the app has no secret."""
-        return isinstance(self.app, msal.PublicClientApplication)
+    def seconds_ahead(self) -> float:
+        """By how much this computer's clock is ahead of the authority's, after a request; negative: behind."""
+        return self._http.ahead
 
     def serialized(self) -> str:
         """The token cache, to be sealed."""
@@ -224,15 +253,7 @@ class Client:
 
 def remember_cache(cache: msal.SerializableTokenCache) -> None:
     """Have every token in *cache* taken out of whatever is shown."""
-    for kind in ("AccessToken", "RefreshToken", "IdToken"):
-        for entry in cache.search(
-            getattr(
-                msal.TokenCache.CredentialType,
-                {
-                    "AccessToken": "ACCESS_TOKEN",
-                    "RefreshToken": "REFRESH_TOKEN",
-                    "IdToken": "ID_TOKEN",
-                }[kind],
-            )
-        ):
+    kinds = msal.TokenCache.CredentialType
+    for kind in (kinds.ACCESS_TOKEN, kinds.REFRESH_TOKEN, kinds.ID_TOKEN):
+        for entry in cache.search(kind):
             redact.remember(entry.get("secret"))

@@ -1,5 +1,7 @@
 """The browser way: the system's browser, and a listener on the loopback interface for its answer (RFC 8252)."""
 
+import os
+import sys
 import threading
 import time
 import webbrowser
@@ -9,12 +11,14 @@ from urllib.parse import urlsplit
 from msoauth.errors import AuthError, InputError
 from msoauth.identity.authority import Client
 from msoauth.identity.loopback import Listener
-from msoauth.identity.signin import SignedIn, SignIn
+from msoauth.identity.signin import TIME_LIMIT, SignedIn, SignIn
+from msoauth.identity.surroundings import LOOPBACK, has_screen
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
 _TICK = 0.25  # seconds; Windows delivers Ctrl-C only between waits
+_OPEN_SECONDS = 3.0
 
 
 class BrowserSignIn(SignIn):
@@ -31,10 +35,11 @@ class BrowserSignIn(SignIn):
         *,
         open_browser: bool,
         claims: str | None,
+        another: bool,
     ) -> None:
         super().__init__(workspace, account, firm, client)
         parts = urlsplit(firm.redirect_uri)
-        if parts.scheme != "http" or parts.hostname not in ("localhost", "127.0.0.1"):
+        if parts.scheme != "http" or parts.hostname not in LOOPBACK:
             raise InputError(
                 _(
                     "The redirect URI {uri} does not lead to this computer: use the “paste” way."
@@ -46,7 +51,9 @@ class BrowserSignIn(SignIn):
         try:
             # Entra ignores the port of localhost; the path must be as registered (facts C1).
             redirect_uri = f"http://{parts.hostname}:{self._listener.port}{parts.path}"
-            self._flow: dict[str, Any] = self._begin_code_flow(redirect_uri, "form_post", claims)
+            self._flow: dict[str, Any] = self._begin_code_flow(
+                redirect_uri, "form_post", claims=claims, another=another
+            )
             self._listener.listen(self._flow["state"])
         except BaseException:
             self._listener.close()
@@ -69,7 +76,7 @@ class BrowserSignIn(SignIn):
                 if time.monotonic() >= deadline:
                     raise AuthError(
                         _("Nobody signed in within {minutes} minutes; start again.").format(
-                            minutes=5
+                            minutes=round(TIME_LIMIT / 60)
                         ),
                         cause="code-expired",
                     )
@@ -88,7 +95,19 @@ class BrowserSignIn(SignIn):
 
 
 def _open(url: str) -> bool:
-    try:
-        return webbrowser.open(url)
-    except (webbrowser.Error, OSError):
-        return False
+    """Have the system's browser show *url*; whether that seems to have worked."""
+    if sys.platform == "linux" and not has_screen(os.environ):
+        return False  # or a browser for terminals would take this one over
+    opened: list[bool] = []
+
+    def ask() -> None:
+        try:
+            opened.append(webbrowser.open(url))
+        except (webbrowser.Error, OSError):
+            opened.append(False)
+
+    # Some browsers keep the caller until they are closed.
+    asking = threading.Thread(target=ask, name="browser", daemon=True)
+    asking.start()
+    asking.join(_OPEN_SECONDS)
+    return opened[0] if opened else True

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import warnings
 from typing import Any
 
 import requests
@@ -11,10 +12,12 @@ from msoauth.errors import AuthError
 from msoauth.identity import http
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.identity.refusals import refusal
-from msoauth.identity.signin import SignedIn, SignIn
+from msoauth.identity.signin import SignedIn, SignIn, unreadable
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
+
+_NEEDED = ("user_code", "device_code", "verification_uri")
 
 
 class DeviceSignIn(SignIn):
@@ -44,8 +47,10 @@ class DeviceSignIn(SignIn):
             raise AuthError(
                 _("This sign-in service knows no device codes."), evidence=str(problem)[:300]
             ) from None
-        if "user_code" not in flow:
+        if "error" in flow:
             raise refusal(flow, self._what)
+        if not all(isinstance(flow.get(key), str) for key in _NEEDED):
+            raise unreadable(self._what, None)
         redact.remember(flow.get("device_code"))
         self._flow = flow
         self.url = flow["verification_uri"]
@@ -54,29 +59,53 @@ class DeviceSignIn(SignIn):
         self.expires_at = time.monotonic() + float(flow.get("expires_in", 900))
 
     def wait(self, timeout: float | None = None) -> SignedIn:
-        """See :meth:`SignIn.wait`."""
+        """See :meth:`SignIn.wait`; asks the server as often as it allows, and goes on after an outage."""
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)
         )
-
-        def over(_flow: dict[str, Any]) -> bool:
-            return self._cancelled.is_set() or time.monotonic() >= deadline
-
         try:
-            result = self._client.app.acquire_token_by_device_flow(self._flow, exit_condition=over)
-        except requests.RequestException as problem:
-            raise http.failure(problem, self._what) from None
+            while True:
+                result, pause = self._ask()
+                if result is not None:
+                    return self._store(result, self._what)
+                self._cancelled.wait(min(pause, max(0.0, deadline - time.monotonic())))
+                if self._cancelled.is_set():
+                    raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
+                if time.monotonic() >= deadline:
+                    raise AuthError(
+                        _("Nobody entered the code in time; start again."), cause="code-expired"
+                    )
         finally:
             self._client.close()
-        if self._cancelled.is_set():
-            raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
-        if result.get("error") == "authorization_pending":
-            raise AuthError(
-                _("Nobody entered the code in time; start again."), cause="code-expired"
-            )
-        return self._store(result, self._what)
+
+    def _ask(self) -> tuple[dict[str, Any] | None, float]:
+        """What the server says, or None while nobody has signed in; and the seconds until it may be asked again.
+
+        ``slow_down`` makes msal lengthen the interval that the flow carries (RFC 8628).
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # the interval is kept here, to the second
+                result: dict[str, Any] = self._client.app.acquire_token_by_device_flow(
+                    self._flow, exit_condition=lambda _flow: True
+                )
+        except requests.RequestException as problem:
+            failure = http.failure(problem, self._what)
+            if not failure.retriable:
+                raise failure from None
+            return None, failure.retry_after or 2 * self._interval
+        except (ValueError, LookupError, TypeError) as problem:
+            raise unreadable(self._what, problem) from None
+        if result.get("error") in ("authorization_pending", "slow_down"):
+            return None, self._interval
+        return result, 0.0
+
+    @property
+    def _interval(self) -> float:
+        return max(1.0, float(self._flow.get("interval", 5)))
 
     def cancel(self) -> None:
         """See :meth:`SignIn.cancel`."""
         self._cancelled.set()
-        self._flow["expires_at"] = 0

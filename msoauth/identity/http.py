@@ -143,6 +143,9 @@ def failure(problem: requests.RequestException, what: str) -> AuthError:
     Args:
         what: What was tried, as a noun phrase for people.
     """
+    said = getattr(problem, "error", None)
+    if isinstance(said, AuthError):  # an answer that was judged already
+        return said
     words = redact(_innermost(problem))
     causes: tuple[tuple[type[BaseException], str, str], ...] = (
         (requests.exceptions.ProxyError, "proxy-required", _("the proxy refused it")),

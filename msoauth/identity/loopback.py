@@ -1,8 +1,9 @@
 """The listener for the browser's answer: takes one, from one path, with one state; harmless to all else."""
 
-import contextlib
+import errno
 import hmac
 import html
+import os
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from msoauth.errors import AuthError
-from msoauth.texts import _
+from msoauth.texts import _, language
 
 _BODY_LIMIT = 64 * 1024  # an answer has a few kilobytes
+_PORTS = 10  # free ports of 127.0.0.1 that are tried until one is free on ::1 as well
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
 class Listener:
@@ -32,21 +35,43 @@ class Listener:
         self._lock = threading.Lock()
         self._servers: list[_Server] = []
         self._threads: list[threading.Thread] = []
-        try:
-            self._servers.append(_Server(("127.0.0.1", port or 0), self))
-        except OSError as problem:
+        for _attempt in range(_PORTS):
+            try:
+                self._servers = self._bind(host, port or 0)
+                break
+            except OSError as problem:
+                taken = problem
+        else:
+            if port is None:
+                raise AuthError(
+                    _("No free port was found on this computer."),
+                    evidence=taken.strerror or str(taken),
+                )
             raise AuthError(
                 _(
-                    "Port {port}, which the redirect URI names, is taken on this computer: end the program that uses it."
+                    "Port {port}, which the redirect URI names, is taken on this computer: end the other sign-in that waits there, or the program that uses it."
                 ).format(port=port),
                 cause="redirect-mismatch",
-                evidence=problem.strerror or str(problem),
-            ) from None
+                evidence=taken.strerror or str(taken),
+            )
         self.port = int(self._servers[0].server_address[1])
-        if host == "localhost":
-            # Some browsers try ::1 first. Where there is no IPv6, they do not.
-            with contextlib.suppress(OSError):
-                self._servers.append(_Server6(("::1", self.port), self))
+
+    def _bind(self, host: str, port: int) -> "list[_Server]":
+        """Servers on 127.0.0.1 and, as some browsers try it first for localhost, on ::1 of the same port.
+
+        Raises:
+            OSError: the port is taken on either: whoever has the other would get the answer.
+        """
+        servers = [_Server(("127.0.0.1", port), self)]
+        if host != "localhost":
+            return servers
+        try:
+            servers.append(_Server6(("::1", int(servers[0].server_address[1])), self))
+        except OSError as problem:
+            if problem.errno not in _NO_IPV6:
+                servers[0].server_close()
+                raise
+        return servers
 
     def listen(self, state: str) -> None:
         """Take answers with this *state* from now on."""
@@ -73,12 +98,16 @@ class Listener:
 
     def judge(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
         """The status and the page for a request; keeps the answer if it is the one."""
-        name = urlsplit(f"//{host}").hostname
+        try:
+            name = urlsplit(f"//{host}").hostname
+            path = urlsplit(target).path or "/"
+        except ValueError:
+            name, path = None, ""
         if name not in ("localhost", "127.0.0.1", "::1"):
             return 403, _page(
                 _("Not for this address"), _("This page answers to this computer only.")
             )
-        if (urlsplit(target).path or "/") != self._path or not ({"code", "error"} & fields.keys()):
+        if path != self._path or not ({"code", "error"} & fields.keys()):
             return 404, _page(
                 _("Nothing here"), _("The sign-in is waiting for its answer at another address.")
             )
@@ -110,7 +139,15 @@ class Listener:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = False
+    # On Windows two programs may share a port unless one asks for it alone; elsewhere, reuse only skips the
+    # minutes for which a port rests after its last connection.
+    allow_reuse_address = os.name != "nt"
+
+    def server_bind(self) -> None:
+        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        if alone is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, alone, 1)
+        super().server_bind()
 
     def __init__(self, address: tuple[str, int], listener: Listener) -> None:
         self.listener = listener
@@ -130,7 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._reply(
-            *self.server.listener.judge(self.path, self._host(), _fields(urlsplit(self.path).query))
+            *self.server.listener.judge(
+                self.path, self._host(), _fields(self.path.partition("?")[2])
+            )
         )
 
     def do_POST(self) -> None:
@@ -173,7 +212,7 @@ def _fields(query: str) -> dict[str, str]:
 def _page(title: str, *paragraphs: str) -> str:
     body = "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="{language()}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(title)} – msoauth</title>
 <style>
   :root {{ color-scheme: light dark; }}

@@ -1,23 +1,32 @@
 """The paste way: the user's browser ends on an address that does not load, and that address comes back by mail."""
 
+import hmac
 import html
+import quopri
 import re
 import threading
 import time
-import warnings
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
+from msoauth import redact
 from msoauth.errors import AuthError, InputError
 from msoauth.identity.authority import Client
-from msoauth.identity.signin import SignedIn, SignIn
+from msoauth.identity.signin import SignedIn, SignIn, state_age
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-PASTE_TIME_LIMIT = 1800.0  # seconds; a link that is sent by mail takes its time. The code in the answer lives 10 minutes.
+# Seconds; a link that is sent by mail takes its time. The code in the answer lives ten minutes (facts B6).
+PASTE_TIME_LIMIT = 3600.0
 
-_ADDRESS = re.compile(r"https?://[^\s<>\"']{1,16000}", re.IGNORECASE)
+_TEXT_LIMIT = 200_000  # characters; a mail with its quotes
+_BREAK = re.compile(
+    r"[ \t]*\r?\n[>\s]*"
+)  # a line that a mail program broke, perhaps behind quote marks
+_BETWEEN = re.compile(r"[\s<>\"'|]+")
+_NESTING = 3  # link guards that wrap one another
 
 
 class PasteSignIn(SignIn):
@@ -33,14 +42,14 @@ class PasteSignIn(SignIn):
         client: Client,
         *,
         claims: str | None,
+        another: bool,
     ) -> None:
         super().__init__(workspace, account, firm, client)
         self._ready = threading.Event()
         self._answer: dict[str, str] | None = None
-        with warnings.catch_warnings():
-            # msal prefers form_post; only with `query` does the address hold the answer.
-            warnings.simplefilter("ignore", UserWarning)
-            self._flow: dict[str, Any] = self._begin_code_flow(firm.redirect_uri, "query", claims)
+        self._flow: dict[str, Any] = self._begin_code_flow(
+            firm.redirect_uri, "query", claims=claims, another=another
+        )
         self.expires_at = time.monotonic() + PASTE_TIME_LIMIT
         self.message = _(
             "Send this link to {user}. After signing in, the browser ends on a page that does not load: "
@@ -49,21 +58,41 @@ class PasteSignIn(SignIn):
 
     def paste(self, text: str) -> None:
         """See :meth:`SignIn.paste`; takes the address out of whatever mail programs put around it."""
-        for found in _addresses(text):
-            fields = {
-                name: values[0]
-                for name, values in parse_qs(urlsplit(found).query, max_num_fields=50).items()
-            }
-            if "code" in fields or "error" in fields:
-                self._answer = fields
+        if time.monotonic() >= self.expires_at:
+            raise _complaint(
+                _("The link is older than {minutes} minutes, so this answer no longer counts; start again.").format(
+                    minutes=round(PASTE_TIME_LIMIT / 60)
+                )
+            )  # fmt: skip
+        wanted: str = self._flow["state"]
+        others = []
+        for fields in _answers(text):
+            state = fields.get("state", "")
+            # What a mail program glued to the end of the address does not make the answer another one.
+            if hmac.compare_digest(state[: len(wanted)].encode(), wanted.encode()):
+                redact.remember(fields.get("code"))
+                self._answer = {**fields, "state": wanted}
                 self._ready.set()
                 return
-        raise InputError(
-            _(
-                "In this text there is no address with an answer in it; copy the whole address line of the browser."
-            ),
-            field="paste",
-        )
+            others.append(state)
+        if not others:
+            raise _complaint(
+                _("In this text there is no address with an answer in it; copy the whole address line of the browser.")
+            )  # fmt: skip
+        if not any(others):
+            raise _complaint(
+                _("The address is not whole: its “state” is missing. Copy the whole address line of the browser.")
+            )  # fmt: skip
+        ages = [age for state in others if (age := state_age(state)) is not None]
+        if ages:
+            raise _complaint(
+                _("This is the answer to another link, made {minutes} minutes ago; only the newest link counts.").format(
+                    minutes=max(0, round(min(ages) / 60))
+                )
+            )  # fmt: skip
+        raise _complaint(
+            _("This answer does not belong to this sign-in: send the link again and use the address that comes of it.")
+        )  # fmt: skip
 
     def wait(self, timeout: float | None = None) -> SignedIn:
         """See :meth:`SignIn.wait`."""
@@ -88,17 +117,53 @@ class PasteSignIn(SignIn):
         self._client.close()
 
 
-def _addresses(text: str) -> list[str]:
-    """Every address in *text*, also when it was broken over lines, quoted, or escaped as HTML or as a safe link."""
-    text = html.unescape(text[:200_000]).replace("=\r\n", "").replace("=\n", "")
-    unquoted = re.sub(
-        r"\r?\n[>\s]*", "", text
-    )  # an address broken over lines, perhaps behind quote marks
-    found = []
-    for variant in (text, unquoted):
-        for address in _ADDRESS.findall(variant):
-            found.append(address.rstrip(">.,;)]"))
-            # Mail gateways wrap links: the original stands in the parameter `url`.
-            inner = parse_qs(urlsplit(address).query).get("url", [""])[0]
-            found.extend(_ADDRESS.findall(unquote(inner)) if inner else [])
-    return sorted(found, key=len, reverse=True)
+def _complaint(sentence: str) -> InputError:
+    return InputError(sentence, field="paste", cause="state-mismatch")
+
+
+def _answers(text: str) -> Iterator[dict[str, str]]:
+    """Every answer of a sign-in that *text* holds: also broken over lines, quoted, escaped, or behind a link guard."""
+    text = text[:_TEXT_LIMIT]
+    seen = set()
+    for version in _versions(text):
+        for run in _BETWEEN.split(version):
+            for fields in _fields(run, _NESTING):
+                key = tuple(sorted(fields.items()))
+                if key not in seen:
+                    seen.add(key)
+                    yield fields
+
+
+def _versions(text: str) -> Iterator[str]:
+    """The text as it is, and as it was before mail programs handled it."""
+    plain = [text]
+    if "=3D" in text or "=\n" in text or "=\r\n" in text:
+        plain.append(quopri.decodestring(text.encode()).decode("utf-8", "replace"))
+    for version in plain:
+        for unescaped in dict.fromkeys((version, html.unescape(version))):
+            yield unescaped
+            yield _BREAK.sub("", unescaped)
+
+
+def _fields(run: str, depth: int) -> Iterator[dict[str, str]]:
+    """The answers in an unbroken run of characters."""
+    if not any(name in run for name in ("code", "error")):
+        return
+    query = run.partition("?")[2] if "?" in run else run
+    try:
+        found = parse_qs(query.partition("#")[0], max_num_fields=50)
+    except ValueError:
+        return
+    fields = {name: values[0] for name, values in found.items()}
+    if ("code" in fields or "error" in fields) and "url" not in fields:
+        yield {name: value.rstrip(">.,;)]") for name, value in fields.items()}
+    if depth:
+        # Link guards carry the address in a parameter (Safe Links: url, Barracuda: a), or between underscores
+        # (URL Defense v3), or with its own escapes (URL Defense v2: u).
+        inner = [fields[name] for name in ("url", "a") if name in fields]
+        if "u" in fields:
+            inner.append(unquote(fields["u"].replace("-", "%").replace("_", "/")))
+        if "/v3/__" in run:
+            inner.append(run.partition("/v3/__")[2].partition("__;")[0])
+        for address in inner:
+            yield from _fields(address, depth - 1)

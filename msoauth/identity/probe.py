@@ -62,10 +62,7 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
                 if "user_code" in result:
                     return
             else:
-                resource = firm.cloud.outlook_resource.replace(
-                    "outlook.office.com", "outlook.office365.com"
-                )
-                result = client.app.acquire_token_for_client([f"{resource}/.default"])
+                result = client.app.acquire_token_for_client([firm.cloud.app_scope])
                 if "access_token" in result:
                     return
         except requests.RequestException as problem:

@@ -1,5 +1,6 @@
 """The authority's refusals, as errors that carry their cause."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +39,12 @@ def refusal(answer: Mapping[str, Any], what: str) -> AuthError:
         evidence=evidence[:4000],
         ids=ids_of(answer, description),
         retriable=code in _TEMPORARY or cause in _TEMPORARY_CAUSES,
-        claims=claims if isinstance(claims, str) else None,
+        # A JSON text, in some captures an object (facts B2).
+        claims=json.dumps(claims)
+        if isinstance(claims, dict)
+        else claims
+        if isinstance(claims, str)
+        else None,
     )
 
 

@@ -4,25 +4,33 @@
 Nothing is stored unless the right user signed in and the tokens were granted.
 """
 
+import hmac
+import secrets
 import time
+import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import requests
 
 from msoauth import redact
-from msoauth.claims import from_mapping
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import http
+from msoauth.identity import challenges, http, owner
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.identity.refusals import refusal
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
+if TYPE_CHECKING:
+    from msoauth.identity.surroundings import Choice
+
 Via = Literal["browser", "device", "paste"]
 
-TIME_LIMIT = 300.0  # seconds from the start to the answer, for the ways that wait for a browser
+TIME_LIMIT = 300.0  # seconds from the start to the answer, for the way that waits for this computer's browser
+SKEW_SECONDS = (
+    300.0  # a clock that is wrong by more makes good tokens look expired, and dead ones good
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,91 +101,134 @@ class SignIn:
         """Turn the browser's answer into stored tokens."""
         redact.remember(answer.get("code"), flow.get("code_verifier"))
         what = _("The sign-in of {user}").format(user=self._account.user)
+        if not hmac.compare_digest(answer.get("state", "").encode(), flow["state"].encode()):
+            raise AuthError(
+                _("The browser's answer does not belong to this sign-in; start again."),
+                cause="state-mismatch",
+            )
         if "error" in answer:
             raise refusal(answer, what)
         try:
             result = self._client.app.acquire_token_by_auth_code_flow(flow, answer)
-        except ValueError as problem:
-            raise AuthError(
-                _("The browser's answer does not belong to this sign-in; start again."),
-                cause="state-mismatch",
-                evidence=redact.redact(str(problem))[:500],
-            ) from None
+        except requests.RequestException as problem:
+            raise http.failure(problem, what) from None
         except RuntimeError as problem:  # msal: the nonce in the ID token is another one
             raise AuthError(
                 _("The token does not belong to this sign-in; start again."),
                 cause="state-mismatch",
                 evidence=redact.redact(str(problem))[:500],
             ) from None
-        except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+        except (ValueError, LookupError, TypeError) as problem:
+            raise unreadable(what, problem) from None
         return self._store(result, what)
 
     def _store(self, result: dict[str, Any], what: str) -> SignedIn:
+        """Keep the tokens, if they are those of the right user."""
         if "error" in result:
-            raise refusal(result, what)
-        redact.remember(
-            result.get("access_token"), result.get("refresh_token"), result.get("id_token")
-        )
-        said = from_mapping(result.get("id_token_claims") or {})
-        account = self._account
-        if said.user.casefold() != account.user.casefold():
-            raise AuthError(
-                _("{actual} signed in, but {wanted} was expected; nothing was stored.").format(
-                    actual=said.user or _("somebody without a name"), wanted=account.user
-                ),
-                cause="account-wrong",
-                evidence=_("signed in: {actual}").format(actual=said.user),
-            )
-        warning = ""
-        if not result.get("refresh_token"):
-            warning = _(
-                "No refresh token was granted (offline_access is missing): this will stop working in about an hour."
-            )
+            refused = refusal(result, what)
+            challenges.keep(self._workspace, self._account, refused.claims)
+            raise refused
+        if not isinstance(result.get("access_token"), str):
+            raise unreadable(what, None)
+        redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))
+        actual = owner.user_of(result)
+        account = owner.rightful(self._client, self._account, actual)
+        if account != self._account:
+            self._workspace.accounts.replace(account)
         with self._workspace.tokens.lock(account.address):
             self._workspace.tokens.save(
-                account.address, self._client.serialized(), signed_in_as=said.user
+                account.address, self._client.serialized(), signed_in_as=actual
             )
-        return SignedIn(account.address, said.user, warning)
+        challenges.keep(self._workspace, account, None)
+        return SignedIn(account.address, actual, self._warning(result))
+
+    def _warning(self, result: dict[str, Any]) -> str:
+        said = []
+        if not result.get("refresh_token"):
+            said.append(
+                _(
+                    "No refresh token was granted (offline_access is missing): this will stop working in about an hour."
+                )
+            )
+        ahead = self._client.seconds_ahead
+        if abs(ahead) > SKEW_SECONDS:
+            sentence = (
+                _("This computer's clock is {minutes} minutes ahead of Microsoft's: set it right, or good tokens will look expired.")
+                if ahead > 0
+                else _("This computer's clock is {minutes} minutes behind Microsoft's: set it right, or expired tokens will look good.")
+            )  # fmt: skip
+            said.append(sentence.format(minutes=round(abs(ahead) / 60)))
+        return " ".join(said)
 
     def _begin_code_flow(
-        self, redirect_uri: str, response_mode: str, claims: str | None
+        self, redirect_uri: str, response_mode: str, *, claims: str | None, another: bool
     ) -> dict[str, Any]:
         """Ask msal for the address to open, with PKCE.
 
         A first sign-in shows the account picker, so that several accounts can be set up one after another
         in one browser. When it is known who signs in again, the name is given instead: Entra allows either
-        ``prompt=select_account`` or ``login_hint``, not both (entra-docs: v2-oauth2-auth-code-flow.md).
+        ``prompt=select_account`` or ``login_hint``, not both (entra-docs: v2-oauth2-auth-code-flow.md). After
+        somebody else signed in, ``prompt=login`` asks for name and password whatever session the browser has.
         """
         known = self._workspace.tokens.status(self._account.address)
-        flow: dict[str, Any] = self._client.app.initiate_auth_code_flow(
-            scopes_for(self._account, self._firm.cloud),
-            redirect_uri=redirect_uri,
-            prompt=None if known else "select_account",
-            login_hint=self._account.user if known else None,
-            response_mode=response_mode,
-            claims_challenge=claims,
-        )
+        with warnings.catch_warnings():
+            # msal prefers form_post; only with `query` does an address that is sent back hold the answer.
+            warnings.simplefilter("ignore", UserWarning)
+            flow: dict[str, Any] = self._client.app.initiate_auth_code_flow(
+                scopes_for(self._account, self._firm.cloud),
+                redirect_uri=redirect_uri,
+                state=new_state(),
+                prompt="login" if another else None if known else "select_account",
+                login_hint=self._account.user if known or another else None,
+                response_mode=response_mode,
+                claims_challenge=claims,
+            )
         redact.remember(flow["code_verifier"])
         self.url = flow["auth_uri"]
         return flow
 
 
+def new_state() -> str:
+    """A state that nobody guesses, and that tells when it was made."""
+    return f"{secrets.token_urlsafe(18)}.{int(time.time()):x}"
+
+
+def state_age(state: str) -> float | None:
+    """Seconds since a state was made by :func:`new_state`, or None when it was not."""
+    try:
+        made = int(state.rpartition(".")[2], 16)
+    except ValueError:
+        return None
+    age = time.time() - made
+    return age if -SKEW_SECONDS < age < 366 * 86400 else None
+
+
+def unreadable(what: str, problem: Exception | None) -> AuthError:
+    """The failure of an answer in which there is no token that can be read."""
+    return AuthError(
+        _("{what}: the answer holds no token that can be read.").format(what=what),
+        evidence=type(problem).__name__ if problem else "",
+    )
+
+
 def start(
     workspace: Workspace,
     account: Account,
-    via: Via = "browser",
+    via: Via | None = None,
     *,
     open_browser: bool = True,
     claims: str | None = None,
+    another: bool = False,
 ) -> SignIn:
     """Start a sign-in.
 
     Args:
         via: ``browser`` (the answer comes back to this computer), ``device`` (a code to enter on any computer)
-            or ``paste`` (the user sends back the address at which the browser ended).
+            or ``paste`` (the user sends back the address at which the browser ended); None for the one that
+            can work here (:func:`propose`).
         open_browser: Open the system's browser (the ``browser`` way only).
-        claims: A claims challenge from an earlier refusal, to be passed on.
+        claims: A claims challenge to be passed on; None for the one that the last refusal brought, if any.
+        another: Ask for name and password even when the browser has a session: another account signed in before.
 
     Raises:
         AuthError: the authority refused or cannot be reached.
@@ -190,17 +241,52 @@ def start(
     firm = workspace.firms.get(account.firm)
     if firm.access == "app-only":
         raise InputError(_("{firm} uses app-only access: nobody signs in.").format(firm=firm.name))
+    via = via or propose(workspace, account).via
+    claims = claims or challenges.pending(workspace, account)
     # The device code flow has no redirect URI, so the app counts as public there (facts C2, C4).
     secret = None if via == "device" else workspace.firms.secret(firm.name)
     client = Client(firm, secret)
     try:
         if via == "browser":
             return BrowserSignIn(
-                workspace, account, firm, client, open_browser=open_browser, claims=claims
+                workspace,
+                account,
+                firm,
+                client,
+                open_browser=open_browser,
+                claims=claims,
+                another=another,
             )
         if via == "device":
             return DeviceSignIn(workspace, account, firm, client, claims=claims)
-        return PasteSignIn(workspace, account, firm, client, claims=claims)
+        return PasteSignIn(workspace, account, firm, client, claims=claims, another=another)
     except BaseException:
         client.close()
         raise
+
+
+def propose(workspace: Workspace, account: Account) -> "Choice":
+    """The way of signing in that can work here for this account, and why."""
+    from msoauth.identity.surroundings import choose
+
+    firm = workspace.firms.get(account.firm)
+    return choose(
+        firm,
+        has_secret=workspace.firms.has_secret(firm.name),
+        challenged=challenges.pending(workspace, account) is not None,
+    )
+
+
+def other_way(via: Via, refused: AuthError) -> Via | None:
+    """The way to offer after *via* was refused, where another may work.
+
+    A policy can block the device code alone (facts B3), and an app with a secret gets none by it (facts C2).
+    """
+    if via == "device" and refused.cause in _DEVICE_ONLY:
+        return "paste"
+    return None
+
+
+_DEVICE_ONLY = frozenset(
+    {"flow-blocked", "conditional-access", "secret-required", "mfa-required", "unknown"}
+)

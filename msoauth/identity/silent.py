@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msal
 import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError
-from msoauth.identity import http
+from msoauth.identity import challenges, http
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.identity.refusals import refusal
+from msoauth.identity.signin import SKEW_SECONDS, unreadable
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -52,15 +54,16 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         secret = workspace.firms.secret(firm.name)
         with Client(firm, secret, cache) as client:
             result = _silent(client, account, firm, what, force=force)
-            if (
-                result.get("error") == "invalid_client"
-                and 700025 in result.get("error_codes", ())
-                and secret is not None
-            ):
-                with Client(firm, None, cache) as public:
-                    result = _silent(public, account, firm, what, force=force)
-                    return _stored(workspace, account, public, result, what)
-            return _stored(workspace, account, client, result, what)
+            if secret is None or not _without_secret(result):
+                return _stored(workspace, account, client, result, what)
+        with Client(firm, None, cache) as public:
+            result = _silent(public, account, firm, what, force=force)
+            return _stored(workspace, account, public, result, what)
+
+
+def _without_secret(result: dict[str, Any]) -> bool:
+    """Whether the refusal says that this grant is to be renewed without a secret (AADSTS700025)."""
+    return result.get("error") == "invalid_client" and 700025 in result.get("error_codes", ())
 
 
 def _silent(
@@ -73,10 +76,14 @@ def _silent(
         )
     try:
         result = client.app.acquire_token_silent_with_error(
-            scopes_for(account, firm.cloud), account=known[0], force_refresh=force
+            scopes_for(account, firm.cloud),
+            account=known[0],
+            force_refresh=force or _from_the_future(client),
         )
     except requests.RequestException as problem:
-        raise http.failure(problem, what) from None
+        raise _for_now(http.failure(problem, what)) from None
+    except (ValueError, LookupError, TypeError) as problem:
+        raise unreadable(what, problem) from None
     if result is None:
         raise AuthError(
             _("There is no refresh token for {user}: sign in again.").format(user=account.user),
@@ -86,11 +93,36 @@ def _silent(
     return answer
 
 
+def _from_the_future(client: Client) -> bool:
+    """Whether the cached token was got while this computer's clock was ahead: its end cannot be relied on."""
+    now = time.time() + SKEW_SECONDS
+    return any(
+        float(entry.get("cached_at") or 0) > now
+        for entry in client.cache.search(msal.TokenCache.CredentialType.ACCESS_TOKEN)
+    )
+
+
+# The network between here and the authority says nothing of the grant: the renewal is tried again.
+_NETWORK = frozenset(
+    {"dns-failed", "connect-refused", "connect-timeout", "tls-failed", "proxy-required"}
+)
+
+
+def _for_now(failure: AuthError) -> AuthError:
+    failure.retriable = failure.retriable or failure.cause in _NETWORK
+    return failure
+
+
 def _stored(
     workspace: Workspace, account: Account, client: Client, result: dict[str, Any], what: str
 ) -> AccessToken:
     if "error" in result:
-        raise refusal(result, what)
+        refused = refusal(result, what)
+        if not refused.retriable:
+            challenges.keep(workspace, account, refused.claims)
+        raise refused
+    if not isinstance(result.get("access_token"), str):
+        raise unreadable(what, None)
     redact.remember(result["access_token"])
     if client.cache.has_state_changed:
         workspace.tokens.save(account.address, client.serialized())
@@ -105,15 +137,15 @@ def _app_token(workspace: Workspace, firm: Firm) -> AccessToken:
         raise AuthError(_("App-only access needs a client secret."), cause="secret-required")
     with Client(firm, secret) as client:
         try:
-            # The app-only scope of mail is that of outlook.office365.com (exchange-dev: how-to-authenticate…).
-            resource = firm.cloud.outlook_resource.replace(
-                "outlook.office.com", "outlook.office365.com"
-            )
-            result = client.app.acquire_token_for_client([f"{resource}/.default"])
+            result = client.app.acquire_token_for_client([firm.cloud.app_scope])
         except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+            raise _for_now(http.failure(problem, what)) from None
+        except (ValueError, LookupError, TypeError) as problem:
+            raise unreadable(what, problem) from None
     if "error" in result:
         raise refusal(result, what)
+    if not isinstance(result.get("access_token"), str):
+        raise unreadable(what, None)
     redact.remember(result["access_token"])
     return _token(result)
 

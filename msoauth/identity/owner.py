@@ -1,0 +1,92 @@
+"""Whose tokens these are: the user who signed in, compared with the mailbox that is being set up."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from msoauth import redact
+from msoauth.claims import from_mapping, read_unverified
+from msoauth.errors import AuthError
+from msoauth.identity import http
+from msoauth.identity.authority import Client, configuration
+from msoauth.model import Account, Firm
+from msoauth.texts import _
+
+_TIMEOUT = 10.0  # seconds; only a help where names differ
+
+
+def user_of(result: dict[str, Any]) -> str:
+    """The user principal name in a token answer: of the ID token, else of the access token."""
+    said = from_mapping(result.get("id_token_claims") or {})
+    if said.user:
+        return said.user
+    access = read_unverified(str(result.get("access_token", "")))
+    return access.user if access is not None else ""
+
+
+def rightful(client: Client, account: Account, actual: str) -> Account:
+    """The account as it is to be kept, when *actual* may hold it.
+
+    A user whose sign-in name differs from the mailbox's address is right when Graph shows that address among
+    the user's own; the sign-in name is then recorded. For a shared mailbox the account itself says who signs in.
+
+    Raises:
+        AuthError: somebody else signed in (``account-wrong``).
+    """
+    if actual.casefold() == account.user.casefold():
+        return account
+    if actual and account.login is None and account.address.casefold() in _own_addresses(client):
+        return replace(account, login=actual)
+    raise AuthError(
+        _("{actual} signed in, but {wanted} was expected; nothing was stored.").format(
+            actual=actual or _("somebody without a name"), wanted=account.user
+        ),
+        cause="account-wrong",
+        evidence=_("signed in: {actual}").format(actual=actual),
+    )
+
+
+def _own_addresses(client: Client) -> frozenset[str]:
+    """The addresses that Graph shows of the user whose tokens *client* holds; empty when it shows none.
+
+    ``GET /me`` needs User.Read (facts G1), which mail access alone does not bring: where nobody consented to
+    it, the authority refuses, and the sign-in name decides.
+    """
+    known = client.app.get_accounts()
+    try:
+        # Without a resource a scope is Graph's (facts A4).
+        result = client.app.acquire_token_silent(["User.Read"], account=known[0]) if known else None
+        if not result or "access_token" not in result:
+            return frozenset()
+        redact.remember(result["access_token"])
+        with http.session(client.firm.cloud, timeout=_TIMEOUT) as session:
+            reply = session.get(
+                f"{client.firm.cloud.graph}v1.0/me",
+                params={"$select": "userPrincipalName,mail,proxyAddresses"},
+                headers={"Authorization": f"Bearer {result['access_token']}"},
+            )
+        me = reply.json() if reply.status_code == 200 else {}
+    except (requests.RequestException, ValueError):
+        return frozenset()
+    if not isinstance(me, dict):
+        return frozenset()
+    addresses = [me.get("userPrincipalName"), me.get("mail")]
+    addresses += [
+        text[5:]
+        for text in me.get("proxyAddresses") or ()
+        if isinstance(text, str) and text[:5].casefold() == "smtp:"
+    ]
+    return frozenset(text.casefold() for text in addresses if isinstance(text, str))
+
+
+def sign_out_link(firm: Firm) -> str:
+    """The page on which the browser's session at Microsoft is ended (facts A2).
+
+    Raises:
+        AuthError: the authority cannot be reached.
+    """
+    known = configuration(firm.cloud, firm.tenant).get("end_session_endpoint")
+    endpoint = str(known or f"{firm.authority}/oauth2/v2.0/logout")
+    return f"{endpoint}?{urlencode({'client_id': firm.client_id})}"

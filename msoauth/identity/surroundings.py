@@ -1,0 +1,109 @@
+"""Which way of signing in can work where this program runs, and why."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msoauth.identity.signin import Via
+from msoauth.model import Firm
+from msoauth.texts import _
+
+LOOPBACK = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way of signing in.
+
+    Attributes:
+        via: The way that can work here.
+        reason: Why this one, as a sentence for people.
+    """
+
+    via: Via
+    reason: str
+
+
+def choose(
+    firm: Firm,
+    *,
+    has_secret: bool,
+    challenged: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    root: Path = Path("/"),
+    platform: str = sys.platform,
+) -> Choice:
+    """The way that can work for this firm on this computer.
+
+    Args:
+        has_secret: Whether the app is a confidential client; such an app gets no tokens by device code unless
+            "Allow public client flows" is on (facts C2, C4).
+        challenged: Whether a claims challenge is to be passed on; a policy that asks for more than a password
+            is met in a browser, and often forbids the device code.
+        environ, root, platform: Where to look for the marks of the surroundings (tests).
+    """
+    redirect = urlsplit(firm.redirect_uri)
+    if redirect.scheme != "http" or redirect.hostname not in LOOPBACK:
+        why = _("The redirect URI {uri} does not lead to this computer.")
+        return _elsewhere(why.format(uri=firm.redirect_uri), has_secret, challenged)
+    hosted = _hosted(environ)
+    if hosted:
+        why = _("This runs in {place}, not on the computer with the browser.").format(place=hosted)
+        return _elsewhere(why, has_secret, challenged)
+    if urlsplit(firm.cloud.authority).hostname in LOOPBACK:
+        # Whoever sees these sign-in pages sits at this computer, so its browser reaches the listener too.
+        return Choice("browser", _("The sign-in pages are on this computer, and so is the answer."))
+    why = _apart(environ, root, platform)
+    if why:
+        return _elsewhere(why, has_secret, challenged)
+    return Choice("browser", _("The browser is on this computer."))
+
+
+def _elsewhere(why: str, has_secret: bool, challenged: bool) -> Choice:
+    if challenged:
+        then = _(
+            "A policy asks for more than a password: a link to open in a browser can answer it."
+        )
+        return Choice("paste", f"{why} {then}")
+    if has_secret:
+        then = _("For an app with a client secret a link to send works without further settings.")
+        return Choice("paste", f"{why} {then}")
+    return Choice("device", f"{why} {_('A code can be entered on any computer.')}")
+
+
+def _hosted(environ: Mapping[str, str]) -> str:
+    """The service whose computer this is, or empty."""
+    if any(
+        name in environ for name in ("BINDER_SERVICE_HOST", "BINDER_REPO_URL", "BINDER_REQUEST")
+    ):
+        return "Binder"
+    if any(name in environ for name in ("JUPYTERHUB_API_URL", "JUPYTERHUB_USER")):
+        return "JupyterHub"
+    if "CODESPACES" in environ:
+        return "GitHub Codespaces"
+    if "COLAB_RELEASE_TAG" in environ:
+        return "Google Colab"
+    return ""
+
+
+def _apart(environ: Mapping[str, str], root: Path, platform: str) -> str:
+    """Why the user's browser is probably on another computer, or empty."""
+    if any(name in environ for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")):
+        return _("This runs on a computer that you are connected to by SSH.")
+    if "KUBERNETES_SERVICE_HOST" in environ or any(
+        (root / mark).exists() for mark in (".dockerenv", "run/.containerenv")
+    ):
+        return _("This runs in a container, whose ports the browser does not reach.")
+    if platform == "linux" and not has_screen(environ):
+        return _("This computer has no screen, so the browser is on another one.")
+    return ""
+
+
+def has_screen(environ: Mapping[str, str]) -> bool:
+    """Whether a Linux session can show windows; WSL shows those of Windows."""
+    return any(
+        name in environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER")
+    )

@@ -1,0 +1,73 @@
+"""A scripted authority and a workspace with a firm and a mailbox on it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from msoauth.errors import AuthError
+from msoauth.identity import signin
+from msoauth.model import Account, Firm
+from msoauth.store import Workspace
+from tests.identity.authority import SECRET, Authority, running
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Authority]:
+    with running(tmp_path) as made:
+        yield made
+
+
+@dataclass
+class Office:
+    """A workspace with the firm Contoso and Anna's mailbox."""
+
+    workspace: Workspace
+    authority: Authority
+    firm: Firm
+    anna: Account
+
+    def start(self, via: signin.Via = "browser", **options: Any) -> signin.SignIn:
+        return signin.start(self.workspace, self.anna, via, open_browser=False, **options)
+
+    def sign_in(self, **options: Any) -> signin.SignedIn:
+        """Anna signs in by the browser way."""
+        return self.finish(
+            self.start(), lambda attempt: self.authority.come_back(attempt), **options
+        )
+
+    @staticmethod
+    def finish(attempt: signin.SignIn, act: Callable[[signin.SignIn], object]) -> signin.SignedIn:
+        """Act while somebody waits; what ``wait`` gave.
+
+        Raises:
+            AuthError: what ``wait`` raised.
+        """
+        results: list[signin.SignedIn | AuthError] = []
+
+        def wait() -> None:
+            try:
+                results.append(attempt.wait(20))
+            except AuthError as problem:
+                results.append(problem)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        act(attempt)
+        waiting.join(30)
+        if isinstance(results[0], AuthError):
+            raise results[0]
+        return results[0]
+
+
+@pytest.fixture
+def office(authority: Authority, tmp_path: Path) -> Iterator[Office]:
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        firm = authority.firm()
+        workspace.firms.add(firm, SECRET)
+        anna = Account("anna@contoso.example", "Contoso")
+        workspace.accounts.add(anna)
+        yield Office(workspace, authority, firm, anna)

@@ -1,0 +1,228 @@
+"""Which way of signing in is picked where, and what each way says when it goes wrong."""
+
+import os
+import threading
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from msoauth.errors import AuthError, InputError
+from msoauth.identity import browser, challenges, signin
+from msoauth.identity.surroundings import choose
+from msoauth.model import Firm
+from tests.identity.authority import Answer, Authority, Form, refused
+from tests.identity.conftest import Office
+
+FIRM = Firm("Contoso", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+SCREEN = {"DISPLAY": ":0"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "secret", "via", "said"),
+    [
+        (SCREEN, True, "browser", "browser is on this computer"),
+        ({"WSL_DISTRO_NAME": "Debian"}, True, "browser", "browser is on this computer"),
+        ({}, True, "paste", "no screen"),
+        ({**SCREEN, "SSH_CONNECTION": "x"}, True, "paste", "SSH"),
+        ({**SCREEN, "SSH_CONNECTION": "x"}, False, "device", "code can be entered"),
+        ({**SCREEN, "JUPYTERHUB_USER": "anna"}, True, "paste", "JupyterHub"),
+        ({"JUPYTERHUB_USER": "jovyan", "BINDER_REPO_URL": "x"}, False, "device", "Binder"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True, "paste", "container"),
+    ],
+)
+def test_the_way_follows_the_surroundings_and_says_why(
+    tmp_path: Path, environ: dict[str, str], secret: bool, via: str, said: str
+) -> None:
+    choice = choose(FIRM, has_secret=secret, environ=environ, root=tmp_path, platform="linux")
+    assert choice.via == via
+    assert said in choice.reason
+
+
+def test_a_container_is_known_by_its_mark(tmp_path: Path) -> None:
+    (tmp_path / ".dockerenv").touch()
+    for platform in ("linux", "darwin"):
+        choice = choose(FIRM, has_secret=True, environ=SCREEN, root=tmp_path, platform=platform)
+        assert choice.via == "paste"
+
+
+def test_a_redirect_uri_elsewhere_leaves_the_link(tmp_path: Path) -> None:
+    firm = Firm("C", "contoso.example", FIRM.client_id, redirect_uri="https://contoso.example/cb")
+    choice = choose(firm, has_secret=True, environ=SCREEN, root=tmp_path, platform="darwin")
+    assert (choice.via, firm.redirect_uri in choice.reason) == ("paste", True)
+
+
+def test_a_challenge_is_never_answered_by_a_code(tmp_path: Path) -> None:
+    hub = {"JUPYTERHUB_USER": "anna"}
+    choice = choose(FIRM, has_secret=False, challenged=True, environ=hub, root=tmp_path)
+    assert choice.via == "paste"
+
+
+def test_the_user_may_choose_another_way(office: Office) -> None:
+    vias: tuple[signin.Via, ...] = ("browser", "device", "paste")
+    for via in vias:
+        attempt = office.start(via)
+        assert attempt.via == via
+        attempt.cancel()
+
+
+def test_without_a_screen_no_browser_is_opened_and_the_address_is_given(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    attempt = signin.start(office.workspace, office.anna, "browser", open_browser=True)
+    attempt.cancel()
+    assert opened == []
+    assert "No browser could be opened" in attempt.message
+    assert attempt.url.startswith(office.authority.base)
+
+
+def test_a_browser_that_cannot_be_opened_or_does_not_return_stops_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", lambda _url: False)
+    attempt = signin.start(office.workspace, office.anna, "browser")
+    assert "No browser could be opened" in attempt.message
+    attempt.cancel()
+    release = threading.Event()
+    monkeypatch.setattr(browser, "_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr("webbrowser.open", lambda _url: release.wait(20))
+    attempt = signin.start(office.workspace, office.anna, "browser")
+    release.set()
+    attempt.cancel()
+    assert "in the browser" in attempt.message
+
+
+def test_an_abandoned_sign_in_ends_by_itself_and_frees_its_port(office: Office) -> None:
+    attempt = office.start()
+    assert 290 < attempt.seconds_left <= 300
+    with pytest.raises(AuthError, match="Nobody signed in within 5 minutes") as ended:
+        attempt.wait(0.1)
+    assert ended.value.cause == "code-expired"
+    home, _answer = office.authority.answer_to(attempt)
+    port = urlsplit(home).port
+    office.workspace.firms.replace(office.authority.firm(redirect_uri=f"http://localhost:{port}"))
+    office.start().cancel()
+
+
+def test_two_sign_ins_at_once_do_not_mix(office: Office, authority: Authority) -> None:
+    one, two = office.start(), office.start()
+    home, answer = authority.answer_to(one)
+    strange = authority.answer_to(two)[1]
+    with pytest.raises(AuthError):
+        office.finish(two, lambda _attempt: two.cancel())
+    result = office.finish(one, lambda _attempt: authority.come_back(one))
+    assert result.signed_in_as == authority.user
+    assert answer["state"] != strange["state"]
+    assert urlsplit(home).port != urlsplit(authority.answer_to(two)[0]).port
+
+
+def test_device_polls_on_through_pending_slow_down_and_an_outage(
+    office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(_event: threading.Event, seconds: float | None = None) -> bool:
+        waits.append(seconds or 0.0)
+        return False
+
+    answers = [
+        refused("authorization_pending", "AADSTS70016: pending"),
+        Answer("Service Unavailable", 503, {"Retry-After": "7"}),
+        refused("slow_down", "slower"),
+    ]
+
+    def token(form: Form) -> Answer:
+        return answers.pop(0) if answers else authority.grant(form)
+
+    authority.token = token
+    attempt = office.start("device")
+    assert (attempt.url, attempt.code) == ("https://device.example/", "FJC3MZ5XW")
+    with monkeypatch.context() as quick:
+        quick.setattr(threading.Event, "wait", wait)
+        result = attempt.wait()
+    assert result.signed_in_as == authority.user
+    assert [seconds for seconds in waits if seconds] == [1.0, 7.0, 6.0]
+    assert "client_secret" not in authority.asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause", "other"),
+    [
+        (refused("authorization_declined", "declined"), "consent-declined", None),
+        (
+            refused("expired_token", "AADSTS70020: This device code has expired.", error_codes=[70020]),
+            "code-expired", None,
+        ),
+        (
+            refused("invalid_grant", "AADSTS53003: Access has been blocked by Conditional Access policies."
+                    " The access policy does not allow token issuance.", error_codes=[53003]),
+            "conditional-access", "paste",
+        ),
+        (
+            refused("invalid_client", "AADSTS7000218: The request body must contain the following parameter:"
+                    " 'client_assertion' or 'client_secret'.", 401, error_codes=[7000218]),
+            "secret-required", "paste",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refused_device_code_names_its_cause_and_the_way_to_offer(
+    office: Office, authority: Authority, answer: Answer, cause: str, other: str | None
+) -> None:
+    authority.token = lambda _form: answer
+    with pytest.raises(AuthError) as told:
+        office.start("device").wait(20)
+    assert told.value.cause == cause
+    assert signin.other_way("device", told.value) == other
+    assert signin.other_way("browser", told.value) is None
+
+
+def test_a_device_answer_that_is_none_and_a_code_nobody_enters(
+    office: Office, authority: Authority
+) -> None:
+    authority.device = lambda _form: Answer({"user_code": "x"})
+    with pytest.raises(AuthError, match="no token that can be read"):
+        office.start("device")
+    authority.device = lambda _form: refused("unauthorized_client", "AADSTS700016: not found")
+    with pytest.raises(AuthError) as told:
+        office.start("device")
+    assert told.value.cause == "app-not-found"
+    authority.device = authority.code
+    authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
+    with pytest.raises(AuthError, match="Nobody entered the code in time"):
+        office.start("device").wait(0.1)
+
+
+def test_cancel_ends_every_way_at_once(office: Office, authority: Authority) -> None:
+    authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
+    vias: tuple[signin.Via, ...] = ("browser", "device", "paste")
+    for via in vias:
+        with pytest.raises(AuthError, match="cancelled"):
+            office.finish(office.start(via), lambda attempt: attempt.cancel())
+    assert office.workspace.tokens.status(office.anna.address) is None
+
+
+def test_app_only_needs_no_sign_in(office: Office) -> None:
+    office.workspace.firms.replace(office.authority.firm(access="app-only"))
+    with pytest.raises(InputError, match="nobody signs in"):
+        office.start()
+
+
+def test_a_challenge_is_kept_for_the_sign_in_that_answers_it(
+    office: Office, authority: Authority
+) -> None:
+    claims = '{"access_token":{"capolids":{"essential":true,"values":["a-policy"]}}}'
+    challenges.keep(office.workspace, office.anna, claims)
+    attempt = office.start()
+    asked = parse_qs(urlsplit(attempt.url).query)
+    assert "a-policy" in asked["claims"][0]
+    office.finish(attempt, authority.come_back)
+    assert challenges.pending(office.workspace, office.anna) is None
+    later = office.start()
+    later.cancel()
+    assert "claims" not in parse_qs(urlsplit(later.url).query)
