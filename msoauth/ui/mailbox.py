@@ -14,7 +14,7 @@ from msoauth.mail.messages import MessageSummary, frame
 from msoauth.mail.stored import stored_mail
 from msoauth.model import Account, Finding
 from msoauth.texts import _
-from msoauth.ui import html
+from msoauth.ui import guide, html
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
@@ -59,6 +59,9 @@ class MailPanel(Panel):
         )  # fmt: skip
         self.note = View(acted=self.acted)
         return [self.retrieve, self.table, self.send, self.note]
+
+    def draw_guide(self) -> None:
+        self.guide.show(guide.mail(guide.known_of(self.rows)))
 
     def refresh(self) -> None:
         super().refresh()

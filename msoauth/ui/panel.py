@@ -42,6 +42,7 @@ class Panel:
         self.rows: list[Finding] = []
         self.bar = View(acted=self._acted_in_bar, met=self._met)
         self.head = View(live=True)
+        self.guide = View(acted=self.acted)
         self.message = View(live=True, acted=self.acted)
         self.results = View(acted=self.acted)
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
@@ -62,9 +63,13 @@ class Panel:
         """The widgets between header and messages, made anew; asked again when the language changes."""
         raise NotImplementedError
 
+    def draw_guide(self) -> None:
+        """Show in ``self.guide`` what to do in this step, ticked off as far as it is done."""
+
     def refresh(self) -> None:
         """Show what the workspace knows now."""
         self.draw_bar()
+        self.draw_guide()
         self._draw_head()
 
     def chosen(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
@@ -147,11 +152,16 @@ class Panel:
         """Show findings below the form."""
         self.rows = list(rows)
         self.results.show(html.findings(self.rows))
+        self.draw_guide()
 
     # How it stays right
 
     def _put_together(self) -> None:
-        parts = [self.bar, self.head, *self.content(), self.message, self.results]
+        parts = [
+            *(self.bar, self.head, self.guide),
+            *self.content(),
+            *(self.message, self.results),
+        ]
         for part in _parts(parts):
             part.failed = self._failed
         self.body.children = parts

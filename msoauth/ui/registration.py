@@ -14,7 +14,7 @@ from msoauth.identity import values
 from msoauth.model import Finding, Firm, Signal
 from msoauth.store import Secret
 from msoauth.texts import _
-from msoauth.ui import html
+from msoauth.ui import guide, html
 from msoauth.ui.block import take_apart
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
@@ -82,6 +82,11 @@ class RegisterPanel(Panel):
             self.show_findings(past)
             self.set_state(html.worst(past))
 
+    def draw_guide(self) -> None:
+        firm = self._shown
+        known = self.workspace.journal.findings(firm=firm.name, limit=200) if firm else ()
+        self.guide.show(guide.registration(self.session, firm, guide.known_of(list(known))))
+
     def chosen(self, *, firm: bool) -> None:
         if firm:
             super().chosen(firm=firm)
@@ -115,6 +120,7 @@ class RegisterPanel(Panel):
         self._touched.clear()
         self.form.errors = {}
         self.busy(False)
+        self.draw_guide()
         self.form.clear_secret("secret")
         stored = firm is not None and self.workspace.firms.has_secret(firm.name)
         self.form.change_field("secret", placeholder=_("stored; not shown again") if stored else "")

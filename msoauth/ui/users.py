@@ -10,7 +10,7 @@ from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin, values
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
-from msoauth.ui import html
+from msoauth.ui import guide, html
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.users_view import mailbox_row, mailboxes, waiting
@@ -63,8 +63,16 @@ class UsersPanel(Panel):
             self.add_form,
         ]
 
+    def draw_guide(self) -> None:
+        account = self.session.account()
+        known = (
+            self.workspace.journal.findings(account=account.address, limit=200) if account else ()
+        )
+        self.guide.show(guide.users(self.session, account, guide.known_of(list(known))))
+
     def refresh(self) -> None:
         self.draw_bar()
+        self.draw_guide()
         firm = self.session.firm()
         self.choice.fields = [
             {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [

@@ -1,0 +1,239 @@
+"""The guide of each step: what to click at Microsoft, in today's menu names (facts F5), ticked off as checks pass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from msoauth.explain.links import link as portal_link
+from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.texts import _
+from msoauth.ui import drawings, html
+from msoauth.ui.session import Session
+
+Known = Mapping[str, Signal]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to do.
+
+    Attributes:
+        says: What, with its links and Copy buttons.
+        checks: Ids of the checks that show whether it is done; all that were made must have passed.
+    """
+
+    says: Markup
+    checks: tuple[str, ...] = ()
+
+    def state(self, known: Known) -> Signal:
+        """Done, not done, or not known yet."""
+        seen = [known[check] for check in self.checks if check in known]
+        seen = [signal for signal in seen if signal not in (Signal.SKIPPED, Signal.NOT_RUN)]
+        if not seen:
+            return Signal.NOT_RUN
+        bad = [signal for signal in seen if signal in (Signal.FAILED, Signal.ERROR)]
+        return bad[0] if bad else Signal.PASSED
+
+
+def known_of(rows: Sequence[Finding]) -> dict[str, Signal]:
+    """What the newest finding of each check says."""
+    return {finding.check: finding.signal for finding in rows}
+
+
+def checklist(
+    title: str, items: Sequence[Item], known: Known, *more: Markup, opened: bool = True
+) -> Markup:
+    """A guide behind a fold: its items with their dots, then whatever else belongs to it.
+
+    Args:
+        opened: Whether it is open until the user closes it.
+    """
+    words = {Signal.PASSED: _("done"), Signal.NOT_RUN: _("to do")}
+    lines = []
+    for item in items:
+        state = item.state(known)
+        lines.append(
+            Markup('<li data-state="{}">{}<div>{}</div></li>').format(
+                state, html.dot(state, words.get(state)), item.says
+            )
+        )
+    done = sum(item.state(known) is Signal.PASSED for item in items)
+    count = _("{done} of {all} done").format(done=done, all=len(items))
+    return Markup(
+        '<details class="mso-guide" data-key="guide"{}><summary>{} <span class="mso-quiet">{}</span></summary>'
+        "<ol>{}</ol>{}</details>"
+    ).format(
+        Markup(" open") if opened else "",
+        title,
+        count,
+        Markup("").join(lines),
+        Markup("").join(more),
+    )
+
+
+def _say(text: str, **parts: Markup | str) -> Markup:
+    """*text* with ``**bold**`` menu names, and its parts escaped unless they are Markup."""
+    pieces = str(escape(text)).split("**")
+    marked = "".join(
+        f"<strong>{piece}</strong>" if n % 2 else piece for n, piece in enumerate(pieces)
+    )
+    return Markup(marked).format(**parts)  # noqa: S704 - escaped above
+
+
+def _place(session: Session, name: str, firm: Firm | None) -> Markup:
+    """A deep link into Microsoft's portal; for a practice firm, the practice tenant's admin center."""
+    practice = session.practice
+    if practice is not None and (firm is None or firm.cloud.name == "practice"):
+        return html.outside(practice.admin, _("the practice tenant's admin center"))
+    return html.link(portal_link(name, firm))
+
+
+def _copied(text: str) -> Markup:
+    return Markup("<code>{}</code> {}").format(text, html.copy(text))
+
+
+def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
+    """Step 1: the app registration in the firm's directory."""
+    consent = portal_link("admin-consent", firm)
+    items = [
+        Item(
+            _say(
+                _(
+                    "Open **App registrations** → **New registration** in the Microsoft Entra admin center ({link}). "
+                    "Name: anything, such as {name}. Supported account types: **Accounts in this organizational directory "
+                    "only**. Redirect URI: **Web**, {uri}. Then **Register**."
+                ),
+                link=_place(session, "overview", firm),
+                name=_copied("msoauth"),
+                uri=_copied("http://localhost"),
+            ),
+            ("registration.redirect",),
+        ),
+        Item(
+            _say(
+                _(
+                    "On the app's page **Overview**, copy **Application (client) ID** (1) and **Directory (tenant) ID** (2) "
+                    "into the form below."
+                )
+            ),
+            ("registration.values", "registration.directory"),
+        ),
+        Item(
+            _say(
+                _(
+                    "**Certificates & secrets** → **Client secrets** → **New client secret** ({link}). Copy the column "
+                    "**Value** (3) at once: it is never shown again. Note when it expires."
+                ),
+                link=_place(session, "secrets", firm),
+            ),
+            ("registration.secret",),
+        ),
+        Item(
+            _say(
+                _(
+                    "**API permissions** → **Add a permission** → **Microsoft Graph** → **Delegated permissions** ({link}): "
+                    "{pop}, {smtp}, {offline}, and {imap} for mailboxes that are retrieved by IMAP."
+                ),
+                link=_place(session, "permissions", firm),
+                pop=_copied("POP.AccessAsUser.All"),
+                smtp=_copied("SMTP.Send"),
+                offline=_copied("offline_access"),
+                imap=_copied("IMAP.AccessAsUser.All"),
+            ),
+            ("sign-in.scopes",),
+        ),
+        Item(
+            _say(
+                _(
+                    "**Grant admin consent** on the same page, or send an administrator of the firm this link: {link}. "
+                    "Without it, each user is asked when signing in, where the firm allows that."
+                ),
+                link=_consent(consent, firm),
+            ),
+            ("sign-in.token",),
+        ),
+    ]
+    opened = known.get("registration.secret") is not Signal.PASSED
+    return checklist(
+        _("What to click at Microsoft"), items, known, drawings.values(), opened=opened
+    )
+
+
+def _consent(link: Link, firm: Firm | None) -> Markup:
+    if firm is None:
+        return Markup("<em>{}</em>").format(_("it is here once the form below is saved"))
+    return Markup("{} {}").format(html.link(link), html.copy(link.url, _("Copy the link")))
+
+
+def users(session: Session, account: Account | None, known: Known) -> Markup:
+    """Step 2: what must be switched on for each mailbox, and the one sign-in."""
+    firm = session.firm()
+    address = account.address if account else "anna@contoso.example"
+    # Microsoft's own cmdlet for the same switch (facts F2).
+    command = f"Set-CASMailbox -Identity {address} -SmtpClientAuthenticationDisabled $false -PopEnabled $true"
+    items = [
+        Item(
+            _say(
+                _(
+                    "For each mailbox: Microsoft 365 admin center → **Users** → **Active users** ({link}) → the user → "
+                    "**Mail** → **Manage email apps** → tick **Authenticated SMTP** and **POP** (or **IMAP**) → **Save changes**. "
+                    "In Exchange Online PowerShell: {command}"
+                ),
+                link=_place(session, "users", firm),
+                command=_copied(command),
+            ),
+            ("smtp.login", "smtp.send", "pop3.login", "imap.login"),
+        ),
+        Item(
+            _say(
+                _(
+                    "Add the mailboxes below, then press **Authenticate** beside each. The user signs in once, with their own "
+                    "password and second factor, and sees “Verification code received”."
+                )
+            ),
+            ("sign-in.token",),
+        ),
+        Item(
+            _say(
+                _(
+                    "If another user is still signed in at Microsoft, choose **Use another account**. Do not choose "
+                    "**Stay signed in** on a computer that several people use."
+                )
+            ),
+            ("sign-in.user",),
+        ),
+    ]
+    opened = known.get("sign-in.token") is not Signal.PASSED
+    return checklist(
+        _("What to click at Microsoft"), items, known, drawings.authenticated_smtp(), opened=opened
+    )
+
+
+def mail(known: Known) -> Markup:
+    """Step 3: what retrieving and sending show."""
+    items = [
+        Item(
+            _say(
+                _(
+                    "Choose the mailbox above and press **Retrieve mail**. Nothing is ever deleted or marked in the mailbox; "
+                    "each message is also stored as an .eml file in the workspace."
+                )
+            ),
+            ("mail.retrieve",),
+        ),
+        Item(
+            _say(
+                _(
+                    "Press **Send test mail**. It is sent to the mailbox itself unless you name another address."
+                )
+            ),
+            ("smtp.send",),
+        ),
+        Item(
+            _say(_("The test mail arrives: both ways work, from end to end.")), ("mail.round-trip",)
+        ),
+    ]
+    return checklist(
+        _("What to do here"), items, known, opened=known.get("mail.round-trip") is not Signal.PASSED
+    )
