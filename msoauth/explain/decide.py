@@ -10,6 +10,7 @@ from msoauth.explain.phrases import fold, said, within
 # Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
 _CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30
 _ASIDE_COSTS = 25  # what is said by way of comparison yields to what is said outright
+_NOW_ADDS, _OLDER_COSTS = 2, 10  # of two that weigh about the same, the newer one
 
 _NUMBER = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
 _LIST = re.compile(
@@ -30,6 +31,18 @@ _ASIDE = re.compile(
     r"|no longer (?:get|see|says|aadsts)|fixed the|solved the|i had|we had"
     r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|gestern|letzte woche|nicht mehr|wenn (?:ich|man|sie))"
     r"\b[^.;\n]{0,100}"
+    r"|https?://(?:learn|docs|support|techcommunity|answers)\.microsoft\.com/[^\s\"'<>]{0,300}"
+    r"|https?://(?:www\.)?(?:github|stackoverflow|serverfault|superuser)\.com/[^\s\"'<>]{0,300}"
+)
+# What is said of the present counts more than as good a hit told before it.
+_NOW = re.compile(
+    r"\b(?:now (?:i|we|it|he|she|the|getting|says)|but now|and now|(?:am|are|is) now (?:getting|seeing)|jetzt|nunmehr|inzwischen"
+    r"|maintenant|ahora|update:|edit:|edit \d:|nachtrag:)[^\n]{0,300}"
+)
+# Below such a line stands an older mail.
+_OLDER = re.compile(
+    r"-{3,10} ?(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|mensaje original|forwarded message) ?-{3,10}"
+    r"|\b(?:on|am) [^\n]{6,90} (?:wrote|schrieb)\b[^:\n]{0,90}:|\b(?:von|from): [^\n]{3,120}? (?:gesendet|sent): "
 )
 _PROSE = 100_000  # characters up to which a text is taken to be somebody's words and not a log
 
@@ -57,7 +70,10 @@ class _Candidate:
 def decide(text: str) -> Decision:
     """Decide on an unwrapped *text*."""
     folded = fold(text)
-    asides = [match.span() for match in _ASIDE.finditer(folded)] if len(folded) <= _PROSE else []
+    prose = len(folded) <= _PROSE
+    asides = [match.span() for match in _ASIDE.finditer(folded)] if prose else []
+    present = [match.span() for match in _NOW.finditer(folded)] if prose else []
+    older = match.start() if prose and (match := _OLDER.search(folded)) else len(folded)
     numbers = list(_numbers(folded))
     seen = tuple(dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight))
     candidates = [
@@ -76,7 +92,13 @@ def decide(text: str) -> Decision:
         for hit in said(text, folded, asides)
     ]
     candidates = [
-        replace(one, weight=one.weight - _ASIDE_COSTS) if within(one.start, asides) else one
+        replace(
+            one,
+            weight=one.weight
+            - _ASIDE_COSTS * within(one.start, asides)
+            + _NOW_ADDS * within(one.start, present)
+            - _OLDER_COSTS * (one.start >= older),
+        )
         for one in candidates
     ]
     if not candidates:

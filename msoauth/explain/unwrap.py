@@ -8,11 +8,20 @@ import binascii
 import html
 import quopri
 import re
+from collections import Counter
 from urllib.parse import unquote, unquote_plus
 
-LIMIT = 1 << 20  # characters that are looked at: the first and the last half of this
-_PEEKS = 40  # places in the middle of a longer text that are looked at all the same
-_LOG = 20_000  # characters from which on lines that repeat are read once
+LIMIT = 1 << 20  # characters that are read: the first and the last half of this
+_READ = 200_000  # of these, characters that are looked at closely when repetitions are left out
+_PEEKS, _PEEK = (
+    200,
+    600,
+)  # places in the middle of a longer text that are looked at all the same, and characters of each
+_FAILURE = re.compile(
+    r"AADSTS\d|-ERR |[Ee]rror|ERROR|[Ff]ail|FAIL|[Ee]xception|[Dd]enied|[Rr]efused|[Rr]ejected|[Tt]imed out|[Ff]ehler"
+)
+_LOG = 20_000  # characters from which on lines that repeat are left out
+_KEPT = 10  # of lines that differ in their figures only, that many first and last ones are read
 _ROUNDS = 5  # encodings inside one another
 
 _ODD = {
@@ -41,8 +50,7 @@ _TAG = re.compile(
     r"|!doctype)\b[^<>]{0,500}>",
     re.IGNORECASE,
 )
-_LINE_END = re.compile(r"\r?\n[>|\s]*")
-_SPACES = re.compile(r"\s{2,}")
+_QUOTE_MARKS = re.compile(r"\n[>|\s]*")
 _ENCODED_WORD = re.compile(r"=\?([\w-]{3,20})\?([bBqQ])\?([^?\s]{1,400})\?=")
 _BASE64_LINES = re.compile(
     r"(?:^|\n)((?:[A-Za-z0-9+/]{56,76}\r?\n){1,5000}[A-Za-z0-9+/]{0,76}={0,2})"
@@ -52,11 +60,11 @@ _BASE64_JSON = re.compile(r"(?<![\w.+/-])eyJ[A-Za-z0-9+/]{16,2000}={0,2}(?![\w.]
 
 def unwrap(text: str) -> str:
     """*text* on one line, without the encodings in which errors travel."""
-    text = _bounded(text)
-    if len(text) > _LOG:
-        text = "\n".join(dict.fromkeys(text.split("\n")))  # a log says the same again and again
+    text = _bounded(text, LIMIT)
     if "\0" in text:
         text = text.replace("\0", "")  # UTF-16 that was read as something else
+    if len(text) > _LOG:
+        text = _bounded(_thinned(text), _READ)
     text = _mail(text)
     for _round in range(_ROUNDS):
         before = text
@@ -72,8 +80,9 @@ def unwrap(text: str) -> str:
         text = _BASE64_JSON.sub(lambda m: _decoded(m[0]) or m[0], text)
     if "<" in text:
         text = _TAG.sub(" ", text)
-    text = _SPACES.sub(" ", _LINE_END.sub(" ", text))
-    return plain_signs(text)
+    if ">" in text or "|" in text:
+        text = _QUOTE_MARKS.sub("\n", text)
+    return plain_signs(" ".join(text.split()))
 
 
 def plain_signs(text: str) -> str:
@@ -84,19 +93,33 @@ def plain_signs(text: str) -> str:
     return text
 
 
-def _bounded(text: str) -> str:
-    if len(text) <= LIMIT:
+def _bounded(text: str, limit: int) -> str:
+    """The first and the last half of *limit* characters, and what lies between them around words of failure."""
+    if len(text) <= limit:
         return text
-    half = LIMIT // 2
-    peeks = []
-    at = half
-    for _ in range(_PEEKS):
-        at = text.find("AADSTS", at, len(text) - half)
-        if at < 0:
-            break
-        peeks.append(text[max(half, at - 200) : at + 800])
-        at += 800
+    half = limit // 2
+    peeks: list[str] = []
+    at, end = half, len(text) - half
+    while len(peeks) < _PEEKS and (match := _FAILURE.search(text, at, end)):
+        at = match.end() + _PEEK
+        peeks.append(text[max(half, match.start() - 200) : at])
     return "\n … \n".join([text[:half], *peeks, text[-half:]])
+
+
+def _thinned(text: str) -> str:
+    """A log without its repetitions: lines that are the same but for times, numbers and hexadecimal ids."""
+    lines = list(dict.fromkeys(text.split("\n")))
+    raw = "\n".join(lines).encode("utf-8", "surrogatepass")
+    shapes = raw.translate(None, b"0123456789abcdefABCDEF").split(b"\n")
+    left = Counter(shapes)
+    seen: Counter[bytes] = Counter()
+    kept = []
+    for line, shape in zip(lines, shapes, strict=True):
+        seen[shape] += 1
+        left[shape] -= 1
+        if seen[shape] <= _KEPT or left[shape] < _KEPT:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _mail(text: str) -> str:
