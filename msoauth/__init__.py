@@ -35,14 +35,15 @@ __all__ = [
     "Signal",
     "Workspace",
     "__version__",
+    "audit",
     "explain",
     "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "explain":  # the room itself, which can be called
-        return import_module("msoauth.explain")
+    if name in ("audit", "explain"):  # the rooms themselves, which can be called
+        return import_module(f"msoauth.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'msoauth' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msoauth
@@ -18,6 +19,12 @@ def test_explain_is_called_by_its_name() -> None:
     from msoauth.explain import explain
 
     assert explain("AADSTS7000222: expired") == called("AADSTS7000222: expired")
+
+
+def test_audit_is_called_by_its_name(tmp_path: Path) -> None:
+    called: Any = msoauth.audit
+    with msoauth.Workspace.open(tmp_path) as workspace:
+        assert list(called(workspace)) == []
 
 
 def test_importing_msoauth_loads_nothing_heavy() -> None:

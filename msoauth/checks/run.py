@@ -183,12 +183,17 @@ def _carry_out(
         future.result()
     made = [future.result() for future in needed]
     broken = first_broken_need(one.broken or one.finding for one in made)
+    return _Made(answer(check, context, broken), broken)
+
+
+def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
+    """The answer to one check; *broken* is what bars it, if anything does. Never raises."""
     if broken is not None:
         why = _("not checked, because {check} did not pass").format(check=broken.check)
-        return _Made(_skipped(check, context, why), broken)
+        return _skipped(check, context, why)
     if context.cancelled.is_set():
         why = _("not checked, because the run was cancelled")
-        return _Made(_skipped(check, context, why))
+        return _skipped(check, context, why)
     start = time.perf_counter()
     try:
         outcome = check.act(context)
@@ -204,14 +209,12 @@ def _carry_out(
         )
     else:
         finding = _finding(check.id, outcome, context)
-    return _Made(
-        replace(
-            finding,
-            seconds=time.perf_counter() - start,
-            firm=context.firm.name,
-            account=context.account.address if context.account else "",
-            run=context.run,
-        )
+    return replace(
+        finding,
+        seconds=time.perf_counter() - start,
+        firm=context.firm.name,
+        account=context.account.address if context.account else "",
+        run=context.run,
     )
 
 

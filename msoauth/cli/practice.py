@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from msoauth.cli.firms import Json
 from msoauth.cli.output import console, emit, say
 from msoauth.errors import InputError
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 
 app = typer.Typer(
     help="The practice tenant: Microsoft 365 on this computer, to learn on and to break.",
@@ -90,6 +91,25 @@ def serve(
                 pass
         except KeyboardInterrupt:
             say(_("The practice tenant has stopped."), as_json=json)
+
+
+@app.command("enrol")
+def enrol(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The endpoints file of practice serve --json.")
+    ],
+) -> None:
+    """Add the firms and users of a running practice tenant, everybody signed in."""
+    from msoauth.enrol import enrol as bring_in
+
+    with context.obj.open() as workspace:
+        count = sum(1 for _address in bring_in(workspace, file))
+    say(
+        ngettext("{count} account is signed in.", "{count} accounts are signed in.", count).format(
+            count=f"{count:,}"
+        )
+    )
 
 
 @app.command("scenarios")

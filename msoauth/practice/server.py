@@ -20,7 +20,7 @@ import trustme
 from msoauth.practice import scenarios as known_scenarios
 from msoauth.practice.admin import routes as admin_routes
 from msoauth.practice.clock import Clock
-from msoauth.practice.entra import api, signin
+from msoauth.practice.entra import api, bulk, signin
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import People
 from msoauth.practice.exchange import ExchangeServers, start_exchange
@@ -235,6 +235,7 @@ def _people_app(people: People) -> tornado.web.Application:
         [
             (r"/([^/]+)/oauth2/v2\.0/authorize", signin.AuthorizePage, shared),
             (r"/([^/]+)/oauth2/v2\.0/logout", signin.LogoutPage, shared),
+            (r"/practice/grants", bulk.GrantsPage, shared),
             (r"/practice/step", signin.StepPage, shared),
             (r"/devicelogin", signin.DevicePage, shared),
             *admin_routes(people),

@@ -61,6 +61,11 @@ class Audits:
         self._database = database
         self._journal = journal
 
+    @property
+    def alone(self) -> bool:
+        """Whether only the processes of one computer can work on an audit: the workspace is a file."""
+        return self._database.is_sqlite
+
     # -- runs --------------------------------------------------------------------------------
 
     def unfinished(self, scope: str, *, since: datetime) -> AuditRun | None:
@@ -173,6 +178,15 @@ class Audits:
         return self._journal.append_if(
             findings, lambda connection: connection.execute(update).rowcount == 1
         )
+
+    def drop(self, run: str, places: Iterable[tuple[str, str]]) -> None:
+        """Take accounts off the list."""
+        c = _rows.c
+        with self._database.write() as connection:
+            for firm, account in places:
+                connection.execute(
+                    _rows.delete().where(c.run == run, c.firm == firm, c.account == account)
+                )
 
     # -- several computers (PostgreSQL) --------------------------------------------------------
 

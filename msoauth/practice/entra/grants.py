@@ -278,7 +278,7 @@ class Authority:
             "access_token": self.signer.sign(claims),
         }
         if "offline_access" in asked.oidc:
-            answer["refresh_token"] = self._new_refresh(firm, user, platform, amr)
+            answer["refresh_token"] = self.new_refresh(firm, user, platform, amr)
         if "openid" in asked.oidc:
             answer["id_token"] = self._id_token(firm, user, now, nonce)
         if form.get("client_info") == "1":
@@ -303,7 +303,7 @@ class Authority:
         }
         return self.signer.sign(claims | ({"nonce": nonce} if nonce else {}))
 
-    def _new_refresh(self, firm: Firm, user: User, platform: str, amr: list[str]) -> str:
+    def new_refresh(self, firm: Firm, user: User, platform: str, amr: list[str]) -> str:
         """A refresh token that holds its own state, so that ten thousand of them need no table."""
         body = {
             "app": firm.app.app_id,

@@ -1,0 +1,153 @@
+"""One firm's checks, once for all its accounts; and one account's."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from msoauth import checks
+from msoauth.audit import judge
+from msoauth.checks.in_turn import in_turn
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.redact import redact
+from msoauth.store import Workspace
+from msoauth.store.audits import Mark
+from msoauth.texts import _
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at one account (or, with ``account`` None, at one firm) found.
+
+    Attributes:
+        signal: How the account stands: its worst link, or passed.
+        link: The first broken link, or what will break soon; None when all holds.
+        seconds: How long the look took.
+    """
+
+    firm: Firm
+    account: Account | None
+    findings: tuple[Finding, ...]
+    signal: Signal
+    link: judge.Link | None
+    seconds: float
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a server said "too many"."""
+        return any(f.cause == "throttled" for f in self.findings)
+
+    def mark(self) -> Mark:
+        """What the audit's list keeps of it."""
+        link = self.link
+        return Mark(
+            self.firm.name,
+            self.account.address.strip().casefold() if self.account else "",
+            self.signal,
+            link.check if link else "",
+            link.cause if link and not link.soon else None,
+            self.seconds,
+        )
+
+
+def look_at_firm(
+    workspace: Workspace,
+    firm: Firm,
+    run: str,
+    *,
+    retrieve: Iterable[str],
+    cancelled: threading.Event,
+    timeout: float,
+) -> Looked:
+    """The checks that have one answer for all accounts of a firm: the network, and the app registration.
+
+    Args:
+        retrieve: The protocols that its accounts use; the others are not asked.
+    """
+    idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
+    wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
+    context = checks.Context(workspace, firm, None, timeout=timeout, run=run, cancelled=cancelled)
+    return _looked(context, wanted, {})
+
+
+def look_at(
+    workspace: Workspace,
+    firm: Firm,
+    account: Account,
+    run: str,
+    given: dict[str, Finding],
+    *,
+    send: bool,
+    cancelled: threading.Event,
+    timeout: float,
+    silent_days: int,
+) -> Looked:
+    """The checks of one account.
+
+    Args:
+        given: The firm's findings, by check id.
+        send: Also send a test mail to the mailbox itself.
+    """
+    wanted = (*checks.SIGN_IN, *checks.MAILBOX, *(checks.SEND if send else ()))
+    context = checks.Context(
+        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled
+    )
+    context.known["silent_days"] = silent_days
+    return _looked(context, wanted, given)
+
+
+def _looked(
+    context: checks.Context, wanted: Sequence[checks.Check], given: dict[str, Finding]
+) -> Looked:
+    start = time.perf_counter()
+    findings: list[Finding] = []
+    try:
+        findings.extend(in_turn(wanted, context, given))
+        link = _link(context, findings, given)
+    except Exception as bug:  # noqa: BLE001 - one account's trouble never stops the others
+        finding = _fault(context, bug)
+        findings.append(finding)
+        link = judge.Link(finding.check, finding.signal, finding.cause)
+    finally:
+        context.hang_up()
+    return Looked(
+        context.firm,
+        context.account,
+        tuple(findings),
+        link.signal if link else Signal.PASSED,
+        link,
+        time.perf_counter() - start,
+    )
+
+
+def _link(
+    context: checks.Context, findings: Sequence[Finding], given: dict[str, Finding]
+) -> judge.Link | None:
+    broken = judge.broken(findings, given.values())
+    if context.account is None:
+        return broken
+    now = datetime.now(UTC)
+    # The token's idle days are not asked here: it was used just now, or its own check says why not.
+    coming = judge.soon(context.firm, None, now, newest=context.known.get("newest"),
+                        silent_days=context.known["silent_days"])  # fmt: skip
+    return judge.worst([broken, *coming] if broken else coming)
+
+
+def _fault(context: checks.Context, bug: Exception) -> Finding:
+    return Finding(
+        check="audit.account",
+        signal=Signal.ERROR,
+        summary=_("the check could not be carried out: {kind}").format(kind=type(bug).__name__),
+        evidence=redact(str(bug))[:2000],
+        cause="unknown",
+        firm=context.firm.name,
+        account=context.account.address if context.account else "",
+        run=context.run,
+    )
+
+
+def new_run() -> str:
+    """The id of a new audit."""
+    return f"a{datetime.now(UTC):%y%m%d%H%M}-{uuid4().hex[:8]}"

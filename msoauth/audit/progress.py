@@ -1,0 +1,86 @@
+"""How far an audit is, how fast, and how long it will take."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msoauth.model import Signal
+from msoauth.texts import _, ngettext
+
+_WINDOW = 200  # of the newest accounts the rate is made
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of an audit.
+
+    Attributes:
+        done: Accounts that are finished, with those of before it was broken off.
+        total: All accounts of the audit.
+        signals: How many ended with which signal.
+        elapsed: Seconds since this process began with it.
+        rate: Accounts a second, of late; None before there is one.
+        left: Seconds that the rest will take at that rate; None where nobody knows.
+    """
+
+    done: int
+    total: int
+    signals: Mapping[Signal, int]
+    elapsed: float
+    rate: float | None
+    left: float | None
+
+    def text(self) -> str:
+        """The same in a line for people."""
+        parts = [
+            ngettext("{done} of {total} account", "{done} of {total} accounts", self.total).format(
+                done=f"{self.done:,}", total=f"{self.total:,}"
+            )
+        ]
+        if self.rate is not None:
+            parts.append(_("{rate:.1f} a second").format(rate=self.rate))
+        if self.left is not None and self.done < self.total:
+            parts.append(_("{time} left").format(time=clock(self.left)))
+        return " · ".join(parts)
+
+
+class Meter:
+    """Counts accounts as they finish. Safe to share between threads."""
+
+    def __init__(self, total: int, done: Mapping[Signal, int]) -> None:
+        self._lock = threading.Lock()
+        self._signals = Counter(done)
+        self.total = total
+        self._start = time.monotonic()
+        self._times: deque[float] = deque([self._start], maxlen=_WINDOW)
+
+    def count(self, signal: Signal) -> None:
+        """An account is finished."""
+        with self._lock:
+            self._signals[signal] += 1
+            self._times.append(time.monotonic())
+
+    def set_counts(self, signals: Mapping[Signal, int]) -> None:
+        """What all computers that share the audit have finished."""
+        with self._lock:
+            self._signals = Counter(signals)
+
+    def progress(self) -> Progress:
+        """This moment."""
+        with self._lock:
+            now = time.monotonic()
+            done = sum(self._signals.values())
+            span = now - self._times[0]
+            rate = (len(self._times) - 1) / span if len(self._times) > 1 and span > 0 else None
+            left = (self.total - done) / rate if rate else None
+            return Progress(done, self.total, dict(self._signals), now - self._start, rate, left)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: 0:07, 3:20, 1:02:03."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"

@@ -1,0 +1,156 @@
+"""Which account comes next: many at once, but not too many of one tenant or one mailbox."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msoauth.model import Account
+
+FIRST_PAUSE = 5.0  # seconds that a tenant is left alone after it said "too many", doubled each time
+LONGEST_PAUSE = 120.0
+
+
+@dataclass
+class _Firm:
+    """The accounts of one firm that wait, and how many are being looked at."""
+
+    limit: int
+    waiting: deque[Account] = field(default_factory=deque)
+    running: int = 0
+    good: int = 0  # finished since the limit last changed
+    pause: float = 0.0
+    paused_until: float = 0.0
+
+
+class WorkQueue:
+    """Accounts in turn, firm by firm. Safe to share between threads.
+
+    Args:
+        per_firm: So many accounts of one tenant at once. A tenant that throttles is asked half as much from then
+            on, and not at all for some seconds.
+        per_mailbox: So many accounts of one user at once (a user with shared mailboxes signs in for all of them).
+    """
+
+    def __init__(self, *, per_firm: int, per_mailbox: int) -> None:
+        self._per_firm = per_firm
+        self._per_mailbox = per_mailbox
+        self._firms: dict[str, _Firm] = {}
+        self._order: deque[str] = deque()
+        self._users: dict[str, int] = {}
+        self._running = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, accounts: Iterable[Account]) -> None:
+        """Add accounts at the end."""
+        with self._changed:
+            for account in accounts:
+                self._firm(account.firm).waiting.append(account)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """No more will be added: those who wait for one go when there is nothing left."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget all that wait."""
+        with self._changed:
+            for firm in self._firms.values():
+                firm.waiting.clear()
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many accounts nobody has taken yet."""
+        with self._changed:
+            return self._left()
+
+    def take(self) -> Account | None:
+        """The next account that may be looked at now; waits for one. None: there is nothing left to do."""
+        with self._changed:
+            while True:
+                account, soon = self._next()
+                if account is not None:
+                    self._running += 1
+                    self._firms[account.firm].running += 1
+                    user = account.user.casefold()
+                    self._users[user] = self._users.get(user, 0) + 1
+                    return account
+                # One that is being looked at may be put back: the end is when nobody is at work either.
+                if self._closed and not self._running and not self._left():
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait(soon)
+
+    def done(self, account: Account) -> None:
+        """The account is finished."""
+        with self._changed:
+            self._release(account)
+            firm = self._firms[account.firm]
+            firm.pause = 0.0
+            firm.good += 1
+            if firm.good >= firm.limit < self._per_firm:  # it bears more again
+                firm.limit, firm.good = firm.limit + 1, 0
+            # One place came free: one more may go. At the end all who wait must see that it is the end.
+            ending = self._closed and self._running == 0
+            self._changed.notify_all() if ending else self._changed.notify()
+
+    def put_back(self, account: Account, *, retry_after: float | None = None) -> None:
+        """The tenant said "too many": it is asked less, after a pause, and the account comes again.
+
+        Args:
+            retry_after: Seconds that the server asked to wait.
+        """
+        with self._changed:
+            self._release(account)
+            firm = self._firms[account.firm]
+            firm.limit, firm.good = max(1, min(firm.limit, firm.running + 1) // 2), 0
+            now = time.monotonic()
+            if now >= firm.paused_until:
+                firm.pause = min(LONGEST_PAUSE, firm.pause * 2 or FIRST_PAUSE)
+            wait = max(retry_after or 0.0, firm.pause)
+            firm.paused_until = max(firm.paused_until, now + min(wait, LONGEST_PAUSE))
+            firm.waiting.append(account)
+            self._changed.notify()
+
+    def _left(self) -> int:
+        return sum(len(firm.waiting) for firm in self._firms.values())
+
+    def _release(self, account: Account) -> None:
+        self._running -= 1
+        self._firms[account.firm].running -= 1
+        user = account.user.casefold()
+        self._users[user] -= 1
+        if not self._users[user]:
+            del self._users[user]
+
+    def _firm(self, name: str) -> _Firm:
+        if name not in self._firms:
+            self._firms[name] = _Firm(self._per_firm)
+            self._order.append(name)
+        return self._firms[name]
+
+    def _next(self) -> tuple[Account | None, float | None]:
+        """The next account, or None and the seconds after which a pause ends (None: something must change)."""
+        soon: float | None = None
+        now = time.monotonic()
+        for _turn in range(len(self._order)):
+            name = self._order[0]
+            self._order.rotate(-1)
+            firm = self._firms[name]
+            if not firm.waiting or firm.running >= firm.limit:
+                continue
+            if firm.paused_until > now:
+                left = firm.paused_until - now
+                soon = left if soon is None else min(soon, left)
+                continue
+            for place, account in enumerate(firm.waiting):
+                if self._users.get(account.user.casefold(), 0) < self._per_mailbox:
+                    del firm.waiting[place]
+                    return account, None
+        return None, soon

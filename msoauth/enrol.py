@@ -1,0 +1,74 @@
+"""The practice tenant's firms and users brought into a workspace, everybody signed in, without a browser."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from msoauth import clouds
+from msoauth.errors import InputError
+from msoauth.identity.granted import cache_of
+from msoauth.model import Account, Firm
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+
+def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
+    """Add every firm and user of the practice tenant of that endpoints file; yields each address when it is stored.
+
+    Raises:
+        InputError: the file is not that of a running practice tenant.
+    """
+    cloud = clouds.load(str(endpoints_file))
+    try:
+        practice = json.loads(endpoints_file.read_text(encoding="utf-8"))["practice"]
+        for entry in practice["firms"]:
+            firm = _firm(entry, cloud)
+            grants = _grants(practice["admin"], firm)
+            yield from _store(workspace, firm, entry["client_secret"], grants)
+    except (KeyError, TypeError, ValueError, requests.RequestException):
+        raise InputError(
+            _("{file} is not the endpoints file of a running practice tenant.").format(
+                file=endpoints_file.name
+            )
+        ) from None
+
+
+def _firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
+    expires = entry.get("secret_expires")
+    return Firm(
+        entry["name"], entry["tenant_id"], entry["client_id"], cloud,
+        redirect_uri=entry["redirect_uri"], secret_expires=date.fromisoformat(expires) if expires else None,
+    )  # fmt: skip
+
+
+def _grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
+    with requests.Session() as session:
+        session.trust_env = False  # it is on this computer: no proxy is asked
+        url = f"{admin.removesuffix('/admin')}/practice/grants"
+        answer = session.post(url, json={"tenant": firm.tenant}, timeout=60)
+        answer.raise_for_status()
+    return list(answer.json()["grants"])
+
+
+def _store(
+    workspace: Workspace, firm: Firm, secret: str, grants: list[dict[str, Any]]
+) -> Iterator[str]:
+    known = {f.name.casefold() for f in workspace.firms.list()}
+    if (
+        firm.name.casefold() in known
+    ):  # another run of the practice tenant has other ports and secrets
+        workspace.firms.replace(firm)
+        workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
+    else:
+        workspace.firms.add(firm, secret=secret or None)
+    there = {account.address.casefold() for account in workspace.accounts.list()}
+    for grant in grants:
+        address = str(grant["address"])
+        if address.casefold() not in there:
+            workspace.accounts.add(Account(address, firm.name))
+        workspace.tokens.save(address, cache_of(firm, grant), signed_in_as=address)
+        yield address

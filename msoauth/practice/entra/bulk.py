@@ -1,0 +1,56 @@
+"""Grants for all users of a practice firm at once, as if each had signed in and consented: a practice tenant's own
+shortcut, so that an audit of ten thousand accounts can be tried without ten thousand sign-ins."""
+
+import base64
+import json
+from typing import Any
+
+from msoauth.practice.entra.grants import Authority
+from msoauth.practice.entra.pages import Page
+from msoauth.practice.state import EXCHANGE_APP_ID, Firm
+
+_SCOPES = ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
+
+
+def grants(authority: Authority, firm: Firm) -> list[dict[str, Any]]:
+    """What a token answer says of each user, without an access token: the first renewal gets one."""
+    firm.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
+    given = []
+    for user in firm.users.values():
+        about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
+        given.append(
+            {
+                "address": user.upn,
+                "refresh_token": authority.new_refresh(firm, user, "web", ["pwd", "mfa"]),
+                "client_info": base64.urlsafe_b64encode(about).rstrip(b"=").decode(),
+                "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
+                "id_token_claims": {
+                    "preferred_username": user.upn, "name": user.display_name, "oid": user.id,
+                    "tid": firm.tenant_id, "sub": user.id,
+                },
+            }
+        )  # fmt: skip
+    return given
+
+
+class GrantsPage(Page):
+    """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that firm's users out.
+
+    Only a program sends JSON to another origin without asking first: a web page cannot call this.
+    """
+
+    def post(self) -> None:
+        asked = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        try:
+            body = json.loads(self.request.body) if asked == "application/json" else None
+        except ValueError:
+            body = None
+        world = self.people.world
+        firm = world.firm(str(body.get("tenant", ""))) if isinstance(body, dict) else None
+        if firm is None:
+            self.set_status(400)
+            self.finish({"error": "send JSON with the tenant of a practice firm"})
+            return
+        given = grants(self.people.authority, firm)
+        world.note("admin", f"grants for {len(given)} users", firm=firm.name)
+        self.finish({"grants": given})
