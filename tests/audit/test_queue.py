@@ -26,14 +26,15 @@ def test_no_more_of_one_firm_than_its_limit() -> None:
     queue.put(of("a", *"123"))
     queue.close()
     first, _second = queue.take(), queue.take()
-    got = threading.Event()
-    waiting = threading.Thread(target=lambda: (queue.take(), got.set()))
+    got: list[Account | None] = []
+    waiting = threading.Thread(target=lambda: got.append(queue.take()))
     waiting.start()
-    assert not got.wait(0.1)
+    waiting.join(0.1)
+    assert not got
     assert first is not None
     queue.done(first)
-    assert got.wait(10)
-    waiting.join()
+    waiting.join(10)
+    assert got
 
 
 def test_shared_mailboxes_of_one_user_wait_for_one_another() -> None:
