@@ -4,10 +4,11 @@ import json as json_format
 import re
 import signal
 import sys
+import textwrap
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from msoauth.cli.firms import Json
 from msoauth.cli.output import console, emit, say
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    from msoauth.practice.scenarios import ScenarioError
 
 app = typer.Typer(
     help="The practice tenant: Microsoft 365 on this computer, to learn on and to break.",
@@ -44,7 +48,12 @@ def serve(
     json: Json = False,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Start in this state; may be given again."),
+        typer.Option(
+            metavar="NAME[@AIM]",
+            help="Start in this state (see: msoauth practice scenarios); may be given again. AIM strikes only "
+            "one account (NAME@anna@contoso.example) or one firm, by its name, domain or tenant ID "
+            "(NAME@contoso.example).",
+        ),
     ] = None,
     accounts: Annotated[int, typer.Option(min=0, metavar="N", help="Make up N more accounts.")] = 0,
     latency: Annotated[
@@ -61,26 +70,22 @@ def serve(
     """Run the practice tenant until Ctrl-C."""
     from msoauth.practice import PracticeTenant
     from msoauth.practice.announce import instructions
-    from msoauth.practice.scenarios import scenarios
+    from msoauth.practice.scenarios import ScenarioError
 
-    unknown = sorted(set(scenario or ()) - {known.name for known in scenarios()})
-    if unknown:
-        raise InputError(
-            _("There is no scenario “{name}”; see: msoauth practice scenarios").format(
-                name=unknown[0]
-            )
-        )
     offset = clock_offset(clock)
     stopped = threading.Event()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_about: stopped.set())
-    tenant = PracticeTenant(
-        scenarios=tuple(scenario or ()),
-        accounts=accounts,
-        latency=latency / 1000,
-        clock=offset,
-        port_base=port_base,
-    )
+    try:
+        tenant = PracticeTenant(
+            scenarios=tuple(scenario or ()),
+            accounts=accounts,
+            latency=latency / 1000,
+            clock=offset,
+            port_base=port_base,
+        )
+    except ScenarioError as problem:
+        raise InputError(_sentence(problem), field="scenario") from None
     with tenant:
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
@@ -112,18 +117,64 @@ def enrol(
     )
 
 
+def _sentence(problem: "ScenarioError") -> str:
+    """What is wrong with a scenario that was asked for, and what to ask for instead."""
+    near = ", ".join(f"“{name}”" for name in problem.near)
+    if problem.problem == "name":
+        sentence = _("There is no scenario “{name}”; see: msoauth practice scenarios").format(
+            name=problem.name[:60]
+        )
+    elif problem.problem == "aim":
+        sentence = _("The practice tenant has no firm or account “{aim}”").format(
+            aim=problem.aim[:80]
+        )
+    elif problem.reach.name == "FIRM":
+        sentence = _(
+            "The scenario “{name}” strikes a whole firm; aim it at a firm, not at “{aim}”"
+        ).format(name=problem.name, aim=problem.aim[:80])
+    else:
+        sentence = _("The scenario “{name}” strikes everybody; leave “@{aim}” out").format(
+            name=problem.name, aim=problem.aim[:80]
+        )
+    return sentence + (_(" (did you mean {near}?)").format(near=near) if near else "") + "."
+
+
 @app.command("scenarios")
 def list_scenarios(json: Json = False) -> None:
     """Every state that goes wrong the way customers' tenants do."""
-    from rich.table import Table
+    from rich.text import Text
 
     from msoauth.practice.scenarios import scenarios
+    from msoauth.practice.settings import Reach
 
-    table = Table(_("Scenario"), _("What goes wrong"), _("Cause"))
+    reaches = {
+        Reach.ACCOUNT: _("an account"),
+        Reach.FIRM: _("a firm"),
+        Reach.EVERYBODY: _("nobody in particular: it strikes everybody"),
+    }
+    screen = console()
     for known in scenarios():
         if json:
-            emit({"name": known.name, "says": known.says, "cause": known.cause})
+            emit(
+                {
+                    "name": known.name,
+                    "says": known.says,
+                    "cause": known.cause,
+                    "shows": known.shows,
+                    "account": known.account,
+                    "do": known.do,
+                    "reach": known.reach.name.lower(),
+                }
+            )
         else:
-            table.add_row(known.name, known.says, known.cause)
-    if not json:
-        console().print(table)
+            lines = [known.says]
+            if known.do:
+                lines.append(_("To see it: {what}").format(what=known.do))
+            lines.append(
+                _("Diagnosed as {cause}; can be aimed at {whom}.").format(
+                    cause=known.cause, whom=reaches[known.reach]
+                )
+            )
+            screen.print(known.name, style="bold", highlight=False)
+            for line in lines:
+                screen.print(Text(textwrap.indent(textwrap.fill(line, screen.width - 4), "    ")))

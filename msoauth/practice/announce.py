@@ -36,7 +36,7 @@ def instructions(tenant: "PracticeTenant") -> str:
             Redirect URI               {firm["redirect_uri"]} (Web)
 
         Who can sign in, and with which password
-@PEOPLE@
+        @PEOPLE@
 
         Its admin center, to look and to mend:  {tenant.admin_url}
         Where a device code is entered:         {tenant.people_url}/devicelogin

@@ -1,16 +1,20 @@
 """Named states that go wrong the way customers' tenants do: each a sentence, a cause, and the settings it sets."""
 
 import tomllib
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from msoauth.practice.settings import AREAS, Change, Reach, Undo
 from msoauth.practice.state import Firm, World
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
+
+Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "password"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,79 +25,119 @@ class Scenario:
         says: One sentence for people.
         cause: What it must be diagnosed as, an id of the catalogue of causes.
         set: Settings by path, such as ``mailbox.pop_enabled``, and their values.
+        shows: Where it shows first: to who diagnoses after a sign-in, or already during one (in the browser,
+            by a pasted address, by device code), at the test mail, to an administrator's reading of Graph, or
+            to a program that sends passwords.
+        account: Which kind of account meets it: ``pop3``, ``imap``, ``shared`` or ``app-only``.
+        do: What a person has to do for it to show, or empty.
     """
 
     name: str
     says: str
     cause: str
-    set: dict[str, Any]
+    set: dict[str, Any] = field(default_factory=dict)
+    shows: Shows = "diagnose"
+    account: Literal["pop3", "imap", "shared", "app-only"] = "pop3"
+    do: str = ""
+
+    @property
+    def reach(self) -> Reach:
+        """The narrowest that it can be aimed at: one account, one firm, or only everybody."""
+        return max(
+            (AREAS[path.partition(".")[0]].reach for path in self.set), default=Reach.ACCOUNT
+        )
+
+
+class ScenarioError(ValueError):
+    """A scenario was asked for that there is not, or for somebody who is not there.
+
+    Attributes:
+        problem: ``name`` (no such scenario), ``aim`` (no such firm or account), or ``narrow`` (this scenario
+            strikes more than was aimed at).
+        name: The scenario that was asked for.
+        aim: The firm or account, or empty.
+        near: Scenarios or accounts of a similar name.
+        reach: The narrowest that the scenario can be aimed at.
+    """
+
+    def __init__(
+        self,
+        problem: Literal["name", "aim", "narrow"],
+        name: str,
+        aim: str = "",
+        near: Sequence[str] = (),
+        reach: Reach = Reach.ACCOUNT,
+    ) -> None:
+        super().__init__(f"{problem}: {name}@{aim}")
+        self.problem, self.name, self.aim = problem, name, aim
+        self.near, self.reach = tuple(near), reach
+
+
+@dataclass(frozen=True, slots=True)
+class Aimed:
+    """A scenario and whom it strikes: firms, and within them one account (None: all of them)."""
+
+    scenario: Scenario
+    firms: tuple[Firm, ...]
+    account: str | None
 
 
 @cache
 def scenarios() -> tuple[Scenario, ...]:
     """All scenarios, in the order of the file."""
     text = files("msoauth.practice").joinpath("scenarios.toml").read_text(encoding="utf-8")
-    return tuple(
-        Scenario(name, table["says"], table["cause"], table["set"])
-        for name, table in tomllib.loads(text).items()
-    )
+    return tuple(Scenario(name, **table) for name, table in tomllib.loads(text).items())
 
 
-def apply(
-    tenant: "PracticeTenant", name: str, *, firm: str | None = None, account: str | None = None
-) -> None:
-    """Bring a scenario about.
-
-    Args:
-        firm: Only in this tenant (name or domain); None for all.
-        account: Only for this address; None for every account.
+def aimed(world: World, text: str) -> Aimed:
+    """The scenario that ``NAME`` or ``NAME@AIM`` asks for; AIM is an address, or a firm's name, domain or tenant id.
 
     Raises:
-        KeyError: there is no such scenario.
+        ScenarioError: there is no such scenario, firm or account, or it cannot be aimed so narrowly.
     """
-    found = next((known for known in scenarios() if known.name == name), None)
-    if found is None:
-        raise KeyError(name)
-    for candidate in tenant.world.firms.values():
-        if firm is None or firm in (candidate.name, candidate.domain):
-            for path, value in found.set.items():
-                _set(tenant.world, candidate, path, value, account)
-    for path, value in found.set.items():
-        area, _dot, field = path.partition(".")
-        if area == "endpoint":
-            tenant.endpoints[field] = {**tenant.endpoints[field], **value}
+    name, at, aim = (part.strip() for part in text.partition("@"))
+    scenario = next((known for known in scenarios() if known.name == name), None)
+    if scenario is None:
+        near = get_close_matches(name, [known.name for known in scenarios()], 3, 0.5)
+        raise ScenarioError("name", name, aim, near)
+    if not at:
+        return Aimed(scenario, tuple(world.firms.values()), None)
+    wanted = aim.lower()
+    firm = next((f for f in world.firms.values() if wanted == f.name.lower()), None)
+    firm = firm or world.firm(aim)
+    if firm is not None:
+        if scenario.reach > Reach.FIRM:
+            raise ScenarioError("narrow", name, aim, reach=scenario.reach)
+        return Aimed(scenario, (firm,), None)
+    firm = world.firm_of_address(aim)
+    if firm is None or (firm.user(wanted) is None and firm.mailbox(wanted) is None):
+        known = [f.name for f in world.firms.values()]
+        known += [address for f in world.firms.values() for address in f.mailboxes]
+        raise ScenarioError("aim", name, aim, get_close_matches(aim, known[:5000], 3, 0.5))
+    if scenario.reach > Reach.ACCOUNT:
+        raise ScenarioError("narrow", name, aim, reach=scenario.reach)
+    return Aimed(scenario, (firm,), wanted)
 
 
-def _set(world: World, firm: Firm, path: str, value: Any, account: str | None) -> None:
-    area, _dot, name = path.partition(".")
-    now = world.clock
-    if area == "clock":
-        world.clock.offset = timedelta(days=value)
-    elif area == "fault":
-        world.faults[name] = value
-    elif area == "secret":
-        for secret in firm.app.secrets:
-            if name == "ended_days_ago":
-                secret.end = now.now() - timedelta(days=value)
-            else:
-                secret.value = f"{secret.value[::-1]}"
-    elif area in ("user", "mailbox"):
-        things: Any = firm.users.values() if area == "user" else firm.mailboxes.values()
-        for thing in things:
-            if account is None or account.lower() in (
-                getattr(thing, "upn", "").lower(),
-                getattr(thing, "address", "").lower(),
-            ):
-                setattr(
-                    thing,
-                    name,
-                    now.time() + value if name in ("locked_until", "tokens_valid_from") else value,
-                )
-    elif area != "endpoint":  # those are a matter of the endpoints file
-        owner = {
-            "app": firm.app,
-            "principal": firm.principal,
-            "policies": firm.policies,
-            "organisation": firm,
-        }[area]
-        setattr(owner, name, value)
+def apply(tenant: "PracticeTenant", text: str) -> Callable[[], None]:
+    """Bring ``NAME`` or ``NAME@AIM`` about; gives the function that takes it back.
+
+    Raises:
+        ScenarioError: as :func:`aimed`.
+    """
+    asked = aimed(tenant.world, text)
+    undo: list[Undo] = []
+    for path, value in asked.scenario.set.items():
+        area, _dot, name = path.partition(".")
+        for firm in asked.firms if AREAS[area].reach < Reach.EVERYBODY else asked.firms[:1]:
+            everybody = len(asked.firms) == len(tenant.world.firms) and asked.account is None
+            change = Change(tenant, firm, asked.account, name, value, everybody=everybody)
+            undo += AREAS[area].act(change)
+    tenant.publish()
+
+    def take_back() -> None:
+        for step in reversed(undo):
+            step()
+        tenant.publish()
+
+    return take_back

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
 import ssl
 import tempfile
 import threading
@@ -12,24 +13,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import tornado.httpserver
-import tornado.netutil
 import tornado.web
-import trustme
 
 from msoauth.practice import scenarios as known_scenarios
 from msoauth.practice.admin import routes as admin_routes
+from msoauth.practice.certificates import Contexts
 from msoauth.practice.clock import Clock
 from msoauth.practice.entra import api, bulk, signin
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import People
 from msoauth.practice.exchange import ExchangeServers, start_exchange
+from msoauth.practice.http import PLAIN_HTTP, listen
+from msoauth.practice.network import Port, Ports, Stop
 from msoauth.practice.seed import contoso
 from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
-_NAMES = ("localhost", "127.0.0.1", "::1")
 _PORTS = ("people", "authority", "pop3", "imap", "smtp")
 
 
@@ -37,11 +37,14 @@ class PracticeTenant:
     """A whole Microsoft 365 tenant in this process, from ``with`` to its end.
 
     Args:
-        scenarios: Names of states to start in.
+        scenarios: States to start in: ``NAME``, or ``NAME@AIM`` for one firm or account.
         accounts: So many accounts more than the few that are always there.
         latency: Seconds by which every answer is delayed.
         clock: How far its clock is ahead of the computer's.
         port_base: The first of five ports in a row; 0 takes free ones.
+
+    Raises:
+        ScenarioError: there is no such scenario, firm or account.
 
     Attributes:
         world: Everything it knows; changes are seen by the next request.
@@ -61,6 +64,8 @@ class PracticeTenant:
         self.world = World(clock=Clock(clock), latency=latency)
         self.world.add(contoso(self.world.clock, accounts))
         self._scenarios = tuple(scenarios)
+        for scenario in self._scenarios:
+            known_scenarios.aimed(self.world, scenario)  # a wrong name is told before anything runs
         self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -106,11 +111,7 @@ class PracticeTenant:
         return self._folder
 
     def _start(self, folder: Path) -> None:
-        ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
-        ca.cert_pem.write_to_path(folder / "ca.pem")
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(tls)
+        tls = Contexts.make(folder / "ca.pem")
         ready: threading.Event = threading.Event()
         failure: list[BaseException] = []
         self._thread = threading.Thread(
@@ -121,50 +122,38 @@ class PracticeTenant:
         if failure:
             raise failure[0]
         self.endpoints = self._describe()
-        for name in self._scenarios:
-            known_scenarios.apply(self, name)
-        self.endpoints_file.write_text(
-            json.dumps(self.endpoints, ensure_ascii=False), encoding="utf-8"
-        )
+        self.publish()
+        for scenario in self._scenarios:
+            known_scenarios.apply(self, scenario)
 
-    def _run(
-        self, tls: ssl.SSLContext, ready: threading.Event, failure: list[BaseException]
-    ) -> None:
+    def publish(self) -> None:
+        """Write the endpoints file anew, as a whole."""
+        new = self.endpoints_file.with_suffix(".new")
+        new.write_text(json.dumps(self.endpoints, ensure_ascii=False), encoding="utf-8")
+        new.replace(self.endpoints_file)
+
+    def _run(self, tls: Contexts, ready: threading.Event, failure: list[BaseException]) -> None:
         async def serve() -> None:
             stop = asyncio.Event()
             self._loop, self._stop_event = asyncio.get_running_loop(), stop
-            running: list[tornado.httpserver.HTTPServer] = []
+            ports = Ports()
             exchange: ExchangeServers | None = None
             try:
                 signer = Signer()
                 authority = Authority(self.world, signer)
-                people = People(authority)
-                self._listen(running, "people", _people_app(people), None)
-                self._listen(
-                    running,
-                    "authority",
-                    tornado.web.Application(
-                        list(api.routes(authority, self.people_url)),
-                        log_function=_quiet,
-                        default_handler_class=api.Nowhere,
-                        default_handler_args={
-                            "authority": authority,
-                            "people_url": self.people_url,
-                        },
-                    ),
-                    tls,
-                )
-                exchange = await start_exchange(self.world, signer, tls, HOST, self._ports)
+                people = _people_app(People(authority))
+                await self._open(ports, "people", people, tls)
+                await self._open(ports, "authority", _api_app(authority, self.people_url), tls)
+                exchange = await start_exchange(self.world, signer, tls, ports, HOST, self._ports)
                 self._ports |= exchange.ports
+                ports.follow(self.world.faults)
                 ready.set()
                 await stop.wait()
             except BaseException as problem:
                 failure.append(problem)
                 raise
             finally:
-                for server in running:
-                    server.stop()
-                    await server.close_all_connections()
+                ports.close()
                 if exchange is not None:
                     await exchange.close()
                 ready.set()
@@ -172,20 +161,16 @@ class PracticeTenant:
         with contextlib.suppress(OSError):  # it is in `failure`
             asyncio.run(serve())
 
-    def _listen(
-        self,
-        running: list[tornado.httpserver.HTTPServer],
-        name: str,
-        app: tornado.web.Application,
-        tls: ssl.SSLContext | None,
+    async def _open(
+        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts
     ) -> None:
-        sockets = tornado.netutil.bind_sockets(self._ports[name], HOST)
-        self._ports[name] = sockets[0].getsockname()[1]
-        server = tornado.httpserver.HTTPServer(
-            app, ssl_options=tls, max_body_size=1 << 20, idle_connection_timeout=60
-        )
-        server.add_sockets(sockets)
-        running.append(server)
+        secure = name == "authority"  # people's pages open without a certificate warning
+
+        async def serve(sock: socket.socket, context: ssl.SSLContext) -> Stop:
+            return listen(app, sock, context if secure else None)
+
+        port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP)
+        self._ports[name] = await ports.open(name, port)
 
     def _stop(self) -> None:
         if self._loop is not None and self._thread is not None and self._thread.is_alive():
@@ -227,6 +212,15 @@ class PracticeTenant:
                 ],
             },
         }
+
+
+def _api_app(authority: Authority, people_url: str) -> tornado.web.Application:
+    return tornado.web.Application(
+        list(api.routes(authority, people_url)),
+        log_function=_quiet,
+        default_handler_class=api.Nowhere,
+        default_handler_args={"authority": authority, "people_url": people_url},
+    )
 
 
 def _people_app(people: People) -> tornado.web.Application:

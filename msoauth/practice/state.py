@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 from msoauth.practice.clock import Clock
+from msoauth.practice.faults import Faults
 
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -269,13 +269,13 @@ class World:
 
     Attributes:
         latency: Seconds by which every answer of the token and mail servers is delayed.
-        faults: Faults that scenarios set, by name; their meaning is with the server that reads them.
+        faults: What scenarios make the servers get wrong besides settings.
     """
 
     clock: Clock = field(default_factory=Clock)
     firms: dict[str, Firm] = field(default_factory=dict)  # by tenant id
     latency: float = 0.0
-    faults: dict[str, Any] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
     log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
 
     def add(self, firm: Firm) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
-from msoauth.practice.exchange.faults import DROP_AT
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox, Message
 
 COMMAND_LIMIT = 512  # octets a command may have (office-ps: Set-PopSettings.md, default)
@@ -24,11 +23,19 @@ GOODBYE = b"+OK Microsoft Exchange Server POP3 server signing off.\r\n"
 # The following are unverified: no capture of Exchange Online shows its wording for them.
 NO_SUCH = b"-ERR The specified message is out of range.\r\n"
 SYNTAX = b"-ERR Protocol error. 14\r\n"
-UNAVAILABLE = b"-ERR [SYS/TEMP] Server Unavailable. 15\r\n"
-BUSY = b"-ERR [IN-USE] The mailbox is locked by another POP3 session.\r\n"
-MOVED = b"-ERR [IN-USE] The mailbox is being moved. Please try again later.\r\n"
+UNAVAILABLE = b"-ERR Server Unavailable. 15\r\n"
+BUSY = b"-ERR The mailbox is locked by another POP3 session.\r\n"
+MOVED = b"-ERR The mailbox is being moved. Please try again later.\r\n"
 TOO_MANY = b"-ERR Maximum number of connections exceeded. Connection is closed.\r\n"
 TIMED_OUT = b"-ERR Connection is closed. 20\r\n"
+# Generic response codes (RFC 2449, RFC 3206): not seen from Exchange Online, so only when a fault asks for them.
+RESPONSE_CODES = {
+    REFUSED: b"AUTH",
+    UNAVAILABLE: b"SYS/TEMP",
+    BUSY: b"IN-USE",
+    MOVED: b"IN-USE",
+    TOO_MANY: b"SYS/TEMP",
+}
 
 MAX_FAILURES = 3  # tries before the connection is closed; unverified (facts J5)
 
@@ -79,7 +86,8 @@ class Pop3Session:
             self.wire.write(GOODBYE)
             return False
         if verb == "CAPA":
-            self.wire.write(CAPABILITIES)
+            more = b"RESP-CODES\r\nAUTH-RESP-CODE\r\n" if self._codes() else b""
+            self.wire.write(CAPABILITIES.replace(b"USER\r\n", b"USER\r\n" + more))
         elif verb == "AUTH":
             return await self._auth(argument.strip())
         elif verb in ("USER", "PASS"):
@@ -105,6 +113,15 @@ class Pop3Session:
             "RSET": self._rset,
             "NOOP": self._noop,
         }
+
+    def _codes(self) -> bool:
+        return self.service.strikes("pop3.response-codes")
+
+    def _refuse(self, answer: bytes) -> None:
+        code = RESPONSE_CODES.get(answer)
+        if code is not None and self._codes():
+            answer = answer.replace(b"-ERR ", b"-ERR [%b] " % code)
+        self.wire.write(answer)
 
     # AUTHORIZATION
 
@@ -170,15 +187,17 @@ class Pop3Session:
         elif login.verdict is Verdict.ACCEPTED and mailbox is not None:
             if service.strikes("pop3.unavailable", login.firm, mailbox):
                 answer, outcome = UNAVAILABLE, "temporary fault"
+            elif service.strikes("pop3.refused", login.firm, mailbox):
+                outcome = "a fault that says nothing"
             elif service.sessions.count(Protocol.POP3, mailbox) >= service.limits.sessions:
                 service.note(Protocol.POP3, "too many sessions", login)
-                self.wire.write(TOO_MANY)
+                self._refuse(TOO_MANY)
                 return False
             else:
                 self._open(login, mailbox)
                 return True
         service.note(Protocol.POP3, f"AUTH XOAUTH2 refused: {outcome}", login)
-        self.wire.write(answer)
+        self._refuse(answer)
         return self._failed()
 
     def _open(self, login: Judgement, mailbox: Mailbox) -> None:

@@ -13,7 +13,17 @@ AUTH_TEMPORARY = "454 4.7.0 Temporary authentication failure. [..]"
 AUTH_UNKNOWN = "504 5.7.4 Unrecognized authentication type [..]"
 AUTH_TWICE = "503 5.5.2 Already authenticated [..]"  # unverified wording
 BASIC_DISABLED = f"{_UNSUCCESSFUL}basic authentication is disabled. [..]"
-STS_UNREACHABLE = f"{_UNSUCCESSFUL}federated STS service was unreachable. [..]"
+CREDENTIALS = f"{_UNSUCCESSFUL}the user credentials were incorrect. [..]"
+# Announced for the time after the final removal of Basic authentication (facts E5, I).
+BASIC_REMOVED = "550 5.7.30 Basic authentication is not supported for Client Submission."
+
+# What a scenario can make of a login, besides the policies (facts E5).
+AT_LOGIN = {
+    "smtp.sts-unreachable": f"{_UNSUCCESSFUL}federated STS service was unreachable.",
+    "smtp.sts-no-https": f"{_UNSUCCESSFUL}the federated STS URL does not support HTTPS.",
+    "smtp.account-locked": f"{_UNSUCCESSFUL}account locked.",  # (unverified) in the facts too
+    "smtp.temporary": AUTH_TEMPORARY,
+}
 
 POLICY = {
     Verdict.SMTP_OFF_MAILBOX: f"{_UNSUCCESSFUL}SmtpClientAuthentication is disabled for the Mailbox. {_VISIT}",
@@ -83,12 +93,15 @@ LOGON_FAILURE = (
 AFTER_DATA = {
     "smtp.timeout": TIMED_OUT,
     "smtp.throttled": CONCURRENT,
+    "smtp.thread-limit": "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded [Hostname={}]",
+    "smtp.too-big": TOO_BIG,
     "smtp.mailbox-full": "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException."
     "MapiExceptionShutoffQuotaExceeded; Failed to process message due to a permanent exception [Hostname={}]",
     "smtp.quota": "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; "
     "Failed to process message due to a permanent exception [Hostname={}]",
     "smtp.sender-blocked": "550 5.1.8 Access denied, bad outbound sender [..]",
     "smtp.tenant-blocked": "550 5.7.705 Access denied, tenant has exceeded threshold [..]",
+    "smtp.address-blocked": "550 5.7.708 Access denied, traffic not accepted from this IP [..]",
     "smtp.external-limit": "550 5.7.232 Your message can't be sent because your tenant exceeded its daily "
     "limit for sending email to external recipients (tenant external recipient rate limit) [..]",
 }

@@ -2,20 +2,27 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange.imap.session import ImapSession
 from msoauth.practice.exchange.pop3 import Pop3Session
 from msoauth.practice.exchange.service import Limits, Service, Timing
 from msoauth.practice.exchange.smtp import SmtpSession
 from msoauth.practice.exchange.wire import Wire
+from msoauth.practice.network import BACKLOG, Port, Ports, Serve, Stop
 from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
 
-BACKLOG = 1024
+GREETINGS = {  # what a misbehaving port says first
+    "pop3": b"+OK The Microsoft Exchange POP3 service is ready. []\r\n",
+    "imap": b"* OK The Microsoft Exchange IMAP4 service is ready. []\r\n",
+    "smtp": b"220 outlook.office365.com Microsoft ESMTP MAIL Service ready\r\n",
+}
 SPARE_FILES = 256  # open files left to everything else in the process
 
 
@@ -29,12 +36,13 @@ class ExchangeServers:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.ports: dict[str, int] = {}
-        self._servers: list[asyncio.Server] = []
 
     async def listen(
-        self, name: str, host: str, port: int, session: Callable[[Wire], Awaitable[None]]
-    ) -> None:
-        """Open one port."""
+        self,
+        sock: socket.socket,
+        session: Callable[[Wire], Awaitable[None]],
+    ) -> Stop:
+        """Serve on one listening socket; gives what ends it."""
         service = self.service
 
         async def serve(wire: Wire) -> None:
@@ -50,14 +58,11 @@ class ExchangeServers:
             return Wire(serve, lambda: service.world.latency, service.timing.write)
 
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(made, host, port, backlog=BACKLOG)
-        self._servers.append(server)
-        self.ports[name] = server.sockets[0].getsockname()[1]
+        server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
+        return server.close
 
     async def close(self) -> None:
-        """Close the ports and drop every connection."""
-        for server in self._servers:
-            server.close()
+        """Drop every connection; the ports are closed by whom they were given to."""
         tasks = []
         for wire in self.service.door.all():
             wire.abort()
@@ -66,15 +71,15 @@ class ExchangeServers:
                 tasks.append(wire.task)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._servers.clear()
 
 
 async def start_exchange(
     world: World,
     signer: Signer,
-    ssl_context: ssl.SSLContext,
+    tls: Contexts,
+    ports: Ports,
     host: str,
-    ports: Mapping[str, int],
+    numbers: Mapping[str, int],
     *,
     timing: Timing | None = None,
     limits: Limits | None = None,
@@ -84,9 +89,10 @@ async def start_exchange(
     Args:
         world: What is read at every login, so a changed setting is seen by the next one.
         signer: The key by which tokens are checked.
-        ssl_context: The servers' certificate.
+        tls: The servers' certificates.
+        ports: Where the three ports are kept, and closed in the end.
         host: Address to listen on.
-        ports: Port for ``pop3``, ``imap``, ``smtp``; 0 or absent takes a free one.
+        numbers: Port for ``pop3``, ``imap``, ``smtp``; 0 or absent takes a free one.
         timing: Time-outs, when not the usual ones.
         limits: Limits, when not the usual ones.
 
@@ -95,27 +101,32 @@ async def start_exchange(
     """
     limits = limits or Limits()
     limits = _within_open_files(limits)
-    service = Service(world, signer, ssl_context, timing or Timing(), limits)
+    service = Service(world, signer, timing or Timing(), limits)
     servers = ExchangeServers(service)
 
-    async def pop3(wire: Wire) -> None:
-        await wire.start_tls(ssl_context, service.timing.handshake)
-        await Pop3Session(service, wire).run()
+    def sessions(tls: ssl.SSLContext) -> dict[str, Callable[[Wire], Awaitable[None]]]:
+        async def pop3(wire: Wire) -> None:
+            await wire.start_tls(tls, service.timing.handshake)
+            await Pop3Session(service, wire).run()
 
-    async def imap(wire: Wire) -> None:
-        await wire.start_tls(ssl_context, service.timing.handshake)
-        await ImapSession(service, wire).run()
+        async def imap(wire: Wire) -> None:
+            await wire.start_tls(tls, service.timing.handshake)
+            await ImapSession(service, wire).run()
 
-    async def smtp(wire: Wire) -> None:
-        await SmtpSession(service, wire).run()
+        async def smtp(wire: Wire) -> None:
+            await SmtpSession(service, wire, tls).run()
 
-    try:
-        await servers.listen("pop3", host, ports.get("pop3", 0), pop3)
-        await servers.listen("imap", host, ports.get("imap", 0), imap)
-        await servers.listen("smtp", host, ports.get("smtp", 0), smtp)
-    except BaseException:
-        await servers.close()
-        raise
+        return {"pop3": pop3, "imap": imap, "smtp": smtp}
+
+    def server(name: str) -> Serve:
+        async def serve(sock: socket.socket, tls: ssl.SSLContext) -> Stop:
+            return await servers.listen(sock, sessions(tls)[name])
+
+        return serve
+
+    for name, greeting in GREETINGS.items():
+        port = Port(host, numbers.get(name, 0), server(name), tls, greeting)
+        servers.ports[name] = await ports.open(name, port)
     return servers
 
 

@@ -3,13 +3,11 @@
 import asyncio
 import base64
 import secrets
-import ssl
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, judge
-from msoauth.practice.exchange.faults import strikes
 from msoauth.practice.exchange.wire import Wire
 from msoauth.practice.state import Firm, Mailbox, World
 from msoauth.practice.tokens import Signer
@@ -122,7 +120,6 @@ class Service:
 
     world: World
     signer: Signer
-    tls: ssl.SSLContext
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)
     host: str = field(
@@ -140,8 +137,9 @@ class Service:
         return judge(self.world, self.signer, protocol, line)
 
     def strikes(self, fault: str, firm: Firm | None = None, mailbox: Mailbox | None = None) -> bool:
-        """Whether that fault is set."""
-        return strikes(self.world, fault, firm, mailbox)
+        """Whether that fault strikes that mailbox of that firm (both None: before a login)."""
+        who = ([firm.tenant_id] if firm else []) + ([mailbox.address] if mailbox else [])
+        return self.world.faults.value(fault, *who) is not None
 
     def now(self) -> datetime:
         """The practice tenant's time, in UTC."""

@@ -2,18 +2,18 @@
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
 from msoauth.practice.exchange.delivery import Submission, mailbox_at
-from msoauth.practice.exchange.faults import DROP_AT
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
 from msoauth.practice.exchange.smtp_syntax import HELLO, chunk, declared_size, mail_path
 from msoauth.practice.exchange.submission import submit
-from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 
 LINE_LIMIT = 12288  # octets of a SASL line (RFC 4954)
 MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's number is not published
@@ -22,9 +22,10 @@ MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's num
 class SmtpSession:
     """One connection's dialogue."""
 
-    def __init__(self, service: Service, wire: Wire) -> None:
+    def __init__(self, service: Service, wire: Wire, tls: ssl.SSLContext) -> None:
         self.service = service
         self.wire = wire
+        self._tls = tls
         self.id = f"08DD{secrets.randbits(48):012X}"
         self._secure = False
         self._hello = False
@@ -155,7 +156,7 @@ class SmtpSession:
             return True
         # Whatever was sent behind STARTTLS in plain text is forgotten with it (no command injection).
         await self.wire.start_tls(
-            self.service.tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
+            self._tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
         )
         self._secure, self._hello = True, False  # RFC 3207: the client says EHLO again
         self._reset()
@@ -232,7 +233,8 @@ class SmtpSession:
             return replies.HELLO_FIRST
         if not self._secure:
             return replies.TLS_REQUIRED
-        if self._login is None:
+        login = self._login
+        if login is None or self.service.strikes("smtp.login-lost", login.firm, login.mailbox):
             if self._refused:
                 return replies.NOT_AUTHENTICATED_AGAIN.format(self._refused)
             return replies.NOT_AUTHENTICATED

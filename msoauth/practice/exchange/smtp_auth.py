@@ -7,6 +7,7 @@ from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, smtp_policy
 from msoauth.practice.exchange.delivery import mailbox_at
 from msoauth.practice.exchange.service import Service
+from msoauth.practice.state import Firm, Mailbox
 
 
 def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
@@ -16,12 +17,10 @@ def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
     outcome = f"AUTH XOAUTH2 refused: {login.why}"
     if login.verdict is Verdict.MALFORMED:
         reply = replies.AUTH_MALFORMED
-    elif service.strikes("smtp.sts-unreachable", login.firm, login.mailbox):
-        reply, outcome = replies.STS_UNREACHABLE, "AUTH XOAUTH2 refused: STS unreachable"
-    elif login.verdict is Verdict.MOVED or service.strikes(
-        "smtp.temporary", login.firm, login.mailbox
-    ):
-        reply, outcome = replies.AUTH_TEMPORARY, "AUTH XOAUTH2 refused: temporary fault"
+    elif (fault := at_login(service, login.firm, login.mailbox)) is not None:
+        reply, outcome = replies.AT_LOGIN[fault], f"AUTH XOAUTH2 refused: {fault}"
+    elif login.verdict is Verdict.MOVED:
+        reply = replies.AUTH_TEMPORARY
     elif login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
         reply, outcome = replies.AUTH_OK, "AUTH XOAUTH2 accepted"
     return reply, outcome, login
@@ -32,7 +31,20 @@ def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
     user = _decoded(user_line)
     firm, mailbox = mailbox_at(service.world, user)
     verdict = smtp_policy(firm, mailbox) if firm is not None else None
-    return (replies.POLICY[verdict] if verdict is not None else replies.BASIC_DISABLED), user
+    if verdict is not None:
+        reply = replies.POLICY[verdict]
+    elif service.strikes("smtp.basic-removed", firm, mailbox):
+        reply = replies.BASIC_REMOVED
+    elif service.strikes("smtp.credentials", firm, mailbox):
+        reply = replies.CREDENTIALS
+    else:
+        reply = replies.BASIC_DISABLED
+    return reply, user
+
+
+def at_login(service: Service, firm: Firm | None, mailbox: Mailbox | None) -> str | None:
+    """The fault that strikes that login, or None."""
+    return next((f for f in replies.AT_LOGIN if service.strikes(f, firm, mailbox)), None)
 
 
 def _decoded(line: bytes) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 HIGH_WATER = 64 * 1024  # bytes kept unread before the peer is told to wait
+DROP_AT = 20  # bytes of an answer that still arrive when a fault drops the connection inside it
 CHUNK = 128 * 1024  # bytes handed to the transport at once
 CLOSING = 2.0  # seconds that a peer has for TLS's farewell and for what is still unread
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
+from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
+from msoauth.practice.network import Ports
 from msoauth.practice.state import AppRegistration, Firm, Mailbox, User, World, new_id
 from msoauth.practice.tokens import Signer
 
@@ -40,8 +41,10 @@ def signer() -> Signer:
 
 
 @pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Contexts, Path]:
+    """Certificates, and the file of the authority that they hang on."""
+    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    return Contexts.make(ca_file), ca_file
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Exchange:
     firm: Firm
     signer: Signer
     servers: ExchangeServers
+    ports: Ports
     loop: asyncio.AbstractEventLoop
     client: ssl.SSLContext
     ca_file: Path
@@ -186,26 +190,31 @@ Start = Callable[..., Exchange]
 
 
 @pytest.fixture
-def start(signer: Signer, authority: trustme.CA, tmp_path: Path) -> Iterator[Start]:
+def start(signer: Signer, tls: tuple[Contexts, Path]) -> Iterator[Start]:
     """Start a practice Exchange with its own time-outs and limits."""
     running: list[tuple[Exchange, threading.Thread]] = []
+
+    async def begin_on_loop(
+        world: World, timing: Timing | None, limits: Limits | None
+    ) -> tuple[ExchangeServers, Ports]:
+        ports = Ports()
+        servers = await start_exchange(
+            world, signer, tls[0], ports, HOST, {}, timing=timing, limits=limits
+        )
+        ports.follow(world.faults)
+        return servers, ports
 
     def begin(timing: Timing | None = None, limits: Limits | None = None) -> Exchange:
         world, firm = World(), contoso()
         world.add(firm)
-        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", HOST).configure_cert(server_tls)
-        client = ssl.create_default_context()
-        authority.configure_trust(client)
-        ca_file = tmp_path / "ca.pem"
-        authority.cert_pem.write_to_path(str(ca_file))
+        client = ssl.create_default_context(cafile=str(tls[1]))
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
-        servers = asyncio.run_coroutine_threadsafe(
-            start_exchange(world, signer, server_tls, HOST, {}, timing=timing, limits=limits), loop
+        servers, ports = asyncio.run_coroutine_threadsafe(
+            begin_on_loop(world, timing, limits), loop
         ).result(10)
-        exchange = Exchange(world, firm, signer, servers, loop, client, ca_file)
+        exchange = Exchange(world, firm, signer, servers, ports, loop, client, tls[1])
         running.append((exchange, thread))
         return exchange
 
@@ -213,6 +222,7 @@ def start(signer: Signer, authority: trustme.CA, tmp_path: Path) -> Iterator[Sta
     for exchange, thread in running:
         for sock in exchange.sockets:
             sock.close()
+        exchange.loop.call_soon_threadsafe(exchange.ports.close)
         asyncio.run_coroutine_threadsafe(exchange.servers.close(), exchange.loop).result(10)
         exchange.loop.call_soon_threadsafe(exchange.loop.stop)
         thread.join(10)

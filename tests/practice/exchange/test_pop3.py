@@ -190,7 +190,7 @@ def test_only_so_many_sessions_share_a_mailbox(start: Start) -> None:
 
 
 def test_a_fault_drops_the_connection_inside_a_message(exchange: Exchange) -> None:
-    exchange.world.faults["pop3.drop"] = {ANNA}
+    exchange.world.faults.set("pop3.drop", aim=ANNA)
     pop, _ = log_in(exchange)
     assert pop.ask("STAT").startswith("+OK")
     pop.send("RETR 1")
@@ -200,9 +200,9 @@ def test_a_fault_drops_the_connection_inside_a_message(exchange: Exchange) -> No
 
 
 def test_a_fault_aimed_at_another_mailbox_strikes_nobody_else(exchange: Exchange) -> None:
-    exchange.world.faults["pop3.unavailable"] = {"dora@contoso.example"}
+    exchange.world.faults.set("pop3.unavailable", aim="dora@contoso.example")
     assert log_in(exchange)[1].startswith("+OK")
-    exchange.world.faults["pop3.unavailable"] = {exchange.firm.tenant_id}
+    exchange.world.faults.set("pop3.unavailable", aim=exchange.firm.tenant_id)
     assert "Server Unavailable" in log_in(exchange)[1]
 
 

@@ -139,7 +139,7 @@ def test_the_from_header_needs_send_as_too(exchange: Exchange) -> None:
     assert send(smtp, forged).startswith("554 5.2.252 SendAsDenied;")
     alias = MAIL.replace(f"From: {ANNA}", "From: anna.maier@contoso.example")
     assert send(smtp, alias).startswith("250 ")
-    exchange.world.faults["smtp.send-as-early"] = True
+    exchange.world.faults.set("smtp.send-as-early")
     early = without_bracket(smtp.ask(f"MAIL FROM:<{CLARA}>"))
     assert early == "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
 
@@ -279,7 +279,7 @@ def test_an_unknown_local_recipient_comes_back_as_a_mail(exchange: Exchange) -> 
     assert b"Subject: Undeliverable: Test" in bounce
     assert b"nobody@contoso.example\r\n550 5.1.10 RESOLVER.ADR.RecipientNotFound" in bounce
     assert send(smtp, to="somebody@elsewhere.example").startswith("250 ")
-    exchange.world.faults["smtp.recipient-rejected"] = True
+    exchange.world.faults.set("smtp.recipient-rejected")
     smtp.ask(f"MAIL FROM:<{ANNA}>")
     assert smtp.ask("RCPT TO:<nobody@contoso.example>").startswith("550 5.1.10 RESOLVER.ADR.")
 
@@ -328,7 +328,7 @@ def test_an_app_sends_with_service_principal_and_full_access(exchange: Exchange)
     ],
 )
 def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> None:
-    exchange.world.faults[fault] = {ANNA}
+    exchange.world.faults.set(fault, aim=ANNA)
     assert send(log_in(exchange)[0]).startswith(reply)
     assert exchange.mailbox(CLARA).messages == []
 
@@ -344,15 +344,15 @@ def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> No
     ],
 )
 def test_faults_at_the_login(exchange: Exchange, fault: str, reply: str) -> None:
-    exchange.world.faults[fault] = True
+    exchange.world.faults.set(fault)
     assert log_in(exchange)[1].startswith(reply)
 
 
 def test_faults_at_the_greeting_and_inside_an_answer(exchange: Exchange) -> None:
-    exchange.world.faults["smtp.drop"] = True
+    exchange.world.faults.set("smtp.drop")
     with pytest.raises((EOFError, OSError)):
         send(log_in(exchange)[0])
-    exchange.world.faults["smtp.busy"] = True
+    exchange.world.faults.set("smtp.busy")
     smtp = exchange.dialogue("smtp")
     assert smtp.line() == "421 4.7.500 Server busy. Please try again later."
     assert smtp.closed()

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
-from msoauth.practice.exchange.faults import DROP_AT
 from msoauth.practice.exchange.imap import folders, items
 from msoauth.practice.exchange.imap.folders import Folder
 from msoauth.practice.exchange.imap.grammar import GrammarError, Word, astring, literal, words
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox
 
 COMMAND_LIMIT = 10240  # bytes a command may have (office-ps: Set-ImapSettings.md, default)
@@ -61,6 +60,9 @@ class ImapSession:
             while await self._next():
                 pass
             await self.wire.flush()
+        except (LineTooLongError, IdleError):
+            self._say(CLOSED)
+            await self.wire.flush()
         finally:
             if self._mailbox is not None:
                 self.service.sessions.end(Protocol.IMAP, self._mailbox, self)
@@ -70,12 +72,8 @@ class ImapSession:
 
     async def _next(self) -> bool:
         timing = self.service.timing
-        try:
-            parts = await self._parts(timing.idle if self._login else timing.before_login)
-        except (LineTooLongError, IdleError):
-            self._say(CLOSED)
-            return False
-        if self._login is not None and self._login.expires <= self.service.world.clock.time():
+        parts = await self._parts(timing.idle if self._login else timing.before_login)
+        if self._login is not None and self._expired(self._login):
             self._say(EXPIRED)
             return False
         tag, _, rest = parts[0].decode("utf-8", "replace").partition(" ")
@@ -160,6 +158,12 @@ class ImapSession:
     def _done(self, tag: str, verb: str, code: str = "") -> None:
         self._say(f"{tag} OK {code}{verb} completed.")
 
+    def _expired(self, login: Judgement) -> bool:
+        now = self.service.world.clock.time()
+        return login.expires <= now or self.service.strikes(
+            "imap.token-expired", login.firm, login.mailbox
+        )
+
     def _throttled(self) -> bool:
         firm = self._login.firm if self._login else None
         return self.service.strikes("imap.throttled", firm, self._mailbox)
@@ -189,14 +193,16 @@ class ImapSession:
             self.wire.write(b"+ \r\n")
             line = await self.wire.readline(COMMAND_LIMIT, service.timing.before_login)
         login = service.judge(Protocol.IMAP, line)
-        if login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
+        lost = service.strikes("imap.not-connected", login.firm, login.mailbox)
+        if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
             return self._open(tag, login, login.mailbox)
         if login.verdict.identity_refused:
             service.note(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
             self._say(f"{tag} {REFUSED}")
             return self._failed()
         # The token was fine; that the mailbox does not open comes out with the next command (facts E3).
-        service.note(Protocol.IMAP, f"authenticated but not connected: {login.why}", login)
+        why = "a fault that says nothing" if lost else login.why
+        service.note(Protocol.IMAP, f"authenticated but not connected: {why}", login)
         self._login, self._connected = login, False
         self._done(tag, "AUTHENTICATE")
         return True

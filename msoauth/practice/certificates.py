@@ -1,0 +1,44 @@
+"""The certificates of one practice tenant: what clients are told to trust, and what they must not trust."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import trustme
+
+_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """TLS as the servers offer it.
+
+    Attributes:
+        trusted: Hangs on the authority in the CA file.
+        untrusted: Hangs on an authority that nobody knows, as behind TLS inspection.
+        old: Refuses the versions of TLS that clients of today offer.
+    """
+
+    trusted: ssl.SSLContext
+    untrusted: ssl.SSLContext
+    old: ssl.SSLContext
+
+    @classmethod
+    def make(cls, ca_file: Path) -> Self:
+        """Make authorities and certificates; the trusted authority is written to *ca_file*."""
+        # ECDSA: a handshake costs a tenth of what it costs with RSA.
+        ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
+        ca.cert_pem.write_to_path(str(ca_file))
+        stranger = trustme.CA(organization_name="Office gateway", key_type=trustme.KeyType.ECDSA)
+        old = _context(ca)
+        # OpenSSL builds of today have no TLS 1.0 or 1.1 to offer; the alert is the one that such a server sends.
+        old.sni_callback = lambda *_about: ssl.AlertDescription.ALERT_DESCRIPTION_PROTOCOL_VERSION
+        return cls(_context(ca), _context(stranger), old)
+
+
+def _context(ca: trustme.CA) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(made)
+    return made

@@ -1,0 +1,120 @@
+"""What a scenario can make the servers get wrong besides their settings: by name, and aimed at whom.
+
+A fault with no aim strikes everybody. One that is aimed strikes the tenants and mailboxes it names; before
+anybody has signed in nobody can be told from anybody, so there it strikes everybody either way. Ports that
+misbehave (``port.…``) are such faults too: they come before any sign-in (``network.py`` makes them).
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+# name → what it does, for the admin center
+FAULTS = {
+    "port.authority": "The port of the sign-in and token service misbehaves",
+    "port.pop3": "The POP3 port misbehaves",
+    "port.imap": "The IMAP port misbehaves",
+    "port.smtp": "The SMTP port misbehaves",
+    "token.status": "The token endpoint answers with this HTTP status",
+    "token.graph": "Tokens are for Microsoft Graph, whatever was asked for",
+    "token.lacks": "Tokens lack this permission",
+    "code.age": "Authorization codes are so many seconds old when they arrive",
+    "code.verifier": "Authorization codes belong to another attempt's PKCE challenge",
+    "state.other": "The browser's answer carries another attempt's state",
+    "pop3.drop": "The connection is dropped in the middle of the first message or list (POP3)",
+    "pop3.unavailable": "Server Unavailable at every POP3 login",
+    "pop3.refused": "The one refusal of POP3 at every login, whatever the token",
+    "pop3.response-codes": "POP3 announces and uses RESP-CODES and AUTH-RESP-CODE, which Exchange Online does not",
+    "imap.drop": "The connection is dropped in the middle of the first message (IMAP)",
+    "imap.unavailable": "NO Server Unavailable at every IMAP login",
+    "imap.throttled": "Request is throttled, with a backoff time",
+    "imap.token-expired": "Session invalidated - AccessTokenExpired, right after the IMAP login",
+    "imap.not-connected": "User is authenticated but not connected, whatever the mailbox's settings",
+    "smtp.busy": "421 4.7.500 Server busy at the greeting",
+    "smtp.old-tls": "421 4.7.66 TLS 1.0 and 1.1 are not supported, at the greeting",
+    "smtp.sts-unreachable": "535 5.7.139 federated STS service was unreachable",
+    "smtp.sts-no-https": "535 5.7.139 the federated STS URL does not support HTTPS",
+    "smtp.account-locked": "535 5.7.139 account locked",
+    "smtp.temporary": "454 4.7.0 Temporary authentication failure",
+    "smtp.credentials": "535 5.7.139 the user credentials were incorrect, to every password",
+    "smtp.basic-removed": "550 5.7.30 Basic authentication is not supported, to every password",
+    "smtp.login-lost": "530 5.7.57 Client not authenticated at MAIL FROM, although AUTH was accepted",
+    "smtp.send-as-early": "550 5.7.60 at MAIL FROM in place of 554 5.2.252 after the mail",
+    "smtp.recipient-rejected": "550 5.1.10 for recipients that do not exist here, at RCPT TO",
+    "smtp.drop": "The connection is dropped in the middle of the answer to the mail",
+    "smtp.timeout": "421 4.4.1 Connection timed out after the mail",
+    "smtp.throttled": "432 4.3.2 Concurrent connections limit exceeded after the mail",
+    "smtp.thread-limit": "432 4.3.2 sender thread limit exceeded after the mail (older wording)",
+    "smtp.mailbox-full": "554 5.2.2 mailbox full after the mail",
+    "smtp.quota": "554 5.2.0 submission quota exceeded after the mail",
+    "smtp.too-big": "552 5.3.4 Message size exceeds fixed limit after the mail",
+    "smtp.sender-blocked": "550 5.1.8 bad outbound sender",
+    "smtp.tenant-blocked": "550 5.7.705 tenant has exceeded threshold",
+    "smtp.address-blocked": "550 5.7.708 traffic not accepted from this IP",
+    "smtp.external-limit": "550 5.7.232 tenant external recipient rate limit",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    value: Any
+    aims: frozenset[str] | None  # tenant ids and addresses in lower case; None: everybody
+
+
+class Faults:
+    """The faults that are set; safe to change from any thread.
+
+    Attributes:
+        changed: Called with the name of a fault after it was set or cleared.
+    """
+
+    def __init__(self) -> None:
+        self.changed: list[Callable[[str], None]] = []
+        self._set: dict[str, _Fault] = {}
+        self._lock = threading.Lock()
+
+    def set(self, name: str, value: Any = True, aim: str | None = None) -> None:
+        """Set a fault for everybody, or for one more tenant (its id) or mailbox (its address).
+
+        Raises:
+            KeyError: there is no such fault.
+        """
+        if name not in FAULTS:
+            raise KeyError(name)
+        with self._lock:
+            before = self._set.get(name)
+            if aim is None or (before is not None and before.aims is None):
+                aims = None
+            else:
+                aims = (before.aims or frozenset() if before else frozenset()) | {aim.lower()}
+            self._set[name] = _Fault(value, aims)
+        self._tell(name)
+
+    def clear(self, name: str) -> None:
+        """End a fault; nothing happens when it is not set."""
+        with self._lock:
+            gone = self._set.pop(name, None)
+        if gone is not None:
+            self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        for listener in self.changed:
+            listener(name)
+
+    def value(self, name: str, *who: str) -> Any:
+        """The value of a fault that strikes one of *who* (tenant ids, addresses), or None.
+
+        With nobody named it strikes whenever it is set.
+        """
+        found = self._set.get(name)
+        if found is None:
+            return None
+        if found.aims is None or not who or any(one.lower() in found.aims for one in who):
+            return found.value
+        return None
+
+    def __iter__(self) -> Iterator[tuple[str, Any, frozenset[str] | None]]:
+        """Name, value and aims of each fault that is set."""
+        for name, fault in list(self._set.items()):
+            yield name, fault.value, fault.aims

@@ -1,0 +1,230 @@
+"""Ports that misbehave as networks do: closed, silent, in the wrong tongue, with a certificate nobody knows.
+
+A misbehaving port keeps its number, so a client that was told of it before meets the trouble, and is served
+again as soon as the fault is cleared. Names that do not resolve are no matter of ports: scenarios put them into
+the endpoints file.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from msoauth.practice.certificates import Contexts
+from msoauth.practice.faults import Faults
+
+BACKLOG = 1024
+_MOST = 500  # connections that a misbehaving port keeps at most; the oldest gives way
+
+Stop = Callable[[], None]
+Serve = Callable[[socket.socket, ssl.SSLContext], Awaitable[Stop]]
+
+# behaviour → what a client meets
+BEHAVIOURS = {
+    "closed": "connections are refused",
+    "silent": "connections are taken, and nothing is ever said",
+    "reset": "connections are cut off as soon as the client says something",
+    "plain": "plain text where TLS is expected",
+    "tls": "TLS from the first byte where plain text is expected",
+    "untrusted": "a certificate of an authority that nobody trusts",
+    "old-tls": "only versions of TLS that clients of today refuse",
+    "proxy": "a proxy that wants to be signed in to answers in the server's place",
+}
+
+
+class Port:
+    """A port of the practice tenant, and what it does at the moment.
+
+    Args:
+        host: The address to listen on.
+        number: The port; 0 takes a free one.
+        serve: Serves on a listening socket; gives the function that ends it and closes the socket.
+        tls: The certificates.
+        greeting: What the server says first in plain text.
+
+    Attributes:
+        number: The port, once it was opened.
+        behaviour: One of BEHAVIOURS, or None while it serves.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        number: int,
+        serve: Serve,
+        tls: Contexts,
+        greeting: bytes,
+    ) -> None:
+        self.number = number
+        self.behaviour: str | None = None
+        self._host = host
+        self._serve = serve
+        self._tls = tls
+        self._greeting = greeting
+        self._stop: Stop | None = None
+
+    async def open(self, behaviour: str | None = None) -> None:
+        """Serve, or misbehave, from now on; what the port did before ends.
+
+        Raises:
+            OSError: the port is taken.
+            KeyError: there is no such behaviour.
+        """
+        if behaviour is not None and behaviour not in BEHAVIOURS:
+            raise KeyError(behaviour)
+        self.close()
+        sock = _bound(self._host, self.number)
+        self.number = sock.getsockname()[1]
+        self.behaviour = behaviour
+        try:
+            self._stop = await self._begin(sock, behaviour)
+        except BaseException:
+            sock.close()
+            raise
+
+    def close(self) -> None:
+        """Close the port."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+    async def _begin(self, sock: socket.socket, behaviour: str | None) -> Stop:
+        if behaviour == "closed":
+            return sock.close  # bound, so that nobody else takes the port, but not listening
+        sock.listen(BACKLOG)
+        if behaviour is None:
+            return await self._serve(sock, self._tls.trusted)
+        if behaviour == "untrusted":
+            return await self._serve(sock, self._tls.untrusted)
+        if behaviour == "old-tls":
+            return await self._serve(sock, self._tls.old)
+        return await self._misbehave(sock, behaviour)
+
+    async def _misbehave(self, sock: socket.socket, behaviour: str) -> Stop:
+        says = {"plain": self._greeting, "tls": self._greeting, "proxy": PROXY}.get(behaviour, b"")
+        connections: dict[_Nuisance, None] = {}
+
+        def made() -> _Nuisance:
+            # A proxy answers a request; servers of mail speak first.
+            return _Nuisance(
+                connections, says, first=behaviour != "proxy", cut=behaviour == "reset"
+            )
+
+        secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
+        server = await asyncio.get_running_loop().create_server(made, sock=sock, ssl=secure)
+
+        def stop() -> None:
+            server.close()
+            for connection in list(connections):
+                connection.abort()
+
+        return stop
+
+
+class Ports:
+    """All ports of a practice tenant, by name."""
+
+    def __init__(self) -> None:
+        self._ports: dict[str, Port] = {}
+
+    async def open(self, name: str, port: Port) -> int:
+        """Open a port and keep it; gives its number.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        await port.open()
+        self._ports[name] = port
+        return port.number
+
+    def follow(self, faults: Faults) -> None:
+        """Let ``port.NAME`` faults decide from now on; to be called on the loop that serves."""
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
+        tasks: set[asyncio.Task[None]] = set()
+
+        def changed(fault: str) -> None:
+            area, _dot, name = fault.partition(".")
+            if area != "port" or name not in self._ports:
+                return
+            change = self._ports[name].open(faults.value(fault))
+            if threading.get_ident() == here:  # the admin center
+                task = loop.create_task(change)
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            else:
+                asyncio.run_coroutine_threadsafe(change, loop).result(10)
+
+        faults.changed.append(changed)
+
+    def close(self) -> None:
+        """Close them all."""
+        for port in self._ports.values():
+            port.close()
+
+
+PROXY = (
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"Office gateway\"\r\n"
+    b"Content-Type: text/html\r\nContent-Length: 51\r\nConnection: close\r\n\r\n"
+    b"<html><body>Sign in to the gateway.</body></html>\r\n"
+)  # fmt: skip
+
+
+class _Nuisance(asyncio.Protocol):
+    """A connection that gets the greeting at most, or is cut off."""
+
+    def __init__(
+        self, connections: dict["_Nuisance", None], says: bytes, *, first: bool, cut: bool
+    ) -> None:
+        self._connections = connections
+        self._says = says
+        self._first = first
+        self._cut = cut
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        if len(self._connections) >= _MOST:
+            next(iter(self._connections)).abort()
+        self._connections[self] = None
+        if self._first:
+            self._say()
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
+        if self._cut:
+            sock = self._transport.get_extra_info("socket")
+            # No lingering: the peer gets a reset, not a farewell.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.abort()
+        elif not self._first:
+            self._say()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+        self._connections.pop(self, None)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._connections.pop(self, None)
+        self._transport.abort()
+
+    def _say(self) -> None:
+        says, self._says = self._says, b""
+        if says:
+            self._transport.write(says)
+
+
+def _bound(host: str, number: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR shares ports
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind((host, number))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,208 @@
+"""What a scenario's settings set: one function for each area of the tenant, and how to take it back."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msoauth.practice.state import Firm, Mailbox, User
+
+if TYPE_CHECKING:
+    from msoauth.practice.server import PracticeTenant
+
+Undo = Callable[[], None]
+
+_FROM_NOW = ("locked_until", "tokens_valid_from", "passwords_tokens_valid_from")  # seconds from now
+
+
+class Reach(IntEnum):
+    """How narrowly a setting can be aimed."""
+
+    ACCOUNT = 1
+    FIRM = 2
+    EVERYBODY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value to be set for a firm, or for one account of it.
+
+    Attributes:
+        everybody: Every firm gets the same.
+    """
+
+    tenant: "PracticeTenant"
+    firm: Firm
+    account: str | None
+    name: str
+    value: Any
+    everybody: bool = False
+
+    @property
+    def users(self) -> list[User]:
+        """The users that are meant."""
+        if self.account is not None:
+            found = self.firm.user(self.account)
+            return [found] if found else []
+        return list(self.firm.users.values())
+
+    @property
+    def mailboxes(self) -> list[Mailbox]:
+        """The mailboxes that are meant."""
+        if self.account is not None:
+            found = self.firm.mailbox(self.account)
+            return [found] if found else []
+        return list(self.firm.mailboxes.values())
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The firm's entry in the endpoints file."""
+        entries: list[dict[str, Any]] = self.tenant.endpoints["practice"]["firms"]
+        return next(entry for entry in entries if entry["name"] == self.firm.name)
+
+    def filled(self) -> Any:
+        """The value, with the ids of this firm put in where it names them."""
+        if not isinstance(self.value, str):
+            return copy.deepcopy(self.value)
+        app = self.firm.app
+        known = {
+            "app_object_id": app.object_id,
+            "principal_object_id": self.firm.principal.object_id,
+            "secret_id": app.secrets[0].key_id if app.secrets else "",
+            "tenant_id": self.firm.tenant_id,
+            "client_id": app.app_id,
+        }
+        return self.value.format(**known)
+
+
+def _put(thing: Any, name: str, value: Any) -> Undo:
+    """Set an attribute; lists of the file become sets where the attribute is one."""
+    before = getattr(thing, name)
+    if isinstance(before, set):
+        value = set(value)
+    elif isinstance(before, dict):
+        value = {key: set(items) for key, items in value.items()}
+    setattr(thing, name, value)
+    return lambda: setattr(thing, name, before)
+
+
+def _app(change: Change) -> Iterable[Undo]:
+    yield _put(change.firm.app, change.name, change.filled())
+
+
+def _principal(change: Change) -> Iterable[Undo]:
+    yield _put(change.firm.principal, change.name, change.filled())
+
+
+def _policies(change: Change) -> Iterable[Undo]:
+    yield _put(change.firm.policies, change.name, change.filled())
+
+
+def _blocked(change: Change) -> Iterable[Undo]:
+    """A Conditional Access policy that blocks the users that are meant."""
+    names = {user.upn.lower() for user in change.users}
+    policies = change.firm.policies
+    yield _put(policies, "blocked_users", policies.blocked_users | names)
+
+
+def _organisation(change: Change) -> Iterable[Undo]:
+    yield _put(change.firm, change.name, change.filled())
+
+
+def _user(change: Change) -> Iterable[Undo]:
+    value = change.filled()
+    if change.name in _FROM_NOW:
+        value += change.tenant.world.clock.time()
+    if change.name == "deleted":
+        yield _removed(change.firm, change.users)
+        return
+    for user in change.users:
+        yield _put(user, change.name, value)
+
+
+def _removed(firm: Firm, users: Iterable[User]) -> Undo:
+    before, gone = firm.users, {user.upn.lower() for user in users}
+    firm.users = {upn: user for upn, user in before.items() if upn not in gone}
+    return lambda: setattr(firm, "users", before)
+
+
+def _mailbox(change: Change) -> Iterable[Undo]:
+    for mailbox in change.mailboxes:
+        yield _put(mailbox, change.name, change.filled())
+
+
+def _secret(change: Change) -> Iterable[Undo]:
+    for secret in change.firm.app.secrets:
+        if change.name == "ended_days_ago":
+            end = change.tenant.world.clock.now() - timedelta(days=change.value)
+            yield _put(secret, "end", end)
+        else:
+            yield _put(secret, "value", secret.value[::-1])
+
+
+def _noted(change: Change) -> Iterable[Undo]:
+    """What was noted down about the firm, or about an account of it: the endpoints file tells it."""
+    entries = [change.published]
+    if change.name == "password":
+        meant = {user.upn.lower() for user in change.users}
+        entries = [e for e in change.published["accounts"] if e["address"].lower() in meant]
+    for entry in entries:
+        yield _entered(entry, change.name, change.filled())
+
+
+def _entered(entry: dict[str, Any], name: str, value: Any) -> Undo:
+    before = entry[name]
+    entry[name] = value
+    return lambda: entry.__setitem__(name, before)
+
+
+def _endpoint(change: Change) -> Iterable[Undo]:
+    value = change.filled()
+    if isinstance(value, dict):
+        value = {**change.tenant.endpoints[change.name], **value}
+    yield _entered(change.tenant.endpoints, change.name, value)
+
+
+def _fault(change: Change) -> Iterable[Undo]:
+    aim = change.account or (None if change.everybody else change.firm.tenant_id)
+    faults = change.tenant.world.faults
+    faults.set(change.name, change.filled(), aim)
+    yield lambda: faults.clear(change.name)
+
+
+def _port(change: Change) -> Iterable[Undo]:
+    faults, name = change.tenant.world.faults, f"port.{change.name}"
+    faults.set(name, change.filled())
+    yield lambda: faults.clear(name)
+
+
+def _clock(change: Change) -> Iterable[Undo]:
+    clock = change.tenant.world.clock
+    yield _put(clock, "offset", clock.offset + timedelta(days=change.value))
+
+
+class Area(NamedTuple):
+    """An area of settings."""
+
+    act: Callable[[Change], Iterable[Undo]]
+    reach: Reach
+
+
+AREAS = {
+    "app": Area(_app, Reach.FIRM),
+    "principal": Area(_principal, Reach.FIRM),
+    "policies": Area(_policies, Reach.FIRM),
+    "blocked": Area(_blocked, Reach.ACCOUNT),
+    "organisation": Area(_organisation, Reach.FIRM),
+    "user": Area(_user, Reach.ACCOUNT),
+    "mailbox": Area(_mailbox, Reach.ACCOUNT),
+    "secret": Area(_secret, Reach.FIRM),
+    "noted": Area(_noted, Reach.FIRM),
+    "account": Area(_noted, Reach.ACCOUNT),
+    "endpoint": Area(_endpoint, Reach.EVERYBODY),
+    "fault": Area(_fault, Reach.ACCOUNT),
+    "port": Area(_port, Reach.EVERYBODY),
+    "clock": Area(_clock, Reach.EVERYBODY),
+}

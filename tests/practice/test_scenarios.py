@@ -1,0 +1,133 @@
+"""Scenarios as data: what there is, at whom they can be aimed, and that they leave nothing behind."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from msoauth.explain import for_cause
+from msoauth.practice import PracticeTenant
+from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, apply, scenarios
+from msoauth.practice.settings import AREAS, Reach
+from msoauth.practice.state import EXCHANGE_APP_ID
+
+ANNA = "anna.lindqvist@contoso.example"
+MAX = "max.weiss@contoso.example"
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[PracticeTenant]:
+    with PracticeTenant() as running:
+        for firm in running.world.firms.values():  # so that there is something to withdraw
+            firm.principal.admin_consent = {EXCHANGE_APP_ID: {"SMTP.Send"}}
+            firm.principal.app_roles = {EXCHANGE_APP_ID: {"SMTP.SendAsApp"}}
+        yield running
+
+
+def _snapshot(tenant: PracticeTenant) -> str:
+    firm = next(iter(tenant.world.firms.values()))
+    state = (
+        firm.app,
+        [secret.value for secret in firm.app.secrets],
+        firm.principal,
+        firm.policies,
+        firm.users,
+        firm.mailboxes,
+        firm.deprovisioned,
+        firm.exchange_online,
+        firm.smtp_client_authentication_disabled,
+        tenant.endpoints,
+        tenant.world.clock.offset,
+        list(tenant.world.faults),
+    )
+    return repr(state)
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda s: s.name)
+def test_a_scenario_has_a_sentence_a_cause_and_settings_that_exist(scenario: Scenario) -> None:
+    assert scenario.says.endswith(".")
+    assert for_cause(scenario.cause).title
+    assert scenario.set or scenario.do
+    assert all(path.partition(".")[0] in AREAS for path in scenario.set)
+
+
+def test_there_are_enough_and_they_cover_what_one_computer_can_bring_about() -> None:
+    assert len(scenarios()) >= 45
+    causes = {scenario.cause for scenario in scenarios()}
+    # Nothing that a tenant does can bring about the rest: an unknown text is no state.
+    assert causes >= {"throttled", "dns-failed", "tls-untrusted", "clock-skew", "scope-missing"}
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda s: s.name)
+def test_what_a_scenario_broke_can_be_taken_back(
+    tenant: PracticeTenant, scenario: Scenario
+) -> None:
+    before, file = _snapshot(tenant), tenant.endpoints_file.read_text(encoding="utf-8")
+    take_back = apply(tenant, scenario.name)
+    if scenario.set:
+        assert _snapshot(tenant) != before
+    take_back()
+    assert _snapshot(tenant) == before
+    assert tenant.endpoints_file.read_text(encoding="utf-8") == file
+
+
+def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
+    firm = next(iter(tenant.world.firms.values()))
+    take_back = apply(tenant, f"pop-off@{ANNA.upper()}")
+    try:
+        assert [m.address for m in firm.mailboxes.values() if not m.pop_enabled] == [ANNA]
+    finally:
+        take_back()
+    take_back = apply(tenant, f"pop-unavailable@{ANNA}")
+    try:
+        value = tenant.world.faults.value
+        assert value("pop3.unavailable", firm.tenant_id, ANNA)
+        assert not value("pop3.unavailable", firm.tenant_id, MAX)
+    finally:
+        take_back()
+
+
+@pytest.mark.parametrize("aim", ["contoso legal", "CONTOSO.example", "{tenant_id}"])
+def test_one_firm_can_be_named_three_ways(tenant: PracticeTenant, aim: str) -> None:
+    firm = next(iter(tenant.world.firms.values()))
+    asked = aimed(tenant.world, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
+    assert asked.firms == (firm,)
+    assert asked.account is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("no-such", "name"),
+        ("", "name"),
+        ("pop-off@nobody@contoso.example", "aim"),
+        ("pop-off@", "aim"),
+        ("pop-off@fabrikam.nowhere", "aim"),
+        (f"app-disabled@{ANNA}", "narrow"),
+        ("clock-ahead@contoso.example", "narrow"),
+    ],
+)
+def test_a_silly_scenario_is_told_before_anything_runs(text: str, problem: str) -> None:
+    with pytest.raises(ScenarioError) as told:
+        PracticeTenant(scenarios=[text])
+    assert told.value.problem == problem
+
+
+def test_a_mistyped_name_gets_the_one_that_was_meant() -> None:
+    with pytest.raises(ScenarioError) as told:
+        PracticeTenant(scenarios=["pop-of"])
+    assert "pop-off" in told.value.near
+
+
+def test_several_scenarios_hold_at_once() -> None:
+    with PracticeTenant(
+        scenarios=[f"pop-off@{ANNA}", f"mailbox-full@{MAX}", "redirect-none"]
+    ) as it:
+        firm = next(iter(it.world.firms.values()))
+        assert not firm.mailboxes[ANNA].pop_enabled
+        assert firm.mailboxes[MAX].pop_enabled
+        assert it.world.faults.value("smtp.mailbox-full", MAX)
+        assert not firm.app.web_redirect_uris
+
+
+def test_every_reach_is_met() -> None:
+    assert {scenario.reach for scenario in scenarios()} == set(Reach)
