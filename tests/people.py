@@ -26,18 +26,24 @@ class _Form(HTMLParser):
             self.buttons.add(found["name"])
 
 
-def sign_in_as_a_person(url: str, user: str, password: str, *, patient: bool = True) -> str:
-    """Fill in page after page; the text of the last one, or of the one that will not go on."""
+def sign_in_as_a_person(
+    url: str, user: str, password: str, *, patient: bool = True, answer: str = "accept"
+) -> str:
+    """Fill in page after page; the text of the last one, or of the one that will not go on.
+
+    Args:
+        answer: What is pressed on the page that asks for consent: ``accept`` or ``cancel``.
+    """
     with requests.Session() as browser:
-        answer = browser.get(url, timeout=20)
-        for _page in range(8):
-            form = _Form(answer.text)
+        page = browser.get(url, timeout=20)
+        for _step in range(8):
+            form = _Form(page.text)
             if not form.action:
-                return answer.text
+                return page.text
             known = {"loginfmt": user, "passwd": password}
             fields = form.fields | {n: v for n, v in known.items() if n in form.fields}
             if "answer" in form.buttons:
-                fields["answer"] = "accept"
-            answer = browser.post(urljoin(answer.url, form.action), data=fields, timeout=20)
-    assert not patient, answer.text
-    return answer.text
+                fields["answer"] = answer
+            page = browser.post(urljoin(page.url, form.action), data=fields, timeout=20)
+    assert not patient, page.text
+    return page.text

@@ -1,7 +1,10 @@
 """Does mail flow: login and the smallest real act over POP3 or IMAP, and over SMTP."""
 
+from collections.abc import Callable
+
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.checks.signin import token_of
+from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
 from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
@@ -17,6 +20,21 @@ def _smtp_user(context: Context) -> str:
     return account.address if context.firm.access == "app-only" else account.user
 
 
+def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
+    """With app-only access, a refusal that says nothing after good claims is Exchange's side (facts E2, E5)."""
+
+    def told(context: Context) -> Outcome:
+        try:
+            return act(context)
+        except MailError as failure:
+            if context.firm.access == "app-only" and failure.cause == "mail-login-rejected":
+                failure.cause = "service-principal-missing"
+            raise
+
+    return told
+
+
+@_exchange_side
 def _pop3(context: Context) -> Outcome:
     cloud = context.firm.cloud
     session = context.greeted.pop("pop3", None)
@@ -35,6 +53,7 @@ def _pop3(context: Context) -> Outcome:
     )
 
 
+@_exchange_side
 def _imap(context: Context) -> Outcome:
     cloud = context.firm.cloud
     session = context.greeted.pop("imap", None)
@@ -51,6 +70,7 @@ def _imap(context: Context) -> Outcome:
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
+@_exchange_side
 def _smtp(context: Context) -> Outcome:
     address, cloud = context.mailbox.address, context.firm.cloud
     session = context.greeted.pop("smtp", None)
@@ -67,6 +87,7 @@ def _smtp(context: Context) -> Outcome:
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
+@_exchange_side
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
     recipient = context.known.get("recipient") or account.address

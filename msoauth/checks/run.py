@@ -219,9 +219,11 @@ def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
 
 
 def first_broken_need(findings: Iterable[Finding]) -> Finding | None:
-    """The first finding that bars a check which needs it."""
+    """The first finding that bars a check which needs it: what did not pass, also when that may pass by itself."""
     bad = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
-    return next((finding for finding in findings if finding.signal in bad), None)
+    return next(
+        (f for f in findings if f.signal in bad or (f.signal is Signal.WARNING and f.cause)), None
+    )
 
 
 def _skipped(check: Check, context: Context, why: str) -> Finding:

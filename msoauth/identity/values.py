@@ -145,6 +145,8 @@ def check_firm(firm: Firm) -> None:
         "client_id": "app-not-found",
         "redirect_uri": "redirect-mismatch",
     }
+    if clean(firm.tenant).lower() in ("common", "organizations", "consumers"):
+        causes["tenant"] = "app-not-multitenant"  # what Entra would say: AADSTS50194
     for field, problem in problems.items():
         if problem:
             raise InputError(problem, field=field, cause=causes.get(field, "unknown"))

@@ -9,6 +9,10 @@ from msoauth.mail.wire import Wire
 # Passing trouble: wait and try again. Said by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
 _PASSING = (
     (
+        re.compile(r"^[45]\d\d \d\.7\.6[67]\b"),
+        "tls-failed",
+    ),  # a 421 that does not pass: TLS too old
+    (
         re.compile(
             r"^432 |^421 4\.7\.500|concurrent connections|thread limit|throttled|too many|LOGIN-DELAY",
             re.IGNORECASE,
@@ -39,7 +43,8 @@ def refusal(wire: Wire, reply: str, why: str, *, challenge: str | None = None) -
     evidence = reply if not challenge else f"{reply}\n{challenge}"
     for pattern, cause in _PASSING:
         if pattern.search(reply):
-            failure = wire.failure(why, cause, evidence, retriable=True, challenge=challenge)
+            passing = cause != "tls-failed"
+            failure = wire.failure(why, cause, evidence, retriable=passing, challenge=challenge)
             backoff = _BACKOFF.search(reply)
             failure.retry_after = int(backoff[1]) / 1000 if backoff else None
             return failure

@@ -252,7 +252,7 @@ def greet_smtp(
     try:
         session = SmtpSession(connection)
         connection.enter("greeting")
-        code, text = session._reply()
+        code, text = _greeting(session, connection)
         if code != 220:
             raise refusal(connection, text, _("the server turned the connection away"))
         session.hello()
@@ -294,3 +294,19 @@ def open_smtp(
     )
     session.log_in(user, access_token)
     return session
+
+
+def _greeting(session: SmtpSession, connection: Wire) -> tuple[int, str]:
+    """The server's first reply. A port that says nothing may be waiting for TLS: then that is what is wrong."""
+    try:
+        return session._reply()
+    except MailError as silence:
+        if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
+            raise
+        if not wire.begins_with_tls(connection.endpoint, timeout=connection.timeout):
+            raise
+        raise connection.failure(
+            _("the port begins with TLS, but plain text and then STARTTLS were expected"),
+            "tls-failed",
+            silence.evidence,
+        ) from None

@@ -352,6 +352,21 @@ class Wire:
             self._allowance = self.timeout
 
 
+def begins_with_tls(endpoint: Endpoint, *, timeout: float = TIMEOUT) -> bool:
+    """Whether a port takes a TLS handshake as the first thing; whose certificate it has does not matter here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the kind of port is asked
+    try:
+        with (
+            socket.create_connection((endpoint.host, endpoint.port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=endpoint.host),
+        ):
+            return True
+    except OSError:
+        return False
+
+
 def connect(
     endpoint: Endpoint,
     *,

@@ -229,7 +229,10 @@ class Pop3Session:
 
     async def _stat(self, _words: list[str]) -> None:
         there = self._there()
-        self.wire.write(f"+OK {len(there)} {sum(self._sizes[i] for i in there)}\r\n".encode())
+        answer = f"+OK {len(there)} {sum(self._sizes[i] for i in there)}\r\n".encode()
+        if self._fault:
+            self.wire.drop_after(len(answer) - 3)
+        self.wire.write(answer)
 
     async def _list(self, words: list[str]) -> None:
         await self._scan(words, lambda i: str(self._sizes[i]))
