@@ -126,9 +126,7 @@ class Wire:
         if isinstance(problem, TimeoutError):
             return self.failure(
                 _("no answer came within {seconds:.0f} seconds").format(seconds=self.timeout),
-                {"tls": "tls-failed", "work": "service-unavailable"}.get(
-                    self.stage, "connect-timeout"
-                ),
+                "service-unavailable" if self.stage == "work" else "connect-timeout",
                 problem,
                 retriable=self.stage == "work",
             )

@@ -92,7 +92,7 @@ def test_a_server_that_accepts_and_says_nothing_is_left_in_time(listener: socket
     port = listener.getsockname()[1]
     with pytest.raises(MailError) as refused:
         wire.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
-    assert (refused.value.stage, refused.value.cause) == ("tls", "tls-failed")
+    assert (refused.value.stage, refused.value.cause) == ("tls", "connect-timeout")
 
 
 def test_a_wait_can_be_cancelled(listener: socket.socket) -> None:
