@@ -1,6 +1,5 @@
 """``msoauth account …``, ``sign-in`` and ``sign-out``: mailboxes and their users."""
 
-import csv
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,30 +31,6 @@ def as_json(account: Account, workspace: Workspace) -> dict[str, object]:
     }
 
 
-def new_account(address: str, firm: str, login: str | None, retrieve: str) -> Account:
-    """An account of these texts as people type them.
-
-    Raises:
-        InputError: an address or the protocol is unusable.
-    """
-    from msoauth.identity import values
-
-    address = values.clean(address)
-    problem = values.address_problem(address)
-    if problem:
-        raise InputError(problem, field="address")
-    login = values.clean(login) if login else None
-    problem = values.address_problem(login) if login else None
-    if problem:
-        raise InputError(problem, field="login")
-    protocol = retrieve.strip().lower() or "pop3"
-    if protocol not in ("pop3", "imap"):
-        raise InputError(
-            _("“{text}” is neither pop3 nor imap.").format(text=retrieve[:40]), field="retrieve"
-        )
-    return Account(address, firm, login=login, retrieve="imap" if protocol == "imap" else "pop3")
-
-
 @app.command("add")
 def add(
     context: typer.Context,
@@ -67,8 +42,10 @@ def add(
     retrieve: Annotated[Retrieve, typer.Option(help="How mail is retrieved.")] = "pop3",
 ) -> None:
     """Add a mailbox."""
+    from msoauth.account_list import account_of
+
     with context.obj.open() as workspace:
-        account = new_account(address, workspace.firms.get(firm).name, login, retrieve)
+        account = account_of(address, workspace.firms.get(firm).name, login, retrieve)
         workspace.accounts.add(account)
     say(_("Added {address}. Next: msoauth sign-in {address}").format(address=account.address))
 
@@ -82,60 +59,27 @@ def import_(
     firm: Annotated[str, typer.Option(help="The firm's name.")],
 ) -> None:
     """Add mailboxes from a list; says what it did line by line."""
+    from msoauth.account_list import add_all, read_file
+
+    try:
+        content = file.read_bytes()
+    except OSError as problem:
+        raise InputError(
+            _("{file} cannot be read: {reason}.").format(file=file.name, reason=problem.strerror)
+        ) from None
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name
         refused = 0
-        for number, row in _rows(file):
-            try:
-                account = new_account(
-                    row.get("address", ""), name, row.get("login"), row.get("retrieve") or "pop3"
-                )
-                workspace.accounts.add(account)
-                say(
-                    _("line {number}: added {address}").format(
-                        number=number, address=account.address
-                    )
-                )
-            except InputError as problem:
+        for outcome in add_all(workspace, name, read_file(file.name, content)):
+            number = outcome.line.number
+            if outcome.account is None:
                 refused += 1
-                say(_("line {number}: not added: {why}").format(number=number, why=problem.summary))
+                say(_("line {number}: not added: {why}").format(number=number, why=outcome.problem))
+            else:
+                address = outcome.account.address
+                say(_("line {number}: added {address}").format(number=number, address=address))
     if refused:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Lines of a list as (line number, columns); the first line names the columns, or holds an address."""
-    try:
-        if file.suffix.lower() in (".xlsx", ".xlsm"):
-            import openpyxl
-
-            sheet = openpyxl.load_workbook(file, read_only=True, data_only=True).worksheets[0]
-            table = [
-                ["" if cell is None else str(cell) for cell in row]
-                for row in sheet.iter_rows(values_only=True)
-            ]
-        else:
-            text = file.read_text(encoding="utf-8-sig")
-            semicolons = text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",")
-            table = list(csv.reader(text.splitlines(), delimiter=";" if semicolons else ","))
-    except Exception as problem:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
-        kind = type(problem).__name__
-        raise InputError(
-            _("{file} cannot be read as CSV or Excel ({kind}).").format(file=file.name, kind=kind)
-        ) from None
-    if not table:
-        raise InputError(_("{file} is empty.").format(file=file.name))
-    head = [cell.strip().lower() for cell in table[0]]
-    if "address" in head or "email" in head or "e-mail" in head:
-        names = ["address" if cell in ("email", "e-mail") else cell for cell in head]
-        body = list(enumerate(table[1:], 2))
-    else:
-        names, body = ["address", "login", "retrieve"], list(enumerate(table, 1))
-    return [
-        (number, dict(zip(names, cells, strict=False)))
-        for number, cells in body
-        if any(c.strip() for c in cells)
-    ]
 
 
 @app.command("list")
