@@ -41,6 +41,7 @@ class Jobs:
     ) -> None:
         self._failed = failed
         self._ended = ended
+        self.inline = inline
         self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
         self._lock = threading.RLock()
         self._newest: Job | None = None

@@ -12,6 +12,7 @@ from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
 from msoauth.ui.jobs import Job
+from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.users_view import mailbox_row, mailboxes, waiting
 from msoauth.ui.widgets import Form, View
@@ -45,6 +46,10 @@ class UsersPanel(Panel):
             changed=self._typed,
             pressed=self._add,
         )  # fmt: skip
+        self.many = ManyMailboxes(
+            self.session, failed=self._failed, added=self._list_grew, inline=self.jobs.inline
+        )
+        self.many_form = self.many.form
         self.waiting = View(live=True, acted=self.acted)
         self.paste_form = Form(
             [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea",
@@ -61,6 +66,7 @@ class UsersPanel(Panel):
             self.waiting,
             self.paste_form,
             self.add_form,
+            *self.many.widgets,
         ]
 
     def draw_guide(self) -> None:
@@ -222,13 +228,16 @@ class UsersPanel(Panel):
             self._draw_practice()
             self._draw_list()
 
+    def _list_grew(self) -> None:
+        self.draw_bar()
+        self._draw_practice()
+        self._draw_list()
+
     def _add_practice_users(self) -> None:
         firm = self.session.firm()
         for address in self._practice_users() if firm is not None else ():
             self.workspace.accounts.add(Account(address, firm.name if firm else ""))
-        self.draw_bar()
-        self._draw_practice()
-        self._draw_list()
+        self._list_grew()
 
     def _stop(self) -> None:
         self.cancel()

@@ -54,6 +54,7 @@ class Form(Part):
     a secret field is kept in this process only, as a :class:`Secret`: it is in no trait.
 
     Args:
+        fold: The line behind which the form is folded away until it is wanted; empty for none.
         changed: Told the field's name when its value changed.
         pressed: Told the button's name.
         pasted: Told field and text when a block of several lines was pasted into a one-line field.
@@ -67,6 +68,7 @@ class Form(Part):
     values = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
     buttons: Any = traitlets.List().tag(sync=True)
+    fold = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Form(Part):
         buttons: Sequence[Mapping[str, Any]],
         values: Mapping[str, Any] | None = None,
         *,
+        fold: str = "",
         changed: Callable[[str], None] = lambda _name: None,
         pressed: Callable[[str], None] = lambda _name: None,
         pasted: Callable[[str, str], None] = lambda _name, _text: None,
@@ -86,6 +89,7 @@ class Form(Part):
             fields=[dict(f) for f in fields],
             buttons=[dict(b) for b in buttons],
             values=dict(values or {}),
+            fold=fold,
         )
 
     def __repr__(self) -> str:

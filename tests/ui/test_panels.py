@@ -2,17 +2,14 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from msoauth.lab import PRACTICE_VARIABLE, shipped_notebooks
+from msoauth.lab import shipped_notebooks
 from msoauth.model import Finding, Signal
 from msoauth.practice import PracticeTenant
-from msoauth.store import Workspace
-from msoauth.texts import use_language
 from msoauth.ui import html
 from msoauth.ui.block import take_apart
 from msoauth.ui.diagnosis import DiagnosePanel
@@ -26,26 +23,6 @@ from tests.people import sign_in_as_a_person
 GUID = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 OTHER = "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 SECRET = "planted~marker~of~a~client~secret~value1"
-
-
-@pytest.fixture
-def tenant(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeTenant]:
-    with PracticeTenant() as running:
-        monkeypatch.setenv(PRACTICE_VARIABLE, str(running.endpoints_file))
-        yield running
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with Workspace.open(tmp_path / "workspace") as workspace:
-        yield Session(workspace)
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    use_language("en")
-    yield
-    use_language("en")
 
 
 def state_of(*forms: Form) -> str:

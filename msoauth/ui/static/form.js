@@ -79,6 +79,7 @@ function render({ model, el }) {
   function fields() {
     const kept = new Map([...controls].map(([name, control]) => [name, valueOf(control)]));
     const focused = document.activeElement?.name;
+    const had = form.contains(document.activeElement);
     controls.clear();
     errors.clear();
     grid.replaceChildren();
@@ -95,12 +96,14 @@ function render({ model, el }) {
         control.addEventListener("change", () => send(field.name));
         control.addEventListener("paste", (event) => pasted(event, field));
       }
-      put(control, field.kind === "secret" ? kept.get(field.name) ?? "" : values[field.name]);
+      // What is being typed, or is secret, is known only here.
+      const own = field.kind === "secret" || waiting.has(field.name);
+      put(control, own && kept.has(field.name) ? kept.get(field.name) : field.kind === "secret" ? "" : values[field.name]);
       controls.set(field.name, control);
       errors.set(field.name, error);
       grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
         element("label", { for: id }, field.label), control, hint, error));
-      if (field.name === focused && el.contains(form)) control.focus();
+      if (field.name === focused && had) control.focus();
     }
     complain();
   }
@@ -147,7 +150,9 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   fields();
   buttons();
-  el.append(form);
+  if (model.get("fold")) {
+    el.append(element("details", { class: "mso mso-fold" }, element("summary", {}, model.get("fold")), form));
+  } else el.append(form);
   return () => {
     waiting.forEach((timer) => clearTimeout(timer));
     model.off("change:fields", fields);

@@ -1,0 +1,142 @@
+"""Many mailboxes at once: a list pasted or uploaded, each line told what became of it."""
+
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+from markupsafe import Markup
+
+from msoauth.account_list import Line, Outcome, add_all, read_file, read_text
+from msoauth.errors import InputError
+from msoauth.model import Signal
+from msoauth.texts import _, ngettext
+from msoauth.ui import html
+from msoauth.ui.jobs import Job, Jobs
+from msoauth.ui.session import Session
+from msoauth.ui.widgets import Form, View
+
+_EVERY = 25  # lines after which the count is drawn anew
+_SHOWN = 100  # lines that could not be taken and are drawn; the others are counted
+
+
+class ManyMailboxes:
+    """The form for a list, and what became of it.
+
+    Args:
+        failed: Told of a failure that ended the work.
+        added: Called when accounts came to the workspace.
+        inline: Work in the caller's thread (scripts and tests).
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        failed: Callable[[Exception], None],
+        added: Callable[[], None],
+        inline: bool = False,
+    ) -> None:
+        self._session, self._added = session, added
+        self._jobs = Jobs(failed, inline=inline)
+        self.form = Form(
+            [
+                {"name": "list", "label": _("A list of mailboxes"), "kind": "textarea",
+                 "placeholder": "anna@contoso.example\nmax@contoso.example",
+                 "hint": _("One a line, or columns from Excel: address, user who signs in (if different), pop3 or imap")},
+                {"name": "file", "label": _("Or a file"), "kind": "file", "accept": ".csv,.txt,.tsv,.xlsx,.xlsm",
+                 "hint": _("CSV or Excel, such as “Export users” of the Microsoft 365 admin center")},
+            ],
+            [
+                {"name": "add", "label": _("Add these mailboxes"), "primary": True},
+                {"name": "cancel", "label": _("Cancel"), "disabled": True},
+            ],
+            {"list": ""},
+            fold=_("Add many mailboxes from a list"),
+            pressed=self._pressed,
+            uploaded=self._uploaded,
+        )  # fmt: skip
+        self.outcome = View(live=True)
+
+    @property
+    def widgets(self) -> Sequence[ipywidgets.Widget]:
+        """What is shown."""
+        return [self.form, self.outcome]
+
+    def wait(self) -> None:
+        """Wait until the list is taken (for scripts and tests)."""
+        self._jobs.wait()
+
+    def _pressed(self, name: str) -> None:
+        if name == "cancel":
+            self._jobs.cancel()
+            self._ready()
+            return
+        text = self.form.text("list")
+        if not text.strip():
+            self.form.errors = {"list": _("Paste the list first, or choose a file.")}
+            return
+        self._take(lambda: read_text(text), "list")
+
+    def _uploaded(self, _name: str, file: str, content: bytes) -> None:
+        self._take(lambda: read_file(file, content), "file")
+
+    def _take(self, read: Callable[[], list[Line]], field: str) -> None:
+        firm = self._session.firm()
+        if firm is None:
+            self.form.errors = {field: _("There is no firm yet. Begin with step 1, Register the firm.")}  # fmt: skip
+            return
+        try:
+            lines = read()
+        except InputError as wrong:
+            self.form.errors = {field: wrong.summary}
+            return
+        self.form.errors = {}
+
+        def work(job: Job) -> None:
+            came: list[Outcome] = []
+            for outcome in add_all(self._session.workspace, firm.name, lines):
+                came.append(outcome)
+                if job.cancelled.is_set():
+                    break
+                if len(came) % _EVERY == 0:
+                    self._jobs.show(job, lambda: self._progress(len(came), len(lines)))
+            self._jobs.show(job, lambda: self._done(came, from_text=field == "list"))
+
+        self.form.enable(add=False, cancel=True)
+        self._progress(0, len(lines))
+        self._jobs.start(work)
+
+    def _progress(self, n: int, of: int) -> None:
+        self.outcome.show(html.running(_("{n} of {of} lines").format(n=n, of=of)))
+
+    def _ready(self) -> None:
+        self.form.enable(add=True, cancel=False)
+        self.outcome.show(html.box("note", html.paragraph(_("Cancelled."))))
+        self._added()
+
+    def _done(self, came: Sequence[Outcome], *, from_text: bool) -> None:
+        self.form.enable(add=True, cancel=False)
+        wrong = [outcome for outcome in came if outcome.account is None]
+        added = len(came) - len(wrong)
+        said = ngettext("{n} mailbox was added.", "{n} mailboxes were added.", added)
+        line = html.paragraph(said.format(n=added))
+        if not wrong:
+            self.outcome.show(html.box("passed", line))
+            if from_text:
+                self.form.fill({"list": ""})
+        else:
+            self.outcome.show(html.box("warning", line, self._problems(wrong)))
+        self._added()
+
+    @staticmethod
+    def _problems(wrong: Sequence[Outcome]) -> Markup:
+        rows = [
+            (html.dot(Signal.FAILED, _("not added")), str(o.line.number), o.line.address, o.problem)
+            for o in wrong[:_SHOWN]
+        ]
+        head = [_("Result"), _("Line"), _("What stands there"), _("Why not")]
+        shown = html.table(head, rows, numbers=[1], label=_("Lines that were not taken"))
+        if len(wrong) > _SHOWN:
+            shown += html.paragraph(
+                _("{n} more lines were not taken.").format(n=len(wrong) - _SHOWN)
+            )
+        return shown

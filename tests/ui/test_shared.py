@@ -1,0 +1,217 @@
+"""What all panels share: the header and its choices, the language, failures, downloads, and many mailboxes at once."""
+
+import json
+
+import pytest
+
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.texts import _, language
+from msoauth.ui import guide
+from msoauth.ui.mailbox import MailPanel
+from msoauth.ui.many import ManyMailboxes
+from msoauth.ui.registration import RegisterPanel
+from msoauth.ui.session import Session
+from msoauth.ui.start import StartPanel
+from msoauth.ui.users import UsersPanel
+
+SECRET = "planted~marker~of~a~client~secret~value1"
+
+
+def other_firm(session: Session) -> Firm:
+    firm = Firm("Fabrikam", "fabrikam.example", "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+    session.workspace.firms.add(firm)
+    return firm
+
+
+def test_an_empty_workspace_says_where_to_begin(session: Session) -> None:
+    panel = StartPanel(session, inline=True)
+    assert "go on here" in panel.steps.html
+    assert panel.steps.html.index("1 Register the firm") < panel.steps.html.index("go on here")
+    assert panel.frame().empty
+    for shown in (RegisterPanel, UsersPanel, MailPanel):
+        assert shown(session, inline=True).bar.html
+
+
+def test_the_way_marks_where_one_is_and_leads_to_the_other_notebooks(session: Session) -> None:
+    bar = UsersPanel(session, inline=True).bar.html
+    assert '<span aria-current="page">2 Sign in the users</span>' in bar
+    assert 'data-notebook="3 Retrieve and send.ipynb"' in bar
+    assert 'href="3%20Retrieve%20and%20send.ipynb"' in bar
+
+
+def test_firm_and_mailbox_are_chosen_once_for_all_panels_and_remembered(
+    session: Session, firm: Firm
+) -> None:
+    other = other_firm(session)
+    session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
+    session.workspace.accounts.add(Account("zoe@fabrikam.example", other.name))
+    register, mail = RegisterPanel(session, inline=True), MailPanel(session, inline=True)
+    assert register.form.text("name") == "Contoso Legal"
+    mail.bar.act("choose-firm", "Fabrikam")
+    assert register.form.text("name") == "Fabrikam"
+    assert '<option value="Fabrikam" selected>' in register.bar.html
+    assert '<option value="zoe@fabrikam.example" selected>' in mail.bar.html
+    later = Session(session.workspace)  # as in another notebook, or tomorrow
+    assert later.firm() == other
+
+
+def test_what_another_notebook_did_is_seen_when_the_panel_comes_into_sight_again(
+    session: Session, firm: Firm
+) -> None:
+    panel = MailPanel(session, inline=True)
+    session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
+    assert "anna@contoso.example" not in panel.bar.html
+    panel.bar.heard({"event": "met", "language": "en-GB"}, [])
+    assert "anna@contoso.example" in panel.bar.html
+    assert not any(b["disabled"] for b in panel.retrieve.buttons if b["name"] == "retrieve")
+
+
+def test_what_is_being_typed_is_not_lost_to_what_another_notebook_did(
+    session: Session, firm: Firm
+) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.form.type("tenant", "fabrikam.example")
+    other_firm(session)
+    panel.bar.heard({"event": "met", "language": "en"}, [])
+    assert panel.form.text("tenant") == "fabrikam.example"
+    assert "Fabrikam" in panel.bar.html
+
+
+def test_the_language_follows_the_browser_until_one_is_chosen(session: Session) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.bar.heard({"event": "met", "language": "de-AT"}, [])
+    assert language() == "de"
+    panel.bar.act("choose-language", "en")
+    assert language() == "en"
+    later = RegisterPanel(Session(session.workspace), inline=True)
+    later.bar.heard({"event": "met", "language": "de"}, [])
+    assert language() == "en"
+
+
+def test_a_change_of_language_loses_nothing_that_was_typed(session: Session) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.form.type("name", "Kanzlei Müller")
+    panel.form.type("secret", SECRET)
+    panel.form.type("client_id", "wrong")
+    panel.bar.act("choose-language", "de")
+    assert panel.form.text("name") == "Kanzlei Müller"
+    assert panel.form.text("client_id") == "wrong"
+    assert panel.form.typed("secret") == SECRET
+    assert SECRET not in json.dumps(panel.form.get_state(), default=str)
+
+
+def test_a_change_of_language_waits_for_the_work_that_is_under_way(session: Session) -> None:
+    panel = RegisterPanel(session, inline=True)
+
+    def work(_job: object) -> None:
+        panel.message.show(panel.wait_for("…"))
+        form = panel.form
+        panel.bar.act("choose-language", "de")
+        assert panel.form is form
+
+    before = panel.form
+    panel.jobs.start(work)
+    assert panel.form is not before
+
+
+def test_a_failure_over_a_message_of_the_browser_is_shown_and_redacted(session: Session) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.form.type("secret", SECRET)
+    assert panel.form.secret("secret") is not None  # from now on it is known to be one
+
+    def broken(_name: str) -> None:
+        raise RuntimeError(f"broke at {SECRET}")
+
+    panel.form._pressed = broken
+    panel.form._guarded(panel.form, {"event": "press", "name": "check"}, [])
+    assert panel.state is Signal.FAILED
+    assert "fault in msoauth" in panel.message.html
+    assert SECRET not in panel.message.html
+
+
+def test_a_download_reaches_the_browser_as_bytes(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = StartPanel(session, inline=True)
+    sent: list[tuple[object, object]] = []
+    monkeypatch.setattr(panel.bar, "send", lambda content, buffers=None: sent.append((content, buffers)))  # fmt: skip
+    panel.download("findings.csv", b"a;b", "text/csv")
+    assert sent == [
+        ({"event": "download", "name": "findings.csv", "kind": "text/csv"}, [b"a;b"]),
+    ]
+
+
+def test_the_checklist_ticks_itself_off(session: Session, firm: Firm) -> None:
+    panel = RegisterPanel(session, inline=True)
+    assert "0 of 5 done" in panel.guide.html
+    session.workspace.journal.append(
+        Finding("registration.secret", Signal.PASSED, "", firm=firm.name),
+        Finding("registration.redirect", Signal.FAILED, "", firm=firm.name),
+    )
+    panel.draw_guide()
+    assert "1 of 5 done" in panel.guide.html
+    assert '<li data-state="failed">' in panel.guide.html
+
+
+def test_the_guide_carries_the_ids_once_they_are_known(session: Session) -> None:
+    unknown = guide.registration(session, None, {})
+    assert "ApplicationsListBlade" in unknown
+    firm = Firm("Contoso", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+    known = guide.registration(session, firm, {})
+    assert f"Credentials/appId/{firm.client_id}" in known
+    assert f"contoso.example/adminconsent?client_id={firm.client_id}" in known
+
+
+def test_names_from_outside_are_escaped_in_header_and_guide(session: Session) -> None:
+    firm = Firm("<b>Bold</b>", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+    session.workspace.firms.add(firm)
+    session.workspace.accounts.add(Account("x&y@contoso.example", firm.name, login="<i>@contoso.example"))  # fmt: skip
+    for panel in (StartPanel(session, inline=True), UsersPanel(session, inline=True)):
+        for view in (panel.bar, panel.guide, panel.head):
+            assert "<b>Bold" not in view.html
+            assert "<i>@" not in view.html
+    assert "x&amp;y@contoso.example" in panel.bar.html
+
+
+def many(session: Session) -> ManyMailboxes:
+    def failed(problem: Exception) -> None:
+        raise problem
+
+    return ManyMailboxes(session, failed=failed, added=lambda: None, inline=True)
+
+
+def test_a_pasted_list_adds_what_it_can_and_tells_the_rest(session: Session, firm: Firm) -> None:
+    box = many(session)
+    box.form.type("list", "anna@contoso.example\nanna\nmax@contoso.example;;imap")
+    box.form.press("add")
+    assert [a.address for a in session.accounts()] == [
+        "anna@contoso.example",
+        "max@contoso.example",
+    ]
+    assert "2 mailboxes were added." in box.outcome.html
+    assert "no domain" in box.outcome.html
+    assert "anna\n" in box.form.text("list")  # what could not be taken is still there to be mended
+
+
+def test_an_uploaded_list_of_500_mailboxes_is_taken_and_drawn(session: Session, firm: Firm) -> None:
+    panel = UsersPanel(session, inline=True)
+    lines = "\n".join(f"user{n:03}@contoso.example" for n in range(500))
+    panel.many_form.heard(
+        {"event": "file", "name": "file", "file": "users.csv"}, [lines.encode("utf-8")]
+    )
+    assert len(session.accounts()) == 500
+    assert "500 mailboxes were added." in panel.many.outcome.html
+    assert "user499@contoso.example" in panel.list.html
+    assert "user499@contoso.example" in panel.bar.html
+
+
+def test_a_list_that_cannot_be_read_is_told_at_its_field(session: Session, firm: Firm) -> None:
+    box = many(session)
+    box.form.press("add")
+    assert box.form.errors["list"]
+    box.form.heard({"event": "file", "name": "file", "file": "list.xlsx"}, [b"no zip"])
+    assert "list.xlsx" in box.form.errors["file"]
+
+
+def test_texts_are_english_at_their_source() -> None:
+    assert _("Save and check") == "Save and check"
