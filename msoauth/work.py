@@ -1,5 +1,6 @@
 """What one does with an account: retrieve mail and send a test mail, from any face."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,13 +10,14 @@ from msoauth import checks
 from msoauth.checks.run import finding_of
 from msoauth.checks.signin import token_of
 from msoauth.errors import MsoauthError
-from msoauth.mail.fetch import fetch
+from msoauth.mail.fetch import Format, fetch_patiently
 from msoauth.mail.imap import ImapSession, open_imap
 from msoauth.mail.messages import MessageSummary
+from msoauth.mail.patience import LIMIT, Patience, Wait
 from msoauth.mail.pop3 import Pop3Session, open_pop3
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 
 
 def mail_folder(workspace: Workspace, account: Account) -> Path:
@@ -25,6 +27,7 @@ def mail_folder(workspace: Workspace, account: Account) -> Path:
 
 def _open_box(context: checks.Context) -> Pop3Session | ImapSession:
     account, cloud = context.mailbox, context.firm.cloud
+    context.known.pop("token", None)  # a long retrieval may outlive its first token
     opener = open_imap if account.retrieve == "imap" else open_pop3
     return opener(
         cloud.endpoint(account.retrieve),
@@ -33,7 +36,12 @@ def _open_box(context: checks.Context) -> Pop3Session | ImapSession:
         transcript=context.transcript("fetch"),
         timeout=context.timeout,
         ca_file=cloud.ca_file,
+        cancelled=context.cancelled,
     )
+
+
+def _quietly(_wait: Wait) -> None:
+    """A face that shows no pauses."""
 
 
 def fetch_mail(
@@ -43,23 +51,38 @@ def fetch_mail(
     limit: int | None = None,
     headers_only: bool = False,
     to: Path | None = None,
+    format: Format = "eml",  # noqa: A002 - the option's name
     told: Callable[[Finding], None] = lambda _finding: None,
+    waiting: Callable[[Wait], None] = _quietly,
+    patience: float = LIMIT,
+    cancelled: threading.Event | None = None,
 ) -> Iterator[MessageSummary]:
     """Retrieve mail, yielding each message when it is there. Nothing is deleted or marked.
 
-    The journal gets a ``mail.retrieve`` finding when all is there, or when the conversation broke.
+    A server that throttles, a mailbox in use or a line that breaks is waited for, and the retrieval goes on
+    where it was. The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
 
     Args:
         limit: At most this many of the newest messages; None for all.
         headers_only: Look at headers only; nothing is stored.
-        to: The folder for .eml files; messages that are there already are not retrieved again.
+        to: Where mail goes; messages that are there already are not retrieved again.
+        format: ``eml`` and ``maildir`` for a folder, ``mbox`` for one file.
         told: Gets that finding too.
+        waiting: Gets each pause when it begins.
+        patience: Seconds that may be waited altogether.
+        cancelled: Ends whatever is waited for.
 
     Raises:
         AuthError: there is no good token.
-        MailError: the conversation broke; what was yielded is complete.
+        MailError: the conversation broke for good; what was yielded is complete.
+        InputError: another retrieval is writing to that place.
     """
-    context = checks.Context(workspace, workspace.firms.get(account.firm), account)
+    context = checks.Context(
+        workspace,
+        workspace.firms.get(account.firm),
+        account,
+        cancelled=cancelled or threading.Event(),
+    )
     start = time.perf_counter()
     count = 0
 
@@ -75,14 +98,32 @@ def fetch_mail(
         told(finding)
 
     try:
-        with _open_box(context) as session:
-            for message in fetch(session, limit=limit, headers_only=headers_only, to=to):
-                count += 1
-                yield message
+        for message in fetch_patiently(
+            lambda: _open_box(context),
+            Patience(patience, waiting, context.cancelled),
+            limit=limit,
+            headers_only=headers_only,
+            to=to,
+            format=format,
+        ):
+            count += 1
+            yield message
     except MsoauthError as failure:
-        conclude(finding_of(failure, "mail.retrieve", context.firm, account))
+        if context.cancelled.is_set():
+            said = ngettext(
+                "cancelled; {n} message is there, and the next retrieval goes on from here",
+                "cancelled; {n} messages are there, and the next retrieval goes on from here",
+                count,
+            )
+            conclude(Finding("mail.retrieve", Signal.SKIPPED, said.format(n=count)))
+        else:
+            conclude(finding_of(failure, "mail.retrieve", context.firm, account))
         raise
-    said = _("{n} messages retrieved; nothing was deleted on the server").format(n=count)
+    said = ngettext(
+        "{n} message retrieved; nothing was deleted on the server",
+        "{n} messages retrieved; nothing was deleted on the server",
+        count,
+    ).format(n=count)
     if to is not None and not headers_only:
         said += _("; they are in {folder}").format(folder=to)
     conclude(Finding("mail.retrieve", Signal.PASSED, said))

@@ -1,17 +1,30 @@
 """``fetch``, ``send-test`` and ``diagnose``: one account's mail."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from msoauth import checks, work
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, emit, report, say, say_failure
 from msoauth.errors import AuthError, MailError
-from msoauth.texts import _
+from msoauth.mail.patience import LIMIT
+from msoauth.model import Account
+from msoauth.store import Workspace
+from msoauth.texts import _, ngettext
+
+
+class Kind(StrEnum):
+    """How mail is kept."""
+
+    eml = "eml"
+    maildir = "maildir"
+    mbox = "mbox"
 
 
 def fetch(
@@ -26,46 +39,71 @@ def fetch(
     to: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Where .eml files go.",
+            metavar="PLACE",
+            help="The folder (for mbox the file) where mail goes.",
             show_default="the workspace's mail folder",
         ),
     ] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        Kind, typer.Option(help="A folder of .eml files, a Maildir, or one mbox file.")
+    ] = Kind.eml,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to wait altogether for a server that is busy."
+        ),
+    ] = LIMIT,
     json: Json = False,
 ) -> None:
     """Retrieve mail. Nothing is ever deleted or marked."""
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
-        folder = None if headers_only else (to or work.mail_folder(workspace, account))
+        place = None if headers_only else (to or _place(workspace, account, format))
         table = Table(_("Date"), _("From"), _("Subject"), _("Size"), _("Attachments"))
         count = 0
         try:
             for message in work.fetch_mail(
-                workspace, account, limit=limit, headers_only=headers_only, to=folder
+                workspace,
+                account,
+                limit=limit,
+                headers_only=headers_only,
+                to=place,
+                format=format.value,
+                patience=patience,
+                waiting=lambda wait: complain(str(wait)),
             ):
                 count += 1
-                row = message.as_json()
                 if json:
-                    emit(row)
+                    emit(message.as_json())
                 else:
-                    names = ", ".join(str(a.get("name") or "?") for a in row["attachments"])
                     table.add_row(
-                        str(row["date"] or "?")[:16],
-                        str(row["from"]),
-                        str(row["subject"]),
-                        f"{row['size']:,}",
-                        names,
+                        f"{message.date:%Y-%m-%d %H:%M}" if message.date else "?",
+                        Text(message.from_),
+                        Text(message.subject),
+                        f"{message.size:,}",
+                        Text(message.attachments_text()),
                     )
         except (AuthError, MailError) as failure:
+            if not json and count:
+                console().print(table)
             raise typer.Exit(say_failure(failure, as_json=json)) from None
         if not json and count:
             console().print(table)
-        where = "" if folder is None else _(" They are in {folder}.").format(folder=folder)
+        where = "" if place is None else " " + _("They are in {folder}.").format(folder=place)
         say(
-            _("{count} messages retrieved; nothing was deleted on the server.").format(count=count)
+            ngettext(
+                "{count} message retrieved; nothing was deleted on the server.",
+                "{count} messages retrieved; nothing was deleted on the server.",
+                count,
+            ).format(count=count)
             + where,
             as_json=json,
         )
+
+
+def _place(workspace: Workspace, account: Account, kind: Kind) -> Path:
+    folder = work.mail_folder(workspace, account)
+    return {"eml": folder, "maildir": folder / "Maildir", "mbox": folder / "mbox"}[kind.value]
 
 
 def send_test(

@@ -1,26 +1,18 @@
 """What a table of mail shows of a message, decoded from whatever real mail throws at it; never raises."""
 
-import email
-import email.errors
-import email.policy
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.header import decode_header
-from email.message import Message
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from msoauth.texts import _
+from msoauth.mail import words
+from msoauth.mail.structure import Part, Scanner, scan
+from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADER_LIMIT = 256 * 1024  # bytes of headers that are looked at
-_FIELD_LIMIT = 2000  # characters of a field that a table shows
-_PARTS_LIMIT = 1000
-_ATTACHMENTS_LIMIT = 200
+_ATTACHMENTS_LIMIT = 200  # that are named; the others are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +25,13 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class MessageSummary:
-    """A row of the table of messages; ``date`` is UTC or None when the mail names none that makes sense."""
+    """A row of the table of messages.
+
+    Attributes:
+        date: In UTC; of a mail whose own date makes no sense the date when it was received, or None.
+        attachments: The first 200.
+        more_attachments: How many there are beyond these.
+    """
 
     uidl: str
     date: datetime | None
@@ -42,10 +40,11 @@ class MessageSummary:
     subject: str
     size: int
     attachments: tuple[Attachment, ...] = ()
+    more_attachments: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The row in the form of the contract."""
-        return {
+        row: dict[str, Any] = {
             "uidl": self.uidl,
             "date": self.date.isoformat() if self.date else None,
             "from": self.from_,
@@ -54,6 +53,45 @@ class MessageSummary:
             "size": self.size,
             "attachments": [{"name": a.name, "size": a.size} for a in self.attachments],
         }
+        if self.more_attachments:
+            row["more_attachments"] = self.more_attachments
+        return row
+
+    def attachments_text(self) -> str:
+        """The attachments as people read them."""
+        told = ", ".join(
+            a.name
+            if a.size is None
+            else _("{name} ({size} bytes)").format(name=a.name, size=f"{a.size:,}")
+            for a in self.attachments
+        )
+        if not self.more_attachments:
+            return told
+        return ngettext("{told} and {n} more", "{told} and {n} more", self.more_attachments).format(
+            told=told, n=f"{self.more_attachments:,}"
+        )
+
+
+def from_json(row: Mapping[str, Any]) -> MessageSummary:
+    """A row out of what ``as_json`` made.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none.
+    """
+    date = row["date"]
+    return MessageSummary(
+        str(row["uidl"]),
+        datetime.fromisoformat(date) if date else None,
+        str(row["from"]),
+        str(row["to"]),
+        str(row["subject"]),
+        int(row["size"]),
+        tuple(
+            Attachment(str(a["name"]), None if a["size"] is None else int(a["size"]))
+            for a in row["attachments"]
+        ),
+        int(row.get("more_attachments", 0)),
+    )
 
 
 def summarize(uidl: str, raw: bytes, size: int | None = None) -> MessageSummary:
@@ -62,103 +100,56 @@ def summarize(uidl: str, raw: bytes, size: int | None = None) -> MessageSummary:
     Args:
         size: The message's size in bytes, where *raw* is only its headers.
     """
-    try:
-        message = email.message_from_bytes(raw, policy=email.policy.compat32)
-        return MessageSummary(
-            uidl=uidl,
-            date=_date(message),
-            from_=_field(message, "From"),
-            to=_field(message, "To"),
-            subject=_field(message, "Subject"),
-            size=len(raw) if size is None else size,
-            attachments=tuple(_attachments(message)) if size is None else (),
-        )
-    except Exception:  # noqa: BLE001 - email's parser has raised KeyError, AssertionError, RecursionError and others
-        return MessageSummary(
-            uidl,
-            None,
-            "",
-            "",
-            _("(a message that cannot be decoded)"),
-            len(raw) if size is None else size,
-        )
+    return summary_of(uidl, scan([raw]), size)
 
 
-def decode(text: str) -> str:
-    """A header's text with its RFC 2047 words decoded, broken ones left as they are, on one line."""
-    text = text[: _FIELD_LIMIT * 4]
-    try:
-        pieces = decode_header(text)
-    except (email.errors.HeaderParseError, ValueError, AssertionError):
-        pieces = [(text, None)]
-    decoded = "".join(_piece(piece, charset) for piece, charset in pieces)
-    cleaned = "".join(c if c.isprintable() else " " for c in decoded)
-    return " ".join(cleaned.split())[:_FIELD_LIMIT]
+def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSummary:
+    """The row for a message that *seen* saw.
 
-
-def _piece(piece: bytes | str, charset: str | None) -> str:
-    if isinstance(piece, str):
-        return _unescaped(piece)
-    for codec in (charset, "utf-8", "windows-1252"):
-        try:
-            return piece.decode(codec or "ascii")
-        except (LookupError, UnicodeDecodeError, ValueError):
-            continue
-    return piece.decode("latin-1")
-
-
-def _unescaped(text: str) -> str:
-    """Bytes over 127 in a header come as surrogates: UTF-8 in most cases, else Windows' western set."""
-    if text.isascii():
-        return text
-    raw = (
-        text.encode("ascii", "surrogateescape")
-        if any("\udc80" <= c <= "\udcff" for c in text)
-        else None
+    Args:
+        size: The message's size in bytes, where only its headers were seen.
+    """
+    fields = seen.fields
+    named, more = _attachments(seen.parts) if size is None else ((), 0)
+    return MessageSummary(
+        uidl=uidl,
+        date=_date(fields),
+        from_=words.decoded(fields.get(b"from", b"")),
+        to=words.decoded(fields.get(b"to", b"")),
+        subject=words.decoded(fields.get(b"subject", b"")),
+        size=seen.size if size is None else size,
+        attachments=named,
+        more_attachments=more,
     )
-    return text if raw is None else _piece(raw, "utf-8")
 
 
-def _field(message: "Message[str, str]", name: str) -> str:
-    # The raw text: as an object, a header with bytes over 127 has lost them.
-    wanted = name.lower()
-    raw = (str(value) for field, value in message.raw_items() if field.lower() == wanted)
-    return decode(next(raw, ""))
+def _date(fields: Mapping[bytes, bytes]) -> datetime | None:
+    own = words.moment(fields.get(b"date", b""))
+    if own is not None:
+        return own
+    # The topmost Received is the one that the own server wrote; its date stands behind the last semicolon.
+    return words.moment(fields.get(b"received", b"").rpartition(b";")[2])
 
 
-_YEARS = range(1970, 2100)
-
-
-def _date(message: "Message[str, str]") -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(str(message.get("Date", "")))
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.year in _YEARS else None
-
-
-def _attachments(message: "Message[str, str]") -> Iterable[Attachment]:
-    found = 0
-    for number, part in enumerate(message.walk()):
-        if number >= _PARTS_LIMIT or found >= _ATTACHMENTS_LIMIT:
-            return
-        if part.is_multipart():
+def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
+    named: list[Attachment] = []
+    more = 0
+    for part in parts:
+        disposition = part.fields.get(b"content-disposition", b"")
+        kind = part.fields.get(b"content-type", b"")
+        is_mail = kind.strip().lower().startswith(b"message/rfc822")
+        attached = is_mail or disposition.strip().lower().startswith(b"attachment")
+        if not attached and b"name" not in disposition.lower() and b"name" not in kind.lower():
             continue
-        name = part.get_filename()
-        if name is None and part.get_content_disposition() != "attachment":
+        if len(named) >= _ATTACHMENTS_LIMIT:
+            more += 1
             continue
-        found += 1
-        yield Attachment(decode(str(name)) if name else _("(without a name)"), _decoded_size(part))
-
-
-def _decoded_size(part: "Message[str, str]") -> int:
-    payload = part.get_payload()
-    text = payload if isinstance(payload, str) else ""
-    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
-        letters = len(re.sub(r"[\s=]", "", text))
-        return letters * 3 // 4
-    return len(text.encode("utf-8", "surrogateescape"))
+        name = words.file_name(disposition, kind)
+        if not (name or attached):
+            continue
+        nameless = _("(an attached mail)") if is_mail else _("(without a name)")
+        named.append(Attachment(name or nameless, part.decoded_size()))
+    return tuple(named), more
 
 
 def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
@@ -172,10 +163,7 @@ def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
             "to": message.to,
             "subject": message.subject,
             "size": message.size,
-            "attachments": ", ".join(
-                a.name if a.size is None else f"{a.name} ({a.size:,} bytes)"
-                for a in message.attachments
-            ),
+            "attachments": message.attachments_text(),
             "uidl": message.uidl,
         }
         for message in messages

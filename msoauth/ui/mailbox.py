@@ -156,6 +156,8 @@ class MailPanel(Panel):
                 headers_only=headers_only,
                 to=folder,
                 told=findings.append,
+                waiting=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                cancelled=job.cancelled,
             ):
                 if job.cancelled.is_set():
                     return
@@ -163,6 +165,9 @@ class MailPanel(Panel):
                 if len(came) % _EVERY == 0:
                     self.jobs.show(job, lambda: self._show_mail(came))
         self.jobs.show(job, lambda: self._done(findings, came))
+
+    def _tell_wait(self, text: str) -> None:
+        self.message.show(self.wait_for(text))
 
     def _send(self, _name: str) -> None:
         account = self.session.account()

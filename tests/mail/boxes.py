@@ -1,0 +1,73 @@
+"""A mailbox without a server, for tests of what becomes of its mail."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self, cast
+
+from msoauth.errors import MailError
+from msoauth.mail.fetch import Session
+
+
+class Box:
+    """Looks like a POP3 session to those who retrieve.
+
+    Args:
+        mails: Messages in order, each with its unique id.
+        breaks_after: The line breaks in the middle of the message after so many; None for never.
+    """
+
+    def __init__(
+        self, mails: Sequence[tuple[str, bytes]], *, breaks_after: int | None = None
+    ) -> None:
+        self.mails = list(mails)
+        self.refused: dict[int, str] = {}
+        self.handed_over: list[int] = []
+        self._breaks_after = breaks_after
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        pass
+
+    def sizes(self) -> dict[int, int]:
+        return {n: len(raw) for n, (_uid, raw) in enumerate(self.mails, 1)}
+
+    def uidl(self) -> dict[int, str]:
+        return {n: uid for n, (uid, _raw) in enumerate(self.mails, 1)}
+
+    def retrieve(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
+        for done, number in enumerate(numbers):
+            self.handed_over.append(number)
+            yield number, self._pieces(self.mails[number - 1][1], half=done == self._breaks_after)
+
+    def top(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
+        for number in numbers:
+            yield number, iter([self.mails[number - 1][1].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"])
+
+    def _pieces(self, raw: bytes, *, half: bool) -> Iterator[bytes]:
+        middle = len(raw) // 2
+        yield raw[:middle]
+        if half:
+            raise MailError("the line broke", stage="work", retriable=True)
+        yield raw[middle:]
+
+    @property
+    def session(self) -> Session:
+        return cast("Session", self)
+
+
+def letters(count: int, *, first: int = 0) -> list[tuple[str, bytes]]:
+    """Messages with unique ids, some of them awkward."""
+    made = []
+    for n in range(first, first + count):
+        uid = f"uid{n}" if n % 3 else f"Odd/../..\\{n}:*?"
+        body = (
+            f"Subject: Brief {n}\r\n\r\n".encode()
+            + b"From here on\r\n>From there\r\n.\r\nNUL\x00 \xff\r\n" * (n % 4 + 1)
+        )
+        made.append((uid, body))
+    return made
+
+
+def subjects(rows: Iterable[object]) -> list[str]:
+    return sorted(str(getattr(row, "subject", "")) for row in rows)
