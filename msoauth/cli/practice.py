@@ -25,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_MOST_FIRMS = 500
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -41,6 +42,22 @@ def clock_offset(text: str) -> timedelta:
         )
     amount = int(match[2]) * (-1 if match[1] == "-" else 1)
     return timedelta(**{_UNITS[match[3]]: amount})
+
+
+def _firms(text: str) -> int | list[str]:
+    """How many firms, or their names.
+
+    Raises:
+        InputError: none, too many, or a name that is empty or there twice.
+    """
+    if text.strip().isdecimal():
+        if 1 <= int(text) <= _MOST_FIRMS:
+            return int(text)
+        raise InputError(_("There can be 1 to {most} firms.").format(most=_MOST_FIRMS))
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len({name.lower() for name in names}) < len(names):
+        raise InputError(_("Every firm needs a name of its own: “{text}”.").format(text=text[:60]))
+    return names
 
 
 @app.command("serve")
@@ -66,13 +83,26 @@ def serve(
         int,
         typer.Option(min=0, max=65000, metavar="N", help="First of its ports; 0 takes free ones."),
     ] = 0,
+    firms: Annotated[
+        str,
+        typer.Option(metavar="N|NAMES", help="How many firms, or their names with commas between."),
+    ] = "1",
+    people_base: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Public address of its pages behind a proxy; {port} in it stands for their port.",
+        ),
+    ] = "",
 ) -> None:
     """Run the practice tenant until Ctrl-C."""
     from msoauth.practice import PracticeTenant
     from msoauth.practice.announce import instructions
     from msoauth.practice.scenarios import ScenarioError
+    from msoauth.practice.seed import FirmsError
 
     offset = clock_offset(clock)
+    wanted = _firms(firms)
     stopped = threading.Event()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_about: stopped.set())
@@ -83,9 +113,15 @@ def serve(
             latency=latency / 1000,
             clock=offset,
             port_base=port_base,
+            firms=wanted,
+            people_base=people_base,
         )
     except ScenarioError as problem:
         raise InputError(_sentence(problem), field="scenario") from None
+    except FirmsError:
+        raise InputError(
+            _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60])
+        ) from None
     with tenant:
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)

@@ -1,7 +1,10 @@
-"""The firm that the practice tenant starts with, and as many more accounts as are asked for."""
+"""The firms that the practice tenant starts with, and as many more accounts as are asked for."""
 
+import re
 import secrets
 import string
+import unicodedata
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from msoauth.practice.clock import Clock
@@ -16,12 +19,24 @@ from msoauth.practice.state import (
     new_id,
 )
 
+NAMES = ("Contoso Legal", "Fabrikam & Partners", "Tailspin Notaries", "Northwind Attorneys",
+         "Adventure Tax Law", "Wingtip Patents", "Litware Chambers", "Proseware Law")  # fmt: skip
+
 _PEOPLE = (
     ("anna.lindqvist", "Anna Lindqvist", None),
     ("juergen.mueller", "Jürgen Müller", None),
     ("zoe.obrien", "Zoë O’Brien", "enrolled"),
     ("max.weiss", "Max Weiß", None),
 )
+_DELEGATED = ("POP.AccessAsUser.All", "IMAP.AccessAsUser.All", "SMTP.Send")
+_APP_ONLY = ("POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp")
+_WORDS = (
+    "anchor", "basalt", "cedar", "dune", "ember", "fjord", "granite", "harbor", "island", "juniper", "kelp", "lagoon",
+)  # fmt: skip
+
+
+class FirmsError(ValueError):
+    """The firms that were asked for cannot be."""
 
 
 def secret_value() -> str:
@@ -33,55 +48,100 @@ def secret_value() -> str:
 
 def _password() -> str:
     """A password that a person can type."""
-    words = (
-        "anchor",
-        "basalt",
-        "cedar",
-        "dune",
-        "ember",
-        "fjord",
-        "granite",
-        "harbor",
-        "island",
-        "juniper",
-        "kelp",
-        "lagoon",
-    )
-    return "-".join([*(secrets.choice(words) for _ in range(3)), str(secrets.randbelow(90) + 10)])
+    return "-".join([*(secrets.choice(_WORDS) for _ in range(3)), str(secrets.randbelow(90) + 10)])
 
 
-def contoso(clock: Clock, accounts: int = 0) -> Firm:
-    """Contoso Legal: an app as it should be registered, an administrator, lawyers, a shared mailbox.
+def firms(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) -> Iterator[Firm]:
+    """Tenants, each with apps as they should be registered, an administrator, lawyers, a shared mailbox.
 
     Args:
-        accounts: So many further accounts, ``user00001@…`` and on, which share one password.
+        wanted: How many, or their names.
+        accounts: So many further accounts, spread over the firms.
+
+    Raises:
+        FirmsError: no firm is wanted, a name is empty, or two get the same domain.
     """
-    now = clock.now()
-    app = AppRegistration(
-        app_id=new_id(),
-        display_name="Contoso mail retrieval",
-        web_redirect_uris=["http://localhost"],
-        is_fallback_public_client=True,
-        secrets=[ClientSecret(secret_value(), now, now + timedelta(days=180))],
-        required=[
-            (EXCHANGE_APP_ID, "POP.AccessAsUser.All", "Scope"),
-            (EXCHANGE_APP_ID, "IMAP.AccessAsUser.All", "Scope"),
-            (EXCHANGE_APP_ID, "SMTP.Send", "Scope"),
-        ],
-    )
-    firm = Firm(name="Contoso Legal", tenant_id=new_id(), domain="contoso.example", app=app)
-    _add(firm, "admin", "Contoso Admin", _password(), admin=True)
-    for name, shown, mfa in _PEOPLE:
-        _add(firm, name, shown, _password(), mfa=mfa)
-    office = f"office@{firm.domain}"
-    lawyers = {f"{name}@{firm.domain}" for name, _shown, _mfa in _PEOPLE[:2]}
+    names = list(_first(wanted)) if isinstance(wanted, int) else [name.strip() for name in wanted]
+    domains = [_domain(name) for name in names]
+    if not names or not all(names) or len(set(domains)) < len(names):
+        raise FirmsError("firms need a name each, and no two that get the same domain")
+    for number, (name, domain) in enumerate(zip(names, domains, strict=True)):
+        share = accounts // len(names) + (number < accounts % len(names))
+        yield _firm(clock, name, domain, share)
+
+
+def _first(count: int) -> Iterator[str]:
+    for number in range(count):
+        known = NAMES[number % len(NAMES)]
+        yield known if number < len(NAMES) else f"{known} {number // len(NAMES) + 1}"
+
+
+def _domain(name: str) -> str:
+    """A domain under .example: the name's first word, or all of it when a number tells it apart."""
+    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    words = re.findall(r"[a-z0-9]+", plain) or ["firm"]
+    label = words[0] if name in NAMES else "-".join(words)
+    return f"{label[:50]}.example"
+
+
+def _firm(clock: Clock, name: str, domain: str, accounts: int) -> Firm:
+    firm = Firm(name=name, tenant_id=new_id(), domain=domain)
+    _register_apps(firm, clock)
+    _add(firm, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
+    for login, shown, mfa in _PEOPLE:
+        _add(firm, login, shown, _password(), mfa=mfa)
+    office = f"office@{domain}"
+    lawyers = {f"{login}@{domain}" for login, _shown, _mfa in _PEOPLE[:2]}
+    service = firm.principals[-1].object_id
     firm.mailboxes[office] = Mailbox(
-        office, shared=True, full_access=set(lawyers), send_as=set(lawyers), _load=typical
+        office, shared=True, full_access={*lawyers, service}, send_as=set(lawyers), _load=typical
     )
     shared_password = _password()
     for number in range(1, accounts + 1):
         _add(firm, f"user{number:05d}", f"User {number}", shared_password)
     return firm
+
+
+def _register_apps(firm: Firm, clock: Clock) -> None:
+    """Three ways to register an app for mail: Web with a secret, desktop without one, and without a user."""
+    now, word = clock.now(), firm.name.split()[0]
+    delegated = [(EXCHANGE_APP_ID, scope, "Scope") for scope in _DELEGATED]
+
+    def secret() -> list[ClientSecret]:
+        return [ClientSecret(secret_value(), now, now + timedelta(days=180))]
+
+    firm.register(
+        AppRegistration(
+            app_id=new_id(),
+            display_name=f"{word} mail retrieval",
+            web_redirect_uris=["http://localhost"],
+            is_fallback_public_client=True,
+            secrets=secret(),
+            required=list(delegated),
+            created=now - timedelta(days=1),
+        )
+    )
+    firm.register(
+        AppRegistration(
+            app_id=new_id(),
+            display_name=f"{word} desktop mail",
+            public_client_redirect_uris=["http://localhost"],
+            is_fallback_public_client=True,
+            required=list(delegated),
+            created=now - timedelta(days=1),
+        )
+    )
+    service = firm.register(
+        AppRegistration(
+            app_id=new_id(),
+            display_name=f"{word} mail service",
+            secrets=secret(),
+            required=[(EXCHANGE_APP_ID, role, "Role") for role in _APP_ONLY],
+            created=now - timedelta(days=1),
+        )
+    )
+    service.app_roles[EXCHANGE_APP_ID] = set(_APP_ONLY)
+    service.exchange_object_id = service.object_id
 
 
 def _add(

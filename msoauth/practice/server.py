@@ -15,17 +15,21 @@ from typing import Any, Self
 
 import tornado.web
 
+from msoauth.practice import graph
 from msoauth.practice import scenarios as known_scenarios
+from msoauth.practice.address import Address
 from msoauth.practice.admin import routes as admin_routes
 from msoauth.practice.certificates import Contexts
 from msoauth.practice.clock import Clock
-from msoauth.practice.entra import api, bulk, signin
+from msoauth.practice.endpoints import describe
+from msoauth.practice.entra import api
+from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
-from msoauth.practice.entra.pages import People
+from msoauth.practice.entra.pages import Nowhere, People
 from msoauth.practice.exchange import ExchangeServers, start_exchange
 from msoauth.practice.http import PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop
-from msoauth.practice.seed import contoso
+from msoauth.practice.seed import firms as seeded_firms
 from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
 
@@ -42,9 +46,13 @@ class PracticeTenant:
         latency: Seconds by which every answer is delayed.
         clock: How far its clock is ahead of the computer's.
         port_base: The first of five ports in a row; 0 takes free ones.
+        firms: How many firms (tenants), or their names.
+        people_base: Public address of people's pages when a proxy serves them, without which they are at
+            ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
 
     Raises:
         ScenarioError: there is no such scenario, firm or account.
+        FirmsError: *firms* names none, or two that get the same domain.
 
     Attributes:
         world: Everything it knows; changes are seen by the next request.
@@ -60,9 +68,13 @@ class PracticeTenant:
         latency: float = 0.0,
         clock: timedelta = timedelta(),
         port_base: int = 0,
+        firms: int | Iterable[str] = 1,
+        people_base: str = "",
     ) -> None:
         self.world = World(clock=Clock(clock), latency=latency)
-        self.world.add(contoso(self.world.clock, accounts))
+        for firm in seeded_firms(self.world.clock, firms, accounts):
+            self.world.add(firm)
+        self.address = Address(people_base)
         self._scenarios = tuple(scenarios)
         for scenario in self._scenarios:
             known_scenarios.aimed(self.world, scenario)  # a wrong name is told before anything runs
@@ -97,7 +109,7 @@ class PracticeTenant:
     @property
     def people_url(self) -> str:
         """Where people's pages are."""
-        return f"http://localhost:{self._ports['people']}"
+        return self.address.url
 
     @property
     def admin_url(self) -> str:
@@ -121,7 +133,7 @@ class PracticeTenant:
         ready.wait()
         if failure:
             raise failure[0]
-        self.endpoints = self._describe()
+        self.endpoints = describe(self.world, self._ports, self.admin_url, self.ca_file)
         self.publish()
         for scenario in self._scenarios:
             known_scenarios.apply(self, scenario)
@@ -141,9 +153,10 @@ class PracticeTenant:
             try:
                 signer = Signer()
                 authority = Authority(self.world, signer)
-                people = _people_app(People(authority))
+                people = _people_app(People(authority, self.address))
                 await self._open(ports, "people", people, tls)
-                await self._open(ports, "authority", _api_app(authority, self.people_url), tls)
+                self.address.port = self._ports["people"]
+                await self._open(ports, "authority", _api_app(authority, self.address), tls)
                 exchange = await start_exchange(self.world, signer, tls, ports, HOST, self._ports)
                 self._ports |= exchange.ports
                 ports.follow(self.world.faults)
@@ -180,61 +193,22 @@ class PracticeTenant:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _describe(self) -> dict[str, Any]:
-        authority = f"https://localhost:{self._ports['authority']}/"
-        return {
-            "name": "practice",
-            "authority": authority,
-            "graph": f"{authority}graph/",
-            "outlook_resource": "https://outlook.office.com",
-            "pop3": {"host": "localhost", "port": self._ports["pop3"], "tls": "implicit"},
-            "imap": {"host": "localhost", "port": self._ports["imap"], "tls": "implicit"},
-            "smtp": {"host": "localhost", "port": self._ports["smtp"], "tls": "starttls"},
-            "ca_file": str(self.ca_file),
-            "practice": {
-                "admin": self.admin_url,
-                "firms": [
-                    {
-                        "name": firm.name,
-                        "tenant_id": firm.tenant_id,
-                        "client_id": firm.app.app_id,
-                        "client_secret": firm.app.secrets[0].value if firm.app.secrets else "",
-                        "secret_expires": firm.app.secrets[0].end.date().isoformat()
-                        if firm.app.secrets
-                        else None,
-                        "redirect_uri": "http://localhost",
-                        "accounts": [
-                            {"address": user.upn, "password": user.password}
-                            for user in firm.users.values()
-                        ],
-                    }
-                    for firm in self.world.firms.values()
-                ],
-            },
-        }
 
-
-def _api_app(authority: Authority, people_url: str) -> tornado.web.Application:
+def _api_app(authority: Authority, address: Address) -> tornado.web.Application:
     return tornado.web.Application(
-        list(api.routes(authority, people_url)),
+        [*api.routes(authority, address), *graph.routes(authority.world, authority.signer)],
         log_function=_quiet,
         default_handler_class=api.Nowhere,
-        default_handler_args={"authority": authority, "people_url": people_url},
+        default_handler_args={"authority": authority, "address": address},
     )
 
 
 def _people_app(people: People) -> tornado.web.Application:
-    shared = {"people": people}
     return tornado.web.Application(
-        [
-            (r"/([^/]+)/oauth2/v2\.0/authorize", signin.AuthorizePage, shared),
-            (r"/([^/]+)/oauth2/v2\.0/logout", signin.LogoutPage, shared),
-            (r"/practice/grants", bulk.GrantsPage, shared),
-            (r"/practice/step", signin.StepPage, shared),
-            (r"/devicelogin", signin.DevicePage, shared),
-            *admin_routes(people),
-        ],
+        [*people_routes(people), *admin_routes(people)],
         log_function=_quiet,
+        default_handler_class=Nowhere,
+        default_handler_args={"people": people},
     )
 
 

@@ -7,7 +7,7 @@ change in the admin center or by a scenario is seen by the next one.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from msoauth.practice.clock import Clock
@@ -57,11 +57,13 @@ class AppRegistration:
     is_fallback_public_client: bool = False
     secrets: list[ClientSecret] = field(default_factory=list)
     required: list[tuple[str, str, str]] = field(default_factory=list)
+    created: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    deleted: bool = False
 
 
 @dataclass(slots=True)
 class ServicePrincipal:
-    """Enterprise applications → the app.
+    """Enterprise applications → the app: what a tenant decided about an app of its own or of another tenant.
 
     Attributes:
         admin_consent: ``{resource app id: {short scope names}}`` granted for all users.
@@ -70,6 +72,7 @@ class ServicePrincipal:
         exchange_object_id: The ObjectId given to New-ServicePrincipal in Exchange, or None.
     """
 
+    app: AppRegistration
     object_id: str = field(default_factory=new_id)
     account_enabled: bool = True
     app_role_assignment_required: bool = False
@@ -216,20 +219,74 @@ class Policies:
 
 
 @dataclass(slots=True)
+class ConsentRequest:
+    """An entry of Enterprise applications → Admin consent requests; ``wanted`` as (resource app id, name)."""
+
+    app: AppRegistration
+    user_id: str
+    wanted: list[tuple[str, str]]
+    reason: str
+    at: datetime
+    id: str = field(default_factory=new_id)
+
+
+@dataclass(slots=True)
 class Firm:
-    """One tenant (directory) with its app, users and mailboxes, and its organisation settings."""
+    """One tenant (directory): app registrations, enterprise applications, users, mailboxes, settings.
+
+    Attributes:
+        apps: App registrations whose home this tenant is.
+        principals: Enterprise applications: of its own apps, and of other tenants' that were consented to here.
+        resource_ids: Object ids of Microsoft's own service principals here, by their app ids.
+        premium: Has Entra ID P1, without which Graph shows no sign-in log.
+    """
 
     name: str
     tenant_id: str
     domain: str
-    app: AppRegistration
-    principal: ServicePrincipal = field(default_factory=ServicePrincipal)
+    apps: list[AppRegistration] = field(default_factory=list)
+    principals: list[ServicePrincipal] = field(default_factory=list)
+    resource_ids: dict[str, str] = field(
+        default_factory=lambda: {EXCHANGE_APP_ID: new_id(), GRAPH_APP_ID: new_id()}
+    )
+    premium: bool = True
+    consent_requests: list[ConsentRequest] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)  # by UPN in lower case
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)  # by address in lower case
     policies: Policies = field(default_factory=Policies)
     smtp_client_authentication_disabled: bool = False
     exchange_online: bool = True
     deprovisioned: bool = False
+
+    @property
+    def app(self) -> AppRegistration:
+        """The first app registration: the one that mail is retrieved with."""
+        return self.apps[0]
+
+    @property
+    def principal(self) -> ServicePrincipal:
+        """The enterprise application of the first app registration."""
+        return next(p for p in self.principals if p.app is self.apps[0])
+
+    def register(self, app: AppRegistration) -> ServicePrincipal:
+        """App registrations → New registration; it makes the enterprise application as well."""
+        self.apps.append(app)
+        return self.enroll(app)
+
+    def enroll(self, app: AppRegistration) -> ServicePrincipal:
+        """A new enterprise application for an app of this tenant or of another one."""
+        principal = ServicePrincipal(app)
+        self.principals.append(principal)
+        return principal
+
+    def principal_of(self, app_id: str) -> ServicePrincipal | None:
+        """The enterprise application of that client id, without regard to case."""
+        wanted = app_id.lower()
+        return next((p for p in self.principals if p.app.app_id.lower() == wanted), None)
+
+    def principal_in_exchange(self, object_id: str) -> ServicePrincipal | None:
+        """The app that was made known to Exchange (New-ServicePrincipal) under that ObjectId."""
+        return next((p for p in self.principals if p.exchange_object_id == object_id), None)
 
     def user(self, upn: str) -> User | None:
         """The user of that name or alias, without regard to case."""
@@ -261,6 +318,8 @@ class LogEntry:
     outcome: str
     correlation_id: str = ""
     trace_id: str = ""
+    app_id: str = ""
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(slots=True)
@@ -269,12 +328,14 @@ class World:
 
     Attributes:
         latency: Seconds by which every answer of the token and mail servers is delayed.
+        device_interval: Seconds that a client has to wait between two polls for a device code.
         faults: What scenarios make the servers get wrong besides settings.
     """
 
     clock: Clock = field(default_factory=Clock)
     firms: dict[str, Firm] = field(default_factory=dict)  # by tenant id
     latency: float = 0.0
+    device_interval: int = 5
     faults: Faults = field(default_factory=Faults)
     log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
 
@@ -308,8 +369,9 @@ class World:
         user: str = "",
         correlation_id: str = "",
         trace_id: str = "",
+        app_id: str = "",
     ) -> None:
         """Write a line to the log."""
         self.log.append(
-            LogEntry(self.clock.now(), kind, firm, user, outcome, correlation_id, trace_id)
+            LogEntry(self.clock.now(), kind, firm, user, outcome, correlation_id, trace_id, app_id)
         )

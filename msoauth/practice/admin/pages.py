@@ -61,9 +61,7 @@ class AdminPage(Page):
             firm=firm.name,
         )
         if shown is None:
-            self.redirect(
-                f"/admin?{urlencode({'tenant': firm.tenant_id})}#{self.argument('place')}"
-            )
+            self.redirect(f"admin?{urlencode({'tenant': firm.tenant_id})}#{self.argument('place')}")
         else:
             self._page(new_secret=shown)
 

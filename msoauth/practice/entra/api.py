@@ -1,27 +1,33 @@
 """The machine's side of Entra: discovery, keys, token and device-code endpoints, over TLS."""
 
 import asyncio
+import base64
+import binascii
 import json
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 import tornado.web
 
-from msoauth.practice.entra import apps
-from msoauth.practice.entra.grants import DEVICE_SECONDS, POLL_SECONDS, Authority
+from msoauth.practice.address import Address
+from msoauth.practice.entra import clients
+from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import World
+
+_PENDING = 70016
 
 
 class Api(tornado.web.RequestHandler):
     """An endpoint for programs: JSON out, delayed by the world's latency."""
 
     authority: Authority
-    people_url: str
+    address: Address
 
-    def initialize(self, authority: Authority, people_url: str) -> None:
+    def initialize(self, authority: Authority, address: Address) -> None:
         self.authority = authority
-        self.people_url = people_url
+        self.address = address
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "practice")
@@ -58,15 +64,26 @@ class Api(tornado.web.RequestHandler):
 
     def refuse(self, refused: RefusalError) -> None:
         """Answer with a refusal, and write it to the sign-in log."""
-        correlation = self.request.headers.get("client-request-id", "")
-        value = refused.as_json(self.world.clock.now(), correlation)
-        self.world.note(
-            "token",
-            refused.text,
-            correlation_id=value["correlation_id"],
-            trace_id=value["trace_id"],
-        )
+        value = refused.as_json(self.world.clock.now(), self.correlation_id)
+        if refused.number != _PENDING:  # somebody who waits for a person would fill the log
+            self.world.note(
+                "token",
+                refused.text,
+                firm=self._firm_name(),
+                correlation_id=value["correlation_id"],
+                trace_id=value["trace_id"],
+                app_id=self.form().get("client_id", "")[:36],
+            )
         self.answer(value, refused.status)
+
+    def _firm_name(self) -> str:
+        firm = self.world.firm(self.path_args[0]) if self.path_args else None
+        return firm.name if firm else ""
+
+    @property
+    def correlation_id(self) -> str:
+        """The client's own id for the request, or empty (facts B2)."""
+        return str(self.request.headers.get("client-request-id", ""))
 
     def write_error(self, status_code: int, **_more: Any) -> None:
         self.finish(
@@ -88,13 +105,14 @@ class Discovery(Api):
 
     def get(self, path_tenant: str) -> None:
         try:
-            firm = apps.tenant(self.world, path_tenant)
+            firm = clients.tenant(self.world, path_tenant)
         except RefusalError as refused:
             self.refuse(refused)
             return
         here = f"{self.base}/{path_tenant}"
-        people = f"{self.people_url}/{path_tenant}"
-        issued_for = firm.tenant_id if firm else "{tenantid}"
+        people = f"{self.address.url}/{path_tenant}"
+        nobody = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
+        issued_for = firm.tenant_id if firm else nobody
         self.answer(
             {
                 "token_endpoint": f"{here}/oauth2/v2.0/token",
@@ -152,6 +170,10 @@ class Token(Api):
     def post(self, path_tenant: str) -> None:
         try:
             form = self._with_basic(self.form())
+            form["client-request-id"] = self.correlation_id
+            form["Origin"] = self.request.headers.get("Origin", "")
+            if form["Origin"]:
+                self.set_header("Access-Control-Allow-Origin", "*")
             self.answer(self.authority.token(path_tenant, form))
         except RefusalError as refused:
             self.refuse(refused)
@@ -161,18 +183,14 @@ class Token(Api):
 
     def _with_basic(self, form: dict[str, str]) -> dict[str, str]:
         """HTTP Basic is accepted as well (facts A3); its parts are URL-encoded (RFC 6749)."""
-        import base64
-        import binascii
-        from urllib.parse import unquote_plus
-
         header = self.request.headers.get("Authorization", "")
-        if header.startswith("Basic "):
-            try:
-                name, _colon, secret = base64.b64decode(header[6:]).decode().partition(":")
-            except (binascii.Error, ValueError):
-                raise RefusalError(9002313) from None
-            return {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret), **form}
-        return form
+        if not header.startswith("Basic "):
+            return form
+        try:
+            name, _colon, secret = base64.b64decode(header[6:]).decode().partition(":")
+        except (binascii.Error, ValueError):
+            raise RefusalError(9002313) from None
+        return {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret), **form}
 
 
 class DeviceCode(Api):
@@ -184,22 +202,22 @@ class DeviceCode(Api):
         except RefusalError as refused:
             self.refuse(refused)
             return
-        page = f"{self.people_url}/devicelogin"
+        page = f"{self.address.url}/devicelogin"
         self.answer(
             {
                 "user_code": device.user_code,
                 "device_code": code,
                 "verification_uri": page,
                 "expires_in": DEVICE_SECONDS,
-                "interval": POLL_SECONDS,
+                "interval": self.world.device_interval,
                 "message": f"To sign in, use a web browser to open the page {page} and enter the code {device.user_code} to authenticate.",
             }
         )
 
 
-def routes(authority: Authority, people_url: str) -> list[tuple[str, type[Api], dict[str, Any]]]:
+def routes(authority: Authority, address: Address) -> list[tuple[str, type[Api], dict[str, Any]]]:
     """The endpoints by their paths (facts A2)."""
-    shared = {"authority": authority, "people_url": people_url}
+    shared = {"authority": authority, "address": address}
     return [
         (r"/common/discovery/instance", Instance, shared),
         (r"/([^/]+)/v2\.0/\.well-known/openid-configuration", Discovery, shared),

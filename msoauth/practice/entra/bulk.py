@@ -5,6 +5,7 @@ import base64
 import json
 from typing import Any
 
+from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import Page
 from msoauth.practice.state import EXCHANGE_APP_ID, Firm
@@ -15,13 +16,14 @@ _SCOPES = ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
 def grants(authority: Authority, firm: Firm) -> list[dict[str, Any]]:
     """What a token answer says of each user, without an access token: the first renewal gets one."""
     firm.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
+    client = Client(firm.app, firm, firm.tenant_id)
     given = []
     for user in firm.users.values():
         about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
         given.append(
             {
                 "address": user.upn,
-                "refresh_token": authority.new_refresh(firm, user, "web", ["pwd", "mfa"]),
+                "refresh_token": authority.new_refresh(client, firm, user, "web", ["pwd", "mfa"]),
                 "client_info": base64.urlsafe_b64encode(about).rstrip(b"=").decode(),
                 "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
                 "id_token_claims": {

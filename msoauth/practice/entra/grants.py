@@ -1,4 +1,4 @@
-"""The token endpoint: every grant, as functions from a form to an answer."""
+"""The token endpoint: every grant, as functions from a form to an answer (facts A3, B1 to B3)."""
 
 import base64
 import hashlib
@@ -9,45 +9,53 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from msoauth.practice.entra import apps
+from msoauth.practice import permissions
+from msoauth.practice.entra import clients, redirects, scopes
+from msoauth.practice.entra.clients import Client
+from msoauth.practice.entra.issue import Grant, Issuer
+from msoauth.practice.entra.policy import HIDDEN, admit, check_second_factor
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import Firm, User, World, new_id
+from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
 from msoauth.practice.tokens import Signer
 
 CODE_SECONDS = 600  # about ten minutes (facts B6)
 DEVICE_SECONDS = 900
 REFRESH_IDLE_SECONDS = 90 * 86400
-ACCESS_SECONDS = 75 * 60  # Entra draws 60 to 90 minutes at random, 75 on average
-POLL_SECONDS = 5
+SPA_SECONDS = 86400
+_DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
 
 
 @dataclass(slots=True)
 class Code:
     """An authorization code that was handed out."""
 
+    client: Client
     firm: Firm
     user: User
-    path_tenant: str
     redirect_uri: str
     platform: str
     scope: str
     challenge: str
+    challenge_method: str
     nonce: str
     issued: float
+    signed_in: float
     amr: list[str]
     redeemed: bool = False
 
 
 @dataclass(slots=True)
 class Device:
-    """A device code that was handed out; ``user`` is set when somebody approved it."""
+    """A device code that was handed out; ``firm`` and ``user`` are set when somebody approved it."""
 
-    firm: Firm
+    client: Client
     scope: str
     user_code: str
     issued: float
+    firm: Firm | None = None
     user: User | None = None
     declined: bool = False
+    polled: float = 0.0
     amr: list[str] = field(default_factory=list)
 
 
@@ -57,53 +65,64 @@ class Authority:
     def __init__(self, world: World, signer: Signer) -> None:
         self.world = world
         self.signer = signer
+        self.issuer = Issuer(signer)
         self.codes: dict[str, Code] = {}
         self.devices: dict[str, Device] = {}
-        self._refresh_key = secrets.token_bytes(32)
 
-    # -- what the pages hand out -------------------------------------------------------------
+    # -- codes -------------------------------------------------------------------------------
 
     def new_code(self, code: Code) -> str:
         """A code for the redirect; over a kilobyte long, as the real ones are."""
         now = self.world.clock.time()
-        for old in [
-            text for text, kept in self.codes.items() if now - kept.issued > 4 * CODE_SECONDS
-        ]:
+        for old in [t for t, kept in self.codes.items() if now - kept.issued > 4 * CODE_SECONDS]:
             del self.codes[old]
         text = "1.AXk" + secrets.token_urlsafe(800)
         self.codes[text] = code
         return text
 
-    def device(self, user_code: str) -> Device | None:
-        """The pending device code that a person entered."""
-        wanted = user_code.strip().upper().replace("-", "")
-        return next((d for d in self.devices.values() if d.user_code == wanted), None)
+    def device(self, user_code: str) -> tuple[str, Device] | None:
+        """The device code that belongs to what a person typed, with its own text."""
+        wanted = user_code.strip().upper().replace("-", "").replace(" ", "")
+        return next((item for item in self.devices.items() if item[1].user_code == wanted), None)
 
-    def start_device(self, path_tenant: str, form: dict[str, str]) -> tuple[str, Device]:
+    def start_device(self, path: str, form: dict[str, str]) -> tuple[str, Device]:
         """Hand out a device code.
 
         Raises:
             RefusalError: the app is unknown or the scope wrong.
         """
-        firm = apps.application(
-            self.world, apps.tenant(self.world, path_tenant), form.get("client_id", ""), path_tenant
-        )
-        apps.scopes(form.get("scope", ""), firm)
+        client = clients.client(self.world, path, form.get("client_id", ""))
+        if not form.get("scope", "").strip():
+            raise RefusalError(900144, parameter="scope")
+        scopes.read(form["scope"], client.firm, client.app)
+        now = self.world.clock.time()
+        for old in [t for t, d in self.devices.items() if now - d.issued > 4 * DEVICE_SECONDS]:
+            del self.devices[old]
         alphabet = "BCDFGHJKLMNPQRSTVWXZ23456789"
-        device = Device(
-            firm,
-            form.get("scope", ""),
-            "".join(secrets.choice(alphabet) for _ in range(9)),
-            self.world.clock.time(),
-        )
+        user_code = "".join(secrets.choice(alphabet) for _ in range(9))
+        device = Device(client, form["scope"], user_code, now)
         text = "GAQABIQEAAAD" + secrets.token_urlsafe(60)
         self.devices[text] = device
         return text, device
 
+    def device_over(self, device: Device) -> bool:
+        """Whether the 15 minutes of a device code are over."""
+        return self.world.clock.time() - device.issued > DEVICE_SECONDS
+
+    def new_refresh(
+        self, client: Client, firm: Firm, user: User, platform: str, amr: list[str]
+    ) -> str:
+        """A refresh token as a sign-in at this moment would give it."""
+        now = self.world.clock.time()
+        grant = Grant(
+            client.app.app_id, firm.tenant_id, user.upn, user.id, platform, amr, signed_in=now, issued=now
+        )  # fmt: skip
+        return self.issuer.refresh_token(grant)
+
     # -- the token endpoint ------------------------------------------------------------------
 
-    def token(self, path_tenant: str, form: dict[str, str]) -> dict[str, Any]:
-        """The answer to a POST of *form* to /token.
+    def token(self, path: str, form: dict[str, str]) -> dict[str, Any]:
+        """The answer to a POST of *form* to ``/{path}/oauth2/v2.0/token``.
 
         Raises:
             RefusalError: Entra would refuse it.
@@ -111,237 +130,216 @@ class Authority:
         grant = form.get("grant_type", "")
         if not grant:
             raise RefusalError(900144, parameter="grant_type")
-        firm = apps.tenant(self.world, path_tenant)
-        if grant == "client_credentials" and firm is None:
-            raise RefusalError(50059)
-        owner = apps.application(self.world, firm, form.get("client_id", ""), path_tenant)
+        if form.get("resource"):
+            raise RefusalError(901002)
+        if grant == "client_credentials" and clients.tenant(self.world, path) is None:
+            raise RefusalError(50059 if path.lower() == "organizations" else 9001023)
+        client = clients.client(self.world, path, form.get("client_id", ""))
         if grant == "authorization_code":
-            return self._by_code(owner, path_tenant, form)
+            return self._by_code(client, form)
         if grant == "refresh_token":
-            return self._by_refresh(owner, form)
+            return self._by_refresh(client, form)
         if grant == "client_credentials":
-            return self._for_client(owner, form)
-        if grant in ("urn:ietf:params:oauth:grant-type:device_code", "device_code"):
-            return self._by_device(owner, form)
-        raise RefusalError(70003, grant=grant[:60])
+            return self._for_client(client, form)
+        if grant in _DEVICE_GRANTS:
+            return self._by_device(client, form)
+        raise RefusalError(70003)
 
-    def _by_code(self, firm: Firm, path_tenant: str, form: dict[str, str]) -> dict[str, Any]:
-        text = form.get("code", "")
-        if not text:
-            raise RefusalError(900144, parameter="code")
+    def _by_code(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        text = _required(form, "code")
         code = self.codes.get(text)
         if code is None:
             raise RefusalError(9002313)
-        if code.firm is not firm:
+        if code.client.app is not client.app:
             raise RefusalError(70000)
-        if code.path_tenant.lower() != path_tenant.lower():
+        if code.client.path.lower() != client.path.lower():
             raise RefusalError(700005)
         now = self.world.clock.time()
-        acr = apps.authenticate(firm, form, code.platform, now)
+        acr = clients.authenticate(client.app, form, code.platform, now)
         if form.get("redirect_uri", "") != code.redirect_uri:
-            raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=firm.app.app_id)
+            # The same string as the authorize request's is wanted, not only a matching one (facts C1).
+            redirects.platform(client.app, form.get("redirect_uri", ""))
+            raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
         if code.redeemed:
             raise RefusalError(54005)
         if now - code.issued > CODE_SECONDS:
             raise RefusalError(70008)
-        if code.challenge:
-            digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
-            if not hmac.compare_digest(
-                base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), code.challenge
-            ):
-                raise RefusalError(501481)
-        asked = apps.scopes(form.get("scope") or code.scope, firm)
+        if code.platform == "spa" and not code.challenge:
+            raise RefusalError(9002325)
+        _check_verifier(code, form.get("code_verifier", ""))
+        client = client.of(code.firm)
+        asked = scopes.read(form.get("scope", ""), code.firm, client.app)
+        first = scopes.read(code.scope, code.firm, client.app)
+        single = asked.single() if form.get("scope", "").strip() else first.first
         code.redeemed = True
-        return self._answer(firm, code.user, asked, code.platform, acr, code.amr, code.nonce, form)
+        grant = Grant(
+            client.app.app_id, code.firm.tenant_id, code.user.upn, code.user.id, code.platform, code.amr,
+            code.signed_in, now,
+        )  # fmt: skip
+        return self._answer(
+            client,
+            code.firm,
+            code.user,
+            single,
+            asked.oidc | first.oidc,
+            grant,
+            acr,
+            form,
+            code.nonce,
+        )
 
-    def _by_refresh(self, firm: Firm, form: dict[str, str]) -> dict[str, Any]:
-        text = form.get("refresh_token", "")
-        if not text:
-            raise RefusalError(900144, parameter="refresh_token")
-        grant = self._read_refresh(text)
-        user = next((u for u in firm.users.values() if u.id == grant["oid"]), None)
-        if grant["app"] != firm.app.app_id:
+    def _by_refresh(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        text = _required(form, "refresh_token")
+        grant = self.issuer.read_refresh(text)
+        if grant.app_id != client.app.app_id:
             raise RefusalError(70000)
         now = self.world.clock.time()
-        acr = apps.authenticate(firm, form, grant["platform"], now)
-        if user is None:
-            raise RefusalError(50034, user="(hidden)", tenant=firm.name)
-        asked = apps.scopes(form.get("scope", ""), firm)
-        if now - grant["iat"] > REFRESH_IDLE_SECONDS:
-            raise RefusalError(700082, issued=_stamp(grant["iat"]))
-        valid_from = user.tokens_valid_from
-        if grant["platform"] == "public":
-            valid_from = max(valid_from, user.passwords_tokens_valid_from)
-        if grant["iat"] < valid_from:
-            raise RefusalError(50173, issued=_stamp(grant["iat"]), valid_from=_stamp(valid_from))
-        if user.mfa is not None and "mfa" not in grant["amr"]:
-            raise RefusalError(50076, resource=asked.resource)
-        return self._answer(firm, user, asked, grant["platform"], acr, grant["amr"], "", form)
+        firm = clients.tenant(self.world, grant.home)
+        acr = clients.authenticate(client.app, form, grant.platform, now)
+        user = firm.users.get(grant.upn.lower()) if firm else None
+        if firm is None or user is None or user.id != grant.oid:
+            raise RefusalError(50034, user=HIDDEN, tenant=client.where)
+        client = client.of(firm)
+        asked = scopes.read(form.get("scope", ""), firm, client.app)
+        self._check_life(text, grant, firm, user, now)
+        if grant.device and firm.policies.device_code_blocked:
+            raise RefusalError(530036)
+        self.issuer.note_use(text, now)
+        fresh = Grant(
+            grant.app_id, grant.home, grant.upn, grant.oid, grant.platform, grant.amr, grant.signed_in,
+            # A browser app's token has a fixed life: a new one does not extend it (facts C2).
+            grant.issued if grant.platform == "spa" else now, grant.device,
+        )  # fmt: skip
+        check_second_factor(firm, user, grant.amr, asked.first.resource)
+        oidc = asked.oidc | {"offline_access"}
+        return self._answer(client, firm, user, asked.first, oidc, fresh, acr, form)
 
-    def _by_device(self, firm: Firm, form: dict[str, str]) -> dict[str, Any]:
-        text = form.get("device_code") or form.get("code", "")
+    def _check_life(self, text: str, grant: Grant, firm: Firm, user: User, now: float) -> None:
+        """Age and revocation of a refresh token (facts B6, D9)."""
+        if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
+            raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
+        if now - self.issuer.last_used(text, grant) > REFRESH_IDLE_SECONDS:
+            raise RefusalError(700082, issued=_stamp(grant.issued))
+        valid_from = user.tokens_valid_from
+        if grant.platform == "public":
+            valid_from = max(valid_from, user.passwords_tokens_valid_from)
+        if grant.issued < valid_from:
+            raise RefusalError(50173, issued=_stamp(grant.issued), valid_from=_stamp(valid_from))
+        frequency = firm.policies.sign_in_frequency
+        if frequency is not None and now - grant.signed_in > frequency.total_seconds():
+            seconds = int(frequency.total_seconds())
+            raise RefusalError(70043, issued=_stamp(grant.signed_in), lifetime=seconds)
+
+    def _by_device(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        text = form.get("device_code") or _required(form, "code")
         device = self.devices.get(text)
-        if device is None or device.firm is not firm:
+        if device is None or device.client.app is not client.app:
             raise RefusalError(70018)
-        if not firm.app.is_fallback_public_client:
-            raise RefusalError(
-                7000218
-            )  # no redirect URI: "Allow public client flows" decides (facts C2)
-        if self.world.clock.time() - device.issued > DEVICE_SECONDS:
+        now = self.world.clock.time()
+        # No redirect URI in the request: "Allow public client flows" decides what the app is (facts C2).
+        kind = "public" if client.app.is_fallback_public_client else "web"
+        acr = clients.authenticate(client.app, form, kind, now)
+        if self.device_over(device):
             raise RefusalError(70020)
         if device.declined:
-            # Number and text of this refusal are not known (unverified); other emulators use this one.
-            declined = RefusalError(65004)
-            declined.error = "authorization_declined"
-            raise declined
-        if device.user is None:
-            raise RefusalError(70016)
-        asked = apps.scopes(device.scope, firm)
+            # Number and text of this refusal are not known (facts J2); other emulators use this number.
+            raise RefusalError(65004, error="authorization_declined")
+        if device.user is None or device.firm is None:
+            early = now - device.polled < self.world.device_interval - 1
+            device.polled = now
+            # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 wants it, MSAL heeds it.
+            raise RefusalError(70016, error="slow_down" if early else "")
+        client = client.of(device.firm)
+        asked = scopes.read(device.scope, device.firm, client.app)
         del self.devices[text]
-        return self._answer(firm, device.user, asked, "public", "0", device.amr, "", form)
+        user = device.user
+        grant = Grant(
+            client.app.app_id, device.firm.tenant_id, user.upn, user.id, kind, device.amr, now, now, device=True
+        )  # fmt: skip
+        return self._answer(client, device.firm, user, asked.first, asked.oidc, grant, acr, form)
 
-    def _for_client(self, firm: Firm, form: dict[str, str]) -> dict[str, Any]:
-        scope = form.get("scope", "")
-        acr = apps.authenticate(firm, form, "web", self.world.clock.time())
+    def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        scope = form.get("scope", "").strip()
+        acr = clients.authenticate(client.app, form, "web", self.world.clock.time())
+        if not scope:
+            raise RefusalError(900144, parameter="scope")
         if not scope.endswith("/.default"):
-            raise RefusalError(1002012, scope=scope or "''")
-        asked = apps.scopes(scope, firm)
+            raise RefusalError(1002012, scope=scope)
+        firm, principal = client.firm, client.principal
+        if firm is None or principal is None:
+            raise RefusalError(7000229, app=client.app.app_id, tenant=client.where)
+        asked = scopes.read(scope, firm, client.app).single()
         now = int(self.world.clock.time())
-        claims = self._common(firm, asked.uri, now, acr) | {
-            "idtyp": "app",
-            "oid": firm.principal.object_id,
-            "sub": firm.principal.object_id,
-        }
-        roles = sorted(firm.principal.app_roles.get(asked.resource, ()))
-        if (
-            roles
-        ):  # without any, the claim is simply absent: a token proves no permission (facts A3)
-            claims["roles"] = roles
+        token, seconds = self.issuer.app_token(client, firm, principal, asked, acr, now)
+        self.world.note("token", "success", firm=firm.name, app_id=client.app.app_id)
         return {
             "token_type": "Bearer",
-            "expires_in": ACCESS_SECONDS,
-            "ext_expires_in": ACCESS_SECONDS,
-            "access_token": self.signer.sign(claims),
-        }
-
-    # -- tokens ------------------------------------------------------------------------------
-
-    def _common(self, firm: Firm, audience: str, now: int, acr: str) -> dict[str, Any]:
-        return {
-            "aud": audience,
-            "iss": f"https://sts.windows.net/{firm.tenant_id}/",
-            "iat": now - 300,
-            "nbf": now - 300,
-            "exp": now + ACCESS_SECONDS,
-            "app_displayname": firm.app.display_name,
-            "appid": firm.app.app_id,
-            "appidacr": acr,
-            "tid": firm.tenant_id,
-            "uti": secrets.token_urlsafe(16),
-            "ver": "1.0",
+            "expires_in": seconds,
+            "ext_expires_in": seconds,
+            "access_token": token,
         }
 
     def _answer(
         self,
+        client: Client,
         firm: Firm,
         user: User,
-        asked: apps.Asked,
-        platform: str,
+        asked: scopes.Asked,
+        oidc: frozenset[str],
+        grant: Grant,
         acr: str,
-        amr: list[str],
-        nonce: str,
         form: dict[str, str],
+        nonce: str = "",
     ) -> dict[str, Any]:
-        admit(firm, user)
-        consented = firm.principal.consented(user.id, asked.resource)
+        """The answer with a user's tokens (facts B1)."""
+        admit(client, firm, user, device_flow=grant.device)
+        asked = scopes.delegated(asked, client.app)
+        consented = client.consented(user.id, asked.resource)
         if not asked.names <= consented:
-            raise RefusalError(65001, app=firm.app.app_id, name=firm.app.display_name)
+            raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
         now = int(self.world.clock.time())
-        names = sorted(consented & (apps.EXISTING[asked.resource] | asked.names))
-        claims = self._common(firm, asked.uri, now, acr) | {
-            "acr": "1",
-            "amr": amr,
-            "idtyp": "user",
-            "ipaddr": "203.0.113.7",
-            "name": user.display_name,
-            "oid": user.id,
-            "scp": " ".join(names),
-            "sub": user.id,
-            "unique_name": user.upn,
-            "upn": user.upn,
-        }
+        # It can be more than was asked: what was consented to earlier comes along (facts B1).
+        names = sorted(consented & permissions.names(asked.resource) | asked.names)
+        token, seconds = self.issuer.access_token(
+            client, firm, user, asked, names, grant.amr, acr, now
+        )
+        prefix = "" if asked.resource == GRAPH_APP_ID else f"{asked.uri}/"
         answer: dict[str, Any] = {
             "token_type": "Bearer",
-            "scope": " ".join(f"{asked.uri}/{name}" for name in names),
-            "expires_in": ACCESS_SECONDS,
-            "ext_expires_in": ACCESS_SECONDS,
-            "access_token": self.signer.sign(claims),
+            "scope": " ".join(f"{prefix}{name}" for name in names) or " ".join(sorted(oidc)),
+            "expires_in": seconds,
+            "ext_expires_in": seconds,
+            "access_token": token,
         }
-        if "offline_access" in asked.oidc:
-            answer["refresh_token"] = self.new_refresh(firm, user, platform, amr)
-        if "openid" in asked.oidc:
-            answer["id_token"] = self._id_token(firm, user, now, nonce)
+        if "offline_access" in oidc:
+            answer["refresh_token"] = self.issuer.refresh_token(grant)
+        if "openid" in oidc:
+            answer["id_token"] = self.issuer.id_token(client, firm, user, nonce, now)
         if form.get("client_info") == "1":
             about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
-        self.world.note("token", "success", firm=firm.name, user=user.upn)
+        self.world.note(
+            "token", "success", firm=firm.name, user=user.upn, app_id=client.app.app_id,
+            correlation_id=form.get("client-request-id", ""),
+        )  # fmt: skip
         return answer
 
-    def _id_token(self, firm: Firm, user: User, now: int, nonce: str) -> str:
-        claims = {
-            "aud": firm.app.app_id,
-            "iss": f"https://login.microsoftonline.com/{firm.tenant_id}/v2.0",
-            "iat": now,
-            "nbf": now,
-            "exp": now + 3600,
-            "name": user.display_name,
-            "oid": user.id,
-            "preferred_username": user.upn,
-            "sub": hashlib.sha256(f"{user.id}{firm.app.app_id}".encode()).hexdigest()[:43],
-            "tid": firm.tenant_id,
-            "ver": "2.0",
-        }
-        return self.signer.sign(claims | ({"nonce": nonce} if nonce else {}))
 
-    def new_refresh(self, firm: Firm, user: User, platform: str, amr: list[str]) -> str:
-        """A refresh token that holds its own state, so that ten thousand of them need no table."""
-        body = {
-            "app": firm.app.app_id,
-            "oid": user.id,
-            "platform": platform,
-            "amr": amr,
-            "iat": self.world.clock.time(),
-            "jti": new_id(),
-        }
-        text = base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=").decode()
-        return f"1.AXkA{text}.{self._mac(text)}"
-
-    def _read_refresh(self, token: str) -> dict[str, Any]:
-        text, _dot, mac = token.removeprefix("1.AXkA").rpartition(".")
-        if not token.startswith("1.AXkA") or not hmac.compare_digest(
-            mac.encode(), self._mac(text).encode()
-        ):
-            raise RefusalError(9002313)
-        grant: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return grant
-
-    def _mac(self, text: str) -> str:
-        digest = hmac.new(self._refresh_key, text.encode(), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+def _check_verifier(code: Code, verifier: str) -> None:
+    if not code.challenge:
+        return
+    made = verifier
+    if code.challenge_method == "S256":
+        digest = hashlib.sha256(verifier.encode()).digest()
+        made = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if not hmac.compare_digest(made.encode(), code.challenge.encode()):
+        raise RefusalError(501481)
 
 
-def admit(firm: Firm, user: User) -> None:
-    """Whether the user may get tokens for this app at all.
-
-    Raises:
-        RefusalError: the account is disabled, blocked by policy, or not assigned to the app.
-    """
-    if not user.account_enabled:
-        raise RefusalError(50057)
-    if firm.policies.blocked or user.upn.lower() in firm.policies.blocked_users:
-        raise RefusalError(53003)
-    if firm.principal.app_role_assignment_required and user.id not in firm.principal.assigned_users:
-        raise RefusalError(50105, name=firm.app.display_name, app=firm.app.app_id, user="(hidden)")
+def _required(form: dict[str, str], name: str) -> str:
+    if not form.get(name):
+        raise RefusalError(900144, parameter=name)
+    return form[name]
 
 
 def _stamp(moment: float) -> str:

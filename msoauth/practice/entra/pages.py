@@ -1,4 +1,4 @@
-"""The pages that a person meets: user name, password, code, consent, account picker, and errors."""
+"""What people's pages share: the sign-in a browser is in the middle of, its sessions, templates, answers."""
 
 import secrets
 import time
@@ -10,26 +10,14 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import jinja2
 import tornado.web
 
-from msoauth.practice.entra import apps
-from msoauth.practice.entra.grants import Authority, Code, admit
-from msoauth.practice.entra.refusals import PAGE_ONLY, RefusalError
+from msoauth.practice.address import Address
+from msoauth.practice.entra.clients import Client
+from msoauth.practice.entra.grants import Authority, Code
+from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Firm, User
 
 FLOW_SECONDS = 900
 COOKIE = "PRACTICE_SESSIONS"
-LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
-LOCK_SECONDS = 60
-
-PERMISSIONS = {
-    "POP.AccessAsUser.All": "Read your mail using POP",
-    "IMAP.AccessAsUser.All": "Read and write your mail using IMAP",
-    "SMTP.Send": "Send mail from your mailbox using SMTP AUTH",
-    "offline_access": "Maintain access to data you have given it access to",
-    "openid": "Sign you in",
-    "profile": "View your basic profile",
-    "email": "View your e-mail address",
-    "User.Read": "Sign you in and read your profile",
-}
 
 
 @cache
@@ -43,32 +31,78 @@ def templates() -> jinja2.Environment:
 
 
 @dataclass(slots=True)
-class Flow:
-    """A sign-in that a browser is in the middle of."""
+class Session:
+    """That a user has signed in in a browser, and how."""
 
     firm: Firm
+    user: User
+    amr: list[str]
+    signed_in: float
+
+    def good(self, now: float) -> bool:
+        """Whether it still stands: not revoked, and not older than the sign-in frequency allows."""
+        revoked = max(self.user.tokens_valid_from, self.user.passwords_tokens_valid_from)
+        frequency = self.firm.policies.sign_in_frequency
+        stale = frequency is not None and now - self.signed_in > frequency.total_seconds()
+        return self.signed_in >= revoked and not stale
+
+
+@dataclass(slots=True)
+class Flow:
+    """A sign-in that a browser is in the middle of.
+
+    Attributes:
+        asked: The parameters of the request that began it.
+        purpose: ``authorize``, ``device``, ``adminconsent`` or ``adminconsent-v1``.
+        device: The device code that is to be approved.
+        elsewhere: The page *Are you trying to sign in to …?* was answered with Continue.
+    """
+
+    client: Client
     asked: dict[str, str]
-    path_tenant: str
     platform: str
-    started: float
+    purpose: str = "authorize"
     device: str = ""
+    firm: Firm | None = None
     user: User | None = None
     password_given: bool = False
+    elsewhere: bool = False
     amr: list[str] = field(default_factory=list)
+    signed_in: float = 0.0
+    started: float = field(default_factory=time.monotonic)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def app_name(self) -> str:
+        """The app's display name."""
+        return self.client.app.display_name
+
+    @property
+    def scope(self) -> str:
+        """The scope that was asked for."""
+        return self.asked.get("scope", "")
+
+    def take(self, session: Session) -> None:
+        """Go on as the user of a session."""
+        self.firm, self.user = session.firm, session.user
+        self.amr, self.signed_in = list(session.amr), session.signed_in
+        self.client = self.client.of(session.firm)
 
 
 class People:
-    """What the handlers of people's pages share."""
+    """What the handlers of people's pages share.
 
-    def __init__(self, authority: Authority) -> None:
+    Attributes:
+        code: What everybody's authenticator app shows.
+    """
+
+    def __init__(self, authority: Authority, address: Address) -> None:
         self.authority = authority
         self.world = authority.world
+        self.address = address
         self.flows: dict[str, Flow] = {}
-        self.sessions: dict[
-            str, list[tuple[str, str]]
-        ] = {}  # cookie → (tenant id, UPN in lower case)
-        self.code = f"{secrets.randbelow(1_000_000):06d}"  # what everybody's authenticator shows
+        self.sessions: dict[str, list[Session]] = {}  # by the cookie's value
+        self.code = f"{secrets.randbelow(1_000_000):06d}"
 
     def begin(self, flow: Flow) -> Flow:
         """Remember a flow, and forget those that nobody goes on with."""
@@ -80,7 +114,7 @@ class People:
 
 
 class Page(tornado.web.RequestHandler):
-    """A page for people. Answers only under a loopback name, against DNS rebinding."""
+    """A page for people. Answers only under a loopback name or its public one, against DNS rebinding."""
 
     people: People
 
@@ -88,7 +122,7 @@ class Page(tornado.web.RequestHandler):
         self.people = people
 
     def prepare(self) -> None:
-        if self.request.host_name not in ("localhost", "127.0.0.1", "::1"):
+        if not self.people.address.serves(self.request.host):
             self.set_status(403)
             self.finish("This is the practice tenant; it answers on this computer only.")
 
@@ -98,129 +132,121 @@ class Page(tornado.web.RequestHandler):
         self.set_header("X-Frame-Options", "DENY")
         self.set_header("Referrer-Policy", "no-referrer")
 
+    @property
+    def root(self) -> str:
+        """The way from this page to the first one, so that links hold behind any proxy's prefix."""
+        return "../" * (self.request.path.count("/") - 1) or "./"
+
     def show(self, template: str, status: int = 200, **values: Any) -> None:
         """Answer with a page."""
         self.set_status(status)
-        self.finish(templates().get_template(template).render(**values))
+        self.finish(templates().get_template(template).render(root=self.root, **values))
 
     def argument(self, name: str) -> str:
         """A field of the request, as it was typed."""
         return str(self.get_argument(name, "", strip=False))
 
-    def fail(self, refused: RefusalError, firm: str = "", user: str = "") -> None:
+    def write_error(self, status_code: int, **_more: Any) -> None:
+        self.set_status(status_code)
+        self.finish(templates().get_template("nowhere.html").render(root=self.root))
+
+    def fail(self, refused: RefusalError, flow: Flow | None = None, user: str = "") -> None:
         """Show a refusal as Entra does: code, ids, timestamp."""
-        answer = refused.as_json(self.people.world.clock.now(), self.argument("client-request-id"))
-        self.people.world.note(
+        self.show("error.html", 400, refused=refused, answer=self.noted(refused, flow, user))
+
+    def noted(
+        self, refused: RefusalError, flow: Flow | None = None, user: str = ""
+    ) -> dict[str, Any]:
+        """Write a refusal to the sign-in log; its answer with ids (the client's own correlation id, if any)."""
+        asked = flow.asked.get("client-request-id", "") if flow else ""
+        world = self.people.world
+        answer = refused.as_json(world.clock.now(), asked or self.argument("client-request-id"))
+        firm = (flow.firm or flow.client.firm) if flow else None
+        world.note(
             "sign-in",
             refused.text,
-            firm=firm,
-            user=user,
+            firm=firm.name if firm else "",
+            user=user or (flow.user.upn if flow and flow.user else ""),
             correlation_id=answer["correlation_id"],
             trace_id=answer["trace_id"],
+            app_id=flow.client.app.app_id if flow else "",
         )
-        self.show("error.html", 400, refused=refused, answer=answer)
+        return answer
 
-    def signed_in(self, firm: Firm) -> list[User]:
-        """The users of *firm* that this browser has sessions of."""
+    # -- sessions ----------------------------------------------------------------------------
+
+    def sessions(self) -> list[Session]:
+        """The sessions of this browser that still stand."""
+        now = self.people.world.clock.time()
         kept = self.people.sessions.get(self.get_cookie(COOKIE) or "", [])
-        users = [firm.users.get(upn) for tenant, upn in kept if tenant == firm.tenant_id]
-        return [user for user in users if user is not None]
+        return [session for session in kept if session.good(now)]
 
-    def remember(self, firm: Firm, user: User) -> None:
-        """Give this browser a session of *user*."""
-        key = self.get_cookie(COOKIE) or secrets.token_urlsafe(24)
-        kept = self.people.sessions.setdefault(key, [])
-        if (firm.tenant_id, user.upn.lower()) not in kept:
-            kept.append((firm.tenant_id, user.upn.lower()))
-        self.set_cookie(COOKIE, key, httponly=True, samesite="Lax")
+    def remember(self, flow: Flow) -> None:
+        """Give this browser a session of the flow's user, in place of an older one of the same user."""
+        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
+        flow.signed_in = self.people.world.clock.time()
+        known = self.get_cookie(COOKIE)
+        key = known if known in self.people.sessions else secrets.token_urlsafe(24)
+        assert key is not None  # noqa: S101 - a key of the dict, or a fresh one
+        kept = [s for s in self.people.sessions.get(key, []) if s.user is not flow.user]
+        kept.append(Session(flow.firm, flow.user, list(flow.amr), flow.signed_in))
+        self.people.sessions[key] = kept
+        path = self.people.address.cookie_path(self.request.host)
+        self.set_cookie(COOKIE, key, path=path, httponly=True, samesite="Lax")
 
-    # -- going on with a flow ----------------------------------------------------------------
-
-    def go_on(self, flow: Flow) -> None:
-        """The next page of a flow: consent, or back to the app."""
-        user = flow.user
-        assert user is not None  # noqa: S101 - every way here has named one
-        try:
-            admit(flow.firm, user)
-            asked = apps.scopes(flow.asked.get("scope", ""), flow.firm)
-        except RefusalError as refused:
-            self.give_back_error(flow, refused)
-            return
-        principal = flow.firm.principal
-        missing = asked.names - principal.consented(user.id, asked.resource)
-        if missing or flow.asked.get("prompt") == "consent":
-            if not flow.firm.policies.user_consent and not user.admin:
-                self.fail(
-                    RefusalError(90094, tenant=flow.firm.name, name=flow.firm.app.display_name),
-                    flow.firm.name,
-                    user.upn,
-                )
-                return
-            if flow.asked.get("prompt") == "none":
-                self.give_back_error(
-                    flow,
-                    RefusalError(65001, app=flow.firm.app.app_id, name=flow.firm.app.display_name),
-                )
-                return
-            wanted = [PERMISSIONS.get(name, name) for name in sorted(asked.names | asked.oidc)]
-            self.show("consent.html", flow=flow, user=user, app=flow.firm.app, wanted=wanted)
-            return
-        self.give_back_code(flow)
+    # -- back to the app ---------------------------------------------------------------------
 
     def give_back_code(self, flow: Flow) -> None:
-        """Send the browser back to the app with a code, or end a device sign-in."""
-        user = flow.user
-        assert user is not None  # noqa: S101
+        """Send the browser back to the app with a code."""
+        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
+        asked, world = flow.asked, self.people.world
         self.people.flows.pop(flow.id, None)
-        self.people.world.note("sign-in", "success", firm=flow.firm.name, user=user.upn)
-        if flow.device:
-            device = self.people.authority.devices.get(flow.device)
-            if device is not None:
-                device.user, device.amr = user, flow.amr
-            self.show("done.html", app=flow.firm.app)
-            return
-        code = self.people.authority.new_code(
-            Code(
-                firm=flow.firm,
-                user=user,
-                path_tenant=flow.path_tenant,
-                redirect_uri=flow.asked.get("redirect_uri", ""),
-                platform=flow.platform,
-                scope=flow.asked.get("scope", ""),
-                challenge=flow.asked.get("code_challenge", ""),
-                nonce=flow.asked.get("nonce", ""),
-                issued=self.people.world.clock.time(),
-                amr=flow.amr or ["pwd"],
-            )
+        self.note_success(flow)
+        code = Code(
+            client=flow.client,
+            firm=flow.firm,
+            user=flow.user,
+            redirect_uri=asked.get("redirect_uri", ""),
+            platform=flow.platform,
+            scope=flow.scope,
+            challenge=asked.get("code_challenge", ""),
+            challenge_method=asked.get("code_challenge_method", "plain"),
+            nonce=asked.get("nonce", ""),
+            issued=world.clock.time(),
+            signed_in=flow.signed_in,
+            amr=flow.amr,
         )
-        self.give_back(flow, {"code": code, "session_state": secrets.token_hex(16)})
+        text = self.people.authority.new_code(code)
+        self.give_back(flow, {"code": text, "session_state": secrets.token_hex(16)})
+
+    def note_success(self, flow: Flow) -> None:
+        """Write a sign-in that succeeded to the log."""
+        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
+        self.people.world.note(
+            "sign-in",
+            "success",
+            firm=flow.firm.name,
+            user=flow.user.upn,
+            correlation_id=flow.asked.get("client-request-id", ""),
+            app_id=flow.client.app.app_id,
+        )
 
     def give_back_error(self, flow: Flow, refused: RefusalError, **more: str) -> None:
         """Send the browser back to the app with an error, or show it where Entra never sends it back."""
-        user = flow.user.upn if flow.user else ""
-        if refused.number in PAGE_ONLY or flow.device:
-            self.fail(refused, flow.firm.name, user)
+        if refused.page_only or flow.device:
+            self.fail(refused, flow)
             return
-        answer = refused.as_json(
-            self.people.world.clock.now(), flow.asked.get("client-request-id", "")
-        )
-        self.people.world.note(
-            "sign-in", refused.text, firm=flow.firm.name, user=user,
-            correlation_id=answer["correlation_id"], trace_id=answer["trace_id"],
-        )  # fmt: skip
+        answer = self.noted(refused, flow)
         self.people.flows.pop(flow.id, None)
-        self.give_back(
-            flow,
-            {
-                "error": refused.error,
-                "error_description": answer["error_description"],
-                "error_uri": answer["error_uri"],
-                **more,
-            },
-        )
+        fields = {
+            "error": refused.error,
+            "error_description": answer["error_description"],
+            "error_uri": answer["error_uri"],
+        }
+        self.give_back(flow, fields | more)
 
     def give_back(self, flow: Flow, fields: dict[str, str]) -> None:
-        """The redirect itself, as ``response_mode`` asks."""
+        """The redirect itself, as ``response_mode`` asks (facts B4)."""
         if flow.asked.get("state"):
             fields["state"] = flow.asked["state"]
         uri = flow.asked["redirect_uri"]
@@ -236,3 +262,12 @@ class Page(tornado.web.RequestHandler):
             return
         query = f"{parts.query}&{urlencode(fields)}" if parts.query else urlencode(fields)
         self.redirect(urlunsplit(parts._replace(query=query)))
+
+
+class Nowhere(Page):
+    """Any other address."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        if not self._finished:
+            self.show("nowhere.html", 404)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from msoauth.practice.state import Firm, Mailbox, ServicePrincipal, User, World
+from msoauth.practice.state import Firm, Mailbox, User, World
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 # facts B5: the audiences that Exchange takes; "as URI or app GUID"
@@ -153,7 +153,7 @@ def judge(world: World, signer: Signer, protocol: Protocol, line: bytes) -> Judg
     account = None if app else firm.user(who)
     if not app and (account is None or not account.account_enabled):
         return verdict(Verdict.USER_DISABLED, "the token's user is blocked or gone")
-    if app and firm.principal.exchange_object_id != identity:
+    if app and firm.principal_in_exchange(identity) is None:
         why = "no service principal in Exchange with the token's object id"
         return verdict(Verdict.NO_SERVICE_PRINCIPAL, why)
     target = firm.mailbox(user)
@@ -236,7 +236,7 @@ def _mailbox(
     return Verdict.ACCEPTED, "accepted", target, rights
 
 
-def may_send_as(firm: Firm, principal: ServicePrincipal, login: Judgement, sender: str) -> bool:
+def may_send_as(firm: Firm, login: Judgement, sender: str) -> bool:
     """Whether that login may use *sender* as MAIL FROM or From."""
     own = login.mailbox
     if own is None:
@@ -251,6 +251,6 @@ def may_send_as(firm: Firm, principal: ServicePrincipal, login: Judgement, sende
     if other is None:
         return False
     who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}
-    if principal.exchange_object_id == login.identity:
+    if firm.principal_in_exchange(login.identity) is not None:
         who = {login.identity}
     return bool(who & other.send_as)

@@ -260,7 +260,7 @@ class SmtpSession:
             self._say(replies.ADDRESS)
         elif not address or (
             self.service.strikes("smtp.send-as-early", firm, self._login.mailbox)
-            and not may_send_as(firm, firm.principal, self._login, address)
+            and not may_send_as(firm, self._login, address)
         ):
             # A null sender is nobody's mailbox; that it gets these words is unverified.
             self._say(replies.SEND_AS_EARLY)

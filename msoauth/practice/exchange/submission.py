@@ -48,7 +48,7 @@ def _rights(
     if not login.open_mailbox:
         return replies.LOGON_FAILURE.format(service.host), "mail refused: the app has no FullAccess"
     for sender in (mail.sender, *authors(mail.content)):
-        if not may_send_as(firm, firm.principal, login, sender):
+        if not may_send_as(firm, login, sender):
             shown = "".join(c for c in sender if c.isprintable())[:254]
             reply = replies.SEND_AS.format(mailbox.address, shown, service.host)
             return reply, f"mail refused: not allowed to send as {shown}"

@@ -174,7 +174,8 @@ def sasl(user: str, token: str) -> str:
 
 
 def contoso() -> Firm:
-    firm = Firm("Contoso Legal", new_id(), "contoso.example", AppRegistration(new_id(), "Mail"))
+    firm = Firm("Contoso Legal", new_id(), "contoso.example")
+    firm.register(AppRegistration(new_id(), "Mail"))
     for name in ("anna", "clara", "dora"):
         upn = f"{name}@contoso.example"
         firm.users[upn] = User(upn, name.title(), "not-used-here")

@@ -1,0 +1,41 @@
+"""Under which address people's pages are reached: directly on loopback, or through a proxy."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(slots=True)
+class Address:
+    """The public address of people's pages.
+
+    Attributes:
+        base: As it was given: empty for loopback; ``{port}`` in it stands for the port, which may be free.
+            A path alone, such as ``/user/x/proxy/{port}``, leaves the host to the browser: then every
+            Host header is answered, so it is for containers that only the proxy can reach.
+        port: The port that is listened on.
+    """
+
+    base: str = ""
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where the pages are, without a slash at the end."""
+        if not self.base:
+            return f"http://localhost:{self.port}"
+        return self.base.replace("{port}", str(self.port)).rstrip("/")
+
+    def serves(self, host: str) -> bool:
+        """Whether a Host header names this place; anything else is a page of the web playing tricks."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if name.lower() in LOOPBACK:
+            return True
+        public = urlsplit(self.url).netloc
+        return host.lower() == public.lower() if public else bool(self.base)
+
+    def cookie_path(self, host: str) -> str:
+        """The path for cookies: everything when the browser came directly, else the proxy's prefix."""
+        direct = any(host.lower() == f"{name}:{self.port}" for name in LOOPBACK)
+        return "/" if direct else urlsplit(self.url).path or "/"

@@ -1,0 +1,159 @@
+"""Which tenant and which app a request is about, and whether the client is who it says (facts A2, C2, C4)."""
+
+import hmac
+import re
+from dataclasses import dataclass, replace
+
+from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.state import AppRegistration, Firm, ServicePrincipal, World
+
+CONSUMERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # personal accounts (facts A2)
+
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_DOMAIN = re.compile(r"(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
+
+
+def is_consumers(path: str) -> bool:
+    """Whether the path's tenant is that of personal accounts."""
+    return path.lower() in ("consumers", CONSUMERS_TENANT)
+
+
+def tenant(world: World, path: str) -> Firm | None:
+    """The tenant that a path names; None for /common, /organizations and /consumers.
+
+    Raises:
+        RefusalError: there is no such tenant, or it cannot be one.
+    """
+    if path.lower() in ("common", "organizations") or is_consumers(path):
+        return None
+    firm = world.firm(path)
+    if firm is not None and not firm.deprovisioned:
+        return firm
+    raise RefusalError(
+        90002 if _GUID.fullmatch(path) or _DOMAIN.fullmatch(path) else 900023, tenant=path
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An app as one request calls it.
+
+    Attributes:
+        firm: The tenant it is called in; None while that is decided by who signs in.
+        path: The tenant as the request's path names it.
+    """
+
+    app: AppRegistration
+    firm: Firm | None
+    path: str
+
+    def of(self, firm: Firm) -> "Client":
+        """The same app, called in the tenant of the user who signs in."""
+        return replace(self, firm=firm)
+
+    @property
+    def principal(self) -> ServicePrincipal | None:
+        """Its enterprise application in the tenant; None before anybody consented to it there."""
+        return self.firm.principal_of(self.app.app_id) if self.firm else None
+
+    @property
+    def where(self) -> str:
+        """The tenant for the eyes of people."""
+        return self.firm.name if self.firm else self.path
+
+    def consented(self, user_id: str, resource: str) -> set[str]:
+        """Short names of the resource's scopes that the user, or the admin for all, consented to."""
+        principal = self.principal
+        return principal.consented(user_id, resource) if principal else set()
+
+    def check_enabled(self) -> None:
+        """Whether the enterprise application lets users sign in.
+
+        Raises:
+            RefusalError: it does not.
+        """
+        principal = self.principal
+        if principal is not None and not principal.account_enabled:
+            raise RefusalError(7000112, app=self.app.app_id, name=self.app.display_name)
+
+
+def client(world: World, path: str, client_id: str) -> Client:
+    """The app *client_id* as it is called under ``/{path}``.
+
+    Raises:
+        RefusalError: no such tenant or app, it is disabled, or not meant for that kind of path.
+    """
+    if not client_id:
+        raise RefusalError(900144, parameter="client_id")
+    firm = tenant(world, path)
+    if not _GUID.fullmatch(client_id) or not client_id.strip("0-"):
+        raise RefusalError(700038, app=client_id[:100])
+    home, app = _registration(world, client_id)
+    if app is None or (
+        firm is not None and firm is not home and app.sign_in_audience == "AzureADMyOrg"
+    ):
+        where = firm.name if firm else "Microsoft Accounts" if is_consumers(path) else path
+        raise RefusalError(700016, app=client_id, tenant=where)
+    _check_audience(app, firm, path)
+    found = Client(app, firm, path)
+    found.check_enabled()
+    return found
+
+
+def _registration(world: World, client_id: str) -> tuple[Firm, AppRegistration] | tuple[None, None]:
+    wanted = client_id.lower()
+    for firm in world.firms.values():
+        for app in firm.apps:
+            if app.app_id.lower() == wanted and not app.deleted:
+                return firm, app
+    return None, None
+
+
+def _check_audience(app: AppRegistration, firm: Firm | None, path: str) -> None:
+    """Supported account types against the authority (facts C2)."""
+    audience = app.sign_in_audience
+    named = {"app": app.app_id, "name": app.display_name}
+    if audience == "PersonalMicrosoftAccount" and not is_consumers(path):
+        raise RefusalError(9002346, **named)
+    if firm is not None:
+        return
+    if is_consumers(path):
+        if audience in ("AzureADMyOrg", "AzureADMultipleOrgs"):
+            raise RefusalError(9002332, **named)
+    elif audience == "AzureADMyOrg":
+        raise RefusalError(50194, **named)
+
+
+def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: float) -> str:
+    """Authenticate a client (facts C4); returns ``appidacr``: ``0`` public, ``1`` secret.
+
+    Args:
+        kind: ``web``, ``public`` or ``spa``, the platform that the grant came through.
+        form: What the client sent; ``Origin`` in it is that header, which only browsers send.
+
+    Raises:
+        RefusalError: a secret is missing, forbidden, wrong or expired; or a browser sent the code of
+            another platform's redirect URI, or another client a browser's.
+    """
+    origin = form.get("Origin", "")
+    if kind == "spa":
+        if not origin:
+            raise RefusalError(9002327)
+        return "0"
+    if origin:
+        raise RefusalError(9002326, origin=origin[:200])
+    given = form.get("client_secret", "")
+    if kind == "public":
+        if given or form.get("client_assertion"):
+            raise RefusalError(700025)
+        return "0"
+    if form.get("client_assertion"):
+        raise RefusalError(700027)  # no certificate is ever uploaded here
+    if not given:
+        raise RefusalError(7000218)
+    matching = [s for s in app.secrets if hmac.compare_digest(s.value.encode(), given.encode())]
+    if not matching:
+        raise RefusalError(7000215, app=app.app_id)
+    if all(secret.end.timestamp() <= now for secret in matching):
+        raise RefusalError(7000222, app=app.app_id)
+    return "1"

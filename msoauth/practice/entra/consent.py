@@ -1,0 +1,104 @@
+"""Consent: which permissions are still missing, who may grant them, and granting them (facts D6, B4)."""
+
+from dataclasses import dataclass
+
+from msoauth.practice import permissions
+from msoauth.practice.entra import scopes
+from msoauth.practice.entra.clients import Client
+from msoauth.practice.permissions import Permission
+from msoauth.practice.state import GRAPH_APP_ID, ConsentRequest, Firm, User, World
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an app asks for in one tenant.
+
+    Attributes:
+        permissions: Delegated and application permissions that consent would grant.
+        oidc: The OpenID scopes beside them.
+    """
+
+    permissions: tuple[Permission, ...]
+    oidc: frozenset[str]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The permissions in words, as the consent page lists them."""
+        basic = [permissions.permission(GRAPH_APP_ID, name) for name in sorted(self.oidc)]
+        found = [p.says for p in (*self.permissions, *(p for p in basic if p))]
+        return list(dict.fromkeys(found))
+
+
+def wanted(client: Client, scope: str) -> Wanted:
+    """The permissions that a delegated request asks for; of every resource that it names.
+
+    Raises:
+        RefusalError: the scope is wrong.
+    """
+    read = scopes.read(scope, client.firm, client.app)
+    found = [
+        permissions.permission(asked.resource, name)
+        for asked in read.resources
+        for name in sorted(scopes.delegated(asked, client.app).names)
+    ]
+    return Wanted(tuple(p for p in found if p), read.oidc)
+
+
+def registered(client: Client, resource: str = "") -> Wanted:
+    """The permissions that the registration lists, of one resource or of all: what an administrator grants."""
+    found = [
+        permissions.permission(r, name, kind)
+        for r, name, kind in client.app.required
+        if not resource or r == resource
+    ]
+    return Wanted(tuple(p for p in found if p), frozenset())
+
+
+def for_admin(client: Client, scope: str) -> Wanted:
+    """The permissions that an administrator is asked for at ``/v2.0/adminconsent``.
+
+    ``<resource>/.default`` means all that the registration lists of that resource.
+
+    Raises:
+        RefusalError: the scope is wrong.
+    """
+    read = scopes.read(scope, client.firm, client.app)
+    if ".default" in read.first.names:
+        return registered(client, read.first.resource)
+    return wanted(client, scope)
+
+
+def missing(client: Client, user: User, asked: Wanted) -> bool:
+    """Whether the user must consent to something first."""
+    return any(p.value not in client.consented(user.id, p.resource) for p in asked.permissions)
+
+
+def admin_must(firm: Firm, user: User, asked: Wanted) -> bool:
+    """Whether only an administrator may grant it: user consent is off, or a permission is that high."""
+    if user.admin:
+        return False
+    return not firm.policies.user_consent or any(p.admin_only for p in asked.permissions)
+
+
+def grant(client: Client, firm: Firm, user: User | None, asked: Wanted) -> None:
+    """Record the consent of *user*, or of the administrator for all users (None).
+
+    The first consent makes the enterprise application of an app from another tenant.
+    """
+    principal = firm.principal_of(client.app.app_id) or firm.enroll(client.app)
+    for permission in asked.permissions:
+        if permission.kind == "Role":
+            granted = principal.app_roles
+        elif user is None:
+            granted = principal.admin_consent
+        else:
+            granted = principal.user_consent.setdefault(user.id, {})
+        granted.setdefault(permission.resource, set()).add(permission.value)
+
+
+def request(world: World, client: Client, firm: Firm, user: User, asked: Wanted, why: str) -> None:
+    """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
+    kept = [r for r in firm.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
+    values = [(p.resource, p.value) for p in asked.permissions]
+    kept.append(ConsentRequest(client.app, user.id, values, why.strip()[:500], world.clock.now()))
+    firm.consent_requests[:] = kept

@@ -1,0 +1,107 @@
+"""Reading the *scope* of a request (facts A3, A4, D5)."""
+
+import re
+from dataclasses import dataclass
+
+from msoauth.practice import permissions
+from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, AppRegistration, Firm
+
+OIDC = frozenset({"openid", "profile", "email", "offline_access"})
+GRAPH = "https://graph.microsoft.com"
+
+# What a resource may be called in a scope; the token's audience follows the name that was used (facts B5).
+RESOURCES = {
+    "https://outlook.office.com": EXCHANGE_APP_ID,
+    "https://outlook.office365.com": EXCHANGE_APP_ID,
+    "https://ps.outlook.com": EXCHANGE_APP_ID,
+    EXCHANGE_APP_ID: EXCHANGE_APP_ID,
+    GRAPH: GRAPH_APP_ID,
+    GRAPH_APP_ID: GRAPH_APP_ID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one resource: its app id, its name as the client wrote it, short scope names."""
+
+    resource: str
+    uri: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """The scope of one request: OpenID scopes, and the resources in the order of their first mention."""
+
+    oidc: frozenset[str]
+    resources: tuple[Asked, ...]
+    text: str
+
+    @property
+    def first(self) -> Asked:
+        """What a refresh gives a token for when several resources are asked for (facts A3)."""
+        return self.resources[0]
+
+    def single(self) -> Asked:
+        """The one resource that may be asked for at the token endpoint.
+
+        Raises:
+            RefusalError: there are several.
+        """
+        if len(self.resources) > 1:
+            words = " ".join(word for word in self.text.split() if word not in OIDC)
+            raise RefusalError(28000, scope=words)
+        return self.first
+
+
+def read(text: str, firm: Firm | None, app: AppRegistration) -> Scopes:
+    """Read the scopes of a request; one without resource means Microsoft Graph.
+
+    Args:
+        firm: The tenant; None while who signs in decides it, and whether it has Exchange is unknown.
+
+    Raises:
+        RefusalError: an unknown resource or scope, a malformed one, or ``.default`` beside others.
+    """
+    words = text.split()
+    found: dict[str, tuple[str, set[str]]] = {}
+    for word in words:
+        if word in OIDC:
+            continue
+        uri, _slash, name = word.rpartition("/")
+        uri = uri.rstrip("/") or GRAPH
+        if not re.fullmatch(r"[\w.]+", name):
+            raise RefusalError(70011, scope=word)
+        resource = RESOURCES.get(uri, "")
+        exists = firm is None or firm.exchange_online or resource != EXCHANGE_APP_ID
+        if not resource or not exists:
+            raise RefusalError(500011, resource=uri, tenant=firm.name if firm else "common")
+        if name != ".default" and name not in permissions.names(resource):
+            raise RefusalError(650053, name=app.display_name, scope=name, resource=resource)
+        found.setdefault(resource, (uri, set()))[1].add(name)
+    defaults = [names for _uri, names in found.values() if ".default" in names]
+    if defaults and (len(found) > 1 or len(defaults[0]) > 1):
+        raise RefusalError(70011, scope=" ".join(word for word in words if word not in OIDC))
+    asked = tuple(
+        Asked(resource, uri, frozenset(names)) for resource, (uri, names) in found.items()
+    )
+    oidc = frozenset(word for word in words if word in OIDC)
+    return Scopes(oidc, asked or (Asked(GRAPH_APP_ID, GRAPH, frozenset()),), text)
+
+
+def delegated(asked: Asked, app: AppRegistration) -> Asked:
+    """The same with ``.default`` replaced by the delegated permissions that the registration lists.
+
+    Raises:
+        RefusalError: it lists none of that resource.
+    """
+    if ".default" not in asked.names:
+        return asked
+    names = {n for r, n, kind in app.required if r == asked.resource and kind == "Scope"}
+    if not names:
+        raise RefusalError(
+            650057, app=app.app_id, name=app.display_name, resource=asked.uri, resource_app=asked.resource,
+            listed=", ".join(sorted({r for r, _n, _kind in app.required})),
+        )  # fmt: skip
+    return Asked(asked.resource, asked.uri, frozenset(names))

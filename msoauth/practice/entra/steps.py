@@ -1,0 +1,378 @@
+"""The pages of a sign-in one after the other: who, password, second factor, confirmation, consent."""
+
+import hmac
+
+from msoauth.practice.entra import consent
+from msoauth.practice.entra.pages import Flow, Page, Session
+from msoauth.practice.entra.policy import HIDDEN, admit
+from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.state import Firm, User
+
+LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
+LOCK_SECONDS = 60
+PERSONAL_DOMAINS = ("outlook.com", "hotmail.com", "live.com", "msn.com")
+
+_UNKNOWN = "This username may be incorrect. Make sure you typed it correctly. Otherwise, contact your admin."
+_WRONG = "Your account or password is incorrect. If you don't remember your password, reset it now."
+_WRONG_CODE = "You didn't enter the expected verification code. Please try again."
+
+
+class StepsPage(Page):
+    """What every page of a sign-in can do: choose who signs in, go on, ask for consent."""
+
+    # -- who -----------------------------------------------------------------------------------
+
+    def fitting(self, flow: Flow) -> list[Session]:
+        """The sessions of this browser that belong to the tenant of the request, and to its login_hint."""
+        hint = flow.asked.get("login_hint", "").strip().lower()
+        firm = flow.client.firm
+        return [
+            s for s in self.sessions()
+            if (firm is None or s.firm is firm) and (not hint or s.user.upn.lower() == hint)
+        ]  # fmt: skip
+
+    def choose(self, flow: Flow) -> None:
+        """Who signs in: the session of this browser, one picked from several, or somebody new."""
+        prompt = flow.asked.get("prompt", "")
+        hint = flow.asked.get("login_hint", "").strip()
+        everyone, fitting = self.sessions(), self.fitting(flow)
+        if prompt == "login" or not everyone:
+            self._ask_name(flow, hint)
+        elif prompt == "select_account" or flow.purpose != "authorize":
+            self._pick(flow, everyone)
+        elif len(fitting) == 1:
+            flow.take(fitting[0])
+            self.go_on(flow)
+        elif hint:
+            self._ask_name(flow, hint)
+        else:
+            self._pick(flow, everyone)
+
+    def _pick(self, flow: Flow, sessions: list[Session]) -> None:
+        self.show("picker.html", flow=flow, sessions=sessions)
+
+    def _ask_name(self, flow: Flow, hint: str = "", problem: str = "") -> None:
+        self.show("username.html", flow=flow, hint=hint, problem=problem)
+
+    # -- going on ------------------------------------------------------------------------------
+
+    def wanted(self, flow: Flow) -> consent.Wanted:
+        """The permissions that the flow asks for.
+
+        Raises:
+            RefusalError: the scope is wrong.
+        """
+        if flow.purpose == "adminconsent":
+            return consent.for_admin(flow.client, flow.scope)
+        if flow.purpose == "adminconsent-v1":
+            return consent.registered(flow.client)
+        return consent.wanted(flow.client, flow.scope)
+
+    def go_on(self, flow: Flow) -> None:
+        """The next page once it is known who signs in: confirmation, consent, or back to the app."""
+        firm, user = flow.firm, flow.user
+        assert firm is not None and user is not None  # noqa: S101, PT018 - every way here has named both
+        try:
+            admit(flow.client, firm, user, device_flow=bool(flow.device))
+            asked = self.wanted(flow)
+        except RefusalError as refused:
+            self.give_back_error(flow, refused)
+            return
+        if flow.device and not flow.elsewhere:
+            self.show("confirm.html", flow=flow)
+            return
+        if flow.purpose.startswith("adminconsent"):
+            if user.admin:
+                self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=True)
+            else:
+                self.show(
+                    "approval.html", 403, flow=flow, refused=None, answer=None, workflow=False
+                )
+            return
+        lacks = consent.missing(flow.client, user, asked)
+        if flow.asked.get("prompt") == "none":
+            if lacks:
+                app = flow.client.app
+                declined = RefusalError(
+                    65001, error="consent_required", app=app.app_id, name=app.display_name
+                )
+                self.give_back_error(flow, declined)
+            else:
+                self.finish_flow(flow)
+        elif not lacks and flow.asked.get("prompt") != "consent":
+            self.finish_flow(flow)
+        elif consent.admin_must(firm, user, asked):
+            self.show_approval(flow, firm)
+        else:
+            self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=False)
+
+    def show_approval(self, flow: Flow, firm: Firm) -> None:
+        """*Need admin approval*, with the form of the request workflow when that is on."""
+        workflow = firm.policies.consent_requests
+        refused = (
+            RefusalError(90095) if workflow
+            else RefusalError(90094, tenant=firm.name, name=flow.app_name)
+        )  # fmt: skip
+        answer = self.noted(refused, flow)
+        self.show(
+            "approval.html", 403, flow=flow, refused=refused, answer=answer, workflow=workflow
+        )
+
+    def finish_flow(self, flow: Flow) -> None:
+        """Back to the app with a code; or the end of a device sign-in."""
+        if not flow.device:
+            self.give_back_code(flow)
+            return
+        self.people.flows.pop(flow.id, None)
+        self.note_success(flow)
+        device = self.people.authority.devices.get(flow.device)
+        if device is not None:
+            device.firm, device.user, device.amr = flow.firm, flow.user, flow.amr
+        self.show("done.html", flow=flow)
+
+
+class StepPage(StepsPage):
+    """``/practice/step``: a submitted page of a sign-in."""
+
+    def post(self) -> None:
+        flow = self.people.flows.get(self.argument("flow"))
+        if flow is None:
+            self.show(
+                "stale.html",
+                400,
+                refused=(refused := RefusalError(50089)),
+                answer=self.noted(refused),
+            )
+            return
+        step = self.argument("step")
+        if step == "pick":
+            self._picked(flow)
+        elif step == "user" or flow.user is None:
+            self._named(flow)
+        elif step == "password":
+            self._gave_password(flow, flow.user)
+        elif step == "new-password" and flow.password_given:
+            self._changed_password(flow, flow.user)
+        elif step == "code" and flow.password_given:
+            self._gave_code(flow, flow.user)
+        elif step in _DECISIONS and flow.amr:
+            getattr(self, _DECISIONS[step])(flow, flow.user)
+        else:
+            self._ask_name(flow)
+
+    # -- user name, password, second factor ----------------------------------------------------
+
+    def _picked(self, flow: Flow) -> None:
+        chosen = self.argument("account").lower()
+        session = next((s for s in self.sessions() if s.user.upn.lower() == chosen), None)
+        if session is None:
+            self._ask_name(flow)
+        elif flow.client.firm is not None and session.firm is not flow.client.firm:
+            self._stranger(flow, flow.client.firm, session.user.upn, session.firm)
+        else:
+            flow.take(session)
+            self.go_on(flow)
+
+    def _named(self, flow: Flow) -> None:
+        name = self.argument("loginfmt").strip()
+        world = self.people.world
+        home = flow.client.firm or world.firm_of_address(name)
+        user = home.user(name) if home else None
+        if user is not None and home is not None:
+            flow.firm, flow.user = home, user
+            flow.client = flow.client.of(home)
+            self.show("password.html", flow=flow, problem="")
+            return
+        elsewhere = world.firm_of_address(name)
+        if (
+            home is not None
+            and elsewhere is not None
+            and elsewhere is not home
+            and elsewhere.user(name)
+        ):
+            self._stranger(flow, home, name, elsewhere)
+        elif name.rpartition("@")[2].lower() in PERSONAL_DOMAINS:
+            self._personal(flow, home, name)
+        else:
+            refused = (
+                RefusalError(50034, user=HIDDEN, tenant=home.name) if home else RefusalError(50128)
+            )
+            self.noted(refused, flow, name[:100])
+            self._ask_name(flow, name, _UNKNOWN)
+
+    def _stranger(self, flow: Flow, firm: Firm, name: str, home: Firm) -> None:
+        app = flow.client.app
+        refused = RefusalError(
+            50020, user=name, idp=f"https://sts.windows.net/{home.tenant_id}/", tenant=firm.name, app=app.app_id,
+            name=app.display_name,
+        )  # fmt: skip
+        self.fail(refused, flow, name)
+
+    def _personal(self, flow: Flow, firm: Firm | None, name: str) -> None:
+        app = flow.client.app
+        if firm is None:
+            self.fail(RefusalError(500200, user=name), flow, name)
+        else:
+            refused = RefusalError(
+                50020,
+                user=name,
+                idp="live.com",
+                tenant=firm.name,
+                app=app.app_id,
+                name=app.display_name,
+            )
+            self.fail(refused, flow, name)
+
+    def _gave_password(self, flow: Flow, user: User) -> None:
+        now = self.people.world.clock.time()
+        if user.locked_until > now:
+            self.fail(RefusalError(50053), flow)
+            return
+        if not hmac.compare_digest(self.argument("passwd").encode(), user.password.encode()):
+            user.failed_tries += 1
+            if user.failed_tries >= LOCK_AFTER:
+                user.failed_tries, user.locked_until = 0, now + LOCK_SECONDS
+            self.noted(RefusalError(50126), flow)
+            self.show("password.html", flow=flow, problem=_WRONG)
+            return
+        user.failed_tries = 0
+        flow.password_given, flow.amr = True, []
+        if user.password_expired:
+            refused = RefusalError(50055)
+            self.show(
+                "new_password.html",
+                flow=flow,
+                problem="",
+                refused=refused,
+                answer=self.noted(refused, flow),
+            )
+        else:
+            self._after_password(flow, user)
+
+    def _changed_password(self, flow: Flow, user: User) -> None:
+        new, again = self.argument("newpasswd"), self.argument("confirmnewpasswd")
+        problem = ""
+        if not hmac.compare_digest(self.argument("oldpasswd").encode(), user.password.encode()):
+            problem = "The current password that you entered is incorrect."
+        elif len(new.strip()) < 8:
+            problem = "A password has at least 8 characters."
+        elif new == user.password:
+            problem = "Choose a password that you haven't used before."
+        elif new != again:
+            problem = "The passwords do not match."
+        if problem:
+            refused = RefusalError(50055)
+            answer = refused.as_json(self.people.world.clock.now())
+            self.show(
+                "new_password.html", flow=flow, problem=problem, refused=refused, answer=answer
+            )
+            return
+        user.password, user.password_expired = new, False
+        # A changed password revokes what public clients got with the old one (facts B6).
+        user.passwords_tokens_valid_from = self.people.world.clock.time()
+        self._after_password(flow, user)
+
+    def _after_password(self, flow: Flow, user: User) -> None:
+        if user.mfa is None:
+            flow.amr = ["pwd"]
+            self.remember(flow)
+            self.go_on(flow)
+        else:
+            self._ask_code(flow, user)
+
+    def _ask_code(self, flow: Flow, user: User, problem: str = "") -> None:
+        if user.mfa == "enrol":
+            refused = RefusalError(50079, resource=HIDDEN)
+            self.noted(refused, flow)
+        page = "enrol.html" if user.mfa == "enrol" else "code.html"
+        self.show(page, flow=flow, problem=problem, code=self.people.code)
+
+    def _gave_code(self, flow: Flow, user: User) -> None:
+        given = self.argument("otc").replace(" ", "")
+        if not hmac.compare_digest(given.encode(), self.people.code.encode()):
+            self.noted(RefusalError(500121), flow)
+            self._ask_code(flow, user, _WRONG_CODE)
+            return
+        user.mfa = "enrolled"
+        flow.amr = ["pwd", "mfa"]
+        self.remember(flow)
+        self.go_on(flow)
+
+    # -- decisions -----------------------------------------------------------------------------
+
+    def _confirmed(self, flow: Flow, _user: User) -> None:
+        if self.argument("answer") == "accept":
+            flow.elsewhere = True
+            self.go_on(flow)
+        else:
+            self._declined(flow)
+
+    def _consented(self, flow: Flow, user: User) -> None:
+        assert flow.firm is not None  # noqa: S101 - a user has signed in
+        if self.argument("answer") != "accept":
+            self._declined(flow)
+            return
+        try:
+            asked = self.wanted(flow)
+        except RefusalError as refused:
+            self.give_back_error(flow, refused)
+            return
+        if flow.purpose.startswith("adminconsent"):
+            if user.admin:
+                consent.grant(flow.client, flow.firm, None, asked)
+                self._consented_for_all(flow, asked)
+            else:
+                self.go_on(flow)
+        elif consent.admin_must(flow.firm, user, asked):
+            self.show_approval(flow, flow.firm)
+        else:
+            if self.argument("for_all") and user.admin:
+                consent.grant(flow.client, flow.firm, None, asked)
+            consent.grant(flow.client, flow.firm, user, asked)
+            self.finish_flow(flow)
+
+    def _consented_for_all(self, flow: Flow, asked: consent.Wanted) -> None:
+        """Back to the app from the admin-consent page (facts B4)."""
+        assert flow.firm is not None  # noqa: S101 - an administrator has signed in
+        self.people.flows.pop(flow.id, None)
+        self.note_success(flow)
+        fields = {"admin_consent": "True", "tenant": flow.firm.tenant_id}
+        if flow.purpose == "adminconsent":
+            fields["scope"] = " ".join(sorted({p.value for p in asked.permissions}))
+        self.give_back(flow, fields)
+
+    def _declined(self, flow: Flow) -> None:
+        if flow.device:
+            device = self.people.authority.devices.get(flow.device)
+            if device is not None:
+                device.declined = True
+            self.people.flows.pop(flow.id, None)
+            self.noted(RefusalError(65004), flow)
+            self.show("declined.html", flow=flow)
+        elif flow.purpose.startswith("adminconsent"):
+            error = "permission_denied" if flow.purpose == "adminconsent-v1" else ""
+            text = "The resource owner or authorization server denied the request."
+            self.give_back_error(flow, RefusalError(65004, error=error, text=text))
+        else:
+            self.give_back_error(flow, RefusalError(65004), error_subcode="cancel")
+
+    def _approval(self, flow: Flow, user: User) -> None:
+        assert flow.firm is not None  # noqa: S101 - a user has signed in
+        answer = self.argument("answer")
+        if answer == "return":
+            number = 90095 if flow.firm.policies.consent_requests else 90094
+            self.give_back_error(
+                flow, RefusalError(number, tenant=flow.firm.name, name=flow.app_name)
+            )
+        elif answer == "other":
+            self._ask_name(flow)
+        elif answer == "request" and flow.firm.policies.consent_requests:
+            asked = self.wanted(flow)
+            world = self.people.world
+            consent.request(world, flow.client, flow.firm, user, asked, self.argument("reason"))
+            self.show("requested.html", flow=flow)
+        else:
+            self.go_on(flow)
+
+
+_DECISIONS = {"confirm": "_confirmed", "consent": "_consented", "approval": "_approval"}

@@ -1,0 +1,110 @@
+"""Who calls Graph, and may they: the token's signature, audience, expiry, scope, and the user's role (facts G4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msoauth.practice.state import GRAPH_APP_ID, Firm, ServicePrincipal, User, World
+from msoauth.practice.tokens import Signer, TokenRefusedError
+
+AUDIENCES = frozenset({"https://graph.microsoft.com", GRAPH_APP_ID})
+CLOCK_SKEW = 300  # seconds by which a token's nbf may lie ahead
+
+
+class GraphError(Exception):
+    """A refusal in Graph's shape: HTTP status, code, message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status, self.code, self.message = status, code, message
+
+    @classmethod
+    def unauthenticated(cls, message: str) -> "GraphError":
+        """401: a bad, expired or foreign token."""
+        return cls(401, "InvalidAuthenticationToken", message)
+
+    @classmethod
+    def denied(cls) -> "GraphError":
+        """403: permission or role is missing."""
+        message = "Insufficient privileges to complete the operation."
+        return cls(403, "Authorization_RequestDenied", message)
+
+    @classmethod
+    def missing(cls, what: str) -> "GraphError":
+        """404: no such object (the wording is from memory, facts G4)."""
+        message = f"Resource '{what}' does not exist or one of its queried reference-property objects are not present."
+        return cls(404, "Request_ResourceNotFound", message)
+
+    @classmethod
+    def bad_request(cls, message: str) -> "GraphError":
+        """400: a query that cannot be read."""
+        return cls(400, "Request_BadRequest", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent an accepted token; *user* is None for an app."""
+
+    firm: Firm
+    app_id: str
+    permissions: frozenset[str]
+    user: User | None
+
+    @property
+    def principal(self) -> ServicePrincipal | None:
+        """The enterprise application that called."""
+        return self.firm.principal_of(self.app_id)
+
+    def need(self, *either: str, admin: bool = True) -> None:
+        """Whether the call may be made.
+
+        Args:
+            either: Permissions of which one is enough.
+            admin: Also wanted of a user: a directory role that may read this.
+
+        Raises:
+            GraphError: 403.
+        """
+        if not self.permissions & set(either):
+            raise GraphError.denied()
+        if admin and self.user is not None and not self.user.admin:
+            raise GraphError.denied()
+
+
+def caller(world: World, signer: Signer, header: str) -> Caller:
+    """Who the Authorization header's token belongs to.
+
+    Raises:
+        GraphError: 401.
+    """
+    scheme, _blank, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not header:
+        raise GraphError.unauthenticated("Access token is empty.")
+    if not token.strip():
+        raise GraphError.unauthenticated("Bearer access token is empty.")
+    if token.count(".") != 2:
+        raise GraphError.unauthenticated("CompactToken parsing failed with error code: 80049217")
+    try:
+        claims = signer.verify(token.strip())
+    except TokenRefusedError:
+        raise GraphError.unauthenticated("Access token validation failure.") from None
+    if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
+        # The wording is from memory (facts G4).
+        raise GraphError.unauthenticated("Access token validation failure. Invalid audience.")
+    now = world.clock.time()
+    if float(claims.get("exp", 0)) <= now or float(claims.get("nbf", 0)) > now + CLOCK_SKEW:
+        raise GraphError.unauthenticated("Access token has expired or is not yet valid.")
+    return _who(world, claims)
+
+
+def _who(world: World, claims: Mapping[str, Any]) -> Caller:
+    firm = world.firm(str(claims.get("tid", "")))
+    if firm is None or firm.deprovisioned:
+        raise GraphError.unauthenticated("Access token validation failure.")
+    app_id = str(claims.get("appid", ""))
+    if claims.get("idtyp") == "app":
+        return Caller(firm, app_id, frozenset(claims.get("roles", ())), None)
+    user = firm.users.get(str(claims.get("upn", "")).lower())
+    if user is None or not user.account_enabled:
+        raise GraphError.unauthenticated("Access token validation failure.")
+    return Caller(firm, app_id, frozenset(str(claims.get("scp", "")).split()), user)

@@ -1,0 +1,357 @@
+"""The directory's objects as Graph shows them (facts G2). What the facts do not list is left out or marked."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from msoauth.practice import permissions
+from msoauth.practice.state import (
+    AppRegistration,
+    ClientSecret,
+    Firm,
+    ServicePrincipal,
+    User,
+)
+
+Row = dict[str, Any]
+
+# Ids of licences and of their Exchange service plan are not in the facts (memory, unverified).
+SKU = ("O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3")
+PLAN = ("EXCHANGE_S_STANDARD", "9aaf7827-d63c-4b61-89c3-182f06f82e5c")
+MICROSOFT_TENANT = (
+    "f8cdef31-a31e-4b4a-93e4-5f571e91255a"  # owner of first-party apps (memory, unverified)
+)
+
+
+def moment(when: datetime) -> str:
+    """A moment as Graph writes it, with seven digits of a second."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
+def _id(*parts: str) -> str:
+    """An id of a grant or assignment: 43 characters that stay the same."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def secret(kept: ClientSecret) -> Row:
+    """A passwordCredential; the value itself is in the answer of addPassword only."""
+    return {
+        "customKeyIdentifier": None,
+        "displayName": kept.display_name,
+        "endDateTime": moment(kept.end),
+        "hint": kept.hint,
+        "keyId": kept.key_id,
+        "secretText": None,
+        "startDateTime": moment(kept.start),
+    }
+
+
+def application(firm: Firm, app: AppRegistration) -> Row:
+    """An application: the registration."""
+    by_resource: dict[str, list[Row]] = {}
+    for resource, name, kind in app.required:
+        known = permissions.permission(resource, name, kind)
+        # Entra accepts ids that the resource does not offer, and shows them as they are (facts G3).
+        by_resource.setdefault(resource, []).append(
+            {"id": known.id if known else name, "type": kind}
+        )
+    return {
+        "id": app.object_id,
+        "deletedDateTime": None,
+        "appId": app.app_id,
+        "applicationTemplateId": None,
+        "disabledByMicrosoftStatus": None,
+        "createdDateTime": moment(app.created),
+        "displayName": app.display_name,
+        "identifierUris": [],
+        "isFallbackPublicClient": app.is_fallback_public_client or None,
+        "publisherDomain": firm.domain,
+        "signInAudience": app.sign_in_audience,
+        "tags": [],
+        "api": {
+            "requestedAccessTokenVersion": None,
+            "acceptMappedClaims": None,
+            "knownClientApplications": [],
+            "oauth2PermissionScopes": [],
+            "preAuthorizedApplications": [],
+        },
+        "appRoles": [],
+        "publicClient": {"redirectUris": list(app.public_client_redirect_uris)},
+        "info": {
+            "termsOfServiceUrl": None,
+            "supportUrl": None,
+            "privacyStatementUrl": None,
+            "marketingUrl": None,
+            "logoUrl": None,
+        },
+        "keyCredentials": [],
+        "passwordCredentials": [secret(kept) for kept in app.secrets],
+        "requiredResourceAccess": [
+            {"resourceAppId": resource, "resourceAccess": access}
+            for resource, access in by_resource.items()
+        ],
+        "web": {
+            "redirectUris": list(app.web_redirect_uris),
+            "homePageUrl": None,
+            "logoutUrl": None,
+            "implicitGrantSettings": {
+                "enableIdTokenIssuance": False,
+                "enableAccessTokenIssuance": False,
+            },
+        },
+        "spa": {"redirectUris": list(app.spa_redirect_uris)},
+    }
+
+
+def applications(firm: Firm) -> list[Row]:
+    """The registrations of a tenant."""
+    return [application(firm, app) for app in firm.apps if not app.deleted]
+
+
+def service_principal(principal: ServicePrincipal, owner: str) -> Row:
+    """A servicePrincipal: the enterprise application; *owner* is the app's home tenant."""
+    app = principal.app
+    return {
+        "id": principal.object_id,
+        "deletedDateTime": None,
+        "accountEnabled": principal.account_enabled,
+        "appDisplayName": app.display_name,
+        "appId": app.app_id,
+        "appOwnerOrganizationId": owner,
+        "appRoleAssignmentRequired": principal.app_role_assignment_required,
+        "createdDateTime": moment(app.created),
+        "disabledByMicrosoftStatus": None,
+        "displayName": app.display_name,
+        "replyUrls": [
+            *app.web_redirect_uris,
+            *app.public_client_redirect_uris,
+            *app.spa_redirect_uris,
+        ],
+        "servicePrincipalNames": [app.app_id],
+        "servicePrincipalType": "Application",
+        "signInAudience": app.sign_in_audience,
+        "tags": ["WindowsAzureActiveDirectoryIntegratedApp"],
+        "appRoles": [],
+        "keyCredentials": [],
+        "oauth2PermissionScopes": [],
+        "passwordCredentials": [],
+    }
+
+
+def resource_principal(firm: Firm, resource: str) -> Row:
+    """The service principal of Microsoft Graph or Exchange Online, with the permissions that it offers."""
+    name = permissions.RESOURCE_NAMES[resource]
+    return {
+        "id": firm.resource_ids[resource],
+        "deletedDateTime": None,
+        "accountEnabled": True,
+        "appDisplayName": name,
+        "appId": resource,
+        "appOwnerOrganizationId": MICROSOFT_TENANT,
+        "appRoleAssignmentRequired": False,
+        "createdDateTime": None,
+        "disabledByMicrosoftStatus": None,
+        "displayName": name,
+        "replyUrls": [],
+        "servicePrincipalNames": [resource],
+        "servicePrincipalType": "Application",
+        "signInAudience": "AzureADMultipleOrgs",
+        "tags": [],
+        "appRoles": [
+            {
+                "allowedMemberTypes": ["Application"],
+                "description": offer.says,
+                "displayName": offer.says,
+                "id": offer.id,
+                "isEnabled": True,
+                "origin": "Application",
+                "value": offer.value,
+            }
+            for offer in permissions.offered(resource, "Role")
+        ],
+        "keyCredentials": [],
+        "oauth2PermissionScopes": [
+            {
+                "adminConsentDescription": offer.says,
+                "adminConsentDisplayName": offer.says,
+                "id": offer.id,
+                "isEnabled": True,
+                "type": "Admin" if offer.admin_only else "User",
+                "userConsentDescription": offer.says,
+                "userConsentDisplayName": offer.says,
+                "value": offer.value,
+            }
+            for offer in permissions.offered(resource, "Scope")
+        ],
+        "passwordCredentials": [],
+    }
+
+
+def grants(firm: Firm) -> list[Row]:
+    """Every oauth2PermissionGrant: one for each client, resource, and user or everybody."""
+    rows = []
+    for principal in firm.principals:
+        by_whom: list[tuple[str | None, dict[str, set[str]]]] = [(None, principal.admin_consent)]
+        by_whom += [(user, consent) for user, consent in principal.user_consent.items()]
+        for user, consent in by_whom:
+            for resource, names in consent.items():
+                if names and resource in firm.resource_ids:
+                    rows.append(
+                        {
+                            "clientId": principal.object_id,
+                            "consentType": "Principal" if user else "AllPrincipals",
+                            "id": _id(principal.object_id, resource, user or ""),
+                            "principalId": user,
+                            "resourceId": firm.resource_ids[resource],
+                            "scope": " ".join(sorted(names)),
+                        }
+                    )
+    return rows
+
+
+def role_assignments(firm: Firm, principal: ServicePrincipal) -> list[Row]:
+    """The application permissions that an app holds."""
+    rows = []
+    for resource, names in principal.app_roles.items():
+        for name in sorted(names):
+            known = permissions.permission(resource, name, "Role")
+            if known is not None and resource in firm.resource_ids:
+                rows.append(
+                    {
+                        "id": _id(principal.object_id, resource, name),
+                        "deletedDateTime": None,
+                        "createdDateTime": moment(principal.app.created),
+                        "appRoleId": known.id,
+                        "principalDisplayName": principal.app.display_name,
+                        "principalId": principal.object_id,
+                        "principalType": "ServicePrincipal",
+                        "resourceDisplayName": permissions.RESOURCE_NAMES[resource],
+                        "resourceId": firm.resource_ids[resource],
+                    }
+                )
+    return rows
+
+
+def assigned_to(firm: Firm, principal: ServicePrincipal) -> list[Row]:
+    """The users who are assigned to an app; the app defines no roles, so it is the default one."""
+    users = {user.id: user for user in firm.users.values()} if principal.assigned_users else {}
+    return [
+        {
+            "id": _id(principal.object_id, user_id),
+            "deletedDateTime": None,
+            "createdDateTime": moment(principal.app.created),
+            "appRoleId": "00000000-0000-0000-0000-000000000000",
+            "principalDisplayName": users[user_id].display_name,
+            "principalId": user_id,
+            "principalType": "User",
+            "resourceDisplayName": principal.app.display_name,
+            "resourceId": principal.object_id,
+        }
+        for user_id in sorted(principal.assigned_users & users.keys())
+    ]
+
+
+def user(firm: Firm, known: User) -> Row:
+    """A user. Licences: one that has Exchange Online in it, or none."""
+    given, _blank, family = known.display_name.partition(" ")
+    mailbox = firm.mailbox(known.upn) if known.licensed else None
+    return {
+        "id": known.id,
+        "accountEnabled": known.account_enabled,
+        "displayName": known.display_name,
+        "givenName": given,
+        "surname": family or None,
+        "mail": known.upn if mailbox else None,
+        "mailNickname": known.upn.partition("@")[0],
+        "userPrincipalName": known.upn,
+        "userType": "Guest" if known.guest_of else "Member",
+        "proxyAddresses": [f"SMTP:{known.upn}", *(f"smtp:{alias}" for alias in known.aliases)]
+        if mailbox
+        else [],
+        "assignedLicenses": [{"disabledPlans": [], "skuId": SKU[1]}] if known.licensed else [],
+        "assignedPlans": [
+            {
+                "assignedDateTime": None,
+                "capabilityStatus": "Enabled",
+                "service": "exchange",
+                "servicePlanId": PLAN[1],
+            }
+        ]
+        if known.licensed
+        else [],
+        "usageLocation": "US",
+    }
+
+
+def license_details(known: User) -> list[Row]:
+    """The licences of a user with their service plans (shape from memory, unverified)."""
+    if not known.licensed:
+        return []
+    plan = {
+        "servicePlanId": PLAN[1],
+        "servicePlanName": PLAN[0],
+        "provisioningStatus": "Success",
+        "appliesTo": "User",
+    }
+    return [
+        {
+            "id": _id(known.id, SKU[1]),
+            "skuId": SKU[1],
+            "skuPartNumber": SKU[0],
+            "servicePlans": [plan],
+        }
+    ]
+
+
+def organization(firm: Firm) -> Row:
+    """The tenant (shape from memory, unverified)."""
+    return {
+        "id": firm.tenant_id,
+        "deletedDateTime": None,
+        "displayName": firm.name,
+        "countryLetterCode": "US",
+        "tenantType": "AAD",
+        "verifiedDomains": [
+            {
+                "capabilities": "Email, OfficeCommunicationsOnline",
+                "isDefault": True,
+                "isInitial": True,
+                "name": firm.domain,
+                "type": "Managed",
+            }
+        ],
+        "assignedPlans": [
+            {
+                "assignedDateTime": None,
+                "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
+                "service": "exchange",
+                "servicePlanId": PLAN[1],
+            }
+        ],
+    }
+
+
+def subscribed_skus(firm: Firm) -> list[Row]:
+    """What the tenant has bought (shape from memory, unverified)."""
+    used = sum(1 for known in firm.users.values() if known.licensed)
+    return [
+        {
+            "id": f"{firm.tenant_id}_{SKU[1]}",
+            "appliesTo": "User",
+            "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
+            "consumedUnits": used,
+            "prepaidUnits": {"enabled": len(firm.users), "suspended": 0, "warning": 0},
+            "skuId": SKU[1],
+            "skuPartNumber": SKU[0],
+            "servicePlans": [
+                {
+                    "appliesTo": "User",
+                    "provisioningStatus": "Success",
+                    "servicePlanId": PLAN[1],
+                    "servicePlanName": PLAN[0],
+                }
+            ],
+        }
+    ]

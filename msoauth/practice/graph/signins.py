@@ -1,0 +1,46 @@
+"""The sign-in log as Graph shows it (facts G2)."""
+
+import re
+
+from msoauth.practice.graph.objects import Row, moment
+from msoauth.practice.state import Firm, LogEntry, World
+
+_NUMBER = re.compile(r"AADSTS(\d+): (.*)", re.DOTALL)
+
+
+def rows(world: World, firm: Firm) -> list[Row]:
+    """The interactive sign-ins, newest first; others are in the beta version only (memory, unverified)."""
+    names = {p.app.app_id: p.app.display_name for p in firm.principals}
+    return [
+        _row(firm, entry, names)
+        for entry in reversed(world.log)
+        if entry.kind == "sign-in" and entry.firm == firm.name
+    ]
+
+
+def _row(firm: Firm, entry: LogEntry, names: dict[str, str]) -> Row:
+    match = _NUMBER.match(entry.outcome)
+    number = int(match[1]) if match else 0
+    user = firm.users.get(entry.user.lower())
+    blocked = number in (53000, 53001, 53003, 530003, 50097)
+    return {
+        "id": entry.id,
+        "createdDateTime": moment(entry.at),
+        "userDisplayName": user.display_name if user else "",
+        "userPrincipalName": entry.user,
+        "userId": user.id if user else "00000000-0000-0000-0000-000000000000",
+        "appId": entry.app_id,
+        "appDisplayName": names.get(entry.app_id, ""),
+        "ipAddress": "203.0.113.7",
+        "clientAppUsed": "Browser",
+        "correlationId": entry.correlation_id,
+        "conditionalAccessStatus": "failure" if blocked else "notApplied",
+        "isInteractive": True,
+        "riskDetail": "none",
+        "resourceDisplayName": "Office 365 Exchange Online",
+        "status": {
+            "errorCode": number,
+            "failureReason": match[2] if match else "Other.",
+            "additionalDetails": None,
+        },
+    }
