@@ -38,7 +38,7 @@ def wanted(client: Client, scope: str) -> Wanted:
     read = scopes.read(scope, client.firm, client.app)
     found = [
         permissions.permission(asked.resource, name)
-        for asked in read.resources
+        for asked in read.consentable()
         for name in sorted(scopes.delegated(asked, client.app).names)
     ]
     return Wanted(tuple(p for p in found if p), read.oidc)

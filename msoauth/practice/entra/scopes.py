@@ -43,6 +43,17 @@ class Scopes:
         """What a refresh gives a token for when several resources are asked for (facts A3)."""
         return self.resources[0]
 
+    def consentable(self) -> tuple[Asked, ...]:
+        """All resources, for the authorize endpoint, where several may be asked for one by one (facts A4).
+
+        Raises:
+            RefusalError: ``.default`` of one beside another.
+        """
+        if len(self.resources) > 1 and any(".default" in a.names for a in self.resources):
+            words = " ".join(word for word in self.text.split() if word not in OIDC)
+            raise RefusalError(70011, scope=words)
+        return self.resources
+
     def single(self) -> Asked:
         """The one resource that may be asked for at the token endpoint.
 
@@ -80,8 +91,7 @@ def read(text: str, firm: Firm | None, app: AppRegistration) -> Scopes:
         if name != ".default" and name not in permissions.names(resource):
             raise RefusalError(650053, name=app.display_name, scope=name, resource=resource)
         found.setdefault(resource, (uri, set()))[1].add(name)
-    defaults = [names for _uri, names in found.values() if ".default" in names]
-    if defaults and (len(found) > 1 or len(defaults[0]) > 1):
+    if any(".default" in names and len(names) > 1 for _uri, names in found.values()):
         raise RefusalError(70011, scope=" ".join(word for word in words if word not in OIDC))
     asked = tuple(
         Asked(resource, uri, frozenset(names)) for resource, (uri, names) in found.items()
