@@ -1,7 +1,7 @@
 """``msoauth account …``, ``sign-in`` and ``sign-out``: mailboxes and their users."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,8 +9,10 @@ from msoauth.cli.firms import Json
 from msoauth.cli.output import EXIT_FAILED, complain, console, emit, say, say_failure
 from msoauth.errors import AuthError, InputError
 from msoauth.model import Account
-from msoauth.store import Workspace
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.store import Workspace
 
 app = typer.Typer(help="Mailboxes of the firms.", no_args_is_help=True)
 
@@ -18,7 +20,7 @@ Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's a
 Retrieve = Literal["pop3", "imap"]
 
 
-def as_json(account: Account, workspace: Workspace) -> dict[str, object]:
+def as_json(account: Account, workspace: "Workspace") -> dict[str, object]:
     """An account as JSON: never a token, only whose it is."""
     status = workspace.tokens.status(account.address)
     return {

@@ -2,16 +2,18 @@
 
 import sys
 from datetime import date
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msoauth import checks, clouds
+from msoauth import clouds
 from msoauth.cli.output import Settings, complain, console, emit, report, say
 from msoauth.errors import InputError
 from msoauth.model import Firm
-from msoauth.store import Workspace
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.store import Workspace
 
 app = typer.Typer(help="Firms and their app registrations.", no_args_is_help=True)
 
@@ -19,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The firm's name.")]
 
 
-def as_json(firm: Firm, workspace: Workspace) -> dict[str, object]:
+def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
     """A firm as JSON; never its secret, only whether there is one."""
     return {
         "name": firm.name,
@@ -169,6 +171,8 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
 @app.command("check")
 def check(context: typer.Context, name: Name, json: Json = False) -> None:
     """Run the registration checks: directory, application, secret, redirect URI, end date."""
+    from msoauth import checks
+
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
         status = report(

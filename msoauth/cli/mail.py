@@ -2,20 +2,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from msoauth import checks, work
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, emit, report, say, say_failure
 from msoauth.errors import AuthError, MailError
 from msoauth.mail.patience import LIMIT
 from msoauth.model import Account
-from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
 
@@ -25,6 +23,11 @@ class Kind(StrEnum):
     eml = "eml"
     maildir = "maildir"
     mbox = "mbox"
+
+
+if TYPE_CHECKING:
+    from msoauth.checks.run import Findings
+    from msoauth.store import Workspace
 
 
 def fetch(
@@ -56,6 +59,8 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Retrieve mail. Nothing is ever deleted or marked."""
+    from msoauth import work
+
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         place = None if headers_only else (to or _place(workspace, account, format))
@@ -101,7 +106,9 @@ def fetch(
         )
 
 
-def _place(workspace: Workspace, account: Account, kind: Kind) -> Path:
+def _place(workspace: "Workspace", account: Account, kind: Kind) -> Path:
+    from msoauth import work
+
     folder = work.mail_folder(workspace, account)
     return {"eml": folder, "maildir": folder / "Maildir", "mbox": folder / "mbox"}[kind.value]
 
@@ -120,6 +127,8 @@ def send_test(
     json: Json = False,
 ) -> None:
     """Send a test mail."""
+    from msoauth import work
+
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         findings = work.send_test(workspace, account, to=to, subject=subject, round_trip=round_trip)
@@ -129,12 +138,14 @@ def send_test(
 
 def diagnose(context: typer.Context, address: Address, json: Json = False) -> None:
     """Every check for one account, in order, and the first broken link."""
+    from msoauth import checks
+
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
         found = []
 
-        def watched() -> "checks.Findings":
+        def watched() -> "Findings":
             for finding in checks.run(checks.DIAGNOSE, checks.Context(workspace, firm, account)):
                 found.append(finding)
                 yield finding

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -13,8 +13,10 @@ from rich.text import Text
 from msoauth.errors import MsoauthError
 from msoauth.model import Finding, Signal
 from msoauth.redact import redact
-from msoauth.store import Workspace
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.store import Workspace
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -39,12 +41,16 @@ class Settings:
     workspace: str | None
     lang: str | None = None
 
-    def open(self) -> Workspace:
+    def open(self) -> "Workspace":
         """The workspace, with its warnings said on stderr.
 
         Raises:
             MsoauthError: it cannot be opened.
         """
+        from msoauth.store import (
+            Workspace,  # takes a third of a second, and not every command needs it
+        )
+
         workspace = Workspace.open(self.workspace)
         for warning in workspace.warnings:
             complain(_("Note: {warning}").format(warning=warning))
