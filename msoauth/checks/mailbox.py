@@ -14,6 +14,17 @@ from msoauth.texts import _
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
+def _log_in(session: Pop3Session | ImapSession | SmtpSession, user: str, context: Context) -> None:
+    try:
+        session.log_in(user, token_of(context))
+    except MailError as refused:
+        # The token was seen to carry the app's roles; what Exchange then misses, without saying so, is the
+        # app's service principal or its permission on the mailbox (facts A5, F4).
+        if context.firm.access == "app-only" and refused.cause == "mail-login-rejected":
+            refused.cause = "service-principal-missing"
+        raise
+
+
 def _smtp_user(context: Context) -> str:
     """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts/field)."""
     account = context.mailbox
@@ -45,7 +56,7 @@ def _pop3(context: Context) -> Outcome:
             timeout=context.timeout,
             ca_file=cloud.ca_file,
         )
-    session.log_in(context.mailbox.address, token_of(context))
+    _log_in(session, context.mailbox.address, context)
     with session:
         count, size = session.stat()
     return Outcome(
@@ -64,7 +75,7 @@ def _imap(context: Context) -> Outcome:
             timeout=context.timeout,
             ca_file=cloud.ca_file,
         )
-    session.log_in(context.mailbox.address, token_of(context))
+    _log_in(session, context.mailbox.address, context)
     with session:
         count = session.count()
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
@@ -81,7 +92,7 @@ def _smtp(context: Context) -> Outcome:
             timeout=context.timeout,
             ca_file=cloud.ca_file,
         )
-    session.log_in(_smtp_user(context), token_of(context))
+    _log_in(session, _smtp_user(context), context)
     with session:
         session.sender_accepted(address)
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))

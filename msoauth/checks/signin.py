@@ -53,7 +53,12 @@ def _nobody(context: Context) -> AuthError:
 
 def _token(context: Context) -> Outcome:
     # Forced, because a token from the cache would say nothing about the grant behind it.
-    context.known["token"] = silent.access_token(context.workspace, context.mailbox, force=True)
+    try:
+        token = silent.access_token(context.workspace, context.mailbox, force=True)
+    except AuthError as refused:
+        context.known["retry_after"] = refused.retry_after
+        raise
+    context.known["token"] = token
     context.known["renewed"] = True
     return Outcome(_("the token was renewed"))
 

@@ -1,13 +1,15 @@
 """``msoauth account …``, ``sign-in`` and ``sign-out``: mailboxes and their users."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from msoauth.cli import signing
 from msoauth.cli.firms import Json
-from msoauth.cli.output import EXIT_FAILED, complain, console, emit, say, say_failure
-from msoauth.errors import AuthError, InputError
+from msoauth.cli.output import EXIT_FAILED, console, emit, say
+from msoauth.errors import InputError
 from msoauth.model import Account
 from msoauth.texts import _
 
@@ -114,6 +116,33 @@ def list_(
     console().print(table)
 
 
+@app.command("change")
+def change(
+    context: typer.Context,
+    address: Address,
+    login: Annotated[
+        str | None, typer.Option(metavar="UPN", help="Who signs in; the address itself to undo it.")
+    ] = None,
+    retrieve: Annotated[Retrieve | None, typer.Option(help="How mail is retrieved.")] = None,
+) -> None:
+    """Change who signs in to a mailbox (shared mailbox, other user name), or how its mail is retrieved."""
+    from msoauth.account_list import account_of
+
+    with context.obj.open() as workspace:
+        known = workspace.accounts.get(address)
+        wanted = account_of(
+            known.address, known.firm, login or known.login, retrieve or known.retrieve
+        )
+        if wanted.login and wanted.login.casefold() == known.address.casefold():
+            wanted = replace(wanted, login=None)
+        workspace.accounts.replace(wanted)
+    say(
+        _("{address}: {user} signs in, mail is retrieved by {protocol}.").format(
+            address=wanted.address, user=wanted.user, protocol=wanted.retrieve.upper()
+        )
+    )
+
+
 @app.command("remove")
 def remove(context: typer.Context, address: Address) -> None:
     """Forget a mailbox and its tokens. Findings stay in the journal; mail is not touched."""
@@ -121,52 +150,6 @@ def remove(context: typer.Context, address: Address) -> None:
         account = workspace.accounts.get(address)
         workspace.accounts.remove(account.address)
     say(_("Removed {address}.").format(address=account.address))
-
-
-def sign_in(
-    context: typer.Context,
-    address: Address,
-    via: Annotated[
-        Literal["browser", "device", "paste"], typer.Option(help="The way to sign in.")
-    ] = "browser",
-    no_open: Annotated[
-        bool, typer.Option("--no-open", help="Only print the address; open no browser.")
-    ] = False,
-) -> None:
-    """Let the user of a mailbox sign in once; Ctrl-C cancels."""
-    from msoauth.identity import signin
-
-    with context.obj.open() as workspace:
-        account = workspace.accounts.get(address)
-        try:
-            attempt = signin.start(
-                workspace, account, via=via, open_browser=via == "browser" and not no_open
-            )
-            try:
-                say(_("Sign in as {user} at this address:").format(user=account.user))
-                say(attempt.url)
-                if attempt.code:
-                    say(_("and enter the code {code}").format(code=attempt.code))
-                if via == "paste":
-                    say(
-                        _(
-                            "Afterwards the browser shows an address that does not load: paste that whole address here."
-                        )
-                    )
-                    attempt.paste(typer.prompt(_("Address")))
-                else:
-                    complain(_("Waiting for the sign-in. Ctrl-C cancels."))
-                status = attempt.wait()
-            except BaseException:
-                attempt.cancel()
-                raise
-        except AuthError as failure:
-            raise typer.Exit(say_failure(failure)) from None
-    say(
-        _(
-            "● Signed in as {user}. The tokens are stored; mail can be retrieved and sent from now on."
-        ).format(user=status.signed_in_as)
-    )
 
 
 def sign_out(context: typer.Context, address: Address) -> None:
@@ -183,5 +166,5 @@ def sign_out(context: typer.Context, address: Address) -> None:
 
 def register(main: typer.Typer) -> None:
     """Put ``sign-in`` and ``sign-out`` on the main command."""
-    main.command("sign-in")(sign_in)
+    main.command("sign-in")(signing.sign_in)
     main.command("sign-out")(sign_out)

@@ -216,6 +216,22 @@ def secret(
             emit(as_json(workspace.firms.get(name), workspace))
 
 
+@app.command("consent")
+def consent(context: typer.Context, name: Name) -> None:
+    """Print the link by which an administrator of the firm consents for everybody."""
+    from msoauth.identity.consent import admin_consent_link
+
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        link = admin_consent_link(firm, workspace.accounts.list(firm.name))
+    say(link)
+    complain(
+        _(
+            "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
+        )
+    )
+
+
 @app.command("remove")
 def remove(
     context: typer.Context,

@@ -290,3 +290,23 @@ def other_way(via: Via, refused: AuthError) -> Via | None:
 _DEVICE_ONLY = frozenset(
     {"flow-blocked", "conditional-access", "secret-required", "mfa-required", "unknown"}
 )
+
+
+def mended_by_signing_in(cause: str) -> bool:
+    """Whether a renewal that was refused for this cause works again once the user has signed in."""
+    return cause in _SIGN_IN_MENDS
+
+
+_SIGN_IN_MENDS = frozenset(
+    {
+        *("refresh-expired", "refresh-revoked", "session-missing", "code-expired", "account-wrong"),
+        *(
+            "consent-required",
+            "consent-declined",
+            "scope-missing",
+            "audience-wrong",
+            "token-expired",
+        ),
+        *("mfa-required", "password-expired", "password-wrong", "flow-blocked", "user-external"),
+    }
+)

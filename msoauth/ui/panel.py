@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from markupsafe import Markup
@@ -138,10 +138,21 @@ class Panel:
         return html.running(what) + html.button(_("Cancel"), "cancel")
 
     def run_checks(
-        self, job: Job, checks: Sequence[Check], firm: Firm, account: Account | None = None
+        self,
+        job: Job,
+        checks: Sequence[Check],
+        firm: Firm,
+        account: Account | None = None,
+        known: dict[str, Any] | None = None,
     ) -> list[Finding]:
-        """Carry out checks in the worker, drawing each finding as it comes."""
+        """Carry out checks in the worker, drawing each finding as it comes.
+
+        Args:
+            known: Gets what the checks found out beside their findings.
+        """
         context = Context(self.workspace, firm, account, cancelled=job.cancelled)
+        if known is not None:
+            context.known = known
         made: list[Finding] = []
         for finding in run(checks, context):
             made.append(finding)

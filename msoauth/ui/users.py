@@ -1,20 +1,22 @@
 """Step 2: the users of a firm, and the one sign-in of each."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import SIGN_IN
-from msoauth.errors import AuthError, InputError
+from msoauth.errors import InputError
 from msoauth.identity import signin, values
-from msoauth.model import Account, Finding, Signal
+from msoauth.identity.surroundings import choose
+from msoauth.model import Account, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
-from msoauth.ui.jobs import Job
 from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.panel import Panel, clear
-from msoauth.ui.users_view import mailbox_row, mailboxes, waiting
+from msoauth.ui.signing import Signing
+from msoauth.ui.users_state import Seen, last_seen
+from msoauth.ui.users_view import app_row, mailbox_row, mailboxes
 from msoauth.ui.widgets import Form, View
 
 
@@ -27,8 +29,7 @@ class UsersPanel(Panel):
         return _("Sign in the users")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self._sign_in: signin.SignIn | None = None
-        self._signals: dict[str, html.State] = {}
+        self.seen: dict[str, Seen] = {}
         self.choice = Form([], [], changed=self._chosen)
         self.list = View(acted=self.acted)
         self.practice_box = View(acted=self.acted)
@@ -50,21 +51,13 @@ class UsersPanel(Panel):
             self.session, failed=self._failed, added=self._list_grew, inline=self.jobs.inline
         )
         self.many_form = self.many.form
-        self.waiting = View(live=True, acted=self.acted)
-        self.paste_form = Form(
-            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea",
-              "hint": _("Paste the whole of it, or the whole mail that holds it")}],
-            [{"name": "paste", "label": _("Take this address"), "primary": True}],
-            {"answer": ""},
-            pressed=self._paste,
-        )  # fmt: skip
-        self.paste_form.layout = ipywidgets.Layout(display="none")
+        self.signing = Signing(self)
+        self.paste_form = self.signing.paste_form
         return [
             self.choice,
             self.practice_box,
             self.list,
-            self.waiting,
-            self.paste_form,
+            *self.signing.widgets,
             self.add_form,
             *self.many.widgets,
         ]
@@ -82,18 +75,23 @@ class UsersPanel(Panel):
         firm = self.session.firm()
         self.choice.fields = [
             {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [
+                ("auto", _("As it works here: {way}").format(way=self._proposed())),
                 ("browser", _("In the browser of this computer")),
                 ("device", _("With a code, on any computer (by telephone)")),
                 ("paste", _("With a link that is sent to them")),
             ]},
         ]  # fmt: skip
-        self.choice.fill({"via": self.workspace.settings.get("via", "browser")})
+        self.choice.fill({"via": self.workspace.settings.get("via", "auto")})
+        if firm is not None and firm.access == "app-only":
+            self.choice.fields = []  # nobody signs in
+        if firm is not None and not self.seen:
+            self.seen = last_seen(self.workspace, firm.name, self.session.accounts())
         if firm is None:
             self.message.show(
                 html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
             )  # fmt: skip
         self._draw_practice()
-        self._draw_list()
+        self.draw_list()
         account = self.session.account()
         if account is not None and not self.rows:
             past = [
@@ -116,6 +114,17 @@ class UsersPanel(Panel):
             if account["address"].casefold() not in there
         ]
 
+    def _proposed(self) -> str:
+        firm = self.session.firm()
+        if firm is None:
+            return _("chosen when there is a firm")
+        has_secret = self.workspace.firms.has_secret(firm.name)
+        return {
+            "browser": _("in the browser"),
+            "device": _("with a code"),
+            "paste": _("with a link"),
+        }[choose(firm, has_secret=has_secret).via]
+
     def _draw_practice(self) -> None:
         users = self._practice_users()
         if not users:
@@ -134,20 +143,32 @@ class UsersPanel(Panel):
 
     # The list
 
-    def _draw_list(self) -> None:
+    def draw_list(self) -> None:
+        """Draw the mailboxes with their dots."""
         accounts = self.session.accounts()
         practice = self.session.practice
+        firm = self.session.firm()
+        app_only = firm is not None and firm.access == "app-only"
         rows = []
         for account in accounts:
+            seen = self.seen.get(account.address)
+            if app_only:
+                rows.append(app_row(account, seen))
+                continue
             status = self.workspace.tokens.status(account.address)
             password = practice.password(account.user) if practice and status is None else None
-            rows.append(mailbox_row(account, status, self._signals.get(account.address), password))
+            rows.append(mailbox_row(account, status, seen, password))
         if rows:
             self.list.show(mailboxes(rows))
         else:
             text = _("No mailbox yet. Add the first one below.")
             self.list.show(html.paragraph(text) if self.session.firm() else Markup(""))
-        if not self.jobs.busy:
+        if not self.jobs.busy and app_only:
+            states = {seen.state for seen in self.seen.values()} or {Signal.NOT_RUN}
+            self.set_state(
+                states.pop() if len(states) == 1 else Signal.WARNING, _("nobody signs in")
+            )
+        elif not self.jobs.busy:
             signed_in = sum(self.workspace.tokens.status(a.address) is not None for a in accounts)
             word = _("{n} of {all} signed in").format(n=signed_in, all=len(rows)) if rows else None
             every = bool(rows) and signed_in == len(rows)
@@ -164,7 +185,7 @@ class UsersPanel(Panel):
             self.draw_bar()
             return
         self._stop()
-        self._signals.clear()
+        self.seen.clear()
         super().chosen(firm=firm)
 
     def _typed(self, name: str) -> None:
@@ -196,7 +217,7 @@ class UsersPanel(Panel):
         self.session.choose_account(account.address, by=self)
         self.add_form.fill({"address": "", "login": ""})
         self._draw_practice()
-        self._draw_list()
+        self.draw_list()
 
     def acted(self, name: str, value: str) -> None:
         if name == "cancel":
@@ -210,28 +231,32 @@ class UsersPanel(Panel):
             return
         self.session.choose_account(account.address, by=self)
         if name == "sign-in":
-            self._start(account)
+            self.signing.start(account)
+        elif name == "another":
+            self.signing.start(account, another=True)
+        elif name in ("browser", "device", "paste"):
+            self.signing.start(account, cast("signin.Via", name))
         elif name == "check":
-            self._check(account)
+            self.signing.check(account)
         elif name == "sign-out":
             self._stop()
             self.workspace.tokens.forget(account.address)
-            self._signals.pop(account.address, None)
+            self.seen.pop(account.address, None)
             self.message.show(
                 html.box("note", html.paragraph(_("{user} is signed out; the tokens are forgotten.").format(user=account.user)))
             )  # fmt: skip
             clear(self.results)
-            self._draw_list()
+            self.draw_list()
         elif name == "remove":
             self.workspace.accounts.remove(account.address)
             self.draw_bar()
             self._draw_practice()
-            self._draw_list()
+            self.draw_list()
 
     def _list_grew(self) -> None:
         self.draw_bar()
         self._draw_practice()
-        self._draw_list()
+        self.draw_list()
 
     def _add_practice_users(self) -> None:
         firm = self.session.firm()
@@ -241,120 +266,29 @@ class UsersPanel(Panel):
 
     def _stop(self) -> None:
         self.cancel()
-        self._signals = {a: s for a, s in self._signals.items() if s != "running"}
-        self._end_waiting()
-        self._draw_list()
+        self.settle()
+        self.signing.clear()
+        self.draw_list()
 
-    def _end_waiting(self) -> None:
-        self._sign_in = None
-        clear(self.waiting)
-        self.paste_form.layout.display = "none"
-        self.paste_form.errors = {}
-        self.paste_form.fill({"answer": ""})
+    def settle(self) -> None:
+        """Nothing is under way any more: what was running is again as the journal knows it."""
+        firm = self.session.firm()
+        known = last_seen(self.workspace, firm.name, self.session.accounts()) if firm else {}
+        ended = {a for a, seen in self.seen.items() if seen.state == "running"}
+        self.seen = {a: seen for a, seen in self.seen.items() if a not in ended}
+        self.seen |= {a: known[a] for a in ended if a in known}
 
-    # The sign-in
-
-    def _start(self, account: Account) -> None:
-        via = self.choice.text("via")
-        wanted: signin.Via = (
-            "device" if via == "device" else "paste" if via == "paste" else "browser"
-        )
-
-        def work(job: Job) -> None:
-            attempt = signin.start(self.workspace, account, wanted)
-            job.on_cancel = attempt.cancel
-            if job.cancelled.is_set():
-                attempt.cancel()
-                return
-            self.jobs.show(job, lambda: self._wait_for(account, attempt))
-            try:
-                result = attempt.wait()
-            except AuthError as refused:
-                problem = refused
-                self.jobs.show(job, lambda: self._refused(account, problem))
-                return
-            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(account.firm), account)
-            self.jobs.show(job, lambda: self._signed_in(account, result, made))
-
-        self._end_waiting()
-        clear(self.message, self.results)
-        self._signals[account.address] = "running"
-        self.waiting.show(
-            self.wait_for(_("Starting the sign-in of {user} …").format(user=account.user))
-        )
-        self.jobs.start(work)
-        if self.jobs.busy:
-            self.set_state("running")
-            self._draw_list()
-
-    def _wait_for(self, account: Account, attempt: signin.SignIn) -> None:
-        self._sign_in = attempt
-        self.waiting.show(waiting(account, attempt))
-        if attempt.via == "paste":
-            self.paste_form.layout.display = ""
-
-    def _paste(self, _name: str) -> None:
-        if self._sign_in is None:
-            return
-        try:
-            self._sign_in.paste(self.paste_form.text("answer"))
-        except InputError as wrong:
-            self.paste_form.errors = {"answer": wrong.summary}
-
-    def _refused(self, account: Account, problem: AuthError) -> None:
-        self._end_waiting()
-        self._signals[account.address] = Signal.FAILED
-        retry = html.button(_("Try again"), "sign-in", account.address)
-        self.message.show(
-            html.failure(problem, self.session.firm(), account) + Markup("<p>{}</p>").format(retry)
-        )
-        self.set_state(Signal.FAILED)
-        self._draw_list_keeping_state()
-
-    def _signed_in(
-        self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
-    ) -> None:
-        self._end_waiting()
-        state = html.worst(made)
-        self._signals[account.address] = state
-        parts = [html.paragraph(_("{user} is signed in. The tokens are stored; from now on mail can be retrieved and "
-                                  "sent without a browser.").format(user=result.signed_in_as))]  # fmt: skip
-        if result.warning:
-            parts.append(html.paragraph(result.warning))
-        self.message.show(html.box("warning" if result.warning else "passed", *parts))
-        self.jobs.finish()
-        self._draw_list()
-
-    def _check(self, account: Account) -> None:
-        def work(job: Job) -> None:
-            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(account.firm), account)
-
-            def done() -> None:
-                self._signals[account.address] = html.worst(made)
-                clear(self.waiting)
-                self.jobs.finish()
-                self._draw_list()
-
-            self.jobs.show(job, done)
-
-        self._end_waiting()
-        clear(self.message)
-        self._signals[account.address] = "running"
-        self.waiting.show(self.wait_for(_("Checking {user} …").format(user=account.user)))
-        self.jobs.start(work)
-        if self.jobs.busy:
-            self._draw_list()
-
-    def _draw_list_keeping_state(self) -> None:
+    def draw_list_keeping_state(self) -> None:
+        """Draw the list after something failed, whose dot the header keeps."""
         state, word = self.state, self.state_word
         self.jobs.finish()
-        self._draw_list()
+        self.draw_list()
         self.set_state(state, word)
 
     def _failed(self, problem: Exception) -> None:
-        self._end_waiting()
+        self.signing.clear()
         account = self.session.account()
         if account is not None:
-            self._signals[account.address] = Signal.FAILED
+            self.seen[account.address] = Seen(Signal.FAILED)
         super()._failed(problem)
-        self._draw_list_keeping_state()
+        self.draw_list_keeping_state()

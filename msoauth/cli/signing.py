@@ -1,0 +1,171 @@
+"""``msoauth sign-in``: one command for every way of signing in."""
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from msoauth.cli.output import complain, say, say_failure
+from msoauth.errors import AuthError, InputError
+from msoauth.model import Account, Firm
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.identity.signin import SignedIn, SignIn
+
+
+def sign_in(
+    context: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")],
+    via: Annotated[
+        Literal["browser", "device", "paste"] | None,
+        typer.Option(help="The way to sign in.", show_default="the one that works here"),
+    ] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Only print the address; open no browser.")
+    ] = False,
+    another: Annotated[
+        bool,
+        typer.Option(
+            "--another", help="Ask for name and password even if the browser is signed in already."
+        ),
+    ] = False,
+) -> None:
+    """Let the user of a mailbox sign in once; Ctrl-C cancels."""
+    from msoauth.identity import signin
+
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        firm = workspace.firms.get(account.firm)
+        chosen = via
+        if chosen is None and firm.access == "delegated":
+            proposed = signin.propose(workspace, account)
+            chosen = proposed.via
+            if chosen != "browser":
+                complain(_("The “{via}” way: {why}").format(via=chosen, why=proposed.reason))
+        try:
+            attempt = signin.start(
+                workspace, account, chosen, open_browser=not no_open, another=another
+            )
+            try:
+                _show(account, attempt, opened=not no_open)
+                status = _wait(attempt)
+            except BaseException:
+                attempt.cancel()
+                raise
+        except AuthError as failure:
+            code = say_failure(failure)
+            _say_remedy(workspace, firm, account, chosen or "browser", failure)
+            raise typer.Exit(code) from None
+    say(
+        _(
+            "● Signed in as {user}. The tokens are stored; mail can be retrieved and sent from now on."
+        ).format(user=status.signed_in_as)
+    )
+    if status.warning:
+        complain(_("Note: {warning}").format(warning=status.warning))
+
+
+def _show(account: Account, attempt: "SignIn", *, opened: bool) -> None:
+    """What the user has to do."""
+    if attempt.via == "paste":
+        say(_("Send this link to {user}:").format(user=account.user))
+        say(attempt.url)
+        say(
+            _(
+                "Afterwards the browser shows an address that does not load: paste that whole address here, or the "
+                "mail that holds it, and end with an empty line."
+            )
+        )
+        return
+    if attempt.via == "browser" and opened:
+        say(attempt.message)
+    say(_("Sign in as {user} at this address:").format(user=account.user))
+    say(attempt.url)
+    if attempt.code:
+        say(_("and enter the code {code}").format(code=attempt.code))
+
+
+class _Countdown:
+    """The line with the time that is left, drawn anew as often as the console likes."""
+
+    def __init__(self, attempt: "SignIn") -> None:
+        self._attempt = attempt
+
+    def __rich__(self) -> Text:
+        left = int(self._attempt.seconds_left)
+        clock = f"{left // 60}:{left % 60:02}"
+        return Text(_("Waiting for the sign-in, {clock} left. Ctrl-C cancels.").format(clock=clock))
+
+
+def _wait(attempt: "SignIn") -> "SignedIn":
+    if attempt.via == "paste":
+        _take_address(attempt)
+        return attempt.wait()
+    if sys.stderr.isatty():
+        with Console(stderr=True, highlight=False).status(_Countdown(attempt)):
+            return attempt.wait()
+    minutes = round(attempt.seconds_left / 60)
+    complain(
+        _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.").format(
+            minutes=minutes
+        )
+    )
+    return attempt.wait()
+
+
+def _take_address(attempt: "SignIn") -> None:
+    """Read lines until they hold the answer; an empty line after some text says what is wrong with it.
+
+    Raises:
+        InputError: the input ended before.
+    """
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - without it a terminal cuts lines at 4,096 characters
+    lines: list[str] = []
+    problem = InputError(_("No address was given; the sign-in was cancelled."))
+    while True:
+        try:
+            line = input()
+        except EOFError:
+            raise problem from None
+        lines.append(line)
+        try:
+            attempt.paste("\n".join(lines))
+        except InputError as wrong:
+            if line.strip():
+                problem = wrong
+            elif any(kept.strip() for kept in lines):
+                complain(wrong.summary)
+                lines.clear()
+            continue
+        return
+
+
+def _say_remedy(
+    workspace: Workspace, firm: Firm, account: Account, via: str, failure: AuthError
+) -> None:
+    """What helps now, as commands and links for this account."""
+    from msoauth.identity import consent, owner, signin
+
+    again = f"msoauth sign-in {account.address}"
+    if failure.cause == "account-wrong":
+        say(_("Use another account: {command}").format(command=f"{again} --another"))
+        with contextlib.suppress(AuthError):
+            say(_("Sign out at Microsoft: {url}").format(url=owner.sign_out_link(firm)))
+        say(
+            _("If the mailbox is shared, say who signs in: {command}").format(
+                command=f"msoauth account change {account.address} --login UPN"
+            )
+        )
+    if failure.cause in consent.CAUSES:
+        with contextlib.suppress(AuthError):
+            link = consent.admin_consent_link(firm, workspace.accounts.list(firm.name))
+            say(_("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link))
+    other = signin.other_way("device", failure) if via == "device" else None
+    if other:
+        say(_("Another way: {command}").format(command=f"{again} --via {other}"))

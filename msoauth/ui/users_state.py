@@ -1,0 +1,59 @@
+"""Which dot each mailbox has: what was seen in this panel, else what the journal says of its last check."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msoauth.explain import for_cause
+from msoauth.identity.signin import mended_by_signing_in
+from msoauth.model import Account, Finding, Signal
+from msoauth.store import Workspace
+from msoauth.ui import html
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the sign-in of a mailbox stands.
+
+    Attributes:
+        cause: Why it is not green, an id of the catalogue of causes, or empty.
+    """
+
+    state: html.State
+    cause: str = ""
+
+    @property
+    def title(self) -> str:
+        """The cause in a few words, or empty."""
+        return for_cause(self.cause).title if self.cause and self.cause != "unknown" else ""
+
+    @property
+    def needs_sign_in(self) -> bool:
+        """Whether signing in again is what mends it."""
+        return self.state is Signal.FAILED and mended_by_signing_in(self.cause)
+
+
+def seen_of(findings: Iterable[Finding]) -> Seen:
+    """What the findings of one run amount to."""
+    kept = list(findings)
+    state = html.worst(kept)
+    cause = next((f.cause for f in kept if f.signal is state and f.cause), "")
+    return Seen(state, cause or "")
+
+
+def last_seen(workspace: Workspace, firm: str, accounts: Iterable[Account]) -> dict[str, Seen]:
+    """By address, what the last check of a mailbox said, unless somebody has signed in since."""
+    runs: dict[str, list[Finding]] = {}
+    for finding in workspace.journal.findings(firm=firm, limit=2000):
+        if not finding.check.startswith("sign-in.") or not finding.account:
+            continue
+        kept = runs.setdefault(finding.account.casefold(), [])
+        if kept and kept[0].run != finding.run:
+            kept.clear()
+        kept.append(finding)
+    said = {}
+    for account in accounts:
+        status = workspace.tokens.status(account.address)
+        made = runs.get(account.address.casefold(), [])
+        if status is not None and made and made[-1].at >= status.signed_in_at:
+            said[account.address] = seen_of(made)
+    return said
