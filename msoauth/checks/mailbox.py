@@ -55,6 +55,7 @@ def _pop3(context: Context) -> Outcome:
             transcript=context.transcript("pop3"),
             timeout=context.timeout,
             ca_file=cloud.ca_file,
+            cancelled=context.cancelled,
         )
     _log_in(session, context.mailbox.address, context)
     with session:
@@ -74,6 +75,7 @@ def _imap(context: Context) -> Outcome:
             transcript=context.transcript("imap"),
             timeout=context.timeout,
             ca_file=cloud.ca_file,
+            cancelled=context.cancelled,
         )
     _log_in(session, context.mailbox.address, context)
     with session:
@@ -91,6 +93,7 @@ def _smtp(context: Context) -> Outcome:
             transcript=context.transcript("smtp"),
             timeout=context.timeout,
             ca_file=cloud.ca_file,
+            cancelled=context.cancelled,
         )
     _log_in(session, _smtp_user(context), context)
     with session:
@@ -113,6 +116,7 @@ def _send(context: Context) -> Outcome:
         transcript=context.transcript("smtp.send"),
         timeout=context.timeout,
         ca_file=cloud.ca_file,
+        cancelled=context.cancelled,
     ) as session:
         reply = session.send(message, account.address, [recipient])
     return Outcome(
@@ -133,6 +137,7 @@ def _arrive(context: Context) -> Outcome:
             transcript=context.transcript("mail.round-trip"),
             timeout=context.timeout,
             ca_file=cloud.ca_file,
+            cancelled=context.cancelled,
         )
 
     seconds = wait_for_arrival(open_box, context.known["message_id"], cancelled=context.cancelled)

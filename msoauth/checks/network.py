@@ -145,6 +145,7 @@ def _mail_server(protocol: Protocol) -> Check:
             timeout=context.timeout,
             transcript=context.transcript(protocol),
             ca_file=context.firm.cloud.ca_file,
+            cancelled=context.cancelled,
         )
         context.greeted[protocol] = session  # the login goes on with it
         connection = session.connection

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -138,11 +139,15 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
                     [futures[n] for n in check.after if n in futures],
                 )
             try:
-                for future in futures.values():
-                    finding = future.result().finding
-                    context.workspace.journal.append(finding)
-                    made.append(finding)
-                    yield finding
+                waiting = deque(futures.values())
+                while waiting:
+                    ready = [waiting.popleft().result().finding]
+                    while waiting and waiting[0].done():  # one commit for all that are there
+                        ready.append(waiting.popleft().result().finding)
+                    context.workspace.journal.append(*ready)
+                    for finding in ready:
+                        made.append(finding)
+                        yield finding
             finally:
                 if len(made) < len(wanted):
                     context.cancelled.set()
