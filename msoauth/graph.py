@@ -20,9 +20,6 @@ from msoauth.explain import explain
 from msoauth.identity import http
 from msoauth.texts import _
 
-# The least that lets us read an app, what it was granted, and users (facts G1).
-SCOPES = ("Application.Read.All", "DelegatedPermissionGrant.Read.All", "User.Read.All")
-
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 

@@ -137,7 +137,8 @@ def _hide_encoded(match: re.Match[str]) -> str:
     run = _ESCAPED_SLASH.sub("/", _ESCAPED_PLUS.sub("+", match[0]))
     run = run.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        raw = base64.b64decode(run[: len(run) // 4 * 4])
+        whole = run[:-1] if len(run) % 4 == 1 else run
+        raw = base64.b64decode(whole + "=" * (-len(whole) % 4))
     except (binascii.Error, ValueError):
         return match[0]
     if _TELLTALE.search(raw) or _known_spans(raw.decode("latin-1")):

@@ -1,4 +1,4 @@
-"""``fetch``, ``send-test`` and ``diagnose``: one account's mail."""
+"""``fetch`` and ``send-test``: one account's mail."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,6 @@ class Kind(StrEnum):
 
 
 if TYPE_CHECKING:
-    from msoauth.checks.run import Findings
     from msoauth.store import Workspace
 
 
@@ -136,31 +135,7 @@ def send_test(
     raise typer.Exit(status)
 
 
-def diagnose(context: typer.Context, address: Address, json: Json = False) -> None:
-    """Every check for one account, in order, and the first broken link."""
-    from msoauth import checks
-
-    with context.obj.open() as workspace:
-        account = workspace.accounts.get(address)
-        firm = workspace.firms.get(account.firm)
-        found = []
-
-        def watched() -> "Findings":
-            for finding in checks.run(checks.DIAGNOSE, checks.Context(workspace, firm, account)):
-                found.append(finding)
-                yield finding
-
-        status = report(watched(), as_json=json)
-    sentence = checks.verdict(found)
-    if json:
-        complain(sentence)
-    else:
-        say(sentence)
-    raise typer.Exit(status)
-
-
 def register(main: typer.Typer) -> None:
     """Put the commands on the main command."""
     main.command("fetch")(fetch)
     main.command("send-test")(send_test)
-    main.command("diagnose")(diagnose)

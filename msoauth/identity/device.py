@@ -10,7 +10,7 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import http
-from msoauth.identity.authority import Client, scopes_for
+from msoauth.identity.authority import Client
 from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SignedIn, SignIn, unreadable
 from msoauth.model import Account, Firm
@@ -39,7 +39,7 @@ class DeviceSignIn(SignIn):
         self._what = _("The sign-in of {user} by code").format(user=account.user)
         try:
             flow: dict[str, Any] = client.app.initiate_device_flow(
-                scopes_for(account, firm.cloud), claims_challenge=claims
+                self._scopes(), claims_challenge=claims
             )
         except requests.RequestException as problem:
             raise http.failure(problem, self._what) from None

@@ -160,6 +160,10 @@ class SignIn:
             said.append(sentence.format(minutes=round(abs(ahead) / 60)))
         return " ".join(said)
 
+    def _scopes(self) -> list[str]:
+        """What is asked for."""
+        return scopes_for(self._account, self._firm.cloud)
+
     def _begin_code_flow(
         self, redirect_uri: str, response_mode: str, *, claims: str | None, another: bool
     ) -> dict[str, Any]:
@@ -175,7 +179,7 @@ class SignIn:
             # msal prefers form_post; only with `query` does an address that is sent back hold the answer.
             warnings.simplefilter("ignore", UserWarning)
             flow: dict[str, Any] = self._client.app.initiate_auth_code_flow(
-                scopes_for(self._account, self._firm.cloud),
+                self._scopes(),
                 redirect_uri=redirect_uri,
                 state=new_state(),
                 prompt="login" if another else None if known else "select_account",

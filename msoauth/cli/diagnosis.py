@@ -1,0 +1,220 @@
+"""``diagnose``, ``letter`` and ``record``: what is wrong, who is to mend it, and what was done."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from msoauth.cli.accounts import Address
+from msoauth.cli.firms import Json
+from msoauth.cli.output import complain, console, report, say
+from msoauth.errors import InputError
+from msoauth.model import Account, Finding, Firm
+from msoauth.store import Workspace
+from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from msoauth.checks import Context, Findings
+    from msoauth.graph import Graph
+
+Form = Literal["text", "markdown", "html", "eml"]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="FILE", help="Write it there.", show_default="the screen"),
+]
+
+
+def diagnose(
+    context: typer.Context,
+    address: Address,
+    json: Json = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zip", help="Also write a support bundle, without secrets."),
+    ] = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="In the bundle: other names for people and firm.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Write the bundle without asking.")
+    ] = False,
+    said: Annotated[
+        str,
+        typer.Option(metavar="TEXT|-", help="What the user saw on a page of the sign-in."),
+    ] = "",
+    send: Annotated[bool, typer.Option("--send", help="Also send a test mail.")] = False,
+    round_trip: Annotated[
+        bool, typer.Option("--round-trip", help="Also wait until it arrives.")
+    ] = False,
+    admin: Annotated[
+        bool,
+        typer.Option("--admin", help="Let an administrator sign in first, to read the directory."),
+    ] = False,
+    transcript: Annotated[
+        bool, typer.Option("--transcript", help="Show the conversations with the mail servers.")
+    ] = False,
+) -> None:
+    """Every check for one account, in order, and the first broken link."""
+    from msoauth import checks
+
+    if said == "-":
+        said = sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        firm = workspace.firms.get(account.firm)
+        run = checks.Context(workspace, firm, account, said=said)
+        if admin:
+            run.graph = _administrator(workspace, firm)
+        wanted = (
+            *checks.DIAGNOSE,
+            *(checks.SEND if send or round_trip else ()),
+            *(checks.ROUND_TRIP if round_trip else ()),
+        )
+        found: list[Finding] = []
+
+        def watched() -> "Findings":
+            for finding in checks.run(wanted, run):
+                found.append(finding)
+                yield finding
+
+        status = report(watched(), as_json=json)
+        say(checks.verdict(found), as_json=json)
+        if transcript:
+            for name, talk in run.transcripts.items():
+                say(f"\n{name}\n{talk.text()}", as_json=json)
+        if bundle is not None:
+            _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, ask=not (yes or json))
+    raise typer.Exit(status)
+
+
+def _bundle(
+    workspace: Workspace,
+    run: "Context",
+    found: list[Finding],
+    path: Path,
+    *,
+    pseudonyms: bool,
+    ask: bool,
+) -> None:
+    from msoauth.reports.bundle import bundle as put_together
+
+    made = put_together(
+        workspace, run.firm, run.mailbox, found, run.transcripts, pseudonymised=pseudonyms
+    )
+    complain(_("The bundle {path} holds, without secrets:").format(path=path))
+    for name, size in made.contents():
+        complain(f"{name} ({size:,} B)")
+    while ask and sys.stdin.isatty():
+        answer = typer.prompt(_("Write it? (y)es, (n)o, (s)how all of it"), default="y").lower()
+        if answer.startswith("s"):
+            for name, text in made.files.items():
+                say(f"\n── {name}\n{made.index.text() if name == 'index.html' else text}")
+        elif answer.startswith("n"):
+            complain(_("Nothing was written."))
+            return
+        else:
+            break
+    made.write(path)
+    complain(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
+
+
+def _administrator(workspace: Workspace, firm: Firm) -> "Graph":
+    from msoauth.graph import Graph
+    from msoauth.identity import administrator
+
+    attempt = administrator.start(workspace, firm)
+    try:
+        complain(_("An administrator of {firm} signs in at this address:").format(firm=firm.name))
+        complain(attempt.url)
+        if attempt.code:
+            complain(_("and enter the code {code}").format(code=attempt.code))
+        complain(_("The administrator's token stays in memory and is gone when this command ends."))
+        if attempt.via == "paste":
+            said = _(
+                "Afterwards the browser shows an address that does not load: paste that whole address here."
+            )
+            complain(said)
+            attempt.paste(typer.prompt(_("Address"), err=True))
+        attempt.wait()
+    except BaseException:
+        attempt.cancel()
+        raise
+    return Graph(firm.cloud, attempt.token, signed_in_as=attempt.signed_in_as)
+
+
+def letter(
+    context: typer.Context,
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS]", help="Only for this mailbox.", show_default="all"),
+    ] = None,
+    firm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The firm, for all its mailboxes.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--form", help="What to make.")] = "text",
+    to: To = None,
+    recipient: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="To whom the mail goes (eml).")
+    ] = "",
+) -> None:
+    """The request to the firm's IT: what only they can mend, out of the latest findings."""
+    from msoauth.reports.letter import letter as write_letter
+
+    with context.obj.open() as workspace:
+        account, of = _meant(workspace, address, firm)
+        made = write_letter(workspace, of, account)
+    if form == "eml":
+        content = made.eml(recipient)
+    else:
+        document = made.document
+        text = {"text": document.text, "markdown": document.markdown, "html": document.html}[form]()
+        content = text.encode()
+    _put(content, to)
+
+
+def record(
+    context: typer.Context,
+    firm: Annotated[str, typer.Argument(metavar="FIRM", help="The firm's name.")],
+    to: To = None,
+) -> None:
+    """The onboarding record of a firm, as one HTML page without secrets."""
+    from msoauth.reports.record import record as write_record
+
+    with context.obj.open() as workspace:
+        page = write_record(workspace, workspace.firms.get(firm)).html()
+    _put(page.encode(), to)
+
+
+def _meant(
+    workspace: Workspace, address: str | None, firm: str | None
+) -> tuple[Account | None, Firm]:
+    if address is not None:
+        account = workspace.accounts.get(address)
+        return account, workspace.firms.get(account.firm)
+    if firm is not None:
+        return None, workspace.firms.get(firm)
+    firms = workspace.firms.list()
+    if len(firms) != 1:
+        raise InputError(_("Say for which mailbox (ADDRESS) or firm (--firm NAME)."))
+    return None, firms[0]
+
+
+def _put(content: bytes, to: Path | None) -> None:
+    if to is None:
+        console().file.write(content.decode())
+        return
+    try:
+        to.write_bytes(content)
+    except OSError as problem:
+        raise InputError(
+            _("{path} cannot be written: {why}.").format(path=to, why=problem.strerror or "?")
+        ) from None
+    complain(_("Written: {path}").format(path=to))
+
+
+def register(main: typer.Typer) -> None:
+    """Put the commands on the main command."""
+    main.command("diagnose")(diagnose)
+    main.command("letter")(letter)
+    main.command("record")(record)

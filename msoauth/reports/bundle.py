@@ -1,0 +1,294 @@
+"""The support bundle: all that one needs to understand and to replay a case, without a secret in it.
+
+A zip with ``index.html`` to read, ``findings.jsonl``, the transcripts, and ``bundle.json``, which names the format
+and holds the SHA-256 of every other file. The practice tenant reads it (``practice serve --bundle``).
+"""
+
+import hashlib
+import io
+import json
+import platform
+import ssl
+import sys
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from msoauth import __version__
+from msoauth.checks import verdict
+from msoauth.errors import InputError
+from msoauth.mail.transcript import Transcript
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.redact import redact
+from msoauth.reports.document import Block, Code, Document, Fold, Heading, Items, Paragraph, Table
+from msoauth.reports.pseudonyms import for_workspace
+from msoauth.store import Workspace
+from msoauth.texts import _, language
+
+FORMAT = "msoauth-bundle"
+VERSION = 1
+
+_LIBRARIES = ("msal", "requests", "urllib3", "cryptography", "sqlalchemy", "truststore", "keyring", "ipywidgets",
+              "anywidget", "jupyterlab", "pandas")  # fmt: skip
+_BAD = (Signal.FAILED, Signal.ERROR, Signal.WARNING)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle before it is written: what will be in it, to be looked at.
+
+    Attributes:
+        files: Text by name.
+        index: The readable page.
+        suggested_name: A file name that says what it is.
+    """
+
+    files: Mapping[str, str]
+    index: Document
+    suggested_name: str
+
+    def contents(self) -> list[tuple[str, int]]:
+        """Names and sizes in bytes, in the order of the zip."""
+        return [(name, len(text.encode())) for name, text in self.files.items()]
+
+    def as_zip(self) -> bytes:
+        """The zip file."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in self.files.items():
+                archive.writestr(name, text)
+        return buffer.getvalue()
+
+    def write(self, path: Path) -> None:
+        """Write it whole or not at all.
+
+        Raises:
+            InputError: the file cannot be written there.
+        """
+        half = path.with_name(f"{path.name}.part")
+        try:
+            half.write_bytes(self.as_zip())
+            half.replace(path)
+        except OSError as problem:
+            half.unlink(missing_ok=True)
+            raise InputError(
+                _("The bundle cannot be written to {path}: {why}.").format(
+                    path=path, why=problem.strerror or type(problem).__name__
+                )
+            ) from None
+
+
+def bundle(
+    workspace: Workspace,
+    firm: Firm,
+    account: Account,
+    findings: Sequence[Finding],
+    transcripts: Mapping[str, Transcript],
+    *,
+    pseudonymised: bool = False,
+) -> Bundle:
+    """Put a bundle together; nothing is written yet.
+
+    Args:
+        findings: Those of one run.
+        transcripts: Its conversations, by name.
+        pseudonymised: Give people, domains, firm, tenant and app other names, the same ones in every bundle.
+    """
+    change: Callable[[str], str] = redact
+    if pseudonymised:
+        names = for_workspace(workspace, firm, [account])
+
+        def change(text: str) -> str:
+            return names.text(redact(text))
+
+    settings = _settings(workspace, firm, account)
+    timings = {
+        "checks": {finding.check: round(finding.seconds, 4) for finding in findings},
+        "stages": {
+            name: {stage: round(seconds, 4) for stage, seconds in one.seconds.items()}
+            for name, one in transcripts.items()
+        },
+    }
+    files = {
+        "findings.jsonl": "".join(_changed(finding.as_json(), change) + "\n" for finding in findings),
+        "settings.json": _changed(settings, change),
+        "versions.json": _changed(versions(), change),
+        "timings.json": _changed(timings, change),
+        **{f"transcripts/{name}.txt": change(one.text()) + "\n" for name, one in transcripts.items()},
+    }  # fmt: skip
+    index = _index(firm, account, findings, files, change, pseudonymised=pseudonymised)
+    files = {"index.html": index.html(), **files}
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "made": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "msoauth": __version__,
+        "pseudonymised": pseudonymised,
+        "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+    }
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
+    who = change(account.address).replace("@", "-at-")
+    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in who)[:80]
+    return Bundle(
+        {"bundle.json": json.dumps(manifest, indent=1) + "\n", **files},
+        index,
+        f"msoauth-{safe}-{stamp}.zip",
+    )
+
+
+def versions() -> dict[str, Any]:
+    """Versions of what runs here; nothing about whose computer it is."""
+    libraries = {}
+    for name in _LIBRARIES:
+        try:
+            libraries[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "msoauth": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "frozen": bool(getattr(sys, "frozen", False)),
+        "libraries": libraries,
+    }
+
+
+def _settings(workspace: Workspace, firm: Firm, account: Account) -> dict[str, Any]:
+    cloud = firm.cloud
+    status = workspace.tokens.status(account.address)
+    return {
+        "language": language(),
+        "firm": {
+            "name": firm.name,
+            "tenant": firm.tenant,
+            "client_id": firm.client_id,
+            "redirect_uri": firm.redirect_uri,
+            "access": firm.access,
+            "has_secret": workspace.firms.has_secret(firm.name),
+            "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
+        },
+        "account": {
+            "address": account.address,
+            "login": account.login,
+            "retrieve": account.retrieve,
+            "signed_in_as": status.signed_in_as if status else None,
+            "signed_in_at": status.signed_in_at.isoformat() if status else None,
+            "refreshed_at": status.refreshed_at.isoformat() if status else None,
+        },
+        "cloud": {
+            "name": cloud.name,
+            "authority": cloud.authority,
+            "graph": cloud.graph,
+            "outlook_resource": cloud.outlook_resource,
+            **{
+                name: {"host": end.host, "port": end.port, "tls": end.tls}
+                for name, end in (("pop3", cloud.pop3), ("imap", cloud.imap), ("smtp", cloud.smtp))
+            },
+            "own_ca": cloud.ca_file is not None,
+        },
+    }
+
+
+def _changed(value: Mapping[str, Any], change: Callable[[str], str]) -> str:
+    """JSON text whose strings were changed one by one, so that it stays JSON whatever they held."""
+
+    def walk(thing: Any) -> Any:
+        if isinstance(thing, str):
+            return change(thing)
+        if isinstance(thing, Mapping):
+            return {key: walk(inner) for key, inner in thing.items()}
+        return [walk(inner) for inner in thing] if isinstance(thing, (list, tuple)) else thing
+
+    return json.dumps(walk(value), ensure_ascii=False)
+
+
+def _index(
+    firm: Firm,
+    account: Account,
+    findings: Sequence[Finding],
+    files: Mapping[str, str],
+    change: Callable[[str], str],
+    *,
+    pseudonymised: bool,
+) -> Document:
+    page = Document(change(_("Support bundle: {address}").format(address=account.address)))
+    privacy = (
+        _("People, domains, the firm, its tenant and its app have other names here, always the same ones.")
+        if pseudonymised
+        else _("Addresses and the firm's name are shown as they are.")
+    )  # fmt: skip
+    page.add(
+        Paragraph(change(verdict(findings))),
+        Paragraph(
+            _("Secrets, passwords, codes and tokens were taken out before this was written. {privacy}").format(
+                privacy=privacy
+            ),
+            quiet=True,
+        ),
+        Table(
+            (_("What"), _("Value")),
+            (
+                (_("Firm"), change(firm.name)),
+                (_("Mailbox"), change(account.address)),
+                (_("Signs in as"), change(account.user)),
+                (_("Retrieved over"), account.retrieve.upper()),
+                (_("Directory (tenant) ID"), change(firm.tenant)),
+                (_("Application (client) ID"), change(firm.client_id)),
+                (_("Cloud"), firm.cloud.name),
+                ("msoauth", __version__),
+                (_("Made (UTC)"), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"),
+            ),
+        ),
+        Heading(_("Findings")),
+        Table(
+            (_("Result"), _("Check"), _("What was found"), _("Seconds")),
+            tuple(
+                (f.signal, f.check, change(f.summary), f"{f.seconds:.2f}") for f in findings
+            ),
+        ),
+    )  # fmt: skip
+    for finding in findings:
+        if finding.signal in _BAD and finding.cause:
+            page.add(*_details(finding, change))
+    talks = {name: text for name, text in files.items() if name.startswith("transcripts/")}
+    if talks:
+        page.add(Heading(_("Conversations with the mail servers")))
+        page.add(Paragraph(_("C the client, S the server, - what happened; seconds on the left."), quiet=True))  # fmt: skip
+        page.add(*(Fold(_title(name), (Code(text),)) for name, text in talks.items()))
+    page.add(
+        Heading(_("Versions and settings")),
+        Fold("settings.json", (Code(_pretty(files["settings.json"])),)),
+        Fold("versions.json", (Code(_pretty(files["versions.json"])),)),
+        Fold("timings.json", (Code(_pretty(files["timings.json"])),)),
+        Heading(_("To replay it")),
+        Paragraph(_("On any computer with msoauth, this starts a practice tenant in which the same account fails in the same way, as far as the findings tell:")),
+        Code("msoauth practice serve --bundle FILE.zip"),
+    )  # fmt: skip
+    return page
+
+
+def _details(finding: Finding, change: Callable[[str], str]) -> list[Block]:
+    blocks: list[Block] = [Heading(f"{finding.check}: {finding.cause}", 3)]
+    if finding.evidence:
+        blocks.append(Code(change(finding.evidence)))
+    if finding.fix:
+        blocks.append(Items(tuple(map(change, finding.fix)), ordered=True))
+    if finding.ids:
+        ids = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items())
+        blocks.append(Paragraph(ids, quiet=True))
+    return blocks
+
+
+def _title(name: str) -> str:
+    return name.removeprefix("transcripts/").removesuffix(".txt")
+
+
+def _pretty(text: str) -> str:
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)

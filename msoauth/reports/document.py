@@ -1,0 +1,247 @@
+"""A document of headings, steps, commands and tables, told as plain text, Markdown or one HTML page.
+
+Everything in it is text from outside until it is rendered: each renderer escapes in its own way.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+from msoauth.model import Link, Signal
+from msoauth.texts import _, language
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+WIDTH = 90  # columns of plain text
+
+# Always a shape and a word beside the colour.
+SHAPES = {
+    Signal.PASSED: "●",
+    Signal.WARNING: "▲",
+    Signal.FAILED: "✖",
+    Signal.ERROR: "◆",
+    Signal.SKIPPED: "–",
+    Signal.NOT_RUN: "○",
+}
+
+
+def word(signal: Signal) -> str:
+    """The word for a signal."""
+    return {
+        Signal.PASSED: _("passed"),
+        Signal.WARNING: _("warning"),
+        Signal.FAILED: _("failed"),
+        Signal.ERROR: _("could not be checked"),
+        Signal.SKIPPED: _("skipped"),
+        Signal.NOT_RUN: _("not run"),
+    }[signal]
+
+
+Cell = str | Signal | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; ``level`` 2 and 3 (1 is the document's title)."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph; a ``quiet`` one is small print."""
+
+    text: str
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list; ``ordered`` for steps."""
+
+    items: tuple[str, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Commands or a server's own words, kept as they are."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Links, one a line."""
+
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; a cell is text, a signal or a link."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Something long behind a line that opens it (HTML; elsewhere it simply follows)."""
+
+    title: str
+    blocks: tuple["Block", ...]
+
+
+Block = Heading | Paragraph | Items | Code | Links | Table | Fold
+
+
+@dataclass
+class Document:
+    """A title and what comes below it."""
+
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+    def add(self, *blocks: Block) -> None:
+        """Put blocks at the end."""
+        self.blocks.extend(blocks)
+
+    def text(self) -> str:
+        """Plain text, to be copied into a mail."""
+        parts = [self.title, "=" * len(self.title)]
+        for block in self.blocks:
+            parts += ["", *_text(block)]
+        return _visible("\n".join(parts) + "\n")
+
+    def markdown(self) -> str:
+        """Markdown (CommonMark, with tables)."""
+        parts = [f"# {_escaped(self.title)}"]
+        for block in self.blocks:
+            parts += ["", *_markdown(block)]
+        return _visible("\n".join(parts) + "\n")
+
+    def html(self) -> str:
+        """One page without any file beside it; it runs no script."""
+        page = _templates().get_template("document.html")
+        return _visible(page.render(document=self, language=language(), word=word, shapes=SHAPES))
+
+
+# Control characters, and those that turn the direction of writing: both make text look like what it is not.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def _visible(text: str) -> str:
+    return _INVISIBLE.sub("·", text)
+
+
+@cache
+def _templates() -> "Environment":
+    import jinja2  # only for those who want a page
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("msoauth.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.tests["signal"] = lambda cell: isinstance(cell, Signal)
+    made.tests["link"] = lambda cell: isinstance(cell, Link)
+    made.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))
+    made.filters["kind"] = lambda block: type(block).__name__
+    return made
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Signal):
+        return f"{SHAPES[cell]} {word(cell)}"
+    return f"{cell.text}: {cell.url}" if isinstance(cell, Link) else cell
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        " ".join(text.split()), WIDTH, initial_indent=first, subsequent_indent=rest,
+        break_long_words=False, break_on_hyphens=False,
+    ) or [first.rstrip()]  # fmt: skip
+
+
+def _text(block: Block) -> Iterable[str]:
+    match block:
+        case Heading(text, level):
+            return [text, ("-" if level == 2 else "·") * len(text)]
+        case Paragraph(text):
+            return _wrapped(text)
+        case Items(items, ordered):
+            lines = []
+            for number, item in enumerate(items, 1):
+                mark = f"{number}. " if ordered else "- "
+                lines += _wrapped(item, f"  {mark}", "  " + " " * len(mark))
+            return lines
+        case Code(text):
+            return [f"    {line}" for line in text.splitlines()]
+        case Links(links):
+            return [f"  {link.text}: {link.url}" for link in links]
+        case Table(head, rows):
+            return _columns(head, rows)
+        case Fold(title, blocks):
+            return [title, *(line for inner in blocks for line in ("", *_text(inner)))]
+
+
+def _columns(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    cells = [list(head), *([" ".join(_cell(c).split()) for c in row] for row in rows)]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in cells]
+    return [lines[0], "  ".join("-" * w for w in widths), *lines[1:]]
+
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_LIST_MARK = re.compile(r"^(\s*)([-+]|\d{1,9}[.)])(?=\s)")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown leaves alone, on one line."""
+    one = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _LIST_MARK.sub(r"\1\\\2", one)
+
+
+def _markdown(block: Block) -> Iterable[str]:
+    match block:
+        case Heading(text, level):
+            return [f"{'#' * level} {_escaped(text)}"]
+        case Paragraph(text):
+            return [_escaped(text)]
+        case Items(items, ordered):
+            return [
+                f"{f'{number}.' if ordered else '-'} {_escaped(item)}"
+                for number, item in enumerate(items, 1)
+            ]
+        case Code(text, name):
+            longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+            fence = "`" * max(3, longest + 1)
+            return [f"{fence}{name}", *text.splitlines(), fence]
+        case Links(links):
+            return [f"- [{_escaped(link.text)}](<{_target(link.url)}>)" for link in links]
+        case Table(head, rows):
+            lines = ["| " + " | ".join(map(_escaped, head)) + " |", "|" + " --- |" * len(head)]
+            return lines + ["| " + " | ".join(map(_md_cell, row)) + " |" for row in rows]
+        case Fold(title, blocks):
+            return [
+                f"**{_escaped(title)}**",
+                *(line for inner in blocks for line in ("", *_markdown(inner))),
+            ]
+
+
+def _md_cell(cell: Cell) -> str:
+    if isinstance(cell, Link):
+        return f"[{_escaped(cell.text)}](<{_target(cell.url)}>)"
+    return _escaped(_cell(cell))
+
+
+def _target(url: str) -> str:
+    return url.replace("<", "%3C").replace(">", "%3E").replace(" ", "%20").replace("\n", "")

@@ -1,0 +1,271 @@
+"""The request to the firm's IT: what only an administrator can mend, for one mailbox or all, ready to be sent."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from msoauth.errors import InputError
+from msoauth.explain import for_cause
+from msoauth.explain.links import link
+from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.redact import redact
+from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table
+from msoauth.reports.standing import latest
+from msoauth.store import Workspace
+from msoauth.texts import _, ngettext
+
+# Causes that the catalogue gives to the consultant, but whose mend lies with the firm's IT as well: the network,
+# and a login that Exchange refuses without a reason, which is nearly always a switch or a licence.
+_ALSO_ITS = frozenset(
+    {
+        "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required",
+        "mail-login-rejected",
+    }
+)  # fmt: skip
+
+# How an Exchange administrator sees that it is done (facts F2, F4). The others are seen by checking again.
+_VERIFY = {
+    "smtp-auth-disabled-mailbox": (
+        "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
+    ),
+    "smtp-auth-disabled-tenant": (
+        "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
+    ),
+    "pop-disabled": ("Get-CASMailbox -Identity {mailbox} | Format-List Name,PopEnabled",),
+    "imap-disabled": ("Get-CASMailbox -Identity {mailbox} | Format-List Name,ImapEnabled",),
+    "mail-login-rejected": (
+        "Get-CASMailbox -Identity {mailbox} | Format-List Name,PopEnabled,ImapEnabled,SmtpClientAuthenticationDisabled",
+    ),
+    "mailbox-missing": ("Get-EXOMailbox -Identity {mailbox} | Format-List PrimarySmtpAddress",),
+    "send-as-denied": ("Get-RecipientPermission -Identity {mailbox}",),
+    "service-principal-missing": (
+        "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
+        "Get-MailboxPermission -Identity {mailbox}",
+    ),
+}
+
+_CONNECT = {  # facts F1
+    "usgov": "Connect-ExchangeOnline -ExchangeEnvironmentName O365USGovGCCHigh",
+    "china": "Connect-ExchangeOnline -ExchangeEnvironmentName O365China",
+}
+
+_SHOWN = 200  # mailboxes by name in a list for people; the commands name them all
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter; its forms are those of :class:`~msoauth.reports.document.Document`, and a mail."""
+
+    subject: str
+    document: Document
+
+    def eml(self, to: str = "") -> bytes:
+        """A mail that mail programs open as a draft, ready to be sent (``.eml``).
+
+        Args:
+            to: The recipient, where it is known already.
+        """
+        mail = EmailMessage()
+        mail["Subject"] = _one_line(self.subject)
+        if to:
+            mail["To"] = _one_line(to)
+        mail["Date"] = format_datetime(datetime.now(UTC))
+        mail["X-Unsent"] = "1"  # Outlook opens it for writing
+        mail.set_content(self.document.text())
+        mail.add_alternative(self.document.html(), subtype="html")
+        return mail.as_bytes()
+
+
+def letter(workspace: Workspace, firm: Firm, account: Account | None = None) -> Letter:
+    """The request that the latest findings ask for, of one account or of the whole firm.
+
+    Raises:
+        InputError: there are no findings yet, or nothing in them is for the firm's IT.
+    """
+    standing = latest(workspace, firm.name, account)
+    if not standing:
+        raise InputError(
+            _("There are no findings of {firm} yet: diagnose an account first.").format(
+                firm=firm.name
+            )
+        )
+    return of_findings(firm, _broken(standing))
+
+
+def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
+    """The request that these findings ask for.
+
+    Raises:
+        InputError: nothing in them is for the firm's IT.
+    """
+    by_cause: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.cause and (finding.who == "tenant-admin" or finding.cause in _ALSO_ITS):
+            by_cause.setdefault(finding.cause, []).append(finding)
+    if not by_cause:
+        raise InputError(
+            _("Nothing in the latest findings of {firm} is for the firm's IT to mend.").format(
+                firm=firm.name
+            )
+        )
+    document = Document(
+        _("Request to the Microsoft 365 administrators of {firm}").format(firm=firm.name)
+    )
+    document.add(
+        Paragraph(
+            _(
+                "We are setting up mail retrieval and sending over POP3, IMAP and SMTP with OAuth 2.0 for mailboxes of {firm}."
+            ).format(firm=firm.name)
+            + " "
+            + ngettext(
+                "Our checks found one thing that only your IT can mend. Please do what is described below, or tell us whom to ask.",
+                "Our checks found {n} things that only your IT can mend. Please do what is described below, or tell us whom to ask.",
+                len(by_cause),
+            ).format(n=len(by_cause))
+        ),
+        Paragraph(
+            _("This letter holds no password and no secret, and none is needed to do what it asks for."),
+            quiet=True,
+        ),
+        Table(
+            (_("Where"), _("Value")),
+            (
+                (_("Directory (tenant) ID"), firm.tenant),
+                (_("Application (client) ID"), firm.client_id),
+                (_("Last checked (UTC)"), f"{max(f.at for rows in by_cause.values() for f in rows):%Y-%m-%d %H:%M}"),
+            ),
+        ),
+    )  # fmt: skip
+    for number, (cause, rows) in enumerate(by_cause.items(), 1):
+        document.add(*_request(number, firm, cause, rows))
+    if firm.access == "delegated":
+        document.add(*_consent(len(by_cause) + 1, firm))
+    document.add(
+        Heading(_("When it is done")),
+        Paragraph(
+            _(
+                "Please answer this letter. Changes in Exchange Online and Entra ID take some minutes, up to an hour; then we check again on our side and tell you what came of it."
+            )
+        ),
+    )
+    subject = ngettext(
+        "Microsoft 365: one change for mail with OAuth ({firm})",
+        "Microsoft 365: {n} changes for mail with OAuth ({firm})",
+        len(by_cause),
+    ).format(n=len(by_cause), firm=firm.name)
+    return Letter(subject, document)
+
+
+def _broken(standing: dict[str, list[Finding]]) -> list[Finding]:
+    """What is not in order now; what was wrong for the firm and has passed with an account since is mended."""
+    passed: dict[str, datetime] = {}
+    for rows in standing.values():
+        for row in rows:
+            if row.signal is Signal.PASSED:
+                passed[row.check] = max(row.at, passed.get(row.check, row.at))
+    broken = []
+    for address in sorted(standing):
+        for row in standing[address]:
+            mended = not address and row.check in passed and passed[row.check] > row.at
+            if row.cause and row.signal in (Signal.FAILED, Signal.WARNING) and not mended:
+                broken.append(row)
+    return broken
+
+
+def _request(
+    number: int, firm: Firm, cause: str, rows: Sequence[Finding]
+) -> list[Heading | Paragraph | Items | Code | Links]:
+    mailboxes = sorted({row.account for row in rows if row.account}, key=str.casefold)
+    one = Account(mailboxes[0], firm.name) if len(mailboxes) == 1 else None
+    known = for_cause(cause, firm=firm, account=one)
+    title = known.title
+    if len(mailboxes) > 1:
+        title = _("{title}: {n} mailboxes").format(title=title, n=len(mailboxes))
+    parts: list[Heading | Paragraph | Items | Code | Links] = [
+        Heading(f"{number}. {title}"),
+        Paragraph(known.meaning),
+    ]
+    if mailboxes:
+        parts += [Heading(ngettext("Mailbox", "Mailboxes", len(mailboxes)), 3), _listed(mailboxes)]
+    parts += [Heading(_("What to do"), 3), Items(known.fix, ordered=True)]
+    commands = _commands(firm, cause, mailboxes)
+    if commands:
+        heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes))  # fmt: skip
+        parts += [Heading(heading, 3), Code(commands, "powershell")]
+    parts.append(Heading(_("How to verify"), 3))
+    verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]
+    if verify:
+        parts.append(Code(_script(firm, verify, mailboxes), "powershell"))
+    parts.append(Paragraph(_("We verify it on our side by the same check that failed: {checks}.").format(
+        checks=", ".join(sorted({row.check for row in rows}))
+    )))  # fmt: skip
+    if known.links:
+        parts += [Heading(_("Straight to the page"), 3), Links(known.links)]
+    parts += _said(rows)
+    return parts
+
+
+_MAILBOX = "$mailbox"
+
+
+def _commands(firm: Firm, cause: str, mailboxes: Sequence[str]) -> str:
+    """The catalogue's commands that change something, for each of the mailboxes."""
+    known = for_cause(cause, firm=firm, account=Account(_MAILBOX, firm.name))
+    changing = [line for line in known.powershell if not line.startswith(("Get-", "Test-"))]
+    return _script(firm, changing, mailboxes) if changing else ""
+
+
+def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
+    each = [line for line in lines if _MAILBOX in line]
+    once = [line for line in lines if _MAILBOX not in line]
+    script = [_CONNECT.get(firm.cloud.name, "Connect-ExchangeOnline"), *once]
+    if each and mailboxes:
+        quoted = [f"'{address.replace(chr(39), chr(39) * 2)}'" for address in mailboxes]
+        if len(quoted) == 1:
+            script += [line.replace(_MAILBOX, quoted[0]) for line in each]
+        else:
+            script += ["$mailboxes = @(", ",\n".join(f"    {q}" for q in quoted), ")"]
+            script += ["foreach ($mailbox in $mailboxes) {", *(f"    {line}" for line in each), "}"]
+    elif each:
+        script += [line.replace(_MAILBOX, "<mailbox>") for line in each]
+    return "\n".join(script)
+
+
+def _listed(mailboxes: Sequence[str]) -> Items:
+    shown = tuple(mailboxes[:_SHOWN])
+    more = len(mailboxes) - len(shown)
+    if more:
+        shown += (_("and {n} more (the commands name them all)").format(n=more),)
+    return Items(shown)
+
+
+def _said(rows: Sequence[Finding]) -> list[Heading | Paragraph | Items | Code | Links]:
+    newest = max(rows, key=lambda row: row.at)
+    words = redact(newest.evidence).strip()[:1500]
+    lines = [words] if words else []
+    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in newest.ids.items()]
+    if not lines:
+        return []
+    when = _("What the server said ({check}, {at} UTC)").format(
+        check=newest.check, at=f"{newest.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    )
+    return [Heading(when, 3), Code("\n".join(lines))]
+
+
+def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
+    consent: Link = replace(link("admin-consent", firm), text=_("Grant admin consent"))
+    return [
+        Heading(_("{n}. Consent for all users, with one click").format(n=number)),
+        Paragraph(
+            _(
+                "If it has not been done yet: an administrator who opens this link and accepts spares every user the question whether the app may use the mailbox. It is needed where users may not consent themselves."
+            )
+        ),
+        Links((consent,)),
+    ]
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]

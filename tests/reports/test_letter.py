@@ -1,0 +1,126 @@
+"""The request to the firm's IT: what it asks for, of whom, and that the commands fit all mailboxes at once."""
+
+import email
+import email.policy
+from dataclasses import replace
+
+import pytest
+
+from msoauth import clouds
+from msoauth.errors import InputError
+from msoauth.model import Signal
+from msoauth.reports.letter import letter, of_findings
+from msoauth.store import Workspace
+from tests.reports.conftest import ANNA, CLIENT, FIRM, OFFICE, TENANT, WORDS, finding
+
+OFF = "smtp-auth-disabled-mailbox"
+
+
+def test_one_command_block_serves_all_mailboxes_and_quotes_their_names(
+    workspace: Workspace,
+) -> None:
+    for account in (ANNA, OFFICE):
+        workspace.journal.append(
+            finding(account, "smtp.login", Signal.FAILED, OFF, evidence=WORDS),
+            finding(account, "pop3.login"),
+        )
+    text = letter(workspace, FIRM).document.text()
+    assert "'anna.o''brien@mueller-partner.example'," in text
+    assert "foreach ($mailbox in $mailboxes) {" in text
+    assert "Set-CASMailbox -Identity $mailbox -SmtpClientAuthenticationDisabled $false" in text
+    assert "Get-CASMailbox -Identity $mailbox" in text  # how to verify
+    assert "Authenticated SMTP" in text
+    assert WORDS in text
+    assert "t-4711" in text
+    assert text.count("\n1. ") == 1
+
+
+def test_a_letter_for_one_mailbox_names_only_it(workspace: Workspace) -> None:
+    for account in (ANNA, OFFICE):
+        workspace.journal.append(finding(account, "smtp.login", Signal.FAILED, OFF))
+    text = letter(workspace, FIRM, OFFICE).document.text()
+    assert "Set-CASMailbox -Identity 'office@mueller-partner.example'" in text
+    assert "anna" not in text
+
+
+def test_the_admin_consent_link_and_the_ids_of_tenant_and_app_are_there(
+    workspace: Workspace,
+) -> None:
+    workspace.journal.append(
+        finding(ANNA, "sign-in.present", Signal.FAILED, "admin-consent-required")
+    )
+    html = letter(workspace, FIRM).document.html()
+    assert f"{TENANT}/" in html
+    assert "adminconsent?" in html
+    assert html.count(CLIENT) >= 2
+
+
+def test_what_only_the_user_or_the_consultant_can_mend_is_not_asked_of_the_it(
+    workspace: Workspace,
+) -> None:
+    workspace.journal.append(finding(ANNA, "sign-in.token", Signal.FAILED, "refresh-expired"))
+    with pytest.raises(InputError, match="firm's IT"):
+        letter(workspace, FIRM)
+
+
+def test_without_findings_it_says_what_to_do_first(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="diagnose"):
+        letter(workspace, FIRM)
+
+
+def test_what_was_mended_since_is_not_asked_for_again(workspace: Workspace) -> None:
+    workspace.journal.append(finding(ANNA, "smtp.login", Signal.FAILED, OFF))
+    workspace.journal.append(finding(None, "registration.secret", Signal.FAILED, "secret-expired"))
+    workspace.journal.append(
+        finding(ANNA, "smtp.login"), finding(ANNA, "registration.secret", minutes=1)
+    )
+    with pytest.raises(InputError):
+        letter(workspace, FIRM)
+
+
+def test_a_skipped_check_asks_for_nothing(workspace: Workspace) -> None:
+    workspace.journal.append(finding(ANNA, "smtp.login", Signal.FAILED, OFF))
+    workspace.journal.append(
+        finding(ANNA, "network.smtp", Signal.FAILED, "connect-refused"),
+        finding(ANNA, "smtp.login", Signal.SKIPPED),
+    )
+    text = letter(workspace, FIRM).document.text()
+    assert "SmtpClientAuthenticationDisabled" not in text
+    assert "The port refuses connections" in text
+
+
+def test_the_mail_opens_as_a_draft_with_text_and_html() -> None:
+    made = of_findings(FIRM, [finding(ANNA, "smtp.login", Signal.FAILED, OFF)])
+    mail = email.message_from_bytes(
+        made.eml("it@firm.example\r\nBcc: x@y.example"), policy=email.policy.default
+    )
+    assert mail["X-Unsent"] == "1"
+    assert mail["Bcc"] is None
+    assert FIRM.name in str(mail["Subject"])
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+    ]
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    assert "Set-CASMailbox" in plain.get_content()
+
+
+def test_text_from_outside_becomes_no_html_and_no_markdown() -> None:
+    nasty = "<script>alert(1)</script> [x](http://evil.example) `` | # *b*"
+    rows = [finding(ANNA, "smtp.login", Signal.FAILED, OFF, evidence=nasty)]
+    firm = replace(FIRM, name="<img src=x> | [link](http://evil.example)")
+    document = of_findings(firm, rows).document
+    assert "<script" not in document.html()
+    assert "<img" not in document.html()
+    markdown = document.markdown()
+    assert "[link](" not in markdown
+    assert f"```\n{nasty}" in markdown or f"````\n{nasty}" in markdown
+
+
+def test_each_cloud_has_its_own_connection_to_exchange() -> None:
+    firm = replace(FIRM, cloud=clouds.US_GOV)
+    text = of_findings(firm, [finding(ANNA, "smtp.login", Signal.FAILED, OFF)]).document.text()
+    assert "-ExchangeEnvironmentName O365USGovGCCHigh" in text
+    assert "login.microsoftonline.us" in text
