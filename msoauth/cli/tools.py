@@ -3,14 +3,20 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from msoauth.cli.firms import Json
 from msoauth.cli.output import console, emit, say, show_finding
 from msoauth.errors import InputError
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from msoauth.explain import Explanation
 
 
 def lab(
@@ -40,6 +46,7 @@ def lab(
 
 
 def explain(
+    context: typer.Context,
     text: Annotated[
         str, typer.Argument(metavar="[TEXT|-]", help="The error text; - or nothing reads stdin.")
     ] = "-",
@@ -50,6 +57,12 @@ def explain(
             "--batch", help="Read JSON lines {id, text}; print JSON lines {id, cause, …}."
         ),
     ] = False,
+    firm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fill the links with this firm's ids.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Fill the commands with this mailbox.")
+    ] = None,
 ) -> None:
     """The cause of any error text: what is wrong, who can mend it, and how."""
     from msoauth.explain import batch as explain_lines
@@ -65,23 +78,48 @@ def explain(
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not text.strip():
         raise InputError(_("There is no text to explain: give it as an argument or on stdin."))
-    found = explain_text(text)
+    known_firm, mailbox = None, None
+    if firm or account:
+        with context.obj.open() as workspace:
+            mailbox = workspace.accounts.get(account) if account else None
+            name = firm or (mailbox.firm if mailbox else "")
+            known_firm = workspace.firms.get(name)
+    found = explain_text(text, firm=known_firm, account=mailbox)
     if json:
         emit(found.as_json())
-        return
-    screen = console()
-    screen.print(f"[bold]{_esc(found.title)}[/bold]  ({_esc(found.cause)}, {found.confidence})")
-    screen.print(_esc(found.meaning))
+    else:
+        _tell(found, console())
+
+
+def _tell(found: "Explanation", screen: "Console") -> None:
+    """An explanation for people: what it is, what the text said, who mends it and how."""
+    from msoauth.explain import who_in_words
+
+    sure = {"sure": _("sure"), "likely": _("likely")}.get(found.confidence, _("not sure"))
+    screen.print(
+        Text.assemble((found.title, "bold"), (f"  ({found.cause}, {sure})", "bright_black"))
+    )
+    screen.print(Text(found.meaning))
+    if found.evidence:
+        screen.print(
+            Text(f"{_('The text says:')} {_shortened(found.evidence)}", style="bright_black")
+        )
     if found.who:
-        screen.print(_esc(_("Who can fix it: {who}").format(who=found.who)))
+        screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(found.who))))
     for number, step in enumerate(found.fix, 1):
-        screen.print(_esc(f"  {number}. {step}"))
+        screen.print(Text(f"  {number}. {step}"))
     for command in found.powershell:
-        screen.print(_esc(f"  PS> {command}"))
+        screen.print(Text(f"  PS> {command}", style="cyan"))
     for link in found.links:
-        screen.print(_esc(f"  {link.text}: {link.url}"))
-    if found.ids:
-        screen.print(_esc("  " + "  ".join(f"{k} {v}" for k, v in found.ids.items())))
+        screen.print(Text(f"  {link.text}: {link.url}"))
+    marks = {"codes": ", ".join(found.codes), **found.ids}
+    said = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in marks.items() if value)
+    if said:
+        screen.print(Text(f"  {said}", style="bright_black"))
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= 240 else f"{words[:240].rstrip()} …"
 
 
 def _esc(text: str) -> str:

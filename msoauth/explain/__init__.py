@@ -6,8 +6,9 @@ import types
 from msoauth.explain.batch import batch
 from msoauth.explain.explanation import Explanation, explain, for_cause
 from msoauth.explain.load import Cause, causes
+from msoauth.explain.who import who_in_words
 
-__all__ = ["Cause", "Explanation", "batch", "causes", "explain", "for_cause"]
+__all__ = ["Cause", "Explanation", "batch", "causes", "explain", "for_cause", "who_in_words"]
 
 
 class _Room(types.ModuleType):

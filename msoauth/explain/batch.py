@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from msoauth.explain.explanation import explain
 
@@ -11,18 +12,30 @@ def batch(lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            entry = json.loads(line)
-            text, name = entry["text"], entry.get("id")
-            if not isinstance(text, str):
-                raise TypeError
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            yield json.dumps(
-                {
-                    "id": None,
-                    "cause": "unknown",
-                    "error": f"line {number} is not a JSON object with a text",
-                }
-            )
-            continue
-        yield json.dumps({"id": name, **explain(text).as_json()}, ensure_ascii=False)
+        name, text = _entry(line)
+        if text is None:
+            wrong = f"line {number} is not a JSON object with a text"
+            yield _json({"id": name, "cause": "unknown", "error": wrong})
+        else:
+            yield _json({"id": name, **explain(text).as_json()})
+
+
+def _entry(line: str) -> tuple[Any, str | None]:
+    """The id and the text of a line, each as far as it has one."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(entry, dict):
+        return None, None
+    text = entry.get("text")
+    return entry.get("id"), text if isinstance(text, str) else None
+
+
+def _json(answer: dict[str, Any]) -> str:
+    line = json.dumps(answer, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:  # half a character, which a JSON text can hold but no output can
+        line = json.dumps(answer)
+    return line

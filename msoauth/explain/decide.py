@@ -102,7 +102,8 @@ def decide(text: str) -> Decision:
         for one in candidates
     ]
     if not candidates:
-        return Decision("unknown", 0, "", seen)
+        place = next((start for _, start, _, weight in numbers if weight), 0)
+        return Decision("unknown", 0, "", seen, place)
     best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
     words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
     return Decision(best.cause, best.weight, words.strip(), seen, best.start)

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from msoauth.explain.decide import decide
-from msoauth.explain.links import link
+from msoauth.explain.links import link, lookup
 from msoauth.explain.load import Cause, causes
 from msoauth.explain.phrases import fold
 from msoauth.explain.unwrap import unwrap
@@ -16,6 +16,8 @@ from msoauth.redact import redact
 Confidence = Literal["sure", "likely", "unsure"]
 
 _SURE, _LIKELY = 70, 40
+_SHOWN = 600  # characters of evidence
+_BARE_NAME = re.compile(r"[\w.@+-]+", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 _TIME = re.compile(
     r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
@@ -48,7 +50,6 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
 }
 # What Exchange adds to a reply: [server time session].
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
-_SESSION_HOSTS = (".outlook.com ", ".office365.com ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,10 @@ class Explanation:
         who: Who can mend it.
         fix: Steps in order, with menu paths.
         powershell: Commands, where that is the way.
-        ids: ``correlation_id``, ``trace_id``, ``timestamp``, as far as the text has them.
+        ids: ``correlation_id``, ``trace_id``, ``timestamp`` and Exchange's ``session_id``, as far as the text has them.
         codes: The AADSTS numbers that were seen.
-        evidence: The words it rests on, without secrets.
+        evidence: The words it rests on, without secrets; of an unknown text, its beginning.
+        confidence: ``sure``, ``likely`` or ``unsure``.
     """
 
     cause: str
@@ -107,15 +109,25 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     confidence: Confidence = (
         "sure" if decision.weight >= _SURE else "likely" if decision.weight >= _LIKELY else "unsure"
     )
-    return _explanation(
+    found = _explanation(
         known,
         firm,
         account,
         _ids(plain, decision.place),
         decision.codes,
         confidence,
-        redact(decision.words)[:600],
+        _evidence(decision.words or plain[decision.place : decision.place + _SHOWN]),
     )
+    if known.id == "unknown":
+        return replace(found, links=(*map(lookup, decision.codes[:3]), *found.links))
+    return found
+
+
+def _evidence(words: str) -> str:
+    """*words* as they may be shown: no secrets, nothing that a terminal obeys, and no heap of binary signs."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in redact(words)[:_SHOWN]).strip()
+    odd = sum(sign == "\ufffd" or not sign.isprintable() for sign in words)
+    return "" if odd * 5 > len(words) else shown
 
 
 def for_cause(
@@ -139,10 +151,10 @@ def _explanation(
     confidence: Confidence,
     evidence: str,
 ) -> Explanation:
-    mailbox = account.address if account else "anna@contoso.com"
+    mailbox = _quoted(account.address) if account else "anna@contoso.com"
     names = {
         "{mailbox}": mailbox,
-        "{client_id}": firm.client_id if firm else "<Application (client) ID>",
+        "{client_id}": _quoted(firm.client_id) if firm else "<Application (client) ID>",
     }
 
     def filled(text: str) -> str:
@@ -165,6 +177,13 @@ def _explanation(
     )
 
 
+def _quoted(value: str) -> str:
+    """*value* as one word of PowerShell, whatever signs it has."""
+    if _BARE_NAME.fullmatch(value):
+        return value
+    return "'" + "".join(c for c in value if c.isprintable()).replace("'", "''") + "'"
+
+
 def _ids(text: str, place: int) -> dict[str, str]:
     """The ids that belong to the failure at *place*: the next after it, else the first in the text."""
     folded = fold(text)
@@ -173,14 +192,10 @@ def _ids(text: str, place: int) -> dict[str, str]:
         value = _labelled(text, folded, pattern, labels, place)
         if value or (place and (value := _labelled(text, folded, pattern, labels, 0))):
             found[name] = value
-    for host in _SESSION_HOSTS:
-        at = max(folded.find(host, place), folded.find(host))
-        bracket = text.rfind("[", max(0, at - 90), max(0, at))
-        session = _SESSION.match(text, bracket) if bracket >= 0 else None
-        if session:
-            found.setdefault("timestamp", session[1])
-            found["session_id"] = session[2]
-            break
+    session = _SESSION.search(text, place) or _SESSION.search(text)
+    if session:
+        found.setdefault("timestamp", session[1])
+        found["session_id"] = session[2]
     return found
 
 

@@ -1,59 +1,77 @@
 """Deep links into Microsoft's portals (facts F6); blade names are not a promised interface."""
 
+from urllib.parse import quote
+
 from msoauth.model import Firm, Link
 from msoauth.texts import _
 
-_ENTRA = "https://entra.microsoft.com/#view/"
-_APP = "Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/"
+_APPS = "Microsoft_AAD_RegisteredApps/"
+_DIRECTORY = "Microsoft_AAD_IAM/"
+# The portal of each cloud (facts A1); they take the same fragments (facts F6).
+_PORTALS = {"usgov": "https://portal.azure.us", "china": "https://portal.azure.cn"}
+_PORTAL = "https://entra.microsoft.com"
+_BLADES = {
+    "overview": "Overview",
+    "authentication": "Authentication",
+    "secrets": "Credentials",
+    "permissions": "CallAnAPI",
+}
+_PAGES = {
+    "enterprise-apps": "StartboardApplicationsMenuBlade/~/AppAppsPreview/menuId~/null",
+    "user-consent": "ConsentPoliciesMenuBlade/~/UserSettings",
+    "sign-in-logs": "SignInEventsV3Blade",
+}
+_ELSEWHERE = {
+    "users": "https://admin.microsoft.com/Adminportal/Home#/users",
+    "exchange-settings": "https://admin.exchange.microsoft.com/#/settings",
+    "mailboxes": "https://admin.exchange.microsoft.com/#/mailboxes",
+    "my-apps": "https://myapps.microsoft.com",
+}
 
 
 def link(name: str, firm: Firm | None) -> Link:
-    """The link of that name; into the firm's own app where the firm is known."""
-    own = firm.client_id if firm is not None else None
-    blades = {
-        "overview": "Overview",
-        "authentication": "Authentication",
-        "secrets": "Credentials",
-        "permissions": "CallAnAPI",
-    }
-    titles = {
+    """The link of that name; into the firm's own app and cloud where the firm is known."""
+    return Link(_title(name), _url(name, firm))
+
+
+def lookup(code: str) -> Link:
+    """Microsoft's own page on an AADSTS number (facts A2)."""
+    number = code.removeprefix("AADSTS")
+    return Link(
+        _("What Microsoft says of {code}").format(code=code),
+        f"https://login.microsoftonline.com/error?code={number}",
+    )
+
+
+def _url(name: str, firm: Firm | None) -> str:
+    portal = _PORTALS.get(firm.cloud.name, _PORTAL) if firm else _PORTAL
+    if name in _BLADES:
+        if firm is None:
+            return f"{portal}/#view/{_APPS}ApplicationsListBlade"
+        own = quote(firm.client_id, safe="")
+        return f"{portal}/#view/{_APPS}ApplicationMenuBlade/~/{_BLADES[name]}/appId/{own}"
+    if name == "admin-consent":
+        authority = firm.cloud.authority if firm else "https://login.microsoftonline.com/"
+        if firm is None:
+            return f"{authority}<tenant>/adminconsent?client_id=<client-id>"
+        return f"{authority}{quote(firm.tenant, safe='')}/adminconsent?client_id={quote(firm.client_id, safe='')}"
+    if name in _PAGES:
+        return f"{portal}/#view/{_DIRECTORY}{_PAGES[name]}"
+    return _ELSEWHERE[name]
+
+
+def _title(name: str) -> str:
+    return {
         "overview": _("App registration: Overview"),
         "authentication": _("App registration: Authentication"),
         "secrets": _("App registration: Certificates & secrets"),
         "permissions": _("App registration: API permissions"),
-    }
-    if name in blades:
-        url = (
-            f"{_ENTRA}{_APP}{blades[name]}/appId/{own}"
-            if own
-            else f"{_ENTRA}Microsoft_AAD_RegisteredApps/ApplicationsListBlade"
-        )
-        return Link(titles[name], url)
-    if name == "admin-consent":
-        authority = firm.cloud.authority if firm else "https://login.microsoftonline.com/"
-        return Link(
-            _("Grant admin consent"),
-            f"{authority}{firm.tenant if firm else '<tenant>'}/adminconsent?client_id={own or '<client-id>'}",
-        )
-    return _FIXED[name]
-
-
-_FIXED = {
-    "enterprise-apps": Link(
-        "Enterprise applications",
-        "https://portal.azure.com/#view/Microsoft_AAD_IAM/StartboardApplicationsMenuBlade/~/AppAppsPreview/menuId~/null",
-    ),
-    "user-consent": Link(
-        "User consent settings",
-        f"{_ENTRA}Microsoft_AAD_IAM/ConsentPoliciesMenuBlade/~/UserSettings",
-    ),
-    "sign-in-logs": Link("Sign-in logs", f"{_ENTRA}Microsoft_AAD_IAM/SignInEventsV3Blade"),
-    "users": Link("Active users", "https://admin.microsoft.com/Adminportal/Home#/users"),
-    "exchange-settings": Link(
-        "Exchange admin center: Settings", "https://admin.exchange.microsoft.com/#/settings"
-    ),
-    "mailboxes": Link(
-        "Exchange admin center: Mailboxes", "https://admin.exchange.microsoft.com/#/mailboxes"
-    ),
-    "my-apps": Link("Your apps and consents", "https://myapps.microsoft.com"),
-}
+        "admin-consent": _("Grant admin consent"),
+        "enterprise-apps": _("Enterprise applications"),
+        "user-consent": _("User consent settings"),
+        "sign-in-logs": _("Sign-in logs"),
+        "users": _("Active users"),
+        "exchange-settings": _("Exchange admin center: Settings"),
+        "mailboxes": _("Exchange admin center: Mailboxes"),
+        "my-apps": _("Your apps and consents"),
+    }[name]

@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from msoauth.texts import language
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -31,7 +33,7 @@ class Signature:
     """Wordings by which a cause is known. A higher weight wins; see the catalogue for the scale.
 
     Attributes:
-        says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400.
+        says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either.
             There are no regular expressions in the catalogue, so that none can run away.
     """
 
@@ -48,20 +50,25 @@ def _table(name: str) -> dict[str, Any]:
     )
 
 
-@cache
 def causes() -> Mapping[str, Cause]:
-    """Every cause by its id."""
+    """Every cause by its id, in the language in force."""
+    return _causes(language())
+
+
+@cache
+def _causes(spoken: str) -> Mapping[str, Cause]:
     return {
         name: Cause(
             id=name,
             who=entry["who"],
-            title=entry["title"],
-            meaning=entry["meaning"],
-            fix=tuple(entry["fix"]),
+            title=words["title"],
+            meaning=words["meaning"],
+            fix=tuple(words["fix"]),
             powershell=tuple(entry.get("powershell", ())),
             links=tuple(entry.get("links", ())),
         )
         for name, entry in _table("causes.toml").items()
+        for words in (entry.get(spoken, entry),)
     }
 
 

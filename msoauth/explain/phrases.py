@@ -1,6 +1,6 @@
 """Finding the catalogue's phrases in a text: in time that grows with the text and with nothing else.
 
-A phrase is literal text; ``…`` in it stands for up to 80 characters, ``……`` for up to 400. A phrase does not begin inside a
+A phrase is literal text; ``…`` in it stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either. A phrase does not begin inside a
 word (unless at a capital, as in ``ErrorSendAsDenied``), but may end inside one: it may be a stem. Nor does it begin or end
 inside a number.
 """
@@ -15,12 +15,12 @@ from msoauth.explain.unwrap import plain_signs
 
 _GAP, _WIDE = 80, 400
 _TRIES = 60  # places at which the beginning of one phrase is looked at, in one text
-_LONG = 20_000  # characters from which on a text's vocabulary is looked at first
+_START = 3  # letters by which words are looked up
 _WORD = re.compile(r"[^\W\d_]{3,60}")
 _FIGURES = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
-# Byte tables that leave letters (of any script) and figures standing, and blank out the rest.
-_LETTERS = bytes(b if chr(b).isalpha() or b >= 0x80 else 0x20 for b in range(256))
-_DIGITS = bytes(b if chr(b) in "0123456789." else 0x20 for b in range(256))
+_LATIN = re.compile(r"[a-z\u00df-\u024f]{3,60}")
+_CAMEL = re.compile(r"(?<=[a-z])(?=([A-Z][A-Za-z]{2,60}))")
+_CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,44 @@ def phrase(wording: str, signature: Signature) -> Phrase:
     return Phrase(tuple(parts), tuple(sorted(words, key=len, reverse=True)), signature)
 
 
+def wordings(pattern: str) -> Iterator[str]:
+    """Every wording that *pattern* stands for: each of ``{one|or another}`` in turn."""
+    choice = _CHOICE.search(pattern)
+    if choice is None:
+        yield pattern
+        return
+    for option in choice[1].split("|"):
+        yield from wordings(pattern[: choice.start()] + option + pattern[choice.end() :])
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """All phrases by their longest word: a text without a word that begins so cannot say the phrase.
+
+    Attributes:
+        latin: By the first letters of that word, then by the word.
+        others: By words that stand without blanks (Chinese), by figures, or by nothing.
+    """
+
+    latin: dict[str, dict[str, list[Phrase]]]
+    others: dict[str, list[Phrase]]
+
+
 @cache
-def _by_anchor() -> dict[str, list[Phrase]]:
-    """All phrases by their longest word: a text without that word cannot say the phrase."""
-    anchors: dict[str, list[Phrase]] = {}
+def _index() -> _Index:
+    index = _Index({}, {})
     for signature in signatures():
-        for wording in signature.says:
-            one = phrase(wording, signature)
-            anchors.setdefault(one.words[0] if one.words else "", []).append(one)
-    return anchors
+        for pattern in signature.says:
+            for wording in wordings(pattern):
+                one = phrase(wording, signature)
+                anchor = one.words[0] if one.words else ""
+                by_word = (
+                    index.latin.setdefault(anchor[:_START], {})
+                    if _LATIN.fullmatch(anchor)
+                    else index.others
+                )
+                by_word.setdefault(anchor, []).append(one)
+    return index
 
 
 def said(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> list[Hit]:
@@ -72,38 +101,42 @@ def said(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> list[Hit]
 
     A wording inside a longer one is left out: whoever says "refresh token has expired" does not say "token has expired".
     """
-    hits = list(_all(text, folded, asides))
-    whole = [hit for hit in hits if hit.literal]
-    return [hit for hit in hits if not any(_covers(one, hit) for one in whole)]
-
-
-def _covers(one: Hit, other: Hit) -> bool:
-    longer = one.end - one.start > other.end - other.start
-    return longer and one.start <= other.start and other.end <= one.end
+    kept = []
+    far, since = -1, -1  # the literal hit that reaches farthest so far: its end and its start
+    for hit in sorted(_all(text, folded, asides), key=lambda one: (one.start, -one.end)):
+        if hit.end > far or (hit.end == far and hit.start == since):
+            kept.append(hit)
+            if hit.literal and hit.end > far:
+                far, since = hit.end, hit.start
+    return kept
 
 
 def _all(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> Iterator[Hit]:
-    vocabulary = _vocabulary(folded) if len(folded) >= _LONG else folded
     places: dict[str, list[int]] = {}
-    for anchor, phrases in _by_anchor().items():
-        if anchor not in vocabulary:
-            continue
-        for one in phrases:
-            if all(word in vocabulary for word in one.words):
-                hit = _find(text, folded, one, asides, places)
-                if hit is not None:
-                    yield hit
+    has: dict[str, bool] = {}  # each word is looked for once, however many phrases need it
+    for one in _possible(text, folded):
+        for word in one.words:
+            if word not in has:
+                has[word] = word in folded
+        if all(has[word] for word in one.words):
+            hit = _find(text, folded, one, asides, places)
+            if hit is not None:
+                yield hit
 
 
-def _vocabulary(folded: str) -> str:
-    """Every word and every figure of *folded* once: in a long text most occur again and again.
-
-    Cut by bytes, because that is the one way to look at each character of a megabyte in a few milliseconds.
-    """
-    raw = folded.encode("utf-8", "surrogatepass")
-    words = {word for word in raw.translate(_LETTERS).split() if len(word) > 2}
-    figures = set(raw.translate(_DIGITS).split())
-    return b"\n".join(words | figures).decode("utf-8", "surrogatepass")
+def _possible(text: str, folded: str) -> Iterator[Phrase]:
+    """The phrases whose longest word *text* has."""
+    index = _index()
+    words = {*_LATIN.findall(folded), *(part.lower() for part in _CAMEL.findall(text))}
+    found = set()
+    for word in words:
+        for anchor, phrases in index.latin.get(word[:_START], {}).items():
+            if anchor not in found and word.startswith(anchor):
+                found.add(anchor)
+                yield from phrases
+    for anchor, phrases in index.others.items():
+        if anchor in folded:
+            yield from phrases
 
 
 def _find(

@@ -13,13 +13,22 @@ from urllib.parse import unquote, unquote_plus
 
 LIMIT = 1 << 20  # characters that are read: the first and the last half of this
 _READ = 200_000  # of these, characters that are looked at closely when repetitions are left out
-_PEEKS, _PEEK = (
-    200,
-    600,
-)  # places in the middle of a longer text that are looked at all the same, and characters of each
-_FAILURE = re.compile(
-    r"AADSTS\d|-ERR |[Ee]rror|ERROR|[Ff]ail|FAIL|[Ee]xception|[Dd]enied|[Rr]efused|[Rr]ejected|[Tt]imed out|[Ff]ehler"
+# Words of failure around which the middle of a longer text is looked at all the same: so many places, so many characters.
+_FAILURE = (
+    "AADSTS",
+    "-ERR ",
+    "rror",
+    "ERROR",
+    "ailed",
+    "ailure",
+    "FAIL",
+    "xception",
+    "denied",
+    "refused",
+    "timed out",
+    "ehler",
 )
+_PEEKS, _PEEK = 30, 600
 _LOG = 20_000  # characters from which on lines that repeat are left out
 _KEPT = 10  # of lines that differ in their figures only, that many first and last ones are read
 _ROUNDS = 5  # encodings inside one another
@@ -98,12 +107,21 @@ def _bounded(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     half = limit // 2
-    peeks: list[str] = []
-    at, end = half, len(text) - half
-    while len(peeks) < _PEEKS and (match := _FAILURE.search(text, at, end)):
-        at = match.end() + _PEEK
-        peeks.append(text[max(half, match.start() - 200) : at])
-    return "\n … \n".join([text[:half], *peeks, text[-half:]])
+    end = len(text) - half
+    places: list[int] = []
+    for word in _FAILURE:
+        at = text.find(word, half, end)
+        for _place in range(_PEEKS):
+            if at < 0:
+                break
+            places.append(at)
+            at = text.find(word, at + _PEEK, end)
+    pieces, read = [text[:half]], half
+    for at in sorted(places):
+        if at + _PEEK > read:
+            pieces.append(text[max(read, at - 200) : at + _PEEK])
+            read = at + _PEEK
+    return "\n … \n".join([*pieces, text[-half:]])
 
 
 def _thinned(text: str) -> str:

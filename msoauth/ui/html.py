@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
 from msoauth.errors import MsoauthError
-from msoauth.explain import for_cause
+from msoauth.explain import for_cause, who_in_words
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -196,16 +196,6 @@ def table(
     ).format(label or " ".join(head), names, cells)
 
 
-def who_text(who: str) -> str:
-    """Who can mend it, in words."""
-    return {
-        "user": _("the user"),
-        "tenant-admin": _("an administrator of the firm's Microsoft 365"),
-        "consultant": _("you, in msoauth"),
-        "microsoft": _("Microsoft"),
-    }.get(who, who or _("not known"))
-
-
 def remedy(finding: Finding) -> Markup:
     """What a finding that is not green says: words of the server, cause, who, steps, ids."""
     parts = []
@@ -220,7 +210,7 @@ def remedy(finding: Finding) -> Markup:
         parts.append(
             facts([
                 (_("Cause"), Markup("{} <span class='mso-quiet'>({})</span>").format(title, finding.cause)),
-                (_("Who can mend it"), who_text(finding.who)),
+                (_("Who can mend it"), who_in_words(finding.who)),
             ])
         )  # fmt: skip
     if finding.fix:
