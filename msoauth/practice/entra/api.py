@@ -14,7 +14,7 @@ from msoauth.practice.address import Address
 from msoauth.practice.entra import clients
 from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import World
+from msoauth.practice.state import Firm, World
 
 _PENDING = 70016
 
@@ -168,6 +168,11 @@ class Token(Api):
     """``/{tenant}/oauth2/v2.0/token``."""
 
     def post(self, path_tenant: str) -> None:
+        firm = self.world.firm(path_tenant)
+        status = self.world.faults.value("token.status", firm.tenant_id if firm else "")
+        if status is not None:
+            self._ill(int(status), firm)
+            return
         try:
             form = self._with_basic(self.form())
             form["client-request-id"] = self.correlation_id
@@ -180,6 +185,17 @@ class Token(Api):
 
     def get(self, _path_tenant: str) -> None:
         self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
+
+    def _ill(self, status: int, firm: Firm | None) -> None:
+        """Throttled or out of order; perhaps without JSON (facts B2)."""
+        self.world.note("token", f"HTTP {status}", firm=firm.name if firm else "")
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=us-ascii")
+        if status in (429, 503):
+            self.set_header("Retry-After", "5")
+        self.finish(
+            f"<html><head><title>{status}</title></head><body><h2>Our services aren't available right now</h2></body></html>"
+        )
 
     def _with_basic(self, form: dict[str, str]) -> dict[str, str]:
         """HTTP Basic is accepted as well (facts A3); its parts are URL-encoded (RFC 6749)."""

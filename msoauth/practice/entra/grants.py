@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,10 +162,14 @@ class Authority:
             raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
         if code.redeemed:
             raise RefusalError(54005)
-        if now - code.issued > CODE_SECONDS:
+        who = (code.firm.tenant_id, code.user.upn)
+        faults = self.world.faults
+        if now - code.issued + (faults.value("code.age", *who) or 0) > CODE_SECONDS:
             raise RefusalError(70008)
         if code.platform == "spa" and not code.challenge:
             raise RefusalError(9002325)
+        if faults.value("code.verifier", *who):
+            raise RefusalError(501481)
         _check_verifier(code, form.get("code_verifier", ""))
         client = client.of(code.firm)
         asked = scopes.read(form.get("scope", ""), code.firm, client.app)
@@ -299,7 +303,10 @@ class Authority:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
         now = int(self.world.clock.time())
         # It can be more than was asked: what was consented to earlier comes along (facts B1).
-        names = sorted(consented & permissions.names(asked.resource) | asked.names)
+        lacks = {self.world.faults.value("token.lacks", firm.tenant_id, user.upn)}
+        names = sorted((consented & permissions.names(asked.resource) | asked.names) - lacks)
+        if self.world.faults.value("token.graph", firm.tenant_id, user.upn):
+            asked = replace(asked, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
         token, seconds = self.issuer.access_token(
             client, firm, user, asked, names, grant.amr, acr, now
         )

@@ -245,10 +245,18 @@ class Page(tornado.web.RequestHandler):
         }
         self.give_back(flow, fields | more)
 
+    def _state(self, flow: Flow) -> str:
+        who = [flow.firm.tenant_id if flow.firm else "", flow.user.upn if flow.user else ""]
+        if self.people.world.faults.value("state.other", *who):
+            return secrets.token_urlsafe(
+                16
+            )  # as an older tab, or somebody else's link, would send it
+        return flow.asked["state"]
+
     def give_back(self, flow: Flow, fields: dict[str, str]) -> None:
         """The redirect itself, as ``response_mode`` asks (facts B4)."""
         if flow.asked.get("state"):
-            fields["state"] = flow.asked["state"]
+            fields["state"] = self._state(flow)
         uri = flow.asked["redirect_uri"]
         mode = flow.asked.get("response_mode", "query")
         if mode == "form_post":
