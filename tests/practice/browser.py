@@ -150,7 +150,7 @@ class Place:
         return Browser(self.tenant)
 
     def authorize_url(
-        self, app: AppRegistration | None = None, path: str = "", **changes: str
+        self, app: AppRegistration | None = None, /, path: str = "", **changes: str
     ) -> str:
         app = app or self.firm.app
         digest = hashlib.sha256(VERIFIER.encode()).digest()
@@ -188,7 +188,7 @@ class Place:
         return browser.answer["code"]
 
     def redeem(
-        self, code: str, app: AppRegistration | None = None, path: str = "", **changes: str
+        self, code: str, app: AppRegistration | None = None, /, path: str = "", **changes: str
     ) -> requests.Response:
         app = app or self.firm.app
         form = {
