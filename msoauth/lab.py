@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ PRACTICE_VARIABLE = (
 )
 
 PUBLIC_VARIABLE = "MSOAUTH_PUBLIC"  # set where this runs on a public computer, such as Binder's
+
+NOTEBOOK_ONLY = "notebook-only"  # the tag of cells that an app without code does not show
 
 _GRACE = 8.0  # seconds that JupyterLab has to end its kernels
 
@@ -85,7 +88,8 @@ def open_lab(
     browser: bool,
     port: int | None,
     real: bool,
-    language: str | None,
+    app: bool = False,
+    language: str | None = None,
     say: Callable[[str], None],
 ) -> int:
     """Run JupyterLab until it ends; its exit status.
@@ -94,9 +98,15 @@ def open_lab(
         location: The workspace as the user named it, handed on to the kernels; None for the default.
         browser: Whether to open the system's browser.
         real: Never start the practice tenant.
+        app: Show the panels alone, as an app without code (Voilà), in place of JupyterLab.
         language: What the panels are to speak from now on; None for what was chosen last, else the browser's.
         say: Tells people what goes on.
+
+    Raises:
+        InputError: *app* is wanted, and Voilà is not installed.
     """
+    if app and importlib.util.find_spec("voila") is None:
+        raise InputError(_("The app needs Voilà: pip install voila"))
     notebooks = copy_notebooks(workspace.folder / "notebooks")
     if language is not None:
         workspace.settings.set("language", language)
@@ -104,7 +114,7 @@ def open_lab(
     only_practice = all(firm.cloud.name == "practice" for firm in firms)
     with contextlib.ExitStack() as stack:
         environment = dict(os.environ)
-        environment.pop(PRACTICE_VARIABLE, None)
+        running = environment.pop(PRACTICE_VARIABLE, None)
         # The kernel of this very Python must win over one that the user registered for another.
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
         # Nothing is contacted that the user did not ask for: JupyterLab's question about news is answered with no.
@@ -115,26 +125,46 @@ def open_lab(
                 location if "://" in location else str(Path(location).resolve())
             )
         if only_practice and not real:
-            endpoints = stack.enter_context(_practice(say))
+            endpoints = (
+                Path(running).resolve()  # somebody has started one already, on Binder say
+                if running and Path(running).is_file()
+                else stack.enter_context(_practice(say))
+            )
             adopt_practice(workspace, endpoints)
             environment[PRACTICE_VARIABLE] = str(endpoints)
         say(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
-        command = [
-            *(sys.executable, "-m", "jupyterlab"),
-            f"--ServerApp.root_dir={notebooks[0].parent}",
-            f"--LabApp.default_url=/lab/tree/{notebooks[0].name}",
-            # Nor are updates looked for, or an index of extensions.
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            "--LabApp.extension_manager=readonly",
-        ]
+        command = _app(notebooks[0], port) if app else _jupyterlab(notebooks[0], port)
         if not browser:
             command.append("--no-browser")
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            command.append("--allow-root")  # in a container there is often nobody else
-        if port is not None:
-            command.append(f"--ServerApp.port={port}")
         return _until_it_ends(command, environment)
+
+
+def _jupyterlab(first: Path, port: int | None) -> list[str]:
+    command = [
+        *(sys.executable, "-m", "jupyterlab"),
+        f"--ServerApp.root_dir={first.parent}",
+        f"--LabApp.default_url=/lab/tree/{first.name}",
+        # Nor are updates looked for, or an index of extensions.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container there is often nobody else
+    if port is not None:
+        command.append(f"--ServerApp.port={port}")
+    return command
+
+
+def _app(first: Path, port: int | None) -> list[str]:
+    command = [
+        *(sys.executable, "-m", "voila", str(first.parent)),
+        "--token",  # as JupyterLab does: what is shown here can send mail
+        f"--TagRemovePreprocessor.remove_cell_tags={{'{NOTEBOOK_ONLY}'}}",
+    ]
+    if port is not None:
+        command.append(f"--port={port}")
+    return command
 
 
 @contextlib.contextmanager

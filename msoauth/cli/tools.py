@@ -28,6 +28,9 @@ def lab(
         int | None, typer.Option(min=0, max=65535, metavar="N", help="JupyterLab's port.")
     ] = None,
     real: Annotated[bool, typer.Option("--real", help="Never start the practice tenant.")] = False,
+    app: Annotated[
+        bool, typer.Option("--app", help="The panels alone, without code (needs Voilà).")
+    ] = False,
 ) -> None:
     """Open the guided notebooks in JupyterLab; without a firm yet, on the practice tenant."""
     from msoauth.lab import open_lab
@@ -39,6 +42,7 @@ def lab(
             browser=not no_browser,
             port=port,
             real=real,
+            app=app,
             language=context.obj.lang,
             say=say,
         )

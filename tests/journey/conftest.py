@@ -1,0 +1,76 @@
+"""One browser for all journeys; one JupyterLab for those that do not need a fresh one."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from msoauth.enrol import enrol
+from msoauth.lab import PRACTICE_VARIABLE
+from msoauth.practice import PracticeTenant
+from msoauth.store import Workspace
+from tests.journey.servers import PASSPHRASE, Lab, start_lab
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 1280, "height": 1500}, locale="en-GB") as context:
+        yield context.new_page()
+
+
+@dataclass
+class Practice:
+    """A lab whose practice tenant lives in the test's own process, and whose users have signed in.
+
+    Attributes:
+        store: The lab's workspace, to be looked into and prepared.
+    """
+
+    lab: Lab
+    tenant: PracticeTenant
+    store: Workspace
+
+    def password(self, address: str) -> str:
+        """A practice user's password."""
+        accounts = self.tenant.endpoints["practice"]["firms"][0]["accounts"]
+        return next(str(a["password"]) for a in accounts if a["address"] == address)
+
+    def choose(self, account: str = "anna.lindqvist@contoso.example", firm: str = "") -> None:
+        """What a person has chosen last in the header."""
+        self.store.settings.set("firm", firm or str(self.store.firms.list()[0].name))
+        self.store.settings.set("account", account)
+        self.store.settings.set("language", "en")
+
+
+@pytest.fixture(scope="session")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
+    folder = tmp_path_factory.mktemp("lab")
+    with (
+        PracticeTenant() as tenant,
+        Workspace.open(folder / "workspace", passphrase=PASSPHRASE) as store,
+    ):
+        assert list(enrol(store, tenant.endpoints_file))
+        with start_lab(folder, **{PRACTICE_VARIABLE: str(tenant.endpoints_file)}) as lab:
+            yield Practice(lab, tenant, store)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    subprocess.run([*command, "axe-core@4"], check=True, capture_output=True, timeout=100)
+    return folder / "node_modules" / "axe-core" / "axe.min.js"

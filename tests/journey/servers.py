@@ -1,0 +1,169 @@
+"""``msoauth lab`` as it runs, and what a person does with it in a browser."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
+TOKEN = "journey"
+SHOTS = Path(os.environ.get("MSOAUTH_SCREENSHOTS", "screenshots"))
+PASSPHRASE = "a passphrase for the journey"
+
+
+@dataclass
+class Lab:
+    """A running ``msoauth lab``.
+
+    Attributes:
+        url: Its address, without the token and without a slash at its end.
+    """
+
+    url: str
+    workspace: Path
+    log: Path
+    token: str = TOKEN
+
+    def notebook(self, page: Page, name: str) -> None:
+        """Open a notebook in JupyterLab and run all its cells."""
+        page.goto(f"{self.url}/lab/tree/{name.replace(' ', '%20')}.ipynb?reset&token={self.token}")
+        panel = page.locator(".jp-NotebookPanel:visible")
+        expect(panel.get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
+        self.run(page)
+
+    @staticmethod
+    def run(page: Page) -> None:
+        """Run all cells of the notebook in sight, once its kernel is there, and wait for its panel."""
+        panel = page.locator(".jp-NotebookPanel:visible")
+        panel.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+        head = panel.locator(".mso-head:visible").first
+        # While its kernel is still being connected, JupyterLab drops the command.
+        for _attempt in range(5):
+            run_all(page)
+            with suppress(PlaywrightTimeoutError):
+                head.wait_for(timeout=15_000)
+                return
+        expect(head).to_be_visible()
+
+    def app(self, page: Page, name: str) -> None:
+        """Open a notebook as an app without code."""
+        page.goto(f"{self.url}/voila/render/{name.replace(' ', '%20')}.ipynb?token={self.token}")
+        page.locator(".mso-head").wait_for(timeout=60_000)
+
+
+def menu(page: Page, *path: str) -> None:
+    """Choose from JupyterLab's menu bar."""
+    page.locator(".lm-MenuBar-item", has_text=path[0]).first.click()
+    for entry in path[1:-1]:
+        page.locator(".lm-Menu-itemLabel", has_text=entry).first.hover()
+    page.get_by_text(path[-1], exact=True).click()
+
+
+def run_all(page: Page) -> None:
+    """Run all cells of the notebook in sight."""
+    menu(page, "Run", "Run All Cells")
+
+
+def dot(page: Page) -> Locator:
+    """The dot of the panel in sight."""
+    return page.locator(".mso-head:visible .mso-dot")
+
+
+def free_port() -> int:
+    """A port of this computer that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
+    """``msoauth lab`` with a workspace and a home of its own below *folder*, until the block ends."""
+    workspace, log, home = folder / "workspace", folder / "lab.log", folder / "home"
+    home.mkdir()
+    port = free_port()
+    paths = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
+    inherited = os.environ | {
+        "MSOAUTH_WORKSPACE": str(workspace),
+        "MSOAUTH_PASSPHRASE": PASSPHRASE,
+        "JUPYTER_TOKEN": TOKEN,
+        "HOME": str(home),
+        "BROWSER": "true",  # the system's browser is a program that does nothing
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "msoauth",
+        "lab",
+        "--no-browser",
+        "--port",
+        str(port),
+        *options,
+    ]
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, env=inherited | environment, stdout=out, stderr=out) as server,
+    ):
+        try:
+            running = Lab(f"http://localhost:{port}", workspace, log)
+            _until_it_answers(running, server)
+            said = log.read_text(encoding="utf-8", errors="replace")
+            own = re.search(r"[?&]token=([0-9a-f]{32,})", said)
+            if own:  # Voilà makes a token of its own
+                running.token = own[1]
+            yield running
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def _until_it_answers(running: Lab, server: "subprocess.Popen[bytes]") -> None:
+    while server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{running.url}/api?token={TOKEN}", timeout=5):  # noqa: S310
+                return
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            try:
+                server.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+    raise AssertionError(running.log.read_text(encoding="utf-8"))
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture of what is in sight, for people to look at."""
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def sign_in_on(people: Page, address: str, password: str) -> None:
+    """Sign in on Microsoft's pages, as far as the consent."""
+    people.locator("input[name=loginfmt]").fill(address)
+    people.get_by_role("button", name="Next").click()
+    people.locator("input[name=passwd]").fill(password)
+    people.get_by_role("button", name="Sign in").click()
+
+
+def serious_violations(page: Page, axe: Path, within: str) -> list[str]:
+    """What axe-core finds serious or critical in the parts of the page that *within* selects."""
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "within => axe.run({include: [[within]]}, {resultTypes: ['violations']})", within
+    )
+    return [
+        f"{v['id']}: {v['help']}: {json.dumps([n['html'][:200] for n in v['nodes'][:3]])}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
