@@ -86,6 +86,7 @@ class Vault:
     Args:
         load: Reads the record, or None when nothing was ever sealed.
         create: Stores a record unless there is one by now, and returns the one that is there.
+        swap: Puts a record in the place of another, unless that one is no longer there; whether it did.
         folder: Where a key file lies.
         passphrase: From the caller; else ``MSOAUTH_PASSPHRASE``.
     """
@@ -94,11 +95,13 @@ class Vault:
         self,
         load: Callable[[], VaultRecord | None],
         create: Callable[[VaultRecord], VaultRecord],
+        swap: Callable[[VaultRecord, VaultRecord], bool],
         folder: Path,
         passphrase: str | None,
     ) -> None:
         self._load = load
         self._create = create
+        self._swap = swap
         self._folder = folder
         self._passphrase = passphrase or os.environ.get("MSOAUTH_PASSPHRASE") or None
         self._data_key: bytes | None = None
@@ -117,6 +120,64 @@ class Vault:
             "The key that seals secrets lies in {file}, because this computer offers no keyring and no passphrase "
             "is set: whoever copies this folder can read the secrets. Set MSOAUTH_PASSPHRASE to do better."
         ).format(file=self._key_file(record.key_name).name)
+
+    @property
+    def source(self) -> Source | None:
+        """Where the key comes from; None while nothing was ever sealed."""
+        record = self._load()
+        return None if record is None else record.source
+
+    def change(self, source: Source, passphrase: str | None = None) -> None:
+        """Have the key come from another place, or from another passphrase. What is sealed stays as it is.
+
+        The new place is made first, then the one record that says where the key lies is replaced, and the old
+        place goes last: whatever ends this program in between, either the old key opens everything or the new.
+
+        Args:
+            passphrase: The new one, when *source* is ``passphrase``.
+
+        Raises:
+            VaultError: the key of now is missing or wrong, there is no keyring, or somebody else changed it.
+        """
+        data_key = self._key()
+        old = self._load()
+        if old is None:
+            raise VaultError(_("The workspace's vault is gone."))
+        new = self._new_record(data_key, source, passphrase)
+        try:
+            done = self._swap(old, new)
+        except BaseException:
+            self._forget_place(new)
+            raise
+        if not done:
+            self._forget_place(new)
+            raise VaultError(
+                _("Another program changed the vault at the same moment; nothing was changed here.")
+            )
+        if source == "passphrase":
+            self._passphrase = passphrase
+        self._forget_place(old)
+
+    def data_key(self) -> bytes:
+        """The key that seals the values, to be carried to another workspace under a seal of its own.
+
+        Raises:
+            VaultError: the key is missing or wrong.
+        """
+        return self._key()
+
+    def adopt(self, data_key: bytes) -> VaultRecord:
+        """The record for a data key that came from another workspace; the key's place is made."""
+        return self._new_record(data_key)
+
+    def forget_key(self) -> None:
+        """Look for the key anew at the next use: another one holds from now on."""
+        with self._lock:
+            self._data_key = None
+
+    def abandon(self, record: VaultRecord) -> None:
+        """Undo :meth:`adopt`: the record was not stored."""
+        self._forget_place(record)
 
     def seal(self, text: str, place: str) -> bytes:
         """*text* as ciphertext that opens only at *place* (table, row, column).
@@ -143,7 +204,9 @@ class Vault:
     def _key(self) -> bytes:
         with self._lock:
             if self._data_key is None:
-                record = self._load() or self._create(self._new_record())
+                record = self._load() or self._create(
+                    self._new_record(secrets.token_bytes(_KEY_BYTES))
+                )
                 self._data_key = self._open(record)
             return self._data_key
 
@@ -191,23 +254,43 @@ class Vault:
     def _key_file(self, key_name: str) -> Path:
         return self._folder / f"{key_name}.key"
 
-    def _new_record(self) -> VaultRecord:
+    def _new_record(
+        self, data_key: bytes, source: Source | None = None, passphrase: str | None = None
+    ) -> VaultRecord:
+        """A record for *data_key*, whose own key lies at *source*, or at the best place that there is."""
         name = f"workspace-{secrets.token_hex(8)}"
-        if self._passphrase is not None:
+        passphrase = passphrase or (self._passphrase if source is None else None)
+        redact.remember(passphrase)
+        if source == "passphrase" or (source is None and passphrase):
+            if not passphrase:
+                raise VaultError(_("The vault needs a passphrase that is not empty."))
             salt = secrets.token_bytes(16)
-            return self._record("passphrase", name, salt, _stretch(self._passphrase, salt))
+            return _record("passphrase", name, salt, _stretch(passphrase, salt), data_key)
         wrapping = secrets.token_bytes(_KEY_BYTES)
-        if _keyring_set(name, base64.b64encode(wrapping).decode()):
-            return self._record("keyring", name, b"", wrapping)
-        _write_private(self._key_file(name), base64.b64encode(wrapping))
-        return self._record("file", name, b"", wrapping)
+        text = base64.b64encode(wrapping)
+        if source != "file" and _keyring_set(name, text.decode()):
+            return _record("keyring", name, b"", wrapping, data_key)
+        if source == "keyring":
+            raise VaultError(_("This computer offers no keyring that keeps what is put into it."))
+        _write_private(self._key_file(name), text)
+        return _record("file", name, b"", wrapping, data_key)
 
-    @staticmethod
-    def _record(source: Source, name: str, salt: bytes, wrapping: bytes) -> VaultRecord:
-        sealed = _encrypt(wrapping, secrets.token_bytes(_KEY_BYTES), "vault")
-        return VaultRecord(
-            source, name, base64.b64encode(salt).decode(), base64.b64encode(sealed).decode()
-        )
+    def _forget_place(self, record: VaultRecord) -> None:
+        """Remove a key that opens nothing any more; left over, it does no harm."""
+        if record.source == "keyring":
+            _keyring_delete(record.key_name)
+        elif record.source == "file":
+            with contextlib.suppress(OSError):
+                self._key_file(record.key_name).unlink()
+
+
+def _record(
+    source: Source, name: str, salt: bytes, wrapping: bytes, data_key: bytes
+) -> VaultRecord:
+    sealed = _encrypt(wrapping, data_key, "vault")
+    return VaultRecord(
+        source, name, base64.b64encode(salt).decode(), base64.b64encode(sealed).decode()
+    )
 
 
 def _encrypt(key: bytes, plain: bytes, place: str) -> bytes:
@@ -242,6 +325,13 @@ def _keyring_set(name: str, value: str) -> bool:
         keyring.set_password(_SERVICE, name, value)
         return keyring.get_password(_SERVICE, name) == value
     return False
+
+
+def _keyring_delete(name: str) -> None:
+    import keyring
+
+    with contextlib.suppress(Exception):
+        keyring.delete_password(_SERVICE, name)
 
 
 def _write_private(file: Path, content: bytes) -> None:

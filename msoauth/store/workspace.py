@@ -32,18 +32,26 @@ class Workspace:
 
     Attributes:
         folder: Where files belong that go with it (notebooks, retrieved mail).
+        vault: What seals its secrets and tokens.
+        database: Its transactions, for the rooms that keep something in it.
     """
 
     def __init__(self, engine: sa.Engine, folder: Path, passphrase: str | None) -> None:
         self.folder = folder
         self._engine = engine
         database = Database(engine)
-        self._vault = Vault(self._vault_record, self._create_vault_record, folder, passphrase)
-        self._database = database
-        self.firms = Firms(database, self._vault)
+        self.vault = Vault(
+            self._vault_record,
+            self._create_vault_record,
+            self._swap_vault_record,
+            folder,
+            passphrase,
+        )
+        self.database = database
+        self.firms = Firms(database, self.vault)
         self.accounts = Accounts(database)
         self.locks = Locks(database, folder)
-        self.tokens = Tokens(database, self._vault, self.locks)
+        self.tokens = Tokens(database, self.vault, self.locks)
         self.journal = Journal(database)
         self.audits = Audits(database, self.journal)
         self.settings = Settings(database)
@@ -94,7 +102,7 @@ class Workspace:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people must know of this workspace as long as it is so."""
-        warning = self._vault.warning()
+        warning = self.vault.warning()
         return (warning,) if warning else ()
 
     def close(self) -> None:
@@ -116,14 +124,14 @@ class Workspace:
         return f"Workspace({self._engine.url.render_as_string(hide_password=True)!r})"
 
     def _vault_record(self) -> VaultRecord | None:
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             text = connection.scalar(
                 sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault")
             )
         return None if text is None else VaultRecord.from_json(text)
 
     def _create_vault_record(self, record: VaultRecord) -> VaultRecord:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             text = connection.scalar(
                 sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault").with_for_update()
             )
@@ -131,6 +139,17 @@ class Workspace:
                 return VaultRecord.from_json(text)
             connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
         return record
+
+    def _swap_vault_record(self, old: VaultRecord, new: VaultRecord) -> bool:
+        here = schema.meta.c.key == "vault"
+        with self.database.write() as connection:
+            return bool(
+                connection.execute(
+                    schema.meta.update()
+                    .where(here, schema.meta.c.value == old.to_json())
+                    .values(value=new.to_json())
+                ).rowcount
+            )
 
 
 def _user_folder() -> Path:

@@ -1,0 +1,144 @@
+"""``msoauth vault …`` and ``msoauth workspace …``: where the key lies, and taking everything along."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from msoauth.cli.output import Settings, complain, say
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+app = typer.Typer(help="The key that seals secrets and tokens.", no_args_is_help=True)
+workspace_app = typer.Typer(
+    help="The whole workspace: take it to another computer.", no_args_is_help=True
+)
+
+Stdin = Annotated[
+    bool, typer.Option("--passphrase-stdin", help="Read the passphrase from stdin, one line.")
+]
+
+
+def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
+    """A passphrase from a hidden prompt or from stdin, never from an argument."""
+    if from_stdin:
+        given = sys.stdin.readline().rstrip("\r\n")
+    else:
+        given = str(typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+    if not given:
+        raise InputError(_("No passphrase was given; nothing was changed."))
+    return given
+
+
+@app.command("show")
+def show(context: typer.Context) -> None:
+    """Where the key comes from."""
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        source = workspace.vault.source
+    words = {
+        "passphrase": _("a passphrase (MSOAUTH_PASSPHRASE)"),
+        "keyring": _("this computer's keyring"),
+        "file": _("a key file in the workspace's folder"),
+    }
+    if source is None:
+        say(_("Nothing is sealed yet."))
+    else:
+        say(_("The key comes from {source}.").format(source=words[source]))
+
+
+@app.command("passphrase")
+def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
+    """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then."""
+    from msoauth.store import move
+
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        workspace.vault.data_key()  # the key of now opens, or nothing is asked
+        new = _passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
+        problem = move.passphrase_problem(new)
+        if problem:
+            raise InputError(problem)
+        workspace.vault.change("passphrase", new)
+    say(
+        _(
+            "● The vault is sealed with the new passphrase. Set MSOAUTH_PASSPHRASE to it from now on."
+        )
+    )
+
+
+@app.command("source")
+def source(
+    context: typer.Context,
+    where: Annotated[Literal["keyring", "file"], typer.Argument(help="Where the key shall lie.")],
+) -> None:
+    """Move the key to this computer's keyring or to a key file. For a passphrase: msoauth vault passphrase."""
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        workspace.vault.change(where)
+        if where == "keyring":
+            say(
+                _(
+                    "● The key lies in this computer's keyring; MSOAUTH_PASSPHRASE is not needed any more."
+                )
+            )
+        else:
+            say(_("● The key lies in a key file in the workspace's folder."))
+        for warning in workspace.warnings:
+            complain(_("Note: {warning}").format(warning=warning))
+
+
+@workspace_app.command("export")
+def export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    passphrase_stdin: Stdin = False,
+) -> None:
+    """Write firms, accounts, secrets, tokens and findings to one file, sealed under a passphrase."""
+    from msoauth.store import move
+
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
+        count = move.export(workspace, file, new, told=_progress)
+    _progress_ends()
+    say(
+        _("● {file} holds the workspace, {n} rows. Retrieved mail and notebooks are not in it.").format(
+            file=file, n=f"{count:,}"
+        )
+    )  # fmt: skip
+
+
+@workspace_app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of “workspace export”.")],
+    passphrase_stdin: Stdin = False,
+) -> None:
+    """Fill an empty workspace from such a file: all of it, or nothing."""
+    from msoauth.store import move
+
+    settings: Settings = context.obj
+    with settings.open() as workspace:
+        given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
+        notes = move.import_(workspace, file, given, told=_progress)
+        _progress_ends()
+        firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
+        for note in (*workspace.warnings, *notes):
+            complain(_("Note: {warning}").format(warning=note))
+    say(
+        _("● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again.").format(
+            firms=firms, accounts=accounts
+        )
+    )  # fmt: skip
+
+
+def _progress(rows: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{rows:,} …", end="", file=sys.stderr, flush=True)
+
+
+def _progress_ends() -> None:
+    if sys.stderr.isatty():
+        print(end="\r", file=sys.stderr, flush=True)
