@@ -120,7 +120,14 @@ class SignIn:
             ) from None
         except (ValueError, LookupError, TypeError) as problem:
             raise unreadable(what, problem) from None
-        return self._store(result, what)
+        try:
+            return self._store(result, what)
+        except AuthError as refused:
+            if (
+                refused.cause == "refresh-expired"
+            ):  # AADSTS70008 says the same of codes, and this was one
+                refused.cause = "code-expired"
+            raise
 
     def _store(self, result: dict[str, Any], what: str) -> SignedIn:
         """Keep the tokens, if they are those of the right user."""

@@ -20,6 +20,8 @@ FAULTS = {
     "token.graph": "Tokens are for Microsoft Graph, whatever was asked for",
     "token.lacks": "Tokens lack this permission",
     "code.age": "Authorization codes are so many seconds old when they arrive",
+    "code.redeemed": "Authorization codes were redeemed by something else on their way",
+    "refresh.age": "Refresh tokens have been unused for so many seconds longer than they were",
     "code.verifier": "Authorization codes belong to another attempt's PKCE challenge",
     "state.other": "The browser's answer carries another attempt's state",
     "pop3.drop": "The connection is dropped in the middle of the first message or list (POP3)",

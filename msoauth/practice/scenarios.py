@@ -28,7 +28,8 @@ class Scenario:
         shows: Where it shows first: to who diagnoses after a sign-in, or already during one (in the browser,
             by a pasted address, by device code), at the test mail, to an administrator's reading of Graph, or
             to a program that sends passwords.
-        account: Which kind of account meets it: ``pop3``, ``imap``, ``shared`` or ``app-only``.
+        account: Which kind of account meets it: a user's own mailbox over ``pop3`` or ``imap``, a ``shared`` one,
+            one that an app opens without a user (``app-only``), or one whose user signed in by ``device`` code.
         do: What a person has to do for it to show, or empty.
     """
 
@@ -37,7 +38,7 @@ class Scenario:
     cause: str
     set: dict[str, Any] = field(default_factory=dict)
     shows: Shows = "diagnose"
-    account: Literal["pop3", "imap", "shared", "app-only"] = "pop3"
+    account: Literal["pop3", "imap", "shared", "app-only", "device"] = "pop3"
     do: str = ""
 
     @property

@@ -92,12 +92,24 @@ def _app(change: Change) -> Iterable[Undo]:
     yield _put(change.firm.app, change.name, change.filled())
 
 
+def _service(change: Change) -> Iterable[Undo]:
+    """The enterprise application of the app without a user."""
+    principal = change.firm.principals[-1]
+    value = change.filled()
+    if isinstance(value, str):
+        value = value.replace("[service_app_object_id]", principal.app.object_id)
+    yield _put(principal, change.name, value)
+
+
 def _principal(change: Change) -> Iterable[Undo]:
     yield _put(change.firm.principal, change.name, change.filled())
 
 
 def _policies(change: Change) -> Iterable[Undo]:
-    yield _put(change.firm.policies, change.name, change.filled())
+    value = change.filled()
+    if change.name == "sign_in_frequency":
+        value = timedelta(seconds=value)
+    yield _put(change.firm.policies, change.name, value)
 
 
 def _blocked(change: Change) -> Iterable[Undo]:
@@ -144,7 +156,8 @@ def _secret(change: Change) -> Iterable[Undo]:
 
 def _noted(change: Change) -> Iterable[Undo]:
     """What was noted down about the firm, or about an account of it: the endpoints file tells it."""
-    entries = [change.published]
+    # The first app stands in the firm's own entry and among its apps.
+    entries = [e for e in (change.published, change.published["apps"][0]) if change.name in e]
     if change.name == "password":
         meant = {user.upn.lower() for user in change.users}
         entries = [e for e in change.published["accounts"] if e["address"].lower() in meant]
@@ -193,6 +206,7 @@ class Area(NamedTuple):
 AREAS = {
     "app": Area(_app, Reach.FIRM),
     "principal": Area(_principal, Reach.FIRM),
+    "service": Area(_service, Reach.FIRM),
     "policies": Area(_policies, Reach.FIRM),
     "blocked": Area(_blocked, Reach.ACCOUNT),
     "organisation": Area(_organisation, Reach.FIRM),

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from msoauth import checks, clouds
-from msoauth.errors import AuthError
+from msoauth.errors import AuthError, MsoauthError
 from msoauth.explain import explain
-from msoauth.identity import signin
+from msoauth.graph import Graph
+from msoauth.identity import administrator, signin
 from msoauth.model import Account, Finding, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario, apply, scenarios
-from msoauth.practice.state import EXCHANGE_APP_ID
+from msoauth.practice.state import Firm as PracticeFirm
+from msoauth.practice.state import Mailbox, User
 from msoauth.store import Workspace
-from tests.people import sign_in_as_a_person
+from tests.people import sign_in_as_a_person, where_a_person_ends
 
 ANNA = "anna.lindqvist@contoso.example"
 # One account for each way that a mailbox is reached.
@@ -27,7 +29,9 @@ ACCOUNTS = {
     "imap": Account("juergen.mueller@contoso.example", "Contoso", retrieve="imap"),
     "shared": Account("office@contoso.example", "Contoso", login=ANNA),
     "app-only": Account("max.weiss@contoso.example", "Contoso app"),
+    "device": Account("zoe.obrien@contoso.example", "Contoso"),
 }
+NEWCOMER = Account("newcomer@contoso.example", "Contoso")  # nobody else here signs in as he
 SILENT = 1.5  # seconds that a check waits where nothing will ever answer
 
 
@@ -44,15 +48,13 @@ class Case:
         """Take the values and endpoints as they are noted now, as a user would who is told of others."""
         file = self.folder / "endpoints.json"
         file.write_text(json.dumps(self.tenant.endpoints), encoding="utf-8")
-        cloud, noted = clouds.load(str(file)), self.tenant.endpoints["practice"]["firms"][0]
-        for name in ("Contoso", "Contoso app"):
-            access = "app-only" if name.endswith("app") else "delegated"
-            firm = Firm(name, noted["tenant_id"], noted["client_id"], cloud=cloud, access=access)  # type: ignore[arg-type]
+        cloud = clouds.load(str(file))
+        for firm, secret in _noted(self.tenant, cloud):
             self.workspace.firms.replace(firm)
-            if noted["client_secret"]:
-                self.workspace.firms.set_secret(name, noted["client_secret"])
+            if secret:
+                self.workspace.firms.set_secret(firm.name, secret)
             else:
-                self.workspace.firms.forget_secret(name)
+                self.workspace.firms.forget_secret(firm.name)
 
     def password(self, address: str) -> str:
         """The password that was noted down for a user."""
@@ -63,8 +65,10 @@ class Case:
         """The account of that kind, signed in while all was well."""
         account = ACCOUNTS[kind]
         if kind != "app-only" and kind not in self.signed_in:
-            cause, _page = self.sign_in(account)
-            assert cause is None
+            if kind == "device":
+                assert self.sign_in_by_code(account, person=True) is None
+            else:
+                assert self.sign_in(account)[0] is None
             self.signed_in.add(kind)
         return account
 
@@ -87,12 +91,43 @@ class Case:
             attempt.cancel()
         return None, page
 
-    def sign_in_by_code(self, account: Account) -> str | None:
+    def sign_in_by_code(self, account: Account, *, person: bool = False) -> str | None:
+        """Sign in with a device code; why it failed."""
         try:
             attempt = signin.start(self.workspace, account, "device", open_browser=False)
+            if person:
+                password = self.password(account.address)
+                sign_in_as_a_person(attempt.url, account.user, password, code=attempt.code)
             attempt.wait(20)
         except AuthError as refused:
             return refused.cause
+        return None
+
+    def sign_in_by_pasting(self, account: Account) -> str | None:
+        """Sign in where the person sends back the address at which the browser ended; why it failed."""
+        attempt = signin.start(self.workspace, account, "paste", open_browser=False)
+        try:
+            password = self.password(account.address)
+            attempt.paste(where_a_person_ends(attempt.url, account.user, password))
+            attempt.wait(20)
+        except MsoauthError as refused:
+            return refused.cause
+        finally:
+            attempt.cancel()
+        return None
+
+    def read_graph(self) -> str | None:
+        """Let the administrator sign in and read the app's registration; why it failed."""
+        firm, admin = self.workspace.firms.get("Contoso"), "admin@contoso.example"
+        attempt = administrator.start(self.workspace, firm, "browser", open_browser=False)
+        try:
+            sign_in_as_a_person(attempt.url, admin, self.password(admin))
+            attempt.wait(20)
+            Graph(firm.cloud, attempt.token).application(firm.client_id)
+        except AuthError as refused:
+            return refused.cause
+        finally:
+            attempt.cancel()
         return None
 
     def log_in_with_a_password(self, account: Account) -> str:
@@ -123,26 +158,33 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     with pytest.MonkeyPatch.context() as patch, PracticeTenant() as tenant:
         patch.setenv("MSOAUTH_PASSPHRASE", "a passphrase for tests")
         with Workspace.open(folder / "workspace") as workspace:
-            _allow_the_app(tenant)
-            noted = tenant.endpoints["practice"]["firms"][0]
-            cloud = clouds.load(str(tenant.endpoints_file))
-            for name in ("Contoso", "Contoso app"):
-                firm = Firm(name, noted["tenant_id"], noted["client_id"], cloud=cloud)
-                workspace.firms.add(firm, noted["client_secret"])
-            for account in ACCOUNTS.values():
+            practice_firm = next(iter(tenant.world.firms.values()))
+            _prepare(practice_firm)
+            tenant.endpoints["practice"]["firms"][0]["accounts"].append(
+                {"address": NEWCOMER.address, "password": "anchor-dune-kelp-11"}
+            )
+            for firm, secret in _noted(tenant, clouds.load(str(tenant.endpoints_file))):
+                workspace.firms.add(firm, secret)
+            for account in (*ACCOUNTS.values(), NEWCOMER):
                 workspace.accounts.add(account)
-            made = Case(tenant, workspace, folder)
-            made.reload()
-            yield made
+            yield Case(tenant, workspace, folder)
 
 
-def _allow_the_app(tenant: PracticeTenant) -> None:
-    """Application permissions, and what PowerShell does in Exchange (facts A5)."""
-    firm = next(iter(tenant.world.firms.values()))
-    roles = {"POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp"}
-    firm.principal.app_roles = {EXCHANGE_APP_ID: roles}
-    firm.principal.exchange_object_id = firm.principal.object_id
-    firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principal.object_id)
+def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, str]]:
+    """The firm with its two ways in (users who sign in; an app of its own), and their secrets."""
+    noted = tenant.endpoints["practice"]["firms"][0]
+    own = {"Contoso": ("delegated", noted), "Contoso app": ("app-only", noted["apps"][-1])}
+    for name, (access, app) in own.items():
+        firm = Firm(name, noted["tenant_id"], app["client_id"], cloud=cloud, access=access)  # type: ignore[arg-type]
+        yield firm, app["client_secret"]
+
+
+def _prepare(firm: PracticeFirm) -> None:
+    """FullAccess for the app (facts A5), no second factor for her who signs in by code, and a newcomer."""
+    firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principals[-1].object_id)
+    firm.users[ACCOUNTS["device"].address].mfa = None
+    firm.users[NEWCOMER.address] = User(NEWCOMER.address, "New Comer", "anchor-dune-kelp-11")
+    firm.mailboxes[NEWCOMER.address] = Mailbox(NEWCOMER.address)
 
 
 @pytest.fixture
@@ -187,15 +229,12 @@ def test_a_scenario_of_the_sign_in_is_told_and_stores_nothing(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
 ) -> None:
     firm = next(iter(case.tenant.world.firms.values()))
-    account = Account("zoe.obrien@contoso.example", "Contoso")  # nobody else here signs in as she
-    firm.users[account.address].mfa = None
+    account = NEWCOMER
     firm.principal.user_consent.pop(firm.users[account.address].id, None)
     case.workspace.tokens.forget(account.address)
     bring_about(scenario)
     user = {"username-mistyped": "nobody@contoso.example", "wrong-account": "admin@contoso.example"}
     answer = "cancel" if scenario.name == "consent-cancelled" else "accept"
-    if account.address not in {known.address for known in case.workspace.accounts.list()}:
-        case.workspace.accounts.add(account)
     cause, page = case.sign_in(account, user.get(scenario.name, ""), answer)
     assert cause == scenario.cause, page
     assert case.workspace.tokens.status(account.address) is None
@@ -210,6 +249,23 @@ def test_a_scenario_of_the_device_code_is_told(
     assert case.sign_in_by_code(account) == scenario.cause
 
 
+@_named("paste")
+def test_a_scenario_of_the_pasted_address_is_told(
+    case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
+) -> None:
+    bring_about(scenario)
+    assert case.sign_in_by_pasting(NEWCOMER) == scenario.cause
+
+
+@_named("graph")
+def test_a_scenario_of_an_administrators_reading_is_told(
+    case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
+) -> None:
+    assert case.read_graph() is None
+    bring_about(scenario)
+    assert case.read_graph() == scenario.cause
+
+
 @_named("password")
 def test_a_scenario_of_passwords_is_told(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
@@ -219,7 +275,8 @@ def test_a_scenario_of_passwords_is_told(
 
 
 def test_every_scenario_is_in_one_of_the_tests_above() -> None:
-    assert {s.shows for s in scenarios()} == {"diagnose", "send", "sign-in", "device", "password"}
+    tested = {"diagnose", "send", "sign-in", "device", "paste", "graph", "password"}
+    assert {scenario.shows for scenario in scenarios()} == tested
 
 
 def test_a_scenario_that_was_taken_back_is_gone(case: Case) -> None:

@@ -28,7 +28,7 @@ def _snapshot(tenant: PracticeTenant) -> str:
     state = (
         firm.app,
         [secret.value for secret in firm.app.secrets],
-        firm.principal,
+        firm.principals,
         firm.policies,
         firm.users,
         firm.mailboxes,

@@ -160,10 +160,10 @@ class Authority:
             # The same string as the authorize request's is wanted, not only a matching one (facts C1).
             redirects.platform(client.app, form.get("redirect_uri", ""))
             raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
-        if code.redeemed:
-            raise RefusalError(54005)
         who = (code.firm.tenant_id, code.user.upn)
         faults = self.world.faults
+        if code.redeemed or faults.value("code.redeemed", *who):
+            raise RefusalError(54005)
         if now - code.issued + (faults.value("code.age", *who) or 0) > CODE_SECONDS:
             raise RefusalError(70008)
         if code.platform == "spa" and not code.challenge:
@@ -222,7 +222,8 @@ class Authority:
         """Age and revocation of a refresh token (facts B6, D9)."""
         if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
             raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
-        if now - self.issuer.last_used(text, grant) > REFRESH_IDLE_SECONDS:
+        longer = self.world.faults.value("refresh.age", firm.tenant_id, user.upn) or 0
+        if now - self.issuer.last_used(text, grant) + longer > REFRESH_IDLE_SECONDS:
             raise RefusalError(700082, issued=_stamp(grant.issued))
         valid_from = user.tokens_valid_from
         if grant.platform == "public":
