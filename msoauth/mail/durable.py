@@ -3,7 +3,7 @@
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,3 +99,16 @@ def writable(place: Path) -> Iterator[None]:
             ),
             stage="work",
         ) from None
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of what is in a folder."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
+def noting(pieces: Iterable[bytes], note: Callable[[bytes], object]) -> Iterator[bytes]:
+    """The same pieces, each shown to *note* on its way."""
+    for piece in pieces:
+        note(piece)
+        yield piece

@@ -6,26 +6,23 @@ cost more than its retrieval, so a batch is asked for at once, in a thread besid
 """
 
 import hashlib
-import itertools
 import os
 import re
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
 from filelock import FileLock
 
 from msoauth.errors import MailError
-from msoauth.mail.durable import BINARY, hold, sync, sync_folder, writable, write_all
+from msoauth.mail.aside import Aside, Staged
+from msoauth.mail.durable import hold, names_in, noting, sync, sync_folder, writable
 from msoauth.mail.ledger import Ledger, Line
 from msoauth.mail.messages import MessageSummary, summary_of
-from msoauth.mail.settle import Staged
 from msoauth.mail.structure import scan
 from msoauth.texts import _
 
-_PART = ".part-"
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 # Windows has reserved names, and knows no difference between a and A: those get a digest too.
 _RESERVED = {
@@ -59,12 +56,11 @@ class FileStore:
     def __init__(self, folder: Path, *, maildir: bool = False) -> None:
         self._folder = folder
         self._maildir = maildir
-        self._aside = str(folder / "tmp" if maildir else folder)
+        self._aside = Aside(str(folder / "tmp" if maildir else folder), ".part-")
         self._into = str(folder / "new" if maildir else folder)
         self._names: dict[
             str | None, str
         ] = {}  # the file of each message, by what its name is made of
-        self._numbers = itertools.count(1)
         with writable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for inner in ("cur", "new", "tmp") if maildir else ():
@@ -94,18 +90,14 @@ class FileStore:
 
     def _look_around(self) -> None:
         with writable(self._folder):
-            for name in _names_in(self._aside):
-                # What a crash left behind: the lock says that nobody is writing it.
-                if name.startswith(_PART):
-                    with suppress(OSError):
-                        os.unlink(os.path.join(self._aside, name))  # noqa: PTH108, PTH118 - twice as fast
+            self._aside.sweep()
             if not self._maildir:
                 self._names = {
-                    name[:-4]: name for name in _names_in(self._into) if name.endswith(".eml")
+                    name[:-4]: name for name in names_in(self._into) if name.endswith(".eml")
                 }
                 return
             for inner in ("cur", "new"):
-                for name in _names_in(str(self._folder / inner)):
+                for name in names_in(str(self._folder / inner)):
                     key = name.partition(":")[0].partition(".U")[2].partition(".")[0]
                     self._names[key] = f"{inner}/{name}"
 
@@ -136,31 +128,25 @@ class FileStore:
         return row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
-        """Write a message aside."""
+        """Take in a message."""
         digest = hashlib.sha256()
-        name = os.path.join(self._aside, f"{_PART}{os.getpid()}-{next(self._numbers)}")  # noqa: PTH118
         with writable(self._folder):
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
-            try:
-                for piece in pieces:
-                    digest.update(piece)
-                    write_all(descriptor, piece)
-            except BaseException:
-                os.close(descriptor)
-                os.unlink(name)  # noqa: PTH108
-                raise
-            os.close(descriptor)
-        return Staged(name, digest.hexdigest())
+            return self._aside.stage(noting(pieces, digest.update), digest.hexdigest)
+
+    def write_out(self, staged: Sequence[Staged]) -> None:
+        """Write what waits in memory."""
+        with writable(self._folder):
+            self._aside.write_out(staged)
 
     def drop(self, staged: Staged) -> None:
-        """Forget a message that was written aside."""
-        with suppress(OSError):
-            os.unlink(staged.file)  # noqa: PTH108
+        """Forget a message."""
+        self._aside.drop(staged)
 
     def settle(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Put these on disk and into place: each is there whole, or not at all."""
         lines = []
         with writable(self._folder):
+            self._aside.write_out([staged for staged, _row in batch])
             sync([staged.file for staged, _row in batch])
             for staged, row in batch:
                 twin = self.ledger.twin(staged.digest)
@@ -177,11 +163,6 @@ class FileStore:
                 lines.append(Line(key, staged.digest, row))
             sync_folder(self._into)
             self.ledger.add(lines)
-
-
-def _names_in(folder: str) -> list[str]:
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries]
 
 
 def of_file(uidl: str, file: Path) -> MessageSummary:

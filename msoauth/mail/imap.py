@@ -223,7 +223,7 @@ class ImapSession:
         self._in_body = True
         yield from self._wire.exactly(size)
         self._in_body = False
-        self._wire.transcript.remark(f"{size} bytes received")
+        self._wire.transcript.own("-", f"{size} bytes received")
 
     def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
         try:

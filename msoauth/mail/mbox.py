@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -18,10 +18,10 @@ from typing import IO, Any, Self
 from filelock import FileLock
 
 from msoauth.errors import InputError
-from msoauth.mail.durable import BINARY, hold, sync, sync_folder, writable, write_all
+from msoauth.mail.aside import Aside, Staged
+from msoauth.mail.durable import BINARY, hold, noting, sync, sync_folder, writable
 from msoauth.mail.ledger import Ledger, Line
 from msoauth.mail.messages import MessageSummary, from_json
-from msoauth.mail.settle import Staged
 from msoauth.texts import _
 
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
@@ -41,9 +41,9 @@ class MboxStore:
     def __init__(self, file: Path) -> None:
         self._file = file
         beside = file.parent / f".{file.name}.msoauth"
-        self._redo, self._part = f"{beside}-redo", f"{beside}-part-"
+        self._redo = f"{beside}-redo"
+        self._aside = Aside(str(file.parent), f".{file.name}.msoauth-part-")
         self._lock = FileLock(f"{beside}-lock", thread_local=False)
-        self._numbers = itertools.count(1)
         self._ledger = Ledger(Path(f"{beside}-index"))
         with writable(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,9 +52,7 @@ class MboxStore:
         hold(self._lock, self._file)
         try:
             with writable(self._file):
-                for left in self._file.parent.glob(f"{Path(self._part).name}*"):
-                    with suppress(OSError):
-                        left.unlink()
+                self._aside.sweep()
                 self._ledger.open()
                 self._go_on()
         except BaseException:
@@ -81,29 +79,19 @@ class MboxStore:
         return None if line is None else line.row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
-        """Write a message aside, as it will stand in the mailbox."""
+        """Take in a message, as it will stand in the mailbox."""
         digest = hashlib.sha256()
-        name = f"{self._part}{os.getpid()}-{next(self._numbers)}"
+        start = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
+        quoted = itertools.chain([start], _quoted(noting(pieces, digest.update)), [b"\n"])
         with writable(self._file):
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
-            try:
-                write_all(
-                    descriptor, f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
-                )
-                for quoted in _quoted(_noting(pieces, digest.update)):
-                    write_all(descriptor, quoted)
-                write_all(descriptor, b"\n")
-            except BaseException:
-                os.close(descriptor)
-                os.unlink(name)  # noqa: PTH108
-                raise
-            os.close(descriptor)
-        return Staged(name, digest.hexdigest())
+            return self._aside.stage(quoted, digest.hexdigest)
+
+    def write_out(self, staged: Sequence[Staged]) -> None:
+        """Nothing: what is in memory is written into the plan."""
 
     def drop(self, staged: Staged) -> None:
-        """Forget a message that was written aside."""
-        with suppress(OSError):
-            os.unlink(staged.file)  # noqa: PTH108
+        """Forget a message."""
+        self._aside.drop(staged)
 
     def settle(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Append these: each is there whole, or not at all."""
@@ -113,10 +101,13 @@ class MboxStore:
                 "offset": self._file.stat().st_size if self._file.exists() else 0,
                 "lines": [[staged.digest, row.as_json()] for staged, row in batch],
             }
-            aside = f"{self._part}redo"
+            aside = f"{self._redo}-part"
             with open(aside, "wb") as out:  # noqa: PTH123
                 out.write(json.dumps(plan).encode() + b"\n")
                 for staged, _row in fresh:
+                    if staged.content is not None:
+                        out.write(staged.content)
+                        continue
                     with open(staged.file, "rb") as source:  # noqa: PTH123
                         while piece := source.read(_CHUNK):
                             out.write(piece)
@@ -125,8 +116,7 @@ class MboxStore:
             sync_folder(str(self._file.parent))
             self._append()
         for staged, _row in batch:
-            with suppress(OSError):
-                os.unlink(staged.file)  # noqa: PTH108
+            self._aside.drop(staged)
 
     def _go_on(self) -> None:
         if Path(self._redo).exists():
@@ -168,12 +158,6 @@ def _there_already(plan: IO[bytes], box: IO[bytes], offset: int) -> int:
         if not there:
             plan.seek(start)
             return same
-
-
-def _noting(pieces: Iterable[bytes], note: Any) -> Iterator[bytes]:
-    for piece in pieces:
-        note(piece)
-        yield piece
 
 
 def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -158,7 +158,7 @@ class Pop3Session:
                     expected += sizes.get(commands[sent][0], 0)
                     sent += 1
                 for text in batch:
-                    self._wire.transcript.client(text)
+                    self._wire.transcript.own("C", text)
                 self._wire.send("".join(f"{text}\r\n" for text in batch).encode())
                 self._under_way = sent - done
             expected -= sizes.get(number, 0)
@@ -182,7 +182,7 @@ class Pop3Session:
         for piece in self._wire.block():
             size += len(piece)
             yield piece
-        self._wire.transcript.remark(f"{size} bytes received")
+        self._wire.transcript.own("-", f"{size} bytes received")
 
     def _ask(self, command: str) -> bool:
         self._wire.command(command)

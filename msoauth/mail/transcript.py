@@ -51,6 +51,10 @@ class Transcript:
         """What happened beside the lines: a connection made, a body received."""
         self._add("-", text)
 
+    def own(self, direction: Direction, text: str) -> None:
+        """What we made ourselves of words and numbers, thousands of times over: no secret can be in it."""
+        self.entries.append(Entry(time.perf_counter() - self._start, direction, text))
+
     def shown(self, text: str) -> str:
         """*text* with every credential in it, or piece of one of this conversation's, taken out."""
         text = redact(text)

@@ -11,7 +11,7 @@ from msoauth.mail.pop3 import open_pop3
 from msoauth.mail.smtp import open_smtp
 from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
-from tests.mail.conftest import TOKEN, USER, Dovecot
+from tests.mail.dovecot import Dovecot
 
 pytestmark = pytest.mark.real(
     "dovecot-core", "dovecot-pop3d", "dovecot-imapd", "dovecot-submissiond"
@@ -37,8 +37,8 @@ def test_mail_arrives_byte_for_byte_and_the_mailbox_stays_as_it_was(
     def retrieve() -> list[str]:
         with opener(
             dovecot.endpoint(protocol),
-            USER,
-            TOKEN,
+            dovecot.user,
+            dovecot.token,
             transcript=transcript,
             timeout=20,
             ca_file=dovecot.ca_file,
@@ -53,14 +53,14 @@ def test_mail_arrives_byte_for_byte_and_the_mailbox_stays_as_it_was(
     assert not any("T" in name or (protocol == "imap" and "S" in name) for name in before)
     assert len(retrieve()) == 4  # the second time out of the files
     assert dovecot.files() == before
-    assert TOKEN not in transcript.text()
+    assert dovecot.token not in transcript.text()
 
 
 def test_a_refused_token_is_told_with_the_servers_challenge(dovecot: Dovecot) -> None:
     with pytest.raises(MailError) as refused:
         open_pop3(
             dovecot.endpoint("pop3"),
-            USER,
+            dovecot.user,
             "bad-token",
             transcript=Transcript(),
             timeout=20,
@@ -74,23 +74,28 @@ def test_a_refused_token_is_told_with_the_servers_challenge(dovecot: Dovecot) ->
 def test_a_certificate_that_nobody_vouches_for_is_refused(dovecot: Dovecot) -> None:
     with pytest.raises(MailError) as refused:
         open_pop3(
-            dovecot.endpoint("pop3"), USER, TOKEN, transcript=Transcript(), timeout=20, ca_file=None
+            dovecot.endpoint("pop3"),
+            dovecot.user,
+            dovecot.token,
+            transcript=Transcript(),
+            timeout=20,
+            ca_file=None,
         )
     assert refused.value.cause == "tls-untrusted"
 
 
 def test_a_test_mail_goes_through_submission(dovecot: Dovecot) -> None:
     transcript = Transcript()
-    mail = compose_test_mail(USER, "ben@fabrikam.example", subject="Grüße aus der Kanzlei")
+    mail = compose_test_mail(dovecot.user, "ben@fabrikam.example", subject="Grüße aus der Kanzlei")
     with open_smtp(
         dovecot.endpoint("smtp"),
-        USER,
-        TOKEN,
+        dovecot.user,
+        dovecot.token,
         transcript=transcript,
         timeout=20,
         ca_file=dovecot.ca_file,
     ) as session:
-        session.send(mail, USER, ["ben@fabrikam.example"])
-    assert len(dovecot.sink.mails) == 1
-    assert str(mail["Message-ID"]).encode() in dovecot.sink.mails[0]
-    assert TOKEN not in transcript.text()
+        session.send(mail, dovecot.user, ["ben@fabrikam.example"])
+    assert len(dovecot.mails()) == 1
+    assert str(mail["Message-ID"]).encode() in dovecot.mails()[0]
+    assert dovecot.token not in transcript.text()
