@@ -119,7 +119,8 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
         _evidence(decision.words or plain[decision.place : decision.place + _SHOWN]),
     )
     if known.id == "unknown":
-        return replace(found, links=(*map(lookup, decision.codes[:3]), *found.links))
+        links = (*map(lookup, decision.codes[:3]), *found.links)
+        return replace(found, links=links, confidence="unsure")
     return found
 
 
