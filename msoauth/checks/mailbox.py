@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from msoauth.checks.newest import look_for_newest
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
@@ -60,6 +61,7 @@ def _pop3(context: Context) -> Outcome:
     _log_in(session, context.mailbox.address, context)
     with session:
         count, size = session.stat()
+        look_for_newest(context, session)
     return Outcome(
         _("POP3 login works: {count} messages, {size} bytes").format(count=count, size=f"{size:,}")
     )
@@ -80,6 +82,7 @@ def _imap(context: Context) -> Outcome:
     _log_in(session, context.mailbox.address, context)
     with session:
         count = session.count()
+        look_for_newest(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Self
 
 from msoauth.clouds import Endpoint
@@ -21,6 +22,7 @@ _BODY = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? ", re.IGNORECASE)
 _SHORT = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS", re.IGNORECASE)
 _VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
+_INTERNAL = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
 _BATCH = 100  # messages asked for at once
@@ -140,6 +142,19 @@ class ImapSession:
         for line in self._ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
             told.update(status_of(line))
         return told
+
+    def newest(self) -> datetime | None:
+        """When the last message of the folder came, UTC; None when there is none."""
+        if not self.messages:
+            return None
+        for line in self._ask(f"FETCH {self.messages} (INTERNALDATE)"):
+            if told := _INTERNAL.search(line):
+                try:
+                    text = told[1].decode("ascii").strip()
+                    return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
+                except ValueError:
+                    return None
+        return None
 
     def sizes(self) -> dict[int, int]:
         """Bytes of each message by its UID."""
