@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from msoauth import __version__
-from msoauth.cli import accounts, diagnosis, firms, mail, practice, tools, vault
+from msoauth.cli import accounts, audit, diagnosis, firms, mail, practice, tools, vault
 from msoauth.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Settings, complain, utf8_streams
 from msoauth.errors import MsoauthError
 from msoauth.redact import redact
@@ -24,7 +24,7 @@ app.add_typer(firms.app, name="firm")
 app.add_typer(accounts.app, name="account")
 app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
-for module in (accounts, mail, diagnosis, tools):
+for module in (accounts, mail, diagnosis, audit, tools):
     module.register(app)
 
 
