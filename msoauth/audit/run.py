@@ -86,7 +86,6 @@ class Audit:
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
         self._results: queue.Queue[Looked | None] = queue.Queue(maxsize=4 * self._workers)
         self._stopped = cancelled or threading.Event()
-        self._through = False
         self._failure: Exception | None = None
         self._given: dict[str, dict[str, Finding]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
@@ -103,8 +102,8 @@ class Audit:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was ended before it was through."""
-        return self._stopped.is_set() and not self._through
+        """Whether it was cancelled."""
+        return self._stopped.is_set()
 
     def cancel(self) -> None:
         """End it; may be called from any thread and more than once."""
@@ -154,7 +153,6 @@ class Audit:
                     yield looked
             if self._failure is None and not self._stopped.is_set():
                 self._finish()
-                self._through = True
         finally:
             self._stopped.set()
             self._queue.clear()

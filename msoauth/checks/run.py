@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,6 @@ class Outcome:
     signal: Signal = Signal.PASSED
     cause: str | None = None
     evidence: str = ""
-    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,6 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
             signal=outcome.signal,
             summary=outcome.summary,
             evidence=redact(outcome.evidence),
-            facts=outcome.facts,
         )
     return _explained(
         Finding(
@@ -258,7 +256,6 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
             signal=outcome.signal,
             summary=outcome.summary,
             evidence=redact(outcome.evidence),
-            facts=outcome.facts,
         ),
         outcome.cause,
         context.firm,

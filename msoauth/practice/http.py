@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import sys
 from typing import Any
 
 import tornado.httpserver
@@ -11,8 +10,7 @@ import tornado.web
 
 from msoauth.practice.network import Stop
 
-# Connections at a time; the oldest gives way. On Windows tornado waits with select(), which takes 512 sockets.
-MOST = 200 if sys.platform == "win32" else 1500
+MOST = 2000  # connections at a time; the one that was quiet for longest gives way
 IDLE = 30.0  # seconds for a handshake and a whole header, and between two requests
 BODY = 15.0  # seconds for a whole body
 BODY_SIZE = 1 << 20
@@ -26,15 +24,14 @@ class _Server(tornado.httpserver.HTTPServer):
     """An HTTP server with a bounded number of connections."""
 
     def initialize(self, *args: Any, **options: Any) -> None:
-        self._most: int = options.pop("most")
         super().initialize(*args, **options)
         self._streams: dict[tornado.iostream.IOStream, None] = {}
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
         """Serve a connection; the oldest ends when there are too many."""
-        if len(self._streams) >= self._most:
+        if len(self._streams) >= MOST:
             self._streams = {kept: None for kept in self._streams if not kept.closed()}
-            while len(self._streams) >= self._most:
+            while len(self._streams) >= MOST:
                 oldest = next(iter(self._streams))
                 del self._streams[oldest]
                 oldest.close()
@@ -48,30 +45,15 @@ class _Server(tornado.httpserver.HTTPServer):
         self._streams.clear()
 
 
-def listen(
-    app: tornado.web.Application,
-    sock: socket.socket,
-    tls: ssl.SSLContext | None,
-    *,
-    most: int = MOST,
-    idle: float = IDLE,
-    body: float = BODY,
-) -> Stop:
-    """Serve *app* on a listening socket, on the running loop; gives what ends it.
-
-    Args:
-        most: Connections at a time.
-        idle: Seconds for a handshake and a whole header, and between two requests.
-        body: Seconds for a whole body.
-    """
+def listen(app: tornado.web.Application, sock: socket.socket, tls: ssl.SSLContext | None) -> Stop:
+    """Serve *app* on a listening socket, on the running loop; gives what ends it."""
     server = _Server(
         app,
         ssl_options=tls,
         max_body_size=BODY_SIZE,
         max_header_size=HEADER_SIZE,
-        idle_connection_timeout=idle,
-        body_timeout=body,
-        most=most,
+        idle_connection_timeout=IDLE,
+        body_timeout=BODY,
     )
     server.add_sockets([sock])
 

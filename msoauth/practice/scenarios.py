@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from msoauth.practice.settings import AREAS, Change, Reach, Undo
-from msoauth.practice.state import Firm, World
+from msoauth.practice.state import Firm, World, new_id
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -83,6 +83,16 @@ class Aimed:
     account: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A scenario that was brought about: as it was asked for, and how it is taken back."""
+
+    text: str
+    scenario: Scenario
+    take_back: Callable[[], None]
+    id: str = field(default_factory=new_id)
+
+
 @cache
 def scenarios() -> tuple[Scenario, ...]:
     """All scenarios, in the order of the file."""
@@ -139,6 +149,9 @@ def apply(tenant: "PracticeTenant", text: str) -> Callable[[], None]:
     def take_back() -> None:
         for step in reversed(undo):
             step()
+        tenant.active[:] = [other for other in tenant.active if other is not running]
         tenant.publish()
 
+    running = Running(text, asked.scenario, take_back)
+    tenant.active.append(running)
     return take_back

@@ -9,7 +9,6 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -27,9 +26,9 @@ from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import Nowhere, People
-from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
-from msoauth.practice.http import MOST, PLAIN_HTTP, listen
-from msoauth.practice.network import Port, Ports, Stop, share
+from msoauth.practice.exchange import ExchangeServers, start_exchange
+from msoauth.practice.http import PLAIN_HTTP, listen
+from msoauth.practice.network import Port, Ports, Stop
 from msoauth.practice.seed import firms as seeded_firms
 from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
@@ -57,6 +56,7 @@ class PracticeTenant:
 
     Attributes:
         world: Everything it knows; changes are seen by the next request.
+        active: The scenarios that are on, in the order in which they were brought about.
         endpoints: The endpoints file, as a dict.
         endpoints_file: Where it lies until the end.
     """
@@ -84,6 +84,8 @@ class PracticeTenant:
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
         self.endpoints: dict[str, Any] = {}
+        self.described = "{}"  # the endpoints file of the start, as JSON
+        self.active: list[known_scenarios.Running] = []
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="msoauth-practice-"))
@@ -135,6 +137,7 @@ class PracticeTenant:
         if failure:
             raise failure[0]
         self.endpoints = describe(self.world, self._ports, self.admin_url, self.ca_file)
+        self.described = json.dumps(self.endpoints)
         self.publish()
         for scenario in self._scenarios:
             known_scenarios.apply(self, scenario)
@@ -154,17 +157,11 @@ class PracticeTenant:
             try:
                 signer = Signer()
                 authority = Authority(self.world, signer)
-                people = _people_app(People(authority, self.address))
-                mail = Limits()
-                part = share(mail.connections + 2 * MOST)  # of the files that may be open
-                web = max(8, int(MOST * part))
-                await self._open(ports, "people", people, tls, web)
+                people = _people_app(People(authority, self.address), self)
+                await self._open(ports, "people", people, tls)
                 self.address.port = self._ports["people"]
-                await self._open(ports, "authority", _api_app(authority, self.address), tls, web)
-                mail = replace(mail, connections=max(16, int(mail.connections * part)))
-                exchange = await start_exchange(
-                    self.world, signer, tls, ports, HOST, self._ports, limits=mail
-                )
+                await self._open(ports, "authority", _api_app(authority, self.address), tls)
+                exchange = await start_exchange(self.world, signer, tls, ports, HOST, self._ports)
                 self._ports |= exchange.ports
                 ports.follow(self.world.faults)
                 ready.set()
@@ -182,12 +179,12 @@ class PracticeTenant:
             asyncio.run(serve())
 
     async def _open(
-        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts, most: int
+        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts
     ) -> None:
         secure = name == "authority"  # people's pages open without a certificate warning
 
         async def serve(sock: socket.socket, context: ssl.SSLContext) -> Stop:
-            return listen(app, sock, context if secure else None, most=most)
+            return listen(app, sock, context if secure else None)
 
         port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP)
         self._ports[name] = await ports.open(name, port)
@@ -210,9 +207,9 @@ def _api_app(authority: Authority, address: Address) -> tornado.web.Application:
     )
 
 
-def _people_app(people: People) -> tornado.web.Application:
+def _people_app(people: People, tenant: PracticeTenant) -> tornado.web.Application:
     return tornado.web.Application(
-        [*people_routes(people), *admin_routes(people)],
+        [*people_routes(people), *admin_routes(people, tenant)],
         log_function=_quiet,
         default_handler_class=Nowhere,
         default_handler_args={"people": people},

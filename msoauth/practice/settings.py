@@ -137,7 +137,14 @@ def _user(change: Change) -> Iterable[Undo]:
 def _removed(firm: Firm, users: Iterable[User]) -> Undo:
     before, gone = firm.users, {user.upn.lower() for user in users}
     firm.users = {upn: user for upn, user in before.items() if upn not in gone}
-    return lambda: setattr(firm, "users", before)
+    firm.deleted_users |= {upn: before[upn] for upn in gone}
+
+    def restore() -> None:
+        firm.users = before
+        for upn in gone:
+            firm.deleted_users.pop(upn, None)
+
+    return restore
 
 
 def _mailbox(change: Change) -> Iterable[Undo]:

@@ -169,11 +169,6 @@ class Mailbox:
                 self.deliver(raw)
         return self._messages
 
-    def size(self) -> int:
-        """Bytes of what came in besides the mail that it was made with, and of Sent Items."""
-        kept = [*(self._messages or ()), *(self.sent or ())]
-        return sum(len(message.raw) for message in kept if message.received is not None)
-
     def deliver(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail at the end of the inbox."""
         if self._messages is None:
@@ -257,6 +252,7 @@ class Firm:
     premium: bool = True
     consent_requests: list[ConsentRequest] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)  # by UPN in lower case
+    deleted_users: dict[str, User] = field(default_factory=dict)
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)  # by address in lower case
     policies: Policies = field(default_factory=Policies)
     smtp_client_authentication_disabled: bool = False

@@ -1,24 +1,26 @@
-"""The one page of the admin center, and what its buttons do."""
+"""The one page of the admin center: it shows a view, and carries out the changes that its forms send."""
 
 import hmac
 import secrets
 from functools import cache
-from typing import Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from msoauth.practice.admin.changes import (
-    change_app,
-    change_mailbox,
-    change_tenant,
-    change_user,
-    new_secret,
-)
+from msoauth.practice import permissions
+from msoauth.practice.admin import actions, view
+from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Done, Form
+from msoauth.practice.admin.settings import LISTINGS, SETTINGS
+from msoauth.practice.admin.view import View
 from msoauth.practice.entra.pages import Page, People
-from msoauth.practice.state import EXCHANGE_APP_ID, ClientSecret, Firm
+from msoauth.practice.faults import FAULTS
+from msoauth.practice.scenarios import scenarios
 
-_LOG = 60
+if TYPE_CHECKING:
+    from msoauth.practice.server import PracticeTenant
+
+_NOTICES = 100  # that wait to be shown
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
 
 
 @cache
@@ -27,83 +29,101 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.PackageLoader("msoauth.practice.admin", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
+class Center:
+    """What the requests of one admin center share.
+
+    Attributes:
+        token: Stands in every form, so that no other page can send one.
+        notices: What is to be told once, by the key in the address that a change leads to.
+    """
+
+    def __init__(self, tenant: "PracticeTenant") -> None:
+        self.tenant = tenant
+        self.token = secrets.token_urlsafe(24)
+        self.notices: dict[str, Done] = {}
+
+    def keep(self, done: Done) -> str:
+        """Keep what is to be told once; gives its key."""
+        while len(self.notices) >= _NOTICES:
+            self.notices.pop(next(iter(self.notices)))
+        key = secrets.token_urlsafe(12)
+        self.notices[key] = done
+        return key
+
+
 class AdminPage(Page):
-    """``/admin``. A change carries a token of this process, so that no other page can send one."""
+    """``/admin``."""
 
-    token: str
+    center: Center
 
-    def initialize(self, people: People, token: str = "") -> None:
+    def initialize(self, people: People, center: Center | None = None) -> None:
         super().initialize(people)
-        self.token = token
+        assert center is not None  # noqa: S101 - routes() gives it
+        self.center = center
 
     def get(self) -> None:
-        self._page()
+        done = self.center.notices.pop(self.argument("told"), None)
+        self._render(self._view(), done=done)
 
     def post(self) -> None:
-        world = self.people.world
-        firm = world.firm(self.argument("tenant"))
-        if (
-            not hmac.compare_digest(self.argument("token").encode(), self.token.encode())
-            or firm is None
-        ):
+        given = self.argument("token").encode()
+        if not hmac.compare_digest(given, self.center.token.encode()):
             self.set_status(403)
             self.finish("This change did not come from the admin center.")
             return
-        shown = self._change(
-            firm, self.argument("change"), self.argument("on"), self.argument("value")
-        )
-        world.note(
-            "admin",
-            f"{self.argument('change')} {self.argument('on')} {self.argument('value')[:60]}".strip(),
-            firm=firm.name,
-        )
-        if shown is None:
-            self.redirect(f"admin?{urlencode({'tenant': firm.tenant_id})}#{self.argument('place')}")
-        else:
-            self._page(new_secret=shown)
+        here, change = self._view(), self.argument("change")
+        act = ACTIONS.get(change)
+        try:
+            if act is None:
+                raise ChangeError("There is no such change.")
+            done = act(
+                here, Form(self.argument("on"), self.argument("value"), self.argument("more"))
+            )
+        except ChangeError as refused:
+            self.set_status(400)
+            self._render(here, problem=str(refused))
+            return
+        # Not the value: it may be a password.
+        here.world.note("admin", f"{change} {self.argument('on')}".strip(), firm=here.firm.name)
+        key = self.center.keep(done)
+        self.redirect(f"admin?{here.query(told=key)}#{self.argument('place')}", status=303)
 
-    def _page(self, new_secret: ClientSecret | None = None) -> None:
-        world = self.people.world
-        firms = list(world.firms.values())
-        firm = world.firm(self.argument("tenant")) or firms[0]
-        people = list(firm.users.values())[:200]
-        wanted = self.argument("find").strip().lower()
-        log = [
-            e
-            for e in reversed(world.log)
-            if not wanted
-            or wanted in f"{e.correlation_id} {e.trace_id} {e.user} {e.outcome}".lower()
-        ]
-        self.set_header(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+    def _view(self) -> View:
+        here = view.look(
+            self.center.tenant,
+            firm=self.argument("tenant"),
+            app=self.argument("app"),
+            user=self.argument("user"),
+            mailbox=self.argument("mailbox"),
         )
+        here.find, here.log_find = self.argument("find")[:100], self.argument("log")[:100]
+        page = self.argument("page")
+        here.page = int(page) if page.isdecimal() and len(page) < 6 else 0
+        return here
+
+    def _render(self, here: View, *, done: Done | None = None, problem: str = "") -> None:
+        people, count = here.people()
+        self.set_header("Content-Security-Policy", _POLICY)
+        template = _templates().get_template("admin.html")
         self.finish(
-            _templates()
-            .get_template("admin.html")
-            .render(
-                firms=firms, firm=firm, people=people, log=log[:_LOG], find=self.argument("find"), token=self.token,
-                clock=world.clock, new_secret=new_secret, exchange=EXCHANGE_APP_ID, code=self.people.code,
+            template.render(
+                view=here, firm=here.firm, app=here.app, principal=here.principal, user=here.user,
+                mailbox=here.mailbox, world=here.world, people=people, count=count, pages=-(-count // view.PEOPLE),
+                token=self.center.token, done=done, problem=problem, settings=SETTINGS, listings=LISTINGS,
+                permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.people.code,
+                scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,
+                changes=view.CHANGES, root=self.root,
             )
         )  # fmt: skip
 
-    def _change(self, firm: Firm, change: str, on: str, value: str) -> ClientSecret | None:
-        """Carry out a change; the new secret when one was made, whose value is shown once."""
-        world = self.people.world
-        if change == "new-secret":
-            return new_secret(firm, world.clock.now(), value)
-        change_app(firm, change, on, value)
-        change_tenant(firm, world.clock, change, value)
-        if on and (user := firm.user(on)) is not None:
-            change_user(firm, user, world.clock.now(), change, value)
-        if on and (mailbox := firm.mailbox(on)) is not None:
-            change_mailbox(mailbox, change, value)
-        return None
 
-
-def routes(people: People) -> list[tuple[str, type[AdminPage], dict[str, Any]]]:
+def routes(
+    people: People, tenant: "PracticeTenant"
+) -> list[tuple[str, type[AdminPage], dict[str, Any]]]:
     """The admin center's address."""
-    return [(r"/admin", AdminPage, {"people": people, "token": secrets.token_urlsafe(24)})]
+    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(tenant)})]

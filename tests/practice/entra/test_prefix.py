@@ -87,7 +87,7 @@ def test_every_admin_form_and_link_stays_under_the_prefix(proxied: Place) -> Non
     browser = proxied.browser().open(f"{proxied.tenant.people_url}/admin")
     assert browser.status == 200
     assert all(not f.action.startswith("/") for f in forms(browser.page))
-    form = browser.form(change="public-client")
+    form = browser.form(change="set", on="app.is_fallback_public_client")
     browser.submit(form)
     assert browser.status == 200
     assert proxied.firm.app.is_fallback_public_client is False

@@ -1,0 +1,328 @@
+"""What the buttons of the admin center do besides setting a setting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from msoauth.practice import permissions, scenarios
+from msoauth.practice.admin.settings import LISTINGS, SETTINGS
+from msoauth.practice.admin.view import View
+from msoauth.practice.entra import redirects
+from msoauth.practice.seed import secret_value
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, ClientSecret
+
+LIFETIMES = {"90": "90 days (3 months)", "180": "Recommended: 180 days (6 months)", "365": "365 days (12 months)",
+             "545": "545 days (18 months)", "730": "730 days (24 months)", "1": "1 day", "-1": "Ended yesterday"}  # fmt: skip
+
+
+class ChangeError(Exception):
+    """The change cannot be made; the text is one sentence for people."""
+
+
+@dataclass(slots=True)
+class Form:
+    """What was filled in: the thing a button belongs to (``on``), the value, and a second one."""
+
+    on: str = ""
+    value: str = ""
+    more: str = ""
+
+
+@dataclass(slots=True)
+class Done:
+    """What to tell about a change that was made; a new secret's value is shown this once."""
+
+    text: str = ""
+    secret: ClientSecret | None = None
+    steps: list[str] = field(default_factory=list)
+
+
+Action = Callable[[View, Form], Done]
+
+
+def set_setting(view: View, form: Form) -> Done:
+    """Set a setting of SETTINGS to one of its choices."""
+    setting = SETTINGS.get(form.on)
+    choice = setting.choice(form.value) if setting else None
+    if setting is None or choice is None or not view.knows(form.on):
+        raise ChangeError("There is no such setting, or it has no such value.")
+    area, _dot, name = form.on.partition(".")
+    setattr(view.thing(area), name, choice.value)
+    return Done(f"{setting.label}: {choice.label}")
+
+
+def add(view: View, form: Form) -> Done:
+    """Add to a list of LISTINGS."""
+    if form.on not in LISTINGS or not view.knows(form.on):
+        raise ChangeError("There is no such list.")
+    value = _checked(view, form.on, form.value.strip())
+    area, _dot, name = form.on.partition(".")
+    thing = view.thing(area)
+    before = getattr(thing, name)
+    setattr(thing, name, type(before)([*before, value]))
+    return Done(f"{LISTINGS[form.on].label}: added {form.value.strip()}")
+
+
+def remove(view: View, form: Form) -> Done:
+    """Remove from a list of LISTINGS."""
+    if form.on not in LISTINGS or not view.knows(form.on):
+        raise ChangeError("There is no such list.")
+    area, _dot, name = form.on.partition(".")
+    thing = view.thing(area)
+    before = getattr(thing, name)
+    setattr(thing, name, type(before)(item for item in before if item != form.value))
+    return Done(f"{LISTINGS[form.on].label}: removed {view.named(form.value)}")
+
+
+def _checked(view: View, path: str, value: str) -> str:
+    """A value as it is kept in a list.
+
+    Raises:
+        ChangeError: it cannot be in that list.
+    """
+    if not value:
+        raise ChangeError("Nothing was filled in.")
+    if path.endswith("_redirect_uris") and view.app is not None:
+        if problem := redirects.problem(view.app, value):
+            raise ChangeError(problem)
+        return value
+    user = view.firm.user(value)
+    if path == "principal.assigned_users":
+        if user is None:
+            raise ChangeError(f"There is no user “{value}” in {view.firm.name}.")
+        return user.id
+    if path == "user.aliases":
+        taken = view.firm.user(value) or view.firm.mailbox(value)
+        if value.rpartition("@")[2].lower() != view.firm.domain or taken:
+            raise ChangeError(f"An alias is a free address under {view.firm.domain}.")
+        return value.lower()
+    if path == "policies.blocked_users" and user is None:
+        raise ChangeError(f"There is no user “{value}” in {view.firm.name}.")
+    if user is not None:
+        return user.upn.lower()
+    if any(p.object_id == value for p in view.firm.principals):
+        return value
+    raise ChangeError(
+        f"“{value}” is neither a user nor the Object ID of an enterprise application."
+    )
+
+
+# -- app registrations ------------------------------------------------------------------------------
+
+
+def _new_secret(view: View, form: Form) -> Done:
+    if view.app is None or form.more not in LIFETIMES:
+        raise ChangeError("Choose when the secret expires.")
+    now = view.world.clock.now()
+    end = now + timedelta(days=int(form.more))
+    name = form.value.strip()[:60] or "Password uploaded"
+    made = ClientSecret(secret_value(), min(now, end - timedelta(days=1)), end, display_name=name)
+    view.app.secrets.append(made)
+    return Done("The new client secret was added.", secret=made)
+
+
+def _delete_secret(view: View, form: Form) -> Done:
+    if view.app is not None:
+        view.app.secrets[:] = [s for s in view.app.secrets if s.key_id != form.on]
+    return Done("The client secret was deleted.")
+
+
+def _add_permission(view: View, form: Form) -> Done:
+    resource, name, kind = (*form.value.split("|"), "", "")[:3]
+    if view.app is None or permissions.permission(resource, name, kind) is None:
+        raise ChangeError("There is no such permission.")
+    if (resource, name, kind) not in view.app.required:
+        view.app.required.append((resource, name, kind))
+    return Done(f"{name} was added; it is not granted yet.")
+
+
+def _remove_permission(view: View, form: Form) -> Done:
+    if view.app is not None:
+        view.app.required[:] = [entry for entry in view.app.required if "|".join(entry) != form.on]
+    return Done("The permission was removed from the registration; what was granted stays granted.")
+
+
+def _grant(view: View, _form: Form) -> Done:
+    if view.app is None or view.principal is None:
+        raise ChangeError("There is no enterprise application.")
+    for resource, name, kind in view.app.required:
+        granted = view.principal.admin_consent if kind == "Scope" else view.principal.app_roles
+        granted.setdefault(resource, set()).add(name)
+    return Done(f"Admin consent was granted for {view.firm.name}.")
+
+
+def _revoke(view: View, form: Form) -> Done:
+    principal = view.principal
+    if principal is not None and form.on == "admin":
+        principal.admin_consent.clear()
+        principal.app_roles.clear()
+    elif principal is not None:
+        principal.user_consent.pop(form.on, None)
+    return Done("The consent was revoked.")
+
+
+def _new_service_principal(view: View, form: Form) -> Done:
+    """New-ServicePrincipal takes any Object ID, also the wrong one (facts A5)."""
+    if view.principal is None:
+        raise ChangeError("There is no enterprise application.")
+    view.principal.exchange_object_id = form.value.strip() or None
+    return Done(
+        "Exchange knows the app under this Object ID." if form.value.strip() else "Removed."
+    )
+
+
+# -- consent requests -------------------------------------------------------------------------------
+
+
+def _decide(view: View, form: Form) -> Done:
+    request = next((r for r in view.firm.consent_requests if r.id == form.on), None)
+    if request is None:
+        raise ChangeError("The request is no longer there.")
+    view.firm.consent_requests.remove(request)
+    if form.value != "approve":
+        return Done("The request was denied.")
+    principal = view.firm.principal_of(request.app.app_id) or view.firm.enroll(request.app)
+    for resource, name in request.wanted:
+        principal.admin_consent.setdefault(resource, set()).add(name)
+    return Done(f"{request.app.display_name} was approved for {view.firm.name}.")
+
+
+# -- users ------------------------------------------------------------------------------------------
+
+
+def _reset_password(view: View, form: Form) -> Done:
+    """As in the Entra admin center, where it revokes what every kind of client holds (facts B6)."""
+    user = view.user
+    if user is None or len(form.value.strip()) < 8:
+        raise ChangeError("A password has at least 8 characters.")
+    user.password, user.password_expired = form.value.strip(), form.more == "change"
+    _revoke_tokens(view)
+    return Done(f"The password of {user.upn} was reset, and all sessions are revoked.")
+
+
+def _revoke_sessions(view: View, _form: Form) -> Done:
+    _revoke_tokens(view)
+    return Done("All sessions are revoked: the user must sign in again.")
+
+
+def _revoke_tokens(view: View) -> None:
+    if view.user is not None:
+        now = view.world.clock.time()
+        view.user.tokens_valid_from = view.user.passwords_tokens_valid_from = now
+
+
+def _unlock(view: View, _form: Form) -> Done:
+    if view.user is not None:
+        view.user.locked_until, view.user.failed_tries = 0.0, 0
+    return Done("The lockout was lifted.")
+
+
+def _delete_user(view: View, form: Form) -> Done:
+    firm, key = view.firm, form.on.lower()
+    if key in firm.users:
+        firm.users = dict(firm.users)
+        firm.deleted_users[key] = firm.users.pop(key)
+    return Done(f"{form.on} was deleted; it can be restored.")
+
+
+def _restore_user(view: View, form: Form) -> Done:
+    firm, key = view.firm, form.on.lower()
+    if key not in firm.deleted_users:
+        raise ChangeError("There is no such deleted user.")
+    firm.users = firm.users | {key: firm.deleted_users.pop(key)}
+    return Done(f"{form.on} was restored.")
+
+
+# -- the practice tenant itself ---------------------------------------------------------------------
+
+
+def _start_scenario(view: View, form: Form) -> Done:
+    aim = form.more.strip()
+    try:
+        scenarios.apply(view.tenant, f"{form.value}@{aim}" if aim else form.value)
+    except scenarios.ScenarioError as problem:
+        raise ChangeError(_told(problem)) from None
+    return Done(f"The scenario “{form.value}” is on.")
+
+
+def _told(problem: scenarios.ScenarioError) -> str:
+    if problem.problem == "name":
+        return f"There is no scenario “{problem.name}”."
+    if problem.problem == "aim":
+        return f"There is no firm or account “{problem.aim}”."
+    return f"The scenario “{problem.name}” cannot be aimed as narrowly as “{problem.aim}”."
+
+
+def _end_scenario(view: View, form: Form) -> Done:
+    running = next((a for a in view.tenant.active if a.id == form.on), None)
+    if running is None:
+        raise ChangeError("The scenario is no longer on.")
+    running.take_back()
+    return Done(f"The scenario “{running.text}” has ended.")
+
+
+def _clear_fault(view: View, form: Form) -> Done:
+    view.world.faults.clear(form.on)
+    return Done("The fault was mended.")
+
+
+def _correct(view: View, form: Form) -> Done:
+    if not view.correct(form.on):
+        raise ChangeError("This is noted down correctly already.")
+    return Done("Put right in the endpoints file: who copied it before must copy it again.")
+
+
+def _move_clock(view: View, form: Form) -> Done:
+    try:
+        amount = float(form.value.replace(",", "."))
+        by = timedelta(
+            **{form.more if form.more in ("minutes", "hours", "days") else "days": amount}
+        )
+        view.world.clock.now() + view.world.clock.offset + by
+    except (ValueError, OverflowError):
+        raise ChangeError("The clock moves by a number of minutes, hours or days.") from None
+    if abs(view.world.clock.offset + by) > timedelta(days=36500):
+        raise ChangeError("The clock moves by a hundred years at most.")
+    view.world.clock.advance(by)
+    return Done("The clock was moved.")
+
+
+def _reset_clock(view: View, _form: Form) -> Done:
+    view.world.clock.offset = timedelta()
+    return Done("The clock shows this computer's time again.")
+
+
+def _set_latency(view: View, form: Form) -> Done:
+    if not form.value.strip().isdecimal() or int(form.value) > 60_000:
+        raise ChangeError("The delay is a number of milliseconds, at most 60000.")
+    view.world.latency = int(form.value) / 1000
+    return Done("The delay was set.")
+
+
+ACTIONS: dict[str, Action] = {
+    "set": set_setting,
+    "add": add,
+    "remove": remove,
+    "new-secret": _new_secret,
+    "delete-secret": _delete_secret,
+    "add-permission": _add_permission,
+    "remove-permission": _remove_permission,
+    "grant-admin-consent": _grant,
+    "revoke-consent": _revoke,
+    "new-service-principal": _new_service_principal,
+    "decide-request": _decide,
+    "reset-password": _reset_password,
+    "revoke-sessions": _revoke_sessions,
+    "unlock": _unlock,
+    "delete-user": _delete_user,
+    "restore-user": _restore_user,
+    "start-scenario": _start_scenario,
+    "end-scenario": _end_scenario,
+    "clear-fault": _clear_fault,
+    "correct": _correct,
+    "move-clock": _move_clock,
+    "reset-clock": _reset_clock,
+    "latency": _set_latency,
+}
+
+RESOURCES = (EXCHANGE_APP_ID, GRAPH_APP_ID)

@@ -1,0 +1,155 @@
+"""The settings of the admin center as data: where each lies, what it is called, what it can be set to (facts F5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a setting: its code in forms, its name for people, the value itself.
+
+    Attributes:
+        good: Shown green or red, or as neither.
+        verb: What the button says that sets it, where "Set to …" would be odd.
+    """
+
+    code: str
+    label: str
+    value: Any
+    good: bool | None = None
+    verb: str = ""
+
+    @property
+    def button(self) -> str:
+        """What the button says that sets it."""
+        return self.verb or f"Set to {self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting with a few possible values.
+
+    Attributes:
+        path: Area and attribute, as in scenarios: ``policies.user_consent``.
+    """
+
+    path: str
+    label: str
+    choices: tuple[Choice, ...]
+
+    def current(self, value: Any) -> Choice | None:
+        """The choice that is set; None for a value that no choice has."""
+        return next((choice for choice in self.choices if choice.value == value), None)
+
+    def choice(self, code: str) -> Choice | None:
+        """The choice of that code."""
+        return next((choice for choice in self.choices if choice.code == code), None)
+
+
+def _switch(
+    on: str = "Yes",
+    off: str = "No",
+    *,
+    good: bool | None = None,
+    verbs: tuple[str, str] = ("", ""),
+) -> tuple[Choice, ...]:
+    """A switch; *good* says which side is the healthy one, *verbs* what the buttons for on and off say."""
+    return (
+        Choice("on", on, True, good, verbs[0]),
+        Choice("off", off, False, None if good is None else not good, verbs[1]),
+    )
+
+
+def _frequency() -> Iterator[Choice]:
+    yield Choice("none", "Not configured", None, True)
+    for code, label, hours in (("hour", "1 hour", 1), ("day", "1 day", 24), ("week", "7 days", 168),
+                               ("month", "30 days", 720)):  # fmt: skip
+        yield Choice(code, label, timedelta(hours=hours))
+
+
+_ALL = (
+    Setting("app.sign_in_audience", "Supported account types", (
+        Choice("single", "Single tenant", "AzureADMyOrg"),
+        Choice("multiple", "Multiple Entra ID tenants", "AzureADMultipleOrgs"),
+        Choice("all", "Any Entra ID tenant and personal Microsoft accounts", "AzureADandPersonalMicrosoftAccount"),
+        Choice("personal", "Personal Microsoft accounts only", "PersonalMicrosoftAccount"),
+    )),
+    Setting("app.is_fallback_public_client", "Allow public client flows", _switch()),
+    Setting("app.deleted", "App registration", (
+        Choice("off", "Registered", False, True, "Restore app registration"), Choice("on", "Deleted", True, False, "Delete"),
+    )),
+    Setting("principal.account_enabled", "Enabled for users to sign-in?", _switch(good=True)),
+    Setting("principal.app_role_assignment_required", "Assignment required?", _switch()),
+    Setting("policies.user_consent", "User consent for applications", _switch(
+        "Allow user consent for apps", "Do not allow user consent", verbs=("Allow user consent for apps", "Do not allow user consent"))),
+    Setting("policies.consent_requests", "Users can request admin consent to apps they are unable to consent to", _switch()),
+    Setting("policies.security_defaults", "Security defaults", _switch("Enabled", "Disabled", verbs=("Enable", "Disable"))),
+    Setting("policies.blocked", "Block access: all users, all resources", _switch("On", "Off", good=False)),
+    Setting("policies.device_required", "Grant access: require device to be marked", (
+        Choice("none", "Not configured", None, True), Choice("compliant", "Compliant", "compliant"),
+        Choice("joined", "Hybrid joined", "joined"), Choice("managed", "Managed", "managed"),
+        Choice("known", "Known (registered)", "known"),
+    )),
+    Setting("policies.device_code_blocked", "Authentication flows: block device code flow", _switch("On", "Off")),
+    Setting("policies.sign_in_frequency", "Session: sign-in frequency", tuple(_frequency())),
+    Setting("policies.legacy_criteria_not_met", "Block legacy authentication (SMTP does not meet the criteria)",
+            _switch("On", "Off", good=False)),
+    Setting("organisation.smtp_client_authentication_disabled", "Turn off SMTP AUTH protocol for your organization", _switch()),
+    Setting("organisation.exchange_online", "Exchange Online subscription", _switch("Active", "None", good=True, verbs=("Subscribe", "Cancel subscription"))),
+    Setting("organisation.deprovisioned", "Tenant", (
+        Choice("off", "Active", False, True, "Restore the tenant"), Choice("on", "Deprovisioned", True, False, "Deprovision"),
+    )),
+    Setting("organisation.premium", "Microsoft Entra ID P1", _switch("Active", "None", verbs=("Subscribe", "Cancel subscription"))),
+    Setting("user.account_enabled", "Sign-in", _switch("Allowed", "Blocked", good=True, verbs=("Unblock sign-in", "Block sign-in"))),
+    Setting("user.licensed", "License: Microsoft 365 Business Standard, with Exchange Online", _switch("Assigned", "Unassigned", good=True, verbs=("Assign", "Unassign"))),
+    Setting("user.mfa", "Multi-factor authentication", (
+        Choice("none", "Not required", None), Choice("enrolled", "Required, registered", "enrolled"),
+        Choice("enrol", "Required, not yet registered", "enrol"),
+    )),
+    Setting("user.password_expired", "Must change password at next sign-in", _switch(good=False)),
+    Setting("user.guest_of", "User type", (
+        Choice("member", "Member", None, True, "Make a member"),
+        Choice("external", "External, not invited", "live.com", False, "Make external (live.com)"),
+    )),
+    Setting("user.admin", "Roles", _switch("Global Administrator", "User (no admin access)", verbs=("Make Global Administrator", "Remove the role"))),
+    Setting("mailbox.smtp_client_authentication_disabled", "Authenticated SMTP", (
+        Choice("on", "On", False, True), Choice("off", "Off", True, False), Choice("inherit", "As the organization says", None),
+    )),
+    Setting("mailbox.pop_enabled", "POP", _switch("On", "Off", good=True)),
+    Setting("mailbox.imap_enabled", "IMAP", _switch("On", "Off", good=True)),
+    Setting("mailbox.busy", "Another POP session", _switch("Holds the mailbox", "None", good=False, verbs=("Let one hold the mailbox", "End that session"))),
+    Setting("mailbox.moved", "Move request", _switch("In progress", "None", good=False, verbs=("Start moving", "Complete the move"))),
+)  # fmt: skip
+
+SETTINGS = {setting.path: setting for setting in _ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A setting that is a list to which people add and from which they remove.
+
+    Attributes:
+        path: As in `Setting`.
+        field: What is typed in, for people.
+    """
+
+    path: str
+    label: str
+    field: str
+
+
+LISTINGS = {
+    listing.path: listing
+    for listing in (
+        Listing("app.web_redirect_uris", "Web", "Redirect URI"),
+        Listing("app.public_client_redirect_uris", "Mobile and desktop applications", "Redirect URI"),
+        Listing("app.spa_redirect_uris", "Single-page application", "Redirect URI"),
+        Listing("principal.assigned_users", "Users and groups", "User"),
+        Listing("policies.blocked_users", "Block access: these users", "User"),
+        Listing("user.aliases", "Aliases", "Address"),
+        Listing("mailbox.full_access", "Read and manage (Full Access)", "User or service principal"),
+        Listing("mailbox.send_as", "Send as", "User or service principal"),
+    )
+}  # fmt: skip

@@ -1,0 +1,164 @@
+"""What the admin center looks at: a firm, one of its apps, a user, a mailbox; and the lists beside them."""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from msoauth.practice.admin.settings import LISTINGS, SETTINGS
+from msoauth.practice.state import (
+    AppRegistration,
+    Firm,
+    LogEntry,
+    Mailbox,
+    ServicePrincipal,
+    User,
+    World,
+)
+
+if TYPE_CHECKING:
+    from msoauth.practice.server import PracticeTenant
+
+PEOPLE = 20  # rows of a page of Active users
+LOG = 40
+SIGN_INS, PROTOCOLS, CHANGES = ("sign-in", "token"), ("POP3", "IMAP", "SMTP", "graph"), ("admin",)
+
+
+@dataclass(slots=True)
+class View:
+    """The things that one request is about; everything but the firm may be missing."""
+
+    tenant: "PracticeTenant"
+    firm: Firm
+    app: AppRegistration | None
+    principal: ServicePrincipal | None
+    user: User | None
+    mailbox: Mailbox | None
+    find: str = ""
+    page: int = 0
+    log_find: str = ""
+
+    @property
+    def world(self) -> World:
+        """What the practice tenant knows."""
+        return self.tenant.world
+
+    @property
+    def firms(self) -> list[Firm]:
+        """All tenants."""
+        return list(self.world.firms.values())
+
+    def thing(self, area: str) -> Any:
+        """What a setting's area means here; None when it is missing."""
+        return {
+            "app": self.app, "principal": self.principal, "policies": self.firm.policies,
+            "organisation": self.firm, "user": self.user, "mailbox": self.mailbox,
+        }.get(area)  # fmt: skip
+
+    def value(self, path: str) -> Any:
+        """The value of a setting."""
+        area, _dot, name = path.partition(".")
+        return getattr(self.thing(area), name)
+
+    def knows(self, path: str) -> bool:
+        """Whether that setting exists, and what it belongs to is here."""
+        known = path in SETTINGS or path in LISTINGS
+        return known and self.thing(path.partition(".")[0]) is not None
+
+    def query(self, **changes: Any) -> str:
+        """The query of a link to this view, or to another one."""
+        now = {
+            "tenant": self.firm.tenant_id,
+            "app": self.app.object_id if self.app else "",
+            "user": self.user.upn if self.user else "",
+            "mailbox": self.mailbox.address if self.mailbox else "",
+            "find": self.find,
+            "page": self.page,
+            "log": self.log_find,
+        }
+        return urlencode({name: value for name, value in (now | changes).items() if value})
+
+    # -- lists ---------------------------------------------------------------------------------
+
+    def people(self) -> tuple[list[User], int]:
+        """The users of this page of the list, and how many there are in all."""
+        wanted = self.find.strip().lower()
+        found = [
+            u for u in self.firm.users.values()
+            if not wanted or wanted in u.upn.lower() or wanted in u.display_name.lower() or wanted == u.id
+        ]  # fmt: skip
+        start = self.page * PEOPLE
+        return found[start : start + PEOPLE], len(found)
+
+    def shared(self) -> list[Mailbox]:
+        """Shared mailboxes."""
+        return [box for box in self.firm.mailboxes.values() if box.shared]
+
+    def log(self, kinds: tuple[str, ...]) -> list[LogEntry]:
+        """The latest lines of a log; those of other firms are left out."""
+        wanted, found = self.log_find.strip().lower(), []
+        for entry in reversed(self.world.log):
+            text = f"{entry.correlation_id} {entry.trace_id} {entry.id} {entry.user} {entry.outcome} {entry.app_id}"
+            here = entry.firm in ("", self.firm.name)
+            if entry.kind in kinds and here and (not wanted or wanted in text.lower()):
+                found.append(entry)
+                if len(found) == LOG:
+                    break
+        return found
+
+    def named(self, who: str) -> str:
+        """A user id or an object id of a service principal, for people."""
+        user = next((u for u in self.firm.users.values() if u.id == who), None)
+        if user is not None:
+            return user.upn
+        app = next((p.app.display_name for p in self.firm.principals if p.object_id == who), "")
+        return f"{app} ({who})" if app else who
+
+    # -- the endpoints file ----------------------------------------------------------------------
+
+    def wrongly_noted(self) -> list[tuple[str, Any, Any]]:
+        """What scenarios changed in the endpoints file: place, value, and what would be right."""
+        right = json.loads(self.tenant.described)
+        return list(_differences(self.tenant.endpoints, right, ()))
+
+    def correct(self, place: str) -> bool:
+        """Put one place of the endpoints file right; False when it is not wrong."""
+        right = json.loads(self.tenant.described)
+        if place not in [path for path, _now, _right in self.wrongly_noted()]:
+            return False
+        there: Any = self.tenant.endpoints
+        *way, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
+        for part in way:
+            there, right = there[part], right[part]
+        there[last] = copy.deepcopy(right[last])
+        self.tenant.publish()
+        return True
+
+
+def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(now, dict) and isinstance(right, dict):
+        for name, value in right.items():
+            yield from _differences(now.get(name), value, (*path, name))
+    elif isinstance(now, list) and isinstance(right, list) and len(now) == len(right):
+        for number, value in enumerate(right):
+            yield from _differences(now[number], value, (*path, str(number)))
+    elif now != right:
+        yield "/".join(path), now, right
+
+
+def look(tenant: "PracticeTenant", *, firm: str, app: str, user: str, mailbox: str) -> View:
+    """The view that the parameters of a request name; what they do not name is chosen."""
+    world = tenant.world
+    chosen = world.firm(firm) or next(iter(world.firms.values()))
+    apps = chosen.apps
+    registration = next((a for a in apps if a.object_id == app), apps[0] if apps else None)
+    principal = next((p for p in chosen.principals if p.app is registration), None)
+    people = chosen.users.values()
+    someone = next((u for u in people if not u.admin), next(iter(people), None))
+    person = (chosen.users.get(user.lower()) if user else None) or someone
+    box = chosen.mailbox(mailbox) if mailbox else None
+    if box is None and person is not None:
+        box = chosen.mailbox(person.upn)
+    return View(tenant, chosen, registration, principal, person, box)

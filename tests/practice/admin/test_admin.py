@@ -1,0 +1,359 @@
+"""Every form of the admin center: what it changes, what it says, and what it does not take."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from msoauth.practice import PracticeTenant
+from msoauth.practice.admin.settings import SETTINGS
+from msoauth.practice.state import EXCHANGE_APP_ID
+from tests.practice.admin.admin import Admin
+from tests.practice.browser import MAIL, Browser, Place, forms, refused
+
+OWN_ID = "11111111-2222-4333-8444-555555555555"
+ANNA = "anna.lindqvist@contoso.example"
+
+
+@pytest.fixture
+def admin(place: Place) -> Admin:
+    return Admin.at(place).open()
+
+
+@pytest.mark.parametrize("path", SETTINGS)
+def test_every_setting_can_be_set_to_each_of_its_values(admin: Admin, path: str) -> None:
+    place = admin.place
+    area, _dot, name = path.partition(".")
+    thing: Any = {
+        "app": place.firm.app, "principal": place.firm.principal, "policies": place.firm.policies,
+        "organisation": place.firm, "user": place.user(), "mailbox": place.firm.mailbox(ANNA),
+    }[area]  # fmt: skip
+    before = getattr(thing, name)
+    (healthy,) = [choice for choice in SETTINGS[path].choices if choice.value == before]
+    for choice in [c for c in SETTINGS[path].choices if c is not healthy] + [healthy]:
+        admin.choose(path, choice.code)
+        assert getattr(thing, name) == choice.value
+        assert f"{SETTINGS[path].label}: {choice.label}" in admin.says
+
+
+def test_menus_have_the_portals_names(admin: Admin) -> None:
+    for words in (
+        "App registrations", "Overview", "Certificates & secrets", "Authentication", "API permissions",
+        "Enterprise applications", "Enabled for users to sign-in?", "Assignment required?", "Users and groups",
+        "Consent and permissions", "Admin consent requests", "Conditional Access", "Manage security defaults",
+        "Sign-in logs", "Active users", "Manage email apps", "Authenticated SMTP", "POP", "IMAP", "Mail flow",
+        "Turn off SMTP AUTH protocol for your organization", "Grant admin consent for Contoso Legal",
+        "Allow public client flows", "Add a permission", "Application (client) ID", "Directory (tenant) ID",
+    ):  # fmt: skip
+        assert words in admin.says
+
+
+# -- app registrations ------------------------------------------------------------------------------
+
+
+def test_a_new_secret_is_shown_once_beside_its_id_and_works(admin: Admin) -> None:
+    place, app = admin.place, admin.place.firm.app
+    admin.send("new-secret", value="toolkit", more="365")
+    made = app.secrets[-1]
+    assert made.value in admin.says
+    assert made.key_id in admin.says
+    assert "only this once" in admin.says
+    assert (made.end - made.start) == timedelta(days=365)
+    address = admin.browser.url
+    admin.browser.open(address)
+    assert made.value not in admin.browser.page
+    assert made.key_id in admin.says
+    assert place.redeem(place.code(), client_secret=made.value).status_code == 200
+    admin.send("delete-secret", made.key_id)
+    assert refused(place.redeem(place.code(), client_secret=made.value))[2] == 7000215
+
+
+def test_a_secret_that_has_ended_is_marked(admin: Admin) -> None:
+    admin.send("new-secret", value="old", more="-1")
+    assert "Expired" in admin.says
+    form = admin.forms("new-secret")[0]
+    admin.browser.submit(form, value="x", more="forever")
+    assert admin.browser.status == 400
+
+
+def test_redirect_uris_are_checked_as_in_the_portal(admin: Admin) -> None:
+    app = admin.place.firm.app
+    admin.send("add", "app.public_client_redirect_uris", value="http://localhost/desktop")
+    assert app.public_client_redirect_uris == ["http://localhost/desktop"]
+    admin.send("add", "app.web_redirect_uris", 400, value="http://contoso.example/cb")
+    assert "needs https" in admin.says
+    admin.open().send("remove", "app.web_redirect_uris", value="http://localhost")
+    assert app.web_redirect_uris == []
+    assert admin.place.redeem(admin.place.code(redirect_uri="http://localhost/desktop"), redirect_uri="http://localhost/desktop", client_secret="").status_code == 200  # fmt: skip
+
+
+def test_permissions_are_listed_granted_and_revoked(admin: Admin) -> None:
+    place, principal = admin.place, admin.place.firm.principal
+    added = f"{EXCHANGE_APP_ID}|EWS.AccessAsUser.All|Scope"
+    admin.send("add-permission", value=added)
+    assert "Not granted for all users" in admin.says
+    admin.send("grant-admin-consent")
+    assert "EWS.AccessAsUser.All" in principal.admin_consent[EXCHANGE_APP_ID]
+    assert "Granted for Contoso Legal" in admin.says
+    place.tokens()  # nobody is asked any more
+    admin.send("remove-permission", added)
+    assert (EXCHANGE_APP_ID, "EWS.AccessAsUser.All", "Scope") not in place.firm.app.required
+    admin.send("revoke-consent", "admin")
+    assert not principal.admin_consent
+    browser = place.browser().open(place.authorize_url()).give_name_and_password(place.user())
+    browser.submit(press="Accept")
+    admin.open().send("revoke-consent", place.user().id)
+    assert not principal.user_consent
+
+
+def test_each_app_of_the_tenant_can_be_looked_at(admin: Admin) -> None:
+    service = admin.place.firm.apps[2]
+    admin.looks_at["app"] = service.object_id
+    admin.open()
+    assert service.app_id in admin.says
+    principal = admin.place.firm.principals[2]
+    admin.send("new-service-principal", "", value=service.object_id)
+    assert principal.exchange_object_id == service.object_id
+    assert "not the Object ID of the enterprise application" in admin.says
+    admin.browser.submit(admin.forms("new-service-principal")[0], value=principal.object_id)
+    assert principal.exchange_object_id == principal.object_id
+
+
+def test_a_request_for_consent_is_approved_or_denied(admin: Admin) -> None:
+    place = admin.place
+    place.firm.policies.user_consent, place.firm.policies.consent_requests = False, True
+    for name in ("anna.lindqvist", "max.weiss"):
+        browser = (
+            place.browser().open(place.authorize_url()).give_name_and_password(place.user(name))
+        )
+        browser.submit(press="Request approval", reason="To fetch mail")
+    admin.open()
+    assert "To fetch mail" in admin.says
+    admin.send("decide-request", value="deny")
+    assert len(place.firm.consent_requests) == 1
+    assert not place.firm.principal.admin_consent
+    admin.send("decide-request", value="approve")
+    assert not place.firm.consent_requests
+    assert place.tokens()["access_token"]
+
+
+def test_assignment_by_name(admin: Admin) -> None:
+    place = admin.place
+    place.firm.principal.app_role_assignment_required = True
+    browser = place.browser().open(place.authorize_url()).give_name_and_password(place.user())
+    assert "AADSTS50105" in browser.answer["error_description"]
+    admin.send("add", "principal.assigned_users", value=ANNA)
+    assert "Permissions requested" in browser.open(place.authorize_url()).says
+    admin.open().send("remove", "principal.assigned_users", value=place.user().id)
+    assert not place.firm.principal.assigned_users
+    admin.send("add", "principal.assigned_users", 400, value="nobody@contoso.example")
+
+
+# -- users and mailboxes ----------------------------------------------------------------------------
+
+
+def test_resetting_a_password_and_ending_sessions_revokes(admin: Admin) -> None:
+    place = admin.place
+    place.tenant.world.clock.advance(timedelta(seconds=-9))
+    web, desktop = place.tokens(), place.tokens(app=place.firm.apps[1])
+    place.tenant.world.clock.advance(timedelta(seconds=9))
+    admin.looks_at["user"] = ANNA
+    admin.open().send("reset-password", ANNA, value="basalt-kelp-11", more="change")
+    anna = place.user()
+    assert (anna.password, anna.password_expired) == ("basalt-kelp-11", True)
+    assert "basalt-kelp-11" not in admin.browser.page
+    assert refused(place.refresh(web["refresh_token"]))[2] == 50173
+    assert refused(place.refresh(desktop["refresh_token"], place.firm.apps[1]))[2] == 50173
+    admin.send("reset-password", ANNA, 400, value="short")
+    anna.password_expired = False
+    place.tenant.world.clock.advance(timedelta(seconds=2))
+    web = place.tokens()
+    place.tenant.world.clock.advance(timedelta(seconds=2))
+    admin.open().send("revoke-sessions", ANNA)
+    assert refused(place.refresh(web["refresh_token"]))[2] == 50173
+
+
+def test_a_user_is_unlocked_deleted_and_restored(admin: Admin) -> None:
+    place, anna = admin.place, admin.place.user()
+    anna.locked_until = place.tenant.world.clock.time() + 99
+    admin.open().send("unlock", ANNA)
+    assert anna.locked_until == 0
+    admin.send("delete-user", ANNA)
+    assert ANNA not in place.firm.users
+    admin.send("restore-user", ANNA)
+    assert place.firm.users[ANNA] is anna
+
+
+def test_aliases_and_delegation(admin: Admin) -> None:
+    place = admin.place
+    admin.send("add", "user.aliases", value="Anna@contoso.example")
+    assert place.user().aliases == ("anna@contoso.example",)
+    admin.send("add", "user.aliases", 400, value="anna@fabrikam.example")
+    admin.looks_at["mailbox"] = "office@contoso.example"
+    office = place.firm.mailboxes["office@contoso.example"]
+    admin.open().send("add", "mailbox.send_as", value="MAX.weiss@contoso.example")
+    admin.send("add", "mailbox.full_access", value=place.firm.principal.object_id)
+    assert "max.weiss@contoso.example" in office.send_as
+    assert place.firm.principal.object_id in office.full_access
+    admin.send("remove", "mailbox.full_access", value=ANNA)
+    assert ANNA not in office.full_access
+    admin.send("add", "mailbox.full_access", 400, value="somebody")
+
+
+def test_ten_thousand_users_are_searched_and_paged() -> None:
+    with PracticeTenant(accounts=10_000) as tenant:
+        admin = Admin.at(Place(tenant)).open()
+        assert "10005 users, page 1 of 501" in admin.says
+        assert len(admin.browser.page) < 200_000
+        admin.open(page=500)
+        assert "user10000@contoso.example" in admin.says
+        admin.open(find="user 7777")
+        assert "1 user" in admin.says
+        assert "user07777@contoso.example" in admin.says
+        admin.looks_at["user"] = "user07777@contoso.example"
+        admin.open().choose("mailbox.pop_enabled", "off")
+        firm = tenant.world.firm("contoso.example")
+        assert firm is not None
+        assert firm.mailboxes["user07777@contoso.example"].pop_enabled is False
+
+
+# -- the practice tenant itself -----------------------------------------------------------------------
+
+
+def test_the_clock_is_moved_and_set_back(admin: Admin) -> None:
+    clock = admin.place.tenant.world.clock
+    admin.send("move-clock", value="1,5", more="hours")
+    assert clock.offset == timedelta(hours=1.5)
+    for bad in ("soon", "1e99", "", "nan", "-99999999"):
+        admin.browser.submit(admin.forms("move-clock")[0], value=bad)
+        assert admin.browser.status == 400, bad
+        admin.open()
+    admin.send("reset-clock")
+    assert clock.offset == timedelta()
+    admin.send("latency", value="40")
+    assert admin.place.tenant.world.latency == 0.04
+    admin.send("latency", status=400, value="-1")
+
+
+def test_a_scenario_is_started_for_one_account_and_ended(admin: Admin) -> None:
+    place = admin.place
+    admin.send("start-scenario", value="pop-off", more=ANNA)
+    assert place.firm.mailboxes[ANNA].pop_enabled is False
+    assert place.firm.mailboxes["max.weiss@contoso.example"].pop_enabled is True
+    assert "broken on purpose: pop-off@" in admin.says
+    (running,) = place.tenant.active
+    admin.send("end-scenario", running.id)
+    assert place.firm.mailboxes[ANNA].pop_enabled is True
+    assert "broken on purpose" not in admin.says
+    admin.send("start-scenario", status=400, value="pop-off", more="nobody@contoso.example")
+    assert "no firm or account" in admin.says
+    admin.open().send("start-scenario", status=400, value="clock-ahead", more=ANNA)
+
+
+def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
+    _home, other = admin.place.tenant.world.firms.values()
+    form = next(f for f in forms(admin.browser.page) if "tenant" in f.options)
+    admin.browser.submit(form, tenant=other.tenant_id)
+    assert other.app.app_id in admin.says
+    admin.choose("policies.user_consent", "off")
+    assert other.policies.user_consent is False
+    assert admin.place.firm.policies.user_consent is True
+
+
+# -- the logs -----------------------------------------------------------------------------------------
+
+
+def test_an_id_from_an_error_finds_the_line(admin: Admin) -> None:
+    place = admin.place
+    body = place.redeem("x").json()
+    place.post("token", {"client_id": place.firm.app.app_id, "grant_type": "refresh_token", "refresh_token": "x"},
+               headers={"client-request-id": OWN_ID})  # fmt: skip
+    place.browser().open(place.authorize_url()).give_name_and_password(place.user(), "wrong")
+    for wanted, found in (
+        (body["trace_id"], "AADSTS9002313"),
+        (body["correlation_id"], "AADSTS9002313"),
+        (OWN_ID, "AADSTS9002313"),
+        ("50126", ANNA),
+    ):
+        admin.open(log=wanted)
+        section = admin.browser.page.split('id="signins"')[1].split("</section>")[0]
+        assert found in section
+    admin.open(log="00000000-aaaa")
+    assert "Nothing like that was found." in admin.says
+
+
+def test_the_log_of_changes_names_them_without_values(admin: Admin) -> None:
+    admin.looks_at["user"] = ANNA
+    admin.open().send("reset-password", ANNA, value="planted-marker-1", more="keep")
+    admin.choose("policies.blocked", "on")
+    text = " ".join(
+        entry.outcome for entry in admin.place.tenant.world.log if entry.kind == "admin"
+    )
+    assert "set policies.blocked" in text
+    assert "planted-marker-1" not in text
+
+
+# -- who may ------------------------------------------------------------------------------------------
+
+
+def _without_token(form: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in form.items() if name != "token"}
+
+
+@pytest.mark.parametrize("spoil", [_without_token, lambda form: form | {"token": "x"}])
+def test_a_change_without_the_pages_token_is_refused(
+    admin: Admin, spoil: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    form = admin.forms("set", "policies.blocked")[0]
+    answer = requests.post(admin.place.tenant.admin_url, data=spoil(form.fields), timeout=20)
+    assert answer.status_code == 403
+    assert admin.place.firm.policies.blocked is False
+
+
+def test_other_hosts_are_refused_also_with_the_token(admin: Admin) -> None:
+    form = admin.forms("set", "policies.blocked")[0]
+    answer = requests.post(
+        admin.place.tenant.admin_url, data=form.fields, headers={"Host": "evil.example"}, timeout=20
+    )
+    assert answer.status_code == 403
+    assert admin.place.firm.policies.blocked is False
+
+
+def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> None:
+    form = admin.forms("set", "policies.blocked")[0]
+    for fields in (
+        {"on": "policies.nothing"}, {"on": "organisation.users"}, {"value": "sideways"}, {"change": "drop"},
+        {"change": "add", "on": "user.password"}, {"change": "remove", "on": "x"},
+        {"change": "decide-request"}, {"change": "restore-user"}, {"change": "end-scenario"}, {"change": "correct"},
+        {"change": "add-permission", "value": "x|y"},
+    ):  # fmt: skip
+        admin.browser.submit(form, **fields)
+        assert admin.browser.status == 400, fields
+        admin.open()
+    assert admin.place.firm.policies.blocked is False
+
+
+def test_names_from_outside_are_never_read_as_html(place: Place, browser: Browser) -> None:
+    evil = "<script>alert(1)</script>"
+    place.firm.app.display_name = place.user().display_name = place.firm.name = evil
+    place.tenant.world.note("sign-in", evil, firm=evil, user=evil)
+    browser.open(f"{place.tenant.admin_url}?find={evil}&log={evil}&user={evil}")
+    assert browser.status == 200
+    assert "<script>" not in browser.page
+    assert "&lt;script&gt;" in browser.page
+    assert (
+        "script-src"
+        not in requests.get(place.tenant.admin_url, timeout=20).headers["Content-Security-Policy"]
+    )
+
+
+def test_a_firm_without_anybody_can_be_looked_at(admin: Admin) -> None:
+    admin.place.firm.users.clear()
+    admin.place.firm.mailboxes.clear()
+    admin.place.firm.apps.clear()
+    admin.place.firm.principals.clear()
+    admin.open()
+    assert "no enterprise application" in admin.says
+    assert MAIL not in admin.says
