@@ -21,6 +21,7 @@ class UnverifiedClaims:
         audience: ``aud``; the resource the token is for.
         scopes: ``scp``, short names such as ``POP.AccessAsUser.All``; empty for app-only tokens.
         roles: ``roles`` of an app-only token.
+        object_id: ``oid``: of the user, or of the app's service principal in an app-only token.
         user: ``upn``, else ``preferred_username``, else ``unique_name``; empty for app-only tokens.
         expires: ``exp`` in UTC, or None.
     """
@@ -31,6 +32,7 @@ class UnverifiedClaims:
     scopes: frozenset[str]
     roles: frozenset[str]
     user: str
+    object_id: str
     issued: datetime | None
     expires: datetime | None
 
@@ -58,6 +60,7 @@ def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
         scopes=frozenset(str(body.get("scp", "")).split()),
         roles=frozenset(map(str, roles)) if isinstance(roles, list) else frozenset(),
         user=str(user),
+        object_id=str(body.get("oid", "")),
         issued=_moment(body.get("iat")),
         expires=_moment(body.get("exp")),
     )

@@ -94,6 +94,7 @@ class Finding:
         seconds: How long the check took.
         at: When it was made, UTC.
         run: The id that the findings of one run share.
+        facts: What was measured, for tables: ``messages``, ``newest`` (ISO 8601, UTC); texts and numbers only.
     """
 
     check: str
@@ -110,10 +111,11 @@ class Finding:
     firm: str = ""
     account: str = ""
     run: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """This finding in the form of the contract, ready for ``json.dumps``."""
-        return {
+        """This finding in the form of the contract, ready for ``json.dumps``; ``facts`` only where there are any."""
+        data: dict[str, Any] = {
             "check": self.check,
             "signal": str(self.signal),
             "summary": self.summary,
@@ -129,6 +131,9 @@ class Finding:
             "account": self.account,
             "run": self.run,
         }
+        if self.facts:
+            data["facts"] = dict(self.facts)
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Finding":
@@ -148,4 +153,5 @@ class Finding:
             firm=data["firm"],
             account=data["account"],
             run=data["run"],
+            facts=dict(data.get("facts", ())),
         )

@@ -90,7 +90,9 @@ def look_at(
         given: The firm's findings, by check id.
         send: Also send a test mail to the mailbox itself.
     """
-    wanted = (*checks.SIGN_IN, *checks.MAILBOX, *(checks.SEND if send else ()))
+    wanted = (
+        *checks.SIGN_IN, *checks.MAILBOX, *checks.NEWEST, *(checks.SEND if send else ()),
+    )  # fmt: skip
     context = checks.Context(
         workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled
     )

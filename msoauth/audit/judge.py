@@ -19,7 +19,9 @@ SECRET_END, TOKEN_AGE, NEWEST_MAIL = "registration.secret-end", "sign-in.age", "
 
 _ORDER = {
     check.id: place
-    for place, check in enumerate((*checks.DIAGNOSE, *checks.SEND, *checks.ROUND_TRIP))
+    for place, check in enumerate(
+        (*checks.DIAGNOSE, *checks.NEWEST, *checks.SEND, *checks.ROUND_TRIP)
+    )
 }
 _SEVERITY = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED)
 

@@ -86,6 +86,7 @@ class Audit:
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
         self._results: queue.Queue[Looked | None] = queue.Queue(maxsize=4 * self._workers)
         self._stopped = cancelled or threading.Event()
+        self._through = False
         self._failure: Exception | None = None
         self._given: dict[str, dict[str, Finding]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
@@ -102,8 +103,8 @@ class Audit:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._stopped.is_set()
+        """Whether it was ended before it was through."""
+        return self._stopped.is_set() and not self._through
 
     def cancel(self) -> None:
         """End it; may be called from any thread and more than once."""
@@ -153,6 +154,7 @@ class Audit:
                     yield looked
             if self._failure is None and not self._stopped.is_set():
                 self._finish()
+                self._through = True
         finally:
             self._stopped.set()
             self._queue.clear()

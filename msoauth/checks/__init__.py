@@ -2,6 +2,7 @@
 
 from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND
 from msoauth.checks.network import NETWORK
+from msoauth.checks.newest import NEWEST
 from msoauth.checks.registration import REGISTRATION
 from msoauth.checks.run import Check, Context, Findings, first_broken, run, verdict
 from msoauth.checks.signin import SIGN_IN
@@ -12,6 +13,7 @@ __all__ = [
     "DIAGNOSE",
     "MAILBOX",
     "NETWORK",
+    "NEWEST",
     "REGISTRATION",
     "ROUND_TRIP",
     "SEND",

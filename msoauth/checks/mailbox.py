@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from msoauth.checks.newest import look_for_newest
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
@@ -12,17 +13,6 @@ from msoauth.mail.testmail import compose_test_mail, wait_for_arrival
 from msoauth.texts import _
 
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
-
-
-def _log_in(session: Pop3Session | ImapSession | SmtpSession, user: str, context: Context) -> None:
-    try:
-        session.log_in(user, token_of(context))
-    except MailError as refused:
-        # The token was seen to carry the app's roles; what Exchange then misses, without saying so, is the
-        # app's service principal or its permission on the mailbox (facts A5, F4).
-        if context.firm.access == "app-only" and refused.cause == "mail-login-rejected":
-            refused.cause = "service-principal-missing"
-        raise
 
 
 def _smtp_user(context: Context) -> str:
@@ -57,9 +47,10 @@ def _pop3(context: Context) -> Outcome:
             ca_file=cloud.ca_file,
             cancelled=context.cancelled,
         )
-    _log_in(session, context.mailbox.address, context)
+    session.log_in(context.mailbox.address, token_of(context))
     with session:
         count, size = session.stat()
+        look_for_newest(context, session)
     return Outcome(
         _("POP3 login works: {count} messages, {size} bytes").format(count=count, size=f"{size:,}")
     )
@@ -77,9 +68,10 @@ def _imap(context: Context) -> Outcome:
             ca_file=cloud.ca_file,
             cancelled=context.cancelled,
         )
-    _log_in(session, context.mailbox.address, context)
+    session.log_in(context.mailbox.address, token_of(context))
     with session:
         count = session.count()
+        look_for_newest(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
@@ -95,7 +87,7 @@ def _smtp(context: Context) -> Outcome:
             ca_file=cloud.ca_file,
             cancelled=context.cancelled,
         )
-    _log_in(session, _smtp_user(context), context)
+    session.log_in(_smtp_user(context), token_of(context))
     with session:
         session.sender_accepted(address)
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,7 @@ class Outcome:
     signal: Signal = Signal.PASSED
     cause: str | None = None
     evidence: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,7 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
             signal=outcome.signal,
             summary=outcome.summary,
             evidence=redact(outcome.evidence),
+            facts=outcome.facts,
         )
     return _explained(
         Finding(
@@ -256,6 +258,7 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
             signal=outcome.signal,
             summary=outcome.summary,
             evidence=redact(outcome.evidence),
+            facts=outcome.facts,
         ),
         outcome.cause,
         context.firm,

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from msoauth import __version__
-from msoauth.cli import accounts, diagnosis, firms, mail, practice, tools, vault
+from msoauth.cli import (
+    accounts,
+    audit,
+    diagnosis,
+    firm_access,
+    firms,
+    mail,
+    practice,
+    tools,
+    vault,
+)
 from msoauth.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Settings, complain, utf8_streams
 from msoauth.errors import MsoauthError
 from msoauth.redact import redact
@@ -20,11 +30,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(practice.app, name="practice")
+firm_access.register(firms.app)
 app.add_typer(firms.app, name="firm")
 app.add_typer(accounts.app, name="account")
 app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
-for module in (accounts, mail, diagnosis, tools):
+for module in (accounts, mail, diagnosis, audit, tools):
     module.register(app)
 
 

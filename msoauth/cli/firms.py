@@ -1,7 +1,7 @@
 """``msoauth firm …``: firms and their app registrations."""
 
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,11 +32,15 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
         "access": firm.access,
         "has_secret": workspace.firms.secret(firm.name) is not None,
         "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
+        "secret_days": (firm.secret_expires - datetime.now(UTC).date()).days
+        if firm.secret_expires
+        else None,
         "accounts": len(workspace.accounts.list(firm.name)),
     }
 
 
-def _read_secret(*, from_stdin: bool) -> str | None:
+def read_secret(*, from_stdin: bool) -> str | None:
+    """A secret from stdin or a hidden prompt, never from an argument; None when none was given."""
     if from_stdin:
         return sys.stdin.readline().strip() or None
     if sys.stdin.isatty():
@@ -50,7 +54,12 @@ def _read_secret(*, from_stdin: bool) -> str | None:
     return None
 
 
-def _date(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
+    """A date as people type it.
+
+    Raises:
+        InputError: it is none.
+    """
     if text is None:
         return None
     try:
@@ -93,13 +102,13 @@ def add(
         client_id=values.clean(client_id),
         cloud=clouds.load(cloud),
         redirect_uri=values.clean(redirect_uri),
-        secret_expires=_date(secret_expires),
+        secret_expires=day_of(secret_expires),
         access="app-only" if app_only else "delegated",
     )
     settings: Settings = context.obj
     with settings.open() as workspace:
         values.check_firm(firm)
-        secret = _read_secret(from_stdin=secret_stdin)
+        secret = read_secret(from_stdin=secret_stdin)
         if secret is not None:
             secret = values.clean(secret)
             values.check_secret(secret)
@@ -135,6 +144,8 @@ def list_(context: typer.Context, json: Json = False) -> None:
         return
     from rich.table import Table
 
+    from msoauth.checks.registration import WARN_DAYS
+
     table = Table(
         _("Firm"),
         _("Directory (tenant)"),
@@ -145,6 +156,10 @@ def list_(context: typer.Context, json: Json = False) -> None:
     )
     for row in rows:
         expires = row["secret_expires"] or ("?" if row["has_secret"] else _("no secret"))
+        left = row["secret_days"]
+        if isinstance(left, int) and left <= WARN_DAYS:
+            shown = _("✖ {date}, ended") if left < 0 else _("▲ {date}, {days} days left")
+            expires = shown.format(date=expires, days=left)
         table.add_row(
             str(row["name"]),
             str(row["tenant"]),
@@ -179,57 +194,6 @@ def check(context: typer.Context, name: Name, json: Json = False) -> None:
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
     raise typer.Exit(status)
-
-
-@app.command("secret")
-def secret(
-    context: typer.Context,
-    name: Name,
-    secret_stdin: Annotated[
-        bool, typer.Option("--secret-stdin", help="Read the new value from stdin.")
-    ] = False,
-    secret_expires: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Last day of the new secret.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Replace the client secret. The old one stays until the new one has worked; nobody signs in again."""
-    from msoauth.identity import values
-    from msoauth.identity.rotation import replace_secret
-
-    with context.obj.open() as workspace:
-        firm = workspace.firms.get(name)
-        expires = _date(secret_expires)
-        new = _read_secret(from_stdin=secret_stdin)
-        if new is None:
-            raise InputError(_("No new secret was given; the old one stays."))
-        new = values.clean(new)
-        values.check_secret(new)
-        replace_secret(workspace, firm, new, expires=expires)
-        say(
-            _("The new secret of {name} works and has replaced the old one.").format(
-                name=firm.name
-            ),
-            as_json=json,
-        )
-        if json:
-            emit(as_json(workspace.firms.get(name), workspace))
-
-
-@app.command("consent")
-def consent(context: typer.Context, name: Name) -> None:
-    """Print the link by which an administrator of the firm consents for everybody."""
-    from msoauth.identity.consent import admin_consent_link
-
-    with context.obj.open() as workspace:
-        firm = workspace.firms.get(name)
-        link = admin_consent_link(firm, workspace.accounts.list(firm.name))
-    say(link)
-    complain(
-        _(
-            "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
-        )
-    )
 
 
 @app.command("remove")

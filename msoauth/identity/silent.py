@@ -40,7 +40,7 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
     """
     firm = workspace.firms.get(account.firm)
     if firm.access == "app-only":
-        return _app_token(workspace, firm)
+        return app_token(workspace, firm)
     with workspace.tokens.lock(account.address):
         cache = workspace.tokens.load(account.address)
         if cache is None:
@@ -129,8 +129,12 @@ def _stored(
     return _token(result)
 
 
-def _app_token(workspace: Workspace, firm: Firm) -> AccessToken:
-    """A token for the app itself (client credentials)."""
+def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
+    """A token for the app itself (client credentials).
+
+    Raises:
+        AuthError: there is no secret, or the authority refused.
+    """
     secret = workspace.firms.secret(firm.name)
     what = _("Getting a token for the app of {firm}").format(firm=firm.name)
     if secret is None:

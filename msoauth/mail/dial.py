@@ -199,6 +199,23 @@ def _tls_context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
     return context
 
 
+def encrypt(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """TLS over a connection.
+
+    Raises:
+        OSError, ValueError: it failed.
+    """
+    plain.getpeername()  # of a connection that was reset, wrap_socket() would make one without TLS
+    secured = context.wrap_socket(plain, server_hostname=host)
+    try:
+        if secured.version() is None:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
 def issuer(connection: ssl.SSLSocket) -> str:
     """Who issued the server's certificate, or an empty text."""
     certificate: dict[str, Any] = connection.getpeercert() or {}

@@ -164,24 +164,9 @@ def _looked_at(
 def _retrieved(
     store: Store, session: Session, entries: list[Entry], told: Collection[str]
 ) -> Iterator[MessageSummary]:
-    known = {entry.handle: entry for entry in entries}
     settling = Settling(store)
     try:
-        for handle, pieces in _bodies(session, list(known), headers_only=False):
-            entry = known[handle]
-            seen = Scanner()
-            staged = store.stage(_seen(pieces, seen))
-            seen.close()
-            uidl = entry.uidl
-            if entry.repeated:  # which of those that share the id it is, its bytes tell
-                uidl = f"{entry.uidl}#{staged.digest[:16]}"
-            row = summary_of(uidl, seen)
-            if entry.repeated and (uidl in told or store.has(uidl)):
-                store.drop(staged)
-                if uidl not in told:
-                    yield row
-                continue
-            yield from settling.add(staged, row)
+        yield from _kept(store, session, entries, told, settling)
     except MailError:
         yield from settling.finish()  # what came whole is kept
         raise
@@ -190,6 +175,50 @@ def _retrieved(
             pass
         raise
     yield from settling.finish()
+
+
+def _kept(
+    store: Store,
+    session: Session,
+    entries: list[Entry],
+    told: Collection[str],
+    settling: Settling,
+) -> Iterator[MessageSummary]:
+    doubtful: list[Entry] = []
+    for entry, pieces in _together(session, entries, doubtful):
+        seen = Scanner()
+        staged = store.stage(_seen(pieces, seen))
+        seen.close()
+        if (
+            isinstance(session, Pop3Session)
+            and entry not in doubtful
+            and session.doubtful(entry.handle, seen.size)
+        ):
+            store.drop(staged)
+            doubtful.append(entry)  # its turn comes again, alone
+            continue
+        uidl = entry.uidl
+        if entry.repeated:  # which of those that share the id it is, its bytes tell
+            uidl = f"{entry.uidl}#{staged.digest[:16]}"
+        row = summary_of(uidl, seen)
+        if entry.repeated and (uidl in told or store.has(uidl)):
+            store.drop(staged)
+            if uidl not in told:
+                yield row
+            continue
+        yield from settling.add(staged, row)
+
+
+def _together(
+    session: Session, entries: list[Entry], again: list[Entry]
+) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    """All messages in one go; then, one by one, those that were put on the list *again*."""
+    known = {entry.handle: entry for entry in entries}
+    for handle, pieces in _bodies(session, list(known), headers_only=False):
+        yield known[handle], pieces
+    for entry in list(again):
+        for _handle, pieces in _bodies(session, [entry.handle], headers_only=False):
+            yield entry, pieces
 
 
 def _seen(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[bytes]:

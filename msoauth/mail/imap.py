@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Self
 
 from msoauth.clouds import Endpoint
@@ -21,10 +22,11 @@ _BODY = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? ", re.IGNORECASE)
 _SHORT = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS", re.IGNORECASE)
 _VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
+_INTERNAL = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
 _BATCH = 100  # messages asked for at once
-_ANSWER_LIMIT = 256 << 20  # bytes of one answer, message bodies apart
+ANSWER_LIMIT = 256 << 20  # bytes of one answer, message bodies apart
 
 
 class ImapSession:
@@ -95,9 +97,7 @@ class ImapSession:
             connection.command(login.dismissal, alone=False)
             reply = self._passing_by()
         if not reply.startswith(tag):
-            raise connection.failure(
-                _("the server answered out of turn"), "service-unavailable", reply
-            )
+            raise self._out_of_turn(reply.encode())
         if not reply.upper().startswith(f"{tag}OK"):
             raise refusal(connection, reply, _("the login was refused"), challenge=said)
 
@@ -140,6 +140,19 @@ class ImapSession:
         for line in self._ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
             told.update(status_of(line))
         return told
+
+    def newest(self) -> datetime | None:
+        """When the last message of the folder came, UTC; None when there is none."""
+        if not self.messages:
+            return None
+        for line in self._ask(f"FETCH {self.messages} (INTERNALDATE)"):
+            if told := _INTERNAL.search(line):
+                try:
+                    text = told[1].decode("ascii").strip()
+                    return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
+                except ValueError:
+                    return None
+        return None
 
     def sizes(self) -> dict[int, int]:
         """Bytes of each message by its UID."""
@@ -189,11 +202,7 @@ class ImapSession:
             literal, short = _LITERAL.search(line), _SHORT.search(line)
             uid = self._uid_of(line, uids)
             if literal is None and short is None:
-                raise self._wire.failure(
-                    _("the server answered out of turn"),
-                    "service-unavailable",
-                    line.decode("utf-8", "replace"),
-                )
+                raise self._out_of_turn(line)
             body = (
                 self._body(int(literal[1]))
                 if literal
@@ -222,8 +231,19 @@ class ImapSession:
             )
         self._in_body = True
         yield from self._wire.exactly(size)
+        rest = self._wire.line()
+        if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
+            # The literal was not as long as it said: what came is not the message.
+            raise self._out_of_turn(rest)
         self._in_body = False
         self._wire.transcript.own("-", f"{size} bytes received")
+
+    def _out_of_turn(self, line: bytes) -> MailError:
+        return self._wire.failure(
+            _("the server answered out of turn"),
+            "service-unavailable",
+            line.decode("utf-8", "replace"),
+        )
 
     def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
         try:
@@ -265,15 +285,11 @@ class ImapSession:
             if len(lines) < _RECORDED:
                 self._wire.transcript.server(line.decode("utf-8", "replace"))
             if not line.startswith((b"* ", b"+")):
-                raise self._wire.failure(
-                    _("the server answered out of turn"),
-                    "service-unavailable",
-                    line.decode("utf-8", "replace"),
-                )
+                raise self._out_of_turn(line)
             self._bye(line)
             lines.append(line)
             received += len(line)
-            if received > _ANSWER_LIMIT:
+            if received > ANSWER_LIMIT:
                 raise self._wire.failure(
                     _("the server's answer does not end"), "service-unavailable"
                 )
@@ -329,7 +345,9 @@ def greet_imap(
         connection.enter("greeting")
         greeting = connection.reply()
         # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.
-        if not greeting.upper().startswith("* OK"):
+        if not greeting.upper().startswith(("* OK", "* BYE")):
+            raise session._out_of_turn(greeting.encode())
+        if greeting.upper().startswith("* BYE"):
             raise refusal(connection, greeting, _("the server turned the connection away"))
         if endpoint.tls == "starttls":
             try:

@@ -14,6 +14,7 @@ from msoauth.texts import _
 # Under way at once where the server offers PIPELINING: enough to fill a line of 100 ms and 300 Mbit/s,
 # little enough that a break costs little.
 _WINDOW = 128  # commands
+LINES = 5_000_000  # of a listing
 _WINDOW_BYTES = 4 << 20  # bytes of messages, by the sizes that LIST told
 
 
@@ -30,6 +31,7 @@ class Pop3Session:
         self._wire = connection
         self._sizes: dict[int, int] = {}
         self._under_way = 0
+        self._exact = False
         self._last = ""
         self.count = count
         self.size = size
@@ -146,6 +148,8 @@ class Pop3Session:
         for done, (number, _command) in enumerate(commands):
             self._under_way = sent - done
             # The window is filled anew when it is half empty: many commands in one packet.
+            if sent == done:
+                self._wire.expect_silence()
             if sent == done or (
                 self.pipelining and self._under_way < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
             ):
@@ -170,6 +174,20 @@ class Pop3Session:
             for _rest in body:
                 pass  # whoever stopped reading in the middle must not shift the next reply
         self._under_way = 0
+        self._wire.expect_silence()
+
+    def doubtful(self, number: int, size: int) -> bool:
+        """Whether a message of this size may be another's: of a server that answered something twice, say.
+
+        Commands that are under way at once are told apart by their order alone, so the sizes of LIST are
+        the only witness; of servers that do not know them exactly they are none.
+        """
+        if not self.pipelining or self._sizes.get(number) is None:
+            return False
+        if self._sizes[number] == size:
+            self._exact = True
+            return False
+        return self._exact
 
     def _refused(self, number: int) -> None:
         said = refusal(self._wire, self._last, _("message {n} was refused").format(n=number))
@@ -197,7 +215,7 @@ class Pop3Session:
         count = 0
         while (line := self._wire.line()) != b".":
             count += 1
-            if count > _LINES:
+            if count > LINES:
                 raise self._wire.failure(
                     _("the server's answer does not end"), "service-unavailable"
                 )
@@ -256,9 +274,6 @@ class Pop3Session:
             pass  # the work is done; a server that hangs up early took nothing away
         finally:
             self._wire.close()
-
-
-_LINES = 5_000_000  # of a listing
 
 
 def _number(text: str) -> bool:

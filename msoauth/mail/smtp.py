@@ -152,6 +152,8 @@ class SmtpSession:
         except MailError as broken:
             broken.retriable = False  # it may have been taken: sending again could make two
             raise
+        if code < 400 and code != 250:
+            raise self._out_of_turn(text)
         if code != 250:
             raise refusal(self._wire, text, _("the message was refused"))
         return redact(text)
@@ -164,9 +166,14 @@ class SmtpSession:
     def _expect(self, code: int, command: str, why: str, *, also: int = 0) -> str:
         self._wire.command(command, unicode="SMTPUTF8" in self.offered)
         got, text = self._reply()
-        if got not in (code, also):
-            raise refusal(self._wire, text, why)
-        return text
+        if got in (code, also):
+            return text
+        if got < 400:  # an answer to something else
+            raise self._out_of_turn(text)
+        raise refusal(self._wire, text, why)
+
+    def _out_of_turn(self, text: str) -> MailError:
+        return self._wire.failure(_("the server answered out of turn"), "service-unavailable", text)
 
     def _reply(self) -> tuple[int, str]:
         lines: list[str] = []
@@ -176,9 +183,7 @@ class SmtpSession:
             if not (code.isascii() and code.isdigit() and len(code) == 3) or (
                 lines and code != lines[0][:3]
             ):
-                raise self._wire.failure(
-                    _("the server answered out of turn"), "service-unavailable", line
-                )
+                raise self._out_of_turn(line)
             lines.append(line)
             if line[3:4] != "-":
                 return int(code), "\n".join(lines)
@@ -260,7 +265,11 @@ def greet_smtp(
             connection.enter("tls")
             if "STARTTLS" not in session.offered:
                 raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
-            session._expect(220, "STARTTLS", _("the server refused STARTTLS"))
+            try:
+                session._expect(220, "STARTTLS", _("the server refused STARTTLS"))
+            except MailError as refused:
+                refused.cause = "tls-failed" if refused.cause == "unknown" else refused.cause
+                raise
             connection.start_tls()
             connection.enter("greeting")
             session.hello()

@@ -178,16 +178,16 @@ class Wire:
         try:
             context = dial.tls_context(self._ca_file)
             secured = dial.beside(
-                lambda: context.wrap_socket(plain, server_hostname=self.endpoint.host),
+                lambda: dial.encrypt(plain, context, self.endpoint.host),
                 self.timeout,
                 self.cancelled,
                 unwanted=lambda late: late.close(),
             )
+            self._socket = secured
+            secured.settimeout(dial.POLL)
+            self.issuer = dial.issuer(secured)
         except (OSError, ValueError, dial.CancelledError) as problem:
             raise self._broken(problem) from None
-        secured.settimeout(dial.POLL)
-        self._socket = secured
-        self.issuer = dial.issuer(secured)
         self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
 
     @property
@@ -196,11 +196,21 @@ class Wire:
             raise self.failure(_("the connection is closed"), "service-unavailable")
         return self._socket
 
+    def expect_silence(self) -> None:
+        """Nothing the server said may be unread: what came unasked is no answer to what is asked next.
+
+        Raises:
+            MailError: something is.
+        """
+        self._nothing_unread(_("the server spoke out of turn"), "service-unavailable")
+
     def _nothing_unread(self, why: str, cause: str) -> None:
         if len(self._buffer) > self._start:
             unread = bytes(self._buffer[self._start : self._start + 500])
             self.transcript.server(unread.decode("utf-8", "replace"))
-            raise self.failure(why, cause, unread.decode("utf-8", "replace"))
+            raise self.failure(
+                why, cause, unread.decode("utf-8", "replace"), retriable=self.stage == "work"
+            )
 
     # What we say
 
@@ -239,7 +249,7 @@ class Wire:
                 )
             )
         if alone:
-            self._nothing_unread(_("the server spoke out of turn"), "service-unavailable")
+            self.expect_silence()
         self.transcript.client(line if shown is None else shown)
         self.send(line.encode("utf-8") + b"\r\n")
 

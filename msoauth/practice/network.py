@@ -6,9 +6,11 @@ the endpoints file.
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +19,7 @@ from msoauth.practice.certificates import Contexts
 from msoauth.practice.faults import Faults
 
 BACKLOG = 1024
+_SPARE_FILES = 256  # open files left to everything else in the process
 _MOST = 500  # connections that a misbehaving port keeps at most; the oldest gives way
 
 Stop = Callable[[], None]
@@ -33,6 +36,24 @@ BEHAVIOURS = {
     "old-tls": "only versions of TLS that clients of today refuse",
     "proxy": "a proxy that wants to be signed in to answers in the server's place",
 }
+
+
+def share(wanted: int) -> float:
+    """The part of *wanted* connections that this process may have; its limit is raised where that is allowed."""
+    if sys.platform == "win32":  # no such limit there
+        return 1.0
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return 1.0
+    return max(0.01, (soft - _SPARE_FILES) / wanted)
 
 
 class Port:

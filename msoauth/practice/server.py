@@ -9,6 +9,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -26,9 +27,9 @@ from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import Nowhere, People
-from msoauth.practice.exchange import ExchangeServers, start_exchange
-from msoauth.practice.http import PLAIN_HTTP, listen
-from msoauth.practice.network import Port, Ports, Stop
+from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
+from msoauth.practice.http import MOST, PLAIN_HTTP, listen
+from msoauth.practice.network import Port, Ports, Stop, share
 from msoauth.practice.seed import firms as seeded_firms
 from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
@@ -158,10 +159,16 @@ class PracticeTenant:
                 signer = Signer()
                 authority = Authority(self.world, signer)
                 people = _people_app(People(authority, self.address), self)
-                await self._open(ports, "people", people, tls)
+                mail = Limits()
+                part = share(mail.connections + 2 * MOST)  # of the files that may be open
+                web = max(8, int(MOST * part))
+                await self._open(ports, "people", people, tls, web)
                 self.address.port = self._ports["people"]
-                await self._open(ports, "authority", _api_app(authority, self.address), tls)
-                exchange = await start_exchange(self.world, signer, tls, ports, HOST, self._ports)
+                await self._open(ports, "authority", _api_app(authority, self.address), tls, web)
+                mail = replace(mail, connections=max(16, int(mail.connections * part)))
+                exchange = await start_exchange(
+                    self.world, signer, tls, ports, HOST, self._ports, limits=mail
+                )
                 self._ports |= exchange.ports
                 ports.follow(self.world.faults)
                 ready.set()
@@ -179,12 +186,12 @@ class PracticeTenant:
             asyncio.run(serve())
 
     async def _open(
-        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts
+        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts, most: int
     ) -> None:
         secure = name == "authority"  # people's pages open without a certificate warning
 
         async def serve(sock: socket.socket, context: ssl.SSLContext) -> Stop:
-            return listen(app, sock, context if secure else None)
+            return listen(app, sock, context if secure else None, most=most)
 
         port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP)
         self._ports[name] = await ports.open(name, port)

@@ -169,6 +169,11 @@ class Mailbox:
                 self.deliver(raw)
         return self._messages
 
+    def size(self) -> int:
+        """Bytes of what came in besides the mail that it was made with, and of Sent Items."""
+        kept = [*(self._messages or ()), *(self.sent or ())]
+        return sum(len(message.raw) for message in kept if message.received is not None)
+
     def deliver(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail at the end of the inbox."""
         if self._messages is None:

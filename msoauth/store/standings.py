@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,6 +68,7 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@cache
 def _upsert(dialect: str) -> Any:
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(_t)
     new, old = insert.excluded, _t.c

@@ -6,11 +6,13 @@ from datetime import date
 from typing import Any
 
 import ipywidgets
+from markupsafe import Markup
 
 from msoauth import clouds
 from msoauth.checks import REGISTRATION
-from msoauth.errors import InputError
-from msoauth.identity import values
+from msoauth.errors import AuthError, InputError
+from msoauth.identity import reminders, values
+from msoauth.identity.rotation import replace_secret
 from msoauth.model import Finding, Firm, Signal
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -18,6 +20,7 @@ from msoauth.ui import guide, html
 from msoauth.ui.block import take_apart
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
+from msoauth.ui.registration_view import exchange_steps_of, old_secret_stays
 from msoauth.ui.widgets import Form, View
 
 
@@ -39,6 +42,7 @@ class RegisterPanel(Panel):
                 {"name": "check", "label": _("Save and check"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
                 {"name": "new", "label": _("Add another firm"), "disabled": True},
+                {"name": "calendar", "label": _("Save reminders (.ics)"), "disabled": True},
             ],
             changed=self._changed,
             pressed=self._pressed,
@@ -64,6 +68,8 @@ class RegisterPanel(Panel):
              "hint": _("Certificates & secrets → column “Expires”")},
             {"name": "redirect_uri", "label": _("Redirect URI"), "hint": _("Authentication → as registered there")},
             {"name": "cloud", "label": _("Cloud"), "kind": "select", "options": places},
+            {"name": "app_only", "label": _("App-only access: mailboxes that nobody signs in to"), "kind": "checkbox",
+             "hint": _("Needs application permissions and steps in Exchange, which are shown after the check")},
         ]  # fmt: skip
 
     def refresh(self) -> None:
@@ -131,6 +137,7 @@ class RegisterPanel(Panel):
             "redirect_uri": firm.redirect_uri if firm else "http://localhost",
             "expires": firm.secret_expires.isoformat() if firm and firm.secret_expires else "",
             "cloud": self._place(firm),
+            "app_only": firm is not None and firm.access == "app-only",
         })  # fmt: skip
 
     def _place(self, firm: Firm | None) -> str:
@@ -189,6 +196,9 @@ class RegisterPanel(Panel):
             return
         if self.jobs.busy:
             return
+        if name == "calendar":
+            self._save_calendar()
+            return
         if name == "new":
             clear(self.message, self.results)
             self.rows = []
@@ -202,12 +212,12 @@ class RegisterPanel(Panel):
             )  # fmt: skip
             return
         try:
-            firm = self._save()
+            firm, new_secret = self._save()
         except InputError as wrong:
             field = wrong.field if wrong.field in {f["name"] for f in self.form.fields} else "name"
             self.form.errors = {**self.form.errors, field: wrong.summary}
             return
-        self._check(firm)
+        self._check(firm, new_secret)
 
     # What comes of it
 
@@ -233,6 +243,8 @@ class RegisterPanel(Panel):
             problems["client_id"] = _(
                 "This is the same as the Directory (tenant) ID; one of them was pasted twice."
             )
+        if self._app_only and not self._will_have_secret():
+            problems["secret"] = _("App-only access needs a client secret.")
         said = {n: p for n, p in problems.items() if p and n in self._touched}
         self.form.errors = said
         return said
@@ -249,7 +261,18 @@ class RegisterPanel(Panel):
             return _("There is a firm of this name already; choose it above to change it.")
         return None
 
-    def _save(self) -> Firm:
+    @property
+    def _app_only(self) -> bool:
+        return bool(self.form.values.get("app_only"))
+
+    def _will_have_secret(self) -> bool:
+        known = self._shown
+        return bool(self.form.typed("secret").strip()) or (
+            known is not None and self.workspace.firms.has_secret(known.name)
+        )
+
+    def _save(self) -> tuple[Firm, Secret | None]:
+        """Store the form; the firm, and the secret that is to be checked before it replaces a stored one."""
         text = self.form.text
         place = text("cloud")
         known = self._shown
@@ -263,11 +286,16 @@ class RegisterPanel(Panel):
             cloud=cloud,
             redirect_uri=values.clean(text("redirect_uri")),
             secret_expires=_day(text("expires")),
+            access="app-only" if self._app_only else "delegated",
         )
         values.check_firm(firm)
         secret = self._clean_secret()
         if known is not None and known.name == firm.name:
-            self.workspace.firms.replace(replace(firm, access=known.access))
+            if secret is not None and self.workspace.firms.has_secret(firm.name):
+                # The end date belongs to the new secret, which has yet to work.
+                self.workspace.firms.replace(replace(firm, secret_expires=known.secret_expires))
+                return replace(firm), secret
+            self.workspace.firms.replace(firm)
             if secret is not None:
                 self.workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
         else:
@@ -276,7 +304,7 @@ class RegisterPanel(Panel):
         self.draw_bar()
         self.form.fields = self._fields()
         self._load(self.workspace.firms.get(firm.name))
-        return firm
+        return firm, None
 
     def _clean_secret(self) -> Secret | None:
         typed = values.clean(self.form.typed("secret"))
@@ -285,10 +313,13 @@ class RegisterPanel(Panel):
         values.check_secret(typed)
         return Secret(typed)
 
-    def _check(self, firm: Firm) -> None:
+    def _check(self, firm: Firm, new_secret: Secret | None) -> None:
         def work(job: Job) -> None:
+            if new_secret is not None and not self._replaced(job, firm, new_secret):
+                return
             made = self.run_checks(job, REGISTRATION, firm)
-            self.jobs.show(job, lambda: self._done(made))
+            steps = exchange_steps_of(self.workspace, firm, made)
+            self.jobs.show(job, lambda: self._done(made, steps))
 
         self.set_state("running")
         clear(self.results)
@@ -296,20 +327,57 @@ class RegisterPanel(Panel):
         self.busy(True)
         self.jobs.start(work)
 
-    def _done(self, made: Sequence[Finding]) -> None:
+    def _replaced(self, job: Job, firm: Firm, new_secret: Secret) -> bool:
+        """Whether the new secret worked and has taken the old one's place."""
+
+        def wait(seconds: float) -> bool:
+            told = _("Refused so far; a new secret takes some seconds to be known. Trying again …")
+            self.jobs.show(job, lambda: self.message.show(self.wait_for(told)))
+            return job.cancelled.wait(seconds)
+
+        try:
+            replace_secret(
+                self.workspace, firm, new_secret.reveal(), expires=firm.secret_expires, wait=wait
+            )
+        except AuthError as refused:
+            shown = old_secret_stays(refused, firm)
+            self.jobs.show(job, lambda: self._refused(shown))
+            return False
+
+        def stored() -> None:
+            self._load(self.workspace.firms.get(firm.name))
+            self.busy(True)
+
+        self.jobs.show(job, stored)
+        return True
+
+    def _refused(self, shown: Markup) -> None:
+        self.message.show(shown)
+        self.set_state(Signal.FAILED)
+        self.busy(False)
+
+    def _done(self, made: Sequence[Finding], steps: Markup) -> None:
         state = html.worst(made)
         self.set_state(state)
         self.busy(False)
         if state in (Signal.PASSED, Signal.WARNING):
             self.message.show(
                 html.box("passed", html.paragraph(
-                    _("The registration works and is stored. Go on with step 2, Sign in the users."))))  # fmt: skip
+                    _("The registration works and is stored. Go on with step 2, Sign in the users."))) + steps)  # fmt: skip
         else:
             clear(self.message)
 
+    def _save_calendar(self) -> None:
+        firm = self._shown
+        if firm is not None and firm.secret_expires is not None:
+            self.download(reminders.file_name([firm]), reminders.calendar([firm]), "text/calendar")
+
     def busy(self, working: bool) -> None:
         self.form.enable(
-            check=not working, cancel=working, new=self._shown is not None and not working
+            check=not working,
+            cancel=working,
+            new=self._shown is not None and not working,
+            calendar=self._shown is not None and self._shown.secret_expires is not None,
         )
 
 

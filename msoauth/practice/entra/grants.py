@@ -19,6 +19,7 @@ from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
 from msoauth.practice.tokens import Signer
 
 CODE_SECONDS = 600  # about ten minutes (facts B6)
+DEVICES_KEPT = 2000
 DEVICE_SECONDS = 900
 REFRESH_IDLE_SECONDS = 90 * 86400
 SPA_SECONDS = 86400
@@ -98,6 +99,8 @@ class Authority:
         now = self.world.clock.time()
         for old in [t for t, d in self.devices.items() if now - d.issued > 4 * DEVICE_SECONDS]:
             del self.devices[old]
+        while len(self.devices) >= DEVICES_KEPT:  # a flood of requests must not fill the memory
+            del self.devices[next(iter(self.devices))]
         alphabet = "BCDFGHJKLMNPQRSTVWXZ23456789"
         user_code = "".join(secrets.choice(alphabet) for _ in range(9))
         device = Device(client, form["scope"], user_code, now)

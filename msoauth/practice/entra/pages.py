@@ -16,6 +16,7 @@ from msoauth.practice.entra.grants import Authority, Code
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Firm, User
 
+FLOWS_KEPT = 2000  # a flood of requests must not fill the memory
 FLOW_SECONDS = 900
 COOKIE = "PRACTICE_SESSIONS"
 
@@ -107,8 +108,11 @@ class People:
     def begin(self, flow: Flow) -> Flow:
         """Remember a flow, and forget those that nobody goes on with."""
         old = time.monotonic() - FLOW_SECONDS
-        for stale in [key for key, kept in self.flows.items() if kept.started < old]:
-            del self.flows[stale]
+        while self.flows:  # the oldest stands first
+            first = next(iter(self.flows))
+            if self.flows[first].started >= old and len(self.flows) < FLOWS_KEPT:
+                break
+            del self.flows[first]
         self.flows[flow.id] = flow
         return flow
 

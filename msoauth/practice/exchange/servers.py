@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange.imap.session import ImapSession
@@ -23,7 +21,6 @@ GREETINGS = {  # what a misbehaving port says first
     "imap": b"* OK The Microsoft Exchange IMAP4 service is ready. []\r\n",
     "smtp": b"220 outlook.office365.com Microsoft ESMTP MAIL Service ready\r\n",
 }
-SPARE_FILES = 256  # open files left to everything else in the process
 
 
 class ExchangeServers:
@@ -99,9 +96,7 @@ async def start_exchange(
     Raises:
         OSError: a port is taken.
     """
-    limits = limits or Limits()
-    limits = _within_open_files(limits)
-    service = Service(world, signer, timing or Timing(), limits)
+    service = Service(world, signer, timing or Timing(), limits or Limits())
     servers = ExchangeServers(service)
 
     def sessions(tls: ssl.SSLContext) -> dict[str, Callable[[Wire], Awaitable[None]]]:
@@ -128,22 +123,3 @@ async def start_exchange(
         port = Port(host, numbers.get(name, 0), server(name), tls, greeting)
         servers.ports[name] = await ports.open(name, port)
     return servers
-
-
-def _within_open_files(limits: Limits) -> Limits:
-    """As many connections as this process may have open files; the soft limit is raised where it can be."""
-    if sys.platform == "win32":
-        return limits
-    import resource  # not on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        new = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (new, hard))
-            soft = new
-    if soft == resource.RLIM_INFINITY:
-        return limits
-    most = max(16, min(limits.connections, soft - SPARE_FILES))
-    return replace(limits, connections=most)

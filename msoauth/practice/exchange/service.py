@@ -33,8 +33,12 @@ class Limits:
     submissions: int = 3
     messages_per_minute: int = 30
     recipients: int = 500
-    size: int = 157286400
-    connections: int = 4000  # ours: what one process keeps open at most
+    size: int = 157286400  # what EHLO offers
+    mail: int = 35 << 20  # what a mailbox may send; the default is unverified (facts E7)
+    # Ours, so that nobody can fill this computer's memory:
+    connections: int = 4000  # open at a time
+    under_way: int = 128 << 20  # bytes of mails that are being received, all together
+    kept: int = 256 << 20  # bytes of mails that were sent and lie in mailboxes
 
 
 class Door:
@@ -70,6 +74,23 @@ class Door:
     def all(self) -> list[Wire]:
         """Every connection."""
         return [*self._strangers, *self._known]
+
+
+class Room:
+    """Bytes that may be held at a time, by all sessions together."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken: dict[object, int] = {}
+
+    def hold(self, session: object, count: int) -> bool:
+        """Let *session* hold so many bytes; False when that is too much for all together (then it holds none)."""
+        self._taken.pop(session, None)
+        if count > self.most - sum(self._taken.values()):
+            return False
+        if count:
+            self._taken[session] = count
+        return True
 
 
 class Sessions:
@@ -129,6 +150,8 @@ class Service:
     def __post_init__(self) -> None:
         self.door = Door(self.limits.connections)
         self.sessions = Sessions()
+        self.under_way = Room(self.limits.under_way)
+        self._kept = 0
         # facts E2: the bracket of POP's and IMAP's greetings is base64 of the UTF-16LE host name
         self.encoded_host = base64.b64encode(self.host.encode("utf-16-le")).decode()
 
@@ -144,6 +167,17 @@ class Service:
     def now(self) -> datetime:
         """The practice tenant's time, in UTC."""
         return self.world.clock.now()
+
+    def may_keep(self, size: int) -> bool:
+        """Count *size* more bytes of mail; False when all mailboxes together hold too much already."""
+        if self._kept + size > self.limits.kept:
+            self._kept = sum(
+                box.size() for firm in self.world.firms.values() for box in firm.mailboxes.values()
+            )
+        if self._kept + size > self.limits.kept:
+            return False
+        self._kept += size
+        return True
 
     def note(
         self,

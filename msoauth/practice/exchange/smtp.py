@@ -53,6 +53,7 @@ class SmtpSession:
                 pass
             await self.wire.flush()
         finally:
+            service.under_way.hold(self, 0)
             if self._login is not None and self._login.mailbox is not None:
                 service.sessions.end(Protocol.SMTP, self._login.mailbox, self)
 
@@ -116,7 +117,13 @@ class SmtpSession:
             return False
         return go_on
 
+    @property
+    def _limit(self) -> int:
+        """Bytes that a mail may have: a mailbox may send less than EHLO offers (facts E7)."""
+        return min(self.service.limits.size, self.service.limits.mail)
+
     def _reset(self) -> None:
+        self.service.under_way.hold(self, 0)
         self._sender = None
         self._recipients = []
         self._chunks = None
@@ -307,7 +314,9 @@ class SmtpSession:
         self._say(replies.START_DATA)
         timing = self.service.timing
         try:
-            content = await self.wire.read_dotted(self.service.limits.size, timing.smtp_idle)
+            content = await self.wire.read_dotted(
+                self._limit, timing.smtp_idle, lambda size: self.service.under_way.hold(self, size)
+            )
         except IdleError:
             self._say(replies.IDLE)
             return False
@@ -324,7 +333,8 @@ class SmtpSession:
         if refusal is None and not self._recipients:
             refusal = replies.SEQUENCE
         have = len(self._chunks or b"")
-        self._too_big = self._too_big or have + count > self.service.limits.size
+        room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
+        self._too_big = self._too_big or not room
         try:
             if refusal is not None or self._too_big:
                 await self.wire.skip(count, timing.smtp_idle)

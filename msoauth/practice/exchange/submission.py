@@ -16,6 +16,9 @@ def submit(
         return replies.NOT_AUTHENTICATED, "nobody is signed in"
     if mail is None:
         return replies.TOO_BIG, "mail refused: over the size limit"
+    if not service.may_keep(2 * len(mail.content)):  # Sent Items and the recipients' own
+        reply = replies.AFTER_DATA["smtp.mailbox-full"].replace("{}", service.host)
+        return reply, "mail refused: the mailboxes of this practice tenant are full"
     for fault, reply in replies.AFTER_DATA.items():
         if service.strikes(fault, firm, mailbox):
             return reply.replace("{}", service.host), f"mail refused: {fault}"

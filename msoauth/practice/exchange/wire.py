@@ -162,10 +162,12 @@ class Wire(asyncio.Protocol):
         self._searched = 0
         self._answered = False
 
-    async def read_dotted(self, limit: int, seconds: float) -> bytes | None:
+    async def read_dotted(
+        self, limit: int, seconds: float, holds: Callable[[int], bool] = lambda _size: True
+    ) -> bytes | None:
         """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
 
-        Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
+        *holds* is told how much is kept by now, and says whether that may be. Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
         """
         await self.flush()
         body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
@@ -177,9 +179,10 @@ class Wire(asyncio.Protocol):
             end = body.find(b"\r\n.\r\n", max(0, known - 4))
             if end >= 0:
                 break
-            if len(body) > limit + 2:
+            if len(body) > limit + 2 or not holds(len(body)):
                 too_big = True
                 del body[:-4]
+                holds(0)
             known = len(body)
             await self._patiently(seconds)
         self._buffer += body[end + 5 :]
@@ -307,10 +310,15 @@ class Wire(asyncio.Protocol):
         )
         self._full = False
 
+    def remote(self) -> tuple[str, int] | None:
+        """The peer's address and port, while it is connected."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return (str(name[0]), int(name[1])) if name else None
+
     def peer(self) -> str:
         """The peer's address."""
-        name = self._transport.get_extra_info("peername") if self._transport else None
-        return str(name[0]) if name else "127.0.0.1"
+        name = self.remote()
+        return name[0] if name else "127.0.0.1"
 
     def abort(self) -> None:
         """Drop the connection now."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
 from msoauth.practice.exchange.imap import folders, items
 from msoauth.practice.exchange.imap.folders import Folder
-from msoauth.practice.exchange.imap.grammar import GrammarError, Word, astring, literal, words
+from msoauth.practice.exchange.imap.grammar import GrammarError, Text, Word, astring, literal, words
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox
@@ -64,6 +64,7 @@ class ImapSession:
             self._say(CLOSED)
             await self.wire.flush()
         finally:
+            self.service.under_way.hold(self, 0)
             if self._mailbox is not None:
                 self.service.sessions.end(Protocol.IMAP, self._mailbox, self)
 
@@ -88,6 +89,8 @@ class ImapSession:
         except GrammarError:
             self._say(f"{tag} {ARGUMENTS}")
             return True
+        finally:
+            self.service.under_way.hold(self, 0)
 
     async def _parts(self, seconds: float) -> list[bytes]:
         """A command's line, with the literals and lines that belong to it."""
@@ -95,7 +98,9 @@ class ImapSession:
         while (announced := literal(parts[-1])) is not None:
             size, waits = announced
             append = b" APPEND " in parts[0][:200].upper() and self._mailbox is not None
-            if size > (self.service.limits.size if append else LITERAL_LIMIT) or len(parts) > 20:
+            if size > (self.service.limits.mail if append else LITERAL_LIMIT) or len(parts) > 20:
+                raise LineTooLongError
+            if not self.service.under_way.hold(self, size):
                 raise LineTooLongError
             if waits:
                 self._say("+ Ready for additional command text.")
@@ -275,6 +280,9 @@ class ImapSession:
         folder = folders.find(self._there(), folders.name_of(given), read_only=False)
         if folder is None:
             self._say(f"{tag} NO [TRYCREATE] The folder doesn't exist.")
+            return
+        if not self.service.may_keep(sum(len(w.value) for w in given if isinstance(w, Text))):
+            self._say(f"{tag} NO Mailbox full.")  # unverified wording
             return
         uid = folder.append(given, self.service.now().timestamp())
         self._done(tag, "APPEND", f"[APPENDUID {self._there().uid_validity} {uid}] ")

@@ -1,0 +1,325 @@
+"""How every account and firm stands: not one run's results, but the latest answer to each question."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from msoauth.audit import judge
+from msoauth.audit.judge import Link
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.store import TokenStatus, Workspace
+from msoauth.store.audits import AuditRun, Mark
+from msoauth.store.standings import Standing
+
+Change = Literal["", "new", "worse", "better", "mended"]
+
+_SIGN_IN = ("sign-in.token",)
+_RETRIEVAL = ("pop3.login", "imap.login", "mail.retrieve")
+_SENDING = ("smtp.login", "smtp.send")
+# What is asked on request only counts until a later login answers for it.
+_ANSWERED_BY = {
+    "smtp.send": ("smtp.login",),
+    "mail.retrieve": ("pop3.login", "imap.login"),
+    "mail.round-trip": ("smtp.login",),
+}
+_RANK = {Signal.PASSED: 0, Signal.WARNING: 1, Signal.FAILED: 2, Signal.ERROR: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """How one account stands. Moments are UTC.
+
+    Attributes:
+        signal: Green: it works. Amber: it will not for long, or not always. Red: it does not. Hollow: never looked at.
+        link: The first broken link, or what will break soon.
+        since: Since when that is so.
+        finding: The finding behind the link, where there is one: evidence, cause, who can mend it, how.
+        last_sign_in: When a token was last got; ``last_retrieval`` and ``last_sending``: when that last worked.
+        idle_days: Days since the refresh token was last used (amber from 60, red at 90).
+        secret_days: Days until the firm's client secret ends (amber from 60).
+        silent_days: Days since the newest mail came, where that was looked at.
+        change: Against the audit before: ``new`` trouble, ``worse``, ``better``, ``mended``, or nothing.
+    """
+
+    account: Account
+    signal: Signal
+    link: Link | None = None
+    since: datetime | None = None
+    finding: Finding | None = None
+    checked_at: datetime | None = None
+    last_sign_in: datetime | None = None
+    last_retrieval: datetime | None = None
+    last_sending: datetime | None = None
+    signed_in_as: str = ""
+    idle_days: int | None = None
+    secret_days: int | None = None
+    newest_mail: datetime | None = None
+    silent_days: int | None = None
+    change: Change = ""
+
+    @property
+    def never_signed_in(self) -> bool:
+        """Whether nobody has signed in for it yet."""
+        return not self.signed_in_as
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """The accounts of one firm that hang on one cause: one line, and one letter to its IT.
+
+    Attributes:
+        cause: The cause's id; None where only the check is known.
+        soon: Whether they work as yet.
+        accounts: Their addresses.
+        since: The earliest moment since which one of them is so.
+    """
+
+    firm: str
+    check: str
+    cause: str | None
+    signal: Signal
+    soon: bool
+    accounts: tuple[str, ...]
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirmStatus:
+    """How a firm stands: how many of its accounts have which signal, and what they hang on."""
+
+    firm: Firm
+    accounts: int
+    signals: Mapping[Signal, int]
+    secret_days: int | None
+    groups: tuple[CauseGroup, ...] = ()
+
+    @property
+    def signal(self) -> Signal:
+        """The worst of its accounts."""
+        order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN)
+        return next((s for s in order if self.signals.get(s)), Signal.PASSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How everything stands.
+
+    Attributes:
+        groups: What hangs on one cause, the most accounts first, what works as yet last.
+        last: The newest finished audit; ``before`` the one that it is compared with.
+    """
+
+    at: datetime
+    accounts: tuple[AccountStatus, ...]
+    firms: tuple[FirmStatus, ...]
+    groups: tuple[CauseGroup, ...]
+    last: AuditRun | None = None
+    before: AuditRun | None = None
+    signals: Mapping[Signal, int] = field(default_factory=dict)
+
+    def changed(self, change: Change) -> list[AccountStatus]:
+        """The accounts with that change against the audit before."""
+        return [one for one in self.accounts if one.change == change]
+
+
+def status(
+    workspace: Workspace,
+    *,
+    firm: str | None = None,
+    now: datetime | None = None,
+    silent_days: int = judge.SILENT_DAYS,
+) -> Status:
+    """How every account of the workspace, or of one firm, stands.
+
+    Args:
+        now: The moment to judge days from; None for this one.
+        silent_days: Days without new mail after which a mailbox is called silent.
+
+    Raises:
+        InputError: there is no such firm.
+        StoreError: the workspace cannot be read.
+    """
+    now = now or datetime.now(UTC)
+    firms = [workspace.firms.get(firm)] if firm is not None else workspace.firms.list()
+    names = [f.name for f in firms] if firm is not None else None
+    by_account: dict[tuple[str, str], list[Standing]] = defaultdict(list)
+    for standing in workspace.journal.standings(names):
+        by_account[standing.firm, standing.account].append(standing)
+    tokens = workspace.tokens.statuses()
+    newest = _newest(workspace, by_account)
+    last, before = _last_two(workspace)
+    changes = _changes(workspace, last, before)
+    of_firm = {f.name: f for f in firms}
+    rows = []
+    for account in workspace.accounts.list(firm):
+        key = account.address.strip().casefold()
+        rows.append(
+            _account(
+                account, of_firm[account.firm], by_account.get((account.firm, key), []),
+                by_account.get((account.firm, ""), []), tokens.get(key), newest.get(key),
+                changes.get(key, ""), now, silent_days,
+            )
+        )  # fmt: skip
+    return _assembled(workspace, rows, firms, now, last, before)
+
+
+def _account(
+    account: Account,
+    firm: Firm,
+    own: Sequence[Standing],
+    of_firm: Sequence[Standing],
+    token: TokenStatus | None,
+    newest: datetime | None,
+    change: Change,
+    now: datetime,
+    silent_days: int,
+) -> tuple[AccountStatus, int | None]:
+    kept, bars = _current(account, own, of_firm)
+    broken = judge.broken(kept, bars)
+    coming = judge.soon(firm, token, now, newest=newest, silent_days=silent_days)
+    link = judge.worst([broken, *coming] if broken else coming)
+    stand = next((s for s in (*kept, *bars) if link and s.check == link.check), None)
+    checked = max((s.at for s in own), default=None)
+    passed = {s.check: s.passed_at for s in own}
+
+    def last(*checks: str) -> datetime | None:
+        return max((at for check in checks if (at := passed.get(check))), default=None)
+
+    said = AccountStatus(
+        account=account,
+        signal=link.signal if link else Signal.PASSED if kept else Signal.NOT_RUN,
+        link=link,
+        since=stand.since if stand and link and not link.soon else None,
+        checked_at=checked,
+        last_sign_in=last(*_SIGN_IN) or (token.signed_in_at if token else None),
+        last_retrieval=last(*_RETRIEVAL),
+        last_sending=last(*_SENDING),
+        signed_in_as=token.signed_in_as if token else "",
+        idle_days=judge.idle_days(firm, token, now),
+        secret_days=judge.secret_days(firm, now),
+        newest_mail=newest,
+        silent_days=(now - newest).days if newest else None,
+        change=change,
+    )
+    return said, stand.finding if stand and broken is not None and link is broken else None
+
+
+def _current(
+    account: Account, own: Sequence[Standing], of_firm: Sequence[Standing]
+) -> tuple[list[Standing], list[Standing]]:
+    """The answers that count now: about the account, and about its firm; of two to one question the newer."""
+    theirs = {s.check: s for s in of_firm}
+    by_check = {s.check: s for s in own}
+    other = "imap" if account.retrieve == "pop3" else "pop3"
+    kept = []
+    for standing in own:
+        if standing.check in (f"{other}.login", f"network.{other}"):
+            continue  # it was retrieved in another way once
+        if (newer := theirs.get(standing.check)) is not None:
+            if newer.at >= standing.at:
+                continue
+            del theirs[standing.check]
+        answered = (by_check.get(check) for check in _ANSWERED_BY.get(standing.check, ()))
+        if any(s.signal is Signal.PASSED and s.at > standing.at for s in answered if s):
+            continue
+        kept.append(standing)
+    return kept, list(theirs.values())
+
+
+def _newest(
+    workspace: Workspace, standings: Mapping[tuple[str, str], Sequence[Standing]]
+) -> dict[str, datetime]:
+    """When the newest mail came, by account."""
+    asked = {
+        s.finding: account
+        for (_firm, account), rows in standings.items()
+        for s in rows
+        if s.check == judge.NEWEST_MAIL and account
+    }
+    found = {}
+    for number, finding in workspace.journal.by_id(asked).items():
+        if moment := finding.facts.get("newest"):
+            found[asked[number]] = datetime.fromisoformat(str(moment))
+    return found
+
+
+def _last_two(workspace: Workspace) -> tuple[AuditRun | None, AuditRun | None]:
+    """The newest finished audit, and the one before it of the same scope."""
+    runs = workspace.audits.finished(1)
+    if not runs:
+        return None, None
+    same = workspace.audits.finished(2, scope=runs[0].scope)
+    return runs[0], same[1] if len(same) > 1 else None
+
+
+def _changes(
+    workspace: Workspace, last: AuditRun | None, before: AuditRun | None
+) -> dict[str, Change]:
+    if last is None or before is None:
+        return {}
+    old = {mark.account: mark for mark in workspace.audits.marks(before.run)}
+    return {
+        mark.account: change(old.get(mark.account), mark)
+        for mark in workspace.audits.marks(last.run)
+    }
+
+
+def change(before: Mark | None, after: Mark) -> Change:
+    """What became of an account from one audit to the next."""
+    was = None if before is None else _RANK.get(before.signal)
+    is_ = _RANK.get(after.signal)
+    if is_ is None or was == is_:
+        return ""
+    if is_ == 0:
+        return "" if was is None else "mended"
+    if not was:
+        return "new"
+    return "worse" if is_ > was else "better"
+
+
+def _assembled(
+    workspace: Workspace,
+    rows: Sequence[tuple[AccountStatus, int | None]],
+    firms: Sequence[Firm],
+    now: datetime,
+    last: AuditRun | None,
+    before: AuditRun | None,
+) -> Status:
+    findings = workspace.journal.by_id(n for _row, n in rows if n is not None)
+    accounts = tuple(
+        row if number is None else replace(row, finding=findings.get(number))
+        for row, number in rows
+    )
+    groups = group(accounts)
+    said = []
+    for firm in firms:
+        own = [a for a in accounts if a.account.firm == firm.name]
+        said.append(
+            FirmStatus(
+                firm, len(own), Counter(a.signal for a in own), judge.secret_days(firm, now),
+                tuple(g for g in groups if g.firm == firm.name),
+            )
+        )  # fmt: skip
+    signals = Counter(a.signal for a in accounts)
+    return Status(now, accounts, tuple(said), groups, last, before, signals)
+
+
+def group(accounts: Iterable[AccountStatus]) -> tuple[CauseGroup, ...]:
+    """What hangs on one cause, firm by firm."""
+    found: dict[tuple[str, bool, str], list[AccountStatus]] = defaultdict(list)
+    for one in accounts:
+        if one.link is not None:
+            place = one.account.firm, one.link.soon, one.link.cause or one.link.check
+            found[place].append(one)
+    groups = []
+    for (firm, soon, _name), rows in found.items():
+        link = rows[0].link
+        if link is not None:
+            since = min((r.since for r in rows if r.since), default=None)
+            addresses = tuple(sorted(r.account.address for r in rows))
+            groups.append(
+                CauseGroup(firm, link.check, link.cause, link.signal, soon, addresses, since)
+            )
+    return tuple(sorted(groups, key=lambda g: (g.soon, -len(g.accounts), g.firm, g.cause or "")))

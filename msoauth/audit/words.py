@@ -1,0 +1,135 @@
+"""What an audit says, in words for people."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+
+from msoauth.audit import judge
+from msoauth.audit.judge import Link
+from msoauth.audit.status import AccountStatus, CauseGroup, Change
+from msoauth.explain import for_cause
+from msoauth.model import Signal
+from msoauth.texts import _, language, ngettext
+
+# Always a shape and a word beside the colour.
+SHAPES = {
+    Signal.PASSED: "●",
+    Signal.WARNING: "▲",
+    Signal.FAILED: "✖",
+    Signal.ERROR: "◆",
+    Signal.SKIPPED: "–",
+    Signal.NOT_RUN: "○",
+}
+
+
+def signal_word(signal: Signal) -> str:
+    """An account's signal in a word."""
+    return {
+        Signal.PASSED: _("works"),
+        Signal.WARNING: _("watch"),
+        Signal.FAILED: _("broken"),
+        Signal.ERROR: _("could not be checked"),
+        Signal.SKIPPED: _("skipped"),
+        Signal.NOT_RUN: _("never checked"),
+    }[signal]
+
+
+def change_word(change: Change) -> str:
+    """A change against the audit before, in words."""
+    return {
+        "": "",
+        "new": _("new trouble"),
+        "worse": _("worse"),
+        "better": _("better"),
+        "mended": _("mended"),
+    }[change]
+
+
+def who_word(who: str) -> str:
+    """Who can mend it, in words."""
+    return {
+        "user": _("the user"),
+        "tenant-admin": _("the firm's administrator"),
+        "consultant": _("the consultant"),
+        "microsoft": _("Microsoft"),
+    }.get(who, who)
+
+
+def link_words(link: Link | None) -> str:
+    """A broken link, or what will break soon, in one phrase."""
+    if link is None:
+        return ""
+    if link.check == judge.SECRET_END and link.days is not None:
+        if link.days < 0:
+            return _("The client secret's end date has passed")
+        return ngettext(
+            "The client secret ends in {days} day",
+            "The client secret ends in {days} days",
+            link.days,
+        ).format(days=link.days)
+    if link.check == judge.TOKEN_AGE and link.days is not None:
+        return _("The sign-in was not used for {days} days; it ends after {end}").format(
+            days=link.days, end=judge.IDLE_RED_DAYS
+        )
+    if link.check == judge.NEWEST_MAIL and link.days is not None:
+        return _("No new mail for {days} days").format(days=link.days)
+    if link.cause and link.cause != "unknown":
+        return _title(link.cause, language())
+    return link.check
+
+
+def group_words(group: CauseGroup) -> str:
+    """What hangs on one cause, without the accounts."""
+    if group.check == judge.SECRET_END and group.soon:
+        return _("The client secret ends soon")
+    if group.check == judge.TOKEN_AGE and group.soon:
+        return _("The sign-in is hardly used and will end")
+    if group.check == judge.NEWEST_MAIL:
+        return _("No new mail for a long time")
+    if group.cause and group.cause != "unknown":
+        return _title(group.cause, language())
+    return group.check
+
+
+@lru_cache(maxsize=500)
+def _title(cause: str, _language: str) -> str:
+    """Ten thousand accounts hang on a few causes."""
+    return for_cause(cause).title.rstrip(".")
+
+
+@lru_cache(maxsize=500)
+def _who(cause: str) -> str:
+    return for_cause(cause).who
+
+
+def group_line(group: CauseGroup) -> str:
+    """The same with the accounts counted: “7 accounts: Authenticated SMTP is off”."""
+    count = len(group.accounts)
+    return ngettext("{count} account: {what}", "{count} accounts: {what}", count).format(
+        count=count, what=group_words(group)
+    )
+
+
+def group_who(group: CauseGroup) -> str:
+    """Who can mend it: an id of the catalogue, or empty."""
+    return _who(group.cause) if group.cause else ""
+
+
+def account_who(one: AccountStatus) -> str:
+    """Who can mend an account: an id of the catalogue, or empty."""
+    if one.link is None or one.link.cause is None:
+        return ""
+    return (one.finding.who if one.finding else "") or _who(one.link.cause)
+
+
+def counts_line(signals: Mapping[Signal, int]) -> str:
+    """“✖ 3 broken  ▲ 2 watch  ● 120 works”, what is worst first."""
+    order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
+    return "   ".join(
+        f"{SHAPES[s]} {signals[s]:,} {signal_word(s)}" for s in order if signals.get(s)
+    )
+
+
+def day(moment: datetime | None) -> str:
+    """A moment as a day, or a dash."""
+    return "–" if moment is None else f"{moment:%Y-%m-%d}"

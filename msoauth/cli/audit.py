@@ -1,0 +1,307 @@
+"""``msoauth audit``: every account of every firm, from a terminal, cron or the Windows Task Scheduler."""
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from msoauth.audit import Audit, words
+from msoauth.audit.run import PER_FIRM, WORKERS
+from msoauth.audit.status import Status, status
+from msoauth.cli.output import EXIT_INTERRUPTED, complain, console, emit, status_of
+from msoauth.errors import InputError
+from msoauth.model import Signal
+from msoauth.store import Workspace
+from msoauth.texts import _, ngettext
+
+_COLOURS = {
+    Signal.PASSED: "green",
+    Signal.WARNING: "yellow",
+    Signal.FAILED: "red",
+    Signal.ERROR: "magenta",
+}
+_RUNS = 30  # audits that a report's charts show
+_LINES = 40  # causes that people get on a terminal; a report holds all
+_EVERY = 30.0  # seconds between two lines of progress where there is no terminal
+
+HELP = """\
+Check every account of every firm, many at once, and say how each stands.
+
+Nothing is sent without --send. An audit that was broken off goes on where it stopped; two at once are not run on one workspace.
+
+Exit status: 0 nothing red, 1 something is broken, 2 wrong usage or the workspace cannot be written, 3 something could not be checked, 130 interrupted.
+
+Unattended it needs no terminal and no browser. With cron, every night at 2:15 (one line of crontab -e):
+
+\b
+  15 2 * * * MSOAUTH_PASSPHRASE=... msoauth audit --html audit.html >/dev/null
+
+With the Windows Task Scheduler, as the user whose keyring holds the key:
+
+\b
+  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
+           /TR "msoauth audit --html C:\\Reports\\audit.html"
+
+The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
+
+With a workspace on PostgreSQL several computers share one audit: start each with --share.
+"""
+
+
+def audit(
+    context: typer.Context,
+    firm: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this firm; may be given again.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=512, metavar="N", help="Accounts at once, in all.")
+    ] = WORKERS,
+    per_firm: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=512,
+            metavar="N",
+            help="Accounts at once of one tenant; less by itself when it throttles.",
+        ),
+    ] = PER_FIRM,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each finding as JSON on stdout.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the accounts as CSV.")
+    ] = None,
+    xlsx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an Excel workbook.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a single HTML page that opens offline."),
+    ] = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="Also send a test mail to each mailbox itself.")
+    ] = False,
+    silent_days: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Days without new mail that make a mailbox silent."),
+    ] = 30,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Begin anew instead of going on with what was broken off."),
+    ] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Share the work with other computers (PostgreSQL).")
+    ] = False,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Check nothing: report how everything stands by now.")
+    ] = False,
+) -> None:
+    files = {kind: file for kind, file in (("csv", csv), ("xlsx", xlsx), ("html", html)) if file}
+    for file in files.values():
+        _writable(file)
+    with context.obj.open() as workspace:
+        code = 0
+        if not no_run:
+            running = Audit(
+                workspace, firm=firm or None, workers=workers, per_firm=per_firm, send=send,
+                silent_days=silent_days, fresh=fresh, share=share,
+            )  # fmt: skip
+            code = _carry_out(running, workspace, as_json=json)
+        one = firm[0] if firm and len(firm) == 1 else None
+        stands = status(workspace, firm=one, silent_days=silent_days)
+        for kind, file in files.items():
+            _write(kind, file, stands, workspace)
+        _show(stands, console(as_json=json))
+        if no_run:
+            code = status_of(set(stands.signals))
+    raise typer.Exit(code)
+
+
+def _carry_out(running: Audit, workspace: Workspace, *, as_json: bool) -> int:
+    """Run it, with progress; the exit status."""
+    if not running.progress.total:
+        complain(
+            _("There is no account to audit. Add one with: msoauth account add ADDRESS --firm NAME")
+        )
+        return 0
+    show: Callable[[], None]
+    with _stopped_by_signals(running), _progress(running) as show:
+        for looked in running:
+            if as_json:
+                for finding in looked.findings:
+                    emit(finding.as_json())
+            show()
+    if running.cancelled:
+        complain(_("Interrupted; the next audit goes on where this one stopped."))
+        return EXIT_INTERRUPTED
+    return status_of({mark.signal for mark in workspace.audits.marks(running.run)})
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(running: Audit) -> Iterator[None]:
+    """Ctrl-C and the end of the machine end the audit in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {}
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            kept[number] = signal.signal(number, lambda *_about: running.cancel())
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _progress(running: Audit) -> Iterator[Callable[[], None]]:
+    """Progress on stderr: a line that moves on a terminal, a line now and then elsewhere."""
+    told = False
+
+    def opening() -> None:
+        nonlocal told
+        if not told and running.run:
+            told = True
+            if running.resumed:
+                complain(
+                    _(
+                        "Going on with the audit that was broken off: {done} of {total} are done."
+                    ).format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
+                )
+
+    if sys.stderr.isatty():
+        screen = Console(stderr=True)
+        with screen.status("") as line:
+
+            def move() -> None:
+                opening()
+                line.update(Text(running.progress.text()))
+
+            yield move
+        return
+    last = time.monotonic()
+
+    def tell() -> None:
+        nonlocal last
+        opening()
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            complain(running.progress.text())
+
+    yield tell
+
+
+def _show(stands: Status, screen: Console) -> None:
+    """How everything stands, for people."""
+    if not stands.accounts:
+        return
+    many = len(stands.firms) > 1
+    total = len(stands.accounts)
+    screen.print(
+        Text(
+            ngettext("{count} account: ", "{count} accounts: ", total).format(count=f"{total:,}")
+            + words.counts_line(stands.signals)
+        ),
+        style="bold",
+    )
+    for group in stands.groups[:_LINES]:
+        line = Text(f"{words.SHAPES[group.signal]} ", style=_COLOURS.get(group.signal, ""))
+        line.append(f"{group.firm}: " if many else "", style="default")
+        line.append(words.group_line(group), style="default")
+        who = words.who_word(words.group_who(group))
+        if who:
+            line.append(f" ({who})", style="bright_black")
+        screen.print(line)
+        screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
+    if len(stands.groups) > _LINES:
+        screen.print(_("… and {count} more causes.").format(count=len(stands.groups) - _LINES))
+    from msoauth.reports.html_report import changes_line
+
+    if line_ := changes_line(stands):
+        screen.print(Text(line_))
+
+
+def _which(addresses: tuple[str, ...]) -> str:
+    some = ", ".join(addresses[:3])
+    more = len(addresses) - 3
+    return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
+
+
+def _writable(file: Path) -> None:
+    """Whether the file can be written, asked before an hour of work and not after.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(str(file))
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+        if file.exists():
+            with file.open("r+b"):
+                pass
+    except OSError as problem:
+        raise _unwritable(file, problem) from None
+
+
+def _unwritable(file: Path, problem: OSError) -> InputError:
+    reason = problem.strerror or type(problem).__name__
+    return InputError(_("{file} cannot be written: {reason}.").format(file=file, reason=reason))
+
+
+def _write(kind: str, file: Path, stands: Status, workspace: Workspace) -> None:
+    """Write a report beside its place and put it there when it is whole."""
+    runs = workspace.audits.finished(_RUNS)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        _fill(kind, part, stands, runs)
+        part.chmod(0o644 & ~_umask())
+        part.replace(file)
+    except OSError as problem:
+        part.unlink(missing_ok=True)
+        raise _unwritable(file, problem) from None
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    complain(_("Written: {file}").format(file=file))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _fill(kind: str, file: Path, stands: Status, runs: Any) -> None:
+    if kind == "xlsx":
+        from msoauth.reports.excel import write_excel
+
+        write_excel(file, stands, runs)
+    elif kind == "html":
+        from msoauth.reports.html_report import html_page
+
+        file.write_text(html_page(stands, runs), encoding="utf-8")
+    else:
+        from msoauth.reports.csv_file import csv_text
+
+        file.write_text(csv_text(stands.accounts), encoding="utf-8", newline="")
+
+
+def register(main: typer.Typer) -> None:
+    """Put the command on the main command."""
+    main.command("audit", help=HELP)(audit)

@@ -1,0 +1,160 @@
+"""``msoauth firm secret``, ``calendar``, ``app-only`` and ``consent``: how a firm's app gets and keeps its access."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msoauth.cli.firms import Json, Name, as_json, day_of, read_secret
+from msoauth.cli.output import complain, emit, say
+from msoauth.errors import AuthError, InputError
+from msoauth.redact import redact
+from msoauth.texts import _
+
+
+def secret(
+    context: typer.Context,
+    name: Name,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="Read the new value from stdin.")
+    ] = False,
+    secret_expires: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last day of the new secret.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Replace the client secret. The old one stays until the new one has worked; nobody signs in again."""
+    from msoauth.identity import values
+    from msoauth.identity.rotation import replace_secret
+
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        expires = day_of(secret_expires)
+        new = read_secret(from_stdin=secret_stdin)
+        if new is None and expires is not None:
+            workspace.firms.replace(replace(firm, secret_expires=expires))
+            say(
+                _("Recorded: the secret of {name} is good until {date}.").format(
+                    name=firm.name, date=expires
+                )
+            )
+            return
+        if new is None:
+            raise InputError(_("No new secret was given; the old one stays."))
+        new = values.clean(new)
+        values.check_secret(new)
+        replace_secret(workspace, firm, new, expires=expires, wait=_wait_for_secret)
+        say(
+            _("The new secret of {name} works and has replaced the old one.").format(
+                name=firm.name
+            ),
+            as_json=json,
+        )
+        if json:
+            emit(as_json(workspace.firms.get(name), workspace))
+
+
+def _wait_for_secret(seconds: float) -> bool:
+    complain(
+        _("Refused so far. A new secret takes some seconds to be known: trying again in {n} s.").format(
+            n=round(seconds)
+        )
+    )  # fmt: skip
+    time.sleep(seconds)
+    return False
+
+
+def calendar(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this firm's.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write; else named for the firm."),
+    ] = None,
+) -> None:
+    """Save reminders of the days on which client secrets end, as a calendar file (.ics)."""
+    from msoauth.identity import reminders
+
+    with context.obj.open() as workspace:
+        firms = [workspace.firms.get(name)] if name else workspace.firms.list()
+    known = [firm for firm in firms if firm.secret_expires is not None]
+    if not known:
+        raise InputError(
+            _(
+                "No end date is recorded. Enter it with: msoauth firm secret NAME --secret-expires DATE"
+            )
+        )
+    file = to or Path(reminders.file_name(known))
+    try:
+        file.write_bytes(reminders.calendar(known))
+    except OSError as problem:
+        raise InputError(
+            _("{file} cannot be written: {reason}.").format(file=file, reason=problem.strerror)
+        ) from None
+    say(_("● {file} holds the reminders; open it with your calendar.").format(file=file))
+
+
+def app_only(
+    context: typer.Context,
+    name: Name,
+    on: Annotated[
+        bool | None,
+        typer.Option(
+            "--on/--off", help="Switch it on, or let users sign in again.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """App-only access, for mailboxes nobody signs in to: switch it, and print the steps in Exchange."""
+    from msoauth.identity import apponly
+
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        if on is not None:
+            if on and not workspace.firms.has_secret(firm.name):
+                raise InputError(_("App-only access needs a client secret: msoauth firm secret"))
+            firm = replace(firm, access="app-only" if on else "delegated")
+            workspace.firms.replace(firm)
+        if firm.access == "delegated":
+            say(_("The users of {name} sign in; app-only access is off.").format(name=firm.name))
+            return
+        accounts = workspace.accounts.list(firm.name)
+        try:
+            object_id = apponly.service_principal(workspace, firm)
+        except AuthError as refused:
+            object_id = ""
+            complain(
+                _("The Object ID could not be read: {why}").format(why=redact(refused.summary))
+            )
+    say(
+        _("{name} uses app-only access. What an administrator of the firm does once:").format(
+            name=firm.name
+        )
+    )
+    say(apponly.exchange_steps(firm, accounts, object_id).text())
+    first = accounts[0].address if accounts else "ADDRESS"
+    complain(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
+
+
+def consent(context: typer.Context, name: Name) -> None:
+    """Print the link by which an administrator of the firm consents for everybody."""
+    from msoauth.identity.consent import admin_consent_link
+
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        link = admin_consent_link(firm, workspace.accounts.list(firm.name))
+    say(link)
+    complain(
+        _(
+            "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
+        )
+    )
+
+
+def register(firm: typer.Typer) -> None:
+    """Put these commands under ``msoauth firm``."""
+    firm.command("secret")(secret)
+    firm.command("calendar")(calendar)
+    firm.command("app-only")(app_only)
+    firm.command("consent")(consent)

@@ -1,0 +1,160 @@
+"""The columns of the tables that people get, said once for DataFrame, Excel, CSV, HTML and the notebook."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from msoauth.audit import words
+from msoauth.audit.status import AccountStatus, CauseGroup, FirmStatus, Status
+from msoauth.model import Signal
+from msoauth.store.audits import AuditRun
+from msoauth.texts import _
+
+Kind = Literal["text", "signal", "change", "number", "moment", "flag"]
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class Column(Generic[_Row]):
+    """A column.
+
+    Attributes:
+        key: Its name in a DataFrame.
+        heading: Its name for people; a function because the language may change.
+        kind: What its values are; ``moment`` is UTC, ``flag`` true or false.
+        value: Takes the value out of a row; None where there is none.
+        width: Characters, for a spreadsheet.
+    """
+
+    key: str
+    heading: Callable[[], str]
+    kind: Kind
+    value: Callable[[_Row], Any]
+    width: int = 14
+
+
+@dataclass(frozen=True)
+class Sheet(Generic[_Row]):
+    """A table that answers one question.
+
+    Attributes:
+        key: Its name for programs.
+        title: Its name for people, short enough for a tab (31 characters).
+        question: What it answers.
+    """
+
+    key: str
+    title: str
+    question: str
+    columns: Sequence[Column[_Row]]
+    rows: Sequence[_Row]
+
+
+def shown(kind: Kind, value: Any) -> Any:
+    """A value as people read it in a table: signals and changes in words."""
+    if kind == "signal":
+        return f"{words.SHAPES[value]} {words.signal_word(value)}"
+    if kind == "change":
+        return words.change_word(value)
+    if kind == "flag":
+        return _("yes") if value else ""
+    return value
+
+
+ACCOUNTS: tuple[Column[AccountStatus], ...] = (
+    Column("signal", lambda: _("Signal"), "signal", lambda a: a.signal, 16),
+    Column("firm", lambda: _("Firm"), "text", lambda a: a.account.firm, 24),
+    Column("account", lambda: _("Account"), "text", lambda a: a.account.address, 34),
+    Column("what", lambda: _("What is wrong"), "text", lambda a: words.link_words(a.link), 46),
+    Column("since", lambda: _("Since (UTC)"), "moment", lambda a: a.since, 17),
+    Column("who", lambda: _("Who can mend it"), "text",
+           lambda a: words.who_word(words.account_who(a)), 26),
+    Column("change", lambda: _("Since last time"), "change", lambda a: a.change, 14),
+    Column("last_sign_in", lambda: _("Signed in (UTC)"), "moment", lambda a: a.last_sign_in, 17),
+    Column("last_retrieval", lambda: _("Retrieved (UTC)"), "moment", lambda a: a.last_retrieval, 17),
+    Column("last_sending", lambda: _("Could send (UTC)"), "moment", lambda a: a.last_sending, 17),
+    Column("newest_mail", lambda: _("Newest mail (UTC)"), "moment", lambda a: a.newest_mail, 17),
+    Column("idle_days", lambda: _("Sign-in idle, days"), "number", lambda a: a.idle_days, 12),
+    Column("secret_days", lambda: _("Secret ends, days"), "number", lambda a: a.secret_days, 12),
+    Column("silent_days", lambda: _("Silent, days"), "number", lambda a: a.silent_days, 12),
+    Column("never_signed_in", lambda: _("Never signed in"), "flag", lambda a: a.never_signed_in, 12),
+    Column("check", lambda: _("Check"), "text", lambda a: a.link.check if a.link else None, 20),
+    Column("cause", lambda: _("Cause"), "text", lambda a: a.link.cause if a.link else None, 26),
+    Column("evidence", lambda: _("The server's own words"), "text",
+           lambda a: a.finding.evidence if a.finding else None, 60),
+    Column("retrieve", lambda: _("Protocol"), "text", lambda a: a.account.retrieve, 10),
+    Column("signed_in_as", lambda: _("Signed in as"), "text", lambda a: a.signed_in_as or None, 30),
+    Column("checked_at", lambda: _("Checked (UTC)"), "moment", lambda a: a.checked_at, 17),
+)  # fmt: skip
+
+CAUSES: tuple[Column[CauseGroup], ...] = (
+    Column("signal", lambda: _("Signal"), "signal", lambda g: g.signal, 16),
+    Column("firm", lambda: _("Firm"), "text", lambda g: g.firm, 24),
+    Column("count", lambda: _("Accounts"), "number", lambda g: len(g.accounts), 10),
+    Column("what", lambda: _("What they hang on"), "text", words.group_words, 50),
+    Column("who", lambda: _("Who can mend it"), "text",
+           lambda g: words.who_word(words.group_who(g)), 26),
+    Column("since", lambda: _("Since (UTC)"), "moment", lambda g: g.since, 17),
+    Column("soon", lambda: _("Works as yet"), "flag", lambda g: g.soon, 12),
+    Column("cause", lambda: _("Cause"), "text", lambda g: g.cause, 26),
+    Column("check", lambda: _("Check"), "text", lambda g: g.check, 20),
+    Column("accounts", lambda: _("Which"), "text", lambda g: _some(g.accounts), 80),
+)  # fmt: skip
+
+
+def _count(signal: Signal) -> Callable[[FirmStatus], int]:
+    return lambda firm: firm.signals.get(signal, 0)
+
+
+FIRMS: tuple[Column[FirmStatus], ...] = (
+    Column("signal", lambda: _("Signal"), "signal", lambda f: f.signal, 16),
+    Column("firm", lambda: _("Firm"), "text", lambda f: f.firm.name, 30),
+    Column("accounts", lambda: _("Accounts"), "number", lambda f: f.accounts, 10),
+    Column("failed", lambda: _("Broken"), "number", _count(Signal.FAILED), 10),
+    Column("error", lambda: _("Could not be checked"), "number", _count(Signal.ERROR), 12),
+    Column("warning", lambda: _("To watch"), "number", _count(Signal.WARNING), 10),
+    Column("passed", lambda: _("Working"), "number", _count(Signal.PASSED), 10),
+    Column("not_run", lambda: _("Never checked"), "number", _count(Signal.NOT_RUN), 12),
+    Column("secret_days", lambda: _("Secret ends, days"), "number", lambda f: f.secret_days, 12),
+    Column("causes", lambda: _("What its accounts hang on"), "text",
+           lambda f: "; ".join(words.group_line(g) for g in f.groups) or None, 80),
+)  # fmt: skip
+
+
+def _ended(signal: Signal) -> Callable[[AuditRun], int]:
+    return lambda run: int(run.summary.get("signals", {}).get(str(signal), 0))
+
+
+RUNS: tuple[Column[AuditRun], ...] = (
+    Column("started", lambda: _("Begun (UTC)"), "moment", lambda r: r.started, 17),
+    Column("finished", lambda: _("Finished (UTC)"), "moment", lambda r: r.finished, 17),
+    Column("accounts", lambda: _("Accounts"), "number", lambda r: r.summary.get("accounts"), 10),
+    Column("failed", lambda: _("Broken"), "number", _ended(Signal.FAILED), 10),
+    Column("error", lambda: _("Could not be checked"), "number", _ended(Signal.ERROR), 12),
+    Column("warning", lambda: _("To watch"), "number", _ended(Signal.WARNING), 10),
+    Column("passed", lambda: _("Working"), "number", _ended(Signal.PASSED), 10),
+    Column("run", lambda: _("Run"), "text", lambda r: r.run, 24),
+)  # fmt: skip
+
+_SOME = 200  # addresses that a cell names
+
+
+def _some(addresses: Sequence[str]) -> str:
+    more = len(addresses) - _SOME
+    said = ", ".join(addresses[:_SOME])
+    return said if more <= 0 else _("{some} and {more} more").format(some=said, more=more)
+
+
+def sheets(status: Status, runs: Sequence[AuditRun]) -> list[Sheet[Any]]:
+    """The tables of a report, one for each question."""
+    soon = [a for a in status.accounts if a.link is not None and a.link.soon]
+    changed = [a for a in status.accounts if a.change]
+    return [
+        Sheet("accounts", _("Accounts"), _("How does every account stand?"), ACCOUNTS,
+              status.accounts),
+        Sheet("causes", _("Causes"), _("What hangs on one cause?"), CAUSES, status.groups),
+        Sheet("soon", _("Soon"), _("What works as yet and will stop?"), ACCOUNTS, soon),
+        Sheet("changes", _("Changes"), _("What changed since the audit before?"), ACCOUNTS, changed),
+        Sheet("firms", _("Firms"), _("How does every firm stand?"), FIRMS, status.firms),
+        Sheet("runs", _("Over time"), _("How did the audits end?"), RUNS, runs),
+    ]  # fmt: skip

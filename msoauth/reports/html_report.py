@@ -1,0 +1,161 @@
+"""The audit as one HTML file: everything is in it, it opens offline, and it sorts, filters and draws by itself."""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from msoauth.audit import words
+from msoauth.audit.status import AccountStatus, Status
+from msoauth.model import Signal
+from msoauth.reports import charts
+from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown
+from msoauth.store.audits import AuditRun
+from msoauth.texts import _, language
+
+# The steps that a chart over time shows; the others take next to nothing.
+STAGES = ("sign-in.token", "pop3.login", "imap.login", "smtp.login")
+_START = """
+const data = JSON.parse(document.getElementById("data").textContent);
+table(document.getElementById("accounts"), data, null);
+"""
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("msoauth.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("audit.html")
+
+
+@cache
+def static(name: str) -> str:
+    """A file that the page and the notebook's table share."""
+    return files("msoauth.reports").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
+    """The page.
+
+    Args:
+        runs: Finished audits for the charts, the newest first.
+    """
+    found = {sheet.key: sheet for sheet in sheets(status, runs)}
+    script = static("table.js").replace("export function", "function") + _START
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    oldest_first = list(reversed(runs))
+    drawn = [
+        charts.signals_over_time(oldest_first),
+        charts.seconds_over_time(oldest_first, STAGES),
+        charts.bars(_causes(status), _("Accounts by what they hang on")),
+    ]
+    return _template().render(
+        lang=language(),
+        title=_("Mail audit"),
+        as_of=_as_of(status),
+        cards=[
+            (str(s), words.SHAPES[s], words.signal_word(s), status.signals.get(s, 0))
+            for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED, Signal.NOT_RUN)
+            if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
+        ],
+        changes=changes_line(status),
+        plain=[_plain(found["causes"]), _plain(found["firms"])],
+        nothing=_("Nothing."),
+        charts=[chart for chart in drawn if chart],
+        over_time=_("Charts"),
+        accounts_question=found["accounts"].question,
+        needs_script=_("This table needs JavaScript, which this browser has switched off."),
+        # Inside a script element only its end must not be written out.
+        data=_own(json.dumps(table_data(status.accounts), ensure_ascii=False, separators=(",", ":"))
+                  .replace("<", "\\u003c")),
+        script=_own(script),
+        script_hash=digest,
+        style=_own(static("table.css")),
+    )  # fmt: skip
+
+
+def _own(text: str) -> Markup:
+    """Text that is put into the page as it is: our own files, and JSON that cannot end its element."""
+    return Markup(text)  # noqa: S704
+
+
+def changes_line(status: Status) -> str:
+    """What changed against the audit before, in a line; empty where there is none."""
+    if status.before is None:
+        return ""
+    counts = Counter(one.change for one in status.accounts if one.change)
+    said = ", ".join(
+        f"{words.change_word(change)}: {counts[change]:,}"
+        for change in ("new", "worse", "better", "mended")
+        if counts[change]
+    )
+    before = f"{status.before.started:%Y-%m-%d %H:%M}"
+    return _("Against the audit of {moment} UTC: {said}.").format(
+        moment=before, said=said or _("no change")
+    )
+
+
+def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
+    """The accounts as the table in JavaScript takes them."""
+    return {
+        "columns": [{"key": c.key, "heading": c.heading(), "kind": c.kind} for c in ACCOUNTS],
+        "rows": [[_plain_value(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
+        "signals": {
+            str(s): [words.SHAPES[s], words.signal_word(s)]
+            for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
+        },
+        "changes": {c: words.change_word(c) for c in ("new", "worse", "better", "mended")},
+        "words": {
+            "find": _("Find"), "every": _("all"), "all": _("Show all"), "yes": _("yes"),
+            "count": _("{shown} of {all} accounts"), "table": _("Accounts"),
+        },
+    }  # fmt: skip
+
+
+def _plain_value(column: Column[Any], value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    return str(value) if column.kind in ("signal", "change") else value
+
+
+def _plain(sheet: Sheet[Any]) -> dict[str, Any]:
+    def cell(column: Column[Any], row: Any) -> tuple[str, str]:
+        value = column.value(row)
+        if value is None:
+            return "", ""
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), "s"
+        text = str(shown(column.kind, value))
+        if column.kind == "signal":
+            return text, f"s mt-is-{value}"
+        last = column is sheet.columns[-1]
+        return text, "n" if column.kind == "number" else "which" if last else "t"
+
+    return {
+        "question": sheet.question,
+        "heads": [(c.heading(), "n" if c.kind == "number" else "") for c in sheet.columns],
+        "rows": [[cell(c, row) for c in sheet.columns] for row in sheet.rows],
+    }
+
+
+def _causes(status: Status) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for group in status.groups:
+        counts[words.group_words(group)] += len(group.accounts)
+    return dict(counts.most_common(12))
+
+
+def _as_of(status: Status) -> str:
+    moment = f"{status.at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return _("As of {moment} UTC. Every account's newest answers count.").format(moment=moment)

@@ -1,0 +1,214 @@
+"""How accounts and firms stand: the newest answers, what will break soon, what hangs on one cause, what changed."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from msoauth.audit import words
+from msoauth.audit.status import AccountStatus, Change, change, status
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.store import Workspace
+from msoauth.store.audits import Mark
+
+NOW = datetime.now(UTC)
+FIRM = Firm("Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555")
+ANNA, MAX = Account("anna@contoso.example", FIRM.name), Account("max@contoso.example", FIRM.name)
+OFF = "smtp-auth-disabled-mailbox"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.open(tmp_path / "workspace") as opened:
+        opened.firms.add(FIRM)
+        for account in (ANNA, MAX):
+            opened.accounts.add(account)
+            opened.tokens.save(account.address, "{}", signed_in_as=account.address)
+        yield opened
+
+
+def said(
+    workspace: Workspace, check: str, signal: Signal, days_ago: float, account: Account | None = ANNA,
+    *, cause: str | None = None, **facts: str,
+) -> None:  # fmt: skip
+    workspace.journal.append(
+        Finding(
+            check,
+            signal,
+            "said",
+            cause=cause,
+            at=NOW - timedelta(days=days_ago),
+            firm=FIRM.name,
+            account=account.address if account else "",
+            facts=facts,
+            evidence="the server's words",
+        )
+    )
+
+
+def of(workspace: Workspace, account: Account = ANNA, now: datetime | None = None) -> AccountStatus:
+    return next(a for a in status(workspace, now=now).accounts if a.account == account)
+
+
+def test_an_account_nobody_looked_at_is_hollow(workspace: Workspace) -> None:
+    assert of(workspace).signal is Signal.NOT_RUN
+
+
+def test_the_first_broken_link_its_days_and_the_last_successes(workspace: Workspace) -> None:
+    for check in ("sign-in.token", "pop3.login", "smtp.login"):
+        said(workspace, check, Signal.PASSED, 9)
+    said(workspace, "sign-in.token", Signal.PASSED, 3)
+    said(workspace, "pop3.login", Signal.PASSED, 3)
+    said(workspace, "smtp.login", Signal.FAILED, 3, cause=OFF)
+    said(workspace, "smtp.login", Signal.FAILED, 1, cause=OFF)
+    one = of(workspace)
+    assert one.signal is Signal.FAILED
+    assert one.link is not None
+    assert (one.link.check, one.link.cause) == ("smtp.login", OFF)
+    assert one.since == NOW - timedelta(days=3)
+    assert one.last_sign_in == one.last_retrieval == NOW - timedelta(days=3)
+    assert one.last_sending == NOW - timedelta(days=9)
+    assert one.finding is not None
+    assert one.finding.evidence == "the server's words"
+
+
+def test_what_was_mended_later_in_a_diagnosis_counts(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.FAILED, 2, cause=OFF)
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
+def test_a_firms_broken_link_bars_its_accounts_until_it_is_mended(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.PASSED, 5)
+    said(workspace, "registration.secret", Signal.FAILED, 2, None, cause="secret-expired")
+    said(workspace, "smtp.login", Signal.SKIPPED, 2)
+    one = of(workspace)
+    assert one.signal is Signal.FAILED
+    assert one.link is not None
+    assert one.link.check == "registration.secret"
+    said(workspace, "registration.secret", Signal.PASSED, 1, None)
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
+def test_of_two_answers_to_a_question_about_the_firm_the_newer_counts(workspace: Workspace) -> None:
+    said(
+        workspace, "registration.secret", Signal.FAILED, 2, ANNA, cause="secret-expired"
+    )  # a diagnosis
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    said(workspace, "registration.secret", Signal.PASSED, 1, None)
+    assert of(workspace).signal is Signal.PASSED
+
+
+def test_a_test_mail_that_failed_once_counts_until_a_later_login(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.PASSED, 3)
+    said(workspace, "smtp.send", Signal.FAILED, 2, cause="send-as-denied")
+    assert of(workspace).signal is Signal.FAILED
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
+def test_answers_of_the_protocol_that_is_not_used_any_more_do_not_count(
+    workspace: Workspace,
+) -> None:
+    said(workspace, "imap.login", Signal.FAILED, 2, cause="imap-disabled")
+    said(workspace, "pop3.login", Signal.PASSED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
+@pytest.mark.parametrize(
+    ("days", "signal"), [(59, Signal.PASSED), (60, Signal.WARNING), (90, Signal.FAILED)]
+)
+def test_idle_days_are_amber_from_60_and_red_at_90(
+    workspace: Workspace, days: int, signal: Signal
+) -> None:
+    said(workspace, "smtp.login", Signal.PASSED, 0)
+    one = of(workspace, now=datetime.now(UTC) + timedelta(days=days))
+    assert (one.signal, one.idle_days) == (signal, days)
+
+
+@pytest.mark.parametrize(
+    ("days", "signal"), [(61, Signal.PASSED), (60, Signal.WARNING), (-1, Signal.WARNING)]
+)
+def test_the_secrets_last_days_are_amber(workspace: Workspace, days: int, signal: Signal) -> None:
+    expires = NOW.date() + timedelta(days=days)
+    workspace.firms.replace(Firm(FIRM.name, FIRM.tenant, FIRM.client_id, secret_expires=expires))
+    said(workspace, "smtp.login", Signal.PASSED, 0)
+    one = of(workspace, now=NOW)
+    assert (one.signal, one.secret_days) == (signal, days)
+    assert status(workspace, now=NOW).firms[0].secret_days == days
+
+
+def test_a_silent_mailbox_is_amber(workspace: Workspace) -> None:
+    said(workspace, "mail.newest", Signal.PASSED, 0, newest=(NOW - timedelta(days=31)).isoformat())
+    one = of(workspace)
+    assert (one.signal, one.silent_days) == (Signal.WARNING, 31)
+    assert "31" in words.link_words(one.link)
+
+
+def test_who_never_signed_in_is_known(workspace: Workspace) -> None:
+    workspace.tokens.forget(ANNA.address)
+    assert of(workspace).never_signed_in
+    assert not of(workspace, MAX).never_signed_in
+
+
+def test_what_hangs_on_one_cause_is_one_line(workspace: Workspace) -> None:
+    for number in range(5):
+        account = Account(f"user{number}@contoso.example", FIRM.name)
+        workspace.accounts.add(account)
+        said(workspace, "smtp.login", Signal.FAILED, number, account, cause=OFF)
+    said(workspace, "sign-in.token", Signal.FAILED, 1, MAX, cause="refresh-revoked")
+    stands = status(workspace)
+    first, second = stands.groups
+    assert len(first.accounts) == 5
+    assert words.group_line(first).startswith("5 accounts: ")
+    assert words.group_who(first) == "tenant-admin"
+    assert first.since == NOW - timedelta(days=4)
+    assert second.accounts == (MAX.address,)
+    assert stands.firms[0].signals[Signal.FAILED] == 6
+    assert stands.firms[0].groups == stands.groups
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (Signal.PASSED, Signal.FAILED, "new"),
+        (None, Signal.FAILED, "new"),
+        (Signal.PASSED, Signal.WARNING, "new"),
+        (Signal.WARNING, Signal.FAILED, "worse"),
+        (Signal.FAILED, Signal.WARNING, "better"),
+        (Signal.FAILED, Signal.PASSED, "mended"),
+        (Signal.FAILED, Signal.ERROR, ""),
+        (Signal.PASSED, Signal.PASSED, ""),
+        (None, Signal.PASSED, ""),
+    ],
+)
+def test_what_became_of_an_account(before: Signal | None, after: Signal, expected: Change) -> None:
+    def mark(signal: Signal) -> Mark:
+        return Mark(FIRM.name, ANNA.address, signal)
+
+    assert change(mark(before) if before else None, mark(after)) == expected
+
+
+def test_changes_are_those_between_the_last_two_audits(workspace: Workspace) -> None:
+    for run, signal in (("r1", Signal.PASSED), ("r2", Signal.FAILED)):
+        workspace.audits.begin(run, "all", [ANNA, MAX])
+        workspace.audits.complete(run, Mark(FIRM.name, ANNA.address, signal), [])
+        workspace.audits.complete(run, Mark(FIRM.name, MAX.address, Signal.PASSED), [])
+        workspace.audits.finish(run)
+    stands = status(workspace)
+    assert [a.account for a in stands.changed("new")] == [ANNA]
+    assert stands.before is not None
+    assert stands.before.run == "r1"
+
+
+def test_one_firm_alone(workspace: Workspace) -> None:
+    workspace.firms.add(
+        Firm("Fabrikam", "fabrikam.example", FIRM.client_id, secret_expires=date(2027, 1, 1))
+    )
+    workspace.accounts.add(Account("eva@fabrikam.example", "Fabrikam"))
+    assert [a.account.address for a in status(workspace, firm="fabrikam").accounts] == [
+        "eva@fabrikam.example"
+    ]
+    assert len(status(workspace).firms) == 2
