@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from msoauth import claims as token_claims
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import AuthError
-from msoauth.explain import explain
-from msoauth.identity import silent
+from msoauth.identity import attempts, silent
 from msoauth.model import Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -37,18 +36,26 @@ def _present(context: Context) -> Outcome:
 
 
 def _nobody(context: Context) -> AuthError:
-    """Why nobody has signed in: what the user saw on the page, where it is known, else only that it is so."""
-    sentence = _("{user} has not signed in yet").format(user=context.mailbox.user)
+    """Why nobody has signed in: what the user saw, or what the last try ended in; else only that it is so."""
+    user = context.mailbox.user
+    refused = None
     if context.said.strip():
-        seen = explain(context.said, firm=context.firm, account=context.account)
-        if seen.cause != "unknown":
-            return AuthError(
-                _("{sentence}: {why}").format(sentence=sentence, why=seen.title),
-                cause=seen.cause,
-                evidence=seen.evidence,
-                ids=seen.ids,
-            )
-    return AuthError(sentence, cause="session-missing", evidence=redact(context.said)[:600])
+        refused = attempts.tell(context.workspace, context.firm, context.mailbox, context.said)
+    refused = refused or attempts.last_refusal(context.workspace, context.mailbox)
+    if refused is None:
+        return AuthError(
+            _("{user} has not signed in yet").format(user=user),
+            cause="session-missing",
+            evidence=redact(context.said)[:600],
+        )
+    return AuthError(
+        _("{user} has not signed in yet; the last try was refused: {why}").format(
+            user=user, why=refused.summary
+        ),
+        cause=refused.cause or "unknown",
+        evidence=refused.evidence,
+        ids=refused.ids,
+    )
 
 
 def _token(context: Context) -> Outcome:

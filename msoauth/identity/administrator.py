@@ -7,6 +7,7 @@ to the firm's own app, and may be asked to consent to the three reading permissi
 from typing import Any
 
 from msoauth import redact
+from msoauth.errors import AuthError
 from msoauth.identity import owner
 from msoauth.identity.authority import Client
 from msoauth.identity.browser import BrowserSignIn
@@ -37,6 +38,9 @@ class AdministratorSignIn(SignIn):
 
     def _scopes(self) -> list[str]:
         return list(SCOPES)
+
+    def _ended(self, refused: AuthError | None) -> None:
+        """Nothing is written down of it."""
 
     def _store(self, result: dict[str, Any], what: str) -> SignedIn:
         if "error" in result:

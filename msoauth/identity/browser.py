@@ -64,7 +64,7 @@ class BrowserSignIn(SignIn):
                 "No browser could be opened here: open the address yourself and sign in as {user}."
             ).format(user=account.user)
 
-    def wait(self, timeout: float | None = None) -> SignedIn:
+    def _wait(self, timeout: float | None) -> SignedIn:
         """See :meth:`SignIn.wait`."""
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)

@@ -58,7 +58,7 @@ class DeviceSignIn(SignIn):
         self.message = flow.get("message", "")
         self.expires_at = time.monotonic() + float(flow.get("expires_in", 900))
 
-    def wait(self, timeout: float | None = None) -> SignedIn:
+    def _wait(self, timeout: float | None) -> SignedIn:
         """See :meth:`SignIn.wait`; asks the server as often as it allows, and goes on after an outage."""
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)

@@ -215,9 +215,15 @@ class Reached:
 def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT) -> Reached:
     """Ask for *url* and take any answer, whatever its status: the server is there.
 
+    It is asked over a new connection; one that is still open would not tell what a new one meets.
+
     Raises:
         AuthError: no answer came.
     """
+    with _adapters_lock:
+        kept = _adapters.pop((cloud.ca_file, timeout), None)
+    if kept is not None:
+        kept.end()
     with session(cloud, timeout=timeout) as http:
         try:
             reply = http.get(url, allow_redirects=False, stream=True)

@@ -94,7 +94,7 @@ class PasteSignIn(SignIn):
             _("This answer does not belong to this sign-in: send the link again and use the address that comes of it.")
         )  # fmt: skip
 
-    def wait(self, timeout: float | None = None) -> SignedIn:
+    def _wait(self, timeout: float | None) -> SignedIn:
         """See :meth:`SignIn.wait`."""
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)

@@ -15,7 +15,7 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import challenges, http, owner
+from msoauth.identity import attempts, challenges, http, owner
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.identity.refusals import refusal
 from msoauth.model import Account, Firm
@@ -83,7 +83,21 @@ class SignIn:
         Raises:
             AuthError: it was refused, cancelled or abandoned, or somebody else signed in; nothing is stored.
         """
+        try:
+            done = self._wait(timeout)
+        except AuthError as refused:
+            self._ended(refused)
+            raise
+        self._ended(None)
+        return done
+
+    def _wait(self, timeout: float | None) -> SignedIn:
+        """Wait in this way."""
         raise NotImplementedError
+
+    def _ended(self, refused: AuthError | None) -> None:
+        """Write down what came of it."""
+        attempts.keep(self._workspace, self._firm, self._account, refused)
 
     def cancel(self) -> None:
         """End it; a waiting thread gets an AuthError. May be called at any time and more than once."""

@@ -19,6 +19,7 @@ import requests
 import trustme
 
 from msoauth.clouds import Cloud, Endpoint
+from msoauth.identity import http
 from msoauth.identity.signin import SignIn
 from msoauth.model import Firm
 
@@ -75,6 +76,7 @@ class Authority:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+        http.forget_connections()  # the server's threads go on with those that are open
 
     def firm(self, name: str = "Contoso", **more: Any) -> Firm:
         closed = Endpoint("localhost", 1, "implicit")
