@@ -15,6 +15,7 @@ from msoauth.mail.imap import ImapSession, greet_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3
 from msoauth.mail.smtp import SmtpSession, greet_smtp
 from msoauth.model import Signal
+from msoauth.redact import redact
 from msoauth.texts import _
 
 # Entra accepts small differences; MSAL and token lifetimes suffer from about five minutes on.
@@ -65,6 +66,12 @@ def _authority(context: Context) -> Outcome:
     # One request serves three checks: this one, the clock, and the directory.
     asked = "common" if values.tenant_problem(tenant) else tenant
     reached = _reach(context, discovery_url(cloud, asked))
+    if reached.reply.status_code == 407:
+        raise AuthError(
+            _("a proxy answers in place of the sign-in service, and wants to be signed in to"),
+            cause="proxy-required",
+            evidence=redact(reached.reply.text[:500]),
+        )
     context.known["authority_date"] = (reached.reply.headers.get("Date"), datetime.now(UTC))
     if asked == tenant:
         context.known["discovery"] = reached.reply

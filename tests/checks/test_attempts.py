@@ -26,7 +26,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def present(workspace: Workspace, said: str = "") -> Finding:
-    return list(checks.run(PRESENT, checks.Context(workspace, FIRM, ANNA, said=said)))[0]
+    [finding] = checks.run(PRESENT, checks.Context(workspace, FIRM, ANNA, said=said))
+    return finding
 
 
 def test_without_a_try_it_only_says_that_nobody_signed_in(workspace: Workspace) -> None:

@@ -1,0 +1,189 @@
+"""A practice tenant with an account for each way that a mailbox is reached, ready to be signed in and broken."""
+
+import json
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from msoauth import checks, clouds
+from msoauth.errors import AuthError, MsoauthError
+from msoauth.explain import explain
+from msoauth.graph import Graph
+from msoauth.identity import administrator, signin
+from msoauth.model import Account, Finding, Firm
+from msoauth.practice import PracticeTenant
+from msoauth.practice.scenarios import Scenario
+from msoauth.practice.state import Firm as PracticeFirm
+from msoauth.practice.state import Mailbox, User
+from msoauth.store import Workspace
+from tests.people import sign_in_as_a_person, where_a_person_ends
+
+ANNA = "anna.lindqvist@contoso.example"
+# One account for each way that a mailbox is reached.
+ACCOUNTS = {
+    "pop3": Account(ANNA, "Contoso"),
+    "imap": Account("juergen.mueller@contoso.example", "Contoso", retrieve="imap"),
+    "shared": Account("office@contoso.example", "Contoso", login=ANNA),
+    "app-only": Account("max.weiss@contoso.example", "Contoso app"),
+    "device": Account("zoe.obrien@contoso.example", "Contoso"),
+}
+NEWCOMER = Account("newcomer@contoso.example", "Contoso")  # nobody else here signs in as he
+SILENT = 1.5  # seconds that a check waits where nothing will ever answer
+
+
+@dataclass
+class Case:
+    """Two firms (delegated and app-only access to one tenant) with an account for each way."""
+
+    tenant: PracticeTenant
+    workspace: Workspace
+    folder: Path
+    signed_in: set[str] = field(default_factory=set)
+
+    def reload(self) -> None:
+        """Take the values and endpoints as they are noted now, as a user would who is told of others."""
+        file = self.folder / "endpoints.json"
+        file.write_text(json.dumps(self.tenant.endpoints), encoding="utf-8")
+        cloud = clouds.load(str(file))
+        for firm, secret in _noted(self.tenant, cloud):
+            self.workspace.firms.replace(firm)
+            if secret:
+                self.workspace.firms.set_secret(firm.name, secret)
+            else:
+                self.workspace.firms.forget_secret(firm.name)
+
+    def password(self, address: str) -> str:
+        """The password that was noted down for a user."""
+        known = self.tenant.endpoints["practice"]["firms"][0]["accounts"]
+        return str(next(a["password"] for a in known if a["address"] == address))
+
+    def ready(self, kind: str) -> Account:
+        """The account of that kind, signed in while all was well."""
+        account = ACCOUNTS[kind]
+        if kind != "app-only" and kind not in self.signed_in:
+            if kind == "device":
+                assert self.sign_in_by_code(account, person=True) is None
+            else:
+                assert self.sign_in(account)[0] is None
+            self.signed_in.add(kind)
+        return account
+
+    def sign_in(
+        self, account: Account, user: str = "", answer: str = "accept"
+    ) -> tuple[str | None, str]:
+        """Sign in through a browser; why it failed (None: it did not), and the last page."""
+        attempt = signin.start(self.workspace, account, open_browser=False)
+        user = user or account.user
+        try:
+            password = self.password(user) if "nobody" not in user else "never-asked-for"
+            page = sign_in_as_a_person(attempt.url, user, password, patient=False, answer=answer)
+            cause = explain(page).cause
+            if cause != "unknown":  # the page says it; most refusals never reach the app
+                return cause, page
+            attempt.wait(20)
+        except AuthError as refused:
+            return refused.cause, ""
+        finally:
+            attempt.cancel()
+        return None, page
+
+    def sign_in_by_code(self, account: Account, *, person: bool = False) -> str | None:
+        """Sign in with a device code; why it failed."""
+        try:
+            attempt = signin.start(self.workspace, account, "device", open_browser=False)
+            if person:
+                password = self.password(account.address)
+                sign_in_as_a_person(attempt.url, account.user, password, code=attempt.code)
+            attempt.wait(20)
+        except AuthError as refused:
+            return refused.cause
+        return None
+
+    def sign_in_by_pasting(self, account: Account) -> str | None:
+        """Sign in where the person sends back the address at which the browser ended; why it failed."""
+        attempt = signin.start(self.workspace, account, "paste", open_browser=False)
+        try:
+            password = self.password(account.address)
+            attempt.paste(where_a_person_ends(attempt.url, account.user, password))
+            attempt.wait(20)
+        except MsoauthError as refused:
+            return refused.cause
+        finally:
+            attempt.cancel()
+        return None
+
+    def read_graph(self) -> str | None:
+        """Let the administrator sign in and read the app's registration; why it failed."""
+        firm, admin = self.workspace.firms.get("Contoso"), "admin@contoso.example"
+        attempt = administrator.start(self.workspace, firm, "browser", open_browser=False)
+        try:
+            sign_in_as_a_person(attempt.url, admin, self.password(admin))
+            attempt.wait(20)
+            Graph(firm.cloud, attempt.token).application(firm.client_id)
+        except AuthError as refused:
+            return refused.cause
+        finally:
+            attempt.cancel()
+        return None
+
+    def log_in_with_a_password(self, account: Account) -> str:
+        """What SMTP says to a program that sends passwords, explained."""
+        context = ssl.create_default_context(cafile=str(self.tenant.ca_file))
+        port = self.tenant.endpoints["smtp"]["port"]
+        with smtplib.SMTP("localhost", port, timeout=20) as smtp:
+            smtp.starttls(context=context)
+            with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+                smtp.login(account.address, self.password(account.address))
+        return explain(f"{refused.value.smtp_code} {refused.value.smtp_error!r}").cause
+
+    def diagnose(self, account: Account, scenario: Scenario | None = None) -> list[Finding]:
+        context = checks.Context(self.workspace, self.workspace.firms.get(account.firm), account)
+        if scenario is not None and {"silent", "tls"} & set(map(str, scenario.set.values())):
+            context.timeout = SILENT
+        if scenario is not None and scenario.cause == "recipient-rejected":
+            context.known["recipient"] = "nobody@contoso.example"
+        wanted = (*checks.DIAGNOSE, *checks.SEND) if scenario is None else checks.DIAGNOSE
+        if scenario is not None and scenario.shows == "send":
+            wanted = (*checks.DIAGNOSE, *checks.SEND)
+        return list(checks.run(wanted, context))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Case]:
+    """A case of its own, all of it in *folder*."""
+    with (
+        PracticeTenant() as tenant,
+        Workspace.open(folder / "workspace", passphrase="of a test") as workspace,
+    ):
+        practice_firm = next(iter(tenant.world.firms.values()))
+        _prepare(practice_firm)
+        tenant.endpoints["practice"]["firms"][0]["accounts"].append(
+            {"address": NEWCOMER.address, "password": "anchor-dune-kelp-11"}
+        )
+        for firm, secret in _noted(tenant, clouds.load(str(tenant.endpoints_file))):
+            workspace.firms.add(firm, secret)
+        for account in (*ACCOUNTS.values(), NEWCOMER):
+            workspace.accounts.add(account)
+        yield Case(tenant, workspace, folder)
+
+
+def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, str]]:
+    """The firm with its two ways in (users who sign in; an app of its own), and their secrets."""
+    noted = tenant.endpoints["practice"]["firms"][0]
+    own = {"Contoso": ("delegated", noted), "Contoso app": ("app-only", noted["apps"][-1])}
+    for name, (access, app) in own.items():
+        firm = Firm(name, noted["tenant_id"], app["client_id"], cloud=cloud, access=access)  # type: ignore[arg-type]
+        yield firm, app["client_secret"]
+
+
+def _prepare(firm: PracticeFirm) -> None:
+    """FullAccess for the app (facts A5), no second factor for her who signs in by code, and a newcomer."""
+    firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principals[-1].object_id)
+    firm.users[ACCOUNTS["device"].address].mfa = None
+    firm.users[NEWCOMER.address] = User(NEWCOMER.address, "New Comer", "anchor-dune-kelp-11")
+    firm.mailboxes[NEWCOMER.address] = Mailbox(NEWCOMER.address)
