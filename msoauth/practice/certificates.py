@@ -17,12 +17,10 @@ class Contexts:
     Attributes:
         trusted: Hangs on the authority in the CA file.
         untrusted: Hangs on an authority that nobody knows, as behind TLS inspection.
-        old: Refuses the versions of TLS that clients of today offer.
     """
 
     trusted: ssl.SSLContext
     untrusted: ssl.SSLContext
-    old: ssl.SSLContext
 
     @classmethod
     def make(cls, ca_file: Path) -> Self:
@@ -31,10 +29,7 @@ class Contexts:
         ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
         ca.cert_pem.write_to_path(str(ca_file))
         stranger = trustme.CA(organization_name="Office gateway", key_type=trustme.KeyType.ECDSA)
-        old = _context(ca)
-        # OpenSSL builds of today have no TLS 1.0 or 1.1 to offer; the alert is the one that such a server sends.
-        old.sni_callback = lambda *_about: ssl.AlertDescription.ALERT_DESCRIPTION_PROTOCOL_VERSION
-        return cls(_context(ca), _context(stranger), old)
+        return cls(_context(ca), _context(stranger))
 
 
 def _context(ca: trustme.CA) -> ssl.SSLContext:

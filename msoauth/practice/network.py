@@ -23,7 +23,10 @@ _SPARE_FILES = 256  # open files left to everything else in the process
 _MOST = 500  # connections that a misbehaving port keeps at most; the oldest gives way
 
 Stop = Callable[[], None]
-Serve = Callable[[socket.socket, ssl.SSLContext], Awaitable[Stop]]
+# Serves on a listening socket with that certificate; None refuses TLS after STARTTLS as too old.
+Serve = Callable[[socket.socket, ssl.SSLContext | None], Awaitable[Stop]]
+# The alert by which a server that knows no TLS 1.2 refuses a handshake: fatal, protocol_version (RFC 5246, 7.2).
+TOO_OLD = bytes.fromhex("15 0301 0002 02 46")
 
 # behaviour → what a client meets
 BEHAVIOURS = {
@@ -65,6 +68,7 @@ class Port:
         serve: Serves on a listening socket; gives the function that ends it and closes the socket.
         tls: The certificates.
         greeting: What the server says first in plain text.
+        starttls: TLS begins in the middle of the conversation.
 
     Attributes:
         number: The port, once it was opened.
@@ -78,6 +82,8 @@ class Port:
         serve: Serve,
         tls: Contexts,
         greeting: bytes,
+        *,
+        starttls: bool = False,
     ) -> None:
         self.number = number
         self.behaviour: str | None = None
@@ -85,6 +91,7 @@ class Port:
         self._serve = serve
         self._tls = tls
         self._greeting = greeting
+        self._starttls = starttls
         self._stop: Stop | None = None
 
     async def open(self, behaviour: str | None = None) -> None:
@@ -120,19 +127,22 @@ class Port:
             return await self._serve(sock, self._tls.trusted)
         if behaviour == "untrusted":
             return await self._serve(sock, self._tls.untrusted)
-        if behaviour == "old-tls":
-            return await self._serve(sock, self._tls.old)
+        if behaviour == "old-tls" and self._starttls:
+            return await self._serve(sock, None)
         return await self._misbehave(sock, behaviour)
 
     async def _misbehave(self, sock: socket.socket, behaviour: str) -> Stop:
-        says = {"plain": self._greeting, "tls": self._greeting, "proxy": PROXY}.get(behaviour, b"")
+        says = {
+            "plain": self._greeting,
+            "tls": self._greeting,
+            "proxy": PROXY,
+            "old-tls": TOO_OLD,
+        }.get(behaviour, b"")
         connections: dict[_Nuisance, None] = {}
 
         def made() -> _Nuisance:
-            # A proxy answers a request; servers of mail speak first.
-            return _Nuisance(
-                connections, says, first=behaviour != "proxy", cut=behaviour == "reset"
-            )
+            first = behaviour in ("plain", "tls")  # servers of mail speak first
+            return _Nuisance(connections, says, first=first, cut=behaviour == "reset")
 
         secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
         server = await asyncio.get_running_loop().create_server(made, sock=sock, ssl=secure)

@@ -190,7 +190,7 @@ class PracticeTenant:
     ) -> None:
         secure = name == "authority"  # people's pages open without a certificate warning
 
-        async def serve(sock: socket.socket, context: ssl.SSLContext) -> Stop:
+        async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
             return listen(app, sock, context if secure else None, most=most)
 
         port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP)

@@ -39,7 +39,7 @@ class Served:
         self.thread.start()
         app = tornado.web.Application([("/", _Hello)], log_function=lambda _handler: None)
 
-        async def serve(sock: socket.socket, context: ssl.SSLContext) -> Stop:
+        async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
             return listen(app, sock, context if secure else None, most=MOST, idle=1.0, body=1.0)
 
         self.ports = Ports()

@@ -99,7 +99,7 @@ async def start_exchange(
     service = Service(world, signer, timing or Timing(), limits or Limits())
     servers = ExchangeServers(service)
 
-    def sessions(tls: ssl.SSLContext) -> dict[str, Callable[[Wire], Awaitable[None]]]:
+    def sessions(tls: ssl.SSLContext | None) -> dict[str, Callable[[Wire], Awaitable[None]]]:
         async def pop3(wire: Wire) -> None:
             await wire.start_tls(tls, service.timing.handshake)
             await Pop3Session(service, wire).run()
@@ -114,12 +114,13 @@ async def start_exchange(
         return {"pop3": pop3, "imap": imap, "smtp": smtp}
 
     def server(name: str) -> Serve:
-        async def serve(sock: socket.socket, tls: ssl.SSLContext) -> Stop:
+        async def serve(sock: socket.socket, tls: ssl.SSLContext | None) -> Stop:
             return await servers.listen(sock, sessions(tls)[name])
 
         return serve
 
     for name, greeting in GREETINGS.items():
-        port = Port(host, numbers.get(name, 0), server(name), tls, greeting)
+        number, starttls = numbers.get(name, 0), name == "smtp"
+        port = Port(host, number, server(name), tls, greeting, starttls=starttls)
         servers.ports[name] = await ports.open(name, port)
     return servers

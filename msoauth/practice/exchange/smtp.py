@@ -22,7 +22,7 @@ MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's num
 class SmtpSession:
     """One connection's dialogue."""
 
-    def __init__(self, service: Service, wire: Wire, tls: ssl.SSLContext) -> None:
+    def __init__(self, service: Service, wire: Wire, tls: ssl.SSLContext | None) -> None:
         self.service = service
         self.wire = wire
         self._tls = tls

@@ -10,6 +10,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import cast
 
+from msoauth.practice.network import TOO_OLD
+
 HIGH_WATER = 64 * 1024  # bytes kept unread before the peer is told to wait
 DROP_AT = 20  # bytes of an answer that still arrive when a fault drops the connection inside it
 CHUNK = 128 * 1024  # bytes handed to the transport at once
@@ -278,12 +280,12 @@ class Wire(asyncio.Protocol):
     # TLS and the end
 
     async def start_tls(
-        self, context: ssl.SSLContext, seconds: float, reply: bytes | None = None
+        self, context: ssl.SSLContext | None, seconds: float, reply: bytes | None = None
     ) -> None:
         """Begin TLS as the server; what came in plain text and was not answered is forgotten.
 
         Args:
-            context: The server's certificate.
+            context: The server's certificate; None refuses every handshake as one of too new a version.
             seconds: How long the handshake may take.
             reply: What is sent in plain text before (SMTP's 220).
 
@@ -300,6 +302,14 @@ class Wire(asyncio.Protocol):
             self.write(reply)
             await self.flush()
             self._answered = False
+        if context is None:
+            transport.resume_reading()
+            self._full = False
+            await self._patiently(seconds)
+            self.write(TOO_OLD)
+            await self.flush()
+            self._close()
+            raise WireClosedError
         self._transport = await asyncio.get_running_loop().start_tls(
             transport,
             self,

@@ -219,3 +219,24 @@ def test_the_log_never_holds_a_token(exchange: Exchange) -> None:
     assert exchange.log()
     for part in token.split("."):
         assert part not in repr(exchange.world.log)
+
+
+def test_response_codes_are_there_only_when_they_are_asked_for(exchange: Exchange) -> None:
+    exchange.mailbox(ANNA).busy = True
+    assert log_in(exchange)[1] == "-ERR The mailbox is locked by another POP3 session."
+    exchange.world.faults.set("pop3.response-codes")
+    pop, answer = log_in(exchange)
+    assert answer == "-ERR [IN-USE] The mailbox is locked by another POP3 session."
+    pop.ask("CAPA")
+    assert pop.until_dot()[-2:] == ["RESP-CODES", "AUTH-RESP-CODE"]
+    assert log_in(exchange, token=exchange.token(exp=1))[1] == REFUSED.replace(
+        "-ERR", "-ERR [AUTH]"
+    )
+
+
+def test_a_fault_refuses_a_good_login_with_the_one_answer(exchange: Exchange) -> None:
+    exchange.world.faults.set("pop3.refused", aim=ANNA)
+    assert log_in(exchange)[1] == REFUSED
+    assert log_in(exchange, "clara@contoso.example", exchange.token("clara@contoso.example"))[
+        1
+    ].startswith("+OK")

@@ -195,6 +195,36 @@ def test_passwords_are_over(exchange: Exchange) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fault", "reply"),
+    [
+        (
+            "smtp.credentials",
+            "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect. [",
+        ),
+        (
+            "smtp.basic-removed",
+            "550 5.7.30 Basic authentication is not supported for Client Submission.",
+        ),
+    ],
+)
+def test_other_refusals_of_passwords(exchange: Exchange, fault: str, reply: str) -> None:
+    exchange.world.faults.set(fault, aim=ANNA)
+    smtp = exchange.dialogue("smtp").secure()
+    smtp.ask("AUTH LOGIN")
+    smtp.ask("YW5uYUBjb250b3NvLmV4YW1wbGU=")
+    assert smtp.ask("bWFya2Vy").startswith(reply)
+
+
+def test_a_login_can_be_lost_before_the_mail(exchange: Exchange) -> None:
+    exchange.world.faults.set("smtp.login-lost", aim=ANNA)
+    smtp, answer = log_in(exchange)
+    assert answer.startswith("235 ")
+    assert without_bracket(smtp.ask(f"MAIL FROM:<{ANNA}>")) == (
+        "530 5.7.57 Client not authenticated to send mail."
+    )
+
+
 def test_the_order_of_things_is_kept(exchange: Exchange) -> None:
     smtp = exchange.dialogue("smtp")
     smtp.line()
@@ -325,6 +355,9 @@ def test_an_app_sends_with_service_principal_and_full_access(exchange: Exchange)
         ("smtp.external-limit", "550 5.7.232 "),
         ("smtp.throttled", "432 4.3.2 Concurrent"),
         ("smtp.timeout", "421 4.4.1 Connection timed out"),
+        ("smtp.thread-limit", "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"),
+        ("smtp.too-big", "552 5.3.4 Message size exceeds fixed limit"),
+        ("smtp.address-blocked", "550 5.7.708 Access denied, traffic not accepted from this IP"),
     ],
 )
 def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> None:
@@ -341,6 +374,11 @@ def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> No
             "smtp.sts-unreachable",
             "535 5.7.139 Authentication unsuccessful, federated STS service was",
         ),
+        (
+            "smtp.sts-no-https",
+            "535 5.7.139 Authentication unsuccessful, the federated STS URL does not support HTTPS.",
+        ),
+        ("smtp.account-locked", "535 5.7.139 Authentication unsuccessful, account locked."),
     ],
 )
 def test_faults_at_the_login(exchange: Exchange, fault: str, reply: str) -> None:
