@@ -12,7 +12,6 @@ import json
 import logging
 import re
 import threading
-from urllib.parse import quote, quote_plus
 
 MASK = "[hidden]"
 
@@ -47,6 +46,8 @@ _ESCAPED_PLUS = re.compile(r"%(?:25)?2[Bb]|\\{1,3}u002[Bb]")
 _ESCAPED_SLASH = re.compile(r"%(?:25)?2[Ff]|\\{1,3}(?:/|u002[Ff])")
 _TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what stands as it is in a URL (RFC 3986)
+
 _lock = threading.Lock()
 _seen: set[int] = set()
 _short: set[str] = set()
@@ -64,6 +65,7 @@ def remember(*secrets: str | None) -> None:
     if not fresh:
         return
     with _lock:
+        short = len(_short)
         for secret in fresh:
             _seen.add(hash(secret))
             for form in _forms(secret):
@@ -71,7 +73,7 @@ def remember(*secrets: str | None) -> None:
                     _short.add(form)
                 else:
                     _long.setdefault(form[-_TAIL:], set()).add((len(form), hash(form)))
-        if _short:
+        if len(_short) > short:
             _short_pattern = re.compile(
                 "|".join(map(re.escape, sorted(_short, key=len, reverse=True)))
             )
@@ -80,13 +82,15 @@ def remember(*secrets: str | None) -> None:
 def _forms(secret: str) -> set[str]:
     raw = secret.encode()
     encoded = base64.b64encode(raw).decode()
+    # urllib's quote looks at every byte of the kilobytes of a token; almost none has to be quoted.
+    quoted = _UNSAFE.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode()), secret)
     return {
         secret,
         raw.decode("latin-1"),  # as it stands in decoded base64
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        quote(quote(secret, safe=""), safe=""),
+        quoted,
+        quoted.replace("%2F", "/"),  # a path
+        quoted.replace("%20", "+"),  # a form
+        quoted.replace("%", "%25"),  # twice
         json.dumps(secret)[1:-1],
         encoded.rstrip("="),
         base64.urlsafe_b64encode(raw).decode().rstrip("="),

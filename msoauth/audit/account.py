@@ -10,11 +10,30 @@ from uuid import uuid4
 from msoauth import checks
 from msoauth.audit import judge
 from msoauth.checks.in_turn import in_turn
+from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
 from msoauth.texts import _
+
+
+class _Unwritten(Transcript):
+    """A record that nobody reads is not written; a diagnosis of the account writes its own."""
+
+    def _add(self, direction: object, line: str) -> None:
+        pass
+
+    def own(self, direction: object, text: str) -> None:
+        """Not written either."""
+
+
+class _Quiet(checks.Context):
+    """The context of one account among thousands."""
+
+    def transcript(self, check: str) -> Transcript:  # noqa: ARG002 - there are none to tell apart
+        """The record of a conversation."""
+        return _Unwritten()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +112,7 @@ def look_at(
     wanted = (
         *checks.SIGN_IN, *checks.MAILBOX, *checks.NEWEST, *(checks.SEND if send else ()),
     )  # fmt: skip
-    context = checks.Context(
-        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled
-    )
+    context = _Quiet(workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled)
     context.known["silent_days"] = silent_days
     return _looked(context, wanted, given)
 

@@ -1,6 +1,5 @@
 """The one way this package speaks HTTPS: a configured session of requests, failures as AuthError."""
 
-import functools
 import ssl
 import threading
 import time
@@ -9,28 +8,16 @@ from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
-import truststore
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
+from msoauth import tls
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.redact import redact
 from msoauth.texts import _
 
 TIMEOUT = 20.0  # seconds for each of connecting and reading
-
-
-@functools.lru_cache(maxsize=16)
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or later against the system's trust store, or only the cloud's own CA file."""
-    context = (
-        ssl.create_default_context(cafile=ca_file)
-        if ca_file
-        else truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 _IDLE_SECONDS = 15.0  # a connection unused for longer may be gone without our knowing
@@ -107,7 +94,7 @@ def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
         if kept is not None and time.monotonic() - kept.used > _IDLE_SECONDS:
             kept.end()
             kept = None
-        _adapters[place] = kept or _Adapter(_tls(ca_file), timeout)
+        _adapters[place] = kept or _Adapter(tls.context(ca_file), timeout)
         while len(_adapters) > _KEPT:
             _adapters.pop(next(iter(_adapters))).end()
         return _adapters[place]

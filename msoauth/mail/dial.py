@@ -1,7 +1,6 @@
 """Reaching a server: its addresses tried side by side (RFC 8305), and TLS that believes whom the system believes."""
 
 import errno
-import functools
 import os
 import selectors
 import socket
@@ -10,10 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from pathlib import Path
 from typing import Any, TypeVar
-
-import truststore
 
 from msoauth.texts import _
 
@@ -69,6 +65,28 @@ def beside(
             raise CancelledError if cancelled.is_set() else TimeoutError
         if done:
             return future.result()
+
+
+_KEPT_SECONDS = 30.0  # a name is looked up again after so long
+_known: dict[tuple[str, int], tuple[float, list[Address]]] = {}
+
+
+def addresses(host: str, port: int, timeout: float, cancelled: threading.Event) -> list[Address]:
+    """The addresses of *host*; asked once in half a minute, however many connections are made.
+
+    Raises:
+        OSError, ValueError: the name does not resolve, or is no name.
+        TimeoutError: it did not resolve in time.
+        CancelledError: *cancelled* was set.
+    """
+    known = _known.get((host, port))
+    if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
+        return known[1]
+    found = beside(lambda: resolve(host, port), timeout, cancelled)
+    if len(_known) > 200:
+        _known.clear()
+    _known[host, port] = (time.monotonic(), found)
+    return found
 
 
 def resolve(host: str, port: int) -> list[Address]:
@@ -179,35 +197,70 @@ def _failure(failures: list[tuple[str, int]]) -> OSError:
     return OSError(refused, "; ".join(_told(failures)))
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or later, verified by *ca_file* or else the operating system's store.
-
-    Raises:
-        OSError: the file cannot be read, or holds no certificate.
-    """
-    return _tls_context(ca_file, Path(ca_file).stat().st_mtime_ns if ca_file else 0)
-
-
-@functools.lru_cache(maxsize=16)
-def _tls_context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
-    context = (
-        ssl.create_default_context(cafile=ca_file)
-        if ca_file
-        else truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def encrypt(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+def encrypt(
+    plain: socket.socket,
+    context: ssl.SSLContext,
+    host: str,
+    timeout: float,
+    cancelled: threading.Event,
+) -> ssl.SSLSocket:
     """TLS over a connection.
 
     Raises:
         OSError, ValueError: it failed.
+        CancelledError: *cancelled* was set.
     """
     plain.getpeername()  # of a connection that was reset, wrap_socket() would make one without TLS
+    if type(context) is ssl.SSLContext:
+        return _shake_hands(plain, context, host, timeout, cancelled)
+    # Where the operating system verifies, the handshake cannot be interrupted.
+    plain.settimeout(timeout)
+    return beside(
+        lambda: _wrapped(plain, context, host),
+        timeout,
+        cancelled,
+        unwanted=lambda late: late.close(),
+    )
+
+
+def _wrapped(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     secured = context.wrap_socket(plain, server_hostname=host)
     try:
+        if secured.version() is None:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
+def _shake_hands(
+    plain: socket.socket,
+    context: ssl.SSLContext,
+    host: str,
+    timeout: float,
+    cancelled: threading.Event,
+) -> ssl.SSLSocket:
+    """A handshake in this thread, a step whenever the other side has answered."""
+    deadline = time.monotonic() + timeout
+    secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        secured.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(secured, selectors.EVENT_READ)
+            while True:
+                try:
+                    secured.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    selector.modify(secured, selectors.EVENT_READ)
+                except ssl.SSLWantWriteError:
+                    selector.modify(secured, selectors.EVENT_WRITE)
+                while not selector.select(max(0.0, min(POLL, deadline - time.monotonic()))):
+                    if cancelled.is_set():
+                        raise CancelledError
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError
         if secured.version() is None:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     except BaseException:

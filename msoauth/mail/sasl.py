@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from msoauth.clouds import Endpoint
 from msoauth.errors import InputError
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def _checked(text: str, what: str) -> str:
     """No control character may reach a SASL string: %x01 would end a field of it."""
     if not text:
         raise InputError(_("{what} is empty.").format(what=what))
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if _CONTROL.search(text):
         raise InputError(_("{what} holds control characters.").format(what=what))
     try:
         text.encode()

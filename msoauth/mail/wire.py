@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from msoauth import tls
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import dial
@@ -146,7 +147,7 @@ class Wire:
         """Resolve, connect and, where TLS comes first, begin it."""
         host, port = self.endpoint.host, self.endpoint.port
         try:
-            addresses = dial.beside(lambda: dial.resolve(host, port), self.timeout, self.cancelled)
+            addresses = dial.addresses(host, port, self.timeout, self.cancelled)
         except (socket.gaierror, ValueError) as problem:  # ValueError: what can be no host's name
             raise self.failure(_("the host name does not resolve"), "dns-failed", problem) from None
         except TimeoutError as problem:
@@ -174,15 +175,9 @@ class Wire:
         self._nothing_unread(
             _("the server sent plain text into the beginning of TLS"), "tls-failed"
         )
-        plain.settimeout(self.timeout)
         try:
-            context = dial.tls_context(self._ca_file)
-            secured = dial.beside(
-                lambda: dial.encrypt(plain, context, self.endpoint.host),
-                self.timeout,
-                self.cancelled,
-                unwanted=lambda late: late.close(),
-            )
+            context = tls.context(self._ca_file)
+            secured = dial.encrypt(plain, context, self.endpoint.host, self.timeout, self.cancelled)
             self._socket = secured
             secured.settimeout(dial.POLL)
             self.issuer = dial.issuer(secured)

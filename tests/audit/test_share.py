@@ -1,0 +1,121 @@
+"""One audit shared by several computers through PostgreSQL: nobody twice, and a dead one's accounts go to the others."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from msoauth.audit import audit
+from msoauth.enrol import enrol
+from msoauth.errors import InputError, StoreError
+from msoauth.practice import PracticeTenant
+from msoauth.store import Workspace
+from tests.postgres import PASSWORD, Server
+
+pytestmark = [pytest.mark.real("postgresql"), pytest.mark.xdist_group("postgresql")]
+
+# What `msoauth audit --share --json` does, with a lease short enough for a test.
+_SCRIPT = """
+import json, sys
+from msoauth.store import Workspace
+from msoauth.audit import audit
+with Workspace.open(sys.argv[1]) as workspace:
+    for looked in audit(workspace, workers=2, share=True, lease=2.0):
+        print(json.dumps(looked.account.address if looked.account else ""), flush=True)
+"""
+
+
+@pytest.fixture
+def place(server: Server) -> str:
+    return server.new_database()
+
+
+@pytest.fixture
+def workspace(place: str) -> Iterator[Workspace]:
+    with PracticeTenant(accounts=20, latency=0.02) as tenant, Workspace.open(place) as opened:
+        for _address in enrol(opened, tenant.endpoints_file):
+            pass
+        yield opened
+
+
+def start(place: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def test_three_processes_and_one_of_them_killed(workspace: Workspace, place: str) -> None:
+    victim, *others = [start(place) for _ in range(3)]
+    assert victim.stdout is not None
+    told: list[str] = []
+    for line in victim.stdout:
+        told.append(json.loads(line))
+        if len([t for t in told if t]) == 2:
+            break
+    victim.kill()
+    told += [json.loads(line) for line in victim.stdout if line.endswith("\n")]
+    for other in others:
+        out, err = other.communicate(timeout=90)
+        assert other.returncode == 0, err
+        told += [json.loads(line) for line in out.splitlines()]
+    victim.communicate()
+    addresses = [account.address for account in workspace.accounts.list()]
+    [run] = workspace.audits.finished(5)
+    assert run.summary["accounts"] == len(addresses)
+    counts = Counter(told)
+    counts.pop("", None)
+    assert set(counts.values()) == {1}
+    # What the victim had stored and not yet said is missing from what was told, and in the journal all the same.
+    assert set(counts) <= set(addresses)
+    assert len(addresses) - len(counts) <= 2
+    journal = [f for f in workspace.journal.findings(run=run.run) if f.check == "sign-in.token"]
+    assert Counter(f.account for f in journal) == Counter(addresses)
+    firm = [f.check for f in workspace.journal.findings(run=run.run) if not f.account]
+    assert Counter(firm)["registration.secret"] == 1
+
+
+def test_who_wants_an_audit_alone_does_not_join_and_is_not_joined(
+    workspace: Workspace, place: str
+) -> None:
+    running = iter(audit(workspace, workers=1, share=True))
+    next(running)
+    with Workspace.open(place) as other, pytest.raises(InputError, match="Another audit"):
+        list(audit(other))
+    running.close()  # type: ignore[attr-defined]
+    alone = iter(audit(workspace, workers=1))
+    next(alone)
+    with Workspace.open(place) as other, pytest.raises(InputError, match="Another audit"):
+        list(audit(other, share=True))
+    alone.close()  # type: ignore[attr-defined]
+
+
+def test_what_was_claimed_and_not_done_is_given_back(workspace: Workspace) -> None:
+    running = audit(workspace, workers=2, share=True)
+    for looked in running:
+        if looked.account:
+            break
+    again = audit(workspace, workers=8, share=True)
+    done = [looked for looked in again if looked.account]
+    assert again.resumed
+    assert again.skipped + len(done) == len(workspace.accounts.list())
+
+
+def test_a_database_that_goes_away_in_mid_run_is_one_sentence_and_the_run_goes_on(
+    workspace: Workspace, server: Server, place: str
+) -> None:
+    running = iter(audit(workspace, workers=2))
+    for _looked in range(3):
+        next(running)
+    server.cut_all(place)
+    with pytest.raises(StoreError, match="does not answer") as gone:
+        list(running)
+    assert PASSWORD not in str(gone.value)
+    assert "\n" not in str(gone.value)
+    server.let_in(place)
+    again = audit(workspace, workers=4)
+    rest = [looked for looked in again if looked.account]
+    assert again.resumed
+    assert again.skipped + len(rest) == len(workspace.accounts.list())
