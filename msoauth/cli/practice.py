@@ -8,7 +8,7 @@ import textwrap
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
+    from msoauth.practice import PracticeTenant
     from msoauth.practice.scenarios import ScenarioError
 
 app = typer.Typer(
@@ -94,6 +95,13 @@ def serve(
             help="Public address of its pages behind a proxy; {port} in it stands for their port.",
         ),
     ] = "",
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Replay a support bundle: its account fails here in the same way, as far as its findings tell.",
+        ),
+    ] = None,
 ) -> None:
     """Run the practice tenant until Ctrl-C."""
     from msoauth.practice import PracticeTenant
@@ -106,16 +114,23 @@ def serve(
     stopped = threading.Event()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_about: stopped.set())
+    options: dict[str, Any] = {
+        "latency": latency / 1000,
+        "clock": offset,
+        "port_base": port_base,
+        "people_base": people_base,
+    }
     try:
-        tenant = PracticeTenant(
-            scenarios=tuple(scenario or ()),
-            accounts=accounts,
-            latency=latency / 1000,
-            clock=offset,
-            port_base=port_base,
-            firms=wanted,
-            people_base=people_base,
-        )
+        if bundle is not None:
+            if scenario or accounts or wanted != 1:
+                raise InputError(
+                    _("A bundle brings its own firm, account and scenarios: leave the others out.")
+                )
+            tenant = _replay(bundle, options)
+        else:
+            tenant = PracticeTenant(
+                scenarios=tuple(scenario or ()), accounts=accounts, firms=wanted, **options
+            )
     except ScenarioError as problem:
         raise InputError(_sentence(problem), field="scenario") from None
     except FirmsError:
@@ -126,6 +141,8 @@ def serve(
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
         print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)
+        for line in tenant.told():
+            say(line, as_json=json)
         try:
             # Windows delivers Ctrl-C only between waits.
             while not stopped.wait(0.5):
@@ -151,6 +168,32 @@ def enrol(
             count=f"{count:,}"
         )
     )
+
+
+def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
+    """The practice tenant of a bundle.
+
+    Raises:
+        InputError: the file is no bundle that can be replayed; one sentence says why.
+    """
+    from msoauth.practice.bundle import BundleError, read
+    from msoauth.practice.replay import Replay
+
+    sentences = {
+        "missing": _("The bundle {file} cannot be read: {detail}."),
+        "not-a-bundle": _("{file} is not a support bundle of msoauth."),
+        "too-big": _("{file} is too big, or unpacks to more than a bundle holds; it was not opened."),
+        "path": _("{file} holds a file with a name that no bundle has ({detail}); it was not opened."),
+        "tampered": _("{file} was changed after it was made, or is damaged; ask for it again."),
+        "newer": _("{file} was made by a newer msoauth; bring this one up to date."),
+        "unreadable": _("{file} holds no firm and findings that can be read."),
+    }  # fmt: skip
+    try:
+        return Replay(read(path), **options)
+    except BundleError as problem:
+        raise InputError(
+            sentences[problem.problem].format(file=path.name, detail=problem.detail or "?")
+        ) from None
 
 
 def _sentence(problem: "ScenarioError") -> str:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -142,6 +142,10 @@ class PracticeTenant:
         self.publish()
         for scenario in self._scenarios:
             known_scenarios.apply(self, scenario)
+
+    def told(self) -> Iterator[str]:
+        """What there is to say of it beside the instructions, a line each."""
+        yield from ()
 
     def publish(self) -> None:
         """Write the endpoints file anew, as a whole."""

@@ -125,3 +125,12 @@ def test_accounts_are_imported_line_by_line_and_a_bad_line_stops_no_other(tmp_pa
 
 def test_version() -> None:
     assert msoauth_command("--version").stdout.strip() == f"msoauth {msoauth.__version__}"
+
+
+def test_a_file_that_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "holiday.zip"
+    file.write_bytes(b"not a zip at all")
+    done = msoauth_command("practice", "serve", "--bundle", str(file))
+    assert done.returncode == 2
+    assert done.stderr.strip() == "holiday.zip is not a support bundle of msoauth."
+    assert done.stdout == ""

@@ -1,0 +1,125 @@
+"""Reading a support bundle: a zip that somebody else made, so nothing in it is believed before it was looked at.
+
+Nothing is unpacked to disk and nothing in it is executed; only the three files that a replay needs are read.
+"""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Problem = Literal["missing", "not-a-bundle", "too-big", "path", "tampered", "newer", "unreadable"]
+
+FORMAT = "msoauth-bundle"
+VERSION = 1
+MOST_BYTES = 20 << 20  # of the file, and of each file in it once unpacked
+MOST_TOTAL = 60 << 20
+MOST_FILES = 200
+_NEEDED = ("findings.jsonl", "settings.json")
+_MANIFEST = "bundle.json"
+
+
+class BundleError(ValueError):
+    """The file is no bundle that can be replayed.
+
+    Attributes:
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, problem: Problem, detail: str = "") -> None:
+        super().__init__(f"{problem}: {detail}")
+        self.problem: Problem = problem
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a replay needs of a bundle, as JSON."""
+
+    findings: tuple[dict[str, Any], ...]
+    settings: dict[str, Any]
+
+
+def read(path: Path) -> Contents:
+    """The contents of a bundle.
+
+    Raises:
+        BundleError: it is none, was changed after it was made, or would harm whoever unpacks it.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as problem:
+        raise BundleError("missing", problem.strerror or "") from None
+    if size > MOST_BYTES:
+        raise BundleError("too-big", f"{size} bytes")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive)
+    except OSError as problem:
+        raise BundleError("missing", problem.strerror or "") from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError):
+        raise BundleError("not-a-bundle") from None
+
+
+def _read(archive: zipfile.ZipFile) -> Contents:
+    entries = archive.infolist()
+    if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > MOST_TOTAL:
+        raise BundleError("too-big")
+    names = [entry.filename for entry in entries]
+    for name in names:
+        if not _harmless(name):
+            raise BundleError("path", name[:80])
+    if len(set(names)) < len(names) or _MANIFEST not in names:
+        raise BundleError("not-a-bundle")
+    manifest = _object(_bytes(archive, _MANIFEST))
+    if manifest.get("format") != FORMAT:
+        raise BundleError("not-a-bundle")
+    version = manifest.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise BundleError("newer")
+    sums = manifest.get("sha256")
+    if not isinstance(sums, dict) or set(sums) != set(names) - {_MANIFEST}:
+        raise BundleError("tampered")
+    total, kept = 0, {}
+    for name in sums:
+        content = _bytes(archive, name)
+        total += len(content)
+        if total > MOST_TOTAL:
+            raise BundleError("too-big")
+        if hashlib.sha256(content).hexdigest() != sums[name]:
+            raise BundleError("tampered", name)
+        if name in _NEEDED:
+            kept[name] = content
+    if set(kept) != set(_NEEDED):
+        raise BundleError("not-a-bundle")
+    rows = tuple(_object(line) for line in kept["findings.jsonl"].splitlines() if line.strip())
+    return Contents(rows, _object(kept["settings.json"]))
+
+
+def _harmless(name: str) -> bool:
+    """A plain name, at most one folder deep: nothing that climbs out, no drive, no device."""
+    parts = name.split("/")
+    return len(parts) <= 2 and all(
+        part and part.strip(".") and all(c.isalnum() or c in "-_." for c in part) for part in parts
+    )
+
+
+def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file's bytes, and never more than allowed: what the zip says of its size may be a lie."""
+    with archive.open(name) as entry:
+        content = entry.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise BundleError("too-big", name)
+    return content
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise BundleError("unreadable") from None
+    if not isinstance(value, dict):
+        raise BundleError("unreadable")
+    return value

@@ -1,0 +1,279 @@
+"""A practice tenant in which the account of a support bundle fails in the same way, as far as its findings tell.
+
+The firm and its user are made anew, with their names and ids out of the bundle. For each finding that was not in
+order a scenario is looked for that breaks the same link with the same cause. What bars a user from the start is
+there from the start; what only showed in the life of a sign-in (a revoked session, a policy made later) begins
+when the user has signed in once.
+"""
+
+import re
+import secrets
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+from msoauth.practice.bundle import BundleError, Contents
+from msoauth.practice.corpus import typical
+from msoauth.practice.scenarios import Scenario, apply, scenarios
+from msoauth.practice.server import PracticeTenant
+from msoauth.practice.state import Firm, LogEntry, Mailbox, User, World
+
+Kind = Literal["pop3", "imap", "shared", "app-only"]
+
+_ADDRESS = re.compile(r"[^\s@<>\"\\\x00-\x1f\x7f]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_LOCAL_URI = re.compile(r"https?://[\w.:\[\]/~-]{1,200}")
+
+# By the beginning of a check's id: which settings break it.
+_BREAKS = {
+    "network.authority": r"(?:port|endpoint)\.authority",
+    "network.clock": r"clock\.",
+    "network.pop3": r"(?:port|endpoint|fault)\.pop3",
+    "network.imap": r"(?:port|endpoint|fault)\.imap",
+    "network.smtp": r"(?:port|endpoint|fault)\.smtp",
+    "registration.": r"noted\.|app\.|principal\.|secret\.|organisation\.(?:depro|exchange_online)|policies\.|endpoint\.outlook|fault\.token|port\.authority",
+    "sign-in.": r"service\.app_roles|user\.|policies\.|blocked\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|code|state)|app\.|noted\.|account\.",
+    "pop3.login": r"mailbox\.(?:pop|busy|moved|full_access)|user\.licensed|fault\.pop3|(?:principal|service)\.exchange|organisation\.exchange_online",
+    "imap.login": r"mailbox\.(?:imap|moved|full_access)|user\.licensed|fault\.imap|(?:principal|service)\.exchange|organisation\.exchange_online",
+    "smtp.login": r"mailbox\.(?:smtp|send_as)|user\.licensed|organisation\.smtp|policies\.(?:security|legacy)|fault\.smtp|(?:principal|service)\.exchange",
+    "smtp.send": r"fault\.smtp|mailbox\.send_as|mailbox\.smtp",
+    "mail.round-trip": r"fault\.",
+}  # fmt: skip
+_LOGINS = ("pop3.login", "imap.login", "smtp.login")
+# A user who signs in anew does not meet these before the first renewal; they begin after the sign-in.
+_AFTER_SIGN_IN = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a finding was turned into.
+
+    Attributes:
+        scenario: Name of the scenario, with its aim; empty when there is none for it.
+        later: It begins when the user has signed in once.
+    """
+
+    check: str
+    cause: str
+    scenario: str
+    later: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The firm and account of a bundle."""
+
+    firm: str
+    tenant: str
+    client_id: str
+    redirect_uri: str
+    has_secret: bool
+    address: str
+    login: str
+    kind: Kind
+
+
+class Replay(PracticeTenant):
+    """A practice tenant with the case of a bundle.
+
+    Args:
+        contents: The bundle.
+        options: As for `PracticeTenant`.
+
+    Raises:
+        BundleError: the bundle holds no firm and account that can be replayed.
+
+    Attributes:
+        case: Firm and account.
+        replayed: What became of each finding that was not in order.
+    """
+
+    def __init__(self, contents: Contents, **options: Any) -> None:
+        super().__init__(**options)
+        self.case = _case(contents.settings)
+        if any(row.get("cause") == "secret-required" for row in contents.findings):
+            self.case = replace(
+                self.case, has_secret=True
+            )  # the app has one, whatever was noted down
+        _set_up(self.world, self.case)
+        self.replayed = tuple(_choose(contents.findings, self.case))
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            for one in self.replayed:
+                if one.scenario and not one.later:
+                    apply(self, one.scenario)
+            later = [one.scenario for one in self.replayed if one.scenario and one.later]
+            if later:
+                self.world.log = _Watched(self.world.log, self, later)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def told(self) -> Iterator[str]:
+        """What the replay is of, a line each."""
+        yield f"Replayed: {self.case.address} of {self.case.firm}"
+        for one in self.replayed:
+            if not one.scenario:
+                yield f"    {one.check}: {one.cause} cannot be brought about here"
+            elif one.later:
+                yield f"    {one.check}: {one.cause} ({one.scenario}), as soon as the user has signed in"
+            else:
+                yield f"    {one.check}: {one.cause} ({one.scenario})"
+        if not self.replayed:
+            yield "    Nothing was out of order in its findings."
+
+
+class _Watched(deque[LogEntry]):
+    """The log, watched for the user's first sign-in: then the rest of the case begins."""
+
+    def __init__(self, log: deque[LogEntry], replay: Replay, later: Iterable[str]) -> None:
+        super().__init__(log, log.maxlen)
+        self._replay, self._later = replay, list(later)
+
+    def append(self, entry: LogEntry) -> None:
+        super().append(entry)
+        own = entry.kind == "token" and entry.outcome == "success"
+        if own and entry.user.lower() == self._replay.case.login.lower():
+            while self._later:
+                apply(self._replay, self._later.pop(0))
+
+
+def _case(settings: dict[str, Any]) -> Case:
+    firm, account = settings.get("firm"), settings.get("account")
+    if not isinstance(firm, dict) or not isinstance(account, dict):
+        raise BundleError("unreadable")
+    address = str(account.get("address") or "")
+    login = str(account.get("login") or address)
+    name = " ".join(str(firm.get("name") or "").split())[:100]
+    if not (name and name.isprintable() and _ADDRESS.fullmatch(address) and _ADDRESS.fullmatch(login)):  # fmt: skip
+        raise BundleError("unreadable")
+    tenant, client_id = str(firm.get("tenant") or ""), str(firm.get("client_id") or "")
+    uri = str(firm.get("redirect_uri") or "")
+    kind: Kind = "imap" if account.get("retrieve") == "imap" else "pop3"
+    if firm.get("access") == "app-only":
+        kind = "app-only"
+    elif login.lower() != address.lower():
+        kind = "shared"
+    return Case(
+        firm=name,
+        tenant=tenant if _GUID.fullmatch(tenant) else "",
+        client_id=client_id if _GUID.fullmatch(client_id) else "",
+        redirect_uri=uri if _LOCAL_URI.fullmatch(uri) else "http://localhost",
+        has_secret=firm.get("has_secret") is not False,
+        address=address,
+        login=login,
+        kind=kind,
+    )
+
+
+def _set_up(world: World, case: Case) -> None:
+    """The first firm of the practice tenant becomes that of the case."""
+    firm = next(iter(world.firms.values()))
+    world.firms.clear()
+    firm.name, firm.domain = case.firm, case.address.rpartition("@")[2].lower()
+    firm.tenant_id = case.tenant.lower() or firm.tenant_id
+    web, desktop, service = firm.apps
+    first = service if case.kind == "app-only" else web if case.has_secret else desktop
+    firm.apps.sort(key=lambda app: app is not first)
+    first.app_id = case.client_id.lower() or first.app_id
+    if first is web:
+        web.web_redirect_uris = [case.redirect_uri]
+    if first is desktop:
+        desktop.public_client_redirect_uris = [case.redirect_uri]
+    firm.users.clear()
+    firm.mailboxes.clear()
+    _add(firm, f"admin@{firm.domain}", admin=True)
+    if case.login.lower() not in firm.users:
+        _add(firm, case.login)
+    own = case.login.lower() == case.address.lower()
+    if case.kind == "app-only" or not own:
+        service_id = firm.principals[-1].object_id
+        firm.mailboxes[case.address.lower()] = Mailbox(
+            case.address,
+            shared=not own,
+            full_access={case.login.lower(), service_id},
+            send_as={case.login.lower(), service_id},
+            _load=typical,
+        )
+    world.add(firm)
+
+
+def _add(firm: Firm, upn: str, *, admin: bool = False) -> None:
+    word = secrets.choice(("anchor", "basalt", "cedar", "dune", "ember", "fjord", "granite"))
+    password = f"replay-{word}-{secrets.randbelow(9000) + 1000}"
+    firm.users[upn.lower()] = User(upn, upn.partition("@")[0], password, admin=admin)
+    firm.mailboxes[upn.lower()] = Mailbox(upn, _load=typical)
+
+
+def _choose(findings: Iterable[dict[str, Any]], case: Case) -> Iterator[Replayed]:
+    """A scenario for each finding that was not in order; one that explains several is taken once."""
+    rows = list(findings)
+    passed = {row.get("check") for row in rows if row.get("signal") == "passed"}
+    broken = [
+        (str(row.get("check", "")), str(row["cause"]))
+        for row in rows
+        if row.get("cause") and row.get("signal") in ("failed", "warning", "error")
+    ]
+    taken: list[Scenario] = []
+    for check, cause in broken:
+        if any(one.cause == cause and _fits(one, check) for one in taken):
+            continue
+        scenario = _best(check, cause, case, broken, passed, taken)
+        if scenario is None:
+            yield Replayed(check, cause, "")
+            continue
+        taken.append(scenario)
+        noted = any(path.startswith(("noted.", "endpoint.")) for path in scenario.set)
+        later = check in _AFTER_SIGN_IN and case.kind != "app-only" and not noted
+        yield Replayed(check, cause, _aimed(scenario, case), later)
+
+
+def _best(
+    check: str,
+    cause: str,
+    case: Case,
+    broken: list[tuple[str, str]],
+    passed: set[Any],
+    taken: list[Scenario],
+) -> Scenario | None:
+    """The scenario that breaks what was broken, and as little as possible of what was not."""
+    set_before = {path for one in taken for path in one.set}
+
+    def score(one: Scenario) -> tuple[int, int]:
+        hits = sum(other == cause and _fits(one, at) for at, other in broken)
+        misses = sum(at in passed and _fits(one, at) for at in _LOGINS)
+        return hits - misses, one.account == case.kind
+
+    fitting = [
+        one
+        for one in scenarios()
+        if one.cause == cause
+        and one.set
+        and one.shows in ("diagnose", "send", "sign-in")
+        and one.account in ("pop3", case.kind)
+        and _fits(one, check)
+        and not set_before & set(one.set)
+    ]
+    # A scenario of the sign-in itself fits a user who has not got through it yet, and nobody else.
+    fitting.sort(key=lambda one: (one.shows == "sign-in") == (check == "sign-in.present"), reverse=True)  # fmt: skip
+    return max(fitting, key=score, default=None)
+
+
+def _fits(scenario: Scenario, check: str) -> bool:
+    """Whether one of the scenario's settings can break that check."""
+    for beginning, pattern in _BREAKS.items():
+        if check.startswith(beginning):
+            return any(re.match(pattern, path) for path in scenario.set)
+    return False
+
+
+def _aimed(scenario: Scenario, case: Case) -> str:
+    """Aimed at the one account where it can be, so that the firm's administrator is left alone."""
+    areas = {path.partition(".")[0] for path in scenario.set}
+    if areas <= {"user", "blocked", "account"}:
+        return f"{scenario.name}@{case.login}"
+    return f"{scenario.name}@{case.address}" if areas == {"mailbox"} else scenario.name
