@@ -6,6 +6,7 @@ the repository, so that neither an editable install nor the wheel needs a build 
 """
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -19,6 +20,7 @@ LOCALE = PACKAGE / "locale"
 PO = LOCALE / "de" / "LC_MESSAGES" / "msoauth.po"
 MO = PO.with_suffix(".mo")
 
+FIXED = datetime(2026, 11, 25, tzinfo=UTC)
 METHODS = [("practice/**", "ignore"), ("**.py", "python"), ("**.html", "jinja2.ext.babel_extract")]
 KEYWORDS = {"_": None, "ngettext": (1, 2)}
 
@@ -48,10 +50,15 @@ def update() -> Catalog:
     catalogue = german()
     catalogue.update(extracted(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
+    for message in catalogue:
+        # Set where a text is used alone and with a plural too; no translation here is a machine's guess.
+        message.flags.discard("fuzzy")
     catalogue.header_comment = (
         "# German texts of msoauth. Microsoft's own words are those of its German portals."
     )
     catalogue.fuzzy = False
+    catalogue.creation_date = catalogue.revision_date = FIXED  # a date would differ at every run
+    catalogue.msgid_bugs_address = catalogue.last_translator = catalogue.language_team = "msoauth"
     PO.parent.mkdir(parents=True, exist_ok=True)
     with PO.open("wb") as file:
         write_po(
