@@ -148,9 +148,19 @@ def copy(text: str, label: str | None = None) -> Markup:
     ).format(text, _("Copied"), label or _("Copy"))
 
 
+def is_address(url: str) -> bool:
+    """Whether *url* may become a link: http or https, or a path on the server that shows this page.
+
+    The practice tenant's pages are at such a path where a proxy serves them.
+    """
+    return url.startswith(("https://", "http://")) or (
+        url[:1] == "/" and url[1:2] not in ("/", "\\")
+    )
+
+
 def link(target: Link) -> Markup:
     """A link that opens beside the notebook; only http and https addresses become one."""
-    if not target.url.startswith(("https://", "http://")):
+    if not is_address(target.url):
         return escape(target.text)
     return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(
         target.url, target.text
@@ -159,7 +169,7 @@ def link(target: Link) -> Markup:
 
 def outside(url: str, text: str) -> Markup:
     """A link to one of our own pages, such as the practice tenant's; its address may be without a host."""
-    if not url.startswith(("https://", "http://", "/")):
+    if not is_address(url):
         return escape(text)
     return Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(url, text)
 

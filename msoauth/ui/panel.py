@@ -12,6 +12,7 @@ from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store.journal import to_frame
 from msoauth.texts import _
 from msoauth.ui import header, html
+from msoauth.ui.fault import support_bundle
 from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.session import Session, shared
 from msoauth.ui.widgets import Form, Part, View
@@ -43,10 +44,11 @@ class Panel:
         self.bar = View(acted=self._acted_in_bar, met=self._met)
         self.head = View(live=True)
         self.guide = View(acted=self.acted)
-        self.message = View(live=True, acted=self.acted)
+        self.message = View(live=True, acted=self._acted_in_message)
         self.results = View(acted=self.acted)
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
         self._since = 0.0
+        self._problem: Exception | None = None
         self._drawn = ""  # what the workspace knew when the panel was drawn
         self._stale_language = False
         self._put_together()
@@ -185,6 +187,15 @@ class Panel:
         elif name == "choose-language":
             self.session.choose_language(value)
 
+    def _acted_in_message(self, name: str, value: str) -> None:
+        if name == "bundle" and self._problem is not None:
+            where, content = support_bundle(self.session, self._problem, type(self).__name__)
+            self.download(where.name, content, "application/zip")
+            said = _("The support bundle is saved, without secrets: {path}").format(path=where)
+            self.message.show(html.box("note", html.paragraph(said)))
+        else:
+            self.acted(name, value)
+
     def _met(self, browser_language: str) -> None:
         """The panel came into sight: the first time, or again after another notebook was looked at."""
         self.session.browser_speaks(browser_language)
@@ -217,7 +228,9 @@ class Panel:
 
     def _failed(self, problem: Exception) -> None:
         firm, account = self.session.firm(), self.session.account()
-        self.message.show(html.failure(problem, firm, account))
+        self._problem = problem
+        save = html.button(_("Save a support bundle"), "bundle", small=True)
+        self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
         self.set_state(Signal.FAILED)
         self.busy(False)
 

@@ -1,12 +1,13 @@
 """What all panels share: the header and its choices, the language, failures, downloads, and many mailboxes at once."""
 
 import json
+import zipfile
 
 import pytest
 
-from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.texts import _, language
-from msoauth.ui import guide
+from msoauth.ui import guide, html
 from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.registration import RegisterPanel
@@ -215,3 +216,31 @@ def test_a_list_that_cannot_be_read_is_told_at_its_field(session: Session, firm:
 
 def test_texts_are_english_at_their_source() -> None:
     assert _("Save and check") == "Save and check"
+
+
+def test_a_failure_can_be_saved_as_a_support_bundle_without_its_secrets(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.form.type("secret", SECRET)
+    assert panel.form.secret("secret") is not None
+    sent: list[bytes] = []
+    monkeypatch.setattr(panel.bar, "send", lambda _content, buffers: sent.extend(buffers))
+    panel.jobs.start(lambda _job: (_ for _ in ()).throw(RuntimeError(f"broke at {SECRET}")))
+    panel.message.act("bundle")
+    [bundle] = (session.workspace.folder / "bundles").iterdir()
+    assert str(bundle) in panel.message.html
+    assert sent == [bundle.read_bytes()]
+    with zipfile.ZipFile(bundle) as archive:
+        text = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "RuntimeError: broke at" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "//evil.example", "/\\evil.example", "data:x"]
+)
+def test_only_web_addresses_and_paths_of_this_server_become_links(url: str) -> None:
+    assert "<a" not in html.link(Link("here", url))
+    assert "<a" not in html.outside(url, "here")
+    assert 'href="/proxy/1/admin"' in html.outside("/proxy/1/admin", "here")

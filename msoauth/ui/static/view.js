@@ -6,7 +6,9 @@
 let ahead = 0;
 
 async function copy(button) {
-  const text = button.dataset.copy;
+  // A path is one on this server; whoever gets it by mail needs the whole address.
+  const own = /^\/[^/\\\s]\S*$/.test(button.dataset.copy);
+  const text = own ? location.origin + button.dataset.copy : button.dataset.copy;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
