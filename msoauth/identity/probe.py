@@ -87,6 +87,10 @@ def redirect_probe(firm: Firm) -> None:
     """
     what = _("Checking the redirect URI {uri}").format(uri=firm.redirect_uri)
     endpoint = configuration(firm.cloud, firm.tenant)["authorization_endpoint"]
+    if endpoint.startswith(
+        "/"
+    ):  # a path behind the browser's own proxy; Microsoft's path serves a program
+        endpoint = f"{firm.authority}/oauth2/v2.0/authorize"
     state = secrets.token_urlsafe(12)
     asked = {
         "client_id": firm.client_id,

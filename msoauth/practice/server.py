@@ -27,6 +27,7 @@ from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import Nowhere, People
+from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, share
@@ -162,13 +163,14 @@ class PracticeTenant:
             try:
                 signer = Signer()
                 authority = Authority(self.world, signer)
-                people = _people_app(People(authority, self.address), self)
+                met = People(authority, self.address)
+                people = _people_app(met, self)
                 mail = Limits()
                 part = share(mail.connections + 2 * MOST)  # of the files that may be open
                 web = max(8, int(MOST * part))
                 await self._open(ports, "people", people, tls, web)
                 self.address.port = self._ports["people"]
-                await self._open(ports, "authority", _api_app(authority, self.address), tls, web)
+                await self._open(ports, "authority", _api_app(authority, met), tls, web)
                 mail = replace(mail, connections=max(16, int(mail.connections * part)))
                 exchange = await start_exchange(
                     self.world, signer, tls, ports, HOST, self._ports, limits=mail
@@ -209,9 +211,12 @@ class PracticeTenant:
             self._folder = None
 
 
-def _api_app(authority: Authority, address: Address) -> tornado.web.Application:
+def _api_app(authority: Authority, people: People) -> tornado.web.Application:
+    address = people.address
+    # Microsoft serves both from one host; a program may ask there, where a person's address leads to a proxy.
+    asked = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"people": people})
     return tornado.web.Application(
-        [*api.routes(authority, address), *graph.routes(authority.world, authority.signer)],
+        [*api.routes(authority, address), *graph.routes(authority.world, authority.signer), asked],
         log_function=_quiet,
         default_handler_class=api.Nowhere,
         default_handler_args={"authority": authority, "address": address},

@@ -6,11 +6,13 @@ import re
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
@@ -26,16 +28,19 @@ class Lab:
 
     Attributes:
         url: Its address, without the token and without a slash at its end.
+        folder: Where the notebooks are below its root, with a slash at its end.
     """
 
     url: str
     workspace: Path
     log: Path
     token: str = TOKEN
+    folder: str = ""
 
     def notebook(self, page: Page, name: str) -> None:
         """Open a notebook in JupyterLab and run all its cells."""
-        page.goto(f"{self.url}/lab/tree/{name.replace(' ', '%20')}.ipynb?reset&token={self.token}")
+        place = quote(f"{self.folder}{name}.ipynb")
+        page.goto(f"{self.url}/lab/tree/{place}?reset&token={self.token}")
         panel = page.locator(".jp-NotebookPanel:visible")
         expect(panel.get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
         self.run(page)
@@ -116,18 +121,35 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
     ):
         try:
             running = Lab(f"http://localhost:{port}", workspace, log)
-            _until_it_answers(running, server)
-            said = log.read_text(encoding="utf-8", errors="replace")
-            own = re.search(r"[?&]token=([0-9a-f]{32,})", said)
-            if own:  # Voilà makes a token of its own
-                running.token = own[1]
+            until_it_answers(running, server)
+            if "--app" in options:
+                running.token = _voilas_token(log, server)
             yield running
         finally:
             server.terminate()
             server.wait(60)
 
 
-def _until_it_answers(running: Lab, server: "subprocess.Popen[bytes]") -> None:
+def _voilas_token(log: Path, server: "subprocess.Popen[bytes]") -> str:
+    """Voilà makes a token of its own, and says it, unless it was given one."""
+    while server.poll() is None:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if "token=..." in said:
+            return TOKEN
+        own = re.search(r"[?&]token=([0-9a-f]{32,})", said)
+        if own:
+            return own[1]
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(0.1)
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+def until_it_answers(running: Lab, server: "subprocess.Popen[bytes]") -> None:
+    """Wait until the server answers at all.
+
+    Raises:
+        AssertionError: it ended; its log.
+    """
     while server.poll() is None:
         try:
             with urllib.request.urlopen(f"{running.url}/api?token={TOKEN}", timeout=5):  # noqa: S310
