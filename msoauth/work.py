@@ -136,6 +136,10 @@ def send_test(
     to: str | None = None,
     subject: str | None = None,
     round_trip: bool = False,
+    sender: str | None = None,
+    patience: float = LIMIT,
+    waiting: Callable[[Wait], None] = _quietly,
+    progress: Callable[[float], None] = lambda _seconds: None,
     context: checks.Context | None = None,
 ) -> Iterator[Finding]:
     """Send a test mail and, if asked, wait until it arrives; a finding for each.
@@ -144,11 +148,18 @@ def send_test(
         to: The recipient; None for the mailbox itself.
         subject: In the user's words; None for ours.
         round_trip: Wait for the mail in the account's own mailbox.
+        sender: The From address (Send As); None for the mailbox itself.
+        patience: Seconds that may be waited altogether while the server is busy.
+        waiting: Gets each pause of that kind when it begins.
+        progress: Told the seconds of the round trip so far, twice a second.
         context: The run to belong to, where the caller wants to cancel it.
     """
     if context is None:
         context = checks.Context(workspace, workspace.firms.get(account.firm), account)
     context.known["recipient"] = to
     context.known["subject"] = subject
+    context.known["sender"] = sender
+    context.known["patience"] = Patience(patience, waiting, context.cancelled)
+    context.known["progress"] = progress
     wanted = (*checks.SEND, *checks.ROUND_TRIP) if round_trip else checks.SEND
     yield from checks.run(wanted, context)

@@ -7,9 +7,10 @@ from msoauth.checks.run import Check, Context, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
+from msoauth.mail.patience import Patience
 from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
 from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
-from msoauth.mail.testmail import compose_test_mail, wait_for_arrival
+from msoauth.mail.testmail import compose_test_mail, send_patiently, wait_for_arrival
 from msoauth.texts import _
 
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
@@ -96,21 +97,27 @@ def _smtp(context: Context) -> Outcome:
 @_exchange_side
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
+    sender = context.known.get("sender") or account.address
     recipient = context.known.get("recipient") or account.address
     message = compose_test_mail(
-        account.address, recipient, context.known.get("subject") or _("Test mail from msoauth")
+        sender, recipient, context.known.get("subject") or _("Test mail from msoauth")
     )
     context.known["message_id"] = str(message["Message-ID"])
-    with open_smtp(
-        cloud.smtp,
-        _smtp_user(context),
-        token_of(context),
-        transcript=context.transcript("smtp.send"),
-        timeout=context.timeout,
-        ca_file=cloud.ca_file,
-        cancelled=context.cancelled,
-    ) as session:
-        reply = session.send(message, account.address, [recipient])
+
+    def open_sender() -> SmtpSession:
+        return open_smtp(
+            cloud.smtp,
+            _smtp_user(context),
+            token_of(context),
+            transcript=context.transcript("smtp.send"),
+            timeout=context.timeout,
+            ca_file=cloud.ca_file,
+            cancelled=context.cancelled,
+        )
+
+    # Without patience in the context (many accounts at once) a busy server is told at once.
+    patience = context.known.get("patience") or Patience(0, cancelled=context.cancelled)
+    reply = send_patiently(open_sender, message, sender, [recipient], patience)
     return Outcome(
         _("the test mail to {recipient} was accepted").format(recipient=recipient),
         evidence=str(reply or ""),
@@ -132,7 +139,12 @@ def _arrive(context: Context) -> Outcome:
             cancelled=context.cancelled,
         )
 
-    seconds = wait_for_arrival(open_box, context.known["message_id"], cancelled=context.cancelled)
+    seconds = wait_for_arrival(
+        open_box,
+        context.known["message_id"],
+        cancelled=context.cancelled,
+        progress=context.known.get("progress") or (lambda _seconds: None),
+    )
     return Outcome(_("the test mail arrived after {seconds:.1f} seconds").format(seconds=seconds))
 
 

@@ -1,10 +1,13 @@
 """``fetch`` and ``send-test``: one account's mail."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -123,16 +126,60 @@ def send_test(
         bool, typer.Option("--round-trip", help="Also wait until the mail arrives.")
     ] = False,
     subject: Annotated[str | None, typer.Option(help="The subject.")] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ADDRESS",
+            help="Send as this address (needs Send As).",
+            show_default="the mailbox itself",
+        ),
+    ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to wait altogether for a server that is busy."
+        ),
+    ] = LIMIT,
     json: Json = False,
 ) -> None:
     """Send a test mail."""
     from msoauth import work
 
-    with context.obj.open() as workspace:
+    with context.obj.open() as workspace, _clock() as clock:
         account = workspace.accounts.get(address)
-        findings = work.send_test(workspace, account, to=to, subject=subject, round_trip=round_trip)
+        findings = work.send_test(
+            workspace,
+            account,
+            to=to,
+            subject=subject,
+            round_trip=round_trip,
+            sender=sender,
+            patience=patience,
+            waiting=lambda wait: complain(str(wait)),
+            progress=clock,
+        )
         status = report(findings, as_json=json)
     raise typer.Exit(status)
+
+
+@contextmanager
+def _clock() -> Iterator[Callable[[float], None]]:
+    """Shows the seconds of a wait on the terminal, where there is one, in one line that goes away again."""
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda _seconds: None
+        return
+    with screen.status("") as status:
+        status.stop()
+
+        def show(seconds: float) -> None:
+            status.update(
+                _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds)
+            )
+            status.start()
+
+        yield show
 
 
 def register(main: typer.Typer) -> None:

@@ -6,26 +6,29 @@ from msoauth.errors import MailError
 from msoauth.explain import explain
 from msoauth.mail.wire import Wire
 
+# A 421 that does not pass: TLS is too old (facts E4).
+_OLD_TLS = re.compile(r"^[45]\d\d \d\.7\.6[67]\b")
 # Passing trouble: wait and try again. Said by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
 _PASSING = (
     (
-        re.compile(r"^[45]\d\d \d\.7\.6[67]\b"),
-        "tls-failed",
-    ),  # a 421 that does not pass: TLS too old
-    (
         re.compile(
-            r"^432 |^421 4\.7\.500|concurrent connections|thread limit|throttled|too many|LOGIN-DELAY",
+            r"^432 |^4\d\d 4\.7\.[56]\d\d\b|^421 4\.3\.2|concurrent (?:server )?connections|thread limit"
+            r"|throttled|too many (?!recipients|hops|invalid|bad|errors)|LOGIN-DELAY",
             re.IGNORECASE,
         ),
         "throttled",
     ),
     (
-        re.compile(r"\[IN-USE\]|mailbox is locked|mailbox.{0,20}in use|being moved", re.IGNORECASE),
+        re.compile(
+            r"\[IN-USE\]|\[INUSE\]|mailbox is locked|mailbox.{0,20}in use|being moved",
+            re.IGNORECASE,
+        ),
         "mailbox-busy",
     ),
     (
         re.compile(
-            r"\[SYS/TEMP\]|Server Unavailable|^421 |^454 4\.7\.0|^4[05]1 4\.[37]\.0", re.IGNORECASE
+            r"\[SYS/TEMP\]|\[UNAVAILABLE\]|Server Unavailable|^421 |^454 4\.7\.0|^4[05]1 4\.[37]\.0",
+            re.IGNORECASE,
         ),
         "service-unavailable",
     ),
@@ -41,10 +44,11 @@ def refusal(wire: Wire, reply: str, why: str, *, challenge: str | None = None) -
         challenge: The decoded challenge that came before it.
     """
     evidence = reply if not challenge else f"{reply}\n{challenge}"
+    if _OLD_TLS.search(reply):
+        return wire.failure(why, "tls-failed", evidence)
     for pattern, cause in _PASSING:
         if pattern.search(reply):
-            passing = cause != "tls-failed"
-            failure = wire.failure(why, cause, evidence, retriable=passing, challenge=challenge)
+            failure = wire.failure(why, cause, evidence, retriable=True, challenge=challenge)
             backoff = _BACKOFF.search(reply)
             failure.retry_after = int(backoff[1]) / 1000 if backoff else None
             return failure

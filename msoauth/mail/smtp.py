@@ -86,10 +86,11 @@ class SmtpSession:
             MailError: the sender was refused.
             InputError: the address cannot be sent from in this protocol.
         """
-        options = "" if address.isascii() else self._international()
+        sender = envelope(address)
+        options = "" if sender.isascii() else self._international()
         self._expect(
             250,
-            f"MAIL FROM:<{_envelope(address)}>{options}",
+            f"MAIL FROM:<{sender}>{options}",
             _("the sender {address} was refused").format(address=address),
         )
         self._expect(250, "RSET", _("the server refused to start over"))
@@ -105,7 +106,7 @@ class SmtpSession:
                 connection breaks after the last line, nobody knows: the error is not ``retriable`` then.
             InputError: an address cannot be sent to in this protocol.
         """
-        addresses = [_envelope(sender), *map(_envelope, recipients)]
+        addresses = [envelope(sender), *map(envelope, recipients)]
         if len(addresses) < 2:
             raise InputError(_("The message has no recipient."), field="to")
         international = not all(address.isascii() for address in addresses)
@@ -214,8 +215,20 @@ class SmtpSession:
             self._wire.close()
 
 
-def _envelope(address: str) -> str:
+def ascii_domain(address: str) -> str:
+    """The address with its domain as DNS spells it (``müller.example``), where it has a spelling there."""
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    try:
+        return f"{local}{at}{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        return address
+
+
+def envelope(address: str) -> str:
     """An address as it may stand in an SMTP command: nothing that could begin another."""
+    address = ascii_domain(address)
     if (
         not address.isprintable()
         or any(c.isspace() or c in "<>" for c in address)

@@ -50,10 +50,12 @@ class MailPanel(Panel):
         self.send = Form(
             [
                 {"name": "to", "label": _("Send a test mail to"), "hint": _("Empty: to the mailbox itself")},
+                {"name": "subject", "label": _("Subject"), "hint": _("Empty: a subject of ours")},
+                {"name": "sender", "label": _("Send as"), "hint": _("Empty: as the mailbox itself; another address needs Send As")},
                 {"name": "wait", "label": _("Wait until it has arrived (in this mailbox)"), "kind": "checkbox"},
             ],
             [{"name": "send", "label": _("Send test mail"), "primary": True}],
-            {"to": "", "wait": True},
+            {"to": "", "subject": "", "sender": "", "wait": True},
             changed=self._typed,
             pressed=self._send,
         )  # fmt: skip
@@ -109,9 +111,9 @@ class MailPanel(Panel):
         super().chosen(firm=firm)
 
     def _typed(self, _name: str) -> None:
-        to = self.send.text("to")
-        problem = values.address_problem(to) if to.strip() else None
-        self.send.errors = {"to": problem} if problem else {}
+        typed = {name: self.send.text(name) for name in ("to", "sender")}
+        problems = {n: values.address_problem(text) for n, text in typed.items() if text.strip()}
+        self.send.errors = {name: problem for name, problem in problems.items() if problem}
         self.unconfirm()
 
     def busy(self, working: bool) -> None:
@@ -177,6 +179,8 @@ class MailPanel(Panel):
         to = values.clean(self.send.text("to")) or None
         own = to is None or to.casefold() == account.address.casefold()
         wait = own and self.send.values.get("wait") is True
+        subject = self.send.text("subject").strip() or None
+        sender = values.clean(self.send.text("sender")) or None
 
         def work(job: Job) -> None:
             context = checks.Context(
@@ -188,7 +192,14 @@ class MailPanel(Panel):
             made: list[Finding] = []
             earlier = [f for f in self.rows if f.check == "mail.retrieve"]
             for finding in send_test(
-                self.workspace, account, to=to, round_trip=wait, context=context
+                self.workspace,
+                account,
+                to=to,
+                subject=subject,
+                sender=sender,
+                round_trip=wait,
+                waiting=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                context=context,
             ):
                 made.append(finding)
                 self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))
@@ -205,7 +216,7 @@ class MailPanel(Panel):
 
     def _draw_table(self) -> None:
         rows = [
-            (_when(m), m.from_, m.subject, f"{m.size:,}", ", ".join(a.name or "?" for a in m.attachments))
+            (_when(m), m.from_, m.subject, f"{m.size:,}", m.attachments_text())
             for m in self.messages[:_SHOWN]
         ]  # fmt: skip
         if not rows:

@@ -29,6 +29,10 @@ class Box:
     def __exit__(self, *_about: object) -> None:
         pass
 
+    @property
+    def count(self) -> int:
+        return len(self.mails)
+
     def sizes(self) -> dict[int, int]:
         return {n: len(raw) for n, (_uid, raw) in enumerate(self.mails, 1)}
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -72,7 +72,12 @@ class Server:
     home: Path
     ca_file: str
     ports: dict[str, int]
-    sink: Sink = field(default_factory=Sink)
+    sink: Sink
+    relay: int  # the port where the sink takes mail
+
+    @property
+    def base(self) -> Path:
+        return self.home.parent
 
     def endpoint(self, name: str) -> Endpoint:
         return Endpoint("localhost", self.ports[name], "starttls" if name == "smtp" else "implicit")
@@ -127,13 +132,13 @@ def _hand_over(folder: Path) -> None:
             os.chown(place, nobody.pw_uid, nobody.pw_gid)
 
 
-def _port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
-def _answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
+def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -159,14 +164,14 @@ def running_dovecot() -> Iterator[Server]:
         stack.callback(introspection.shutdown)
         threading.Thread(target=introspection.serve_forever, daemon=True).start()
         sink = Sink()
-        relay = Controller(sink, hostname="127.0.0.1", port=_port())
+        relay = Controller(sink, hostname="127.0.0.1", port=free_port())
         relay.start()
         stack.callback(relay.stop)
         ca = trustme.CA()
         ca.cert_pem.write_to_path(base / "ca.pem")
         certificate = ca.issue_cert("localhost")
         certificate.private_key_and_cert_chain_pem.write_to_path(base / "server.pem")
-        ports = {name: _port() for name in ("pop3", "imap", "smtp")}
+        ports = {name: free_port() for name in ("pop3", "imap", "smtp")}
         home = base / "home"
         home.mkdir()
         _hand_over(home)
@@ -182,10 +187,10 @@ def running_dovecot() -> Iterator[Server]:
         )  # fmt: skip
         stack.callback(server.terminate)
         for port in ports.values():
-            assert _answers(port, server), (
+            assert answers(port, server), (
                 (base / "log").read_text() if (base / "log").exists() else "no log"
             )
-        yield Server(home, str(base / "ca.pem"), ports, sink)
+        yield Server(home, str(base / "ca.pem"), ports, sink, relay.port)
 
 
 def _config(base: Path, ports: dict[str, int], relay: int) -> str:
@@ -250,6 +255,11 @@ service anvil {{
   # No penalty for addresses whose logins failed: all tests come from one.
   unix_listener anvil-auth-penalty {{
     mode = 0
+  }}
+}}
+service auth {{
+  unix_listener {base}/sasl {{
+    mode = 0666
   }}
 }}
 submission_relay_host = 127.0.0.1
