@@ -1,0 +1,128 @@
+"""``msoauth explain``: for people, as JSON, for a firm, and for many texts."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from msoauth.cli import main
+from msoauth.texts import use_language
+
+CLIENT = "11111111-2222-4333-8444-555555555555"
+DISABLED = (
+    "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox."
+)
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def msoauth(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: its status, stdout and stderr."""
+
+    def run(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        monkeypatch.setattr("msoauth.cli.utf8_streams", lambda: None)
+        try:
+            with pytest.raises(SystemExit) as left:
+                main(list(arguments))
+        finally:
+            use_language("en")
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return run
+
+
+def test_people_read_the_cause_who_mends_it_the_steps_and_the_commands(msoauth: Run) -> None:
+    status, out, err = msoauth("explain", DISABLED)
+    assert (status, err) == (0, "")
+    for part in (
+        "smtp-auth-disabled-mailbox",
+        "Who can fix it: an administrator of the firm's Microsoft 365",
+        "  1. ",
+        "PS> Set-CASMailbox",
+        "Manage email apps",
+    ):
+        assert part in " ".join(out.split()) or part in out
+
+
+def test_people_read_it_in_german(msoauth: Run) -> None:
+    _, out, _ = msoauth("--lang", "de", "explain", DISABLED)
+    assert "Authentifiziertes SMTP" in out
+
+
+def test_programs_read_the_same_as_json(msoauth: Run) -> None:
+    status, out, _ = msoauth("explain", "--json", stdin=DISABLED.encode())
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["cause"] == "smtp-auth-disabled-mailbox"
+    assert {
+        "title",
+        "meaning",
+        "who",
+        "fix",
+        "powershell",
+        "links",
+        "ids",
+        "codes",
+        "confidence",
+    } <= set(answer)
+
+
+def test_the_firm_and_the_mailbox_are_filled_in(msoauth: Run) -> None:
+    msoauth("firm", "add", "Contoso Legal", "--tenant", "contoso.example", "--client-id", CLIENT)
+    msoauth("account", "add", "anna@contoso.example", "--firm", "Contoso Legal")
+    _, out, _ = msoauth("explain", "AADSTS7000222: expired", "--json", "--firm", "Contoso Legal")
+    assert CLIENT in json.dumps(json.loads(out)["links"])
+    _, out, _ = msoauth("explain", DISABLED, "--json", "--account", "anna@contoso.example")
+    assert "anna@contoso.example" in json.dumps(json.loads(out)["powershell"])
+
+
+def test_a_firm_that_is_none_is_one_sentence(msoauth: Run) -> None:
+    status, out, err = msoauth("explain", DISABLED, "--firm", "Nobody")
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("nothing", [b"", b"  \n\t ", b"\r\n"])
+def test_no_text_is_one_sentence(msoauth: Run, nothing: bytes) -> None:
+    status, out, err = msoauth("explain", stdin=nothing)
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_bytes_that_are_no_text_are_explained_as_unknown(msoauth: Run) -> None:
+    status, out, err = msoauth("explain", stdin=bytes(range(256)) * 50)
+    assert (status, err) == (0, "")
+    assert "unknown" in out
+    assert all(sign.isprintable() or sign == "\n" for sign in out)
+
+
+def test_many_texts_are_answered_line_by_line_whatever_is_wrong_with_one(msoauth: Run) -> None:
+    lines = [
+        json.dumps({"id": "a", "text": DISABLED}).encode(),
+        b"no json",
+        b'{"id": "c", "text": 7}',
+        b'["a", "list"]',
+        b'{"id": {"odd": [1]}, "text": "AADSTS50126"}',
+        b'{"id": "f", "text": "\\ud800 AADSTS50126"}',
+        b"\xff\xfe{",
+        b"[" * 5000,
+        b"",
+        json.dumps({"id": "last", "text": ""}).encode(),
+    ]
+    status, out, _ = msoauth("explain", "--batch", stdin=b"\n".join(lines))
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert [(one["id"], one["cause"], "error" in one) for one in answers] == [
+        ("a", "smtp-auth-disabled-mailbox", False),
+        (None, "unknown", True),
+        ("c", "unknown", True),
+        (None, "unknown", True),
+        ({"odd": [1]}, "password-wrong", False),
+        ("f", "password-wrong", False),
+        (None, "unknown", True),
+        (None, "unknown", True),
+        ("last", "unknown", False),
+    ]
