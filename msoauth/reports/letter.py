@@ -208,12 +208,14 @@ def _request(
 
 
 _MAILBOX = "$mailbox"
+_STAND_IN = "mailbox@stand-in.invalid"  # an address for the catalogue, which would quote a variable
 
 
 def _commands(firm: Firm, cause: str, mailboxes: Sequence[str]) -> str:
     """The catalogue's commands that change something, for each of the mailboxes."""
-    known = for_cause(cause, firm=firm, account=Account(_MAILBOX, firm.name))
-    changing = [line for line in known.powershell if not line.startswith(("Get-", "Test-"))]
+    known = for_cause(cause, firm=firm, account=Account(_STAND_IN, firm.name))
+    lines = [line.replace(_STAND_IN, _MAILBOX) for line in known.powershell]
+    changing = [line for line in lines if not line.startswith(("Get-", "Test-"))]
     return _script(firm, changing, mailboxes) if changing else ""
 
 
