@@ -1,9 +1,9 @@
 """Is the firm's app registration what it should be?"""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from msoauth.checks.run import Check, Context, Outcome
-from msoauth.errors import InputError
+from msoauth.errors import AuthError, InputError
 from msoauth.identity import probe, values
 from msoauth.model import Signal
 from msoauth.texts import _
@@ -43,7 +43,7 @@ def _redirect(context: Context) -> Outcome:
 
 
 def _secret_end(context: Context) -> Outcome:
-    expires = context.firm.secret_expires
+    expires = _real_end(context) or context.firm.secret_expires
     if expires is None:
         return Outcome(
             _(
@@ -62,6 +62,20 @@ def _secret_end(context: Context) -> Outcome:
         date=expires, days=days
     )
     return Outcome(sentence, Signal.WARNING if days <= WARN_DAYS else Signal.PASSED)
+
+
+def _real_end(context: Context) -> date | None:
+    """The end of the secret in use, where an administrator lets us see it: its first three characters tell which."""
+    if context.graph is None:
+        return None
+    secret = context.workspace.firms.secret(context.firm.name)
+    try:
+        app = context.graph.application(context.firm.client_id)
+    except AuthError:
+        return None  # another check tells of it
+    hint = secret.reveal()[:3] if secret else ""
+    ends = [e.ends.date() for e in (app.secrets if app else ()) if e.ends and e.hint == hint]
+    return ends[0] if len(ends) == 1 else None
 
 
 def _has_secret(context: Context) -> bool:
@@ -104,6 +118,7 @@ REGISTRATION = (
         lambda: _("The secret is not about to expire"),
         _secret_end,
         needs=("registration.values",),
+        after=("network.graph",),
         applies=_has_secret,
         asks=lambda: _("How many days is the client secret still good, as far as was noted down?"),
     ),

@@ -1,7 +1,7 @@
 """An administrator's sign-in to Microsoft Graph: to read the directory now, and to be forgotten.
 
 The token is never stored: it is held by the sign-in itself, which the caller lets go. The administrator signs in
-to the firm's own app, and may be asked to consent to the three reading permissions.
+to the firm's own app, and may be asked to consent to the four reading permissions.
 """
 
 from typing import Any
@@ -20,9 +20,14 @@ from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# The least that lets us read an app, what it was granted, and users (facts G1). Without a resource before it a
+# The least that lets us read an app, what it was granted, users, and the sign-in log (facts G1). Without a resource before it a
 # scope is Graph's, in every cloud (facts A4).
-SCOPES = ("Application.Read.All", "DelegatedPermissionGrant.Read.All", "User.Read.All")
+SCOPES = (
+    "Application.Read.All",
+    "DelegatedPermissionGrant.Read.All",
+    "User.Read.All",
+    "AuditLog.Read.All",
+)
 
 
 class AdministratorSignIn(SignIn):

@@ -30,14 +30,15 @@ PLACE = {check.id: number for number, check in enumerate(CHECKS)}
 RANK = {Signal.FAILED: 0, Signal.ERROR: 1, Signal.WARNING: 2}
 
 # What needs a person to do something wrong, or a program that is not ours, is no state that can be combined.
-# Without a secret none is presented, so there is none to be wrong; it is asked for before the scopes are looked at.
+# Without a secret none is presented, so there is none to be wrong; and without Exchange no scope of it is looked at.
 HIDES = {
     "secret-not-noted": {
         "secret-wrong",
         "secret-expired",
         "scopes-of-two-resources",
         "scope-unknown",
-    }
+    },
+    "exchange-not-subscribed": {"scopes-of-two-resources", "scope-unknown"},
 }
 # A port with TLS from the first byte is just what the other one of these expects.
 ANNUL = {"smtp-tls-mixed-up", "smtp-tls-first"}

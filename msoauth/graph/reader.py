@@ -1,12 +1,7 @@
-"""What an administrator's sign-in lets us read of a tenant: Microsoft Graph, read only (facts G).
-
-The administrator's token is held in memory by a :class:`Graph` and nowhere else; it is gone with it.
-SMTP AUTH, POP and IMAP switches of mailboxes are not in Graph: only Exchange PowerShell shows them (facts G1).
-"""
+"""Reading Microsoft Graph with an administrator's token, which this object holds and nobody else."""
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,93 +12,19 @@ from msoauth import redact
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explain import explain
+from msoauth.graph import objects
+from msoauth.graph.objects import (
+    Application,
+    Assigned,
+    DirectoryUser,
+    Grant,
+    ServicePrincipal,
+    SignInEntry,
+)
 from msoauth.identity import http
 from msoauth.texts import _
 
-EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
-GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
-
 _PAGES = 200  # of a list; a tenant with more is cut off there
-
-
-@dataclass(frozen=True, slots=True)
-class SecretEntry:
-    """An entry of *Certificates & secrets*.
-
-    Attributes:
-        hint: The first three characters of the value, by which one sees which secret is in use.
-        ends: Its end, UTC, or None.
-    """
-
-    key_id: str
-    name: str
-    hint: str
-    ends: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """An app registration, as far as mail is concerned.
-
-    Attributes:
-        required: *API permissions*, a wish list: (resource app id, permission id, ``Scope`` or ``Role``).
-        public_client_flows: *Allow public client flows*; absent counts as No.
-    """
-
-    object_id: str
-    name: str
-    audience: str
-    web: tuple[str, ...]
-    public: tuple[str, ...]
-    spa: tuple[str, ...]
-    public_client_flows: bool
-    required: frozenset[tuple[str, str, str]]
-    secrets: tuple[SecretEntry, ...]
-    disabled_by_microsoft: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePrincipal:
-    """An enterprise application."""
-
-    object_id: str
-    name: str
-    enabled: bool
-    assignment_required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A consent: by an administrator for everybody (``principal_id`` empty), or of one user."""
-
-    principal_id: str
-    resource_id: str
-    scopes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """Who is assigned to an enterprise application: a ``User`` or a ``Group``."""
-
-    principal_id: str
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryUser:
-    """A user of the directory.
-
-    Attributes:
-        addresses: Mail address and proxy addresses, in lower case.
-        exchange: Whether an Exchange Online plan is enabled; None when it was not told.
-    """
-
-    id: str
-    upn: str
-    enabled: bool
-    addresses: frozenset[str]
-    exchange: bool | None
 
 
 class Graph:
@@ -132,7 +53,7 @@ class Graph:
             AuthError: it may not be read, or Graph did not answer.
         """
         found = self._one(f"applications(appId='{quote(client_id, safe='')}')")
-        return None if found is None else _application(found)
+        return None if found is None else objects.application(found)
 
     def service_principal(self, app_id: str) -> ServicePrincipal | None:
         """The enterprise application of that app ID, or None.
@@ -162,7 +83,7 @@ class Graph:
         return {
             str(entry.get("id", "")): str(entry.get("value", ""))
             for kind in ("oauth2PermissionScopes", "appRoles")
-            for entry in _dicts(found.get(kind))
+            for entry in objects.dicts(found.get(kind))
         }
 
     def grants(self, principal_id: str) -> list[Grant]:
@@ -199,6 +120,27 @@ class Graph:
             for row in rows
         ]
 
+    def roles(self, principal_id: str, resource_id: str) -> set[str]:
+        """Ids of the application permissions of a resource that an enterprise application was granted.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignments")
+        return {str(r.get("appRoleId", "")) for r in rows if r.get("resourceId") == resource_id}
+
+    def sign_ins(self, client_id: str, upn: str) -> list[SignInEntry]:
+        """The latest sign-ins of a user to an app, newest first; the log needs Entra ID P1 (facts G1).
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        chosen = quote(f"appId eq '{client_id}'", safe="'")
+        answer = self._get(f"{self._cloud.graph}v1.0/auditLogs/signIns?$filter={chosen}&$top=50")
+        found = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
+        own = [one for one in found if one.user.casefold() == upn.casefold()]
+        return sorted(own, key=lambda one: one.at or datetime.min.replace(tzinfo=UTC), reverse=True)
+
     def user(self, upn: str) -> DirectoryUser | None:
         """The user of that name, or None.
 
@@ -207,7 +149,7 @@ class Graph:
         """
         wanted = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
         found = self._one(f"users/{quote(upn, safe='@')}?$select={wanted}")
-        return None if found is None else _user(found)
+        return None if found is None else objects.user(found)
 
     # Below: HTTP
 
@@ -229,7 +171,7 @@ class Graph:
         place = urlsplit(self._cloud.graph).netloc
         for _page in range(_PAGES):
             answer = self._get(url) or {}
-            yield from _dicts(answer.get("value"))
+            yield from objects.dicts(answer.get("value"))
             url = str(answer.get("@odata.nextLink") or "")
             if urlsplit(url).netloc != place:  # the token goes to Graph and nowhere else
                 return
@@ -288,77 +230,3 @@ def _refused(reply: requests.Response, error: Mapping[str, Any], what: str) -> A
         retriable=cause in ("throttled", "service-unavailable"),
         retry_after=float(wait) if wait.isdigit() else None,
     )
-
-
-def _application(found: Mapping[str, Any]) -> Application:
-    def uris(platform: str) -> tuple[str, ...]:
-        part = found.get(platform)
-        listed = part.get("redirectUris") if isinstance(part, dict) else None
-        return tuple(map(str, listed)) if isinstance(listed, list) else ()
-
-    return Application(
-        object_id=str(found.get("id", "")),
-        name=str(found.get("displayName") or ""),
-        audience=str(found.get("signInAudience") or ""),
-        web=uris("web"),
-        public=uris("publicClient"),
-        spa=uris("spa"),
-        public_client_flows=found.get("isFallbackPublicClient") is True,
-        required=frozenset(
-            (str(of.get("resourceAppId", "")), str(one.get("id", "")), str(one.get("type", "")))
-            for of in _dicts(found.get("requiredResourceAccess"))
-            for one in _dicts(of.get("resourceAccess"))
-        ),
-        secrets=tuple(
-            SecretEntry(
-                str(entry.get("keyId", "")),
-                str(entry.get("displayName") or ""),
-                str(entry.get("hint") or ""),
-                _moment(entry.get("endDateTime")),
-            )
-            for entry in _dicts(found.get("passwordCredentials"))
-        ),
-        disabled_by_microsoft=str(found.get("disabledByMicrosoftStatus") or ""),
-    )
-
-
-def _user(found: Mapping[str, Any]) -> DirectoryUser:
-    addresses = {str(found.get("mail") or "").lower()}
-    listed = found.get("proxyAddresses")
-    for entry in listed if isinstance(listed, list) else ():
-        kind, _colon, address = str(entry).partition(":")
-        if kind.lower() == "smtp":
-            addresses.add(address.lower())
-    plans = found.get("assignedPlans")
-    exchange = None
-    if isinstance(plans, list):
-        exchange = any(
-            str(plan.get("service", "")).lower() == "exchange"
-            and plan.get("capabilityStatus") == "Enabled"
-            for plan in _dicts(plans)
-        )
-    return DirectoryUser(
-        id=str(found.get("id", "")),
-        upn=str(found.get("userPrincipalName") or ""),
-        enabled=found.get("accountEnabled") is not False,
-        addresses=frozenset(addresses - {""}),
-        exchange=exchange,
-    )
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _moment(value: object) -> datetime | None:
-    """A Graph date: ISO 8601 in UTC, with up to seven fractional digits (facts G2)."""
-    text = str(value or "")
-    whole, dot, rest = text.partition(".")
-    digits = rest.rstrip("Zz")[:6]
-    try:
-        moment = datetime.fromisoformat(
-            f"{whole}.{digits}+00:00" if dot and digits else whole.removesuffix("Z") + "+00:00"
-        )
-    except ValueError:
-        return None
-    return moment.astimezone(UTC)

@@ -1,0 +1,32 @@
+"""What an administrator's sign-in lets us read of a tenant: Microsoft Graph, read only (facts G).
+
+The administrator's token is held in memory by a :class:`Graph` and nowhere else; it is gone with it.
+SMTP AUTH, POP and IMAP switches of mailboxes are not in Graph: only Exchange PowerShell shows them (facts G1).
+"""
+
+from msoauth.graph.objects import (
+    Application,
+    Assigned,
+    DirectoryUser,
+    Grant,
+    SecretEntry,
+    ServicePrincipal,
+    SignInEntry,
+)
+from msoauth.graph.reader import Graph
+
+EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+
+__all__ = [
+    "EXCHANGE_APP_ID",
+    "GRAPH_APP_ID",
+    "Application",
+    "Assigned",
+    "DirectoryUser",
+    "Grant",
+    "Graph",
+    "SecretEntry",
+    "ServicePrincipal",
+    "SignInEntry",
+]
