@@ -65,7 +65,8 @@ class Transcript:
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
     def _add(self, direction: Direction, line: str) -> None:
-        shown = self.shown(line)  # before it is cut: half a secret would not be known as one
+        # Cut to length afterwards, for half a secret might not be known as one; a first cut bounds the search.
+        shown = self.shown(line[: 2 * _LINE])
         if not shown.isprintable():
             shown = "".join(c if c.isprintable() else "·" for c in shown)
         self.entries.append(Entry(time.perf_counter() - self._start, direction, shown[:_LINE]))

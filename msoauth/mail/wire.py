@@ -127,7 +127,10 @@ class Wire:
         if isinstance(problem, TimeoutError):
             return self.failure(
                 _("no answer came within {seconds:.0f} seconds").format(seconds=self.timeout),
-                "service-unavailable" if self.stage == "work" else "connect-timeout",
+                # A server that greeted us is there: it is not a firewall that keeps silent.
+                "service-unavailable"
+                if self.stage in ("authenticate", "work")
+                else "connect-timeout",
                 problem,
                 retriable=self.stage == "work",
             )

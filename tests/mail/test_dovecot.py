@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.errors import MailError
+from msoauth.errors import InputError, MailError
 from msoauth.mail.fetch import fetch
-from msoauth.mail.imap import open_imap
-from msoauth.mail.pop3 import open_pop3
-from msoauth.mail.smtp import open_smtp
+from msoauth.mail.imap import greet_imap, open_imap
+from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.smtp import greet_smtp, open_smtp
 from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
@@ -99,3 +99,147 @@ def test_a_test_mail_goes_through_submission(dovecot: Dovecot) -> None:
     assert len(dovecot.mails()) == 1
     assert str(mail["Message-ID"]).encode() in dovecot.mails()[0]
     assert dovecot.token not in transcript.text()
+
+
+def _pop3(dovecot: Dovecot, transcript: Transcript | None = None) -> Pop3Session:
+    return open_pop3(
+        dovecot.endpoint("pop3"),
+        dovecot.user,
+        dovecot.token,
+        transcript=transcript,
+        timeout=20,
+        ca_file=dovecot.ca_file,
+    )
+
+
+@pytest.mark.parametrize("token_is_good", [True, False])
+@pytest.mark.parametrize("protocol", ["pop3", "imap", "imap without SASL-IR", "smtp"])
+def test_oauthbearer_is_spoken_where_only_that_is_offered(
+    dovecot: Dovecot, protocol: str, token_is_good: bool
+) -> None:
+    transcript = Transcript()
+    token = dovecot.token if token_is_good else "bad-token-planted-marker"
+    outcome: MailError | None = None
+    try:
+        if protocol == "pop3":
+            pop3 = greet_pop3(
+                dovecot.endpoint("pop3"), transcript=transcript, ca_file=dovecot.ca_file
+            )
+            pop3.capabilities["SASL"] = ["OAUTHBEARER"]
+            with pop3:
+                pop3.log_in(dovecot.user, token)
+        elif protocol == "smtp":
+            smtp = greet_smtp(
+                dovecot.endpoint("smtp"), transcript=transcript, ca_file=dovecot.ca_file
+            )
+            smtp.offered["AUTH"] = "OAUTHBEARER"
+            with smtp:
+                smtp.log_in(dovecot.user, token)
+                smtp.sender_accepted(dovecot.user)
+        else:
+            imap = greet_imap(
+                dovecot.endpoint("imap"), transcript=transcript, ca_file=dovecot.ca_file
+            )
+            imap.offered = imap.offered.replace(b"AUTH=XOAUTH2", b"")
+            if "without" in protocol:
+                imap.offered = imap.offered.replace(b"SASL-IR", b"")
+            with imap:
+                imap.log_in(dovecot.user, token)
+    except MailError as refused:
+        outcome = refused
+    said = transcript.text()
+    assert "OAUTHBEARER" in said
+    assert token not in said
+    if token_is_good:
+        assert outcome is None, outcome
+    else:
+        assert outcome is not None
+        assert (outcome.stage, outcome.cause) == ("authenticate", "mail-login-rejected")
+        assert "invalid_token" in str(outcome.challenge) or "401" in str(outcome.challenge)
+
+
+def test_imap_folders_are_named_counted_and_read_without_a_trace(
+    dovecot: Dovecot, tmp_path: Path
+) -> None:
+    dovecot.deliver(*MAILS[:1])
+    dovecot.deliver(*MAILS[2:], folder="Vertr&AOQ-ge")
+    dovecot.deliver(folder="A & B".replace("&", "&-"))
+    transcript = Transcript()
+    with open_imap(
+        dovecot.endpoint("imap"),
+        dovecot.user,
+        dovecot.token,
+        transcript=transcript,
+        timeout=20,
+        ca_file=dovecot.ca_file,
+    ) as session:
+        names = sorted(folder.name for folder in session.folders() if folder.holds_mail)
+        assert names == ["A & B", "INBOX", "Verträge"]
+        assert session.counts("Verträge")["MESSAGES"] == 2
+        assert session.counts("Verträge")["UNSEEN"] == 2
+        assert session.examine("Verträge") == session.count() == 2
+        headers = {
+            uid: b"".join(pieces)
+            for uid, pieces in session.retrieve(list(session.sizes()), headers_only=True)
+        }
+        assert all(raw.endswith(b"\r\n\r\n") for raw in headers.values())
+        rows = list(fetch(session, to=tmp_path))
+        assert sorted(row.subject for row in rows) == ["Grüße", "Straße"]
+        assert session.counts("Verträge")["UNSEEN"] == 2
+        with pytest.raises(MailError):
+            session.examine("Nirgendwo")
+    commands = [entry.text for entry in transcript.entries if entry.direction == "C"]
+    assert not [line for line in commands if "SELECT" in line or "STORE" in line or "BODY[" in line]
+
+
+def test_many_messages_come_through_the_window_in_order(dovecot: Dovecot, tmp_path: Path) -> None:
+    mails = [b"Subject: %d\r\n\r\n" % n + b"line\r\n.\r\n" * (n % 50) for n in range(400)]
+    dovecot.deliver(*mails)
+    with _pop3(dovecot) as session:
+        assert session.pipelining
+        numbers = list(range(1, 401))
+        came = [(n, b"".join(pieces)) for n, pieces in session.retrieve(numbers)]
+        assert [n for n, _raw in came] == numbers
+        assert sorted(raw for _n, raw in came) == sorted(mails)
+        heads = [b"".join(pieces) for _n, pieces in session.top(numbers[:5], 1)]
+        assert all(head.startswith(b"Subject: ") for head in heads)
+        # Whoever looks at the beginning of a message only gets the next one whole all the same.
+        some = session.retrieve([7, 8])
+        next(next(some)[1])
+        assert b"".join(next(some)[1]) == dict(came)[8]
+
+
+def test_nothing_is_deleted_but_by_the_one_call_that_says_so(dovecot: Dovecot) -> None:
+    dovecot.deliver(*MAILS)
+    transcript = Transcript()
+    with _pop3(dovecot, transcript) as session:
+        uids = session.uidl()
+        list(fetch(session))
+    assert "DELE" not in transcript.text()
+    with _pop3(dovecot) as session, pytest.raises(InputError):
+        session.delete_from_server_for_good([uids[1], "nobody has this"])
+    with _pop3(dovecot) as session:
+        assert session.count == 4
+        session.delete_from_server_for_good([uids[1], uids[3]])
+    with _pop3(dovecot) as session:
+        assert sorted(session.uidl().values()) == sorted([uids[2], uids[4]])
+
+
+def test_no_part_of_msoauth_calls_what_deletes() -> None:
+    import msoauth
+
+    package = Path(msoauth.__file__).parent
+    naming = [
+        file.name
+        for file in package.rglob("*.py")
+        if "delete_from_server_for_good" in file.read_text(encoding="utf-8")
+    ]
+    assert naming == ["pop3.py"]
+    commands = [
+        file.name
+        for file in (package / "mail").rglob("*.py")
+        if any(
+            word in file.read_text(encoding="utf-8") for word in ("EXPUNGE", "STORE ", "SELECT ")
+        )
+    ]
+    assert commands == []

@@ -1,0 +1,142 @@
+"""Nothing that a user or a mail brings along becomes a command, a header or a field of its own."""
+
+import base64
+import contextlib
+import ssl
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+
+import pytest
+import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from msoauth.errors import InputError, MsoauthError
+from msoauth.mail import imap_words, sasl
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import open_pop3
+from msoauth.mail.smtp import SmtpSession
+from msoauth.mail.testmail import compose_test_mail
+from tests.mail.hostile import TOKEN, USER, Hostile, hostile
+
+EVIL = (
+    "a@b.example\r\nRSET", "a@b.example\nDATA", "a@b.example\x00", "a@b.example\x01auth=Bearer x",
+    "a@b.example>\r\n", "a@b.example> SIZE=1", "a b@c.example", "@", "a", "", "a@", "@b.example",
+    "a\x7f@b.example", "a\u2028@b.example", "a\ud800@b.example", "a@b.example\x85",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Hostile]]:
+    """A good server of each protocol, that keeps what it hears."""
+    ca = trustme.CA()
+    file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(file)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost").configure_cert(context)
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(hostile(name, context, str(file)))
+            for name in ("pop3", "imap", "smtp")
+        }
+
+
+@pytest.mark.parametrize("address", EVIL)
+def test_no_address_becomes_a_command_of_smtp(servers: dict[str, Hostile], address: str) -> None:
+    server = servers["smtp"]
+    mail = compose_test_mail(USER, USER, "x")
+    with server.open() as session:
+        assert isinstance(session, SmtpSession)
+        for sender, recipient in ((address, USER), (USER, address)):
+            with pytest.raises(InputError):
+                session.send(mail, sender, [recipient])
+        with pytest.raises(InputError):
+            session.sender_accepted(address)
+    heard = server.peers[-1].heard
+    assert heard[-1] == b"QUIT"
+    assert not [line for line in heard if line.startswith((b"MAIL", b"RCPT", b"RSET", b"DATA"))]
+
+
+@pytest.mark.parametrize("address", EVIL)
+def test_no_address_becomes_a_header(address: str) -> None:
+    with pytest.raises(InputError) as told:
+        compose_test_mail(USER, address, "x")
+    assert "\n" not in str(told.value)
+    with pytest.raises(InputError):
+        compose_test_mail(address, USER, "x")
+
+
+@given(st.text(max_size=80))
+@settings(max_examples=40, deadline=None)
+def test_any_subject_is_one_field(subject: str) -> None:
+    mail = compose_test_mail(USER, "ben@contoso.example", f"a{subject}\r\nBcc: eve@evil.example")
+    raw = mail.as_bytes(policy=policy.SMTP)
+    again = message_from_bytes(raw, policy=policy.default)
+    assert again["Bcc"] is None
+    assert len(again.get_all("Subject", [])) == 1
+    assert raw.isascii()
+    kinds = [part.get_content_type() for part in again.walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_a_sasl_string_has_its_two_fields_and_no_more(user: str, token: str) -> None:
+    try:
+        line = sasl.xoauth2(user, token)
+    except InputError as told:
+        assert "\n" not in str(told)  # noqa: PT017
+        return
+    fields = base64.b64decode(line).decode().split("\x01")
+    assert fields == [f"user={user}", f"auth=Bearer {token}", "", ""]
+
+
+@given(st.text(max_size=40), st.text(min_size=1, max_size=40))
+def test_an_oauthbearer_string_has_its_fields_and_no_more(user: str, token: str) -> None:
+    try:
+        line = sasl.oauthbearer(user, token, "localhost", 995)
+    except InputError:
+        return
+    fields = base64.b64decode(line).decode().split("\x01")
+    assert len(fields) == 6
+    assert fields[0].startswith("n,a=")
+    assert fields[0].count(",") == 2
+
+
+@pytest.mark.parametrize("name", ["pop3", "imap", "smtp"])
+@pytest.mark.parametrize("bad", ["a\r\nb", "a\nQUIT", "a\x00b", "a\x01auth=x", ""])
+def test_no_login_is_tried_with_what_could_be_more_than_a_login(
+    servers: dict[str, Hostile], name: str, bad: str
+) -> None:
+    from msoauth.mail.imap import open_imap
+    from msoauth.mail.smtp import open_smtp
+
+    server = servers[name]
+    opener = {"pop3": open_pop3, "imap": open_imap, "smtp": open_smtp}[name]
+    for user, token in ((bad, TOKEN), (USER, bad)):
+        with pytest.raises(InputError):
+            opener(server.endpoint, user, token, ca_file=server.ca_file)
+    assert not [line for line in server.peers[-1].heard if b"AUTH " in line]
+
+
+@given(st.text(max_size=30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_folder_name_stays_in_its_quotes(name: str) -> None:
+    try:
+        line = imap_words.quoted(name)
+    except InputError:
+        assert not name or any(ord(c) < 32 or ord(c) == 127 for c in name)
+        return
+    assert line.isascii()
+    assert line.isprintable()
+    told = imap_words.folder_of(b'* LIST () "/" ' + line.encode())
+    assert told is not None
+    assert told.name == name
+
+
+def test_a_command_with_a_line_in_it_never_leaves(servers: dict[str, Hostile]) -> None:
+    with servers["imap"].open() as session:
+        assert isinstance(session, ImapSession)
+        for text in ("NOOP\r\nM9 LOGOUT", "NOOP\x00", "NOOP ü"):
+            with pytest.raises(MsoauthError):
+                session.connection.command(text)
+    assert not [line for line in servers["imap"].peers[-1].heard if b"NOOP" in line]
