@@ -12,7 +12,8 @@ import tornado.web
 
 from msoauth.practice.address import Address
 from msoauth.practice.entra import clients
-from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
+from msoauth.practice.entra.codes import DEVICE_SECONDS
+from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Firm, World
 

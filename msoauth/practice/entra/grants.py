@@ -5,59 +5,24 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from msoauth.practice import permissions
 from msoauth.practice.entra import clients, redirects, scopes
 from msoauth.practice.entra.clients import Client
+from msoauth.practice.entra.codes import CODE_SECONDS, DEVICE_SECONDS, Code, Device
 from msoauth.practice.entra.issue import Grant, Issuer
 from msoauth.practice.entra.policy import HIDDEN, admit, check_second_factor
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
 from msoauth.practice.tokens import Signer
 
-CODE_SECONDS = 600  # about ten minutes (facts B6)
 DEVICES_KEPT = 2000
-DEVICE_SECONDS = 900
 REFRESH_IDLE_SECONDS = 90 * 86400
 SPA_SECONDS = 86400
 _DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
-
-
-@dataclass(slots=True)
-class Code:
-    """An authorization code that was handed out."""
-
-    client: Client
-    firm: Firm
-    user: User
-    redirect_uri: str
-    platform: str
-    scope: str
-    challenge: str
-    challenge_method: str
-    nonce: str
-    issued: float
-    signed_in: float
-    amr: list[str]
-    redeemed: bool = False
-
-
-@dataclass(slots=True)
-class Device:
-    """A device code that was handed out; ``firm`` and ``user`` are set when somebody approved it."""
-
-    client: Client
-    scope: str
-    user_code: str
-    issued: float
-    firm: Firm | None = None
-    user: User | None = None
-    declined: bool = False
-    polled: float = 0.0
-    amr: list[str] = field(default_factory=list)
 
 
 class Authority:

@@ -12,7 +12,8 @@ import tornado.web
 
 from msoauth.practice.address import Address
 from msoauth.practice.entra.clients import Client
-from msoauth.practice.entra.grants import Authority, Code
+from msoauth.practice.entra.codes import Code
+from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Firm, User
 

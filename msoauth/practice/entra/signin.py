@@ -3,7 +3,7 @@
 from msoauth.practice.entra import clients, consent, redirects
 from msoauth.practice.entra.pages import COOKIE, Flow, Session
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.entra.steps import StepsPage
+from msoauth.practice.entra.sequence import StepsPage
 
 _KEPT = (
     "client_id", "redirect_uri", "response_mode", "response_type", "scope", "state", "nonce", "prompt", "login_hint",

@@ -1,11 +1,12 @@
-"""The pages of a sign-in one after the other: who, password, second factor, confirmation, consent."""
+"""What people fill in, page after page: user name, password, second factor, and their decisions."""
 
 import hmac
 
 from msoauth.practice.entra import consent
-from msoauth.practice.entra.pages import Flow, Page, Session
-from msoauth.practice.entra.policy import HIDDEN, admit
+from msoauth.practice.entra.pages import Flow
+from msoauth.practice.entra.policy import HIDDEN
 from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.entra.sequence import StepsPage
 from msoauth.practice.state import Firm, User
 
 LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
@@ -15,120 +16,6 @@ PERSONAL_DOMAINS = ("outlook.com", "hotmail.com", "live.com", "msn.com")
 _UNKNOWN = "This username may be incorrect. Make sure you typed it correctly. Otherwise, contact your admin."
 _WRONG = "Your account or password is incorrect. If you don't remember your password, reset it now."
 _WRONG_CODE = "You didn't enter the expected verification code. Please try again."
-
-
-class StepsPage(Page):
-    """What every page of a sign-in can do: choose who signs in, go on, ask for consent."""
-
-    # -- who -----------------------------------------------------------------------------------
-
-    def fitting(self, flow: Flow) -> list[Session]:
-        """The sessions of this browser that belong to the tenant of the request, and to its login_hint."""
-        hint = flow.asked.get("login_hint", "").strip().lower()
-        firm = flow.client.firm
-        return [
-            s for s in self.sessions()
-            if (firm is None or s.firm is firm) and (not hint or s.user.upn.lower() == hint)
-        ]  # fmt: skip
-
-    def choose(self, flow: Flow) -> None:
-        """Who signs in: the session of this browser, one picked from several, or somebody new."""
-        prompt = flow.asked.get("prompt", "")
-        hint = flow.asked.get("login_hint", "").strip()
-        everyone, fitting = self.sessions(), self.fitting(flow)
-        if prompt == "login" or not everyone:
-            self._ask_name(flow, hint)
-        elif prompt == "select_account" or flow.purpose != "authorize":
-            self._pick(flow, everyone)
-        elif len(fitting) == 1:
-            flow.take(fitting[0])
-            self.go_on(flow)
-        elif hint:
-            self._ask_name(flow, hint)
-        else:
-            self._pick(flow, everyone)
-
-    def _pick(self, flow: Flow, sessions: list[Session]) -> None:
-        self.show("picker.html", flow=flow, sessions=sessions)
-
-    def _ask_name(self, flow: Flow, hint: str = "", problem: str = "") -> None:
-        self.show("username.html", flow=flow, hint=hint, problem=problem)
-
-    # -- going on ------------------------------------------------------------------------------
-
-    def wanted(self, flow: Flow) -> consent.Wanted:
-        """The permissions that the flow asks for.
-
-        Raises:
-            RefusalError: the scope is wrong.
-        """
-        if flow.purpose == "adminconsent":
-            return consent.for_admin(flow.client, flow.scope)
-        if flow.purpose == "adminconsent-v1":
-            return consent.registered(flow.client)
-        return consent.wanted(flow.client, flow.scope)
-
-    def go_on(self, flow: Flow) -> None:
-        """The next page once it is known who signs in: confirmation, consent, or back to the app."""
-        firm, user = flow.firm, flow.user
-        assert firm is not None and user is not None  # noqa: S101, PT018 - every way here has named both
-        try:
-            admit(flow.client, firm, user, device_flow=bool(flow.device))
-            asked = self.wanted(flow)
-        except RefusalError as refused:
-            self.give_back_error(flow, refused)
-            return
-        if flow.device and not flow.elsewhere:
-            self.show("confirm.html", flow=flow)
-            return
-        if flow.purpose.startswith("adminconsent"):
-            if user.admin:
-                self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=True)
-            else:
-                self.show(
-                    "approval.html", 403, flow=flow, refused=None, answer=None, workflow=False
-                )
-            return
-        lacks = consent.missing(flow.client, user, asked)
-        if flow.asked.get("prompt") == "none":
-            if lacks:
-                app = flow.client.app
-                declined = RefusalError(
-                    65001, error="consent_required", app=app.app_id, name=app.display_name
-                )
-                self.give_back_error(flow, declined)
-            else:
-                self.finish_flow(flow)
-        elif not lacks and flow.asked.get("prompt") != "consent":
-            self.finish_flow(flow)
-        elif consent.admin_must(firm, user, asked):
-            self.show_approval(flow, firm)
-        else:
-            self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=False)
-
-    def show_approval(self, flow: Flow, firm: Firm) -> None:
-        """*Need admin approval*, with the form of the request workflow when that is on."""
-        workflow = firm.policies.consent_requests
-        refused = (
-            RefusalError(90095) if workflow
-            else RefusalError(90094, tenant=firm.name, name=flow.app_name)
-        )  # fmt: skip
-        answer = self.noted(refused, flow)
-        self.show(
-            "approval.html", 403, flow=flow, refused=refused, answer=answer, workflow=workflow
-        )
-
-    def finish_flow(self, flow: Flow) -> None:
-        """Back to the app with a code; or the end of a device sign-in."""
-        if not flow.device:
-            self.give_back_code(flow)
-            return
-        self.people.flows.pop(flow.id, None)
-        self.note_success(flow)
-        device = self.people.authority.devices.get(flow.device)
-        if device is not None:
-            device.firm, device.user, device.amr = flow.firm, flow.user, flow.amr
-        self.show("done.html", flow=flow)
 
 
 class StepPage(StepsPage):
@@ -158,7 +45,7 @@ class StepPage(StepsPage):
         elif step in _DECISIONS and flow.amr:
             getattr(self, _DECISIONS[step])(flow, flow.user)
         else:
-            self._ask_name(flow)
+            self.ask_name(flow)
 
     # -- user name, password, second factor ----------------------------------------------------
 
@@ -166,7 +53,7 @@ class StepPage(StepsPage):
         chosen = self.argument("account").lower()
         session = next((s for s in self.sessions() if s.user.upn.lower() == chosen), None)
         if session is None:
-            self._ask_name(flow)
+            self.ask_name(flow)
         elif flow.client.firm is not None and session.firm is not flow.client.firm:
             self._stranger(flow, flow.client.firm, session.user.upn, session.firm)
         else:
@@ -198,7 +85,7 @@ class StepPage(StepsPage):
                 RefusalError(50034, user=HIDDEN, tenant=home.name) if home else RefusalError(50128)
             )
             self.noted(refused, flow, name[:100])
-            self._ask_name(flow, name, _UNKNOWN)
+            self.ask_name(flow, name, _UNKNOWN)
 
     def _stranger(self, flow: Flow, firm: Firm, name: str, home: Firm) -> None:
         app = flow.client.app
@@ -365,7 +252,7 @@ class StepPage(StepsPage):
                 flow, RefusalError(number, tenant=flow.firm.name, name=flow.app_name)
             )
         elif answer == "other":
-            self._ask_name(flow)
+            self.ask_name(flow)
         elif answer == "request" and flow.firm.policies.consent_requests:
             asked = self.wanted(flow)
             world = self.people.world

@@ -11,14 +11,10 @@ from msoauth.practice.state import (
     ClientSecret,
     Firm,
     ServicePrincipal,
-    User,
 )
 
 Row = dict[str, Any]
 
-# Ids of licences and of their Exchange service plan are not in the facts (memory, unverified).
-SKU = ("O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3")
-PLAN = ("EXCHANGE_S_STANDARD", "9aaf7827-d63c-4b61-89c3-182f06f82e5c")
 MICROSOFT_TENANT = (
     "f8cdef31-a31e-4b4a-93e4-5f571e91255a"  # owner of first-party apps (memory, unverified)
 )
@@ -29,7 +25,7 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
-def _id(*parts: str) -> str:
+def stable_id(*parts: str) -> str:
     """An id of a grant or assignment: 43 characters that stay the same."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -202,7 +198,7 @@ def grants(firm: Firm) -> list[Row]:
                         {
                             "clientId": principal.object_id,
                             "consentType": "Principal" if user else "AllPrincipals",
-                            "id": _id(principal.object_id, resource, user or ""),
+                            "id": stable_id(principal.object_id, resource, user or ""),
                             "principalId": user,
                             "resourceId": firm.resource_ids[resource],
                             "scope": " ".join(sorted(names)),
@@ -220,7 +216,7 @@ def role_assignments(firm: Firm, principal: ServicePrincipal) -> list[Row]:
             if known is not None and resource in firm.resource_ids:
                 rows.append(
                     {
-                        "id": _id(principal.object_id, resource, name),
+                        "id": stable_id(principal.object_id, resource, name),
                         "deletedDateTime": None,
                         "createdDateTime": moment(principal.app.created),
                         "appRoleId": known.id,
@@ -239,7 +235,7 @@ def assigned_to(firm: Firm, principal: ServicePrincipal) -> list[Row]:
     users = {user.id: user for user in firm.users.values()} if principal.assigned_users else {}
     return [
         {
-            "id": _id(principal.object_id, user_id),
+            "id": stable_id(principal.object_id, user_id),
             "deletedDateTime": None,
             "createdDateTime": moment(principal.app.created),
             "appRoleId": "00000000-0000-0000-0000-000000000000",
@@ -250,108 +246,4 @@ def assigned_to(firm: Firm, principal: ServicePrincipal) -> list[Row]:
             "resourceId": principal.object_id,
         }
         for user_id in sorted(principal.assigned_users & users.keys())
-    ]
-
-
-def user(firm: Firm, known: User) -> Row:
-    """A user. Licences: one that has Exchange Online in it, or none."""
-    given, _blank, family = known.display_name.partition(" ")
-    mailbox = firm.mailbox(known.upn) if known.licensed else None
-    return {
-        "id": known.id,
-        "accountEnabled": known.account_enabled,
-        "displayName": known.display_name,
-        "givenName": given,
-        "surname": family or None,
-        "mail": known.upn if mailbox else None,
-        "mailNickname": known.upn.partition("@")[0],
-        "userPrincipalName": known.upn,
-        "userType": "Guest" if known.guest_of else "Member",
-        "proxyAddresses": [f"SMTP:{known.upn}", *(f"smtp:{alias}" for alias in known.aliases)]
-        if mailbox
-        else [],
-        "assignedLicenses": [{"disabledPlans": [], "skuId": SKU[1]}] if known.licensed else [],
-        "assignedPlans": [
-            {
-                "assignedDateTime": None,
-                "capabilityStatus": "Enabled",
-                "service": "exchange",
-                "servicePlanId": PLAN[1],
-            }
-        ]
-        if known.licensed
-        else [],
-        "usageLocation": "US",
-    }
-
-
-def license_details(known: User) -> list[Row]:
-    """The licences of a user with their service plans (shape from memory, unverified)."""
-    if not known.licensed:
-        return []
-    plan = {
-        "servicePlanId": PLAN[1],
-        "servicePlanName": PLAN[0],
-        "provisioningStatus": "Success",
-        "appliesTo": "User",
-    }
-    return [
-        {
-            "id": _id(known.id, SKU[1]),
-            "skuId": SKU[1],
-            "skuPartNumber": SKU[0],
-            "servicePlans": [plan],
-        }
-    ]
-
-
-def organization(firm: Firm) -> Row:
-    """The tenant (shape from memory, unverified)."""
-    return {
-        "id": firm.tenant_id,
-        "deletedDateTime": None,
-        "displayName": firm.name,
-        "countryLetterCode": "US",
-        "tenantType": "AAD",
-        "verifiedDomains": [
-            {
-                "capabilities": "Email, OfficeCommunicationsOnline",
-                "isDefault": True,
-                "isInitial": True,
-                "name": firm.domain,
-                "type": "Managed",
-            }
-        ],
-        "assignedPlans": [
-            {
-                "assignedDateTime": None,
-                "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
-                "service": "exchange",
-                "servicePlanId": PLAN[1],
-            }
-        ],
-    }
-
-
-def subscribed_skus(firm: Firm) -> list[Row]:
-    """What the tenant has bought (shape from memory, unverified)."""
-    used = sum(1 for known in firm.users.values() if known.licensed)
-    return [
-        {
-            "id": f"{firm.tenant_id}_{SKU[1]}",
-            "appliesTo": "User",
-            "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
-            "consumedUnits": used,
-            "prepaidUnits": {"enabled": len(firm.users), "suspended": 0, "warning": 0},
-            "skuId": SKU[1],
-            "skuPartNumber": SKU[0],
-            "servicePlans": [
-                {
-                    "appliesTo": "User",
-                    "provisioningStatus": "Success",
-                    "servicePlanId": PLAN[1],
-                    "servicePlanName": PLAN[0],
-                }
-            ],
-        }
     ]

@@ -1,0 +1,210 @@
+"""What can be read from Graph, by whom, under which path (facts G1)."""
+
+from collections.abc import Callable
+
+from msoauth.practice.graph import objects, people, signins
+from msoauth.practice.graph.caller import Caller, GraphError
+from msoauth.practice.graph.objects import Row
+from msoauth.practice.state import (
+    EXCHANGE_APP_ID,
+    GRAPH_APP_ID,
+    Firm,
+    ServicePrincipal,
+    User,
+    World,
+)
+
+_APPS = ("Application.Read.All", "Directory.Read.All")
+# The docs say Directory.Read.All, newer projects the other one (facts J11): either is taken.
+_GRANTS = ("Directory.Read.All", "DelegatedPermissionGrant.Read.All")
+_USERS = ("User.Read.All", "Directory.Read.All")
+# Not in the facts (memory, unverified).
+_ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
+_BASIC = ("User.Read", *_USERS)
+
+Read = Callable[[World, Caller, str], list[Row] | Row]
+
+
+def _applications(_world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_APPS)
+    return objects.applications(who.firm)
+
+
+def _application(_world: World, who: Caller, key: str) -> Row:
+    app = next(
+        (a for a in who.firm.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
+    )  # fmt: skip
+    if not (app and who.user is None and app.app_id == who.app_id):
+        who.need(*_APPS)  # an app reads its own registration without any permission (facts G1)
+    if app is None:
+        raise GraphError.missing(key)
+    return objects.application(who.firm, app)
+
+
+def _principals(world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_APPS)
+    own = [_principal_row(world, who.firm, p) for p in who.firm.principals]
+    return own + [objects.resource_principal(who.firm, r) for r in _resources(who.firm)]
+
+
+def _resources(firm: Firm) -> list[str]:
+    """A tenant without Exchange Online may have no service principal of it (facts G3)."""
+    return [r for r in firm.resource_ids if r == GRAPH_APP_ID or firm.exchange_online]
+
+
+def _principal_row(world: World, firm: Firm, principal: ServicePrincipal) -> Row:
+    owner = next((f for f in world.firms.values() if principal.app in f.apps), firm)
+    return objects.service_principal(principal, owner.tenant_id)
+
+
+def _find_principal(who: Caller, key: str) -> ServicePrincipal | None:
+    wanted = key.lower()
+    found = (p for p in who.firm.principals if wanted in (p.object_id, p.app.app_id.lower()))
+    return next(found, None)
+
+
+def _principal(world: World, who: Caller, key: str) -> Row:
+    found = _find_principal(who, key)
+    if not (found and who.user is None and found.app.app_id == who.app_id):
+        who.need(*_APPS)
+    if found is not None:
+        return _principal_row(world, who.firm, found)
+    for resource in _resources(who.firm):
+        if key.lower() in (resource, who.firm.resource_ids[resource]):
+            return objects.resource_principal(who.firm, resource)
+    raise GraphError.missing(key)
+
+
+def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
+    """The app's service principal; None for one of Microsoft's, which holds no grants here.
+
+    Raises:
+        GraphError: there is none of that id.
+    """
+    found = _find_principal(who, key)
+    if found is None and key.lower() not in (
+        EXCHANGE_APP_ID, GRAPH_APP_ID, *who.firm.resource_ids.values()
+    ):  # fmt: skip
+        raise GraphError.missing(key)
+    return found
+
+
+def _grants(_world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_GRANTS)
+    return objects.grants(who.firm)
+
+
+def _grants_of(_world: World, who: Caller, key: str) -> list[Row]:
+    who.need(*_GRANTS)
+    found = _own_principal(who, key)
+    rows = objects.grants(who.firm) if found else []
+    return [row for row in rows if found and row["clientId"] == found.object_id]
+
+
+def _roles_of(_world: World, who: Caller, key: str) -> list[Row]:
+    who.need(*_APPS)
+    found = _own_principal(who, key)
+    return objects.role_assignments(who.firm, found) if found else []
+
+
+def _assigned(_world: World, who: Caller, key: str) -> list[Row]:
+    who.need(*_APPS)
+    found = _own_principal(who, key)
+    if found is not None:
+        return objects.assigned_to(who.firm, found)
+    resource = next(r for r, id_ in who.firm.resource_ids.items() if key.lower() in (r, id_))
+    every = [row for p in who.firm.principals for row in objects.role_assignments(who.firm, p)]
+    return [row for row in every if row["resourceId"] == who.firm.resource_ids[resource]]
+
+
+def _users(_world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_USERS)
+    return [people.user(who.firm, user) for user in who.firm.users.values()]
+
+
+def _find_user(who: Caller, key: str) -> User:
+    """The user of that id or name; oneself without further permission.
+
+    Raises:
+        GraphError: 403 or 404.
+    """
+    wanted = key.lower()
+    found = who.firm.users.get(wanted) or next(
+        (user for user in who.firm.users.values() if user.id == wanted), None
+    )
+    if found is not None and found is who.user:
+        who.need(*_BASIC, admin=False)
+        return found
+    who.need(*_USERS)
+    if found is None:
+        raise GraphError.missing(key)
+    return found
+
+
+def _user(_world: World, who: Caller, key: str) -> Row:
+    return people.user(who.firm, _find_user(who, key))
+
+
+def _licenses(_world: World, who: Caller, key: str) -> list[Row]:
+    return people.license_details(_find_user(who, key))
+
+
+def me(_world: World, who: Caller, _key: str) -> Row:
+    if who.user is None:
+        raise GraphError(
+            400, "BadRequest", "/me request is only valid with delegated authentication flow."
+        )
+    who.need(*_BASIC, admin=False)
+    return people.user(who.firm, who.user)
+
+
+def _my_licenses(world: World, who: Caller, key: str) -> list[Row]:
+    me(world, who, key)
+    return people.license_details(who.user) if who.user else []
+
+
+def _organization(_world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_ORGANIZATION, "User.Read", admin=False)
+    return [people.organization(who.firm)]
+
+
+def _skus(_world: World, who: Caller, _key: str) -> list[Row]:
+    who.need(*_ORGANIZATION)
+    return people.subscribed_skus(who.firm)
+
+
+def _signins(world: World, who: Caller, _key: str) -> list[Row]:
+    who.need("AuditLog.Read.All")
+    if not who.firm.premium:
+        raise GraphError(
+            403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
+            "Neither tenant is B2C or tenant doesn't have premium license",
+        )  # fmt: skip
+    return signins.rows(world, who.firm)
+
+
+_ID = r"(?:\(appId='([^']+)'\))"
+
+PATHS: tuple[tuple[str, Read], ...] = (
+    (r"applications", _applications),
+    (rf"applications{_ID}", _application),
+    (r"applications/([^/]+)", _application),
+    (r"servicePrincipals", _principals),
+    (rf"servicePrincipals{_ID}", _principal),
+    (r"servicePrincipals/([^/]+)", _principal),
+    (rf"servicePrincipals{_ID}/oauth2PermissionGrants", _grants_of),
+    (r"servicePrincipals/([^/]+)/oauth2PermissionGrants", _grants_of),
+    (rf"servicePrincipals{_ID}/appRoleAssignments", _roles_of),
+    (r"servicePrincipals/([^/]+)/appRoleAssignments", _roles_of),
+    (rf"servicePrincipals{_ID}/appRoleAssignedTo", _assigned),
+    (r"servicePrincipals/([^/]+)/appRoleAssignedTo", _assigned),
+    (r"oauth2PermissionGrants", _grants),
+    (r"me", me),
+    (r"me/licenseDetails", _my_licenses),
+    (r"users", _users),
+    (r"users/([^/]+)", _user),
+    (r"users/([^/]+)/licenseDetails", _licenses),
+    (r"organization", _organization),
+    (r"subscribedSkus", _skus),
+    (r"auditLogs/signIns", _signins),
+)
