@@ -1,57 +1,121 @@
 """A page of plain instructions for who started the practice tenant."""
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msoauth.practice.state import Firm
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
 
 _SHOWN = 8  # accounts; ten thousand would bury the rest
+_FIRMS = 6  # further firms that are named
 
 
 def instructions(tenant: "PracticeTenant") -> str:
     """Where to sign in, with whom, where the admin center is, how to point the toolkit at it."""
-    firm = tenant.endpoints["practice"]["firms"][0]
-    accounts = firm["accounts"]
-    width = max(len(account["address"]) for account in accounts[:_SHOWN])
-    rows = [
-        f"    {account['address']:{width}}  {account['password']}" for account in accounts[:_SHOWN]
-    ]
-    if len(accounts) > _SHOWN:
-        rows.append(
-            f"    … and {len(accounts) - _SHOWN} more (their passwords are in the endpoints file)"
-        )
-    first = next(
-        account["address"] for account in accounts if not account["address"].startswith("admin@")
+    noted = tenant.endpoints["practice"]["firms"]
+    first, firm = noted[0], next(iter(tenant.world.firms.values()))
+    person = next(
+        (u.upn for u in firm.users.values() if not u.admin), first["accounts"][0]["address"]
     )
-    people = "\n".join(rows)
     text = f"""\
-        The practice tenant is running on this computer. It is not Microsoft; use no real password here.
-
-        The firm
-            Name                       {firm["name"]}
-            Directory (tenant) ID      {firm["tenant_id"]}
-            Application (client) ID    {firm["client_id"]}
-            Client secret value        {firm["client_secret"]}
-            Redirect URI               {firm["redirect_uri"]} (Web)
+        The practice tenant is running on this computer. It is not Microsoft: never type a real password here.
+        @BROKEN@
+        The firm, as a consultant reads it out of the portal
+            Name                       {first["name"]}
+            Directory (tenant) ID      {first["tenant_id"]}
+            Application (client) ID    {first["client_id"]}
+            Client secret value        {first["client_secret"]}
+            Redirect URI               {first["redirect_uri"]} (platform Web)
+            @MORE@
 
         Who can sign in, and with which password
-        @PEOPLE@
+            @PEOPLE@
 
-        Its admin center, to look and to mend:  {tenant.admin_url}
-        Where a device code is entered:         {tenant.people_url}/devicelogin
+        Admin center, to look, to break and to mend:   {tenant.admin_url}
+        Where the code of a device is entered:         {tenant.people_url}/devicelogin
 
-        To point the toolkit at it, in another terminal:
-            msoauth firm add "{firm["name"]}" --cloud "{tenant.endpoints_file}" \\
-                --tenant {firm["tenant_id"]} \\
-                --client-id {firm["client_id"]} --secret-stdin
-            (then paste the client secret value and press Enter)
-            msoauth firm check "{firm["name"]}"
-            msoauth account add {first} --firm "{firm["name"]}"
-            msoauth sign-in {first}
-            msoauth fetch {first}
-            msoauth send-test {first}
+        Point the toolkit at it, in another terminal
+            msoauth firm add "{first["name"]}" --cloud "{tenant.endpoints_file}" --tenant "{first["tenant_id"]}" --client-id "{first["client_id"]}" --secret-stdin
+                (then paste the client secret value and press Enter)
+            msoauth firm check "{first["name"]}"
+            msoauth account add {person} --firm "{first["name"]}"
+            msoauth sign-in {person}
+            msoauth fetch {person}
+            msoauth send-test {person}
+            msoauth diagnose {person}
+
+        Let something go wrong: admin center → Scenarios, or start with --scenario NAME;
+        “msoauth practice scenarios” lists them all.
 
         Ctrl-C stops it; nothing stays behind.
         """
-    return textwrap.dedent(text).replace("@PEOPLE@", people)
+    pieces = {
+        "@BROKEN@": _broken(tenant),
+        "@MORE@": _more(noted),
+        "@PEOPLE@": _people(first["accounts"], firm),
+    }
+    return _filled(textwrap.dedent(text), pieces)
+
+
+def _filled(text: str, pieces: dict[str, list[str]]) -> str:
+    """Put several lines where a mark stands, as far in as the mark; no line where there is none to put."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        mark = line.strip()
+        if mark in pieces:
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += [f"{indent}{piece}" if piece else "" for piece in pieces[mark]]
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _broken(tenant: "PracticeTenant") -> list[str]:
+    if not tenant.active:
+        return [""]
+    told = [f"  {running.text}: {running.scenario.says}" for running in tenant.active]
+    return ["", "Broken on purpose", *told, ""]
+
+
+def _more(noted: list[dict[str, Any]]) -> list[str]:
+    """The other apps and firms, which the endpoints file lists in full."""
+    lines = [f"Also registered there: {app['name']}, {_kind(app)}" for app in noted[0]["apps"][1:]]
+    others = [firm["name"] for firm in noted[1:]]
+    if others:
+        named = ", ".join(others[:_FIRMS]) + (" …" if len(others) > _FIRMS else "")
+        lines.append(f"And {len(others)} more firm{'s' if len(others) > 1 else ''}: {named}")
+    lines.append("(all ids, secrets and passwords are in the endpoints file)")
+    return lines
+
+
+def _kind(app: dict[str, Any]) -> str:
+    if not app["client_secret"]:
+        return "an app without a secret (platform Mobile and desktop applications)"
+    return "an app that opens mailboxes without a user" if not app["redirect_uri"] else "a Web app"
+
+
+def _people(accounts: list[dict[str, str]], firm: Firm) -> list[str]:
+    shown = accounts[:_SHOWN]
+    wide = max(len(account["address"]) for account in shown)
+    width = max(len(account["password"]) for account in shown)
+    lines = []
+    for account in shown:
+        user = firm.user(account["address"])
+        about = ""
+        if user is not None and user.admin:
+            about = "administrator: may consent for everybody"
+        elif user is not None and user.mfa is not None:
+            about = "must enter a code too; the page shows it"
+        lines.append(
+            f"{account['address']:{wide}}  {account['password']:{width}}  {about}".rstrip()
+        )
+    if len(accounts) > _SHOWN:
+        lines.append(f"… and {len(accounts) - _SHOWN} more")
+    lines += [
+        f"{box.address:{wide}}  {'–':{width}}  a shared mailbox, opened by the first two lawyers"
+        for box in firm.mailboxes.values()
+        if box.shared
+    ]
+    return lines

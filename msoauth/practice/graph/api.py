@@ -14,9 +14,7 @@ from msoauth.practice.graph import query
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.objects import Row
 from msoauth.practice.graph.reads import PATHS, me
-from msoauth.practice.state import (
-    World,
-)
+from msoauth.practice.state import World
 from msoauth.practice.tokens import Signer
 
 
