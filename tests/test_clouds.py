@@ -1,0 +1,101 @@
+"""The values of Microsoft's clouds, as facts A1, A4, A5 and A6 give them, and of any other place by its file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from msoauth import clouds
+from msoauth.clouds import Cloud, Endpoint
+from msoauth.errors import InputError
+from msoauth.identity.authority import scopes_for
+from msoauth.model import Account, Firm
+
+VALUES = {
+    "global": {
+        "authority": "https://login.microsoftonline.com/",
+        "graph": "https://graph.microsoft.com/",
+        "delegated": "https://outlook.office.com/",
+        "app": "https://outlook.office365.com/.default",
+        "pop3": ("outlook.office365.com", 995, "implicit"),
+        "imap": ("outlook.office365.com", 993, "implicit"),
+        "smtp": ("smtp.office365.com", 587, "starttls"),
+    },
+    "usgov": {
+        "authority": "https://login.microsoftonline.us/",
+        "graph": "https://graph.microsoft.us/",
+        "delegated": "https://outlook.office365.us/",
+        "app": "https://outlook.office365.us/.default",
+        "pop3": ("outlook.office365.us", 995, "implicit"),
+        "imap": ("outlook.office365.us", 993, "implicit"),
+        "smtp": ("smtp.office365.us", 587, "starttls"),
+    },
+    "china": {
+        "authority": "https://login.partner.microsoftonline.cn/",
+        "graph": "https://microsoftgraph.chinacloudapi.cn/",
+        "delegated": "https://partner.outlook.cn/",
+        "app": "https://partner.outlook.cn/.default",
+        "pop3": ("partner.outlook.cn", 995, "implicit"),
+        "imap": ("partner.outlook.cn", 993, "implicit"),
+        "smtp": ("smtp.partner.outlook.cn", 587, "starttls"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_hosts_ports_and_scopes_of_a_cloud(name: str) -> None:
+    wanted, cloud = VALUES[name], clouds.load(name.upper())
+    assert (cloud.authority, cloud.graph) == (wanted["authority"], wanted["graph"])
+    for protocol, endpoint in (("pop3", cloud.pop3), ("imap", cloud.imap), ("smtp", cloud.smtp)):
+        assert (endpoint.host, endpoint.port, endpoint.tls) == wanted[protocol]
+    assert cloud.app_scope == wanted["app"]
+    for retrieve, permission in (
+        ("pop3", "POP.AccessAsUser.All"),
+        ("imap", "IMAP.AccessAsUser.All"),
+    ):
+        account = Account(
+            "a@contoso.example", "x", retrieve="imap" if retrieve == "imap" else "pop3"
+        )
+        assert scopes_for(account, cloud) == [
+            f"{wanted['delegated']}{permission}",
+            f"{wanted['delegated']}SMTP.Send",
+        ]
+    firm = Firm("x", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d", cloud=cloud)
+    assert firm.authority == f"{wanted['authority']}contoso.example"
+    assert cloud.is_microsoft
+
+
+def test_any_other_place_is_read_from_its_endpoints_file(tmp_path: Path) -> None:
+    dod = Cloud(
+        "dod", "https://login.microsoftonline.us/", "https://dod-graph.microsoft.us/",
+        "https://outlook.office365.us", Endpoint("outlook-dod.office365.us", 995, "implicit"),
+        Endpoint("outlook-dod.office365.us", 993, "implicit"), Endpoint("outlook-dod.office365.us", 587, "starttls"),
+    )  # fmt: skip
+    file = tmp_path / "dod.json"
+    file.write_text(dod.to_json(), encoding="utf-8")
+    assert clouds.load(str(file)) == dod
+    assert not dod.is_microsoft
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"authority": "http://login.example/"}, "“authority” is not an https address"),
+        ({"graph": None}, "“graph” is missing"),
+        ({"smtp": {"host": "x", "port": 0, "tls": "starttls"}}, "“smtp.port” is not a port"),
+        ({"pop3": {"host": "x", "port": 995, "tls": "none"}}, "“pop3.tls” is neither"),
+    ],
+)
+def test_an_endpoints_file_that_lacks_something_says_what(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    file = tmp_path / "own.json"
+    data = json.loads(clouds.GLOBAL.to_json()) | {"name": "own"} | change
+    file.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        clouds.load(str(file))
+
+
+def test_a_name_that_looks_like_microsofts_but_is_not_gets_no_special_treatment() -> None:
+    data = json.loads(clouds.GLOBAL.to_json()) | {"authority": "https://evil.example/"}
+    assert not clouds.parse(json.dumps(data)).is_microsoft
