@@ -35,5 +35,8 @@ class Contexts:
 def _context(ca: trustme.CA) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.num_tickets = (
+        0  # nobody comes back with one, and making two costs a part of each handshake
+    )
     ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(made)
     return made

@@ -83,10 +83,15 @@ class Room:
         self.most = most
         self._taken: dict[object, int] = {}
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are held now."""
+        return sum(self._taken.values())
+
     def hold(self, session: object, count: int) -> bool:
         """Let *session* hold so many bytes; False when that is too much for all together (then it holds none)."""
         self._taken.pop(session, None)
-        if count > self.most - sum(self._taken.values()):
+        if count > self.most - self.taken:
             return False
         if count:
             self._taken[session] = count
