@@ -8,7 +8,7 @@ from typing import Self
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
-from msoauth.mail import sasl, wire
+from msoauth.mail import framing, sasl, wire
 from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
 from msoauth.mail.refusals import refusal
 from msoauth.mail.wire import Transcript, Wire
@@ -225,7 +225,7 @@ class ImapSession:
         return uid if uid in uids else None
 
     def _body(self, size: int) -> Iterator[bytes]:
-        if size > wire.BLOCK_LIMIT:
+        if size > framing.BLOCK_LIMIT:
             raise self._wire.failure(
                 _("the server sent a message without end"), "service-unavailable"
             )
@@ -270,7 +270,7 @@ class ImapSession:
         while True:
             line = self._wire.line()
             while literal := _LITERAL.search(line):
-                if int(literal[1]) > wire.LINE_LIMIT:
+                if int(literal[1]) > framing.LINE_LIMIT:
                     raise self._wire.failure(
                         _("the server sent a line without end"), "service-unavailable"
                     )

@@ -10,7 +10,7 @@ from typing import Self
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import sasl, wire
+from msoauth.mail import sasl, unverified, wire
 from msoauth.mail.refusals import refusal
 from msoauth.mail.wire import Transcript, Wire
 from msoauth.redact import redact
@@ -325,7 +325,7 @@ def _greeting(session: SmtpSession, connection: Wire) -> tuple[int, str]:
     except MailError as silence:
         if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
             raise
-        if not wire.begins_with_tls(connection.endpoint, timeout=connection.timeout):
+        if not unverified.begins_with_tls(connection.endpoint, timeout=connection.timeout):
             raise
         raise connection.failure(
             _("the port begins with TLS, but plain text and then STARTTLS were expected"),

@@ -12,17 +12,14 @@ from typing import Self
 from msoauth import tls
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import dial
+from msoauth.mail import dial, unverified
+from msoauth.mail.framing import Inbox
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
 
-__all__ = ["LINE_LIMIT", "TIMEOUT", "Timing", "Transcript", "Wire", "connect"]
+__all__ = ["TIMEOUT", "Timing", "Transcript", "Wire", "connect"]
 
 TIMEOUT = 30.0
-LINE_LIMIT = (
-    1 << 20
-)  # a line of real mail may pass the 1,000 octets of the standards by far, but not this
-BLOCK_LIMIT = 1 << 30  # bytes of one message; Exchange takes 150 MB
 _CHUNK = 1 << 16
 _PROGRESS = (
     512  # bytes that must come in each time limit: a server that drips is a server that hangs
@@ -64,9 +61,9 @@ class Wire:
         self.stage = "resolve"
         self.cancelled = cancelled or threading.Event()
         self._ca_file = ca_file
-        self._buffer = bytearray()
-        self._start = 0
+        self._inbox = Inbox(self._more, self._endless)
         self._socket: socket.socket | None = None
+        self._said_in_plain: list[str] = []
         self._entered = time.perf_counter()
         self._allowance = timeout
         self._progress = 0
@@ -135,9 +132,7 @@ class Wire:
                 retriable=self.stage == "work",
             )
         if isinstance(problem, ssl.SSLCertVerificationError):
-            return self.failure(
-                _("the server's certificate is not trusted"), "tls-untrusted", problem
-            )
+            return self._untrusted(problem)
         if isinstance(problem, ssl.SSLError) or self.stage == "tls":
             return self.failure(_("the TLS connection failed"), "tls-failed", problem)
         if isinstance(problem, ConnectionRefusedError):
@@ -145,6 +140,16 @@ class Wire:
         return self.failure(
             _("the connection broke"), "service-unavailable", problem, retriable=True
         )
+
+    def _untrusted(self, problem: ssl.SSLCertVerificationError) -> MailError:
+        """Who issued a certificate that is not believed tells a company's proxy from a wrong server."""
+        self.issuer = unverified.issuer(self.endpoint, self._said_in_plain, min(self.timeout, 5.0))
+        why = _("the server's certificate is not trusted")
+        if self.issuer:
+            why = _("the server's certificate, issued by {issuer}, is not trusted").format(
+                issuer=self.transcript.shown(self.issuer)
+            )
+        return self.failure(why, "tls-untrusted", problem)
 
     def open(self) -> None:
         """Resolve, connect and, where TLS comes first, begin it."""
@@ -203,12 +208,14 @@ class Wire:
         self._nothing_unread(_("the server spoke out of turn"), "service-unavailable")
 
     def _nothing_unread(self, why: str, cause: str) -> None:
-        if len(self._buffer) > self._start:
-            unread = bytes(self._buffer[self._start : self._start + 500])
-            self.transcript.server(unread.decode("utf-8", "replace"))
-            raise self.failure(
-                why, cause, unread.decode("utf-8", "replace"), retriable=self.stage == "work"
-            )
+        unread = self._inbox.unread()
+        if unread:
+            text = unread.decode("utf-8", "replace")
+            self.transcript.server(text)
+            raise self.failure(why, cause, text, retriable=self.stage == "work")
+
+    def _endless(self, why: str) -> MailError:
+        return self.failure(why, "service-unavailable")
 
     # What we say
 
@@ -249,27 +256,15 @@ class Wire:
         if alone:
             self.expect_silence()
         self.transcript.client(line if shown is None else shown)
+        if not isinstance(self._socket, ssl.SSLSocket):
+            self._said_in_plain.append(line)
         self.send(line.encode("utf-8") + b"\r\n")
 
     # What the server says
 
     def line(self) -> bytes:
         """The next line of the server, without its end; not recorded."""
-        return self._raw_line().removesuffix(b"\n").removesuffix(b"\r")
-
-    def _raw_line(self) -> bytes:
-        searched = self._start
-        while True:
-            end = self._buffer.find(b"\n", searched)
-            if end >= 0:
-                line = bytes(self._buffer[self._start : end + 1])
-                self._start = end + 1
-                return line
-            unread = len(self._buffer) - self._start
-            if unread > LINE_LIMIT:
-                raise self.failure(_("the server sent a line without end"), "service-unavailable")
-            self._fill()
-            searched = self._start + unread
+        return self._inbox.line()
 
     def reply(self) -> str:
         """The next line of the server, recorded."""
@@ -279,57 +274,14 @@ class Wire:
 
     def exactly(self, count: int) -> Iterator[bytes]:
         """The next *count* bytes, in pieces; not recorded."""
-        while count > 0:
-            if len(self._buffer) == self._start:
-                self._fill()
-            piece = bytes(self._buffer[self._start : self._start + min(count, _CHUNK)])
-            self._start += len(piece)
-            count -= len(piece)
-            yield piece
+        return self._inbox.exactly(count)
 
     def block(self) -> Iterator[bytes]:
-        """What comes until a line that is a dot (RFC 1939), in pieces, byte for byte; not recorded.
+        """What comes until a line that is a dot (RFC 1939), in pieces, byte for byte; not recorded."""
+        return self._inbox.block()
 
-        A bare LF is part of the text: only CRLF ends a line here, or a text that a server stuffed by the
-        book would end at a ``\\n.\\n`` of its own.
-        """
-        while len(self._buffer) - self._start < 3:
-            self._fill()
-        if self._buffer.startswith(b".", self._start):
-            if self._buffer.startswith(b".\r\n", self._start):
-                self._start += 3
-                return
-            self._start += 1
-        received = 0
-        searched = self._start
-        while True:
-            end = self._buffer.find(b"\r\n.\r\n", searched)
-            if end >= 0:
-                piece = bytes(self._buffer[self._start : end + 2])
-                self._start = end + 5
-                yield piece.replace(b"\r\n..", b"\r\n.") if b"\r\n.." in piece else piece
-                return
-            # What begins with the first CR of the last four bytes may be the beginning of an end.
-            tail = self._buffer.find(b"\r", max(self._start, len(self._buffer) - 4))
-            tail = len(self._buffer) if tail < 0 else tail
-            if tail - self._start >= _CHUNK:
-                piece = bytes(self._buffer[self._start : tail])
-                self._start = tail
-                received += len(piece)
-                if received > BLOCK_LIMIT:
-                    raise self.failure(
-                        _("the server sent a message without end"), "service-unavailable"
-                    )
-                yield piece.replace(b"\r\n..", b"\r\n.") if b"\r\n.." in piece else piece
-            ahead = tail - self._start
-            self._fill()
-            searched = self._start + ahead
-
-    def _fill(self) -> None:
-        """Wait for more bytes. Positions in the buffer are counted from ``_start`` afterwards."""
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
+    def _more(self) -> bytes:
+        """Wait for more bytes."""
         connection = self._connection
         while True:
             began = time.monotonic()
@@ -351,26 +303,11 @@ class Wire:
             raise self.failure(
                 _("the server closed the connection"), "service-unavailable", retriable=True
             )
-        self._buffer += received
         self._progress += len(received)
         if self.stage == "work" and self._progress >= _PROGRESS:
             self._progress = 0
             self._allowance = self.timeout
-
-
-def begins_with_tls(endpoint: Endpoint, *, timeout: float = TIMEOUT) -> bool:
-    """Whether a port takes a TLS handshake as the first thing; whose certificate it has does not matter here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the kind of port is asked
-    try:
-        with (
-            socket.create_connection((endpoint.host, endpoint.port), timeout) as plain,
-            context.wrap_socket(plain, server_hostname=endpoint.host),
-        ):
-            return True
-    except OSError:
-        return False
+        return received
 
 
 def connect(

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from msoauth.errors import MailError
+from msoauth.mail import framing
 from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
-from msoauth.mail import wire
 from msoauth.mail.fetch import fetch
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.testmail import compose_test_mail
@@ -201,7 +201,7 @@ def test_an_answer_that_does_not_end_is_left(
     prologue: bytes,
     line: bytes,
 ) -> None:
-    monkeypatch.setattr(wire, "BLOCK_LIMIT", 1 << 20)
+    monkeypatch.setattr(framing, "BLOCK_LIMIT", 1 << 20)
     monkeypatch.setattr(pop3_module, "LINES", 20_000)
     monkeypatch.setattr(imap_module, "ANSWER_LIMIT", 1 << 20)
 
@@ -307,9 +307,10 @@ def _closed(_peer: Peer) -> None:
 def _stranger(peer: Peer) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA(organization_name="Stranger").issue_cert("localhost").configure_cert(context)
-    peer.context = context
-    peer.plan.tls = None
-    peer.start_tls()
+    try:
+        peer.sock = context.wrap_socket(peer.sock, server_side=True)
+    except OSError:
+        raise GoneError from None
 
 
 @pytest.mark.parametrize(
@@ -329,6 +330,8 @@ def test_tls_that_goes_wrong_is_told_and_nothing_is_said_without_it(
     server.plan = Plan(tls=upgrade)
     failure = broken(server, tmp_path, timeout=5)
     assert (failure.stage, failure.cause) == ("tls", cause)
+    if cause == "tls-untrusted":
+        assert "Stranger" in str(failure)  # whose certificate it was
     assert not [line for line in server.heard() if b"AUTH" in line.upper()]
 
 
