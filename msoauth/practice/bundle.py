@@ -4,6 +4,7 @@ Nothing is unpacked to disk and nothing in it is executed; only the three files 
 """
 
 import hashlib
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ def read(path: Path) -> Contents:
         raise BundleError("missing", problem.strerror or "") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError):
         raise BundleError("not-a-bundle") from None
+
+
+def of_zip(content: bytes) -> Contents:
+    """The contents of a bundle that was never written to a file.
+
+    Raises:
+        BundleError: as :func:`read`.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return _read(archive)
 
 
 def _read(archive: zipfile.ZipFile) -> Contents:

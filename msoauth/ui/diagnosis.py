@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import DIAGNOSE, Context, first_broken, verdict
+from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, first_broken, run, verdict
 from msoauth.explain import explain
-from msoauth.model import Finding, Signal
+from msoauth.identity import attempts
+from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
+from msoauth.ui.administration import Administration
+from msoauth.ui.handing_on import HandingOn
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
@@ -24,28 +27,39 @@ class DiagnosePanel(Panel):
         return _("Diagnose")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self._asked: list[str] = []
+        self._asked: list[Check] = []
         self.choice = Form(
-            [],
+            [{"name": "send", "label": _("Also send a test mail to the mailbox itself, and wait for it"), "kind": "checkbox"}],
             [
                 {"name": "diagnose", "label": _("Diagnose"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
             ],
+            {"send": False},
             pressed=self._pressed,
-        )
+        )  # fmt: skip
         self.chain = View(live=True)
+        self.administration = Administration(self)
+        self.handing_on = HandingOn(self)
+        self.talks = View()
         self.box = Form(
             [{"name": "text", "label": _("Any error text"), "kind": "textarea",
-              "hint": _("A reply, a log, a mail, a screenshot's words; it stays on this computer")}],
+              "hint": _("A reply, a log, a mail, the words of a sign-in page; it stays on this computer")}],
             [{"name": "explain", "label": _("Explain"), "primary": True}],
             {"text": ""},
             pressed=self._explain,
         )  # fmt: skip
-        self.answer = View(live=True)
-        return [self.choice, self.chain, self.box, self.answer]
+        self.answer = View(live=True, acted=self._acted_in_answer)
+        return [
+            *(self.choice, self.administration.view, self.administration.paste_form, self.chain),
+            *(self.box, self.answer),
+        ]
+
+    def after_results(self) -> Sequence[ipywidgets.Widget]:
+        return [self.talks, self.handing_on.view]
 
     def refresh(self) -> None:
         super().refresh()
+        self.administration.draw()
         self.busy(False)
 
     def busy(self, working: bool) -> None:
@@ -54,8 +68,13 @@ class DiagnosePanel(Panel):
         )
 
     def chosen(self, *, firm: bool) -> None:
-        clear(self.chain)
+        clear(self.chain, self.talks)
+        self.handing_on.clear()
         super().chosen(firm=firm)
+
+    def acted(self, name: str, value: str) -> None:
+        super().acted(name, value)
+        self.handing_on.acted(name, value)
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
@@ -65,14 +84,22 @@ class DiagnosePanel(Panel):
         if account is None or self.jobs.busy:
             return
         firm = self.workspace.firms.get(account.firm)
-        context = Context(self.workspace, firm, account)
-        asked = [check.id for check in DIAGNOSE if check.applies(context)]
+        wanted = (*DIAGNOSE, *SEND, *ROUND_TRIP) if self.choice.values.get("send") else DIAGNOSE
+        context = Context(
+            self.workspace, firm, account, graph=self.administration.graph.get(firm.name)
+        )
 
         def work(job: Job) -> None:
-            made = self.run_checks(job, DIAGNOSE, firm, account)
-            self.jobs.show(job, lambda: self._done(made))
+            context.cancelled = job.cancelled
+            made: list[Finding] = []
+            for finding in run(wanted, context):
+                made.append(finding)
+                self.jobs.show(job, lambda: self.show_findings(made))
+            self.jobs.show(job, lambda: self._done(context, made))
 
-        self._asked = asked
+        self._asked = [check for check in wanted if check.applies(context)]
+        self.handing_on.clear()
+        clear(self.talks)
         self.set_state("running")
         self.show_findings([])
         self.message.show(self.wait_for(_("Checking {address} …").format(address=account.address)))
@@ -81,26 +108,38 @@ class DiagnosePanel(Panel):
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
         super().show_findings(rows)
+        broken = first_broken(rows)
+        if broken is not None:
+            self.results.show(html.findings(self.rows, opened=broken.check))
         known = {finding.check: finding.signal for finding in rows}
-        dots = []
+        links = []
         for check in self._asked:
             state: html.State = known.get(
-                check, "running" if self.state == "running" else Signal.NOT_RUN
+                check.id, "running" if self.state == "running" else Signal.NOT_RUN
             )
-            dots.append(html.dot(state, check))
-        self.chain.show(Markup('<div class="mso-chain">{}</div>').format(Markup("").join(dots)))
+            here = broken is not None and check.id == broken.check
+            links.append(
+                Markup('<li class="mso-link{}" title="{}">{}</li>').format(
+                    " mso-broken" if here else "", check.asks(), html.dot(state, check.title())
+                )
+            )
+        self.chain.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
 
-    def _done(self, made: Sequence[Finding]) -> None:
+    def _done(self, context: Context, made: Sequence[Finding]) -> None:
         broken = first_broken(made)
         self.busy(False)
         self.set_state(broken.signal if broken else Signal.PASSED)
         self.show_findings(made)
+        self.handing_on.take(context.firm, context.mailbox, made, context.transcripts)
+        self.talks.show(self.handing_on.transcripts())
+        signal = broken.signal if broken else Signal.PASSED
+        line = html.paragraph("{}", html.dot(signal, verdict(made)))
+        parts = (line, self.handing_on.buttons())
         if broken is None:
-            self.message.show(html.box("passed", html.paragraph(verdict(made))))
-            return
-        line = html.paragraph("{}", html.dot(broken.signal, verdict(made)))
-        amber = broken.signal is Signal.WARNING
-        self.message.show(html.box("warning" if amber else "failed", line))
+            shown = html.box("passed", *parts)
+        else:
+            shown = html.box("warning" if signal is Signal.WARNING else "failed", *parts)
+        self.message.show(shown)
 
     def _explain(self, _name: str) -> None:
         text = self.box.text("text")
@@ -108,10 +147,11 @@ class DiagnosePanel(Panel):
             self.box.errors = {"text": _("Paste the error text first.")}
             return
         self.box.errors = {}
-        known = explain(text, firm=self.session.firm(), account=self.session.account())
+        account = self.session.account()
+        known = explain(text, firm=self.session.firm(), account=account)
         finding = Finding(
             "", Signal.FAILED, known.title, evidence=known.evidence, cause=known.cause, fix=known.fix,
-            who=known.who, links=known.links, ids=known.ids,
+            who=known.who, links=known.links, ids=known.ids, account=account.address if account else "",
         )  # fmt: skip
         sure = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
             known.confidence, _("This is not sure.")
@@ -123,5 +163,26 @@ class DiagnosePanel(Panel):
                 html.paragraph(known.meaning),
                 html.paragraph(sure),
                 html.remedy(finding),
+                self._note_button(account) if known.cause != "unknown" else Markup(""),
             )
         )
+
+    def _note_button(self, account: Account | None) -> Markup:
+        """Most refusals of a sign-in are seen by the user only: noted down, a diagnosis names them."""
+        if account is None or self.workspace.tokens.status(account.address) is not None:
+            return Markup("")
+        said = _("{user} saw this when signing in").format(user=account.user)
+        return html.button(said, "note", small=True)
+
+    def _acted_in_answer(self, name: str, _value: str) -> None:
+        account, firm = self.session.account(), self.session.firm()
+        if name == "note" and account is not None and firm is not None:
+            attempts.tell(self.workspace, firm, account, self.box.text("text"))
+            self.answer.show(
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _("Noted down: a diagnosis of {address} names it until the user has signed in.").format(address=account.address)
+                    ),
+                )
+            )  # fmt: skip

@@ -231,6 +231,15 @@ def remedy(finding: Finding) -> Markup:
                 steps, copy(text, _("Copy the steps")), Markup(" · ").join(map(link, finding.links))
             )
         )
+    if finding.cause:
+        mailbox = Account(finding.account, finding.firm) if finding.account else None
+        commands = "\n".join(for_cause(finding.cause, account=mailbox).powershell)
+        if commands:
+            parts.append(
+                Markup('<div class="mso-quiet">PowerShell {}</div><div class="mso-evidence">{}</div>').format(
+                    copy(commands, _("Copy the commands")), commands
+                )
+            )  # fmt: skip
     if finding.ids:
         shown = "; ".join(
             f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items()

@@ -65,6 +65,10 @@ class Panel:
         """The widgets between header and messages, made anew; asked again when the language changes."""
         raise NotImplementedError
 
+    def after_results(self) -> Sequence[ipywidgets.Widget]:
+        """The widgets below the results."""
+        return ()
+
     def draw_guide(self) -> None:
         """Show in ``self.guide`` what to do in this step, ticked off as far as it is done."""
 
@@ -174,6 +178,7 @@ class Panel:
             *(self.bar, self.head, self.guide),
             *self.content(),
             *(self.message, self.results),
+            *self.after_results(),
         ]
         for part in _parts(parts):
             part.failed = self._failed

@@ -1,0 +1,237 @@
+"""What a diagnosis leads to: the request to the firm's IT, the support bundle, the record, a replay.
+
+Each is shown before it is saved, and saved by the browser, which may be on another computer.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from msoauth.errors import InputError
+from msoauth.mail.transcript import Transcript
+from msoauth.model import Account, Finding, Firm
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.widgets import View
+
+if TYPE_CHECKING:
+    from msoauth.reports.bundle import Bundle
+    from msoauth.reports.letter import Letter
+    from msoauth.ui.diagnosis import DiagnosePanel
+
+_MARKDOWN, _HTML, _MAIL, _ZIP = "text/markdown", "text/html", "message/rfc822", "application/zip"
+
+
+class HandingOn:
+    """The buttons below a diagnosis, and what they show.
+
+    Attributes:
+        view: What was asked for last.
+    """
+
+    def __init__(self, panel: "DiagnosePanel") -> None:
+        self._panel = panel
+        self.view = View(live=True, acted=self.acted)
+        self._letter: Letter | None = None
+        self._bundle: Bundle | None = None
+        self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
+        self._running = ExitStack()  # the practice tenant of a replay, until the kernel ends
+
+    def clear(self) -> None:
+        """Another account, or a new run: what was shown belongs to the old one."""
+        self._letter = self._bundle = self._made = None
+        self.view.show(Markup(""))
+
+    def take(
+        self,
+        firm: Firm,
+        account: Account,
+        findings: Sequence[Finding],
+        transcripts: Mapping[str, Transcript],
+    ) -> None:
+        """The run that is to be handed on."""
+        self.clear()
+        self._made = (firm, account, findings, transcripts)
+
+    def buttons(self) -> Markup:
+        """What can be made of the run."""
+        return Markup('<div class="mso-buttons">{} {} {} {}</div>').format(
+            html.button(_("Request to the firm's IT"), "letter", "account", small=True),
+            html.button(_("Support bundle"), "bundle-look", "plain", small=True),
+            html.button(_("Replay in a practice tenant"), "replay", small=True),
+            html.button(_("Onboarding record of the firm"), "record", small=True),
+        )
+
+    def transcripts(self) -> Markup:
+        """The conversations of the run, each behind a fold."""
+        if self._made is None or not self._made[3]:
+            return Markup("")
+        folds = Markup("").join(
+            Markup(
+                '<details data-key="talk {}"><summary>{}</summary>{}'
+                '<div class="mso-evidence">{}</div></details>'
+            ).format(name, _("Conversation: {name}").format(name=name), html.copy(talk.text()), talk.text())
+            for name, talk in self._made[3].items()
+            if talk.entries
+        )  # fmt: skip
+        return Markup('<div class="mso-talks">{}</div>').format(folds)
+
+    def acted(self, name: str, value: str) -> None:
+        """One of the buttons here was pressed."""
+        acts = {
+            "letter": self._show_letter, "letter-save": self._save_letter, "bundle-look": self._look_at_bundle,
+            "bundle-save": self._save_bundle, "record": self._save_record, "replay": self._replay,
+        }  # fmt: skip
+        if name in acts:
+            try:
+                acts[name](value)
+            except InputError as nothing:
+                self.view.show(html.box("note", html.paragraph(nothing.summary)))
+
+    # The request to the firm's IT
+
+    def _show_letter(self, whom: str) -> None:
+        from msoauth.reports.letter import letter
+
+        account = self._panel.session.account()
+        firm = self._panel.session.firm()
+        if firm is None:
+            return
+        self._letter = letter(self._panel.workspace, firm, account if whom == "account" else None)
+        document = self._letter.document
+        other = (
+            html.button(_("For all mailboxes of the firm"), "letter", "firm", small=True)
+            if whom == "account"
+            else html.button(_("Only for this mailbox"), "letter", "account", small=True)
+        )
+        self.view.show(
+            html.box(
+                "note",
+                Markup("<h3>{}</h3>").format(self._letter.subject),
+                Markup('<div class="mso-buttons">{} {} {} {} {} {}</div>').format(
+                    html.copy(document.text(), _("Copy as text")),
+                    html.copy(document.markdown(), _("Copy as Markdown")),
+                    html.button(_("Save as HTML"), "letter-save", "html", small=True),
+                    html.button(_("Save as Markdown"), "letter-save", "md", small=True),
+                    html.button(_("Save as mail (.eml)"), "letter-save", "eml", small=True),
+                    other,
+                ),
+                Markup('<div class="mso-evidence">{}</div>').format(document.text()),
+            )
+        )
+
+    def _save_letter(self, form: str) -> None:
+        if self._letter is None:
+            return
+        document = self._letter.document
+        content, kind = {
+            "html": lambda: (document.html().encode(), _HTML),
+            "md": lambda: (document.markdown().encode(), _MARKDOWN),
+            "eml": lambda: (self._letter.eml() if self._letter else b"", _MAIL),
+        }[form]()
+        self._panel.download(_file_name(self._letter.subject, form), content, kind)
+
+    # The support bundle
+
+    def _look_at_bundle(self, names: str) -> None:
+        from msoauth.reports.bundle import bundle
+
+        if self._made is None:
+            return
+        self._bundle = bundle(self._panel.workspace, *self._made, pseudonymised=names == "other")
+        other = (
+            html.button(_("Give people and firm other names"), "bundle-look", "other", small=True)
+            if names == "plain"
+            else html.button(_("Show the real names"), "bundle-look", "plain", small=True)
+        )
+        files = Markup("").join(
+            Markup(
+                '<details data-key="file {}"><summary>{} ({} B)</summary>'
+                '<div class="mso-evidence">{}</div></details>'
+            ).format(name, name, f"{size:,}", self._text_of(name))
+            for name, size in self._bundle.contents()
+        )
+        self.view.show(
+            html.box(
+                "note",
+                Markup("<h3>{}</h3>").format(_("Support bundle")),
+                html.paragraph(_("This is all that it will hold; secrets, passwords and tokens are not in it. Look through it, then save it.")),
+                Markup('<div class="mso-buttons">{} {}</div>').format(
+                    html.button(_("Save the bundle"), "bundle-save", primary=True, small=True), other
+                ),
+                files,
+            )
+        )  # fmt: skip
+
+    def _text_of(self, name: str) -> str:
+        if self._bundle is None:
+            return ""
+        return self._bundle.index.text() if name == "index.html" else self._bundle.files[name]
+
+    def _save_bundle(self, _value: str) -> None:
+        if self._bundle is not None:
+            self._panel.download(self._bundle.suggested_name, self._bundle.as_zip(), _ZIP)
+
+    # The record, and the replay
+
+    def _save_record(self, _value: str) -> None:
+        from msoauth.reports.record import record
+
+        firm = self._panel.session.firm()
+        if firm is not None:
+            page = record(self._panel.workspace, firm)
+            self._panel.download(_file_name(page.title, "html"), page.html().encode(), _HTML)
+            said = _("The record is saved as one HTML page. This is what it says:")
+            shown = Markup('<div class="mso-evidence">{}</div>').format(page.text())
+            self.view.show(html.box("note", html.paragraph(said), shown))
+
+    def _replay(self, _value: str) -> None:
+        """Let the same account, under another name, fail in the same way on this computer."""
+        from msoauth import clouds
+        from msoauth.practice.bundle import of_zip
+        from msoauth.practice.replay import Replay
+        from msoauth.reports.bundle import bundle
+
+        if self._made is None:
+            return
+        made = bundle(self._panel.workspace, *self._made, pseudonymised=True)
+        self._running.close()
+        replay = self._running.enter_context(Replay(of_zip(made.as_zip())))
+        noted = replay.endpoints["practice"]["firms"][0]
+        there, case = self._made[0], replay.case
+        name = _("{firm} (replay)").format(firm=case.firm)
+        firm = Firm(
+            name, noted["tenant_id"], noted["client_id"], cloud=clouds.load(str(replay.endpoints_file)),
+            redirect_uri=noted["redirect_uri"] or "http://localhost", access=there.access,
+        )  # fmt: skip
+        workspace = self._panel.workspace
+        if any(known.name.casefold() == name.casefold() for known in workspace.firms.list()):
+            workspace.firms.remove(name)  # of an earlier replay, whose tenant has ended
+        workspace.firms.add(firm, noted["client_secret"] or None)
+        retrieve = self._made[1].retrieve
+        login = None if case.login.lower() == case.address.lower() else case.login
+        workspace.accounts.add(Account(case.address, name, login=login, retrieve=retrieve))
+        password = next((a["password"] for a in noted["accounts"] if a["address"].lower() == case.login.lower()), "–")  # fmt: skip
+        told = Markup("").join(html.paragraph(line) for line in replay.told())
+        self._panel.draw_bar()
+        self.view.show(
+            html.box(
+                "note",
+                Markup("<h3>{}</h3>").format(_("The case is replayed on this computer")),
+                told,
+                html.facts([
+                    (_("Firm"), name),
+                    (_("Mailbox"), case.address),
+                    (_("Practice password"), Markup("{} {}").format(password, html.copy(password))),
+                ]),
+                html.paragraph(_("Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook.")),
+            )
+        )  # fmt: skip
+
+
+def _file_name(title: str, suffix: str) -> str:
+    plain = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
+    return f"{plain}.{suffix}"

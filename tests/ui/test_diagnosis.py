@@ -1,0 +1,162 @@
+"""Notebook 4 without a browser: the chain, what can be handed on, an administrator's sign-in, a replay."""
+
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+from msoauth.identity import administrator, signin
+from msoauth.model import Signal
+from msoauth.practice import PracticeTenant
+from msoauth.practice.scenarios import apply
+from msoauth.ui.diagnosis import DiagnosePanel
+from msoauth.ui.registration import RegisterPanel
+from msoauth.ui.session import Session
+from msoauth.ui.users import UsersPanel
+from tests.people import sign_in_as_a_person
+
+ANNA = "anna.lindqvist@contoso.example"
+ADMIN = "admin@contoso.example"
+
+
+class Saved:
+    """What the browser was asked to save."""
+
+    def __init__(self, panel: DiagnosePanel) -> None:
+        self.files: dict[str, bytes] = {}
+        panel.download = lambda name, content, kind="": self.files.update({name: content})  # type: ignore[method-assign]
+
+
+def password(tenant: PracticeTenant, address: str) -> str:
+    known = tenant.endpoints["practice"]["firms"][0]["accounts"]
+    return str(next(a["password"] for a in known if a["address"] == address))
+
+
+@pytest.fixture
+def panel(tenant: PracticeTenant, session: Session) -> Iterator[DiagnosePanel]:
+    register = RegisterPanel(session, inline=True)
+    register.acted("practice", "")
+    register.form.press("check")
+    UsersPanel(session, inline=True).acted("practice", "")
+    session.choose_account(ANNA)
+    made = DiagnosePanel(session, inline=True)
+    yield made
+    made.handing_on._running.close()
+
+
+def sign_in(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
+    account = panel.workspace.accounts.get(ANNA)
+    attempt = signin.start(panel.workspace, account, "browser", open_browser=False)
+    person = threading.Thread(
+        target=sign_in_as_a_person, args=(attempt.url, ANNA, password(tenant, ANNA)), daemon=True
+    )
+    person.start()
+    attempt.wait(20)
+    person.join(20)
+
+
+def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
+    panel: DiagnosePanel, tenant: PracticeTenant
+) -> None:
+    sign_in(panel, tenant)
+    apply(tenant, "smtp-auth-off-mailbox")
+    panel.choice.press("diagnose")
+    assert panel.state is Signal.FAILED
+    assert panel.chain.html.count("mso-broken") == 1
+    assert "smtp.login" in panel.message.html
+    assert "Set-CASMailbox" in panel.results.html
+    assert "Copy the commands" in panel.results.html
+    assert "SmtpClientAuthentication is disabled" in panel.talks.html  # the conversation
+    assert "eyJ" not in panel.talks.html
+    saved = Saved(panel)
+    panel.message.act("letter", "account")
+    assert "Authenticated SMTP" in panel.handing_on.view.html
+    for form in ("html", "md", "eml"):
+        panel.handing_on.view.act("letter-save", form)
+    assert {name.rpartition(".")[2] for name in saved.files} == {"html", "md", "eml"}
+
+
+def test_the_bundle_is_looked_at_before_it_is_saved(
+    panel: DiagnosePanel, tenant: PracticeTenant
+) -> None:
+    panel.choice.press("diagnose")
+    saved = Saved(panel)
+    panel.message.act("bundle-look", "plain")
+    assert "findings.jsonl" in panel.handing_on.view.html
+    assert ANNA in panel.handing_on.view.html
+    assert not saved.files
+    panel.handing_on.view.act("bundle-look", "other")
+    assert ANNA not in panel.handing_on.view.html
+    panel.handing_on.view.act("bundle-save", "")
+    [(name, content)] = saved.files.items()
+    assert name.endswith(".zip")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert json.loads(archive.read("bundle.json"))["pseudonymised"] is True
+
+
+def test_a_letter_without_anything_to_ask_for_says_so(
+    panel: DiagnosePanel, tenant: PracticeTenant
+) -> None:
+    sign_in(panel, tenant)
+    panel.choice.press("diagnose")
+    assert panel.state is Signal.PASSED
+    panel.message.act("letter", "account")
+    assert "Nothing in the latest findings" in panel.handing_on.view.html
+
+
+def test_what_the_user_saw_is_noted_down_and_named(
+    panel: DiagnosePanel, tenant: PracticeTenant
+) -> None:
+    panel.box.type("text", "Need admin approval. AADSTS90094: The grant requires admin permission.")
+    panel.box.press("explain")
+    assert "saw this when signing in" in panel.answer.html
+    panel.answer.act("note", "")
+    panel.choice.press("diagnose")
+    assert "admin-consent-required" in panel.results.html
+
+
+def test_an_administrator_signs_in_and_is_forgotten(
+    panel: DiagnosePanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = administrator.start
+
+    def at_once(*arguments: object, **_options: object) -> administrator.AdministratorSignIn:
+        firm = panel.session.firm()
+        assert firm is not None
+        attempt = start(panel.workspace, firm, "browser", open_browser=False)
+        threading.Thread(
+            target=sign_in_as_a_person,
+            args=(attempt.url, ADMIN, password(tenant, ADMIN)),
+            daemon=True,
+        ).start()
+        return attempt
+
+    monkeypatch.setattr(administrator, "start", at_once)
+    assert "never stored" in panel.administration.view.html
+    panel.administration.view.act("admin")
+    assert ADMIN in panel.administration.view.html
+    panel.choice.press("diagnose")
+    assert "registration.consent" in {finding.check for finding in panel.rows}
+    token = next(iter(panel.administration.graph.values()))._token
+    for file in panel.workspace.folder.rglob("*"):
+        if file.is_file():
+            assert token.encode() not in file.read_bytes()
+    assert token not in json.dumps([part.get_state() for part in (panel.administration.view, panel.results)], default=str)  # fmt: skip
+    panel.administration.view.act("forget")
+    assert panel.administration.graph == {}
+
+
+def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
+    sign_in(panel, tenant)
+    apply(tenant, "smtp-auth-off-mailbox")
+    panel.choice.press("diagnose")
+    panel.message.act("replay", "")
+    said = panel.handing_on.view.html
+    assert "smtp-auth-disabled-mailbox" in said
+    assert ANNA not in said
+    firms = [firm.name for firm in panel.workspace.firms.list() if firm.name.endswith("(replay)")]
+    assert len(firms) == 1
+    assert len(panel.workspace.accounts.list(firms[0])) == 1
