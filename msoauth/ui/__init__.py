@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from msoauth.ui.audit import AuditPanel
     from msoauth.ui.diagnosis import DiagnosePanel
     from msoauth.ui.mailbox import MailPanel
     from msoauth.ui.registration import RegisterPanel
     from msoauth.ui.start import StartPanel
     from msoauth.ui.users import UsersPanel
 
-__all__ = ["diagnose", "mail", "register", "sign_in", "start"]
+__all__ = ["audit", "diagnose", "mail", "register", "sign_in", "start"]
 
 
 def start() -> "StartPanel":
@@ -45,3 +46,10 @@ def diagnose() -> "DiagnosePanel":
     from msoauth.ui.diagnosis import DiagnosePanel
 
     return DiagnosePanel()
+
+
+def audit() -> "AuditPanel":
+    """Step 5: every account of every firm at a glance."""
+    from msoauth.ui.audit import AuditPanel
+
+    return AuditPanel()

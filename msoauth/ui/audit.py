@@ -1,0 +1,299 @@
+"""Step 5: every account of every firm at a glance; an account opened with its findings and its diagnosis."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets
+from markupsafe import Markup
+
+from msoauth.audit import Audit, words
+from msoauth.audit.progress import Progress
+from msoauth.audit.status import CauseGroup, Status, status
+from msoauth.checks import DIAGNOSE, first_broken, verdict
+from msoauth.errors import InputError
+from msoauth.model import Finding, Signal
+from msoauth.reports import charts, frames
+from msoauth.reports.html_report import STAGES, changes_line, html_page, table_data
+from msoauth.reports.standing import latest
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.audit_table import AccountTable
+from msoauth.ui.jobs import Job
+from msoauth.ui.panel import Panel, clear
+from msoauth.ui.widgets import Form, View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORKERS = 32
+_RUNS = 30  # audits that the charts show
+_TOLD_EVERY = 0.4  # seconds between two drawings of the progress
+_LIVE_EVERY = 4.0  # seconds between two drawings of the table while the audit runs
+_LIVE = 2000  # accounts up to which it is drawn then
+_CAUSES = 12
+
+
+class AuditPanel(Panel):
+    """Audit all accounts, and look at how they stand."""
+
+    step = 5
+
+    def name(self) -> str:
+        return _("Audit")
+
+    def content(self) -> Sequence[ipywidgets.Widget]:
+        self.stands: Status | None = None
+        self.options = Form(
+            [
+                {"name": "workers", "label": _("Accounts at once"), "kind": "number",
+                 "hint": _("More is faster; a tenant that says “too many” is asked less by itself")},
+                {"name": "send", "label": _("Also send a test mail to each mailbox itself"), "kind": "checkbox",
+                 "hint": _("Otherwise nothing is sent")},
+                {"name": "fresh", "label": _("Begin anew"), "kind": "checkbox",
+                 "hint": _("Otherwise an audit that was broken off goes on where it stopped")},
+            ],
+            [
+                {"name": "audit", "label": _("Audit all accounts"), "primary": True},
+                {"name": "cancel", "label": _("Cancel"), "disabled": True},
+                {"name": "xlsx", "label": _("Save as Excel")},
+                {"name": "html", "label": _("Save as HTML page")},
+                {"name": "csv", "label": _("Save as CSV")},
+            ],
+            {"workers": str(_WORKERS), "send": False, "fresh": False},
+            pressed=self._pressed,
+        )  # fmt: skip
+        self.progress = View(live=True)
+        self.causes = View(acted=self.acted)
+        self.table = AccountTable(opened=self.open)
+        self.charts = View()
+        return [self.options, self.progress, self.causes, self.table, self.charts]
+
+    # What is seen
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.show_standing()
+        self.busy(self.jobs.busy)
+
+    def busy(self, working: bool) -> None:
+        some = bool(self.stands and self.stands.accounts)
+        self.options.enable(
+            audit=some and not working, cancel=working, xlsx=some, html=some, csv=some
+        )
+
+    def chosen(self, *, firm: bool) -> None:
+        """The audit is of all firms: another choice in the line above narrows the table, and stops nothing."""
+        self.draw_bar()
+        chosen = self.session.firm()
+        if firm and chosen is not None:
+            self.table.choose("firm", chosen.name)
+
+    def show_standing(self) -> None:
+        """Show how everything stands now."""
+        stands = self.stands = status(self.workspace)
+        self.table.show(table_data(stands.accounts))
+        runs = list(reversed(self.workspace.audits.finished(_RUNS)))
+        drawn = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
+        self.charts.show(
+            Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn)) if runs else Markup("")
+        )  # fmt: skip
+        self.causes.show(self._causes(stands))
+        if not self.jobs.busy:
+            self.set_state(_worst(stands), words.counts_line(stands.signals) or None)
+
+    def _causes(self, stands: Status) -> Markup:
+        if not stands.accounts:
+            return html.box(
+                "note", html.paragraph(_("There is no account yet: add some in step 2."))
+            )
+        parts = [html.paragraph(line)] if (line := changes_line(stands)) else []
+        if stands.groups:
+            rows = [self._cause(group) for group in stands.groups[:_CAUSES]]
+            heads = [_("Signal"), _("What they hang on"), _("Firm"), _("Who can mend it"), ""]
+            parts.append(html.table(heads, rows, label=_("What hangs on one cause")))
+            more = len(stands.groups) - _CAUSES
+            if more > 0:
+                parts.append(html.paragraph(_("… and {count} more causes.").format(count=more)))
+        return Markup("").join(parts)
+
+    def _cause(self, group: CauseGroup) -> list[Markup | str]:
+        who = words.who_word(words.group_who(group))
+        show: Markup | str = ""
+        if group.cause:
+            value = f"{group.cause}\n{group.firm}"
+            show = html.button(_("Show these"), "filter", value, small=True)
+        dot = html.dot(group.signal, words.signal_word(group.signal))
+        return [dot, words.group_line(group), group.firm, who, show]
+
+    # What is done
+
+    def acted(self, name: str, value: str) -> None:
+        if name == "filter":
+            cause, _line, firm = value.partition("\n")
+            self.table.choose("cause", cause)
+            self.table.choose("firm", firm)
+        elif name == "diagnose":
+            self._diagnose(value)
+        else:
+            super().acted(name, value)
+
+    def cancel(self) -> None:
+        """Stop what is under way; what was found out is kept."""
+        if not self.jobs.busy:
+            return
+        self.jobs.cancel()
+        self.progress.show(Markup(""))
+        said = _(
+            "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
+        )
+        self.message.show(html.box("note", html.paragraph(said)))
+        self.show_standing()
+        self.busy(False)
+
+    def _pressed(self, name: str) -> None:
+        if name == "cancel":
+            self.cancel()
+        elif name == "audit":
+            self._audit()
+        else:
+            self._save(name)
+
+    def _audit(self) -> None:
+        if self.jobs.busy:
+            return
+        workers = self.options.text("workers").strip()
+        if not workers.isdigit() or not 1 <= int(workers) <= 512:
+            self.options.errors = {"workers": _("A number from 1 to 512.")}
+            return
+        self.options.errors = {}
+        running = Audit(
+            self.workspace, workers=int(workers), send=bool(self.options.values.get("send")),
+            fresh=bool(self.options.values.get("fresh")),
+        )  # fmt: skip
+
+        def work(job: Job) -> None:
+            job.on_cancel = running.cancel
+            told = drawn = time.monotonic()
+            for _looked in running:
+                now = time.monotonic()
+                if now - told >= _TOLD_EVERY:
+                    told = now
+                    self.jobs.show(job, lambda: self._tell(running.progress))
+                if now - drawn >= _LIVE_EVERY and running.progress.total <= _LIVE:
+                    drawn = now
+                    self.jobs.show(job, self.show_standing)
+            if not running.cancelled:
+                self.jobs.show(job, lambda: self._done(running))
+
+        clear(self.message, self.results)
+        self.set_state("running")
+        self._tell(running.progress)
+        self.busy(True)
+        self.jobs.start(work)
+
+    def _tell(self, progress: Progress) -> None:
+        bar = Markup(
+            '<progress class="mso-progress" max="{}" value="{}" aria-label="{}"></progress>'
+        )
+        self.progress.show(
+            Markup("<p>{}<br>{}<br>{}</p>").format(
+                bar.format(max(1, progress.total), progress.done, _("Accounts done")),
+                progress.text(),
+                words.counts_line(progress.signals),
+            )
+        )
+
+    def _done(self, running: Audit) -> None:
+        self.jobs.finish()
+        self.progress.show(Markup(""))
+        self.show_standing()
+        self.busy(False)
+        done = running.progress
+        said = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
+            count=f"{done.done - running.skipped:,}", seconds=done.elapsed
+        )
+        self.message.show(html.box("note", html.paragraph(said)))
+
+    def open(self, address: str) -> None:
+        """Show what is known of an account, and offer its diagnosis."""
+        account = self.workspace.accounts.get(address)
+        known = latest(self.workspace, account.firm, account)
+        rows = [*known.get("", []), *known.get(account.address.casefold(), [])]
+        self.show_account(address, rows)
+
+    def show_account(self, address: str, rows: Sequence[Finding]) -> None:
+        """Show an account's findings, the first broken link opened."""
+        self.rows = list(rows)
+        broken = first_broken(self.rows)
+        head = Markup("<h3>{}</h3>").format(address)
+        said = html.paragraph(verdict(self.rows) if self.rows else _("It was never checked."))
+        act = html.button(_("Diagnose now"), "diagnose", address, primary=True)
+        found = html.findings(self.rows, opened=broken.check if broken else None)
+        self.results.show(Markup("").join([head, said, act, found]))
+
+    def _diagnose(self, address: str) -> None:
+        if self.jobs.busy:
+            said = _("An audit is under way; diagnose when it is done, or cancel it.")
+            self.message.show(html.box("note", html.paragraph(said)))
+            return
+        account = self.workspace.accounts.get(address)
+        firm = self.workspace.firms.get(account.firm)
+
+        def work(job: Job) -> None:
+            made = self.run_checks(job, DIAGNOSE, firm, account)
+
+            def done() -> None:
+                self.jobs.finish()
+                clear(self.message)
+                self.show_standing()
+                self.busy(False)
+                self.show_account(address, made)
+
+            self.jobs.show(job, done)
+
+        self.set_state("running")
+        self.message.show(self.wait_for(_("Checking {address} …").format(address=address)))
+        self.busy(True)
+        self.jobs.start(work)
+
+    def _save(self, kind: str) -> None:
+        """Let the browser save a report."""
+        if self.stands is None or not self.stands.accounts:
+            raise InputError(_("There is nothing to report yet."))
+        runs = self.workspace.audits.finished(_RUNS)
+        if kind == "xlsx":
+            from msoauth.reports.excel import write_excel
+
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "audit.xlsx"
+                write_excel(file, self.stands, runs)
+                content = file.read_bytes()
+            media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        elif kind == "html":
+            content, media = html_page(self.stands, runs).encode(), "text/html"
+        else:
+            from msoauth.reports.csv_file import csv_text
+
+            content, media = csv_text(self.stands.accounts).encode(), "text/csv"
+        self.download(f"audit-{self.stands.at:%Y-%m-%d}.{kind}", content, media)
+
+    # What comes back as DataFrames
+
+    def frame(self) -> "pd.DataFrame":
+        """How every account stands."""
+        return frames.accounts_frame(self.stands.accounts if self.stands else ())
+
+    def causes_frame(self) -> "pd.DataFrame":
+        """What hangs on one cause."""
+        return frames.causes_frame(self.stands.groups if self.stands else ())
+
+
+def _worst(stands: Status) -> Signal:
+    order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN)
+    return next(
+        (s for s in order if stands.signals.get(s)),
+        Signal.PASSED if stands.accounts else Signal.NOT_RUN,
+    )

@@ -1,0 +1,44 @@
+"""The table of accounts in a notebook: ten thousand rows of which only those in sight are drawn."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msoauth.reports.html_report import static
+from msoauth.ui.widgets import _STATIC, Part, _style
+
+
+class AccountTable(Part):
+    """Sorts and filters by itself; nothing of its rows is in a trait, so a saved notebook holds none.
+
+    Args:
+        opened: Told the address when the user presses one.
+    """
+
+    _esm = static("table.js") + (_STATIC / "audit_table.js").read_text(encoding="utf-8")
+    _css = _style() + static("table.css")
+
+    def __init__(self, *, opened: Callable[[str], None] = lambda _address: None) -> None:
+        self._opened = opened
+        self.data: dict[str, Any] = {}
+        super().__init__()
+
+    def show(self, data: dict[str, Any]) -> None:
+        """Show these rows (see :func:`msoauth.reports.html_report.table_data`)."""
+        same = self.data.get("columns") == data["columns"]
+        self.data = data
+        self.send({"event": "data", "data": data, "same": same})
+
+    def choose(self, key: str, value: str) -> None:
+        """Set a filter: ``firm``, ``signal``, ``cause`` or ``change``."""
+        self.send({"event": "choose", "key": key, "value": value})
+
+    def press(self, address: str) -> None:
+        """What happens when the user presses an address."""
+        self._opened(address)
+
+    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
+        """A view came to be, or an address was pressed."""
+        if content.get("event") == "ready" and self.data:
+            self.send({"event": "data", "data": self.data, "same": False})
+        elif content.get("event") == "open":
+            self.press(str(content.get("value", "")))
