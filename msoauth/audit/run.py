@@ -85,7 +85,8 @@ class Audit:
         self._by = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
         self._results: queue.Queue[Looked | None] = queue.Queue(maxsize=4 * self._workers)
-        self._stopped = cancelled or threading.Event()
+        self._stopped = threading.Event()
+        self._cancelled = cancelled or threading.Event()
         self._through = False
         self._failure: Exception | None = None
         self._given: dict[str, dict[str, Finding]] = {}
@@ -104,10 +105,11 @@ class Audit:
     @property
     def cancelled(self) -> bool:
         """Whether it was ended before it was through."""
-        return self._stopped.is_set() and not self._through
+        return (self._stopped.is_set() or self._cancelled.is_set()) and not self._through
 
     def cancel(self) -> None:
         """End it; may be called from any thread and more than once."""
+        self._cancelled.set()
         self._stopped.set()
 
     def __iter__(self) -> Iterator[Looked]:
@@ -141,18 +143,20 @@ class Audit:
             for thread in threads:
                 thread.start()
             while running and not self._stopped.is_set():
+                if self._cancelled.is_set():
+                    break
                 try:
-                    looked = self._results.get(timeout=0.5)
+                    looked = self._results.get(timeout=0.2)
                 except queue.Empty:  # Windows delivers Ctrl-C only between waits
                     continue
                 if looked is None:
                     running -= 1
                 else:
                     yield looked
-            while not self._stopped.is_set() and not self._results.empty():
+            while not self.cancelled and not self._results.empty():
                 if (looked := self._results.get()) is not None:
                     yield looked
-            if self._failure is None and not self._stopped.is_set():
+            if self._failure is None and not self.cancelled:
                 self._finish()
                 self._through = True
         finally:

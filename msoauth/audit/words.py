@@ -1,7 +1,6 @@
 """What an audit says, in words for people."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import lru_cache
 
 from msoauth.audit import judge
@@ -123,13 +122,15 @@ def account_who(one: AccountStatus) -> str:
 
 
 def counts_line(signals: Mapping[Signal, int]) -> str:
-    """“✖ 3 broken  ▲ 2 watch  ● 120 works”, what is worst first."""
+    """“✖ 3 broken   ▲ 2 watch   ● 120 works”, what is worst first."""
+    return "   ".join(f"{SHAPES[s]} {signals[s]:,} {signal_word(s)}" for s in _counted(signals))
+
+
+def counts_words(signals: Mapping[Signal, int]) -> str:
+    """The same for a place that has a shape of its own: “3 broken, 2 watch, 120 works”."""
+    return ", ".join(f"{signals[s]:,} {signal_word(s)}" for s in _counted(signals))
+
+
+def _counted(signals: Mapping[Signal, int]) -> list[Signal]:
     order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
-    return "   ".join(
-        f"{SHAPES[s]} {signals[s]:,} {signal_word(s)}" for s in order if signals.get(s)
-    )
-
-
-def day(moment: datetime | None) -> str:
-    """A moment as a day, or a dash."""
-    return "–" if moment is None else f"{moment:%Y-%m-%d}"
+    return [signal for signal in order if signals.get(signal)]

@@ -69,7 +69,7 @@ class AuditPanel(Panel):
         self.causes = View(acted=self.acted)
         self.table = AccountTable(opened=self.open)
         self.charts = View()
-        return [self.options, self.progress, self.causes, self.table, self.charts]
+        return [self.options, self.progress, self.causes, self.charts, self.table]
 
     # What is seen
 
@@ -102,7 +102,7 @@ class AuditPanel(Panel):
         )  # fmt: skip
         self.causes.show(self._causes(stands))
         if not self.jobs.busy:
-            self.set_state(_worst(stands), words.counts_line(stands.signals) or None)
+            self.set_state(_worst(stands), words.counts_words(stands.signals) or None)
 
     def _causes(self, stands: Status) -> Markup:
         if not stands.accounts:
