@@ -50,6 +50,8 @@ _ODD = {
 _SOFT_END = re.compile(r"=[ \t]{0,8}\r?\n")
 _QUOTED = re.compile(r"=[0-9A-F]{2}")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
+# Words that a form has joined: so many of them that it is no base64.
+_PLUSES = re.compile(r"(?:[A-Za-z'.,:]{1,20}\+){6}")
 _ESCAPES = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([rnt\"'/]))")
 # Only what HTML calls a tag: programs write `<urlopen error …>` and `<anna@contoso.com>` as well.
 _TAG = re.compile(
@@ -79,6 +81,8 @@ def unwrap(text: str) -> str:
         before = text
         if "%" in text and _PERCENT.search(text):
             text = " ".join(map(_unquoted, text.split(" ")))
+        if "+" in text:
+            text = " ".join(map(_without_pluses, text.split(" ")))
         if "&" in text:
             text = html.unescape(text)
         if "\\" in text:
@@ -189,6 +193,10 @@ def _unquoted(token: str) -> str:
     if not found:
         return token
     return (unquote_plus if found > 1 else unquote)(token, errors="replace")
+
+
+def _without_pluses(token: str) -> str:
+    return token.replace("+", " ") if "+" in token and _PLUSES.search(token) else token
 
 
 def _unescaped(match: re.Match[str]) -> str:
