@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -39,6 +39,7 @@ class View:
     find: str = ""
     page: int = 0
     log_find: str = ""
+    _names: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def world(self) -> World:
@@ -110,11 +111,12 @@ class View:
 
     def named(self, who: str) -> str:
         """A user id or an object id of a service principal, for people."""
-        user = next((u for u in self.firm.users.values() if u.id == who), None)
-        if user is not None:
-            return user.upn
-        app = next((p.app.display_name for p in self.firm.principals if p.object_id == who), "")
-        return f"{app} ({who})" if app else who
+        if not self._names:
+            self._names = {user.id: user.upn for user in self.firm.users.values()}
+            for principal in self.firm.principals:
+                name = f"{principal.app.display_name} ({principal.object_id})"
+                self._names[principal.object_id] = name
+        return self._names.get(who, who)
 
     # -- the endpoints file ----------------------------------------------------------------------
 

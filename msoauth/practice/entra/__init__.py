@@ -14,6 +14,7 @@ def routes(people: People) -> list[tuple[str, type[Page], dict[str, People]]]:
         (r"/([^/]+)/oauth2/v2\.0/logout", signin.LogoutPage, shared),
         (r"/([^/]+)/(v2\.0/)?adminconsent", signin.AdminConsentPage, shared),
         (r"/practice/grants", bulk.GrantsPage, shared),
+        (r"/error", signin.ErrorPage, shared),
         (r"/practice/step", steps.StepPage, shared),
         (r"/devicelogin", signin.DevicePage, shared),
     ]

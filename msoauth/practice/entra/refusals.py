@@ -25,6 +25,12 @@ def _texts() -> dict[int, dict[str, Any]]:
     return {int(number): row for number, row in tomllib.loads(text).items()}
 
 
+def meaning(number: int) -> str | None:
+    """The wording of a number with its places unfilled; None for a number that is not known here."""
+    row = _texts().get(number)
+    return f"AADSTS{number}: {row['text'].replace('{{', '{').replace('}}', '}')}" if row else None
+
+
 class RefusalError(Exception):
     """A request that Entra refuses, under its AADSTS number.
 

@@ -1,10 +1,11 @@
 """Which page of a sign-in comes next: who signs in, confirmation, consent, and back to the app."""
 
 from msoauth.practice.entra import consent
+from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.pages import Flow, Page, Session
-from msoauth.practice.entra.policy import admit
+from msoauth.practice.entra.policy import HIDDEN, admit
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import Firm
+from msoauth.practice.state import EXCHANGE_APP_ID, Firm, User
 
 
 class StepsPage(Page):
@@ -26,6 +27,8 @@ class StepsPage(Page):
         prompt = flow.asked.get("prompt", "")
         hint = flow.asked.get("login_hint", "").strip()
         everyone, fitting = self.sessions(), self.fitting(flow)
+        if is_consumers(flow.client.path):
+            everyone = fitting = []  # there are no personal accounts here
         if prompt == "login" or not everyone:
             self.ask_name(flow, hint)
         elif prompt == "select_account" or flow.purpose != "authorize":
@@ -43,6 +46,13 @@ class StepsPage(Page):
 
     def ask_name(self, flow: Flow, hint: str = "", problem: str = "") -> None:
         self.show("username.html", flow=flow, hint=hint, problem=problem)
+
+    def ask_code(self, flow: Flow, user: User, problem: str = "") -> None:
+        if user.mfa == "enrol":
+            refused = RefusalError(50079, resource=HIDDEN)
+            self.noted(refused, flow)
+        page = "enrol.html" if user.mfa == "enrol" else "code.html"
+        self.show(page, flow=flow, problem=problem, code=self.people.code)
 
     # -- going on ------------------------------------------------------------------------------
 
@@ -67,6 +77,9 @@ class StepsPage(Page):
             asked = self.wanted(flow)
         except RefusalError as refused:
             self.give_back_error(flow, refused)
+            return
+        if user.mfa is not None and "mfa" not in flow.amr:
+            self._step_up(flow, user)
             return
         if flow.device and not flow.elsewhere:
             self.show("confirm.html", flow=flow)
@@ -95,6 +108,16 @@ class StepsPage(Page):
             self.show_approval(flow, firm)
         else:
             self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=False)
+
+    def _step_up(self, flow: Flow, user: User) -> None:
+        """The session of the browser proves the password only, and by now more is required."""
+        if flow.asked.get("prompt") == "none":
+            number = 50079 if user.mfa == "enrol" else 50076
+            refused = RefusalError(number, error="interaction_required", resource=EXCHANGE_APP_ID)
+            self.give_back_error(flow, refused)
+            return
+        flow.password_given, flow.amr = True, []
+        self.ask_code(flow, user)
 
     def show_approval(self, flow: Flow, firm: Firm) -> None:
         """*Need admin approval*, with the form of the request workflow when that is on."""

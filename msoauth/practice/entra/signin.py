@@ -1,8 +1,8 @@
 """Where a sign-in begins and ends: authorize, admin consent, the device page, sign-out."""
 
 from msoauth.practice.entra import clients, consent, redirects
-from msoauth.practice.entra.pages import COOKIE, Flow, Session
-from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.entra.pages import COOKIE, Flow, Page, Session
+from msoauth.practice.entra.refusals import RefusalError, meaning
 from msoauth.practice.entra.sequence import StepsPage
 
 _KEPT = (
@@ -131,6 +131,15 @@ class DevicePage(StepsPage):
         flow = self.people.begin(Flow(device.client, asked, "public", "device", device=key))
         flow.firm = device.client.firm
         self.choose(flow)
+
+
+class ErrorPage(Page):
+    """``/error?code=50011``: what a number means (facts A2)."""
+
+    def get(self) -> None:
+        text = self.argument("code").strip()
+        number = int(text) if text.isdecimal() and len(text) < 12 else 0
+        self.show("meaning.html", number=text[:12], meaning=meaning(number))
 
 
 class LogoutPage(StepsPage):

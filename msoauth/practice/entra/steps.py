@@ -3,6 +3,7 @@
 import hmac
 
 from msoauth.practice.entra import consent
+from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.pages import Flow
 from msoauth.practice.entra.policy import HIDDEN
 from msoauth.practice.entra.refusals import RefusalError
@@ -14,6 +15,7 @@ LOCK_SECONDS = 60
 PERSONAL_DOMAINS = ("outlook.com", "hotmail.com", "live.com", "msn.com")
 
 _UNKNOWN = "This username may be incorrect. Make sure you typed it correctly. Otherwise, contact your admin."
+_NO_PERSONAL = "That Microsoft account doesn't exist. Enter a different account or get a new one."
 _WRONG = "Your account or password is incorrect. If you don't remember your password, reset it now."
 _WRONG_CODE = "You didn't enter the expected verification code. Please try again."
 
@@ -63,11 +65,17 @@ class StepPage(StepsPage):
     def _named(self, flow: Flow) -> None:
         name = self.argument("loginfmt").strip()
         world = self.people.world
+        if is_consumers(flow.client.path):
+            self.noted(RefusalError(50034, user=HIDDEN, tenant="Microsoft Accounts"), flow)
+            self.ask_name(flow, name, _NO_PERSONAL)
+            return
         home = flow.client.firm or world.firm_of_address(name)
         user = home.user(name) if home else None
         if user is not None and home is not None:
             flow.firm, flow.user = home, user
             flow.client = flow.client.of(home)
+            # What somebody else proved in this flow is not theirs.
+            flow.password_given, flow.amr = False, []
             self.show("password.html", flow=flow, problem="")
             return
         elsewhere = world.firm_of_address(name)
@@ -165,20 +173,13 @@ class StepPage(StepsPage):
             self.remember(flow)
             self.go_on(flow)
         else:
-            self._ask_code(flow, user)
-
-    def _ask_code(self, flow: Flow, user: User, problem: str = "") -> None:
-        if user.mfa == "enrol":
-            refused = RefusalError(50079, resource=HIDDEN)
-            self.noted(refused, flow)
-        page = "enrol.html" if user.mfa == "enrol" else "code.html"
-        self.show(page, flow=flow, problem=problem, code=self.people.code)
+            self.ask_code(flow, user)
 
     def _gave_code(self, flow: Flow, user: User) -> None:
         given = self.argument("otc").replace(" ", "")
         if not hmac.compare_digest(given.encode(), self.people.code.encode()):
             self.noted(RefusalError(500121), flow)
-            self._ask_code(flow, user, _WRONG_CODE)
+            self.ask_code(flow, user, _WRONG_CODE)
             return
         user.mfa = "enrolled"
         flow.amr = ["pwd", "mfa"]

@@ -252,6 +252,23 @@ def test_a_scenario_is_started_for_one_account_and_ended(admin: Admin) -> None:
     admin.open().send("start-scenario", status=400, value="clock-ahead", more=ANNA)
 
 
+def test_what_was_noted_down_wrongly_is_corrected_without_showing_secrets(admin: Admin) -> None:
+    tenant, secret, anna = admin.place.tenant, admin.place.firm.app.secrets[0], admin.place.user()
+    for scenario in ("secret-id-noted", "password-mistyped", "smtp-name-wrong"):
+        admin.open().send("start-scenario", value=scenario)
+    for hidden in (secret.value, anna.password):
+        assert hidden not in admin.browser.page
+    assert "smtp.does-not-exist.invalid" in admin.says
+    admin.send("correct", "smtp/host")
+    assert tenant.endpoints["smtp"]["host"] == "localhost"
+    assert '"smtp.does-not-exist' not in tenant.endpoints_file.read_text(encoding="utf-8")
+    while wrong := admin.forms("correct"):
+        admin.send("correct", wrong[0].fields["on"])
+    firm = tenant.endpoints["practice"]["firms"][0]
+    assert firm["client_secret"] == firm["apps"][0]["client_secret"] == secret.value
+    assert firm["accounts"][1]["password"] == anna.password
+
+
 def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
     _home, other = admin.place.tenant.world.firms.values()
     form = next(f for f in forms(admin.browser.page) if "tenant" in f.options)

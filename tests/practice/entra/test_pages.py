@@ -394,3 +394,53 @@ def test_a_revoked_session_must_give_its_password_again(place: Place, browser: B
     browser.open(place.authorize_url()).give_name_and_password(place.user()).submit(press="Accept")
     place.user().tokens_valid_from = place.tenant.world.clock.time() + 1
     assert "Email or user name" in browser.open(place.authorize_url()).says
+
+
+def test_a_number_can_be_looked_up(place: Place, browser: Browser) -> None:
+    browser.open(f"{place.tenant.people_url}/error?code=50011")
+    assert "AADSTS50011: The redirect URI '{uri}'" in browser.says
+    browser.submit(code="1")
+    assert "does not know this number" in browser.says
+    assert browser.open(f"{place.tenant.people_url}/error?code=9{'9' * 40}").status == 200
+
+
+def test_a_session_without_second_factor_is_asked_for_it(place: Place, browser: Browser) -> None:
+    browser.open(place.authorize_url()).give_name_and_password(place.user()).submit(press="Accept")
+    place.user().mfa = "enrolled"
+    silent = browser.open(place.authorize_url(prompt="none")).answer
+    assert silent["error"] == "interaction_required"
+    assert silent["error_description"].startswith("AADSTS50076")
+    browser.open(place.authorize_url())
+    code = browser.says.split("the app would show ")[1][:6]
+    skipped = browser.form(step="code")
+    skipped.fields["step"] = "consent"
+    other = place.browser()
+    other.http, other.url = browser.http, browser.url
+    assert not other.submit(skipped, answer="accept").went_to
+    browser.open(place.authorize_url()).submit(otc=code)
+    assert browser.answer["code"]
+
+
+def test_what_one_person_proved_does_not_serve_another(place: Place, browser: Browser) -> None:
+    browser.open(place.authorize_url()).give_name_and_password(place.user())
+    consent = browser.form(step="consent")
+    name = browser.form(step="consent")
+    name.fields["step"] = "user"
+    browser.submit(name, loginfmt=place.user("admin").upn)
+    assert "Enter password" in browser.says
+    browser.submit(consent, answer="accept")
+    assert not browser.went_to
+    assert place.user("admin").id not in place.firm.principal.user_consent
+
+
+def test_personal_accounts_have_no_place_here(place: Place, browser: Browser) -> None:
+    place.firm.app.sign_in_audience = "AzureADandPersonalMicrosoftAccount"
+    browser.open(place.authorize_url()).give_name_and_password(place.user()).submit(press="Accept")
+    browser.open(place.authorize_url(path="consumers")).submit(loginfmt=place.user().upn)
+    assert "That Microsoft account doesn't exist" in browser.says
+    browser.open(place.authorize_url(path="common", prompt="login")).submit(
+        loginfmt="a@outlook.com"
+    )
+    assert "AADSTS500200" in browser.says
+    place.firm.app.sign_in_audience = "PersonalMicrosoftAccount"
+    assert "AADSTS9002346" in browser.open(place.authorize_url()).says

@@ -225,3 +225,14 @@ def test_what_is_not_there_and_the_clients_own_id(get: Get) -> None:
     assert error["innerError"]["client-request-id"] == own
     assert get("users/nobody@contoso.example").status_code == 404
     assert get("nonsense").status_code == 400
+
+
+def test_userinfo_and_what_cannot_be_written(place: Place) -> None:
+    token = place.tokens(scope=_scope("User.Read"))["access_token"]
+    root, ca = place.tenant.endpoints["graph"], str(place.tenant.ca_file)
+    header = {"Authorization": f"Bearer {token}"}
+    about = requests.get(f"{root}oidc/userinfo", headers=header, verify=ca, timeout=20).json()
+    assert about["name"] == "Anna Lindqvist"
+    answer = requests.post(f"{root}v1.0/applications", headers=header, verify=ca, timeout=20)
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "Request_BadRequest"
