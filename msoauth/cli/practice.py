@@ -6,6 +6,7 @@ import signal
 import sys
 import textwrap
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,10 +107,18 @@ def serve(
     """Run the practice tenant until Ctrl-C."""
     from msoauth.practice import PracticeTenant
     from msoauth.practice.announce import instructions
+    from msoauth.practice.network import PortTakenError
     from msoauth.practice.scenarios import ScenarioError
     from msoauth.practice.seed import FirmsError
 
     offset = clock_offset(clock)
+    if people_base and not re.match(r"https?://[^/\s]", people_base):
+        raise InputError(
+            _(
+                "“{text}” is not an address such as https://office.example/practice/{{port}}/."
+            ).format(text=people_base[:60]),
+            field="people_base",
+        )
     wanted = _firms(firms)
     stopped = threading.Event()
     if hasattr(signal, "SIGTERM"):
@@ -137,7 +146,16 @@ def serve(
         raise InputError(
             _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60])
         ) from None
-    with tenant:
+    with ExitStack() as running:
+        try:
+            running.enter_context(tenant)
+        except PortTakenError as problem:
+            raise InputError(
+                _("Port {port} of this computer cannot be taken ({why}): choose another --port-base, or leave it out.").format(
+                    port=problem.port, why=problem.strerror
+                ),
+                field="port_base",
+            ) from None  # fmt: skip
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
         print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)

@@ -155,6 +155,18 @@ class Port:
         return stop
 
 
+class PortTakenError(OSError):
+    """Another program has the port.
+
+    Attributes:
+        port: Which.
+    """
+
+    def __init__(self, port: int, problem: OSError) -> None:
+        super().__init__(problem.errno, problem.strerror)
+        self.port = port
+
+
 class Ports:
     """All ports of a practice tenant, by name."""
 
@@ -165,9 +177,12 @@ class Ports:
         """Open a port and keep it; gives its number.
 
         Raises:
-            OSError: the port is taken.
+            PortTakenError: another program has the port, or it is not for everybody to take.
         """
-        await port.open()
+        try:
+            await port.open()
+        except OSError as problem:
+            raise PortTakenError(port.number, problem) from None
         self._ports[name] = port
         return port.number
 

@@ -1,6 +1,7 @@
 """Wrong input on the command line: exit status 2, one line on stderr, no traceback, nothing changed."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,9 @@ def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedPro
         ("sign-in", "nobody@contoso.example"),
         ("journal", "--since", "yesterday"),
         ("practice", "serve", "--scenario", "no-such-scenario"),
+        ("practice", "serve", "--scenario", "pop-off@nobody@contoso.example"),
+        ("practice", "serve", "--scenario", "clock-ahead@contoso.example"),
+        ("practice", "serve", "--people-base", "office"),
         ("practice", "serve", "--clock", "soon"),
         ("explain", ""),
     ],
@@ -59,6 +63,17 @@ def test_unusable_input_is_one_line_and_status_2(arguments: tuple[str, ...]) -> 
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_one_line_and_status_2() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = msoauth_command("practice", "serve", "--port-base", str(port))
+    assert done.returncode == 2, done.stderr
+    assert f"Port {port} of this computer cannot be taken" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_secret_id_in_place_of_the_value_is_refused_and_not_echoed() -> None:
