@@ -44,7 +44,6 @@ def rightful(client: Client, account: Account, actual: str) -> Account:
             actual=actual or _("somebody without a name"), wanted=account.user
         ),
         cause="account-wrong",
-        evidence=_("signed in: {actual}").format(actual=actual),
     )
 
 

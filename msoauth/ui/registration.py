@@ -56,6 +56,9 @@ class RegisterPanel(Panel):
                   ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
         if practice is not None:
             places.append((str(practice.file), _("The practice tenant")))
+        firm = self.session.firm()
+        if firm is not None and self._place(firm) not in dict(places):
+            places.append((firm.cloud.name, firm.cloud.name))  # of an endpoints file
         return [
             {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
             {"name": "client_id", "label": _("Application (client) ID"),

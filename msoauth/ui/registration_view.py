@@ -22,7 +22,7 @@ def exchange_steps_of(workspace: Workspace, firm: Firm, made: Sequence[Finding])
         object_id = ""  # the checks have just said what is wrong, or it passes
     steps = apponly.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
     items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
-    shown = "\n".join([*steps.commands, "", *steps.verify])
+    shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
     return html.box(
         "note",
         html.paragraph(_("App-only access: what an administrator of the firm does once")),

@@ -58,9 +58,10 @@ class UsersPanel(Panel):
             self.practice_box,
             self.list,
             *self.signing.widgets,
-            self.add_form,
-            *self.many.widgets,
         ]
+
+    def after_results(self) -> Sequence[ipywidgets.Widget]:
+        return [self.add_form, *self.many.widgets]
 
     def draw_guide(self) -> None:
         account = self.session.account()
@@ -85,7 +86,7 @@ class UsersPanel(Panel):
         if firm is not None and firm.access == "app-only":
             self.choice.fields = []  # nobody signs in
         if firm is not None and not self.seen:
-            self.seen = last_seen(self.workspace, firm.name, self.session.accounts())
+            self.seen = last_seen(self.workspace, firm, self.session.accounts())
         if firm is None:
             self.message.show(
                 html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
@@ -163,16 +164,22 @@ class UsersPanel(Panel):
         else:
             text = _("No mailbox yet. Add the first one below.")
             self.list.show(html.paragraph(text) if self.session.firm() else Markup(""))
-        if not self.jobs.busy and app_only:
-            states = {seen.state for seen in self.seen.values()} or {Signal.NOT_RUN}
-            self.set_state(
-                states.pop() if len(states) == 1 else Signal.WARNING, _("nobody signs in")
-            )
-        elif not self.jobs.busy:
+        if not self.jobs.busy:
+            self._sum_up(accounts, app_only=app_only)
+
+    def _sum_up(self, accounts: Sequence[Account], *, app_only: bool) -> None:
+        """The panel's own dot: the worst of its mailboxes', green when every one is."""
+        shown = [self.seen[a.address].state for a in accounts if a.address in self.seen]
+        bad = next((s for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING) if s in shown), None)
+        if app_only:
+            every = bool(accounts) and shown == [Signal.PASSED] * len(accounts)
+            word = _("nobody signs in")
+        else:
             signed_in = sum(self.workspace.tokens.status(a.address) is not None for a in accounts)
-            word = _("{n} of {all} signed in").format(n=signed_in, all=len(rows)) if rows else None
-            every = bool(rows) and signed_in == len(rows)
-            self.set_state(Signal.PASSED if every else Signal.NOT_RUN, word)
+            every = bool(accounts) and signed_in == len(accounts)
+            word = _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
+        state = bad or (Signal.PASSED if every else Signal.NOT_RUN)
+        self.set_state(state, word if accounts else None)
 
     # What the user does
 
@@ -273,7 +280,7 @@ class UsersPanel(Panel):
     def settle(self) -> None:
         """Nothing is under way any more: what was running is again as the journal knows it."""
         firm = self.session.firm()
-        known = last_seen(self.workspace, firm.name, self.session.accounts()) if firm else {}
+        known = last_seen(self.workspace, firm, self.session.accounts()) if firm else {}
         ended = {a for a, seen in self.seen.items() if seen.state == "running"}
         self.seen = {a: seen for a, seen in self.seen.items() if a not in ended}
         self.seen |= {a: known[a] for a in ended if a in known}

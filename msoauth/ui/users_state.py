@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msoauth.explain import for_cause
 from msoauth.identity.signin import mended_by_signing_in
-from msoauth.model import Account, Finding, Signal
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.ui import html
 
@@ -40,20 +40,26 @@ def seen_of(findings: Iterable[Finding]) -> Seen:
     return Seen(state, cause or "")
 
 
-def last_seen(workspace: Workspace, firm: str, accounts: Iterable[Account]) -> dict[str, Seen]:
+def last_seen(workspace: Workspace, firm: Firm, accounts: Iterable[Account]) -> dict[str, Seen]:
     """By address, what the last check of a mailbox said, unless somebody has signed in since."""
     runs: dict[str, list[Finding]] = {}
-    for finding in workspace.journal.findings(firm=firm, limit=2000):
-        if not finding.check.startswith("sign-in.") or not finding.account:
-            continue
-        kept = runs.setdefault(finding.account.casefold(), [])
-        if kept and kept[0].run != finding.run:
-            kept.clear()
-        kept.append(finding)
+    for finding in workspace.journal.findings(firm=firm.name, limit=2000):
+        if finding.check.startswith("sign-in.") and finding.account:
+            kept = runs.setdefault(finding.account.casefold(), [])
+            if kept and kept[0].run != finding.run:
+                kept.clear()
+            kept.append(finding)
     said = {}
     for account in accounts:
-        status = workspace.tokens.status(account.address)
         made = runs.get(account.address.casefold(), [])
-        if status is not None and made and made[-1].at >= status.signed_in_at:
+        if made and _still_holds(workspace, firm, account, made):
             said[account.address] = seen_of(made)
     return said
+
+
+def _still_holds(workspace: Workspace, firm: Firm, account: Account, made: list[Finding]) -> bool:
+    asked_for_a_user = any(finding.check == "sign-in.present" for finding in made)
+    if firm.access == "app-only":
+        return not asked_for_a_user
+    status = workspace.tokens.status(account.address)
+    return status is not None and made[-1].at >= status.signed_in_at
