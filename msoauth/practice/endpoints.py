@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msoauth.practice.state import AppRegistration, Firm, World
+from msoauth.practice.registrations import AppRegistration
+from msoauth.practice.state import Firm, World
 
 
 def describe(world: World, ports: Mapping[str, int], admin: str, ca_file: Path) -> dict[str, Any]:

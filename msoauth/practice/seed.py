@@ -9,15 +9,8 @@ from datetime import timedelta
 
 from msoauth.practice.clock import Clock
 from msoauth.practice.corpus import typical
-from msoauth.practice.state import (
-    EXCHANGE_APP_ID,
-    AppRegistration,
-    ClientSecret,
-    Firm,
-    Mailbox,
-    User,
-    new_id,
-)
+from msoauth.practice.registrations import AppRegistration, ClientSecret
+from msoauth.practice.state import EXCHANGE_APP_ID, Firm, Mailbox, User, new_id
 
 NAMES = ("Contoso Legal", "Fabrikam & Partners", "Tailspin Notaries", "Northwind Attorneys",
          "Adventure Tax Law", "Wingtip Patents", "Litware Chambers", "Proseware Law")  # fmt: skip

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import requests
 
 from msoauth.practice import PracticeTenant
-from msoauth.practice.state import AppRegistration, Firm, User
+from msoauth.practice.registrations import AppRegistration
+from msoauth.practice.state import Firm, User
 
 MAIL = "https://outlook.office.com/POP.AccessAsUser.All offline_access openid profile"
 VERIFIER = "v" * 43

@@ -8,8 +8,9 @@ from msoauth.practice import permissions, scenarios
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
 from msoauth.practice.entra import redirects
+from msoauth.practice.registrations import ClientSecret
 from msoauth.practice.seed import secret_value
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, ClientSecret
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID
 
 LIFETIMES = {"90": "90 days (3 months)", "180": "Recommended: 180 days (6 months)", "365": "365 days (12 months)",
              "545": "545 days (18 months)", "730": "730 days (24 months)", "1": "1 day", "-1": "Ended yesterday"}  # fmt: skip

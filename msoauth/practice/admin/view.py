@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
-from msoauth.practice.state import (
-    AppRegistration,
-    Firm,
-    LogEntry,
-    Mailbox,
-    ServicePrincipal,
-    User,
-    World,
-)
+from msoauth.practice.registrations import AppRegistration, ServicePrincipal
+from msoauth.practice.state import Firm, LogEntry, Mailbox, User, World
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant

@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass, replace
 
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import AppRegistration, Firm, ServicePrincipal, World
+from msoauth.practice.registrations import AppRegistration, ServicePrincipal
+from msoauth.practice.state import Firm, World
 
 CONSUMERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # personal accounts (facts A2)
 

@@ -6,7 +6,8 @@ from msoauth.practice import permissions
 from msoauth.practice.entra import scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.permissions import Permission
-from msoauth.practice.state import GRAPH_APP_ID, ConsentRequest, Firm, User, World
+from msoauth.practice.registrations import ConsentRequest
+from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
 
 
 @dataclass(frozen=True, slots=True)

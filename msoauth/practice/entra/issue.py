@@ -12,7 +12,8 @@ from typing import Any
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.entra.scopes import Asked
-from msoauth.practice.state import Firm, ServicePrincipal, User
+from msoauth.practice.registrations import ServicePrincipal
+from msoauth.practice.state import Firm, User
 from msoauth.practice.tokens import Signer
 
 ACCESS_MIN, ACCESS_MAX = 3600, 5400  # Entra draws 60 to 90 minutes at random

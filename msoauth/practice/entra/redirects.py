@@ -3,7 +3,7 @@
 from urllib.parse import SplitResult, urlsplit
 
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import AppRegistration
+from msoauth.practice.registrations import AppRegistration
 
 LOCAL = ("localhost", "127.0.0.1")
 MAX_URIS = 256

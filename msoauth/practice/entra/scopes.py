@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from msoauth.practice import permissions
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, AppRegistration, Firm
+from msoauth.practice.registrations import AppRegistration
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm
 
 OIDC = frozenset({"openid", "profile", "email", "offline_access"})
 GRAPH = "https://graph.microsoft.com"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from msoauth.practice.state import GRAPH_APP_ID, Firm, ServicePrincipal, User, World
+from msoauth.practice.registrations import ServicePrincipal
+from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 AUDIENCES = frozenset({"https://graph.microsoft.com", GRAPH_APP_ID})

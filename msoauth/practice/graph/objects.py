@@ -6,12 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msoauth.practice import permissions
-from msoauth.practice.state import (
-    AppRegistration,
-    ClientSecret,
-    Firm,
-    ServicePrincipal,
-)
+from msoauth.practice.registrations import AppRegistration, ClientSecret, ServicePrincipal
+from msoauth.practice.state import Firm
 
 Row = dict[str, Any]
 

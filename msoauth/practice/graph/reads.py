@@ -5,14 +5,8 @@ from collections.abc import Callable
 from msoauth.practice.graph import objects, people, signins
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.objects import Row
-from msoauth.practice.state import (
-    EXCHANGE_APP_ID,
-    GRAPH_APP_ID,
-    Firm,
-    ServicePrincipal,
-    User,
-    World,
-)
+from msoauth.practice.registrations import ServicePrincipal
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm, User, World
 
 _APPS = ("Application.Read.All", "Directory.Read.All")
 # The docs say Directory.Read.All, newer projects the other one (facts J11): either is taken.

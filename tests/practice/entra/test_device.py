@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from msoauth.practice.state import AppRegistration
+from msoauth.practice.registrations import AppRegistration
 from tests.practice.browser import MAIL, Browser, Place, refused
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"

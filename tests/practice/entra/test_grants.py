@@ -9,7 +9,8 @@ import jwt
 import pytest
 import requests
 
-from msoauth.practice.state import EXCHANGE_APP_ID, ClientSecret
+from msoauth.practice.registrations import ClientSecret
+from msoauth.practice.state import EXCHANGE_APP_ID
 from tests.practice.browser import MAIL, Place, refused
 
 OUTLOOK = "https://outlook.office.com"

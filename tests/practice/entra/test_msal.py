@@ -11,7 +11,8 @@ import msal
 import pytest
 import requests
 
-from msoauth.practice.state import AppRegistration, User
+from msoauth.practice.registrations import AppRegistration
+from msoauth.practice.state import User
 from tests.practice.browser import Place, forms
 
 POP = ["https://outlook.office.com/POP.AccessAsUser.All"]

@@ -4,7 +4,7 @@ import pytest
 
 from msoauth.practice.entra import redirects
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import AppRegistration
+from msoauth.practice.registrations import AppRegistration
 
 
 def _app(**uris: list[str]) -> AppRegistration:

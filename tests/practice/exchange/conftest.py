@@ -15,7 +15,8 @@ import pytest
 from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
 from msoauth.practice.network import Ports
-from msoauth.practice.state import AppRegistration, Firm, Mailbox, User, World, new_id
+from msoauth.practice.registrations import AppRegistration
+from msoauth.practice.state import Firm, Mailbox, User, World, new_id
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"

@@ -1,0 +1,85 @@
+"""Apps as Entra keeps them: the registration, its secrets, and what each tenant decided about it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+
+def _new_id() -> str:
+    return str(uuid4())
+
+
+@dataclass(slots=True)
+class ClientSecret:
+    """An entry of Certificates & secrets: the *Secret ID* (``key_id``) is not the *Value*."""
+
+    value: str = field(repr=False)
+    start: datetime
+    end: datetime
+    display_name: str = "msoauth"
+    key_id: str = field(default_factory=_new_id)
+
+    @property
+    def hint(self) -> str:
+        """The first three characters of the value, as Graph shows them."""
+        return self.value[:3]
+
+
+@dataclass(slots=True)
+class AppRegistration:
+    """App registrations → the app. ``required`` is what *API permissions* lists: (resource app id, name, kind).
+
+    ``kind`` is ``Scope`` for delegated and ``Role`` for application permissions, as in Graph.
+    """
+
+    app_id: str
+    display_name: str
+    object_id: str = field(default_factory=_new_id)
+    sign_in_audience: str = "AzureADMyOrg"
+    web_redirect_uris: list[str] = field(default_factory=list)
+    public_client_redirect_uris: list[str] = field(default_factory=list)
+    spa_redirect_uris: list[str] = field(default_factory=list)
+    is_fallback_public_client: bool = False
+    secrets: list[ClientSecret] = field(default_factory=list)
+    required: list[tuple[str, str, str]] = field(default_factory=list)
+    created: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class ServicePrincipal:
+    """Enterprise applications → the app: what a tenant decided about an app of its own or of another tenant.
+
+    Attributes:
+        admin_consent: ``{resource app id: {short scope names}}`` granted for all users.
+        user_consent: ``{user id: {resource app id: {short scope names}}}``.
+        app_roles: ``{resource app id: {role names}}`` granted (application permissions).
+        exchange_object_id: The ObjectId given to New-ServicePrincipal in Exchange, or None.
+    """
+
+    app: AppRegistration
+    object_id: str = field(default_factory=_new_id)
+    account_enabled: bool = True
+    app_role_assignment_required: bool = False
+    assigned_users: set[str] = field(default_factory=set)
+    admin_consent: dict[str, set[str]] = field(default_factory=dict)
+    user_consent: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    app_roles: dict[str, set[str]] = field(default_factory=dict)
+    exchange_object_id: str | None = None
+
+    def consented(self, user_id: str, resource: str) -> set[str]:
+        """Short names of the scopes of *resource* that the user, or the admin for all, consented to."""
+        own = self.user_consent.get(user_id, {}).get(resource, set())
+        return own | self.admin_consent.get(resource, set())
+
+
+@dataclass(slots=True)
+class ConsentRequest:
+    """An entry of Enterprise applications → Admin consent requests; ``wanted`` as (resource app id, name)."""
+
+    app: AppRegistration
+    user_id: str
+    wanted: list[tuple[str, str]]
+    reason: str
+    at: datetime
+    id: str = field(default_factory=_new_id)
