@@ -117,19 +117,20 @@ class Case:
             attempt.cancel()
         return None
 
-    def read_graph(self) -> str | None:
-        """Let the administrator sign in and read the app's registration; why it failed."""
-        firm, admin = self.workspace.firms.get("Contoso"), "admin@contoso.example"
+    def read_graph(self, account: Account) -> str | None:
+        """Let the administrator sign in and look at the registration and the user; what is broken."""
+        firm, admin = self.workspace.firms.get(account.firm), "admin@contoso.example"
         attempt = administrator.start(self.workspace, firm, "browser", open_browser=False)
         try:
             sign_in_as_a_person(attempt.url, admin, self.password(admin))
             attempt.wait(20)
-            Graph(firm.cloud, attempt.token).application(firm.client_id)
-        except AuthError as refused:
-            return refused.cause
         finally:
             attempt.cancel()
-        return None
+        graph = Graph(firm.cloud, attempt.token)
+        context = checks.Context(self.workspace, firm, account, graph=graph)
+        wanted = (*checks.NETWORK, *checks.REGISTRATION, *checks.DIRECTORY)
+        broken = checks.first_broken(checks.run(wanted, context))
+        return broken.cause if broken else None
 
     def log_in_with_a_password(self, account: Account) -> str:
         """What SMTP says to a program that sends passwords, explained."""

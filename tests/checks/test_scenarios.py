@@ -89,9 +89,10 @@ def test_a_scenario_of_the_pasted_address_is_told(
 def test_a_scenario_of_an_administrators_reading_is_told(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
 ) -> None:
-    assert case.read_graph() is None
+    account = case.ready(scenario.account)
+    assert case.read_graph(account) is None
     bring_about(scenario)
-    assert case.read_graph() == scenario.cause
+    assert case.read_graph(account) == scenario.cause
 
 
 @_named("password")
