@@ -31,6 +31,8 @@ _ASIDE = re.compile(
     r"|no longer (?:get|see|says|aadsts)|fixed the|solved the|i had|we had"
     r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|gestern|letzte woche|nicht mehr|wenn (?:ich|man|sie))"
     r"\b[^.;\n]{0,100}"
+    # What MailKit writes under every failed handshake, whatever the reason.
+    r"|this usually means that the ssl certificate .{0,900}?for possible solutions"
     r"|https?://(?:learn|docs|support|techcommunity|answers)\.microsoft\.com/[^\s\"'<>]{0,300}"
     r"|https?://(?:www\.)?(?:github|stackoverflow|serverfault|superuser)\.com/[^\s\"'<>]{0,300}"
 )
