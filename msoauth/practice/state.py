@@ -17,7 +17,8 @@ from msoauth.practice.registrations import AppRegistration, ConsentRequest, Serv
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 
-LOG_LENGTH = 2000  # entries that each log keeps
+LOG_LENGTH = 2000  # entries that the log keeps
+_LINE = 600  # characters of an outcome
 
 
 def new_id() -> str:
@@ -302,7 +303,16 @@ class World:
         trace_id: str = "",
         app_id: str = "",
     ) -> None:
-        """Write a line to the log."""
+        """Write a line to the log; what a client sent is cut, so that it cannot fill the memory."""
         self.log.append(
-            LogEntry(self.clock.now(), kind, firm, user, outcome, correlation_id, trace_id, app_id)
+            LogEntry(
+                self.clock.now(),
+                kind,
+                firm,
+                user[:320],
+                outcome[:_LINE],
+                correlation_id[:36],
+                trace_id[:36],
+                app_id[:36],
+            )
         )

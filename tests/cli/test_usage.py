@@ -53,6 +53,8 @@ def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedPro
         ("practice", "serve", "--scenario", "clock-ahead@contoso.example"),
         ("practice", "serve", "--people-base", "office"),
         ("practice", "serve", "--clock", "soon"),
+        ("practice", "serve", "--firms", "0"),
+        ("practice", "serve", "--firms", "Müller Recht, Muller Recht"),
         ("explain", ""),
     ],
     ids=" ".join,
