@@ -41,10 +41,9 @@ class Signing:
         self.attempt: signin.SignIn | None = None
         self.waiting = View(live=True, acted=panel.acted)
         self.paste_form = Form(
-            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea",
+            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area",
               "hint": _("Paste the whole of it, or the whole mail that holds it")}],
             [{"name": "paste", "label": _("Take this address"), "primary": True}],
-            {"answer": ""},
             pressed=self._paste,
         )  # fmt: skip
         self.paste_form.layout = ipywidgets.Layout(display="none")
@@ -56,7 +55,7 @@ class Signing:
         clear(self.waiting)
         self.paste_form.layout.display = "none"
         self.paste_form.errors = {}
-        self.paste_form.fill({"answer": ""})
+        self.paste_form.clear_secret("answer")
 
     def start(
         self, account: Account, via: signin.Via | None = None, *, another: bool = False
@@ -132,7 +131,7 @@ class Signing:
         if self.attempt is None:
             return
         try:
-            self.attempt.paste(self.paste_form.text("answer"))
+            self.attempt.paste(self.paste_form.typed("answer"))
         except InputError as wrong:
             self.paste_form.errors = {"answer": wrong.summary}
 

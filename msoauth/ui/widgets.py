@@ -49,9 +49,9 @@ class Form(Part):
     """Fields and buttons.
 
     A field is a dict with ``name``, ``label`` and, where wanted, ``kind`` (``text``, ``secret``, ``select``,
-    ``date``, ``number``, ``checkbox``, ``textarea``, ``file``), ``hint``, ``placeholder``, ``options`` and, of a
+    ``date``, ``number``, ``checkbox``, ``textarea``, ``secret-area``, ``file``), ``hint``, ``placeholder``, ``options`` and, of a
     file, ``accept``. A button is a dict with ``name``, ``label``, ``primary`` and ``disabled``. What is typed into
-    a secret field is kept in this process only, as a :class:`Secret`: it is in no trait.
+    a ``secret`` field, or a ``secret-area`` of several lines, is kept in this process only: it is in no trait.
 
     Args:
         fold: The line behind which the form is folded away until it is wanted; empty for none.
@@ -109,7 +109,7 @@ class Form(Part):
 
     def type(self, name: str, value: Any) -> None:
         """What happens when the user types *value* into the field."""
-        if self._kind(name) == "secret":
+        if self._kind(name) in ("secret", "secret-area"):
             self._secrets[name] = str(value)
         else:
             self.values = {**self.values, name: value}

@@ -16,10 +16,13 @@ import requests
 from msoauth import clouds
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin
+from msoauth.identity.consent import admin_consent_link
 from msoauth.identity.silent import access_token
 from msoauth.model import Account, Firm
 from msoauth.practice import PracticeTenant
+from msoauth.practice.state import GRAPH_APP_ID
 from msoauth.store import Workspace
+from tests.identity.conftest import Office
 from tests.people import sign_in_as_a_person
 
 
@@ -105,6 +108,47 @@ def test_a_foreign_state_a_favicon_and_another_host_are_answered_without_harm(pl
     )
     page, result = finish(place, attempt)  # the true answer still counts
     assert "Verification code received" in page
+    assert result.signed_in_as == place.anna.address
+
+
+def test_a_user_whose_alias_the_mailbox_is_is_known_by_graph(place: Place) -> None:
+    firm = next(iter(place.tenant.world.firms.values()))
+    user = firm.user(place.anna.address)
+    assert user is not None
+    user.aliases = (*user.aliases, "legal@contoso.example")
+    alias = Account("legal@contoso.example", "Contoso")
+    place.workspace.accounts.add(alias)
+    attempt = signin.start(place.workspace, alias, "browser", open_browser=False)
+    _page, refused = finish(place, attempt, place.anna.address)
+    assert isinstance(refused, AuthError)  # nobody consented to User.Read: Graph shows nothing
+    assert refused.cause == "account-wrong"
+    firm.principal.admin_consent.setdefault(GRAPH_APP_ID, set()).add("User.Read")
+    attempt = signin.start(place.workspace, alias, "browser", open_browser=False)
+    _page, result = finish(place, attempt, place.anna.address)
+    assert result.signed_in_as == place.anna.address
+    assert place.workspace.accounts.get(alias.address).login == place.anna.address
+
+
+def test_an_administrators_consent_by_the_link_lets_everybody_sign_in(place: Place) -> None:
+    firm = next(iter(place.tenant.world.firms.values()))
+    firm.policies.user_consent = False
+    firm.principal.admin_consent.clear()
+    firm.principal.user_consent.clear()
+    attempt = signin.start(place.workspace, place.anna, "browser", open_browser=False)
+    anna = place.anna.address
+    with pytest.raises(AuthError) as told:
+        Office.finish(
+            attempt,
+            lambda a: sign_in_as_a_person(a.url, anna, place.passwords[anna], answer="return"),
+        )
+    assert told.value.cause == "admin-consent-required"
+    admin = next(user for user in firm.users.values() if user.admin)
+    link = admin_consent_link(place.workspace.firms.get("Contoso"), [place.anna])
+    with pytest.raises(requests.ConnectionError) as nobody:  # the page that does not load
+        sign_in_as_a_person(link, admin.upn, admin.password)
+    assert nobody.value.request is not None
+    assert "admin_consent=True" in str(nobody.value.request.url)
+    _page, result = finish(place, signin.start(place.workspace, place.anna, open_browser=False))
     assert result.signed_in_as == place.anna.address
 
 

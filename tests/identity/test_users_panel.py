@@ -91,6 +91,7 @@ def test_a_pasted_text_without_an_address_is_told_at_its_field(
     assert "no address" in form.errors["answer"]
     home, answer = authority.answer_to(attempt)
     form.type("answer", f"{home}/?{urlencode(answer)}")
+    assert answer["code"] not in str(form.get_state())
     form.press("paste")
     panel.jobs.wait()
     assert office.workspace.tokens.status(office.anna.address) is not None

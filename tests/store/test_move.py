@@ -13,6 +13,7 @@ from msoauth.clouds import US_GOV
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Secret, Workspace, move, parcel, schema, vault
+from tests.postgres import Server
 
 OLD, NEW = "a passphrase for tests", "quite another passphrase"
 MARKER = "planted~marker.4711-secret-value"
@@ -241,6 +242,25 @@ def test_pieces_cannot_be_put_in_another_order(tmp_path: Path) -> None:
     file.write_bytes(whole[:24] + two + one + whole[24 + 2 * size :])
     with file.open("rb") as source, pytest.raises(VaultError):
         list(parcel.read(source, NEW))
+
+
+@pytest.mark.real("postgresql")
+@pytest.mark.xdist_group("postgresql")
+def test_a_workspace_moves_into_postgresql_and_out_again(tmp_path: Path, server: Server) -> None:
+    with filled(tmp_path / "old") as workspace:
+        before = contents(workspace)
+        move.export(workspace, tmp_path / "one", NEW)
+    with Workspace.open(server.new_database(), passphrase="the team's passphrase") as team:
+        move.import_(team, tmp_path / "one", NEW)
+        assert contents(team) == before
+        team.journal.append(Finding("c.d", Signal.PASSED, "goes on", firm=FIRM.name))
+        team.vault.change("passphrase", "the team's next passphrase")
+        before = contents(team)
+        assert len(list(team.journal.findings())) == 4
+        move.export(team, tmp_path / "two", NEW)
+    with Workspace.open(tmp_path / "back", passphrase=OLD) as workspace:
+        move.import_(workspace, tmp_path / "two", NEW)
+        assert contents(workspace) == before
 
 
 # Whatever ends the program

@@ -1,6 +1,9 @@
 // A form: labelled fields with hints and errors, and buttons. Field values travel as messages, so that a
 // secret never becomes part of the widget's state, which a notebook may save.
 
+// Fields of which nothing is written into the widget's state.
+const SECRET = new Set(["secret", "secret-area"]);
+
 let count = 0;
 
 function element(tag, attributes, ...children) {
@@ -19,7 +22,7 @@ function input(field, id) {
     return element("select", { id, name: field.name },
       ...field.options.map(([value, label]) => element("option", { value }, label)));
   }
-  if (field.kind === "textarea") return element("textarea", { ...shared, rows: 6 });
+  if (field.kind === "textarea" || field.kind === "secret-area") return element("textarea", { ...shared, rows: 6 });
   if (field.kind === "checkbox") return element("input", { id, name: field.name, type: "checkbox" });
   if (field.kind === "secret") {
     return element("input", { ...shared, type: "password", autocomplete: "new-password" });
@@ -71,7 +74,7 @@ function render({ model, el }) {
 
   function pasted(event, field) {
     const text = event.clipboardData?.getData("text") ?? "";
-    if (field.kind === "textarea" || !/\S[\r\n]+\S|:\s*[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return;
+    if (field.kind === "textarea" || field.kind === "secret-area" || !/\S[\r\n]+\S|:\s*[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return;
     event.preventDefault();
     model.send({ event: "block", name: field.name, text });
   }
@@ -97,8 +100,9 @@ function render({ model, el }) {
         control.addEventListener("paste", (event) => pasted(event, field));
       }
       // What is being typed, or is secret, is known only here.
-      const own = field.kind === "secret" || waiting.has(field.name);
-      put(control, own && kept.has(field.name) ? kept.get(field.name) : field.kind === "secret" ? "" : values[field.name]);
+      const secret = SECRET.has(field.kind);
+      const own = secret || waiting.has(field.name);
+      put(control, own && kept.has(field.name) ? kept.get(field.name) : secret ? "" : values[field.name]);
       controls.set(field.name, control);
       errors.set(field.name, error);
       grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
