@@ -52,10 +52,10 @@ def _shown(url: str) -> str:
         return host
 
 
-def _reach(context: Context, url: str) -> http.Reached:
+def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
     """As :func:`http.reach`; what nobody answers is no passing trouble here, it is the answer."""
     try:
-        return http.reach(context.firm.cloud, url, timeout=context.timeout)
+        return http.reach(context.firm.cloud, url, timeout=context.timeout, keep=keep)
     except AuthError as failure:
         failure.retriable = False
         raise
@@ -65,7 +65,7 @@ def _authority(context: Context) -> Outcome:
     cloud, tenant = context.firm.cloud, context.firm.tenant
     # One request serves three checks: this one, the clock, and the directory.
     asked = "common" if values.tenant_problem(tenant) else tenant
-    reached = _reach(context, discovery_url(cloud, asked))
+    reached = _reach(context, discovery_url(cloud, asked), keep=True)
     if reached.reply.status_code == 407:
         raise AuthError(
             _("a proxy answers in place of the sign-in service, and wants to be signed in to"),

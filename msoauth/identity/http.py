@@ -199,26 +199,34 @@ class Reached:
     issuer: str
 
 
-def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT) -> Reached:
+def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = False) -> Reached:
     """Ask for *url* and take any answer, whatever its status: the server is there.
 
     It is asked over a new connection; one that is still open would not tell what a new one meets.
 
+    Args:
+        keep: The connection is kept for what is asked next, in place of those that are open.
+
     Raises:
         AuthError: no answer came.
     """
-    with _adapters_lock:
-        kept = _adapters.pop((cloud.ca_file, timeout), None)
-    if kept is not None:
-        kept.end()
+    adapter = _Adapter(tls.context(cloud.ca_file), timeout)
     with session(cloud, timeout=timeout) as http:
+        http.mount("https://", adapter)
         try:
             reply = http.get(url, allow_redirects=False, stream=True)
             issuer = _issuer(reply)
             reply.content  # noqa: B018 - read here, so that the connection is free again
         except requests.RequestException as problem:
+            adapter.end()
             host = url.split("/")[2]
             raise failure(problem, _("Reaching {host}").format(host=host)) from None
+    with _adapters_lock:
+        old = _adapters.pop((cloud.ca_file, timeout), None) if keep else adapter
+        if keep:
+            _adapters[cloud.ca_file, timeout] = adapter
+    if old is not None:
+        old.end()
     return Reached(reply, issuer)
 
 
