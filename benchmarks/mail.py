@@ -128,13 +128,17 @@ def mail(number: int, size: int) -> bytes:
     return head + line * max(1, (size - len(head)) // len(line))
 
 
-def seconds(action: Callable[[Path], None], expected: int | None = None) -> float:
+def seconds(
+    action: Callable[[Path], None],
+    expected: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """What *action* takes with an empty folder; checks that so many files of mail are in it then."""
     with tempfile.TemporaryDirectory() as folder:
         to = Path(folder)
-        start = time.perf_counter()
+        start = clock()
         action(to)
-        took = time.perf_counter() - start
+        took = clock() - start
         if expected is not None:
             found = [f for f in to.rglob("*") if f.is_file() and f.stat().st_size > 500]
             made = len(
@@ -192,6 +196,8 @@ def resuming(server_box: Callable[[str], Dovecot], total: int, new: int, rounds:
         for turn in range(rounds):
             copy = Path(folder) / f"copy{turn}"
             shutil.copytree(to, copy)
+            if hasattr(os, "sync"):
+                os.sync()  # what copying left to be written is nobody's retrieval
             start = time.perf_counter()
             ours(large, port, copy)
             resumed.append(time.perf_counter() - start)
@@ -237,14 +243,16 @@ def memory(box: Dovecot, megabytes: int) -> Rows:
 
 
 def transcript(box: Dovecot, count: int, rounds: int) -> Rows:
-    """The same retrieval with and without a record, in turn."""
+    """The same retrieval with and without a record, in turn: what the processor has to do, the least of many."""
     port = box.server.ports["pop3"]
     kept: dict[str, list[float]] = {"recorded and redacted": [], "not recorded": []}
     for _round in range(rounds):
         for what, make in (("recorded and redacted", Transcript), ("not recorded", Silent)):
-            kept[what].append(seconds(lambda to, make=make: ours(box, port, to, make()), count))  # type: ignore[misc]
+            kept[what].append(
+                seconds(lambda to, make=make: ours(box, port, to, make()), count, time.process_time)  # type: ignore[misc]
+            )
     return [
-        {"case": f"the record of {count} messages, loopback", "what": what,
+        {"case": f"the record of {count} messages, loopback, processor time", "what": what,
          "value": round(min(took), 3), "unit": "s"}
         for what, took in kept.items()
     ]  # fmt: skip
@@ -279,7 +287,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    count, rounds = (300, 3) if options.quick else (2000, 5)
+    count, rounds = (300, 3) if options.quick else (2000, 3)
     missing = [name for name in ("curl", "mpop") if shutil.which(name) is None]
     for name in missing:
         print(f"{name} is not installed: it is left out", file=sys.stderr)

@@ -15,6 +15,7 @@ from msoauth.mail.imap import ImapSession, open_imap
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.patience import LIMIT, Patience, Wait
 from msoauth.mail.pop3 import Pop3Session, open_pop3
+from msoauth.mail.smtp import envelope
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
@@ -153,7 +154,13 @@ def send_test(
         waiting: Gets each pause of that kind when it begins.
         progress: Told the seconds of the round trip so far, twice a second.
         context: The run to belong to, where the caller wants to cancel it.
+
+    Raises:
+        InputError: the recipient or the sender is not an address.
     """
+    for address in (to, sender):
+        if address is not None:
+            envelope(address)
     if context is None:
         context = checks.Context(workspace, workspace.firms.get(account.firm), account)
     context.known["recipient"] = to

@@ -1,13 +1,12 @@
 """``fetch`` and ``send-test``: one account's mail."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,7 @@ from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, emit, report, say, say_failure
 from msoauth.errors import AuthError, MailError
 from msoauth.mail.patience import LIMIT
-from msoauth.model import Account
+from msoauth.model import Account, Finding
 from msoauth.texts import _, ngettext
 
 
@@ -66,7 +65,9 @@ def fetch(
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         place = None if headers_only else (to or _place(workspace, account, format))
-        table = Table(_("Date"), _("From"), _("Subject"), _("Size"), _("Attachments"))
+        table = Table(_("Date"), _("From"), _("Subject"))
+        table.add_column(_("Bytes"), justify="right")
+        table.add_column(_("Attachments"))
         count = 0
         try:
             for message in work.fetch_mail(
@@ -146,7 +147,8 @@ def send_test(
     """Send a test mail."""
     from msoauth import work
 
-    with context.obj.open() as workspace, _clock() as clock:
+    clock = _Clock()
+    with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         findings = work.send_test(
             workspace,
@@ -159,27 +161,29 @@ def send_test(
             waiting=lambda wait: complain(str(wait)),
             progress=clock,
         )
-        status = report(findings, as_json=json)
+        status = report(clock.passing(findings), as_json=json)
     raise typer.Exit(status)
 
 
-@contextmanager
-def _clock() -> Iterator[Callable[[float], None]]:
+class _Clock:
     """Shows the seconds of a wait on the terminal, where there is one, in one line that goes away again."""
-    screen = Console(stderr=True)
-    if not screen.is_terminal:
-        yield lambda _seconds: None
-        return
-    with screen.status("") as status:
-        status.stop()
 
-        def show(seconds: float) -> None:
-            status.update(
-                _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds)
-            )
-            status.start()
+    def __init__(self) -> None:
+        self._shown = False
 
-        yield show
+    def __call__(self, seconds: float) -> None:
+        if sys.stderr.isatty():
+            text = _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds)
+            print(f"\r{text} ", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
+    def passing(self, findings: Iterator[Finding]) -> Iterator[Finding]:
+        """The same findings, each on a clean line."""
+        for finding in findings:
+            if self._shown:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+                self._shown = False
+            yield finding
 
 
 def register(main: typer.Typer) -> None:

@@ -78,7 +78,7 @@ def hold(lock: FileLock, place: Path) -> None:
     Raises:
         InputError: somebody holds it.
     """
-    with writable(place):
+    with usable(place):
         try:
             lock.acquire(timeout=0)
         except LockedError:
@@ -88,17 +88,31 @@ def hold(lock: FileLock, place: Path) -> None:
 
 
 @contextmanager
+def usable(place: Path) -> Iterator[None]:
+    """Name a place that cannot be used at all as what it is: a wrong choice.
+
+    Raises:
+        InputError: the operating system refused.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise InputError(_unwritable(place, problem), field="to") from None
+
+
+def _unwritable(place: Path, problem: OSError) -> str:
+    return _("The folder {folder} cannot be written: {reason}.").format(
+        folder=place, reason=problem.strerror or problem
+    )
+
+
+@contextmanager
 def writable(place: Path) -> Iterator[None]:
     """Name a failure of the operating system after the place that could not be written."""
     try:
         yield
     except OSError as problem:
-        raise MailError(
-            _("The folder {folder} cannot be written: {reason}.").format(
-                folder=place, reason=problem.strerror or problem
-            ),
-            stage="work",
-        ) from None
+        raise MailError(_unwritable(place, problem), stage="work") from None
 
 
 def names_in(folder: str) -> list[str]:

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from msoauth.errors import MailError
 from msoauth.mail.aside import Aside, Staged
-from msoauth.mail.durable import hold, names_in, noting, sync, sync_folder, writable
+from msoauth.mail.durable import hold, names_in, noting, sync, sync_folder, usable, writable
 from msoauth.mail.ledger import Ledger, Line
 from msoauth.mail.messages import MessageSummary, summary_of
 from msoauth.mail.structure import scan
@@ -61,7 +61,7 @@ class FileStore:
         self._names: dict[
             str | None, str
         ] = {}  # the file of each message, by what its name is made of
-        with writable(folder):
+        with usable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for inner in ("cur", "new", "tmp") if maildir else ():
                 (folder / inner).mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ class FileStore:
         hold(self._lock, self._folder)
         try:
             self._look_around()
-            with writable(self._folder):
+            with usable(self._folder):
                 self.ledger.open()
         except BaseException:
             self._lock.release()
@@ -89,7 +89,7 @@ class FileStore:
         return self._folder
 
     def _look_around(self) -> None:
-        with writable(self._folder):
+        with usable(self._folder):
             self._aside.sweep()
             if not self._maildir:
                 self._names = {

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from msoauth.errors import InputError
 from msoauth.mail.aside import Aside, Staged
-from msoauth.mail.durable import BINARY, hold, noting, sync, sync_folder, writable
+from msoauth.mail.durable import BINARY, hold, noting, sync, sync_folder, usable, writable
 from msoauth.mail.ledger import Ledger, Line
 from msoauth.mail.messages import MessageSummary, from_json
 from msoauth.texts import _
@@ -45,13 +45,13 @@ class MboxStore:
         self._aside = Aside(str(file.parent), f".{file.name}.msoauth-part-")
         self._lock = FileLock(f"{beside}-lock", thread_local=False)
         self._ledger = Ledger(Path(f"{beside}-index"))
-        with writable(file.parent):
+        with usable(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
         hold(self._lock, self._file)
         try:
-            with writable(self._file):
+            with usable(self._file):
                 self._aside.sweep()
                 self._ledger.open()
                 self._go_on()

@@ -8,7 +8,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth import checks
-from msoauth.errors import AuthError, MailError
+from msoauth.errors import MsoauthError
 from msoauth.identity import values
 from msoauth.mail.messages import MessageSummary, frame
 from msoauth.mail.stored import stored_mail
@@ -150,7 +150,7 @@ class MailPanel(Panel):
         folder = None if headers_only else mail_folder(self.workspace, account)
         came: list[MessageSummary] = []
         findings: list[Finding] = []
-        with suppress(AuthError, MailError):  # what broke is in the finding
+        with suppress(MsoauthError):  # what broke is in the finding
             for message in fetch_mail(
                 self.workspace,
                 account,

@@ -227,5 +227,26 @@ def test_stored_mail_is_told_again_with_and_without_its_index(tmp_path: Path) ->
 def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for kind in FORMATS:
-        with pytest.raises(MailError, match="cannot be written"):
+        with pytest.raises(InputError, match="cannot be written"):
             list(fetch(Box(letters(1)).session, to=tmp_path / "file" / "box", format=kind))
+
+
+@every_format
+def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
+    tmp_path: Path, kind: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "box"
+    mails = letters(4)
+    list(fetch(Box(mails[:2]).session, to=place, format=kind))
+
+    def full(*_about: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        patched.setattr(durable, "_syncfs", None)
+        with pytest.raises(MailError, match="No space left"):
+            list(fetch(Box(mails).session, to=place, format=kind))
+    assert set(expected(mails[:2], kind)) <= set(kept(place, kind))
+    list(fetch(Box(mails).session, to=place, format=kind))
+    assert kept(place, kind) == expected(mails, kind)
