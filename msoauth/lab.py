@@ -160,7 +160,8 @@ def _app(first: Path, port: int | None) -> list[str]:
     command = [
         *(sys.executable, "-m", "voila", str(first.parent)),
         "--token",  # as JupyterLab does: what is shown here can send mail
-        f"--TagRemovePreprocessor.remove_cell_tags={{'{NOTEBOOK_ONLY}'}}",
+        "--TagRemovePreprocessor.enabled=True",
+        f"--TagRemovePreprocessor.remove_cell_tags={NOTEBOOK_ONLY}",
     ]
     if port is not None:
         command.append(f"--port={port}")

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from msoauth.ui.audit import AuditPanel
     from msoauth.ui.diagnosis import DiagnosePanel
     from msoauth.ui.mailbox import MailPanel
@@ -10,7 +12,14 @@ if TYPE_CHECKING:
     from msoauth.ui.start import StartPanel
     from msoauth.ui.users import UsersPanel
 
-__all__ = ["audit", "diagnose", "mail", "register", "sign_in", "start"]
+__all__ = ["audit", "diagnose", "journal", "mail", "register", "sign_in", "start"]
+
+
+def journal() -> "pd.DataFrame":
+    """Every finding that was ever made in this workspace, as a DataFrame."""
+    from msoauth.ui.session import shared
+
+    return shared().workspace.journal.frame()
 
 
 def start() -> "StartPanel":

@@ -38,6 +38,8 @@ _SHAPES = {
     ),
 }
 
+_LONG = 12  # rows from which on a list scrolls within itself
+
 _CELL = Markup("<td>{}</td>")
 _NUMBER, _TIME = Markup('<td class="mso-number">{}</td>'), Markup('<td class="mso-time">{}</td>')
 
@@ -188,8 +190,15 @@ def table(
     numbers: Sequence[int] = (),
     times: Sequence[int] = (),
     label: str = "",
+    whole: bool = False,
 ) -> Markup:
-    """A table; the columns of *numbers* are set flush right, those of *times* on one line."""
+    """A table; the columns of *numbers* are set flush right, those of *times* on one line.
+
+    Args:
+        whole: Never scroll it within itself, however many rows there are.
+    """
+    rows = list(rows)
+    scrolls = " mso-long" if len(rows) > _LONG and not whole else ""
     cells = Markup("").join(
         Markup("<tr>{}</tr>").format(
             Markup("").join(
@@ -201,9 +210,9 @@ def table(
     )
     names = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in head)
     return Markup(
-        '<div class="mso-scroll" tabindex="0" role="region" aria-label="{}"><table class="mso-rows">'
+        '<div class="mso-scroll{}" tabindex="0" role="region" aria-label="{}"><table class="mso-rows">'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
-    ).format(label or " ".join(head), names, cells)
+    ).format(scrolls, label or " ".join(head), names, cells)
 
 
 def remedy(finding: Finding) -> Markup:
@@ -288,9 +297,10 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
             (dot(finding.signal), check_name(finding.check), summary, f"{finding.seconds:.2f} s")
         )
     return table(
-        [_("Result"), _("Check"), _("What was found"), _("Time")],
+        [_("Result"), _("What was checked"), _("What was found"), _("Time")],
         lines,
         numbers=[3],
+        whole=True,
         label=_("Findings"),
     )
 

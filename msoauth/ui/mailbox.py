@@ -44,6 +44,7 @@ class MailPanel(Panel):
             ],
             [{"name": "retrieve", "label": _("Retrieve mail"), "primary": True}],
             {"limit": "25", "headers_only": False},
+            changed=lambda _name: self.unconfirm(),
             pressed=self._retrieve,
         )  # fmt: skip
         self.table = View()

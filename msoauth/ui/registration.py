@@ -18,6 +18,7 @@ from msoauth.store import Secret
 from msoauth.texts import _
 from msoauth.ui import guide, html
 from msoauth.ui.block import take_apart
+from msoauth.ui.header import place_name
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.registration_view import exchange_steps_of, old_secret_stays
@@ -58,7 +59,7 @@ class RegisterPanel(Panel):
             places.append((str(practice.file), _("The practice tenant")))
         firm = self.session.firm()
         if firm is not None and self._place(firm) not in dict(places):
-            places.append((firm.cloud.name, firm.cloud.name))  # of an endpoints file
+            places.append((firm.cloud.name, place_name(firm.cloud)))  # of an endpoints file
         return [
             {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
             {"name": "client_id", "label": _("Application (client) ID"),
@@ -147,7 +148,9 @@ class RegisterPanel(Panel):
         practice = self.session.practice
         if firm is None or firm.cloud.name in ("global", "usgov", "china"):
             return firm.cloud.name if firm else "global"
-        return str(practice.file) if practice else firm.cloud.name
+        if practice is not None and firm.cloud.name == "practice":
+            return str(practice.file)
+        return firm.cloud.name
 
     # What the user does
 

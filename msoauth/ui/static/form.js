@@ -4,6 +4,8 @@
 // Fields of which nothing is written into the widget's state.
 const SECRET = new Set(["secret", "secret-area"]);
 
+// Every form loads this module anew, so a count alone would give two forms of a page the same ids.
+const ids = `mso-${Math.random().toString(36).slice(2)}`;
 let count = 0;
 
 function element(tag, attributes, ...children) {
@@ -88,7 +90,7 @@ function render({ model, el }) {
     grid.replaceChildren();
     const values = model.get("values");
     for (const field of model.get("fields")) {
-      const id = `mso-${(count += 1)}`;
+      const id = `${ids}-${(count += 1)}`;
       const control = input(field, id);
       const error = element("div", { class: "mso-error", id: `${id}-error`, role: "alert" });
       const hint = element("div", { class: "mso-hint", id: `${id}-hint` }, field.hint ?? "");
