@@ -2,12 +2,9 @@
 
 import json
 import threading
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from msoauth.lab import shipped_notebooks
 from msoauth.model import Finding, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.ui import html
@@ -164,18 +161,6 @@ def test_what_comes_from_outside_is_escaped() -> None:
     shown = html.findings([finding])
     assert "<script" not in shown
     assert "<img" not in shown
-
-
-@pytest.mark.parametrize(
-    "notebook", sorted(shipped_notebooks().glob("*.ipynb")), ids=lambda p: p.stem
-)
-def test_notebooks_are_thin_and_clean(notebook: Path) -> None:
-    book = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
-    for cell in book.cells:
-        if cell.cell_type == "code":
-            assert len(cell.source.splitlines()) <= 5
-            assert cell.outputs == []
-            assert cell.execution_count is None
 
 
 def test_the_broken_link_is_opened_and_an_error_text_is_explained(

@@ -2,10 +2,13 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
+from msoauth.clouds import GLOBAL
 from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.practice import PracticeTenant
 from msoauth.texts import _, language
 from msoauth.ui import guide, html
 from msoauth.ui.mailbox import MailPanel
@@ -244,3 +247,17 @@ def test_only_web_addresses_and_paths_of_this_server_become_links(url: str) -> N
     assert "<a" not in html.link(Link("here", url))
     assert "<a" not in html.outside(url, "here")
     assert 'href="/proxy/1/admin"' in html.outside("/proxy/1/admin", "here")
+
+
+def test_a_firm_of_another_cloud_keeps_it_when_it_is_saved_beside_the_practice_tenant(
+    tenant: PracticeTenant, session: Session
+) -> None:
+    away = replace(GLOBAL, name="away", authority="https://localhost:9/")  # nobody listens there
+    firm = Firm("Nowhere Law", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d", away)
+    session.workspace.firms.add(firm)
+    panel = RegisterPanel(session, inline=True)
+    assert ("away", "away") in next(f["options"] for f in panel.form.fields if f["name"] == "cloud")
+    panel.form.press("check")
+    assert session.workspace.firms.get(firm.name).cloud == away
+    assert panel.state in (Signal.FAILED, Signal.ERROR, Signal.WARNING)
+    assert panel.form.text("tenant") == "contoso.example"

@@ -1,0 +1,91 @@
+"""The guided notebooks as files and in kernels: thin, clean, and whole however their cells are run."""
+
+import ast
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from msoauth.lab import NOTEBOOK_ONLY, PRACTICE_VARIABLE, shipped_notebooks
+from msoauth.practice import PracticeTenant
+from msoauth.store import Workspace
+from msoauth.ui.header import notebooks
+
+NOTEBOOKS = sorted(shipped_notebooks().glob("*.ipynb"))
+SECRET = "planted~marker~of~a~client~secret~value1"
+
+
+def read(notebook: Path) -> Any:
+    return nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def code_cells(book: Any) -> list[Any]:
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def run(book: Any) -> Any:
+    return NotebookClient(book, timeout=100).execute()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_thin_and_clean(notebook: Path) -> None:
+    for cell in code_cells(read(notebook)):
+        assert len(cell.source.splitlines()) <= 5
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        parts = list(ast.walk(ast.parse(cell.source)))
+        assert not any(isinstance(p, ast.FunctionDef | ast.ClassDef | ast.Lambda) for p in parts)
+        assert sum(isinstance(p, ast.Import | ast.ImportFrom) for p in parts) == 1
+        ours = [p for p in parts if isinstance(p, ast.Call) and ast.unparse(p.func).startswith("ui.")]  # fmt: skip
+        assert len({ast.unparse(p.func).split("(")[0] for p in ours}) == 1
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_an_app_without_code_shows_title_and_panel_alone(notebook: Path) -> None:
+    shown = [c for c in read(notebook).cells if NOTEBOOK_ONLY not in c.metadata.get("tags", ())]
+    assert [cell.cell_type for cell in shown] == ["markdown", "code"]
+    assert shown[0].source.startswith(f"# {notebook.stem}")
+
+
+def test_the_header_leads_to_the_notebooks_that_there_are() -> None:
+    assert [name for name, _title in notebooks()] == [file.stem for file in NOTEBOOKS]
+
+
+def test_every_cell_stands_alone_in_any_order_and_twice_in_an_empty_workspace() -> None:
+    cells = [cell for notebook in NOTEBOOKS for cell in code_cells(read(notebook))]
+    again = [nbformat.v4.new_code_cell(cell.source) for cell in cells]  # type: ignore[no-untyped-call]
+    for number, cell in enumerate([*reversed(cells), *again]):
+        cell["id"] = f"cell-{number}"
+    book = nbformat.v4.new_notebook(cells=[*reversed(cells), *again])  # type: ignore[no-untyped-call]
+    run(book)  # raises what a cell raised
+    assert not any(out.output_type == "error" for cell in book.cells for out in cell.outputs)
+
+
+def test_a_secret_is_not_in_the_widget_state_that_a_notebook_stores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PLANTED", SECRET)
+    with PracticeTenant() as tenant:
+        monkeypatch.setenv(PRACTICE_VARIABLE, str(tenant.endpoints_file))
+        known = tenant.endpoints["practice"]["firms"][0]
+        sources = [
+            "from msoauth import ui; import os; panel = ui.register(); panel",
+            "panel.acted('practice', ''); panel.form.press('check'); panel.jobs.wait()",
+            "panel.form.type('secret', os.environ['PLANTED']); panel.form.secret('secret')",
+            "panel.form.type('client_id', os.environ['PLANTED']); panel.form.type('client_id', 'x'); panel",
+        ]  # fmt: skip
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+        book = run(nbformat.v4.new_notebook(cells=cells))  # type: ignore[no-untyped-call]
+        written = json.dumps(book)
+        assert "application/vnd.jupyter.widget-state+json" in written
+        assert (
+            known["client_id"] in written
+        )  # what is no secret is stored, so this looks at the right place
+        assert SECRET not in written
+        assert known["client_secret"] not in written
+        with Workspace.open(os.environ["MSOAUTH_WORKSPACE"]) as workspace:
+            assert workspace.firms.has_secret(known["name"])
