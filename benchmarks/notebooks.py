@@ -116,7 +116,9 @@ def ours(browser: Browser) -> float:
 def plain(browser: Browser) -> float:
     with tempfile.TemporaryDirectory() as home:
         cell = nbformat.v4.new_code_cell("import ipywidgets\n\nipywidgets.Text()")  # type: ignore[no-untyped-call]
-        book = nbformat.v4.new_notebook(cells=[cell])  # type: ignore[no-untyped-call]
+        book = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+            cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        )
         nbformat.write(book, f"{home}/plain.ipynb")  # type: ignore[no-untyped-call]
         port = free_port()
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",

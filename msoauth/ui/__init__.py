@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msoauth.ui.audit import AuditPanel
+    from msoauth.ui.audit_panel import AuditPanel
     from msoauth.ui.diagnosis import DiagnosePanel
     from msoauth.ui.mailbox import MailPanel
     from msoauth.ui.registration import RegisterPanel
-    from msoauth.ui.start import StartPanel
+    from msoauth.ui.start_panel import StartPanel
     from msoauth.ui.users import UsersPanel
 
 __all__ = ["audit", "diagnose", "journal", "mail", "register", "sign_in", "start"]
@@ -24,7 +24,7 @@ def journal() -> "pd.DataFrame":
 
 def start() -> "StartPanel":
     """Step 0: what this is, the state of the workspace, and where to go next."""
-    from msoauth.ui.start import StartPanel
+    from msoauth.ui.start_panel import StartPanel
 
     return StartPanel()
 
@@ -59,6 +59,6 @@ def diagnose() -> "DiagnosePanel":
 
 def audit() -> "AuditPanel":
     """Step 5: every account of every firm at a glance."""
-    from msoauth.ui.audit import AuditPanel
+    from msoauth.ui.audit_panel import AuditPanel
 
     return AuditPanel()

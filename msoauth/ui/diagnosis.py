@@ -17,6 +17,8 @@ from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
 
+_RECENT = 200  # findings of the account that are looked through for its last diagnosis
+
 
 class DiagnosePanel(Panel):
     """Diagnose an account, or explain an error text."""
@@ -61,6 +63,21 @@ class DiagnosePanel(Panel):
         super().refresh()
         self.administration.draw()
         self.busy(False)
+        self._recall()
+
+    def _recall(self) -> None:
+        """Show the account's last diagnosis, so that a restart of the kernel or another language loses nothing."""
+        account = self.session.account()
+        if account is None or self._asked:
+            return
+        past = list(self.workspace.journal.findings(account=account.address, limit=_RECENT))
+        runs = [finding.run for finding in past if finding.check.startswith("network.")]
+        last = {finding.check: finding for finding in past if runs and finding.run == runs[-1]}
+        self._asked = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in last]
+        if last:
+            self.show_findings(list(last.values()))
+            broken = first_broken(self.rows)
+            self.set_state(broken.signal if broken else Signal.PASSED)
 
     def busy(self, working: bool) -> None:
         self.choice.enable(
@@ -69,6 +86,7 @@ class DiagnosePanel(Panel):
 
     def chosen(self, *, firm: bool) -> None:
         clear(self.chain, self.talks)
+        self._asked = []
         self.handing_on.clear()
         super().chosen(firm=firm)
 

@@ -11,7 +11,7 @@ from msoauth.enrol import enrol
 from msoauth.lab import shipped_notebooks
 from msoauth.model import Signal
 from msoauth.practice import PracticeTenant
-from msoauth.ui.audit import AuditPanel
+from msoauth.ui.audit_panel import AuditPanel
 from msoauth.ui.session import Session
 
 

@@ -15,7 +15,7 @@ from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
-from msoauth.ui.start import StartPanel
+from msoauth.ui.start_panel import StartPanel
 from msoauth.ui.users import UsersPanel
 
 SECRET = "planted~marker~of~a~client~secret~value1"
