@@ -1,5 +1,6 @@
 """The HTTP servers' limits: how many connections, how long, how big; a flood of strangers starves nobody."""
 
+import asyncio
 import socket
 import ssl
 import sys
@@ -15,6 +16,7 @@ from msoauth.practice.network import Stop
 MOST = 200 if sys.platform == "win32" else 1500
 IDLE = 30.0  # seconds for a handshake and a whole header, and between two requests
 BODY = 15.0  # seconds for a whole body
+WRITE = 30.0  # seconds in which a client must have read an answer
 BODY_SIZE = 1 << 20
 HEADER_SIZE = 1 << 16
 
@@ -27,7 +29,10 @@ class _Server(tornado.httpserver.HTTPServer):
 
     def initialize(self, *args: Any, **options: Any) -> None:
         self._most: int = options.pop("most")
+        self._write: float = options.pop("write")
         super().initialize(*args, **options)
+        self._unread: dict[tornado.iostream.IOStream, float] = {}  # since when
+        self._looking = asyncio.get_running_loop().call_later(self._write / 4, self._look)
         self._streams: dict[tornado.iostream.IOStream, None] = {}
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
@@ -41,8 +46,20 @@ class _Server(tornado.httpserver.HTTPServer):
         self._streams[stream] = None
         super().handle_stream(stream, address)
 
+    def _look(self) -> None:
+        """Drop who does not read: tornado itself would wait for ever, with the answer in memory."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        writing = [stream for stream in self._streams if stream.writing()]
+        self._unread = {stream: self._unread.get(stream, now) for stream in writing}
+        for stream, since in self._unread.items():
+            if now - since > self._write:
+                stream.close()
+        self._looking = loop.call_later(self._write / 4, self._look)
+
     def abort(self) -> None:
         """End every connection."""
+        self._looking.cancel()
         for stream in self._streams:
             stream.close()
         self._streams.clear()
@@ -56,6 +73,7 @@ def listen(
     most: int = MOST,
     idle: float = IDLE,
     body: float = BODY,
+    write: float = WRITE,
 ) -> Stop:
     """Serve *app* on a listening socket, on the running loop; gives what ends it.
 
@@ -63,6 +81,7 @@ def listen(
         most: Connections at a time.
         idle: Seconds for a handshake and a whole header, and between two requests.
         body: Seconds for a whole body.
+        write: Seconds in which a client must have read an answer.
     """
     server = _Server(
         app,
@@ -72,6 +91,7 @@ def listen(
         idle_connection_timeout=idle,
         body_timeout=body,
         most=most,
+        write=write,
     )
     server.add_sockets([sock])
 

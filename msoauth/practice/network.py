@@ -241,8 +241,9 @@ class _Nuisance(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
         if self._cut:
             sock = self._transport.get_extra_info("socket")
-            # No lingering: the peer gets a reset, not a farewell.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # No lingering: the peer gets a reset, not a farewell. Windows takes two short numbers, others two ints.
+            linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.abort()
         elif not self._first:
             self._say()

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import requests
 import tornado.web
+from tornado.iostream import StreamClosedError
 
 from msoauth.practice.certificates import Contexts
 from msoauth.practice.http import listen
 from msoauth.practice.network import Port, Ports, Stop
 
 MOST = 30
+BIG = 30_000_000  # more than the network's buffers take
 
 
 class _Hello(tornado.web.RequestHandler):
@@ -27,6 +29,18 @@ class _Hello(tornado.web.RequestHandler):
         self.finish(str(len(self.request.body)))
 
 
+class _Big(tornado.web.RequestHandler):
+    def initialize(self, gone: threading.Event) -> None:
+        self.gone = gone
+
+    async def get(self) -> None:
+        self.write(b"x" * BIG)
+        try:
+            await self.flush()
+        except StreamClosedError:
+            self.gone.set()
+
+
 class Served:
     """An HTTPS server with tight limits, on a loop in a thread."""
 
@@ -34,13 +48,18 @@ class Served:
         self.ca_file = folder / "ca.pem"
         self.secure = secure
         tls = Contexts.make(self.ca_file)
+        self.gone = threading.Event()  # somebody who asked for much was dropped
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        app = tornado.web.Application([("/", _Hello)], log_function=lambda _handler: None)
+        app = tornado.web.Application(
+            [("/", _Hello), ("/big", _Big, {"gone": self.gone})], log_function=lambda _handler: None
+        )
 
         async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
-            return listen(app, sock, context if secure else None, most=MOST, idle=1.0, body=1.0)
+            return listen(
+                app, sock, context if secure else None, most=MOST, idle=1.0, body=1.0, write=0.5
+            )
 
         self.ports = Ports()
         opening = self.ports.open("web", Port("127.0.0.1", 0, serve, tls, b""))
@@ -121,6 +140,15 @@ def test_an_endless_header_is_cut(served: Served) -> None:
         for _ in range(100):
             sock.sendall(b"X: " + b"a" * 8000 + b"\r\n")
     _until_closed(sock)
+    sock.close()
+    served.assert_it_serves()
+
+
+def test_who_does_not_read_the_answer_is_dropped(served: Served) -> None:
+    sock = served.connected()
+    sock.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+    assert served.gone.wait(20)
+    assert len(_until_closed(sock)) < BIG
     sock.close()
     served.assert_it_serves()
 
