@@ -125,7 +125,11 @@ def _user(context: Context) -> Outcome:
 def _age(context: Context) -> Outcome:
     days = context.known["idle"].days
     if context.known.get("renewed"):
-        sentence = _("the refresh token had not been used for {days} days; it was renewed now")
+        sentence = (
+            _("the refresh token had not been used for {days} days; it was renewed now")
+            if days
+            else _("the refresh token was used today")
+        )
         return Outcome(
             sentence.format(days=days),
             Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED,

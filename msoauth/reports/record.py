@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from msoauth.explain import for_cause
 from msoauth.identity.authority import scopes_for
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -152,7 +153,8 @@ def _tests(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ..
             finding.signal,
             redact(finding.summary),
             f"{finding.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            "; ".join(f"{k.replace('_', ' ')} {v}" for k, v in finding.ids.items()) or finding.run,
+            "; ".join(f"{k.replace('_', ' ')} {v}" for k, v in finding.ids.items())
+            or _("run {run}").format(run=finding.run),
         )
         for finding in findings
         if finding.check in _TESTS
@@ -188,7 +190,9 @@ def _open_points(
         ]
         points += [
             _("{address}: {check}: {summary}").format(
-                address=account.address, check=f.check, summary=redact(f.summary)
+                address=account.address,
+                check=f.check,
+                summary=for_cause(f.cause).title if f.cause else redact(f.summary),
             )
             for f in broken
         ]

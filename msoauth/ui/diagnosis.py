@@ -127,8 +127,8 @@ class DiagnosePanel(Panel):
     def show_findings(self, rows: Sequence[Finding]) -> None:
         super().show_findings(rows)
         broken = first_broken(rows)
-        if broken is not None:
-            self.results.show(html.findings(self.rows, opened=broken.check))
+        if broken is not None and self.state != "running":
+            self.results.show(html.findings(self.rows, opened="-"))  # it is opened above
         known = {finding.check: finding.signal for finding in rows}
         links = []
         for check in self._asked:
@@ -152,7 +152,8 @@ class DiagnosePanel(Panel):
         self.talks.show(self.handing_on.transcripts())
         signal = broken.signal if broken else Signal.PASSED
         line = html.paragraph("{}", html.dot(signal, verdict(made)))
-        parts = (line, self.handing_on.buttons())
+        remedy = html.remedy(broken) if broken else Markup("")
+        parts = (line, remedy, self.handing_on.buttons())
         if broken is None:
             shown = html.box("passed", *parts)
         else:

@@ -67,8 +67,10 @@ def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
     assert panel.state is Signal.FAILED
     assert panel.chain.html.count("mso-broken") == 1
     assert "smtp.login" in panel.message.html
-    assert "Set-CASMailbox" in panel.results.html
-    assert "Copy the commands" in panel.results.html
+    assert "SmtpClientAuthentication is disabled" in panel.message.html  # the server's own words
+    assert "Set-CASMailbox" in panel.message.html
+    assert "Copy the commands" in panel.message.html
+    assert "Copy the steps" in panel.message.html
     assert "SmtpClientAuthentication is disabled" in panel.talks.html  # the conversation
     assert "eyJ" not in panel.talks.html
     saved = Saved(panel)
