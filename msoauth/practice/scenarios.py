@@ -85,11 +85,16 @@ class Aimed:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A scenario that was brought about: as it was asked for, and how it is taken back."""
+    """A scenario that was brought about: as it was asked for, and how it is taken back.
+
+    Attributes:
+        holds: Whether it still goes wrong; not any more once one of its settings was mended for everybody.
+    """
 
     text: str
     scenario: Scenario
     take_back: Callable[[], None]
+    holds: Callable[[], bool]
     id: str = field(default_factory=new_id)
 
 
@@ -137,21 +142,25 @@ def apply(tenant: "PracticeTenant", text: str) -> Callable[[], None]:
         ScenarioError: as :func:`aimed`.
     """
     asked = aimed(tenant.world, text)
-    undo: list[Undo] = []
+    settings: list[list[Undo]] = []  # of every setting, what it set on how many accounts and firms
     for path, value in asked.scenario.set.items():
         area, _dot, name = path.partition(".")
+        settings.append([])
         for firm in asked.firms if AREAS[area].reach < Reach.EVERYBODY else asked.firms[:1]:
             everybody = len(asked.firms) == len(tenant.world.firms) and asked.account is None
             change = Change(tenant, firm, asked.account, name, value, everybody=everybody)
-            undo += AREAS[area].act(change)
+            settings[-1] += AREAS[area].act(change)
     tenant.publish()
 
     def take_back() -> None:
-        for step in reversed(undo):
-            step()
+        for undo in reversed([undo for setting in settings for undo in setting]):
+            undo.step()
         tenant.active[:] = [other for other in tenant.active if other is not running]
         tenant.publish()
 
-    running = Running(text, asked.scenario, take_back)
+    def holds() -> bool:
+        return all(any(undo.holds() for undo in setting) for setting in settings)
+
+    running = Running(text, asked.scenario, take_back, holds)
     tenant.active.append(running)
     return take_back

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,14 @@ from msoauth.practice.state import Firm, Mailbox, User
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
 
-Undo = Callable[[], None]
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How one value is taken back, and whether it still is what the scenario made of it."""
+
+    step: Callable[[], None]
+    holds: Callable[[], bool]
+
 
 _FROM_NOW = ("locked_until", "tokens_valid_from", "passwords_tokens_valid_from")  # seconds from now
 
@@ -85,7 +92,8 @@ def _put(thing: Any, name: str, value: Any) -> Undo:
     elif isinstance(before, dict):
         value = {key: set(items) for key, items in value.items()}
     setattr(thing, name, value)
-    return lambda: setattr(thing, name, before)
+    made = copy.copy(value)  # what is mended by hand may be changed in place
+    return Undo(lambda: setattr(thing, name, before), lambda: bool(getattr(thing, name) == made))
 
 
 def _app(change: Change) -> Iterable[Undo]:
@@ -102,7 +110,11 @@ def _service(change: Change) -> Iterable[Undo]:
 
 
 def _principal(change: Change) -> Iterable[Undo]:
-    yield _put(change.firm.principal, change.name, change.filled())
+    principal = change.firm.principal
+    undo = _put(principal, change.name, change.filled())
+    if change.name in ("user_consent", "admin_consent"):  # either is consent
+        undo = replace(undo, holds=lambda: not (principal.user_consent or principal.admin_consent))
+    yield undo
 
 
 def _policies(change: Change) -> Iterable[Undo]:
@@ -144,7 +156,7 @@ def _removed(firm: Firm, users: Iterable[User]) -> Undo:
         for upn in gone:
             firm.deleted_users.pop(upn, None)
 
-    return restore
+    return Undo(restore, lambda: not gone <= firm.users.keys())
 
 
 def _mailbox(change: Change) -> Iterable[Undo]:
@@ -153,12 +165,17 @@ def _mailbox(change: Change) -> Iterable[Undo]:
 
 
 def _secret(change: Change) -> Iterable[Undo]:
-    for secret in change.firm.app.secrets:
+    app, known = change.firm.app, list(change.firm.app.secrets)
+
+    def no_new_one() -> bool:  # a secret is mended by another one
+        return all(any(secret is old for old in known) for secret in app.secrets)
+
+    for secret in known:
         if change.name == "ended_days_ago":
             end = change.tenant.world.clock.now() - timedelta(days=change.value)
-            yield _put(secret, "end", end)
+            yield replace(_put(secret, "end", end), holds=no_new_one)
         else:
-            yield _put(secret, "value", secret.value[::-1])
+            yield replace(_put(secret, "value", secret.value[::-1]), holds=no_new_one)
 
 
 def _noted(change: Change) -> Iterable[Undo]:
@@ -175,7 +192,8 @@ def _noted(change: Change) -> Iterable[Undo]:
 def _entered(entry: dict[str, Any], name: str, value: Any) -> Undo:
     before = entry[name]
     entry[name] = value
-    return lambda: entry.__setitem__(name, before)
+    made = copy.copy(value)
+    return Undo(lambda: entry.__setitem__(name, before), lambda: bool(entry[name] == made))
 
 
 def _endpoint(change: Change) -> Iterable[Undo]:
@@ -189,13 +207,13 @@ def _fault(change: Change) -> Iterable[Undo]:
     aim = change.account or (None if change.everybody else change.firm.tenant_id)
     faults = change.tenant.world.faults
     faults.set(change.name, change.filled(), aim)
-    yield lambda: faults.clear(change.name)
+    yield Undo(lambda: faults.clear(change.name), lambda: faults.value(change.name) is not None)
 
 
 def _port(change: Change) -> Iterable[Undo]:
     faults, name = change.tenant.world.faults, f"port.{change.name}"
     faults.set(name, change.filled())
-    yield lambda: faults.clear(name)
+    yield Undo(lambda: faults.clear(name), lambda: faults.value(name) is not None)
 
 
 def _clock(change: Change) -> Iterable[Undo]:

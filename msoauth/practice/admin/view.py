@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
+from msoauth.practice.scenarios import Running
 from msoauth.practice.state import Firm, LogEntry, Mailbox, User, World
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class View:
             "log": self.log_find,
         }
         return urlencode({name: value for name, value in (now | changes).items() if value})
+
+    def running(self) -> list[Running]:
+        """The scenarios that are on; those that were mended by hand are over, and are forgotten here."""
+        active = self.tenant.active
+        active[:] = [scenario for scenario in active if scenario.holds()]
+        return list(active)
 
     # -- lists ---------------------------------------------------------------------------------
 

@@ -178,6 +178,10 @@ def test_a_scenario_is_mended_by_hand(place: Place, scenario: scenarios.Scenario
             if key in differences(before, state(place)):  # not mended together with an earlier one
                 mend(place, key, before.get(key))
         assert mended(place, before) == []
+        # Nor does the page still tell of it (a revocation is over when the user signs in again).
+        page = Admin.at(place).open().says
+        revoked = any(path.partition(".")[2] in MENDED_BY_SIGNING_IN for path in scenario.set)
+        assert ("broken on purpose" in page) is revoked
     finally:
         take_back()
         place.firm.principal.admin_consent.clear()
