@@ -10,13 +10,14 @@ import sqlalchemy as sa
 
 from msoauth.model import Finding, Signal
 from msoauth.store import schema, standings
-from msoauth.store.database import Database, GroupCommit
+from msoauth.store.database import Bulk, Database, GroupCommit
 from msoauth.store.standings import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _t = schema.journal
+_insert = Bulk(lambda _dialect: _t.insert())
 _CHUNK = 500  # ids in one question; every SQLite takes as many
 
 
@@ -65,7 +66,7 @@ class Journal:
             if rows:
                 for number, row in zip(self._numbers(connection, len(rows)), rows, strict=True):
                     row["id"] = number
-                connection.execute(_t.insert(), rows)
+                _insert.execute(connection, rows)
                 standings.record(connection, rows)
 
     def _numbers(self, connection: sa.Connection, count: int) -> Sequence[int]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from msoauth.model import Signal
 from msoauth.store import schema
+from msoauth.store.database import Bulk
 
 _t = schema.standings
 _KEY = ("firm", "account", "check")
@@ -47,8 +47,7 @@ def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
     values = [_values(row) for row in rows]
     # Two transactions that touch the same rows touch them in the same order, so that neither waits for the other.
     values.sort(key=lambda v: (v["firm"], v["account"], v["check"], v["finding"]))
-    if values:
-        connection.execute(_upsert(connection.dialect.name), values)
+    _record.execute(connection, values)
 
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +67,6 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@cache
 def _upsert(dialect: str) -> Any:
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(_t)
     new, old = insert.excluded, _t.c
@@ -86,6 +84,9 @@ def _upsert(dialect: str) -> Any:
         },
         where=old.finding < new.finding,
     )
+
+
+_record = Bulk(_upsert)
 
 
 def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[Standing]:
