@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _t = schema.journal
 _insert = Bulk(lambda _dialect: _t.insert())
+_PAGE = 5000  # findings read at once
 _CHUNK = 500  # ids in one question; every SQLite takes as many
 
 
@@ -129,8 +130,9 @@ class Journal:
         since: datetime | None,
         run: str | None,
         limit: int | None,
-    ) -> list[str]:
-        query = sa.select(_t.c.body).order_by(_t.c.id)
+    ) -> Iterator[str]:
+        """The findings as they are stored, page by page: a million of them need no more memory than a page."""
+        query = sa.select(_t.c.id, _t.c.body)
         if firm is not None:
             query = query.where(_t.c.firm == firm)
         if account is not None:
@@ -140,10 +142,19 @@ class Journal:
         if run is not None:
             query = query.where(_t.c.run == run)
         if limit is not None:
-            query = query.order_by(None).order_by(_t.c.id.desc()).limit(limit)
-        with self._database.read() as connection:
-            bodies = list(connection.scalars(query))
-        return bodies[::-1] if limit is not None else bodies
+            with self._database.read() as connection:
+                rows = connection.execute(query.order_by(_t.c.id.desc()).limit(limit)).all()
+            yield from (body for _number, body in reversed(rows))
+            return
+        query = query.order_by(_t.c.id).limit(_PAGE)
+        last = 0
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(_t.c.id > last)).all()
+            yield from (body for _number, body in rows)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
 
 
 def _row(finding: Finding) -> dict[str, Any]:

@@ -86,6 +86,18 @@ def test_a_skipped_question_keeps_its_last_answer(either: Workspace) -> None:
     assert (never.verdict, never.since, never.passed_at) == (None, None, None)
 
 
+def test_findings_come_page_by_page_in_order_and_whole(
+    either: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msoauth.store.journal._PAGE", 4)
+    made = [found(f"c{n:02}", Signal.PASSED, n) for n in range(11)]
+    either.journal.append(*made[:6])
+    either.journal.append(*made[6:])
+    assert list(either.journal.findings()) == made
+    assert list(either.journal.findings(since=made[3].at)) == made[3:]
+    assert list(either.journal.findings(limit=5)) == made[-5:]
+
+
 def test_many_threads_append_at_once_and_each_finding_is_there_when_its_thread_goes_on(
     either: Workspace,
 ) -> None:
