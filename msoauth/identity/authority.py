@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import msal
 import requests
@@ -189,6 +189,16 @@ class _Known:
         """There is nothing to raise."""
 
 
+class _Cache(msal.SerializableTokenCache):  # type: ignore[misc]  # msal has no types
+    """A token cache that is stored without line breaks: with them Python's slow encoder writes it, at every renewal."""
+
+    def serialize(self) -> str:
+        """The cache as text."""
+        with self._lock:
+            self.has_state_changed = False
+            return json.dumps(self._cache)
+
+
 class Client:
     """The msal application of a firm, with one account's token cache.
 
@@ -199,7 +209,7 @@ class Client:
     def __init__(self, firm: Firm, secret: Secret | None, cache: str | None = None) -> None:
         configuration(firm.cloud, firm.tenant)
         self.firm = firm
-        self.cache = msal.SerializableTokenCache()
+        self.cache = _Cache()
         if cache:
             self.cache.deserialize(cache)
             remember_cache(self.cache)
@@ -238,7 +248,7 @@ class Client:
     def serialized(self) -> str:
         """The token cache, to be sealed."""
         remember_cache(self.cache)
-        return cast("str", self.cache.serialize())
+        return self.cache.serialize()
 
     def close(self) -> None:
         """Let go of the connections."""
