@@ -107,7 +107,10 @@ def test_without_a_keyring_nothing_changes(tmp_path: Path) -> None:
 
 def test_who_cannot_open_the_vault_cannot_change_it(tmp_path: Path) -> None:
     filled(tmp_path).close()
-    with Workspace.open(tmp_path, passphrase="wrong") as workspace, pytest.raises(VaultError):
+    with (
+        Workspace.open(tmp_path, passphrase="none of the passphrases") as workspace,
+        pytest.raises(VaultError),
+    ):
         workspace.vault.change("passphrase", NEW)
     assert opens(tmp_path, OLD)
 

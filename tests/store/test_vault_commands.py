@@ -70,7 +70,7 @@ def test_a_workspace_is_taken_to_another_folder(run: Run, folder: Path) -> None:
     assert (status, "in use already" in err) == (2, True)
     there = ("--workspace", str(folder / "there"))
     status, _out, err = run(
-        *there, "workspace", "import", file, "--passphrase-stdin", said="wrong\n"
+        *there, "workspace", "import", file, "--passphrase-stdin", said="none of the passphrases\n"
     )
     assert (status, "not the one of this file" in err) == (2, True)
     status, out, _err = run(*there, "workspace", "import", file, "--passphrase-stdin", said=words)
