@@ -28,14 +28,14 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._out: IO[bytes] | None = None
-        self._raw: dict[str, bytes] = {}  # by unique id; read only when asked for
+        self._raw: dict[str, str] = {}  # by unique id; read only when asked for
         self._keys: dict[str, str] = {}
         self._by_digest: dict[str, str] = {}
 
     def load(self) -> "Ledger":
         """Read what is there; nothing, where nothing can be read."""
         with suppress(OSError):
-            for raw in self._file.read_bytes().split(b"\n"):
+            for raw in self._file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 with suppress(ValueError, KeyError, TypeError):
                     line = json.loads(raw)
                     uidl, key, digest = str(line["uidl"]), str(line["key"]), str(line["digest"])
@@ -56,7 +56,7 @@ class Ledger:
             if self._out.read(1) != b"\n":  # a crash cut the last line
                 self._out.write(b"\n")
 
-    def _note(self, uidl: str, key: str, digest: str, raw: bytes) -> None:
+    def _note(self, uidl: str, key: str, digest: str, raw: str) -> None:
         self._raw[uidl] = raw
         self._keys[uidl] = key
         if digest:
@@ -102,8 +102,8 @@ class Ledger:
         made = b""
         for line in lines:
             told = {"key": line.key, "digest": line.digest, **line.row.as_json()}
-            raw = json.dumps(told).encode()
-            made += raw + b"\n"
+            raw = json.dumps(told)
+            made += raw.encode() + b"\n"
             self._note(line.row.uidl, line.key, line.digest, raw)
         if self._out is not None and made:
             self._out.write(made)
