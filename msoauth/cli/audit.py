@@ -9,20 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from msoauth.audit import Audit, words
-from msoauth.audit.run import PER_FIRM, WORKERS
-from msoauth.audit.status import Status, status
 from msoauth.cli.output import EXIT_INTERRUPTED, complain, console, emit, status_of
 from msoauth.errors import InputError
 from msoauth.model import Signal
-from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    from msoauth.audit import Audit
+    from msoauth.audit.status import Status
+    from msoauth.store import Workspace
 
 _COLOURS = {
     Signal.PASSED: "green",
@@ -64,17 +65,25 @@ def audit(
         list[str] | None, typer.Option(metavar="NAME", help="Only this firm; may be given again.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=512, metavar="N", help="Accounts at once, in all.")
-    ] = WORKERS,
+        int | None,
+        typer.Option(
+            min=1,
+            max=512,
+            metavar="N",
+            help="Accounts at once, in all.",
+            show_default="what one computer does well",
+        ),
+    ] = None,
     per_firm: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=512,
             metavar="N",
             help="Accounts at once of one tenant; less by itself when it throttles.",
+            show_default="what a tenant bears",
         ),
-    ] = PER_FIRM,
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print each finding as JSON on stdout.")
     ] = False,
@@ -106,6 +115,10 @@ def audit(
         bool, typer.Option("--no-run", help="Check nothing: report how everything stands by now.")
     ] = False,
 ) -> None:
+    from msoauth.audit import Audit
+    from msoauth.audit.status import status
+
+    limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
     files = {kind: file for kind, file in (("csv", csv), ("xlsx", xlsx), ("html", html)) if file}
     for file in files.values():
         _writable(file)
@@ -113,8 +126,8 @@ def audit(
         code = 0
         if not no_run:
             running = Audit(
-                workspace, firm=firm or None, workers=workers, per_firm=per_firm, send=send,
-                silent_days=silent_days, fresh=fresh, share=share,
+                workspace, firm=firm or None, send=send, silent_days=silent_days, fresh=fresh, share=share,
+                **{name: limit for name, limit in limits.items() if limit is not None},
             )  # fmt: skip
             code = _carry_out(running, workspace, as_json=json)
         one = firm[0] if firm and len(firm) == 1 else None
@@ -127,7 +140,7 @@ def audit(
     raise typer.Exit(code)
 
 
-def _carry_out(running: Audit, workspace: Workspace, *, as_json: bool) -> int:
+def _carry_out(running: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
     """Run it, with progress; the exit status."""
     if not running.progress.total:
         complain(
@@ -148,7 +161,7 @@ def _carry_out(running: Audit, workspace: Workspace, *, as_json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(running: Audit) -> Iterator[None]:
+def _stopped_by_signals(running: "Audit") -> Iterator[None]:
     """Ctrl-C and the end of the machine end the audit in good order."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -166,7 +179,7 @@ def _stopped_by_signals(running: Audit) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(running: Audit) -> Iterator[Callable[[], None]]:
+def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
     """Progress on stderr: a line that moves on a terminal, a line now and then elsewhere."""
     told = False
 
@@ -203,8 +216,11 @@ def _progress(running: Audit) -> Iterator[Callable[[], None]]:
     yield tell
 
 
-def _show(stands: Status, screen: Console) -> None:
+def _show(stands: "Status", screen: Console) -> None:
     """How everything stands, for people."""
+    from msoauth.audit import words
+    from msoauth.reports.html_report import changes_line
+
     if not stands.accounts:
         return
     many = len(stands.firms) > 1
@@ -227,8 +243,6 @@ def _show(stands: Status, screen: Console) -> None:
         screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
     if len(stands.groups) > _LINES:
         screen.print(_("… and {count} more causes.").format(count=len(stands.groups) - _LINES))
-    from msoauth.reports.html_report import changes_line
-
     if line_ := changes_line(stands):
         screen.print(Text(line_))
 
@@ -262,7 +276,7 @@ def _unwritable(file: Path, problem: OSError) -> InputError:
     return InputError(_("{file} cannot be written: {reason}.").format(file=file, reason=reason))
 
 
-def _write(kind: str, file: Path, stands: Status, workspace: Workspace) -> None:
+def _write(kind: str, file: Path, stands: "Status", workspace: "Workspace") -> None:
     """Write a report beside its place and put it there when it is whole."""
     runs = workspace.audits.finished(_RUNS)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
@@ -287,7 +301,7 @@ def _umask() -> int:
     return mask
 
 
-def _fill(kind: str, file: Path, stands: Status, runs: Any) -> None:
+def _fill(kind: str, file: Path, stands: "Status", runs: Any) -> None:
     if kind == "xlsx":
         from msoauth.reports.excel import write_excel
 

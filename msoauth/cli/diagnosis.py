@@ -11,12 +11,12 @@ from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, report, say
 from msoauth.errors import InputError
 from msoauth.model import Account, Finding, Firm
-from msoauth.store import Workspace
 from msoauth.texts import _
 
 if TYPE_CHECKING:
     from msoauth.checks import Context, Findings
     from msoauth.graph import Graph
+    from msoauth.store import Workspace
 
 Form = Literal["text", "markdown", "html", "eml"]
 To = Annotated[
@@ -89,7 +89,7 @@ def diagnose(
 
 
 def _bundle(
-    workspace: Workspace,
+    workspace: "Workspace",
     run: "Context",
     found: list[Finding],
     path: Path,
@@ -119,7 +119,7 @@ def _bundle(
     complain(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
 
 
-def _administrator(workspace: Workspace, firm: Firm) -> "Graph":
+def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
     from msoauth.graph import Graph
     from msoauth.identity import administrator
 
@@ -187,7 +187,7 @@ def record(
 
 
 def _meant(
-    workspace: Workspace, address: str | None, firm: str | None
+    workspace: "Workspace", address: str | None, firm: str | None
 ) -> tuple[Account | None, Firm]:
     if address is not None:
         account = workspace.accounts.get(address)

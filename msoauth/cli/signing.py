@@ -11,11 +11,11 @@ from rich.text import Text
 from msoauth.cli.output import complain, say, say_failure
 from msoauth.errors import AuthError, InputError
 from msoauth.model import Account, Firm
-from msoauth.store import Workspace
 from msoauth.texts import _
 
 if TYPE_CHECKING:
     from msoauth.identity.signin import SignedIn, SignIn
+    from msoauth.store import Workspace
 
 
 def sign_in(
@@ -147,7 +147,7 @@ def _take_address(attempt: "SignIn") -> None:
 
 
 def _say_remedy(
-    workspace: Workspace, firm: Firm, account: Account, via: str, failure: AuthError
+    workspace: "Workspace", firm: Firm, account: Account, via: str, failure: AuthError
 ) -> None:
     """What helps now, as commands and links for this account."""
     from msoauth.identity import consent, owner, signin

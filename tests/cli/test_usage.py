@@ -140,6 +140,13 @@ def test_accounts_are_imported_line_by_line_and_a_bad_line_stops_no_other(tmp_pa
     assert "max@contoso.example" in listed
 
 
+def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> None:
+    heavy = ["jinja2", "msal", "pandas", "requests", "sqlalchemy", "tornado"]
+    script = f"import sys, msoauth.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_version() -> None:
     assert msoauth_command("--version").stdout.strip() == f"msoauth {msoauth.__version__}"
 
