@@ -112,7 +112,7 @@ def serve(
     from msoauth.practice.seed import FirmsError
 
     offset = clock_offset(clock)
-    if people_base and not re.match(r"https?://[^/\s]", people_base):
+    if people_base and not re.match(r"https?://[^/\s]|/(?![/\\])", people_base):
         raise InputError(
             _(
                 "“{text}” is not an address such as https://office.example/practice/{{port}}/."

@@ -19,7 +19,6 @@ from tests.journey.servers import (
     Lab,
     dot,
     free_port,
-    run_all,
     shot,
     sign_in_on,
     start_lab,
@@ -40,8 +39,7 @@ def test_notebook_7_shows_the_panels(practice: Practice, page: Page) -> None:
     practice.choose()
     place = "notebooks/1%20Register%20the%20firm.ipynb"
     page.goto(f"{practice.lab.url}/{place}?token={TOKEN}")
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-    run_all(page)
+    practice.lab.run(page)
     page.get_by_role("button", name="Save and check").click(timeout=60_000)
     expect(dot(page)).to_have_attribute("data-state", "passed", timeout=30_000)
     shot(page, "notebook-7")
