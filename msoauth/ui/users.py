@@ -190,6 +190,7 @@ class UsersPanel(Panel):
     def chosen(self, *, firm: bool) -> None:
         if not firm:
             self.draw_bar()
+            self.draw_guide()
             return
         self._stop()
         self.seen.clear()

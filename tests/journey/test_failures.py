@@ -131,3 +131,23 @@ def test_no_network_is_told_as_such(practice: Practice, page: Page) -> None:
         shot(page, "1-no-network")
     finally:
         practice.store.firms.remove("Nowhere Law")
+
+
+def test_an_audit_of_all_accounts_and_of_one_that_is_broken(practice: Practice, page: Page) -> None:
+    practice.choose()
+    practice.lab.notebook(page, "5 Audit")
+    page.get_by_role("button", name="Audit all accounts").click()
+    expect(dot(page)).to_have_attribute("data-state", re.compile("passed|warning"), timeout=60_000)
+    shot(page, "5-audited")
+    take_back = scenarios.apply(practice.tenant, f"pop-off@{MAX}")
+    try:
+        page.get_by_role("button", name="Audit all accounts").click()
+        expect(dot(page)).to_have_attribute("data-state", "failed", timeout=60_000)
+        causes = page.get_by_role("region", name="What hangs on one cause")
+        expect(causes).to_contain_text("1 account: Exchange refused the login")
+        page.get_by_role("button", name=MAX).first.click()
+        findings = page.get_by_role("region", name="Findings")
+        expect(findings.locator("tr", has_text="pop3.login")).to_contain_text("failed")
+        shot(page, "5-broken")
+    finally:
+        take_back()
