@@ -112,7 +112,9 @@ def look_at(
     wanted = (
         *checks.SIGN_IN, *checks.MAILBOX, *checks.NEWEST, *(checks.SEND if send else ()),
     )  # fmt: skip
-    context = _Quiet(workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled)
+    context = _Quiet(
+        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled, hurried=True
+    )
     context.known["silent_days"] = silent_days
     return _looked(context, wanted, given)
 

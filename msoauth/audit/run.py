@@ -71,6 +71,7 @@ class Audit:
         names = None if firm is None else [firm] if isinstance(firm, str) else list(firm)
         firms = workspace.firms.list() if names is None else [workspace.firms.get(n) for n in names]
         self._workspace = workspace
+        self._steady = workspace.steady()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
         self._accounts: dict[str, Account] = {
             account.address.strip().casefold(): account
@@ -223,7 +224,7 @@ class Audit:
     def _one(self, account: Account) -> None:
         given = self._firm_findings(account.firm)
         looked = look_at(
-            self._workspace, self._firms[account.firm], account, self.run, given, send=self._send,
+            self._steady, self._firms[account.firm], account, self.run, given, send=self._send,
             cancelled=self._stopped, timeout=self._timeout, silent_days=self._silent_days,
         )  # fmt: skip
         if self._stopped.is_set():

@@ -1,6 +1,7 @@
 """Does mail flow: login and the smallest real act over POP3 or IMAP, and over SMTP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from msoauth.checks.newest import look_for_newest
 from msoauth.checks.run import Check, Context, Outcome
@@ -20,6 +21,15 @@ def _smtp_user(context: Context) -> str:
     """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts/field)."""
     account = context.mailbox
     return account.address if context.firm.access == "app-only" else account.user
+
+
+@contextmanager
+def _ended(context: Context, session: Pop3Session | ImapSession | SmtpSession) -> Iterator[None]:
+    """The session is ended with the block."""
+    try:
+        yield
+    finally:
+        session.close(wait=not context.hurried)
 
 
 def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
@@ -49,7 +59,7 @@ def _pop3(context: Context) -> Outcome:
             cancelled=context.cancelled,
         )
     session.log_in(context.mailbox.address, token_of(context))
-    with session:
+    with _ended(context, session):
         count, size = session.stat()
         look_for_newest(context, session)
     return Outcome(
@@ -70,7 +80,7 @@ def _imap(context: Context) -> Outcome:
             cancelled=context.cancelled,
         )
     session.log_in(context.mailbox.address, token_of(context))
-    with session:
+    with _ended(context, session):
         count = session.count()
         look_for_newest(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
@@ -89,8 +99,8 @@ def _smtp(context: Context) -> Outcome:
             cancelled=context.cancelled,
         )
     session.log_in(_smtp_user(context), token_of(context))
-    with session:
-        session.sender_accepted(address)
+    with _ended(context, session):
+        session.sender_accepted(address, take_back=False)
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 

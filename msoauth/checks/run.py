@@ -41,6 +41,7 @@ class Context:
             greeting to the login, and those of sending by check id.
         cancelled: Set it to end the run before its next check.
         timeout: Seconds that one step of a conversation may take.
+        hurried: One of thousands: the answer to a good-bye is not waited for.
     """
 
     workspace: Workspace
@@ -56,6 +57,7 @@ class Context:
     )
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+    hurried: bool = False
 
     @property
     def mailbox(self) -> Account:

@@ -305,12 +305,18 @@ class ImapSession:
                 self._wire, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 
-    def close(self) -> None:
-        """Say LOGOUT and let go."""
+    def close(self, *, wait: bool = True) -> None:
+        """Say LOGOUT and let go.
+
+        Args:
+            wait: For the answer, which tells nothing but takes a round trip.
+        """
         self._leaving = True
         try:
             if not self._in_body:
-                self._ask("LOGOUT")
+                tag = self._send("LOGOUT")
+                if wait:
+                    self._until(tag)
         except MailError:
             pass  # the work is done
         finally:

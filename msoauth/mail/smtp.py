@@ -57,6 +57,7 @@ class SmtpSession:
         connection = self._wire
         mechanisms = self.offered.get("AUTH", "").upper().split()
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
+        # In two steps: one line with a token is longer than many servers let a command be.
         self._expect(
             334,
             f"AUTH {login.mechanism}",
@@ -79,8 +80,11 @@ class SmtpSession:
     def __exit__(self, *_about: object) -> None:
         self.close()
 
-    def sender_accepted(self, address: str) -> None:
+    def sender_accepted(self, address: str, *, take_back: bool = True) -> None:
         """Have the server accept *address* as sender, then take it back: the smallest real act after a login.
+
+        Args:
+            take_back: False where nothing but the end of the session follows, which takes it back too (RFC 5321).
 
         Raises:
             MailError: the sender was refused.
@@ -93,7 +97,8 @@ class SmtpSession:
             f"MAIL FROM:<{sender}>{options}",
             _("the sender {address} was refused").format(address=address),
         )
-        self._expect(250, "RSET", _("the server refused to start over"))
+        if take_back:
+            self._expect(250, "RSET", _("the server refused to start over"))
 
     def send(self, message: EmailMessage, sender: str, recipients: Sequence[str]) -> str:
         """Send *message*; the server's closing reply, which holds its own id of the message.
@@ -204,11 +209,16 @@ class SmtpSession:
             known = self.offered.get(name.upper())
             self.offered[name.upper()] = f"{known} {rest}" if known else rest
 
-    def close(self) -> None:
-        """Say QUIT and let go."""
+    def close(self, *, wait: bool = True) -> None:
+        """Say QUIT and let go.
+
+        Args:
+            wait: For the answer, which tells nothing but takes a round trip.
+        """
         try:
             self._wire.command("QUIT")
-            self._wire.reply()
+            if wait:
+                self._wire.reply()
         except MailError:
             pass  # the work is done
         finally:

@@ -149,6 +149,27 @@ class Firms:
         return self._vault.seal(value, _place(name))
 
 
+class SteadyFirms(Firms):
+    """Firms and secrets as they were when they were first asked for: for a run over thousands of accounts."""
+
+    def __init__(self, firms: Firms) -> None:
+        super().__init__(firms._database, firms._vault)
+        self._firms: dict[str, Firm] = {}
+        self._secrets: dict[str, Secret | None] = {}
+
+    def get(self, name: str) -> Firm:
+        """The firm of that name."""
+        if name not in self._firms:
+            self._firms[name] = super().get(name)
+        return self._firms[name]
+
+    def secret(self, name: str) -> Secret | None:
+        """The client secret, or None for a public client."""
+        if name not in self._secrets:
+            self._secrets[name] = super().secret(name)
+        return self._secrets[name]
+
+
 def _key(name: str) -> str:
     return name.strip().casefold()
 

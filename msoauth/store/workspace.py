@@ -1,5 +1,6 @@
 """Opening a workspace: which database, which layout, which key."""
 
+import copy
 import os
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
 from msoauth.store.database import Database
-from msoauth.store.firms import Firms
+from msoauth.store.firms import Firms, SteadyFirms
 from msoauth.store.journal import Journal
 from msoauth.store.locks import Locks
 from msoauth.store.migrations import migrate
@@ -98,6 +99,12 @@ class Workspace:
                 engine.dispose()
             raise
         return cls(engine, folder, passphrase)
+
+    def steady(self) -> "Workspace":
+        """The same workspace, with its firms as they are now: for a run over thousands of accounts."""
+        same = copy.copy(self)
+        same.firms = SteadyFirms(self.firms)
+        return same
 
     @property
     def warnings(self) -> tuple[str, ...]:
