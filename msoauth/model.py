@@ -22,6 +22,21 @@ class Signal(StrEnum):
     SKIPPED = "skipped"  # a check that it needs did not pass
     NOT_RUN = "not-run"
 
+    @property
+    def shape(self) -> str:
+        """The sign that stands for it in text, for whoever does not see the colour."""
+        return _SHAPES[self]
+
+
+_SHAPES = {
+    Signal.PASSED: "●",
+    Signal.WARNING: "▲",
+    Signal.FAILED: "✖",
+    Signal.ERROR: "◆",
+    Signal.SKIPPED: "–",
+    Signal.NOT_RUN: "○",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Firm:

@@ -10,16 +10,6 @@ from msoauth.explain import for_cause
 from msoauth.model import Signal
 from msoauth.texts import _, language, ngettext
 
-# Always a shape and a word beside the colour.
-SHAPES = {
-    Signal.PASSED: "●",
-    Signal.WARNING: "▲",
-    Signal.FAILED: "✖",
-    Signal.ERROR: "◆",
-    Signal.SKIPPED: "–",
-    Signal.NOT_RUN: "○",
-}
-
 
 def signal_word(signal: Signal) -> str:
     """An account's signal in a word."""
@@ -123,7 +113,7 @@ def account_who(one: AccountStatus) -> str:
 
 def counts_line(signals: Mapping[Signal, int]) -> str:
     """“✖ 3 broken   ▲ 2 watch   ● 120 works”, what is worst first."""
-    return "   ".join(f"{SHAPES[s]} {signals[s]:,} {signal_word(s)}" for s in _counted(signals))
+    return "   ".join(f"{s.shape} {signals[s]:,} {signal_word(s)}" for s in _counted(signals))
 
 
 def counts_words(signals: Mapping[Signal, int]) -> str:

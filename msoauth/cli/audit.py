@@ -15,9 +15,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from msoauth.cli.output import EXIT_INTERRUPTED, complain, console, emit, status_of
+from msoauth.cli.output import COLOURS, EXIT_INTERRUPTED, complain, console, emit, status_of
 from msoauth.errors import InputError
-from msoauth.model import Signal
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
     from msoauth.audit.status import Status
     from msoauth.store import Workspace
 
-_COLOURS = {
-    Signal.PASSED: "green",
-    Signal.WARNING: "yellow",
-    Signal.FAILED: "red",
-    Signal.ERROR: "magenta",
-}
 _RUNS = 30  # audits that a report's charts show
 _LINES = 40  # causes that people get on a terminal; a report holds all
 _EVERY = 30.0  # seconds between two lines of progress where there is no terminal
@@ -233,7 +226,7 @@ def _show(stands: "Status", screen: Console) -> None:
         style="bold",
     )
     for group in stands.groups[:_LINES]:
-        line = Text(f"{words.SHAPES[group.signal]} ", style=_COLOURS.get(group.signal, ""))
+        line = Text(f"{group.signal.shape} ", style=COLOURS[group.signal])
         line.append(f"{group.firm}: " if many else "", style="default")
         line.append(words.group_line(group), style="default")
         who = words.who_word(words.group_who(group))

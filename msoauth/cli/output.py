@@ -23,14 +23,13 @@ EXIT_USAGE = 2
 EXIT_ERROR = 3
 EXIT_INTERRUPTED = 130
 
-# Always a shape and a word beside the colour.
-_LOOKS = {
-    Signal.PASSED: ("●", "green"),
-    Signal.WARNING: ("▲", "yellow"),
-    Signal.FAILED: ("✖", "red"),
-    Signal.ERROR: ("◆", "magenta"),
-    Signal.SKIPPED: ("–", "bright_black"),
-    Signal.NOT_RUN: ("○", "bright_black"),
+COLOURS = {
+    Signal.PASSED: "green",
+    Signal.WARNING: "yellow",
+    Signal.FAILED: "red",
+    Signal.ERROR: "magenta",
+    Signal.SKIPPED: "bright_black",
+    Signal.NOT_RUN: "bright_black",
 }
 
 
@@ -86,7 +85,7 @@ def console(*, as_json: bool = False) -> Console:
 
 def show_finding(finding: Finding, screen: Console) -> None:
     """One finding for people: the line, and what they need when it is not green."""
-    shape, colour = _LOOKS[finding.signal]
+    shape, colour = finding.signal.shape, COLOURS[finding.signal]
     line = Text.assemble(
         (f"{shape} {finding.signal!s:8}", colour),
         f" {finding.check:24} ",

@@ -57,7 +57,7 @@ def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
                 floor += count[signal]
     parts.append(_days(runs, step))
     label = _("Accounts by signal, audit by audit")
-    legend = [(f"s-{s}", "", f"{words.SHAPES[s]} {words.signal_word(s)}") for s in STACK]
+    legend = [(f"s-{s}", "", f"{s.shape} {words.signal_word(s)}") for s in STACK]
     return _chart(label, parts, legend)
 
 

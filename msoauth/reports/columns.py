@@ -53,7 +53,7 @@ class Sheet(Generic[_Row]):
 def shown(kind: Kind, value: Any) -> Any:
     """A value as people read it in a table: signals and changes in words."""
     if kind == "signal":
-        return f"{words.SHAPES[value]} {words.signal_word(value)}"
+        return f"{value.shape} {words.signal_word(value)}"
     if kind == "change":
         return words.change_word(value)
     if kind == "flag":

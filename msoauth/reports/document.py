@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
 WIDTH = 90  # columns of plain text
 
-# Always a shape and a word beside the colour.
-SHAPES = {
-    Signal.PASSED: "●",
-    Signal.WARNING: "▲",
-    Signal.FAILED: "✖",
-    Signal.ERROR: "◆",
-    Signal.SKIPPED: "–",
-    Signal.NOT_RUN: "○",
-}
-
 
 def word(signal: Signal) -> str:
     """The word for a signal."""
@@ -130,7 +120,7 @@ class Document:
     def html(self) -> str:
         """One page without any file beside it; it runs no script."""
         page = _templates().get_template("document.html")
-        return _visible(page.render(document=self, language=language(), word=word, shapes=SHAPES))
+        return _visible(page.render(document=self, language=language(), word=word))
 
 
 # Control characters, and those that turn the direction of writing: both make text look like what it is not.
@@ -160,7 +150,7 @@ def _templates() -> "Environment":
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Signal):
-        return f"{SHAPES[cell]} {word(cell)}"
+        return f"{cell.shape} {word(cell)}"
     return f"{cell.text}: {cell.url}" if isinstance(cell, Link) else cell
 
 

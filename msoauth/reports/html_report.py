@@ -65,7 +65,7 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         title=_("Mail audit"),
         as_of=_as_of(status),
         cards=[
-            (str(s), words.SHAPES[s], words.signal_word(s), status.signals.get(s, 0))
+            (str(s), s.shape, words.signal_word(s), status.signals.get(s, 0))
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED, Signal.NOT_RUN)
             if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
         ],
@@ -112,7 +112,7 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
         "columns": [{"key": c.key, "heading": c.heading(), "kind": c.kind} for c in ACCOUNTS],
         "rows": [[_plain_value(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
         "signals": {
-            str(s): [words.SHAPES[s], words.signal_word(s)]
+            str(s): [s.shape, words.signal_word(s)]
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
         },
         "changes": {c: words.change_word(c) for c in ("new", "worse", "better", "mended")},
