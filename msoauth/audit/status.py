@@ -8,6 +8,7 @@ from typing import Literal
 
 from msoauth.audit import judge
 from msoauth.audit.judge import Link
+from msoauth.checks.answers import outdated
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
 from msoauth.store.audits import AuditRun, Mark
@@ -18,12 +19,6 @@ Change = Literal["", "new", "worse", "better", "mended"]
 _SIGN_IN = ("sign-in.token",)
 _RETRIEVAL = ("pop3.login", "imap.login", "mail.retrieve")
 _SENDING = ("smtp.login", "smtp.send")
-# What is asked on request only counts until a later login answers for it.
-_ANSWERED_BY = {
-    "smtp.send": ("smtp.login",),
-    "mail.retrieve": ("pop3.login", "imap.login"),
-    "mail.round-trip": ("smtp.login",),
-}
 _RANK = {Signal.PASSED: 0, Signal.WARNING: 1, Signal.FAILED: 2, Signal.ERROR: 2}
 
 
@@ -221,10 +216,8 @@ def _current(
             if newer.at >= standing.at:
                 continue
             del theirs[standing.check]
-        answered = (by_check.get(check) for check in _ANSWERED_BY.get(standing.check, ()))
-        if any(s.signal is Signal.PASSED and s.at > standing.at for s in answered if s):
-            continue
-        kept.append(standing)
+        if not outdated(standing, by_check):
+            kept.append(standing)
     return kept, list(theirs.values())
 
 

@@ -1,6 +1,7 @@
 """What stands of an account or a firm: the latest answer to each question, out of the journal."""
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
+from msoauth.checks.answers import outdated
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
 
@@ -12,7 +13,7 @@ def latest(
 ) -> dict[str, list[Finding]]:
     """The latest finding of each check, by address in lower case (empty: of the firm itself).
 
-    What was skipped says nothing and is left out. Findings come in the order of a diagnosis.
+    What was skipped says nothing and is left out, and so is what a later answer outdates. Findings come in the order of a diagnosis.
 
     Args:
         account: Only this account's, and the firm's own.
@@ -29,6 +30,8 @@ def latest(
     for one in standings:
         if one.finding in findings:
             found.setdefault(one.account, []).append(findings[one.finding])
-    for rows in found.values():
+    for address, rows in found.items():
+        by_check = {finding.check: finding for finding in rows}
+        found[address] = rows = [row for row in rows if not outdated(row, by_check)]
         rows.sort(key=lambda finding: (_ORDER.get(finding.check, len(_ORDER)), finding.check))
     return found

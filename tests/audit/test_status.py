@@ -109,6 +109,14 @@ def test_a_test_mail_that_failed_once_counts_until_a_later_login(workspace: Work
     assert of(workspace).signal is Signal.PASSED
 
 
+def test_a_refused_sign_in_counts_until_the_token_is_seen_to_work(workspace: Workspace) -> None:
+    said(workspace, "sign-in.token", Signal.PASSED, 3)
+    said(workspace, "sign-in.attempt", Signal.FAILED, 2, cause="account-wrong")
+    assert of(workspace).signal is Signal.FAILED
+    said(workspace, "sign-in.token", Signal.PASSED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
 def test_answers_of_the_protocol_that_is_not_used_any_more_do_not_count(
     workspace: Workspace,
 ) -> None:

@@ -124,3 +124,12 @@ def test_each_cloud_has_its_own_connection_to_exchange() -> None:
     text = of_findings(firm, [finding(ANNA, "smtp.login", Signal.FAILED, OFF)]).document.text()
     assert "-ExchangeEnvironmentName O365USGovGCCHigh" in text
     assert "login.microsoftonline.us" in text
+
+
+def test_what_a_later_login_answered_is_not_asked_for(workspace: Workspace) -> None:
+    refused = finding(ANNA, "smtp.send", Signal.FAILED, OFF)
+    workspace.journal.append(refused)
+    assert "Authenticated SMTP" in letter(workspace, FIRM).document.text()
+    workspace.journal.append(finding(ANNA, "smtp.login"))
+    with pytest.raises(InputError, match="Nothing in the latest findings"):
+        letter(workspace, FIRM)
