@@ -53,8 +53,9 @@ class Lab:
         head = panel.locator(".mso-head:visible").first
         # While its kernel is still being connected, JupyterLab drops the command.
         for _attempt in range(5):
-            run_all(page)
+            answer_dialog(page)
             with suppress(PlaywrightTimeoutError):
+                run_all(page)
                 head.wait_for(timeout=15_000)
                 return
         expect(head).to_be_visible()
@@ -71,6 +72,14 @@ def menu(page: Page, *path: str) -> None:
     for entry in path[1:-1]:
         page.locator(".lm-Menu-itemLabel", has_text=entry).first.hover()
     page.get_by_text(path[-1], exact=True).click()
+
+
+def answer_dialog(page: Page) -> None:
+    """Say yes to JupyterLab when it asks about the kernel, as it may on a slow machine; nothing else may be asked."""
+    dialog = page.locator("dialog.jp-Dialog:visible")
+    if dialog.count():
+        expect(dialog).to_contain_text(re.compile("kernel", re.IGNORECASE))
+        dialog.locator(".jp-mod-accept").click()
 
 
 def run_all(page: Page) -> None:
