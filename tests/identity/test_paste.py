@@ -26,6 +26,12 @@ def broken(text: str, width: int = 76) -> list[str]:
     return [text[start : start + width] for start in range(0, len(text), width)]
 
 
+def url_defense_2(url: str) -> str:
+    """As that guard writes addresses: "-" for "%" and "_" for "/", so that these two are escaped themselves."""
+    escaped = quote(url, safe=":/").replace("-", "%2D").replace("_", "%5F")
+    return escaped.replace("/", "_").replace("%", "-")
+
+
 NOISE: dict[str, Callable[[str], str]] = {
     "alone": lambda url: url,
     "with blanks around": lambda url: f"  \r\n{url}\r\n\r\n",
@@ -42,9 +48,7 @@ NOISE: dict[str, Callable[[str], str]] = {
         f"https://eur01.safelinks.protection.outlook.com/?url={quote(url, safe='')}&data=05%7C01&reserved=0"
     ),
     "behind URL Defense 2": lambda url: (
-        "https://urldefense.proofpoint.com/v2/url?u="
-        + quote(url, safe=":/").replace("_", "-5F").replace("/", "_").replace("%", "-")
-        + "&d=x&c=y"
+        f"https://urldefense.proofpoint.com/v2/url?u={url_defense_2(url)}&d=x&c=y"
     ),
     "behind URL Defense 3": lambda url: f"https://urldefense.com/v3/__{url}__;!!abc",
     "after another link": lambda url: f"http://localhost/?code=older&state=older {url}",
@@ -53,8 +57,12 @@ NOISE: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_the_address_is_found_in_the_noise_of_mail_programs(
-    office: Office, authority: Authority, attempt: signin.SignIn, noise: str
+    office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch, noise: str
 ) -> None:
+    # A state may hold what link guards have a meaning of their own for.
+    state = f"-2Dx_-5F__41-{signin.new_state()}"
+    monkeypatch.setattr(signin, "new_state", lambda: state)
+    attempt = office.start("paste")
     attempt.paste(NOISE[noise](address(authority, attempt)))
     assert attempt.wait(20).signed_in_as == authority.user
     assert authority.asked[-1]["code"] == "0.AXkA" + "x" * 400
