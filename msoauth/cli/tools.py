@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from msoauth.explain import Explanation
 
+_LARGEST = 256 << 20  # bytes of one text that are read from stdin
+
 
 def lab(
     context: typer.Context,
@@ -79,7 +81,7 @@ def explain(
     if text == "-":
         if sys.stdin.isatty():
             say(_("Paste the error text; end with Ctrl-D (Windows: Ctrl-Z, Enter)."), as_json=True)
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        text = _stdin_text()
     if not text.strip():
         raise InputError(_("There is no text to explain: give it as an argument or on stdin."))
     known_firm, mailbox = None, None
@@ -132,8 +134,23 @@ def _esc(text: str) -> str:
     return escape(text)
 
 
+def _stdin_text() -> str:
+    raw = sys.stdin.buffer.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:  # a stream that never ends would fill the memory
+        raise InputError(
+            _("The text is larger than {size} MB: give only the part around the failure.").format(
+                size=_LARGEST >> 20
+            )
+        )
+    return raw.decode("utf-8", "replace")
+
+
 def _stdin_lines() -> Iterator[str]:
-    for raw in sys.stdin.buffer:
+    """The lines of stdin; of one that is too long, so much that it is answered as none."""
+    while raw := sys.stdin.buffer.readline(_LARGEST):
+        rest = raw
+        while len(rest) == _LARGEST and not rest.endswith(b"\n"):
+            rest = sys.stdin.buffer.readline(_LARGEST)
         yield raw.decode("utf-8", "replace")
 
 

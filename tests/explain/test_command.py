@@ -126,3 +126,38 @@ def test_many_texts_are_answered_line_by_line_whatever_is_wrong_with_one(msoauth
         (None, "unknown", True),
         ("last", "unknown", False),
     ]
+
+
+def test_a_hundred_megabytes_are_explained(msoauth: Run) -> None:
+    line = b"2026-02-03 10:00:00 INFO mail: mailbox fetched, nothing to tell of it ........\n"
+    log = line * (100_000_000 // len(line)) + b"2026-02-03 ERROR AADSTS7000222: expired\n"
+    status, out, err = msoauth("explain", "-", stdin=log)
+    assert (status, err) == (0, "")
+    assert "secret-expired" in out
+
+
+def test_a_text_beyond_what_is_read_is_one_sentence(
+    msoauth: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msoauth.cli.tools._LARGEST", 2 << 20)
+    status, out, err = msoauth("explain", "-", stdin=b"AADSTS50126 " * 200_000)
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert "2 MB" in err
+
+
+def test_of_many_texts_one_beyond_what_is_read_is_answered_in_its_place(
+    msoauth: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msoauth.cli.tools._LARGEST", 1_000)
+    lines = [
+        json.dumps({"id": name, "text": text}).encode()
+        for name, text in [("a", DISABLED), ("b", "x" * 5_000), ("c", "AADSTS50126")]
+    ]
+    _, out, _ = msoauth("explain", "--batch", stdin=b"\n".join(lines))
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [(one["cause"], "error" in one) for one in answers] == [
+        ("smtp-auth-disabled-mailbox", False),
+        ("unknown", True),
+        ("password-wrong", False),
+    ]

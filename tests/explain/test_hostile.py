@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,31 @@ def test_what_is_read_closely_is_bounded_whatever_the_length() -> None:
         sizes.append(len(unwrap("\n".join(lines))))
     assert max(sizes) < 500_000
     assert len(unwrap("x y " * LIMIT)) < 500_000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "\ufffd\x00\x01PK\x03\x04",
+        '{"error": [',
+        "%2525",
+        "authentication failed error ",
+        "\n",
+        "QUJDREVG" * 8 + "\n",
+    ],
+    ids=["binary", "nested JSON", "percent signs", "failures", "empty lines", "base64"],
+)
+def test_a_hundred_megabytes_take_no_memory_beside_themselves(piece: str) -> None:
+    """What is looked at closely is bounded; so is the time, for which the others of this file stand."""
+    text = piece * (100_000_000 // len(piece))
+    tracemalloc.start()
+    try:
+        known = explain(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert known.cause in causes()
+    assert peak < 40_000_000
 
 
 def test_lines_that_differ_in_their_figures_only_are_read_a_few_times() -> None:
