@@ -1,6 +1,8 @@
 """The command line: a thin face. The contract of its names, outputs and exit statuses is in the README."""
 
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +17,17 @@ from msoauth.cli import (
     mail,
     practice,
     tools,
+    usage,
     vault,
 )
-from msoauth.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Settings, complain, utf8_streams
+from msoauth.cli.output import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Settings,
+    complain,
+    utf8_streams,
+)
 from msoauth.errors import MsoauthError
 from msoauth.redact import redact
 from msoauth.texts import _, language, use_language
@@ -37,6 +47,7 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
 for module in (accounts, mail, diagnosis, audit, tools):
     module.register(app)
+usage.name_options(app)
 
 
 def _version(wanted: bool) -> None:
@@ -68,32 +79,18 @@ def _main(
     context.obj = Settings(workspace=workspace, lang=lang and language())
 
 
-# typer brings its own copy of click in newer versions and takes click itself in older ones: the classes are
-# those that its own BadParameter descends from.
-_USAGE: type[Exception] = typer.BadParameter.__mro__[1]
-_COMMAND: type[Exception] = typer.BadParameter.__mro__[2]
-
-
-def _sentence(wrong: BaseException) -> str:
-    said = getattr(wrong, "format_message", None)
-    return str(said() if callable(said) else wrong)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the status that the contract names."""
     utf8_streams()
     command = typer.main.get_command(app)
+    status: object
     try:
         status = command.main(args=arguments, prog_name="msoauth", standalone_mode=False)
-    except _USAGE as wrong:
-        context = getattr(wrong, "ctx", None)
-        where = context.command_path if context else "msoauth"
-        complain(
-            _("{problem} Help: {command} --help").format(problem=_sentence(wrong), command=where)
-        )
+    except usage.UsageError as wrong:
+        _complain_of_usage(wrong)
         status = EXIT_USAGE
-    except _COMMAND as wrong:
-        complain(_sentence(wrong))
+    except usage.CommandError as wrong:
+        complain(usage.sentence(wrong))
         status = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
         complain(_("Interrupted."))
@@ -101,8 +98,35 @@ def main(arguments: list[str] | None = None) -> None:
     except MsoauthError as failure:
         complain(redact(failure.summary))
         status = EXIT_USAGE
-    except BrokenPipeError:
-        # The reader (head, a closed pager) has seen enough; there is nobody left to tell.
-        sys.stderr.close()
-        status = 0
+    except SystemExit:
+        # So does typer say that the reader (head, a closed pager) has seen enough; there is nobody left to tell.
+        status = EXIT_INTERRUPTED
+    except OSError as trouble:
+        complain(
+            _("This could not be carried out: {reason}.").format(
+                reason=": ".join(filter(None, (trouble.filename, trouble.strerror or str(trouble))))
+            )
+        )
+        status = EXIT_USAGE
+    except Exception as fault:  # noqa: BLE001 - people get a sentence, and no secret shows
+        complain(_fault(fault))
+        status = EXIT_ERROR
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain_of_usage(wrong: Exception) -> None:
+    problem = usage.sentence(wrong)
+    if not problem:  # nothing was asked for, and the help has been shown
+        return
+    context = getattr(wrong, "ctx", None)
+    where = context.command_path if context else "msoauth"
+    complain(_("{problem} Help: {command} --help").format(problem=problem, command=where))
+
+
+def _fault(fault: Exception) -> str:
+    """A bug of ours as a sentence that can be reported: what, and where in the program."""
+    steps = traceback.extract_tb(fault.__traceback__)
+    places = [f"{Path(step.filename).name}:{step.lineno}" for step in reversed(steps)]
+    return _("There is a fault in msoauth itself; please report it: {kind}: {words} ({places})").format(
+        kind=type(fault).__name__, words=redact(str(fault))[:500], places=" < ".join(places[:8])
+    )  # fmt: skip

@@ -40,7 +40,10 @@ def clock_offset(text: str) -> timedelta:
     match = re.fullmatch(r"\s*([+-]?)(\d{1,6})\s*([smhd])\s*", text)
     if not match:
         raise InputError(
-            _("The clock offset “{text}” is not like +91d, -3h, 11m or 30s.").format(text=text[:40])
+            _("The clock offset “{text}” is not like +91d, -3h, 11m or 30s.").format(
+                text=text[:40]
+            ),
+            field="clock",
         )
     amount = int(match[2]) * (-1 if match[1] == "-" else 1)
     return timedelta(**{_UNITS[match[3]]: amount})
@@ -55,10 +58,14 @@ def _firms(text: str) -> int | list[str]:
     if text.strip().isdecimal():
         if 1 <= int(text) <= _MOST_FIRMS:
             return int(text)
-        raise InputError(_("There can be 1 to {most} firms.").format(most=_MOST_FIRMS))
+        raise InputError(
+            _("There can be 1 to {most} firms.").format(most=_MOST_FIRMS), field="firms"
+        )
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len({name.lower() for name in names}) < len(names):
-        raise InputError(_("Every firm needs a name of its own: “{text}”.").format(text=text[:60]))
+        raise InputError(
+            _("Every firm needs a name of its own: “{text}”.").format(text=text[:60]), field="firms"
+        )
     return names
 
 
@@ -144,7 +151,8 @@ def serve(
         raise InputError(_sentence(problem), field="scenario") from None
     except FirmsError:
         raise InputError(
-            _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60])
+            _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60]),
+            field="firms",
         ) from None
     with ExitStack() as running:
         try:

@@ -193,7 +193,8 @@ def _moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InputError(
-            _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(text=text[:40])
+            _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(text=text[:40]),
+            field="since",
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -1,17 +1,27 @@
 """Wrong input on the command line: exit status 2, one line on stderr, no traceback, nothing changed."""
 
+import io
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 import msoauth
+from msoauth.cli import main, usage
+from msoauth.model import Firm
+from msoauth.store import Workspace
 
 GOOD = ("--tenant", "contoso.example", "--client-id", "11111111-2222-4333-8444-555555555555")
 SECRET = "Zk98Q~planted-marker-value-for-the-tests_0001"
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -24,6 +34,25 @@ def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedPro
         env={**os.environ, "PYTHONPATH": str(Path(msoauth.__file__).parents[1])},
         check=False,
     )
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """A command in this process, in an empty folder and without a terminal."""
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8"))
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +84,83 @@ def msoauth_command(*arguments: str, stdin: str = "") -> subprocess.CompletedPro
         ("practice", "serve", "--clock", "soon"),
         ("practice", "serve", "--firms", "0"),
         ("practice", "serve", "--firms", "Müller Recht, Muller Recht"),
+        ("practice", "enrol", "no-such-file.json"),
         ("explain", ""),
+        ("audit", "--workers", "0"),
+        ("audit", "--workers", "many"),
+        ("audit", "--csv", "no-such-folder/audit.csv"),
+        ("letter", "--form", "pdf"),
+        ("letter", "--colour"),
+        ("firm", "show"),
+        ("vault", "source", "cloud"),
+        ("vault", "passphrase"),
+        ("workspace", "export", "moved.msoauth"),
     ],
     ids=" ".join,
 )
-def test_unusable_input_is_one_line_and_status_2(arguments: tuple[str, ...]) -> None:
-    done = msoauth_command(*arguments)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in done.stderr
+def test_unusable_input_is_one_line_and_status_2(
+    run: Run, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    status, out, err = run(*arguments)
+    assert status == 2, err
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    sentences = err.strip().partition(" Help: msoauth ")[0]
+    assert re.search(r"(?<![.?!])[.?!]\)?$|: msoauth [a-z ]+$", sentences), "one whole sentence"
+    assert "Value error" not in err
+    assert not list(tmp_path.glob("*.msoauth"))
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("Input should be greater than or equal to 1", "it must be greater than or equal to 1."),
+        ("Input should be a valid integer, unable to parse string as an integer", "it must be a valid integer."),
+        ("Value error, 'pdf' is not one of 'text', 'html'.", "'pdf' is not one of 'text', 'html'."),
+        ("0 is not in the range 1<=x<=512.", "0 is not in the range 1<=x<=512."),
+        ("'x' is not a valid integer range", "'x' is not a valid integer range."),
+    ],
+)  # fmt: skip
+def test_old_and_new_typer_complain_in_whole_sentences(said: str, sentence: str) -> None:
+    wrong = typer.BadParameter(said, param_hint="'--form'")
+    assert usage.sentence(wrong) == f"Invalid value for '--form': {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (("firm", "add", "X", "--tenant", "no tenant!", "--client-id", GOOD[3]), "--tenant: "),
+        (("firm", "add", "X", *GOOD[:2], "--client-id", "anna"), "--client-id: "),
+        (("firm", "add", "X", *GOOD, "--redirect-uri", "gopher://x"), "--redirect-uri: "),
+        (("firm", "add", "X", *GOOD, "--cloud", "moon"), "--cloud: The cloud “moon” is neither"),
+        (("account", "add", "anna", "--firm", "X"), "ADDRESS: This address has no domain"),
+        (("account", "add", "a@x.example", "--firm", "X", "--login", "anna"), "--login: This address"),
+        (("account", "add", "a@x.example", "--firm", "Nobody"), "--firm: There is no firm “Nobody”"),
+        (("firm", "show", "Nobody"), "There is no firm “Nobody”"),
+        (("fetch", "nobody@x.example"), "There is no account nobody@x.example"),
+        (("practice", "serve", "--people-base", "office"), "--people-base: “office” is not"),
+        (("practice", "serve", "--scenario", "nonsense"), "--scenario: There is no scenario “nonsense”"),
+        (("practice", "serve", "--clock", "soon"), "--clock: The clock offset “soon”"),
+        (("practice", "serve", "--firms", "0"), "--firms: There can be 1 to"),
+        (("practice", "serve", "--bundle", "no.zip"), "The bundle no.zip cannot be read"),
+        (("practice", "enrol", "no.json"), "The endpoints file no.json cannot be read: No such file"),
+        (("journal", "--since", "soon"), "--since: “soon” is not a date"),
+        (("firm", "add", "X", *GOOD, "--secret-expires", "soon"), "--secret-expires: The end date “soon”"),
+        (("audit", "--csv", "no/x.csv"), "no/x.csv cannot be written: "),
+        (("audit", "--share"), "--share: Several computers share"),
+        (("account", "import", "no.csv", "--firm", "X"), "no.csv cannot be read: "),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_the_sentence_names_the_option_whose_value_is_wrong(
+    run: Run, arguments: tuple[str, ...], begins: str
+) -> None:
+    with Workspace.open() as workspace:
+        workspace.firms.add(Firm("X", "contoso.example", GOOD[3]))
+    status, _out, err = run(*arguments)
+    assert status == 2
+    assert err.startswith(begins)
 
 
 def test_a_port_that_is_taken_is_one_line_and_status_2() -> None:
