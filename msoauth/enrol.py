@@ -20,11 +20,20 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
     """Add every firm and user of the practice tenant of that endpoints file; yields each address when it is stored.
 
     Raises:
-        InputError: the file is not that of a running practice tenant.
+        InputError: the file cannot be read, or is not that of a running practice tenant.
     """
-    cloud = clouds.load(str(endpoints_file))
     try:
-        practice = json.loads(endpoints_file.read_text(encoding="utf-8"))["practice"]
+        text = endpoints_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or _("it is not a text")
+        raise InputError(
+            _("The endpoints file {file} cannot be read: {reason}.").format(
+                file=endpoints_file, reason=reason
+            )
+        ) from None
+    cloud = clouds.parse(text, source=endpoints_file.name)
+    try:
+        practice = json.loads(text)["practice"]
         for entry in practice["firms"]:
             firm = _firm(entry, cloud)
             grants = _grants(practice["admin"], firm)
