@@ -90,8 +90,8 @@ class Workspace:
                 make_url(place).render_as_string(hide_password=True) if "://" in place else place
             )
             raise StoreError(
-                _("The workspace {where} cannot be opened: {reason}.").format(
-                    where=where, reason=_one_line(reason)
+                _("The workspace {where} cannot be opened: {reason}").format(
+                    where=where, reason=_sentences(reason)
                 )
             ) from None
         except StoreError:
@@ -163,8 +163,11 @@ def _user_folder() -> Path:
     return Path(platformdirs.user_data_dir("msoauth", appauthor=False))
 
 
-def _one_line(reason: object) -> str:
-    return " ".join(str(reason).split()).rstrip(".")
+def _sentences(reason: object) -> str:
+    """The words of a system or a database in one line; some come in several, and some end in a question."""
+    said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    return " ".join(line if line.endswith((".", "?", "!", ":")) else f"{line}." for line in lines)
 
 
 def _engine(url: URL) -> sa.Engine:
