@@ -1,10 +1,8 @@
 """``msoauth audit``: every account of every firm, from a terminal, cron or the Windows Task Scheduler."""
 
 import contextlib
-import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from msoauth.cli import files
 from msoauth.cli.output import COLOURS, EXIT_INTERRUPTED, complain, console, emit, status_of
-from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -112,9 +110,9 @@ def audit(
     from msoauth.audit.status import status
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
-    files = {kind: file for kind, file in (("csv", csv), ("xlsx", xlsx), ("html", html)) if file}
-    for file in files.values():
-        _writable(file)
+    reports = {kind: file for kind, file in (("csv", csv), ("xlsx", xlsx), ("html", html)) if file}
+    for file in reports.values():
+        files.writable(file)
     with context.obj.open() as workspace:
         code = 0
         if not no_run:
@@ -125,7 +123,7 @@ def audit(
             code = _carry_out(running, workspace, as_json=json)
         one = firm[0] if firm and len(firm) == 1 else None
         stands = status(workspace, firm=one, silent_days=silent_days)
-        for kind, file in files.items():
+        for kind, file in reports.items():
             _write(kind, file, stands, workspace)
         _show(stands, console(as_json=json))
         if no_run:
@@ -246,52 +244,10 @@ def _which(addresses: tuple[str, ...]) -> str:
     return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
 
 
-def _writable(file: Path) -> None:
-    """Whether the file can be written, asked before an hour of work and not after.
-
-    Raises:
-        InputError: it cannot.
-    """
-    try:
-        if file.is_dir():
-            raise IsADirectoryError(str(file))
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-        if file.exists():
-            with file.open("r+b"):
-                pass
-    except OSError as problem:
-        raise _unwritable(file, problem) from None
-
-
-def _unwritable(file: Path, problem: OSError) -> InputError:
-    reason = problem.strerror or type(problem).__name__
-    return InputError(_("{file} cannot be written: {reason}.").format(file=file, reason=reason))
-
-
 def _write(kind: str, file: Path, stands: "Status", workspace: "Workspace") -> None:
-    """Write a report beside its place and put it there when it is whole."""
-    runs = workspace.audits.finished(_RUNS)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
-        _fill(kind, part, stands, runs)
-        part.chmod(0o644 & ~_umask())
-        part.replace(file)
-    except OSError as problem:
-        part.unlink(missing_ok=True)
-        raise _unwritable(file, problem) from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with files.written(file) as part:
+        _fill(kind, part, stands, workspace.audits.finished(_RUNS))
     complain(_("Written: {file}").format(file=file))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _fill(kind: str, file: Path, stands: "Status", runs: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from msoauth.cli import ask, files, signing
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, report, say
@@ -60,6 +61,8 @@ def diagnose(
 
     if said == "-":
         said = sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
+    if bundle is not None:
+        files.writable(bundle)
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
@@ -84,7 +87,7 @@ def diagnose(
             for name, talk in run.transcripts.items():
                 say(f"\n{name}\n{talk.text()}", as_json=json)
         if bundle is not None:
-            _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, ask=not (yes or json))
+            _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, asking=not (yes or json))
     raise typer.Exit(status)
 
 
@@ -95,7 +98,7 @@ def _bundle(
     path: Path,
     *,
     pseudonyms: bool,
-    ask: bool,
+    asking: bool,
 ) -> None:
     from msoauth.reports.bundle import bundle as put_together
 
@@ -105,15 +108,17 @@ def _bundle(
     complain(_("The bundle {path} holds, without secrets:").format(path=path))
     for name, size in made.contents():
         complain(f"{name} ({size:,} B)")
-    while ask and sys.stdin.isatty():
-        answer = typer.prompt(_("Write it? (y)es, (n)o, (s)how all of it"), default="y").lower()
-        if answer.startswith("s"):
+    while asking and sys.stdin.isatty():
+        answer = (
+            typer.prompt(_("Write it? (y)es, (n)o, (s)how all of it"), default="y").strip().lower()
+        )
+        if answer in ("s", "show"):
             for name, text in made.files.items():
                 say(f"\n── {name}\n{made.index.text() if name == 'index.html' else text}")
-        elif answer.startswith("n"):
+        elif answer in ("n", "no", "nein"):
             complain(_("Nothing was written."))
             return
-        else:
+        elif ask.means_yes(answer):
             break
     made.write(path)
     complain(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
@@ -132,10 +137,11 @@ def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
         complain(_("The administrator's token stays in memory and is gone when this command ends."))
         if attempt.via == "paste":
             said = _(
-                "Afterwards the browser shows an address that does not load: paste that whole address here."
+                "Afterwards the browser shows an address that does not load: paste that whole address here, or the "
+                "mail that holds it, and end with an empty line."
             )
             complain(said)
-            attempt.paste(typer.prompt(_("Address"), err=True))
+            signing.take_address(attempt)
         attempt.wait()
     except BaseException:
         attempt.cancel()
@@ -204,13 +210,8 @@ def _put(content: bytes, to: Path | None) -> None:
     if to is None:
         console().file.write(content.decode())
         return
-    try:
-        to.write_bytes(content)
-    except OSError as problem:
-        raise InputError(
-            _("{path} cannot be written: {why}.").format(path=to, why=problem.strerror or "?")
-        ) from None
-    complain(_("Written: {path}").format(path=to))
+    files.write(to, content)
+    complain(_("Written: {file}").format(file=to))
 
 
 def register(main: typer.Typer) -> None:

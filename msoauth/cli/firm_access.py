@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from msoauth.cli import files
 from msoauth.cli.firms import Json, Name, as_json, day_of, read_secret
 from msoauth.cli.output import complain, emit, say
 from msoauth.errors import AuthError, InputError
@@ -87,12 +88,7 @@ def calendar(
             )
         )
     file = to or Path(reminders.file_name(known))
-    try:
-        file.write_bytes(reminders.calendar(known))
-    except OSError as problem:
-        raise InputError(
-            _("{file} cannot be written: {reason}.").format(file=file, reason=problem.strerror)
-        ) from None
+    files.write(file, reminders.calendar(known))
     say(_("● {file} holds the reminders; open it with your calendar.").format(file=file))
 
 

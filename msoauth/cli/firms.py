@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msoauth import clouds
+from msoauth.cli import ask
 from msoauth.cli.output import Settings, complain, console, emit, report, say
 from msoauth.errors import InputError
 from msoauth.model import Firm
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
     from msoauth.store import Workspace
@@ -44,11 +45,8 @@ def read_secret(*, from_stdin: bool) -> str | None:
     if from_stdin:
         return sys.stdin.readline().strip() or None
     if sys.stdin.isatty():
-        typed: str = typer.prompt(
-            _("Client secret value (hidden; empty for an app without a secret)"),
-            default="",
-            hide_input=True,
-            show_default=False,
+        typed = ask.hidden(
+            _("Client secret value (hidden; empty for an app without a secret)"), "--secret-stdin"
         )
         return typed.strip() or None
     return None
@@ -66,7 +64,8 @@ def day_of(text: str | None) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError:
         raise InputError(
-            _("The end date “{text}” is not a date like 2027-05-31.").format(text=text[:40])
+            _("The end date “{text}” is not a date like 2027-05-31.").format(text=text[:40]),
+            field="secret_expires",
         ) from None
 
 
@@ -207,11 +206,13 @@ def remove(
         firm = workspace.firms.get(name)
         count = len(workspace.accounts.list(firm.name))
         if not yes and count:
-            typer.confirm(
-                _("Forget {name} with its {count} accounts and their tokens?").format(
-                    name=firm.name, count=count
-                ),
-                abort=True,
+            ask.agreed(
+                ngettext(
+                    "Forget {name} with its {count} account and its tokens?",
+                    "Forget {name} with its {count} accounts and their tokens?",
+                    count,
+                ).format(name=firm.name, count=count),
+                "--yes",
             )
         workspace.firms.remove(firm.name)
     say(_("Removed {name}.").format(name=firm.name))

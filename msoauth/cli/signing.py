@@ -104,7 +104,7 @@ class _Countdown:
 
 def _wait(attempt: "SignIn") -> "SignedIn":
     if attempt.via == "paste":
-        _take_address(attempt)
+        take_address(attempt)
         return attempt.wait()
     if sys.stderr.isatty():
         with Console(stderr=True, highlight=False).status(_Countdown(attempt)):
@@ -118,7 +118,7 @@ def _wait(attempt: "SignIn") -> "SignedIn":
     return attempt.wait()
 
 
-def _take_address(attempt: "SignIn") -> None:
+def take_address(attempt: "SignIn") -> None:
     """Read lines until they hold the answer; an empty line after some text says what is wrong with it.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from msoauth.cli import ask, files
 from msoauth.cli.output import Settings, complain, say
 from msoauth.errors import InputError
 from msoauth.texts import _
@@ -25,7 +26,7 @@ def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
     if from_stdin:
         given = sys.stdin.readline().rstrip("\r\n")
     else:
-        given = str(typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+        given = ask.hidden(what, "--passphrase-stdin", twice=twice)
     if not given:
         raise InputError(_("No passphrase was given; nothing was changed."))
     return given
@@ -71,7 +72,10 @@ def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
 @app.command("source")
 def source(
     context: typer.Context,
-    where: Annotated[Literal["keyring", "file"], typer.Argument(help="Where the key shall lie.")],
+    where: Annotated[
+        Literal["keyring", "file"],
+        typer.Argument(metavar="PLACE", help="Where the key shall lie: keyring or file."),
+    ],
 ) -> None:
     """Move the key to this computer's keyring or to a key file. For a passphrase: msoauth vault passphrase."""
     settings: Settings = context.obj
@@ -100,6 +104,8 @@ def export(
 
     settings: Settings = context.obj
     with settings.open() as workspace:
+        move.check_target(file)
+        files.writable(file)
         new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
         count = move.export(workspace, file, new, told=_progress)
     _progress_ends()
@@ -121,6 +127,7 @@ def import_(
 
     settings: Settings = context.obj
     with settings.open() as workspace:
+        move.check_source(workspace, file)
         given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
         notes = move.import_(workspace, file, given, told=_progress)
         _progress_ends()

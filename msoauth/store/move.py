@@ -40,6 +40,31 @@ def passphrase_problem(passphrase: str) -> str | None:
     return None
 
 
+def check_target(file: Path) -> None:
+    """Make sure that nothing is overwritten by an export to *file*.
+
+    Raises:
+        InputError: the file is there already.
+    """
+    if file.exists():
+        raise InputError(_("{file} is there already; choose another name.").format(file=file.name))
+
+
+def check_source(workspace: Workspace, file: Path) -> None:
+    """Make sure, before anybody is asked for a passphrase, that *file* can be imported into this workspace.
+
+    Raises:
+        InputError: the file cannot be read or is none of ours, or the workspace is not empty.
+    """
+    try:
+        with file.open("rb") as source:
+            parcel.salt_of(source)
+    except OSError as trouble:
+        raise _unreadable(file, trouble) from None
+    with workspace.database.read() as connection:
+        _must_be_empty(connection)
+
+
 def export(
     workspace: Workspace,
     file: Path,
@@ -60,8 +85,7 @@ def export(
     problem = passphrase_problem(passphrase)
     if problem:
         raise InputError(problem, field="passphrase")
-    if file.exists():
-        raise InputError(_("{file} is there already; choose another name.").format(file=file.name))
+    check_target(file)
     redact.remember(passphrase)
     key = workspace.vault.data_key() if workspace.vault.source else None
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
@@ -142,6 +166,7 @@ def import_(
     try:
         with file.open("rb") as source, workspace.database.write() as connection:
             _must_be_empty(connection)
+            connection.execute(schema.settings.delete())
             lines = _lines(parcel.read(source, passphrase))
             head = next(lines, {})
             if not isinstance(head.get("layout"), int):
@@ -157,10 +182,7 @@ def import_(
         if record is not None:
             workspace.vault.abandon(record)
         if isinstance(trouble, OSError):
-            reason = trouble.strerror or type(trouble).__name__
-            raise InputError(
-                _("{file} cannot be read: {reason}.").format(file=file.name, reason=reason)
-            ) from None
+            raise _unreadable(file, trouble) from None
         if isinstance(
             trouble, (KeyError, TypeError, ValueError, zlib.error, sa.exc.IntegrityError)
         ) and not isinstance(trouble, InputError):
@@ -168,6 +190,11 @@ def import_(
         raise
     workspace.vault.forget_key()
     return _notes(workspace)
+
+
+def _unreadable(file: Path, trouble: OSError) -> InputError:
+    reason = trouble.strerror or type(trouble).__name__
+    return InputError(_("{file} cannot be read: {reason}.").format(file=file.name, reason=reason))
 
 
 def _damaged() -> VaultError:
@@ -180,7 +207,6 @@ def _must_be_empty(connection: sa.Connection) -> None:
             raise InputError(
                 _("This workspace is in use already; import into a new one: msoauth --workspace FOLDER workspace import …")
             )  # fmt: skip
-    connection.execute(schema.settings.delete())
 
 
 def _fill(

@@ -53,6 +53,18 @@ class Writer:
         self._file.write(struct.pack(">I", len(sealed)) + sealed)
 
 
+def salt_of(file: BinaryIO) -> bytes:
+    """The salt, with which a file of ours begins.
+
+    Raises:
+        InputError: this is no such file.
+    """
+    head = file.read(len(_MAGIC) + _SALT_BYTES)
+    if not head.startswith(_MAGIC) or len(head) < len(_MAGIC) + _SALT_BYTES:
+        raise InputError(_("This is not a workspace that msoauth exported."))
+    return head[len(_MAGIC) :]
+
+
 def read(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
     """What was written, in pieces; each is authentic when it comes, and the last proves that none is missing.
 
@@ -60,10 +72,7 @@ def read(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
         InputError: this is no such file.
         VaultError: the passphrase is another one, or the file was changed or cut off.
     """
-    head = file.read(len(_MAGIC) + _SALT_BYTES)
-    if not head.startswith(_MAGIC) or len(head) < len(_MAGIC) + _SALT_BYTES:
-        raise InputError(_("This is not a workspace that msoauth exported."))
-    cipher = _cipher(passphrase, head[len(_MAGIC) :])
+    cipher = _cipher(passphrase, salt_of(file))
     number, last = 0, False
     length = file.read(4)
     while not last:

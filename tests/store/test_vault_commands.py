@@ -1,6 +1,7 @@
 """``msoauth vault`` and ``msoauth workspace``: from one computer's folder to another's."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,91 @@ def test_no_passphrase_changes_nothing(run: Run, folder: Path) -> None:
     file = folder / "x"
     status, _out, err = run("workspace", "export", str(file), "--passphrase-stdin")
     assert (status, "No passphrase was given" in err, file.exists()) == (2, True, False)
+
+
+class Terminal(io.StringIO):
+    """A keyboard with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_where_there_is_no_terminal_one_sentence_says_what_to_use(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    sentence = "There is no terminal to ask on; use --passphrase-stdin.\n"
+    moved = tmp_path / "moved.msoauth"
+    assert run("vault", "passphrase", said="a longer passphrase\n") == (2, "", sentence)
+    assert run("workspace", "export", str(moved)) == (2, "", sentence)
+    assert not moved.exists()
+    words = "a passphrase for the journey\n"
+    assert run("workspace", "export", str(moved), "--passphrase-stdin", said=words)[0] == 0
+    there = ("--workspace", str(folder / "there"))
+    assert run(*there, "workspace", "import", str(moved)) == (2, "", sentence)
+    assert run("firm", "remove", "Contoso") == (
+        2, "", "There is no terminal to ask on; use --yes.\n",
+    )  # fmt: skip
+    with Workspace.open(folder / "workspace") as workspace:
+        assert [firm.name for firm in workspace.firms.list()] == ["Contoso"]
+
+
+def test_what_cannot_be_exported_or_imported_is_said_before_a_passphrase_is_asked_for(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msoauth.cli.ask.hidden", lambda *_a, **_k: pytest.fail("it was asked for"))
+    foreign = tmp_path / "holiday.jpg"
+    foreign.write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    there = ("--workspace", str(tmp_path / "there"))
+    for arguments, why in [
+        (("workspace", "export", str(foreign)), "holiday.jpg is there already"),
+        (("workspace", "export", str(tmp_path / "no" / "x")), "cannot be written: "),
+        (("workspace", "export", str(foreign / "x")), "cannot be written: "),
+        ((*there, "workspace", "import", str(foreign)), "This is not a workspace that msoauth"),
+        ((*there, "workspace", "import", str(tmp_path / "no")), "no cannot be read: "),
+        ((*there, "workspace", "import", str(tmp_path)), f"{tmp_path.name} cannot be read: "),
+    ]:
+        status, out, err = run(*arguments)
+        assert (status, out, why in err) == (2, "", True), err
+    ours = tmp_path / "ours.msoauth"
+    with ours.open("wb") as file:
+        parcel.Writer(file, "any passphrase").finish()
+    status, _out, err = run("workspace", "import", str(ours))
+    assert (status, "in use already" in err) == (2, True)
+
+
+def test_a_new_passphrase_is_asked_for_until_it_is_twice_the_same(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["a longer passphrase", "a longer passphrse", *["another passphrase"] * 2])
+    monkeypatch.setattr(io, "StringIO", Terminal)
+    monkeypatch.setattr("typer.prompt", lambda *_a, **_k: next(typed))
+    status, _out, err = run("vault", "passphrase")
+    assert (status, err) == (0, "The two were not the same; try again.\n")
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "another passphrase")
+    with Workspace.open(folder / "workspace") as workspace:
+        assert workspace.firms.secret("Contoso") == Secret(SECRET)
+
+
+def test_a_firm_is_forgotten_only_after_a_yes(run: Run, folder: Path) -> None:
+    status, _out, err = run("firm", "remove", "Contoso", said="n\n")
+    assert (status, err) == (130, "Nothing was changed.\n")
+    assert run("firm", "remove", "Contoso", said="y\n")[0] == 0
+
+
+def test_a_database_that_cannot_be_reached_is_told_in_well_formed_sentences(run: Run) -> None:
+    pytest.importorskip("psycopg")
+    place = "postgresql+psycopg://msoauth@127.0.0.1:1/x"
+    status, out, err = run("--workspace", place, "firm", "list")
+    assert (status, out) == (2, "")
+    assert "cannot be opened: " in err
+    assert not re.search(r"[.?!:] ?\.", err)
+    assert err.rstrip().endswith((".", "?"))
+
+
+def test_a_workspace_that_is_a_file_is_told_without_numbers_of_errors(
+    run: Run, tmp_path: Path
+) -> None:
+    place = tmp_path / "letter.docx"
+    place.write_text("Dear Sirs", encoding="utf-8")
+    status, _out, err = run("--workspace", str(place), "firm", "list")
+    assert (status, "cannot be opened: " in err, "Errno" in err) == (2, True, False)

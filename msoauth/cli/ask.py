@@ -1,0 +1,63 @@
+"""What the command line asks people, and what it says where there is nobody to ask."""
+
+import sys
+
+import typer
+
+from msoauth.cli.output import EXIT_INTERRUPTED, complain
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+
+def hidden(what: str, option: str, *, twice: bool = False) -> str:
+    """A secret that is typed without being shown; empty when nothing was typed.
+
+    Args:
+        option: The option by which a script gives it instead.
+        twice: Ask once more, in case of a slip.
+
+    Raises:
+        InputError: there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise _nobody(option)
+    while True:
+        typed = _typed(what)
+        if not twice or not typed or _typed(_("The same once more")) == typed:
+            return typed
+        complain(_("The two were not the same; try again."))
+
+
+def agreed(question: str, option: str) -> None:
+    """Go on only when people agree; a script may pipe its answer in.
+
+    Args:
+        option: The option that answers beforehand.
+
+    Raises:
+        InputError: there is neither a terminal nor an answer.
+        typer.Exit: the answer is no.
+    """
+    if sys.stdin.isatty():
+        choice = _("(y)es, (n)o")
+        answer = str(typer.prompt(f"{question} {choice}", default="n", err=True))
+    else:
+        answer = sys.stdin.readline()
+        if not answer:
+            raise _nobody(option)
+    if not means_yes(answer):
+        complain(_("Nothing was changed."))
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def means_yes(answer: str) -> bool:
+    """Whether an answer is a yes, in English or German."""
+    return answer.strip().lower() in ("y", "yes", "j", "ja")
+
+
+def _typed(what: str) -> str:
+    return str(typer.prompt(what, default="", show_default=False, hide_input=True, err=True))
+
+
+def _nobody(option: str) -> InputError:
+    return InputError(_("There is no terminal to ask on; use {option}.").format(option=option))

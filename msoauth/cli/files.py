@@ -1,0 +1,83 @@
+"""Files that a command writes for people: whether it can, asked before the work; and whole or not at all."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from msoauth.errors import InputError
+from msoauth.texts import _
+
+
+def writable(file: Path) -> None:
+    """Make sure that a file can be written, before an hour of work and not after.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if file.exists():
+            with file.open("r+b" if file.is_file() else "wb", buffering=0):
+                pass
+        if _is_plain(file):
+            with tempfile.TemporaryFile(dir=Path(os.path.realpath(file)).parent):
+                pass
+    except OSError as problem:
+        raise _unwritable(file, problem) from None
+
+
+@contextlib.contextmanager
+def written(file: Path) -> Iterator[Path]:
+    """A place beside the file to write to; it becomes the file when the block has ended well.
+
+    A device, or a pipe such as ``/dev/stdout``, is written to as it is, and what a link points to is replaced, not
+    the link.
+
+    Raises:
+        InputError: the disk is full, or the file cannot be written.
+    """
+    try:
+        if not _is_plain(file):
+            yield file
+            return
+        target = Path(os.path.realpath(file))
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".msoauth-", suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            part.chmod(0o666 & ~_umask())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as problem:
+        raise _unwritable(file, problem) from None
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with written(file) as part:
+        part.write_bytes(content)
+
+
+def _is_plain(file: Path) -> bool:
+    return file.is_file() or not file.exists()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _unwritable(file: Path, problem: OSError) -> InputError:
+    reason = problem.strerror or type(problem).__name__
+    return InputError(_("{file} cannot be written: {reason}.").format(file=file, reason=reason))
