@@ -4,11 +4,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from msoauth.explain.claims import of_a_token
 from msoauth.explain.load import codes, weak_codes
+from msoauth.explain.notions import meant
 from msoauth.explain.phrases import fold, said, within
 
 # Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
 _CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30
+_WORDED = 60  # from here on a text has said in known words what is wrong
+_CLAIMED = 84  # what the claims of the token say, where nothing but a refusal is told
+_WIDE = {"mail-login-rejected", "graph-forbidden", "audience-wrong"}
 _ASIDE_COSTS = 25  # what is said by way of comparison yields to what is said outright
 _NOW_ADDS, _OLDER_COSTS = 2, 10  # of two that weigh about the same, the newer one
 
@@ -28,7 +33,7 @@ _ASIDE = re.compile(
     r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
     r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
     r"|before that|at first|initially|yesterday|last (?:week|month|time|year)|if (?:i|you|we)|similar to"
-    r"|no longer (?:get|see|says|aadsts)|fixed the|solved the|i had|we had"
+    r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had|we had"
     r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|gestern|letzte woche|nicht mehr|wenn (?:ich|man|sie))"
     r"\b[^.;\n]{0,100}"
     # What MailKit writes under every failed handshake, whatever the reason.
@@ -93,6 +98,17 @@ def decide(text: str) -> Decision:
         _Candidate(hit.signature.weight, hit.start, hit.end + 200, hit.signature.cause)
         for hit in said(text, folded, asides)
     ]
+    if max((one.weight for one in candidates), default=0) < _WORDED:
+        candidates += [
+            _Candidate(one.rule.weight, one.start, one.end, one.rule.cause)
+            for one in meant(folded, asides)
+        ]
+    if seen:  # Entra speaks: what only sounds like the refusal of a mail server is no answer
+        candidates = [one for one in candidates if one.code or one.weight >= _WORDED]
+    if {one.cause for one in candidates if one.weight >= _BARE} <= _WIDE and (
+        told := of_a_token(folded)
+    ):
+        candidates.append(_Candidate(_CLAIMED, told[1], told[2], told[0]))
     candidates = [
         replace(
             one,

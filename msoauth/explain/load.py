@@ -44,6 +44,17 @@ class Signature:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Notions that, met in one sentence, make a cause; one of `without` in it speaks against that."""
+
+    cause: str
+    needs: tuple[str, ...]
+    without: tuple[str, ...]
+    weight: int
+    example: str
+
+
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(
         files("msoauth.explain").joinpath("catalogue", name).read_text(encoding="utf-8")
@@ -105,4 +116,25 @@ def signatures() -> tuple[Signature, ...]:
             if file.name.startswith("signatures-")
         )
         for entry in _table(name)["signature"]
+    )
+
+
+@cache
+def notions() -> Mapping[str, tuple[str, ...]]:
+    """The stems that tell of each notion, in lower case."""
+    return {name: tuple(stems) for name, stems in _table("notions.toml")["notions"].items()}
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Which notions make which cause."""
+    return tuple(
+        Rule(
+            cause=entry["cause"],
+            needs=tuple(entry["needs"]),
+            without=tuple(entry.get("not", ())),
+            weight=entry["weight"],
+            example=entry["example"],
+        )
+        for entry in _table("notions.toml")["rule"]
     )
