@@ -1,5 +1,6 @@
 """Every text that people read exists in German beside English, and says the same to the program."""
 
+import ast
 import gettext
 import runpy
 import string
@@ -52,6 +53,19 @@ def test_no_text_is_missing_in_german() -> None:
         if texts(message.id)[0] not in known or not all(texts(known[texts(message.id)[0]].string))
     ]
     assert missing == [], "translate these in the .po, then run: python .ci/texts.py"
+
+
+def test_no_text_hides_in_an_f_string_where_the_catalogue_does_not_find_it() -> None:
+    package = Path(TOOL["PACKAGE"])
+    hidden = [
+        f"{file.relative_to(package)}:{call.lineno}"
+        for file in package.rglob("*.py")
+        for whole in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(whole, ast.JoinedStr)
+        for call in ast.walk(whole)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("_", "ngettext")
+    ]
+    assert hidden == []
 
 
 def test_no_translation_is_a_guess_or_of_a_text_that_is_gone() -> None:

@@ -71,7 +71,8 @@ def _elsewhere(why: str, has_secret: bool, challenged: bool) -> Choice:
     if has_secret:
         then = _("For an app with a client secret a link to send works without further settings.")
         return Choice("paste", f"{why} {then}")
-    return Choice("device", f"{why} {_('A code can be entered on any computer.')}")
+    then = _("A code can be entered on any computer.")
+    return Choice("device", f"{why} {then}")
 
 
 def _hosted(environ: Mapping[str, str]) -> str:

@@ -72,7 +72,8 @@ def xoauth2(user: str, token: str) -> str:
     Raises:
         InputError: the user name or the token holds control characters.
     """
-    plain = f"user={_checked(user, _('The user name'))}\x01auth=Bearer {_checked(token, _('The token'))}\x01\x01"
+    name, bearer = _checked(user, _("The user name")), _checked(token, _("The token"))
+    plain = f"user={name}\x01auth=Bearer {bearer}\x01\x01"
     return _encoded(plain, token)
 
 
@@ -83,7 +84,8 @@ def oauthbearer(user: str, token: str, host: str, port: int) -> str:
         InputError: the user name or the token holds control characters.
     """
     name = _checked(user, _("The user name")).replace("=", "=3D").replace(",", "=2C")
-    plain = f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {_checked(token, _('The token'))}\x01\x01"
+    bearer = _checked(token, _("The token"))
+    plain = f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer}\x01\x01"
     return _encoded(plain, token)
 
 
