@@ -28,9 +28,9 @@ from msoauth.cli.output import (
     complain,
     utf8_streams,
 )
-from msoauth.errors import MsoauthError
+from msoauth.errors import InputError, MsoauthError
 from msoauth.redact import redact
-from msoauth.texts import _, language, use_language
+from msoauth.texts import LANGUAGES, _, language, use_language
 
 app = typer.Typer(
     help="Set up, check and diagnose OAuth mail on Microsoft 365.",
@@ -75,6 +75,8 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
+    if lang is not None and lang.lower() not in LANGUAGES:
+        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=lang[:40]))
     use_language(lang or "en")
     context.obj = Settings(workspace=workspace, lang=lang and language())
 

@@ -8,7 +8,8 @@ import typer
 
 from msoauth.cli import signing
 from msoauth.cli.firms import Json
-from msoauth.cli.output import EXIT_FAILED, console, emit, say
+from msoauth.cli.output import EXIT_FAILED, emit, say
+from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
 from msoauth.model import Account
 from msoauth.texts import _
@@ -103,17 +104,24 @@ def list_(
     if not rows:
         say(_("No account yet. Add one with: msoauth account add ADDRESS --firm NAME"))
         return
-    from rich.table import Table
+    show_table(
+        [_("Account"), _("Firm"), _("Retrieve"), _("Signed in as")],
+        [
+            (
+                str(row["address"]),
+                str(row["firm"]),
+                str(row["retrieve"]),
+                _signed_in(row),
+            )
+            for row in rows
+        ],
+        wrap=[1],
+    )
 
-    table = Table(_("Account"), _("Firm"), _("Retrieve"), _("Signed in as"))
-    for row in rows:
-        table.add_row(
-            str(row["address"]),
-            str(row["firm"]),
-            str(row["retrieve"]),
-            str(row["signed_in_as"] or _("not yet")),
-        )
-    console().print(table)
+
+def _signed_in(row: dict[str, object]) -> str:
+    user = str(row["signed_in_as"] or _("not yet"))
+    return _("itself") if user.casefold() == str(row["address"]).casefold() else user
 
 
 @app.command("change")

@@ -201,7 +201,11 @@ def _meant(
     if firm is not None:
         return None, workspace.firms.get(firm)
     firms = workspace.firms.list()
-    if len(firms) != 1:
+    if not firms:
+        raise InputError(
+            _("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …")
+        )
+    if len(firms) > 1:
         raise InputError(_("Say for which mailbox (ADDRESS) or firm (--firm NAME)."))
     return None, firms[0]
 

@@ -8,7 +8,8 @@ import typer
 
 from msoauth import clouds
 from msoauth.cli import ask
-from msoauth.cli.output import Settings, complain, console, emit, report, say
+from msoauth.cli.output import Settings, complain, emit, report, say
+from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
 from msoauth.model import Firm
 from msoauth.texts import _, ngettext
@@ -111,7 +112,10 @@ def add(
         if secret is not None:
             secret = values.clean(secret)
             values.check_secret(secret)
+        known = workspace.warnings
         workspace.firms.add(firm, secret=secret)
+        if workspace.warnings != known:  # the first secret made the key
+            settings.warn(workspace)
     say(
         _("Added {name}. Next: msoauth firm check {quoted}").format(
             name=firm.name, quoted=_quoted(firm.name)
@@ -141,33 +145,43 @@ def list_(context: typer.Context, json: Json = False) -> None:
     if not rows:
         say(_("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …"))
         return
-    from rich.table import Table
+    show_table(
+        [
+            _("Firm"),
+            _("Directory (tenant)"),
+            _("Application (client) ID"),
+            _("Cloud"),
+            _("Secret until"),
+            _("Accounts"),
+        ],
+        [
+            (
+                str(row["name"]),
+                str(row["tenant"]),
+                str(row["client_id"]),
+                str(row["cloud"]),
+                _secret_until(row),
+                str(row["accounts"]),
+            )
+            for row in rows
+        ],
+        wrap=[0],
+        right=[5],
+    )
 
+
+def _secret_until(row: dict[str, object]) -> str:
+    """How long the secret of a firm lasts, with a mark when that is not long any more."""
     from msoauth.checks.registration import WARN_DAYS
 
-    table = Table(
-        _("Firm"),
-        _("Directory (tenant)"),
-        _("Application (client) ID"),
-        _("Cloud"),
-        _("Secret until"),
-        _("Accounts"),
-    )
-    for row in rows:
-        expires = row["secret_expires"] or ("?" if row["has_secret"] else _("no secret"))
-        left = row["secret_days"]
-        if isinstance(left, int) and left <= WARN_DAYS:
-            shown = _("✖ {date}, ended") if left < 0 else _("▲ {date}, {days} days left")
-            expires = shown.format(date=expires, days=left)
-        table.add_row(
-            str(row["name"]),
-            str(row["tenant"]),
-            str(row["client_id"]),
-            str(row["cloud"]),
-            str(expires),
-            str(row["accounts"]),
-        )
-    console().print(table)
+    date, days = row["secret_expires"], row["secret_days"]
+    if not isinstance(days, int):
+        return _("not recorded") if row["has_secret"] else _("no secret")
+    if days < 0:
+        return _("✖ {date}, ended").format(date=date)
+    if days <= WARN_DAYS:
+        return _("▲ {date}, {days} days left").format(date=date, days=days)
+    return str(date)
 
 
 @app.command("show")
@@ -178,8 +192,19 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
     if json:
         emit(row)
         return
-    for key, value in row.items():
-        say(f"{key:16} {'–' if value is None else value}")
+    by_users = row["access"] == "delegated"
+    show_values(
+        str(row["name"]),
+        [
+            (_("Directory (tenant)"), str(row["tenant"])),
+            (_("Application (client) ID"), str(row["client_id"])),
+            (_("Cloud"), str(row["cloud"])),
+            (_("Redirect URI"), str(row["redirect_uri"])),
+            (_("Access"), _("the users sign in") if by_users else _("app-only")),
+            (_("Secret until"), _secret_until(row)),
+            (_("Accounts"), str(row["accounts"])),
+        ],
+    )
 
 
 @app.command("check")

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
-from msoauth.cli.output import complain, console, emit, report, say, say_failure
+from msoauth.cli.output import complain, emit, report, say, say_failure
+from msoauth.cli.tables import show_table
 from msoauth.errors import AuthError, MailError
 from msoauth.mail.patience import LIMIT
 from msoauth.model import Account, Finding
@@ -65,9 +64,7 @@ def fetch(
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         place = None if headers_only else (to or _place(workspace, account, format))
-        table = Table(_("Date"), _("From"), _("Subject"))
-        table.add_column(_("Bytes"), justify="right")
-        table.add_column(_("Attachments"))
+        rows: list[tuple[str, ...]] = []
         count = 0
         try:
             for message in work.fetch_mail(
@@ -84,19 +81,19 @@ def fetch(
                 if json:
                     emit(message.as_json())
                 else:
-                    table.add_row(
-                        f"{message.date:%Y-%m-%d %H:%M}" if message.date else "?",
-                        Text(message.from_),
-                        Text(message.subject),
-                        f"{message.size:,}",
-                        Text(message.attachments_text()),
+                    rows.append(
+                        (
+                            f"{message.date:%Y-%m-%d %H:%M}" if message.date else "?",
+                            message.from_,
+                            message.subject,
+                            f"{message.size:,}",
+                            message.attachments_text(),
+                        )
                     )
         except (AuthError, MailError) as failure:
-            if not json and count:
-                console().print(table)
+            _show(rows)
             raise typer.Exit(say_failure(failure, as_json=json)) from None
-        if not json and count:
-            console().print(table)
+        _show(rows)
         where = "" if place is None else " " + _("They are in {folder}.").format(folder=place)
         say(
             ngettext(
@@ -107,6 +104,12 @@ def fetch(
             + where,
             as_json=json,
         )
+
+
+def _show(messages: list[tuple[str, ...]]) -> None:
+    if messages:
+        headers = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
+        show_table(headers, messages, wrap=[1, 2, 4], right=[3])
 
 
 def _place(workspace: "Workspace", account: Account, kind: Kind) -> Path:

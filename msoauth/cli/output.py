@@ -51,9 +51,14 @@ class Settings:
         )
 
         workspace = Workspace.open(self.workspace)
+        self.warn(workspace)
+        return workspace
+
+    @staticmethod
+    def warn(workspace: "Workspace") -> None:
+        """Say on stderr what people must know of a workspace."""
         for warning in workspace.warnings:
             complain(_("Note: {warning}").format(warning=warning))
-        return workspace
 
 
 def utf8_streams() -> None:
@@ -95,22 +100,32 @@ def show_finding(finding: Finding, screen: Console) -> None:
     screen.print(line)
     if finding.signal in (Signal.PASSED, Signal.SKIPPED, Signal.NOT_RUN):
         return
-    if finding.evidence:
-        screen.print(Text(f"    {_('The server said:')} {finding.evidence}", style="bright_black"))
-    if finding.cause:
-        screen.print(
-            Text(f"    {_('Cause:')} {finding.cause}   {_('Who can fix it:')} {finding.who or '–'}")
-        )
-    for number, step in enumerate(finding.fix, 1):
+    _show_remedy(finding, screen)
+
+
+def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
+    """What people need when something is not green: the server's words, the cause, who can fix it, how, and ids."""
+    from msoauth.explain import for_cause, who_in_words  # read only when something failed
+
+    known = for_cause(found.cause) if found.cause else None
+    if isinstance(found, Finding):
+        who, fix, links = found.who, found.fix, found.links
+    else:
+        who, fix, links = (known.who, known.fix, ()) if known else ("", (), ())
+    if found.evidence:
+        said = _("The server said: {words}").format(words=redact(found.evidence))
+        screen.print(Text(f"    {said}", style="bright_black"))
+    if known:
+        cause = _("Cause: {title} ({cause}).").format(title=known.title, cause=found.cause)
+        mender = _("Who can fix it: {who}").format(who=who_in_words(who))
+        screen.print(Text(f"    {cause} {mender}"))
+    for number, step in enumerate(fix, 1):
         screen.print(Text(f"    {number}. {step}"))
-    for link in finding.links:
+    for link in links:
         screen.print(Text(f"    {link.text}: {link.url}"))
-    if finding.ids:
-        screen.print(
-            Text(
-                "    " + "  ".join(f"{k} {v}" for k, v in finding.ids.items()), style="bright_black"
-            )
-        )
+    if found.ids:
+        ids = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.ids.items())
+        screen.print(Text(f"    {ids}", style="bright_black"))
 
 
 def report(findings: Iterable[Finding], *, as_json: bool) -> int:
@@ -137,24 +152,5 @@ def say_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
     """Tell people of a failure that is no finding (a sign-in, a retrieval); the exit status."""
     screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
     screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))
-    if failure.evidence:
-        screen.print(
-            Text(f"    {_('The server said:')} {redact(failure.evidence)}", style="bright_black")
-        )
-    from msoauth.explain import for_cause  # the catalogue is read only when something failed
-
-    known = for_cause(failure.cause)
-    screen.print(
-        Text(
-            f"    {_('Cause:')} {failure.cause} – {known.title}   {_('Who can fix it:')} {known.who or '–'}"
-        )
-    )
-    for number, step in enumerate(known.fix, 1):
-        screen.print(Text(f"    {number}. {step}"))
-    if failure.ids:
-        screen.print(
-            Text(
-                "    " + "  ".join(f"{k} {v}" for k, v in failure.ids.items()), style="bright_black"
-            )
-        )
+    _show_remedy(failure, screen)
     return EXIT_FAILED

@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 
 _MOST_FIRMS = 500
+_WIDEST = 100  # columns of text that people still like to read
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -282,4 +283,8 @@ def list_scenarios(json: Json = False) -> None:
             )
             screen.print(known.name, style="bold", highlight=False)
             for line in lines:
-                screen.print(Text(textwrap.indent(textwrap.fill(line, screen.width - 4), "    ")))
+                screen.print(
+                    Text(
+                        textwrap.indent(textwrap.fill(line, min(screen.width, _WIDEST) - 4), "    ")
+                    )
+                )

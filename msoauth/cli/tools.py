@@ -107,9 +107,8 @@ def _tell(found: "Explanation", screen: "Console") -> None:
     )
     screen.print(Text(found.meaning))
     if found.evidence:
-        screen.print(
-            Text(f"{_('The text says:')} {_shortened(found.evidence)}", style="bright_black")
-        )
+        said = _("The text says: {words}").format(words=_shortened(found.evidence))
+        screen.print(Text(said, style="bright_black"))
     if found.who:
         screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(found.who))))
     for number, step in enumerate(found.fix, 1):
@@ -126,12 +125,6 @@ def _tell(found: "Explanation", screen: "Console") -> None:
 
 def _shortened(words: str) -> str:
     return words if len(words) <= 240 else f"{words[:240].rstrip()} …"
-
-
-def _esc(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _stdin_text() -> str:
@@ -171,16 +164,17 @@ def journal(
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name if firm else None
         screen = console()
-        count = 0
+        count, whose = 0, None
         for finding in workspace.journal.findings(firm=name, account=account, since=moment):
             count += 1
             if json:
                 emit(finding.as_json())
             else:
-                screen.print(
-                    _esc(f"{finding.at:%Y-%m-%d %H:%M:%S}Z  {finding.firm}  {finding.account}"),
-                    style="bright_black",
-                )
+                if whose != (finding.run, finding.firm, finding.account):
+                    whose = (finding.run, finding.firm, finding.account)
+                    when = f"{finding.at:%Y-%m-%d %H:%M:%S}Z"
+                    head = f"{when}  {finding.firm}  {finding.account}".rstrip()
+                    screen.print(Text(head, style="bright_black"))
                 show_finding(finding, screen)
     if not count and not json:
         say(_("No findings yet. They come with: msoauth firm check NAME"))

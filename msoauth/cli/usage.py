@@ -1,10 +1,10 @@
 """What is wrong with a command line, as sentences: the framework's complaints, and which option a value was given to."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from msoauth.errors import InputError
 from msoauth.texts import _
@@ -13,6 +13,11 @@ from msoauth.texts import _
 # those that its own BadParameter descends from.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 CommandError: type[Exception] = typer.BadParameter.__mro__[2]
+
+if TYPE_CHECKING:
+    _Base = TyperCommand
+else:
+    _Base = object
 
 
 def sentence(wrong: BaseException) -> str:
@@ -27,7 +32,23 @@ def sentence(wrong: BaseException) -> str:
     return text if not text or text.endswith((".", "?", "!")) else f"{text}."
 
 
-class Command(TyperCommand):
+class _Plain(_Base):
+    """Help without ``<bool>`` behind options that take no value, as newer versions of typer print it."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options and arguments, with what stands for their values."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return parameters
+
+
+class Group(_Plain, TyperGroup):
+    """A command that has commands."""
+
+
+class Command(_Plain, TyperCommand):
     """A command that names the option or argument whose value cannot be used."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -60,7 +81,8 @@ class Command(TyperCommand):
 
 
 def name_options(app: typer.Typer) -> None:
-    """Make every command under *app* a :class:`Command`."""
+    """Make every command under *app* a :class:`Command`, and every group a :class:`Group`."""
+    app.info.cls = Group
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
