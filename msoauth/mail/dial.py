@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 from msoauth.texts import _
 
+# For one or two sockets that wait once: epoll and kqueue would be opened and closed each time.
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 Made = TypeVar("Made")
 
@@ -116,7 +119,7 @@ def first_to_answer(
     deadline = time.monotonic() + timeout
     failures: list[tuple[str, int]] = []
     pending: dict[socket.socket, str] = {}
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         try:
             while left or pending:
                 next_at = deadline
@@ -246,7 +249,7 @@ def _shake_hands(
     secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
         secured.setblocking(False)
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             selector.register(secured, selectors.EVENT_READ)
             while True:
                 try:

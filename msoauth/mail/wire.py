@@ -224,13 +224,19 @@ class Wire:
         connection = self._connection
         if self.stage == "work":
             self._allowance = self.timeout
+        left = memoryview(data)
+        deadline = time.monotonic() + self.timeout
         try:
-            connection.settimeout(self.timeout)
-            for start in range(0, len(data), _CHUNK):
+            while left:
                 if self.cancelled.is_set():
                     raise dial.CancelledError
-                connection.sendall(data[start : start + _CHUNK])
-            connection.settimeout(dial.POLL)
+                try:
+                    left = left[connection.send(left[:_CHUNK]) :]
+                except TimeoutError:  # after each POLL seconds; nothing of this piece was taken
+                    if time.monotonic() >= deadline:
+                        raise
+                else:
+                    deadline = time.monotonic() + self.timeout
         except (OSError, dial.CancelledError) as problem:
             raise self._broken(problem) from None
 

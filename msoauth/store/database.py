@@ -134,9 +134,9 @@ class Bulk:
             return
         places: list[str] = compiled.positiontup
         fixed = {key: value for key, value in compiled.params.items() if key not in rows[0]}
+        whole = [fixed | row for row in rows] if fixed else rows
         connection.exec_driver_sql(
-            str(compiled),
-            [tuple(_for_sqlite((fixed | row)[key]) for key in places) for row in rows],
+            str(compiled), [tuple([_for_sqlite(row[key]) for key in places]) for row in whole]
         )
 
 

@@ -23,6 +23,14 @@ LOCK_SECONDS = 60.0  # a refresh takes seconds; a holder that took longer has go
 # Made once: an audit asks them of ten thousand accounts.
 _of = sa.bindparam("of", type_=sa.String)
 _sealed = sa.select(_t.c.sealed).where(_t.c.account == _of)
+_renewed = (
+    _t.update()
+    .where(_t.c.account == _of)
+    .values(sealed=sa.bindparam("sealed"), refreshed_at=sa.bindparam("refreshed_at"))
+)
+_signed_in = _renewed.values(
+    signed_in_as=sa.bindparam("signed_in_as"), signed_in_at=sa.bindparam("signed_in_at")
+)
 _status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
     _t.c.account == _of
 )
@@ -76,9 +84,8 @@ class Tokens:
         if signed_in_as is not None:
             values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
         with self._database.write() as connection:
-            if connection.execute(
-                _t.update().where(_t.c.account == key(address)).values(values)
-            ).rowcount:
+            update = _renewed if signed_in_as is None else _signed_in
+            if connection.execute(update, {"of": key(address), **values}).rowcount:
                 return
             known = connection.scalar(
                 sa.select(schema.accounts.c.key).where(schema.accounts.c.key == key(address))
