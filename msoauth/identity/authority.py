@@ -4,7 +4,9 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
@@ -136,7 +138,7 @@ class OutageError(requests.RequestException):
 
 
 class _MsalHttp:
-    """What msal speaks HTTP with: our session, and the discovery document from our own shelf.
+    """What msal speaks HTTP with: our connections, and the discovery document from our own shelf.
 
     Attributes:
         ahead: Seconds by which this computer's clock is ahead of the authority's, as its last answer says.
@@ -145,16 +147,17 @@ class _MsalHttp:
     def __init__(self, cloud: Cloud, tenant: str) -> None:
         self._cloud = cloud
         self._tenant = tenant
-        self._session = http.session(cloud)
+        self._proxies = http.proxies(cloud)
         self.ahead = 0.0
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
             return _Known(configuration(self._cloud, self._tenant))
-        return self._session.get(url, **_known_options(options))
+        with http.session(self._cloud) as session:
+            return session.get(url, **_known_options(options))
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        reply = self._session.post(url, **_known_options(options))
+        reply = http.post(self._cloud, url, proxies=self._proxies, **_known_options(options))
         with contextlib.suppress(TypeError, ValueError):
             there = parsedate_to_datetime(reply.headers.get("Date", ""))
             self.ahead = time.time() - there.timestamp()
@@ -165,7 +168,7 @@ class _MsalHttp:
         return reply
 
     def close(self) -> None:
-        self._session.close()
+        """Nothing of its own is open."""
 
 
 def _known_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,6 +202,18 @@ class _Cache(msal.SerializableTokenCache):  # type: ignore[misc]  # msal has no 
             return json.dumps(self._cache)
 
 
+@dataclass(frozen=True, slots=True)
+class _App:
+    """An msal application, and what it was made of."""
+
+    firm: Firm
+    secret: Secret | None
+    document: dict[str, Any] = field(repr=False)
+    http: _MsalHttp
+    answers: dict[str, Any] = field(repr=False)  # msal's own memory of requests that were refused
+    msal: Any
+
+
 class Client:
     """The msal application of a firm, with one account's token cache.
 
@@ -206,39 +221,23 @@ class Client:
     which would answer "check again" with the old refusal for a minute, goes with it.
     """
 
-    def __init__(self, firm: Firm, secret: Secret | None, cache: str | None = None) -> None:
-        configuration(firm.cloud, firm.tenant)
+    def __init__(
+        self,
+        firm: Firm,
+        secret: Secret | None,
+        cache: str | None = None,
+        *,
+        _kept: _App | None = None,
+    ) -> None:
+        made = _kept or _application(firm, secret)
         self.firm = firm
         self.cache = _Cache()
         if cache:
             self.cache.deserialize(cache)
             remember_cache(self.cache)
-        self._http = _MsalHttp(firm.cloud, firm.tenant)
-        options: dict[str, Any] = {
-            "authority": firm.authority,
-            "http_client": self._http,
-            "token_cache": self.cache,
-            "http_cache": {},
-            # Only Microsoft's hosts are known to Microsoft's instance discovery.
-            "instance_discovery": None if firm.cloud.is_microsoft else False,
-        }
-        try:
-            if secret is None:
-                self.app = msal.PublicClientApplication(firm.client_id, **options)
-            else:
-                self.app = msal.ConfidentialClientApplication(
-                    firm.client_id, client_credential=secret.reveal(), **options
-                )
-        except ValueError as problem:
-            self._http.close()
-            raise AuthError(
-                _("The sign-in service of {firm} cannot be used.").format(firm=firm.name),
-                cause="tenant-not-found",
-                evidence=redact.redact(str(problem))[:1000],
-            ) from None
-        except BaseException:
-            self._http.close()
-            raise
+        self._http = made.http
+        self.app = made.msal
+        self.app.token_cache = self.cache
 
     @property
     def seconds_ahead(self) -> float:
@@ -259,6 +258,59 @@ class Client:
 
     def __exit__(self, *_about: object) -> None:
         self.close()
+
+
+_idle = threading.local()
+
+
+@contextmanager
+def lent(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
+    """A client for as long as the block lasts; its msal application serves this thread's next one.
+
+    Making one takes longer than its request, and an audit needs one for each of ten thousand accounts.
+    """
+    kept: _App | None = _idle.__dict__.pop("app", None)
+    document = configuration(firm.cloud, firm.tenant)
+    if kept is None or (kept.firm, kept.secret) != (firm, secret) or kept.document is not document:
+        kept = _application(firm, secret)
+    kept.http.ahead = 0.0
+    yield Client(firm, secret, cache, _kept=kept)
+    # After a failure it is not lent again. What it knows of the account goes.
+    kept.answers.clear()
+    kept.msal.token_cache = None
+    _idle.app = kept
+
+
+def _application(firm: Firm, secret: Secret | None) -> _App:
+    """A new msal application.
+
+    Raises:
+        AuthError: the sign-in service cannot be used.
+    """
+    document = configuration(firm.cloud, firm.tenant)
+    speaker, answers = _MsalHttp(firm.cloud, firm.tenant), dict[str, Any]()
+    options: dict[str, Any] = {
+        "authority": firm.authority,
+        "http_client": speaker,
+        "http_cache": answers,
+        # Only Microsoft's hosts are known to Microsoft's instance discovery.
+        "instance_discovery": None if firm.cloud.is_microsoft else False,
+    }
+    try:
+        app = (
+            msal.PublicClientApplication(firm.client_id, **options)
+            if secret is None
+            else msal.ConfidentialClientApplication(
+                firm.client_id, client_credential=secret.reveal(), **options
+            )
+        )
+    except ValueError as problem:
+        raise AuthError(
+            _("The sign-in service of {firm} cannot be used.").format(firm=firm.name),
+            cause="tenant-not-found",
+            evidence=redact.redact(str(problem))[:1000],
+        ) from None
+    return _App(firm, secret, document, speaker, answers, app)
 
 
 def remember_cache(cache: msal.SerializableTokenCache) -> None:

@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import RemoteDisconnected
 from typing import Any
@@ -17,6 +18,7 @@ from msoauth.errors import AuthError
 from msoauth.redact import redact
 from msoauth.texts import _
 
+_NAME = "msoauth"  # as which we introduce ourselves
 TIMEOUT = 20.0  # seconds for each of connecting and reading
 
 
@@ -116,12 +118,46 @@ def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
     """
     made = requests.Session()
     made.trust_env = False
-    host = cloud.authority.split("/")[2].rsplit(":", 1)[0]
-    if host not in ("localhost", "127.0.0.1", "[::1]"):
-        made.proxies = dict(requests.utils.get_environ_proxies(cloud.authority))
+    made.proxies = proxies(cloud)
     made.mount("https://", _adapter(cloud.ca_file, timeout))
-    made.headers["User-Agent"] = "msoauth"
+    made.headers["User-Agent"] = _NAME
     return made
+
+
+def proxies(cloud: Cloud) -> dict[str, str]:
+    """The proxies that lead to this cloud's servers; none to servers on this computer."""
+    host = cloud.authority.split("/")[2].rsplit(":", 1)[0]
+    if host in ("localhost", "127.0.0.1", "[::1]"):
+        return {}
+    return dict(requests.utils.get_environ_proxies(cloud.authority))
+
+
+def post(
+    cloud: Cloud,
+    url: str,
+    *,
+    proxies: dict[str, str],
+    data: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    timeout: float = TIMEOUT,
+) -> requests.Response:
+    """What came back for a form, over a connection of :func:`session`'s, without a session's work.
+
+    A redirect is not followed: the form holds secrets.
+
+    Raises:
+        requests.RequestException: nothing came.
+    """
+    ours = {"User-Agent": _NAME, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
+    form = requests.Request(
+        "POST", url, data=data, params=params, headers=ours | dict(headers or {})
+    ).prepare()
+    reply = _adapter(cloud.ca_file, TIMEOUT).send(
+        form, timeout=timeout, verify=True, proxies=proxies
+    )
+    reply.content  # noqa: B018 - read here, so that the connection is free again
+    return reply
 
 
 def failure(problem: requests.RequestException, what: str) -> AuthError:

@@ -11,7 +11,7 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import challenges, http
-from msoauth.identity.authority import Client, scopes_for
+from msoauth.identity.authority import Client, lent, scopes_for
 from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SKEW_SECONDS, unreadable
 from msoauth.model import Account, Firm
@@ -52,11 +52,11 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         # A grant by device code has no redirect URI behind it and belongs to the public side of the app;
         # which side it was cannot be seen, so a refusal for presenting a secret is answered without one.
         secret = workspace.firms.secret(firm.name)
-        with Client(firm, secret, cache) as client:
+        with lent(firm, secret, cache) as client:
             result = _silent(client, account, firm, what, force=force)
             if secret is None or not _without_secret(result):
                 return _stored(workspace, account, client, result, what)
-        with Client(firm, None, cache) as public:
+        with lent(firm, None, cache) as public:
             result = _silent(public, account, firm, what, force=force)
             return _stored(workspace, account, public, result, what)
 

@@ -132,6 +132,20 @@ class Tokens:
             ) from None
 
 
+class SteadyTokens(Tokens):
+    """Token caches whose statuses are read at once: for a run over thousands of accounts."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        super().__init__(tokens._database, tokens._vault, tokens._locks)
+        self._known: dict[str, TokenStatus] | None = None
+
+    def status(self, address: str) -> TokenStatus | None:
+        """As it was when the first was asked for; of an account that was not there then, as it is now."""
+        if self._known is None:
+            self._known = self.statuses()
+        return self._known.get(key(address)) or super().status(address)
+
+
 def _place(address: str) -> str:
     return f"tokens/{key(address)}/cache"
 

@@ -21,7 +21,7 @@ from msoauth.store.journal import Journal
 from msoauth.store.locks import Locks
 from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
-from msoauth.store.tokens import Tokens
+from msoauth.store.tokens import SteadyTokens, Tokens
 from msoauth.store.vault import Vault, VaultRecord
 from msoauth.texts import _
 
@@ -101,9 +101,10 @@ class Workspace:
         return cls(engine, folder, passphrase)
 
     def steady(self) -> "Workspace":
-        """The same workspace, with its firms as they are now: for a run over thousands of accounts."""
+        """The same workspace, with its firms and sign-ins as they are now: for a run over thousands of accounts."""
         same = copy.copy(self)
         same.firms = SteadyFirms(self.firms)
+        same.tokens = SteadyTokens(self.tokens)
         return same
 
     @property
