@@ -1,7 +1,6 @@
 """When the newest mail of a mailbox came: a mailbox that nothing comes into any more is worth a look."""
 
-import email
-import email.policy
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -24,13 +23,20 @@ def newest(session: Pop3Session | ImapSession) -> datetime | None:
     return None
 
 
+# The two fields that are wanted, with the lines that continue them; a parser of mail takes ten times as long.
+_RECEIVED = re.compile(rb"^received:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+_DATE = re.compile(rb"^date:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+
+
 def came(headers: bytes) -> datetime | None:
     """When a message came: what the last server on its way wrote, else its own date."""
-    message = email.message_from_bytes(headers, policy=email.policy.compat32)
-    received = [str(line).rpartition(";")[2] for line in message.get_all("Received", ())[:1]]
-    for text in (*received, str(message.get("Date", ""))):
+    head = headers.replace(b"\r", b"").partition(b"\n\n")[0]
+    received, dated = _RECEIVED.search(head), _DATE.search(head)
+    texts = [received[1].rpartition(b";")[2]] if received else []
+    texts += [dated[1]] if dated else []
+    for text in texts:
         try:
-            moment = parsedate_to_datetime(text.strip())
+            moment = parsedate_to_datetime(" ".join(text.decode("latin-1").split()))
         except (ValueError, TypeError, IndexError):
             continue
         # A time without a zone is what RFC 5322 writes as -0000.

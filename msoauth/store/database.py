@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
+from msoauth.store import schema
 from msoauth.texts import _
 
 
@@ -116,7 +117,7 @@ class Bulk:
 
     def __init__(self, statement: Callable[[str], Any]) -> None:
         self._statement = statement
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {}
 
     def execute(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Carry it out for each row; all rows name the same columns."""
@@ -124,27 +125,37 @@ class Bulk:
             return
         name = connection.dialect.name
         if name not in self._compiled:
-            self._compiled[name] = self._statement(name).compile(
+            compiled = self._statement(name).compile(
                 dialect=connection.dialect, column_keys=list(rows[0])
             )
-        compiled = self._compiled[name]
-        if not compiled.positional:
-            fixed = compiled.params
-            connection.exec_driver_sql(str(compiled), [fixed | row for row in rows])
-            return
-        places: list[str] = compiled.positiontup
-        fixed = {key: value for key, value in compiled.params.items() if key not in rows[0]}
-        whole = [fixed | row for row in rows] if fixed else rows
-        connection.exec_driver_sql(
-            str(compiled), [tuple([_for_sqlite(row[key]) for key in places]) for row in whole]
-        )
+            self._compiled[name] = str(compiled), _parameters(compiled, rows[0])
+        sql, parameters = self._compiled[name]
+        connection.exec_driver_sql(sql, [parameters(row) for row in rows])
 
 
-def _for_sqlite(value: Any) -> Any:
-    """A moment as SQLAlchemy stores it there."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    return value
+def _parameters(compiled: Any, sample: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    """What makes a row into what the driver takes, for rows with the columns of *sample*."""
+    fixed = {key: value for key, value in compiled.params.items() if key not in sample}
+    if not compiled.positional:
+        return lambda row: fixed | row
+    places: list[str] = compiled.positiontup
+    columns = compiled.statement.table.c
+    moments = [
+        n
+        for n, key in enumerate(places)
+        if key in columns and isinstance(columns[key].type, schema.Moment)
+    ]
+
+    def positional(row: dict[str, Any]) -> tuple[Any, ...]:
+        if fixed:
+            row = fixed | row
+        values = [row[key] for key in places]
+        for n in moments:
+            if values[n] is not None:  # as SQLAlchemy stores it in SQLite
+                values[n] = values[n].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return tuple(values)
+
+    return positional
 
 
 _Item = TypeVar("_Item")

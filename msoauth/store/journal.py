@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _t = schema.journal
 _insert = Bulk(lambda _dialect: _t.insert())
+_LAST = "SELECT max(id) FROM journal"
 _PAGE = 5000  # findings read at once
 _CHUNK = 500  # ids in one question; every SQLite takes as many
 
@@ -73,7 +74,7 @@ class Journal:
     def _numbers(self, connection: sa.Connection, count: int) -> Sequence[int]:
         """The ids of the next rows, known beforehand: a bulk insert does not tell them."""
         if self._database.is_sqlite:  # whoever writes is alone
-            first = (connection.scalar(sa.select(sa.func.max(_t.c.id))) or 0) + 1
+            first = (connection.exec_driver_sql(_LAST).scalar() or 0) + 1
             return range(first, first + count)
         ids = sa.text(
             "SELECT nextval(pg_get_serial_sequence('journal', 'id')) FROM generate_series(1, :n)"
