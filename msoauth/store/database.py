@@ -18,7 +18,6 @@ class Database:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        self._writer = engine.execution_options(writes=True)
         # SQLite takes one writer at a time and lets the others sleep in growing naps: here they queue instead.
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.is_sqlite else nullcontext()
@@ -46,8 +45,21 @@ class Database:
         Raises:
             StoreError: the database does not answer, or the disk is full or read-only.
         """
-        with translated(), self._turn, self._writer.begin() as connection:
+        with translated(), self._turn, writing(self.engine) as connection:
             yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes; the database's failures are its own.
+
+    On SQLite a writer takes its lock at the start: two that both read first could never go on to write. A reader
+    needs no transaction: each of its questions is answered by one whole state of the database.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
 
 
 @contextmanager

@@ -87,8 +87,11 @@ class Locks:
         place = self._folder / f"{_digest(name).hex()[:32]}.lock"
         lock = filelock.FileLock(place, thread_local=False)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            try:
+                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            except FileNotFoundError:  # the first lock of this workspace
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except filelock.Timeout:
             raise HeldError(name) from None
         except OSError as problem:

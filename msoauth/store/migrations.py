@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store import schema, standings
+from msoauth.store.database import writing
 from msoauth.texts import _
 
 _FIRST_START = 7043117  # the number of PostgreSQL's lock for it
@@ -21,7 +22,7 @@ def migrate(engine: sa.Engine) -> None:
     """
     if _version(engine) == schema.VERSION:
         return  # a workspace that is up to date opens without writing, also from a read-only folder
-    with engine.execution_options(writes=True).begin() as connection:
+    with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(
                 f"SELECT pg_advisory_xact_lock({_FIRST_START})"

@@ -185,11 +185,4 @@ def _engine(url: URL) -> sa.Engine:
         )  # what was reported as stored survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # A writer takes its lock at the start: two that both read first could never go on to write. A reader needs
-        # no transaction: each of its questions is answered by one whole state of the database.
-        if connection.get_execution_options().get("writes", False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
     return engine
