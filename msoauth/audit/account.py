@@ -97,6 +97,7 @@ def look_at(
     account: Account,
     run: str,
     given: dict[str, Finding],
+    offered: dict[str, dict[str, list[str]]],
     *,
     send: bool,
     cancelled: threading.Event,
@@ -107,16 +108,21 @@ def look_at(
 
     Args:
         given: The firm's findings, by check id.
+        offered: What each firm's POP3 server offers, by the firm's name, as far as it is known; added to.
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
         *checks.SIGN_IN, *checks.MAILBOX, *checks.NEWEST, *(checks.SEND if send else ()),
     )  # fmt: skip
     context = _Quiet(
-        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled, hurried=True
-    )
+        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled, hurried=True,
+        offered=offered.get(firm.name),
+    )  # fmt: skip
     context.known["silent_days"] = silent_days
-    return _looked(context, wanted, given)
+    looked = _looked(context, wanted, given)
+    if context.offered is not None:
+        offered[firm.name] = context.offered
+    return looked
 
 
 def _looked(

@@ -57,9 +57,11 @@ def _pop3(context: Context) -> Outcome:
             timeout=context.timeout,
             ca_file=cloud.ca_file,
             cancelled=context.cancelled,
+            capabilities=context.offered,
         )
     session.log_in(context.mailbox.address, token_of(context))
     with _ended(context, session):
+        context.offered = session.capabilities
         count, size = session.stat()
         look_for_newest(context, session)
     return Outcome(

@@ -17,6 +17,7 @@ from msoauth.redact import redact
 from msoauth.texts import _
 
 _REPLY_LINES = 200
+_EXCHANGE = " Microsoft ESMTP MAIL Service ready"
 
 
 class SmtpSession:
@@ -24,11 +25,13 @@ class SmtpSession:
 
     Attributes:
         offered: What the server offers, by keyword in upper case, with what stands behind it.
+        is_exchange: Whether the server greets as Exchange does (facts E4).
     """
 
     def __init__(self, connection: Wire) -> None:
         self._wire = connection
         self.offered: dict[str, str] = {}
+        self.is_exchange = False
 
     @property
     def connection(self) -> Wire:
@@ -57,13 +60,18 @@ class SmtpSession:
         connection = self._wire
         mechanisms = self.offered.get("AUTH", "").upper().split()
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
-        # In two steps: one line with a token is longer than many servers let a command be.
-        self._expect(
-            334,
-            f"AUTH {login.mechanism}",
-            _("the server does not take {mechanism}").format(mechanism=login.mechanism),
-        )
-        connection.command(login.line, shown=login.shown)
+        begin = f"AUTH {login.mechanism}"
+        if self.is_exchange:
+            # On one line, which saves a round trip (documented: exchange-dev).
+            connection.command(f"{begin} {login.line}", shown=f"{begin} {login.shown}")
+        else:
+            # In two steps: one line with a token is longer than many servers let a command be.
+            self._expect(
+                334,
+                begin,
+                _("the server does not take {mechanism}").format(mechanism=login.mechanism),
+            )
+            connection.command(login.line, shown=login.shown)
         code, text = self._reply()
         said = None
         if code == 334:
@@ -283,6 +291,7 @@ def greet_smtp(
         code, text = _greeting(session, connection)
         if code != 220:
             raise refusal(connection, text, _("the server turned the connection away"))
+        session.is_exchange = _EXCHANGE in text
         session.hello()
         if endpoint.tls == "starttls":
             connection.enter("tls")

@@ -10,6 +10,7 @@ from msoauth import checks
 from msoauth.audit import Looked, audit
 from msoauth.checks.run import Outcome
 from msoauth.errors import InputError, StoreError
+from msoauth.mail import pop3
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from tests.audit.conftest import FIRM, Office
@@ -45,6 +46,23 @@ def test_the_questions_about_the_firm_are_asked_once_and_not_for_each_account(
     assert counts["registration.secret"] == counts["network.pop3"] == counts["network.smtp"] == 1
     assert counts["pop3.login"] == counts["smtp.login"] == len(office.addresses)
     assert "network.imap" not in counts  # no account uses it
+
+
+def test_what_a_server_offers_is_asked_once_and_not_for_each_account(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = pop3._capabilities
+
+    def counting(session: pop3.Pop3Session) -> dict[str, list[str]]:
+        asked.append(session)
+        return real(session)
+
+    monkeypatch.setattr(pop3, "_capabilities", counting)
+    seen = list(audit(office.workspace, workers=1))
+    assert {looked.signal for looked in seen} == {Signal.PASSED}
+    assert len(office.addresses) > 2
+    assert len(asked) == 2  # the firm's own check, and the first account
 
 
 def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office: Office) -> None:

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from msoauth.errors import AuthError
-from msoauth.identity import challenges, silent
+from msoauth.identity import challenges, signin, silent
+from msoauth.model import Account
 from tests.identity.authority import SECRET, Answer, Authority, refused
 from tests.identity.conftest import Office
 
@@ -43,6 +44,27 @@ def test_each_renewal_goes_on_from_the_newest_refresh_token(
     used = [form["refresh_token"] for form in authority.asked[1:]]
     assert len(set(used)) == 3
     assert used == sorted(used)
+
+
+def test_accounts_that_one_thread_renews_in_turn_keep_their_tokens_apart(
+    office: Office, authority: Authority
+) -> None:
+    ben = Account("ben@contoso.example", office.firm.name)
+    office.workspace.accounts.add(ben)
+    office.sign_in()
+    authority.user = ben.address
+    attempt = signin.start(office.workspace, ben, "browser", open_browser=False)
+    office.finish(attempt, lambda waiting: authority.come_back(waiting))
+    for _turn in range(2):
+        for account in (office.anna, ben):
+            authority.user = account.address
+            silent.access_token(office.workspace, account, force=True)
+    homes = []
+    for account in (office.anna, ben):
+        cache = json.loads(office.workspace.tokens.load(account.address) or "")
+        homes.append({entry["home_account_id"] for entry in cache["RefreshToken"].values()})
+    assert [len(home) for home in homes] == [1, 1]
+    assert homes[0] != homes[1]
 
 
 def test_after_a_mend_the_authority_is_asked_anew(office: Office, authority: Authority) -> None:

@@ -7,7 +7,11 @@ import pytest
 
 from msoauth import work
 from msoauth.errors import MailError
+from msoauth.identity import silent
 from msoauth.mail.patience import Wait
+from msoauth.mail.sasl import xoauth2
+from msoauth.mail.smtp import open_smtp
+from msoauth.mail.transcript import Transcript
 from msoauth.model import Finding, Signal
 from tests.checks.cases import ANNA, Case, running
 
@@ -47,6 +51,22 @@ def test_a_shared_mailbox_is_sent_from_by_the_user_who_signed_in(case: Case) -> 
     account = case.ready("shared")
     findings = list(work.send_test(case.workspace, account, subject="Grüße", round_trip=True))
     assert [finding.signal for finding in findings][-2:] == [Signal.PASSED, Signal.PASSED]
+
+
+def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case) -> None:
+    account = case.ready("pop3")
+    cloud = case.workspace.firms.get(account.firm).cloud
+    token = silent.access_token(case.workspace, account).value
+    transcript = Transcript()
+    with open_smtp(
+        cloud.smtp, account.user, token, transcript=transcript, ca_file=cloud.ca_file
+    ) as session:
+        session.sender_accepted(account.address)
+    said = [entry.text for entry in transcript.entries if entry.direction == "C"]
+    assert f"AUTH XOAUTH2 [XOAUTH2 string of {account.user}]" in said
+    assert "AUTH XOAUTH2" not in said
+    assert token not in transcript.text()
+    assert xoauth2(account.user, token)[:60] not in transcript.text()
 
 
 def test_sending_as_another_needs_the_right_to(case: Case) -> None:
