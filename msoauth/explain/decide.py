@@ -11,7 +11,12 @@ from msoauth.explain.phrases import fold, said, within
 
 # Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
 _CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30
-_WORDED = 60  # from here on a text has said in known words what is wrong
+_WORDED = 60  # from about here on a text has said in known words what is wrong
+# What a refused login is told as, and how a later one that worked shows in a log.
+_REFUSALS = {"mail-login-rejected", "password-wrong", "basic-auth-disabled", "login-required"}
+_LOGGED_IN = re.compile(
+    r"\bok (?:login|authenticate)(?: command)? completed|\b235[ -]2\.7\.0 auth|\+ok user successfully"
+)
 _CLAIMED = 84  # what the claims of the token say, where nothing but a refusal is told
 _WIDE = {"mail-login-rejected", "graph-forbidden", "audience-wrong"}
 _ASIDE_COSTS = 25  # what is said by way of comparison yields to what is said outright
@@ -25,6 +30,10 @@ _PLAIN = re.compile(
     r"(?:(?:error|failure|sign-in error) ?code|errorcode|fehlercode|error\?code=|resulttype|result type)"
     r"[\"':=\s]{0,6}(\d{4,9})(?![\d-])(?!\.\d)"
     r"|\s-\s(\d{5,9})\s-\s|^\W{0,3}(\d{5,9})(?=[:\s]|$)"
+)
+# What only sounds like a mail server's refusal is one where mail is spoken of.
+_MAIL = re.compile(
+    r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
 _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 
@@ -72,6 +81,7 @@ class _Candidate:
     end: int
     cause: str
     code: bool = False
+    said: int = 0  # where the words themselves end
 
 
 def decide(text: str) -> Decision:
@@ -84,6 +94,31 @@ def decide(text: str) -> Decision:
     numbers = list(_numbers(folded))
     seen = tuple(dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight))
     candidates = [
+        replace(
+            one,
+            weight=one.weight
+            - _ASIDE_COSTS * within(one.start, asides)
+            + _NOW_ADDS * within(one.start, present)
+            - _OLDER_COSTS * (one.start >= older),
+        )
+        for one in _plausible(folded, _told(text, folded, asides, numbers), bool(seen))
+    ]
+    if not candidates:
+        place = next((start for _, start, _, weight in numbers if weight), 0)
+        return Decision("unknown", 0, "", seen, place)
+    best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
+    words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
+    return Decision(best.cause, best.weight, words.strip(), seen, best.start)
+
+
+def _told(
+    text: str,
+    folded: str,
+    asides: Sequence[tuple[int, int]],
+    numbers: Sequence[tuple[int, int, int, int]],
+) -> list[_Candidate]:
+    """Everything in the text that tells of a cause: numbers, known wordings, and where these say little, notions."""
+    candidates = [
         _Candidate(
             _WEAK if number in weak_codes() else weight,
             start,
@@ -95,7 +130,9 @@ def decide(text: str) -> Decision:
         if number in codes()
     ]
     candidates += [
-        _Candidate(hit.signature.weight, hit.start, hit.end + 200, hit.signature.cause)
+        _Candidate(
+            hit.signature.weight, hit.start, hit.end + 200, hit.signature.cause, said=hit.end
+        )
         for hit in said(text, folded, asides)
     ]
     if max((one.weight for one in candidates), default=0) < _WORDED:
@@ -103,28 +140,24 @@ def decide(text: str) -> Decision:
             _Candidate(one.rule.weight, one.start, one.end, one.rule.cause)
             for one in meant(folded, asides)
         ]
-    if seen:  # Entra speaks: what only sounds like the refusal of a mail server is no answer
-        candidates = [one for one in candidates if one.code or one.weight >= _WORDED]
+    return candidates
+
+
+def _plausible(
+    folded: str, candidates: Sequence[_Candidate], by_entra: bool
+) -> Iterator[_Candidate]:
+    """*candidates* without the refusals that were none, and what the claims of a token say of one."""
+    by_mail = _MAIL.search(folded) is not None and not by_entra
+    logged_in = max((match.start() for match in _LOGGED_IN.finditer(folded)), default=0)
+    for one in candidates:
+        vague = one.cause == "mail-login-rejected" and one.weight <= _WORDED
+        if not (vague and not by_mail) and not _overcome(folded, one, logged_in):
+            yield one
     if {one.cause for one in candidates if one.weight >= _BARE} <= _WIDE and (
         told := of_a_token(folded)
     ):
-        candidates.append(_Candidate(_CLAIMED, told[1], told[2], told[0]))
-    candidates = [
-        replace(
-            one,
-            weight=one.weight
-            - _ASIDE_COSTS * within(one.start, asides)
-            + _NOW_ADDS * within(one.start, present)
-            - _OLDER_COSTS * (one.start >= older),
-        )
-        for one in candidates
-    ]
-    if not candidates:
-        place = next((start for _, start, _, weight in numbers if weight), 0)
-        return Decision("unknown", 0, "", seen, place)
-    best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
-    words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
-    return Decision(best.cause, best.weight, words.strip(), seen, best.start)
+        cause, start, end = told
+        yield _Candidate(_CLAIMED, start, end, cause)
 
 
 def _numbers(folded: str) -> Iterator[tuple[int, int, int, int]]:
@@ -152,6 +185,15 @@ def _latest(folded: str, best: _Candidate, candidates: Sequence[_Candidate]) -> 
             if later > clock and one.start > best.start:
                 best, clock = one, later
     return best
+
+
+def _overcome(folded: str, one: _Candidate, logged_in: int) -> bool:
+    """Whether a refused login is told that was tried again and worked."""
+    return (
+        one.cause in _REFUSALS
+        and one.start < logged_in
+        and folded.rfind(folded[one.start : one.said], logged_in) < 0
+    )
 
 
 def _clock(folded: str, place: int) -> str:

@@ -70,6 +70,29 @@ def test_an_inner_code_decides_over_the_one_that_wraps_it() -> None:
     assert explain(text).cause == "password-wrong"
 
 
+REFUSED = "C: A1 AUTHENTICATE PLAIN (hidden)\nS: A1 NO AUTHENTICATE failed."
+
+
+def test_a_refused_login_that_worked_when_tried_again_is_no_cause() -> None:
+    again = "\nC: A2 LOGIN (hidden)\nS: A2 OK LOGIN completed.\nS: A3 BAD Invalid messageset"
+    assert explain(REFUSED).cause == "mail-login-rejected"
+    assert explain(REFUSED + again).cause == "unknown"
+    assert explain(REFUSED + again + "\n" + REFUSED).cause == "mail-login-rejected"
+
+
+def test_what_only_sounds_like_a_mail_servers_refusal_is_none_without_mail_and_with_a_number() -> (
+    None
+):
+    assert explain("the mail server said: authentication failed").cause == "mail-login-rejected"
+    assert explain("the printer said: authentication failed").cause == "unknown"
+    assert explain("Outlook: authentication failed: AADSTS99999: new").cause == "unknown"
+
+
+def test_a_consequence_yields_to_what_led_to_it() -> None:
+    text = "AADSTS50173: The grant has expired.\n530 5.7.57 Client not authenticated to send mail."
+    assert explain(text).cause == "refresh-revoked"
+
+
 def test_a_number_inside_an_id_is_no_code() -> None:
     assert explain("request 50126a11-7000-4222-8111-700021550126 failed").cause == "unknown"
 
