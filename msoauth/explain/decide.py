@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from msoauth.explain.claims import of_a_token
-from msoauth.explain.load import codes, weak_codes
+from msoauth.explain.load import codes, contexts, weak_codes
 from msoauth.explain.notions import meant
 from msoauth.explain.phrases import fold, said, within
 
@@ -108,7 +108,21 @@ def decide(text: str) -> Decision:
         return Decision("unknown", 0, "", seen, place)
     best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
     words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
-    return Decision(best.cause, best.weight, words.strip(), seen, best.start)
+    cause = _in_context(folded, best.cause) if prose else best.cause
+    return Decision(cause, best.weight, words.strip(), seen, best.start)
+
+
+def _in_context(folded: str, cause: str) -> str:
+    """*cause*, or the one that it is by what stands around it."""
+    for one in contexts():
+        if (
+            one.cause == cause
+            and any(words in folded for words in one.beside)
+            and (not one.also or any(words in folded for words in one.also))
+            and not any(words in folded for words in one.unless)
+        ):
+            return one.becomes
+    return cause
 
 
 def _told(

@@ -55,6 +55,18 @@ class Rule:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What stands around a reply and makes its cause another: one of `beside`, one of `also` if any, none of `unless`."""
+
+    cause: str
+    beside: tuple[str, ...]
+    also: tuple[str, ...]
+    unless: tuple[str, ...]
+    becomes: str
+    example: str
+
+
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(
         files("msoauth.explain").joinpath("catalogue", name).read_text(encoding="utf-8")
@@ -137,4 +149,20 @@ def rules() -> tuple[Rule, ...]:
             example=entry["example"],
         )
         for entry in _table("notions.toml")["rule"]
+    )
+
+
+@cache
+def contexts() -> tuple[Context, ...]:
+    """What makes a cause another, in order."""
+    return tuple(
+        Context(
+            cause=entry["cause"],
+            beside=tuple(entry["beside"]),
+            also=tuple(entry.get("with", ())),
+            unless=tuple(entry.get("unless", ())),
+            becomes=entry["becomes"],
+            example=entry["example"],
+        )
+        for entry in _table("contexts.toml")["context"]
     )

@@ -110,5 +110,5 @@ def _names(sentence: str, notion: str) -> bool:
 @cache
 def _pattern(notion: str) -> re.Pattern[str]:
     """Any stem of *notion* (literal text), not inside a word of a script that writes blanks."""
-    stems = "|".join(re.escape(stem) for stem in notions()[notion])
-    return re.compile(rf"(?<![a-z\u00df-\u024f\u0400-\u04ff])(?:{stems})|(?<=\s)(?:{stems})")
+    stems = "|".join(re.escape(stem.lstrip()) for stem in notions()[notion])
+    return re.compile(rf"(?<![a-z\u00df-\u024f\u0400-\u04ff])(?:{stems})")

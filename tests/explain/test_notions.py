@@ -3,7 +3,7 @@
 import pytest
 
 from msoauth.explain import explain, explanation
-from msoauth.explain.load import Rule, causes, notions, rules
+from msoauth.explain.load import Context, Rule, causes, contexts, notions, rules
 from msoauth.explain.notions import meant
 
 
@@ -77,3 +77,13 @@ def test_the_claims_of_the_token_tell_why_it_was_refused(
     assert known.cause == cause
     if cause in ("audience-wrong", "scope-missing"):
         assert known.evidence
+
+
+@pytest.mark.parametrize("context", contexts(), ids=lambda one: f"{one.cause}-{one.becomes}")
+def test_what_stands_around_a_reply_tells_more_than_the_reply(context: Context) -> None:
+    assert {context.cause, context.becomes} <= set(causes())
+    for words in (*context.beside, *context.also, *context.unless):
+        assert words == words.lower()
+    assert explain(context.example).cause == context.becomes
+    for words in context.unless[:1]:
+        assert explain(f"{context.example}\n{words}").cause != context.becomes
