@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from msoauth import checks
+from msoauth.checks.mailbox import open_box
 from msoauth.checks.run import finding_of
-from msoauth.checks.signin import token_of
 from msoauth.errors import MsoauthError
 from msoauth.mail.fetch import Format, fetch_patiently
-from msoauth.mail.imap import ImapSession, open_imap
+from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.patience import LIMIT, Patience, Wait
-from msoauth.mail.pop3 import Pop3Session, open_pop3
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.smtp import envelope
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
@@ -27,18 +27,8 @@ def mail_folder(workspace: Workspace, account: Account) -> Path:
 
 
 def _open_box(context: checks.Context) -> Pop3Session | ImapSession:
-    account, cloud = context.mailbox, context.firm.cloud
     context.known.pop("token", None)  # a long retrieval may outlive its first token
-    opener = open_imap if account.retrieve == "imap" else open_pop3
-    return opener(
-        cloud.endpoint(account.retrieve),
-        account.address,
-        token_of(context),
-        transcript=context.transcript("fetch"),
-        timeout=context.timeout,
-        ca_file=cloud.ca_file,
-        cancelled=context.cancelled,
-    )
+    return open_box(context, "fetch")
 
 
 def _quietly(_wait: Wait) -> None:

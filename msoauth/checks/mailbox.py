@@ -53,10 +53,7 @@ def _pop3(context: Context) -> Outcome:
     if not isinstance(session, Pop3Session):
         session = greet_pop3(
             cloud.pop3,
-            transcript=context.transcript("pop3"),
-            timeout=context.timeout,
-            ca_file=cloud.ca_file,
-            cancelled=context.cancelled,
+            **context.options("pop3"),
             capabilities=context.offered,
         )
     session.log_in(context.mailbox.address, token_of(context))
@@ -76,10 +73,7 @@ def _imap(context: Context) -> Outcome:
     if not isinstance(session, ImapSession):
         session = greet_imap(
             cloud.imap,
-            transcript=context.transcript("imap"),
-            timeout=context.timeout,
-            ca_file=cloud.ca_file,
-            cancelled=context.cancelled,
+            **context.options("imap"),
         )
     session.log_in(context.mailbox.address, token_of(context))
     with _ended(context, session):
@@ -95,10 +89,7 @@ def _smtp(context: Context) -> Outcome:
     if not isinstance(session, SmtpSession):
         session = greet_smtp(
             cloud.smtp,
-            transcript=context.transcript("smtp"),
-            timeout=context.timeout,
-            ca_file=cloud.ca_file,
-            cancelled=context.cancelled,
+            **context.options("smtp"),
         )
     session.log_in(_smtp_user(context), token_of(context))
     with _ended(context, session):
@@ -121,10 +112,7 @@ def _send(context: Context) -> Outcome:
             cloud.smtp,
             _smtp_user(context),
             token_of(context),
-            transcript=context.transcript("smtp.send"),
-            timeout=context.timeout,
-            ca_file=cloud.ca_file,
-            cancelled=context.cancelled,
+            **context.options("smtp.send"),
         )
 
     # Without patience in the context (many accounts at once) a busy server is told at once.
@@ -136,23 +124,21 @@ def _send(context: Context) -> Outcome:
     )
 
 
+def open_box(context: Context, record: str) -> ImapSession | Pop3Session:
+    """The mailbox, by the protocol that the account uses; the conversation is recorded under *record*."""
+    account = context.mailbox
+    opener = open_imap if account.retrieve == "imap" else open_pop3
+    return opener(
+        context.firm.cloud.endpoint(account.retrieve),
+        account.address,
+        token_of(context),
+        **context.options(record),
+    )
+
+
 def _arrive(context: Context) -> Outcome:
-    account, cloud = context.mailbox, context.firm.cloud
-
-    def open_box() -> ImapSession | Pop3Session:
-        opener = open_imap if account.retrieve == "imap" else open_pop3
-        return opener(
-            cloud.endpoint(account.retrieve),
-            account.address,
-            token_of(context),
-            transcript=context.transcript("mail.round-trip"),
-            timeout=context.timeout,
-            ca_file=cloud.ca_file,
-            cancelled=context.cancelled,
-        )
-
     seconds = wait_for_arrival(
-        open_box,
+        lambda: open_box(context, "mail.round-trip"),
         context.known["message_id"],
         cancelled=context.cancelled,
         progress=context.known.get("progress") or (lambda _seconds: None),

@@ -147,13 +147,7 @@ def _moment(stamp: str | None) -> datetime | None:
 def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
-        session = _GREET[protocol](
-            endpoint,
-            timeout=context.timeout,
-            transcript=context.transcript(protocol),
-            ca_file=context.firm.cloud.ca_file,
-            cancelled=context.cancelled,
-        )
+        session = _GREET[protocol](endpoint, **context.options(protocol))
         context.greeted[protocol] = session  # the login goes on with it
         connection = session.connection
         stages = ", ".join(

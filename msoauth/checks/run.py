@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msoauth.errors import MsoauthError, StoreError
-from msoauth.mail.wire import Transcript
+from msoauth.mail.wire import Options, Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
@@ -71,6 +71,15 @@ class Context:
     def transcript(self, check: str) -> Transcript:
         """The record of a conversation, made when it is first asked for."""
         return self.transcripts.setdefault(check, Transcript())
+
+    def options(self, check: str) -> Options:
+        """How a conversation with a mail server is held, and that it is recorded under *check*."""
+        return {
+            "transcript": self.transcript(check),
+            "timeout": self.timeout,
+            "ca_file": self.firm.cloud.ca_file,
+            "cancelled": self.cancelled,
+        }
 
     def hang_up(self) -> None:
         """Close the sessions that no login has taken over."""

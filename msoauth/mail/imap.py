@@ -1,17 +1,16 @@
 """IMAP with XOAUTH2: look, and leave no trace (EXAMINE and PEEK only)."""
 
 import re
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import framing, sasl, wire
 from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
 from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Transcript, Wire
+from msoauth.mail.wire import Options, Wire
 from msoauth.texts import _
 
 _LITERAL = re.compile(rb"\{(\d{1,18})\}$")
@@ -330,22 +329,13 @@ def _as_quoted(content: bytes) -> bytes:
     return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
-def greet_imap(
-    endpoint: Endpoint,
-    *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
-) -> ImapSession:
+def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(
-        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
-    )
+    connection = wire.connect(endpoint, **options)
     try:
         session = ImapSession(connection)
         connection.enter("greeting")
@@ -372,26 +362,16 @@ def greet_imap(
 
 
 def open_imap(
-    endpoint: Endpoint,
-    user: str,
-    access_token: str,
-    *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
 ) -> ImapSession:
     """Connect and log in over IMAP.
 
     Args:
         user: The mailbox, for a shared one too (exchange-dev).
-        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_imap(
-        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
-    )
+    session = greet_imap(endpoint, **options)
     session.log_in(user, access_token)
     return session

@@ -1,14 +1,13 @@
 """POP3 with XOAUTH2: log in, count, list, retrieve. What deletes is one method of a long name that nothing here calls."""
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Self
+from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import sasl, wire
 from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Transcript, Wire
+from msoauth.mail.wire import Options, Wire
 from msoauth.texts import _
 
 # Under way at once where the server offers PIPELINING: enough to fill a line of 100 ms and 300 Mbit/s,
@@ -292,11 +291,8 @@ def _continues(reply: str) -> bool:
 def greet_pop3(
     endpoint: Endpoint,
     *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
     capabilities: dict[str, list[str]] | None = None,
+    **options: Unpack[Options],
 ) -> Pop3Session:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
@@ -306,9 +302,7 @@ def greet_pop3(
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(
-        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
-    )
+    connection = wire.connect(endpoint, **options)
     try:
         session = Pop3Session(connection)
         connection.enter("greeting")
@@ -330,27 +324,17 @@ def greet_pop3(
 
 
 def open_pop3(
-    endpoint: Endpoint,
-    user: str,
-    access_token: str,
-    *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
 ) -> Pop3Session:
     """Connect and log in over POP3.
 
     Args:
         user: The mailbox, for a shared one too (exchange-dev).
-        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_pop3(
-        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
-    )
+    session = greet_pop3(endpoint, **options)
     session.log_in(user, access_token)
     return session
 

@@ -1,18 +1,17 @@
 """SMTP submission with XOAUTH2: STARTTLS first, always."""
 
 import socket
-import threading
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
-from typing import Self
+from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import sasl, unverified, wire
 from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Transcript, Wire
+from msoauth.mail.wire import Options, Wire
 from msoauth.redact import redact
 from msoauth.texts import _
 
@@ -269,22 +268,13 @@ def _own_name() -> str:
     return name if good and "." in name else "[127.0.0.1]"
 
 
-def greet_smtp(
-    endpoint: Endpoint,
-    *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
-) -> SmtpSession:
+def greet_smtp(endpoint: Endpoint, **options: Unpack[Options]) -> SmtpSession:
     """A session before its login: connected, greeted, encrypted, and what the server offers known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(
-        endpoint, timeout=timeout, transcript=transcript, ca_file=ca_file, cancelled=cancelled
-    )
+    connection = wire.connect(endpoint, **options)
     try:
         session = SmtpSession(connection)
         connection.enter("greeting")
@@ -312,27 +302,17 @@ def greet_smtp(
 
 
 def open_smtp(
-    endpoint: Endpoint,
-    user: str,
-    access_token: str,
-    *,
-    transcript: Transcript | None = None,
-    timeout: float = wire.TIMEOUT,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
 ) -> SmtpSession:
     """Log in to an SMTP submission server, over TLS or not at all.
 
     Args:
         user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
-        cancelled: Set it to end whatever the session waits for.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    session = greet_smtp(
-        endpoint, transcript=transcript, timeout=timeout, ca_file=ca_file, cancelled=cancelled
-    )
+    session = greet_smtp(endpoint, **options)
     session.log_in(user, access_token)
     return session
 

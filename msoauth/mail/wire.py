@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from msoauth import tls
 from msoauth.clouds import Endpoint
@@ -17,7 +17,7 @@ from msoauth.mail.framing import Inbox
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
 
-__all__ = ["TIMEOUT", "Timing", "Transcript", "Wire", "connect"]
+__all__ = ["TIMEOUT", "Options", "Timing", "Transcript", "Wire", "connect"]
 
 TIMEOUT = 30.0
 _CHUNK = 1 << 16
@@ -316,25 +316,35 @@ class Wire:
         return received
 
 
-def connect(
-    endpoint: Endpoint,
-    *,
-    timeout: float = TIMEOUT,
-    transcript: Transcript | None = None,
-    ca_file: str | None = None,
-    cancelled: threading.Event | None = None,
-) -> Wire:
-    """A connection to *endpoint*, with TLS where it comes first.
+class Options(TypedDict, total=False):
+    """How a conversation is held.
 
-    Args:
+    Attributes:
+        transcript: What records it.
         timeout: Seconds that each step may take.
         ca_file: A PEM file to trust instead of the operating system's store.
-        cancelled: Set it to end whatever the connection waits for.
+        cancelled: Set it to end whatever the conversation waits for.
+    """
+
+    transcript: Transcript | None
+    timeout: float
+    ca_file: str | None
+    cancelled: threading.Event | None
+
+
+def connect(endpoint: Endpoint, **options: Unpack[Options]) -> Wire:
+    """A connection to *endpoint*, with TLS where it comes first.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    wire = Wire(endpoint, transcript or Transcript(), timeout, ca_file, cancelled)
+    wire = Wire(
+        endpoint,
+        options.get("transcript") or Transcript(),
+        options.get("timeout", TIMEOUT),
+        options.get("ca_file"),
+        options.get("cancelled"),
+    )
     try:
         wire.open()
     except BaseException:
