@@ -108,10 +108,9 @@ def read_file(name: str, content: bytes) -> list[Line]:
             lines = read_text(_decoded(content))
     except InputError:
         raise
-    except Exception as problem:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
-        kind = type(problem).__name__
+    except Exception:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
         raise InputError(
-            _("{file} cannot be read as CSV or Excel ({kind}).").format(file=name, kind=kind)
+            _("{file} cannot be read: it is neither a CSV nor an Excel file.").format(file=name)
         ) from None
     if not lines:
         raise InputError(_("{file} is empty.").format(file=name))

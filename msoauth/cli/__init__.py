@@ -95,6 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
         complain(usage.sentence(wrong))
         status = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # off the line on which the terminal shows ^C
         complain(_("Interrupted."))
         status = EXIT_INTERRUPTED
     except MsoauthError as failure:

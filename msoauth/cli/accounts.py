@@ -74,15 +74,17 @@ def import_(
         ) from None
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name
-        refused = 0
+        added = refused = 0
         for outcome in add_all(workspace, name, read_file(file.name, content)):
             number = outcome.line.number
             if outcome.account is None:
                 refused += 1
                 say(_("line {number}: not added: {why}").format(number=number, why=outcome.problem))
             else:
+                added += 1
                 address = outcome.account.address
                 say(_("line {number}: added {address}").format(number=number, address=address))
+    say(_("Added: {added}, not added: {refused}.").format(added=added, refused=refused))
     if refused:
         raise typer.Exit(EXIT_FAILED)
 

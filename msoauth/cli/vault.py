@@ -9,7 +9,7 @@ import typer
 from msoauth.cli import ask, files
 from msoauth.cli.output import Settings, complain, say
 from msoauth.errors import InputError
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 
 app = typer.Typer(help="The key that seals secrets and tokens.", no_args_is_help=True)
 workspace_app = typer.Typer(
@@ -110,10 +110,12 @@ def export(
         count = move.export(workspace, file, new, told=_progress)
     _progress_ends()
     say(
-        _("● {file} holds the workspace, {n} rows. Retrieved mail and notebooks are not in it.").format(
-            file=file, n=f"{count:,}"
-        )
-    )  # fmt: skip
+        ngettext(
+            "● {file} holds the workspace, {n} row. Retrieved mail and notebooks are not in it.",
+            "● {file} holds the workspace, {n} rows. Retrieved mail and notebooks are not in it.",
+            count,
+        ).format(file=file, n=f"{count:,}")
+    )
 
 
 @workspace_app.command("import")
@@ -148,4 +150,4 @@ def _progress(rows: int) -> None:
 
 def _progress_ends() -> None:
     if sys.stderr.isatty():
-        print(end="\r", file=sys.stderr, flush=True)
+        print(end="\r\x1b[K", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Opening a workspace: which database, which layout, which key."""
 
 import copy
+import errno
 import os
 from pathlib import Path
 from types import TracebackType
@@ -75,9 +76,11 @@ class Workspace:
         engine: sa.Engine | None = None
         try:
             if "://" in place:
-                url, folder = make_url(place), _user_folder()
+                url, folder = _database_url(place), _user_folder()
             else:
                 folder = Path(place).expanduser().absolute()
+                if folder.exists() and not folder.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 folder.mkdir(parents=True, exist_ok=True)
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
             engine = _engine(url)
@@ -85,13 +88,12 @@ class Workspace:
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
-            reason = getattr(problem, "orig", None) or problem
-            where = (
-                make_url(place).render_as_string(hide_password=True) if "://" in place else place
-            )
+            reason = _sentences(getattr(problem, "orig", None) or problem)
+            if isinstance(problem, ImportError):
+                reason = _("The driver is not installed: pip install 'psycopg[binary]'.")
             raise StoreError(
                 _("The workspace {where} cannot be opened: {reason}").format(
-                    where=where, reason=_sentences(reason)
+                    where=_shown(place), reason=reason
                 )
             ) from None
         except StoreError:
@@ -162,6 +164,35 @@ class Workspace:
 
 def _user_folder() -> Path:
     return Path(platformdirs.user_data_dir("msoauth", appauthor=False))
+
+
+def _database_url(place: str) -> URL:
+    """The address of a database.
+
+    Raises:
+        StoreError: it is none, or one of a database that cannot hold a workspace.
+    """
+    try:
+        url = make_url(place)
+        if url.get_backend_name() in ("postgresql", "sqlite"):
+            return url
+    except (sa.exc.ArgumentError, ValueError):
+        pass
+    raise StoreError(
+        _(
+            "The workspace {where} cannot be opened: it is neither a folder nor an address like postgresql+psycopg://user@host/name."
+        ).format(where=_shown(place))
+    )
+
+
+def _shown(place: str) -> str:
+    """A workspace's place without its password."""
+    if "://" not in place:
+        return place
+    try:
+        return make_url(place).render_as_string(hide_password=True)
+    except (sa.exc.ArgumentError, ValueError):
+        return f"{place.partition('://')[0]}://…"
 
 
 def _sentences(reason: object) -> str:

@@ -231,6 +231,7 @@ def test_accounts_are_imported_line_by_line_and_a_bad_line_stops_no_other(tmp_pa
     done = msoauth_command("account", "import", str(sheet), "--firm", "Contoso Legal")
     assert done.returncode == 1
     assert "line 3" in done.stdout
+    assert done.stdout.endswith("Added: 2, not added: 1.\n")
     listed = msoauth_command("account", "list", "--json").stdout
     assert "anna@contoso.example" in listed
     assert "max@contoso.example" in listed

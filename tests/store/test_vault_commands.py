@@ -171,4 +171,19 @@ def test_a_workspace_that_is_a_file_is_told_without_numbers_of_errors(
     place = tmp_path / "letter.docx"
     place.write_text("Dear Sirs", encoding="utf-8")
     status, _out, err = run("--workspace", str(place), "firm", "list")
-    assert (status, "cannot be opened: " in err, "Errno" in err) == (2, True, False)
+    assert (status, "cannot be opened: Not a directory." in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://contoso.example",
+        "mysql://office:geheim4711@contoso.example/mail",
+        "postgresql+psycopg://office:geheim4711@contoso.example:port/mail",
+        "://",
+    ],
+)
+def test_an_address_that_is_no_database_is_told_without_its_password(run: Run, place: str) -> None:
+    status, _out, err = run("--workspace", place, "firm", "list")
+    assert (status, "neither a folder nor an address like postgresql" in err) == (2, True), err
+    assert "geheim4711" not in err
