@@ -118,7 +118,9 @@ def _all(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> Iterator[
         for word in one.words:
             if word not in has:
                 has[word] = word in folded
-        if all(has[word] for word in one.words):
+            if not has[word]:
+                break
+        else:
             hit = _find(text, folded, one, asides, places)
             if hit is not None:
                 yield hit
