@@ -4,7 +4,7 @@ import re
 
 # "scp": "IMAP.AccessAsUser.All User.Read", aud=https://graph.microsoft.com, roles: [IMAP.AccessAsApp]
 _CLAIM = re.compile(
-    r"\b(aud|audience|scp|scopes?|roles)[\"']?\s?[:=]{1,2}\s?[\"'\[]{0,2}([^\"'\[\]{}]{3,900})"
+    r"\b(aud|audience|scp|roles)[\"']?\s?[:=]{1,2}\s?[\"'\[]{0,2}([^\"'\[\]{}]{3,900})"
 )
 _GRAPH = ("graph.microsoft.com", "00000003-0000-0000-c000-000000000000")
 # What does the refusing, by what the text speaks of, and the permissions that let one through.

@@ -12,7 +12,7 @@ from functools import cache
 from msoauth.explain.load import Rule, notions, rules
 from msoauth.explain.phrases import within
 
-_READ = 8_000  # characters; in longer texts words meet by chance
+_READ = 4_000  # characters; in longer texts words meet by chance
 _SENTENCE = 260  # characters; what runs on for longer is taken in pieces that overlap by half
 _BEGINS = 3  # letters by which stems are looked up
 _WORD = re.compile(r"[a-z]{3,}")
