@@ -26,9 +26,10 @@ from msoauth.cli.output import (
     EXIT_USAGE,
     Settings,
     complain,
+    say_failure,
     utf8_streams,
 )
-from msoauth.errors import InputError, MsoauthError
+from msoauth.errors import AuthError, InputError, MailError, MsoauthError
 from msoauth.redact import redact
 from msoauth.texts import LANGUAGES, _, language, use_language
 
@@ -99,6 +100,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(file=sys.stderr)  # off the line on which the terminal shows ^C
         complain(_("Interrupted."))
         status = EXIT_INTERRUPTED
+    except (AuthError, MailError) as refused:
+        status = say_failure(refused, as_json=True)
     except MsoauthError as failure:
         complain(redact(failure.summary))
         status = EXIT_USAGE

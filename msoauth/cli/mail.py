@@ -12,7 +12,7 @@ from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, emit, report, say, say_failure
 from msoauth.cli.tables import show_table
-from msoauth.errors import AuthError, MailError
+from msoauth.errors import AuthError, InputError, MailError
 from msoauth.mail.patience import LIMIT
 from msoauth.model import Account, Finding
 from msoauth.texts import _, ngettext
@@ -65,6 +65,10 @@ def fetch(
         account = workspace.accounts.get(address)
         place = None if headers_only else (to or _place(workspace, account, format))
         rows: list[tuple[str, ...]] = []
+        if format is Kind.mbox and place is not None and place.is_dir():
+            raise InputError(
+                _("{place} is a folder; for mbox name a file.").format(place=place), field="to"
+            )
         count = 0
         try:
             for message in work.fetch_mail(

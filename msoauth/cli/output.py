@@ -107,7 +107,9 @@ def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
     """What people need when something is not green: the server's words, the cause, who can fix it, how, and ids."""
     from msoauth.explain import for_cause, who_in_words  # read only when something failed
 
-    known = for_cause(found.cause) if found.cause else None
+    # What the catalogue says of unknown words is of no use where there are none.
+    unknown = found.cause == "unknown" and not found.evidence
+    known = for_cause(found.cause) if found.cause and not unknown else None
     if isinstance(found, Finding):
         who, fix, links = found.who, found.fix, found.links
     else:

@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 
 _MOST_FIRMS = 500
+_FARTHEST = timedelta(days=3650)  # from which the practice tenant's clock may be off
 _WIDEST = 100  # columns of text that people still like to read
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -47,7 +48,13 @@ def clock_offset(text: str) -> timedelta:
             field="clock",
         )
     amount = int(match[2]) * (-1 if match[1] == "-" else 1)
-    return timedelta(**{_UNITS[match[3]]: amount})
+    offset = timedelta(**{_UNITS[match[3]]: amount})
+    if abs(offset) > _FARTHEST:
+        raise InputError(
+            _("The clock can be moved by at most {days} days.").format(days=_FARTHEST.days),
+            field="clock",
+        )
+    return offset
 
 
 def _firms(text: str) -> int | list[str]:
@@ -82,9 +89,14 @@ def serve(
             "(NAME@contoso.example).",
         ),
     ] = None,
-    accounts: Annotated[int, typer.Option(min=0, metavar="N", help="Make up N more accounts.")] = 0,
+    accounts: Annotated[
+        int, typer.Option(min=0, max=100_000, metavar="N", help="Make up N more accounts.")
+    ] = 0,
     latency: Annotated[
-        float, typer.Option(min=0, metavar="MS", help="Delay every answer by so many milliseconds.")
+        float,
+        typer.Option(
+            min=0, max=600_000, metavar="MS", help="Delay every answer by so many milliseconds."
+        ),
     ] = 0.0,
     clock: Annotated[
         str, typer.Option(metavar="OFFSET", help="Move its clock: +91d, -3h, 11m.")

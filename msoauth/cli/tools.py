@@ -177,7 +177,10 @@ def journal(
                     screen.print(Text(head, style="bright_black"))
                 show_finding(finding, screen)
     if not count and not json:
-        say(_("No findings yet. They come with: msoauth firm check NAME"))
+        if firm or account or since:
+            say(_("There is no such finding. All of them: msoauth journal"))
+        else:
+            say(_("No findings yet. They come with: msoauth firm check NAME"))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from msoauth import redact
 from msoauth.cli import main, tables
 from msoauth.cli.output import show_finding
+from msoauth.errors import AuthError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.texts import use_language
@@ -107,6 +108,31 @@ def test_a_finding_is_told_in_the_words_of_people_and_in_german() -> None:
     assert "correlation id 4711" in said["en"]
     for word in ("Der Server sagte: 535", "Ursache: ", "(session-missing)", "der Benutzer"):
         assert word in said["de"]
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_journal_that_is_asked_for_what_there_is_not_says_so(run: Run) -> None:
+    for asked in (("--since", "2099-01-01"), ("--account", "nobody@contoso.example")):
+        assert "There is no such finding." in run("journal", *asked)[1]
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_folder_for_an_mbox_is_refused_before_anybody_is_asked(run: Run, tmp_path: Path) -> None:
+    status, _out, err = run("fetch", ANNA, "--format", "mbox", "--to", str(tmp_path))
+    assert (status, err) == (2, f"--to: {tmp_path} is a folder; for mbox name a file.\n")
+
+
+def test_a_refusal_that_no_command_expects_is_a_failure_with_its_remedy(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_a: object, **_k: object) -> None:
+        raise AuthError("The client secret is wrong.", cause="secret-invalid", evidence="AADSTS7")
+
+    monkeypatch.setattr(Workspace, "open", refused)
+    status, out, err = run("firm", "list")
+    assert (status, out) == (1, "")
+    assert "AADSTS7" in err
+    assert "(secret-invalid). Who can fix it: you" in err
 
 
 def test_a_language_that_there_is_not_is_refused(run: Run) -> None:

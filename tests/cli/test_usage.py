@@ -82,6 +82,8 @@ def run(
         ("practice", "serve", "--scenario", "clock-ahead@contoso.example"),
         ("practice", "serve", "--people-base", "office"),
         ("practice", "serve", "--clock", "soon"),
+        ("practice", "serve", "--clock", "-99999d"),
+        ("practice", "serve", "--accounts", "99999999999"),
         ("practice", "serve", "--firms", "0"),
         ("practice", "serve", "--firms", "Müller Recht, Muller Recht"),
         ("practice", "enrol", "no-such-file.json"),
