@@ -15,6 +15,7 @@ from msoauth.explain.phrases import within
 _READ = 4_000  # characters; in longer texts words meet by chance
 _SENTENCE = 260  # characters; what runs on for longer is taken in pieces that overlap by half
 _BEGINS = 3  # letters by which stems are looked up
+_LAST_SPACED = "\u0500"  # Latin and Cyrillic come before it
 _WORD = re.compile(r"[a-z]{3,}")
 _END = re.compile(r"[.!?;](?=\s|$)|[。！？；\n]| - {1,3}")
 
@@ -110,5 +111,7 @@ def _names(sentence: str, notion: str) -> bool:
 @cache
 def _pattern(notion: str) -> re.Pattern[str]:
     """Any stem of *notion* (literal text), not inside a word of a script that writes blanks."""
-    stems = "|".join(re.escape(stem.lstrip()) for stem in notions()[notion])
-    return re.compile(rf"(?<![a-z\u00df-\u024f\u0400-\u04ff])(?:{stems})")
+    stems = [stem.lstrip() for stem in notions()[notion]]
+    spaced = "|".join(re.escape(stem) for stem in stems if stem < _LAST_SPACED)
+    others = "".join("|" + re.escape(stem) for stem in stems if stem >= _LAST_SPACED)
+    return re.compile(rf"(?<![a-z\u00df-\u024f\u0400-\u04ff])(?:{spaced}){others}")

@@ -19,6 +19,11 @@ def test_every_notion_is_written_as_texts_are_folded_and_is_used() -> None:
     assert used == set(notions())
     for stems in notions().values():
         assert all(stem == stem.lower() and stem.strip() for stem in stems)
+        assert any(stem.isascii() for stem in stems)  # else its pattern would begin with nothing
+
+
+def test_signs_that_stand_without_blanks_are_found_beside_a_word() -> None:
+    assert explain("提示refresh_token无效").cause == "refresh-revoked"
 
 
 @pytest.mark.parametrize(
