@@ -13,6 +13,10 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from typer.main import get_command
+
+from msoauth.cli import app
+from msoauth.cli.usage import help_texts
 
 TOP = Path(__file__).resolve().parent.parent
 PACKAGE = TOP / "msoauth"
@@ -34,6 +38,9 @@ def extracted() -> Catalog:
     )  # fmt: skip
     for file, _line, message, comments, context in found:
         catalogue.add(message, None, [(file, 0)], auto_comments=comments, context=context)
+    # The help of the command line is translated when it is shown: its texts stand in options and docstrings.
+    for text in help_texts(get_command(app)):
+        catalogue.add(text, None, [("cli", 0)])
     return catalogue
 
 

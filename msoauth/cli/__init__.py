@@ -57,6 +57,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _language(context: typer.Context, wanted: str | None) -> str | None:
+    """Take the language before anything is said, the help included."""
+    if wanted is not None and wanted.lower() not in LANGUAGES:
+        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=wanted[:40]))
+    use_language(wanted or "en")
+    usage.translate(context.command)
+    return wanted
+
+
 @app.callback()
 def _main(
     context: typer.Context,
@@ -70,15 +79,19 @@ def _main(
         ),
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(metavar="en|de", help="Language of the texts.", show_default="en")
+        str | None,
+        typer.Option(
+            metavar="en|de",
+            help="Language of the texts.",
+            show_default="en",
+            callback=_language,
+            is_eager=True,
+        ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - acts in its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    if lang is not None and lang.lower() not in LANGUAGES:
-        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=lang[:40]))
-    use_language(lang or "en")
     context.obj = Settings(workspace=workspace, lang=lang and language())
 
 

@@ -1,6 +1,7 @@
 """What is wrong with a command line, as sentences: the framework's complaints, and which option a value was given to."""
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -78,6 +79,30 @@ class Command(_Plain, TyperCommand):
                 continue
             return _("{option}: {problem}").format(option=name, problem=wrong.summary)
         return wrong.summary
+
+
+def help_texts(command: Any) -> Iterator[str]:
+    """Everything that the help of a command and of all below it says in English, for the catalogue of texts."""
+    for owner, name in _texts(command):
+        yield getattr(owner, name)
+
+
+def translate(command: Any) -> None:
+    """Put the help of a command and of all below it into the language in force."""
+    for owner, name in _texts(command):
+        setattr(owner, name, _(getattr(owner, name)))
+
+
+def _texts(command: Any) -> Iterator[tuple[Any, str]]:
+    owners = [(command, "help")]
+    for parameter in command.params:
+        owners += [(parameter, "help"), (parameter, "show_default")]
+    for owner, name in owners:
+        text = getattr(owner, name, None)
+        if isinstance(text, str) and text:
+            yield owner, name
+    for below in getattr(command, "commands", {}).values():
+        yield from _texts(below)
 
 
 def name_options(app: typer.Typer) -> None:

@@ -219,3 +219,12 @@ def test_json_stays_json_beside_the_words_for_people(run: Run) -> None:
     assert (
         json.loads(run("--lang", "de", "firm", "show", "Contoso", "--json")[1])["name"] == "Contoso"
     )
+
+
+def test_help_is_in_german_too_and_in_english_again(run: Run) -> None:
+    assert "Den Benutzer eines Postfachs" in run("--lang", "de", "--help")[1]
+    assert "Kanzleien und ihre App-Registrierungen" in run("--lang", "de", "firm", "--help")[1]
+    audit = " ".join(run("--lang", "de", "audit", "--help")[1].split())
+    assert "Nur diese Kanzlei" in audit
+    assert "15 2 * * * MSOAUTH_PASSPHRASE=... msoauth audit --html audit.html >/dev/null" in audit
+    assert "Every check for one account" in run("--help")[1]
