@@ -38,10 +38,12 @@ class _Plain(_Base):
 
     def get_params(self, ctx: Any) -> Any:
         """The options and arguments, with what stands for their values."""
-        parameters = super().get_params(ctx)
+        parameters: Any = super().get_params(ctx)
         for parameter in parameters:
             if getattr(parameter, "is_flag", False):
                 parameter.metavar = ""
+            if parameter.name == "help":
+                parameter.help = _("Show this message and exit.")
         return parameters
 
 

@@ -222,7 +222,9 @@ def test_json_stays_json_beside_the_words_for_people(run: Run) -> None:
 
 
 def test_help_is_in_german_too_and_in_english_again(run: Run) -> None:
-    assert "Den Benutzer eines Postfachs" in run("--lang", "de", "--help")[1]
+    whole = run("--lang", "de", "--help")[1]
+    assert "Den Benutzer eines Postfachs" in whole
+    assert "Diese Hilfe zeigen." in whole
     assert "Kanzleien und ihre App-Registrierungen" in run("--lang", "de", "firm", "--help")[1]
     audit = " ".join(run("--lang", "de", "audit", "--help")[1].split())
     assert "Nur diese Kanzlei" in audit
