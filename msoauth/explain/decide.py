@@ -12,6 +12,7 @@ from msoauth.explain.phrases import fold, said, within
 # Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
 _CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30
 _WORDED = 60  # from about here on a text has said in known words what is wrong
+_LEADS_ON = {"session-missing"}  # a silent try that failed, after which a page is opened: yields
 # What a refused login is told as, and how a later one that worked shows in a log.
 _REFUSALS = {"mail-login-rejected", "password-wrong", "basic-auth-disabled", "login-required"}
 _LOGGED_IN = re.compile(
@@ -30,6 +31,7 @@ _PLAIN = re.compile(
     r"(?:(?:error|failure|sign-in error) ?code|errorcode|fehlercode|error\?code=|resulttype|result type)"
     r"[\"':=\s]{0,6}(\d{4,9})(?![\d-])(?!\.\d)"
     r"|\s-\s(\d{5,9})\s-\s|^\W{0,3}(\d{5,9})(?=[:\s]|$)"
+    r"|\b(?:error|code|fehler|erreur|codice|código)[ :#=]{1,3}(\d{5,9})(?![\d-])(?!\.\d)"
 )
 # What only sounds like a mail server's refusal is one where mail is spoken of.
 _MAIL = re.compile(
@@ -134,7 +136,7 @@ def _told(
     """Everything in the text that tells of a cause: numbers, known wordings, and where these say little, notions."""
     candidates = [
         _Candidate(
-            _WEAK if number in weak_codes() else weight,
+            _WEAK if number in weak_codes() else weight - (codes()[number] in _LEADS_ON),
             start,
             end + 300,
             codes()[number],
