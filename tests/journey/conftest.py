@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from msoauth.enrol import enrol
 from msoauth.lab import PRACTICE_VARIABLE
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from tests.journey.servers import PASSPHRASE, Lab, start_lab
+
+# Milliseconds: the kernels of several labs share few processors, and what is waited for ends the waiting.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_notebook_7_shows_the_panels(practice: Practice, page: Page) -> None:
     page.goto(f"{practice.lab.url}/{place}?token={TOKEN}")
     practice.lab.run(page)
     page.get_by_role("button", name="Save and check").click(timeout=60_000)
-    expect(dot(page)).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(dot(page)).to_have_attribute("data-state", "passed")
     shot(page, "notebook-7")
 
 
@@ -57,7 +57,7 @@ def test_the_app_shows_panels_without_code_and_leads_on(
         page.locator(".mso-way").get_by_role("link", name="1 Register the firm").click()
         page.get_by_role("button", name="Fill in the practice firm").click(timeout=60_000)
         page.get_by_role("button", name="Save and check").click()
-        expect(dot(page)).to_have_attribute("data-state", "passed", timeout=30_000)
+        expect(dot(page)).to_have_attribute("data-state", "passed")
         shot(page, "app-1")
         page.context.clear_cookies()
         page.goto(f"{lab.url}/voila/render/0%20Start%20here.ipynb")

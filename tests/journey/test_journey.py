@@ -45,7 +45,7 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, page: Page) -> 
     shot(page, "0-start")
     page.locator(".mso-way").get_by_role("link", name="1 Register the firm").click()
     other = page.locator(".jp-NotebookPanel:visible")
-    expect(other.get_by_role("heading", name="1 Register the firm")).to_be_visible(timeout=30_000)
+    expect(other.get_by_role("heading", name="1 Register the firm")).to_be_visible()
 
     lab.notebook(page, "1 Register the firm")
     expect(head).to_have_attribute("data-state", "not-run")
@@ -57,7 +57,7 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, page: Page) -> 
     expect(secret_box).to_have_value(re.compile(".+"))
     shot(page, "1-filled-in")
     page.get_by_role("button", name="Save and check").click()
-    expect(head).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(head).to_have_attribute("data-state", "passed")
     expect(secret_box).to_have_value("")
     expect(page.locator(".mso-guide:visible")).to_contain_text("3 of 5 done")
     shot(page, "1-checked")
@@ -71,13 +71,13 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, page: Page) -> 
     assert password is not None
     row.get_by_role("button", name="Authenticate").click()
     sign_in(page, ANNA, password[1])
-    expect(row.locator(".mso-dot")).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(row.locator(".mso-dot")).to_have_attribute("data-state", "passed")
     shot(page, "2-signed-in")
 
     lab.notebook(page, "3 Retrieve and send")
     page.get_by_label("Mailbox", exact=True).select_option(ANNA)
     page.get_by_role("button", name="Retrieve mail").click()
-    expect(head).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(head).to_have_attribute("data-state", "passed")
     mail = page.get_by_role("region", name="Retrieved mail")
     expect(mail.locator("tbody tr").first).to_be_visible()
     page.get_by_role("button", name="Send test mail").click()
@@ -95,11 +95,11 @@ def test_from_a_fresh_workspace_to_a_mail_that_arrived(lab: Lab, page: Page) -> 
     expect(findings).to_contain_text("mail.round-trip")
     expect(head).to_have_attribute("data-state", "passed")
     page.get_by_role("button", name="Retrieve mail").click()  # with the stored token
-    expect(findings).to_contain_text("mail.retrieve", timeout=30_000)
+    expect(findings).to_contain_text("mail.retrieve")
     screen = page.content()
     page.locator(".jp-NotebookPanel:visible").click(position={"x": 5, "y": 5})
     page.keyboard.press("Control+s")
-    expect(page.locator(".jp-mod-dirty:visible")).to_have_count(0, timeout=30_000)
+    expect(page.locator(".jp-mod-dirty:visible")).to_have_count(0)
     _search_for_secrets(lab, screen, password[1])
 
 

@@ -69,7 +69,7 @@ def test_all_cells_may_run_twice_and_in_any_order(practice: Practice, page: Page
     )
     assert page.locator(".jp-OutputArea-output[data-mime-type*=error]").count() == 0
     page.get_by_role("button", name="Retrieve mail").click()
-    expect(dot(page)).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(dot(page)).to_have_attribute("data-state", "passed")
 
 
 def test_the_keyboard_alone_is_enough(practice: Practice, page: Page) -> None:
@@ -88,7 +88,7 @@ def test_the_keyboard_alone_is_enough(practice: Practice, page: Page) -> None:
     assert order == ["name", "client_id", "tenant", "secret", "expires", "redirect_uri", "cloud"]
     page.get_by_label("Directory (tenant) ID", exact=True).focus()
     page.keyboard.press("Enter")  # submits
-    expect(dot(page)).to_have_attribute("data-state", "passed", timeout=30_000)
+    expect(dot(page)).to_have_attribute("data-state", "passed")
 
 
 def test_two_notebooks_at_once_show_what_the_other_did(practice: Practice, page: Page) -> None:
@@ -96,7 +96,7 @@ def test_two_notebooks_at_once_show_what_the_other_did(practice: Practice, page:
     practice.lab.notebook(page, "3 Retrieve and send")
     page.locator(".mso-way").get_by_role("link", name="2 Sign in the users").click()
     other = page.locator(".jp-NotebookPanel:visible")
-    expect(other.get_by_role("heading", name="2 Sign in the users")).to_be_visible(timeout=30_000)
+    expect(other.get_by_role("heading", name="2 Sign in the users")).to_be_visible()
     practice.lab.run(page)
     chosen = page.locator(".jp-NotebookPanel:visible").get_by_label("Mailbox", exact=True).first
     chosen.select_option("max.weiss@contoso.example")
