@@ -109,6 +109,11 @@ class RegisterPanel(Panel):
         else:
             super().look_again()
 
+    def translate(self) -> None:
+        touched = set(self._touched)
+        super().translate()
+        self._touched |= touched
+
     def _draw_practice(self) -> None:
         practice = self.session.practice
         if practice is None:

@@ -83,6 +83,7 @@ class Form(Part):
         uploaded: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
+        self._heir: Form | None = None
         self._changed, self._pressed, self._pasted = changed, pressed, pasted
         self._uploaded = uploaded
         super().__init__(
@@ -98,7 +99,11 @@ class Form(Part):
     def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
-        if event == "input":
+        if (
+            event == "input" and self._heir is not None
+        ):  # the last keys before the form was replaced
+            self._heir.take(name, content.get("value", ""))
+        elif event == "input":
             self.type(name, content.get("value", ""))
         elif event == "press":
             self.press(name)
@@ -160,8 +165,20 @@ class Form(Part):
         """Change a field's hint, options or placeholder."""
         self.fields = [{**f, **changes} if f["name"] == name else f for f in self.fields]
 
+    def take(self, name: str, value: Any) -> None:
+        """Take what was typed into a former form for the same field, and show it."""
+        if self._heir is not None:
+            self._heir.take(name, value)
+            return
+        if self._kind(name) in ("secret", "secret-area"):
+            self.keep_secret(name, str(value))
+        else:
+            self.fill({name: value})
+        self._changed(name)
+
     def take_over(self, former: "Form") -> None:
         """Take what was typed into *former*, a form of the same fields in another language."""
+        former._heir = self
         names = {field["name"] for field in self.fields}
         self.fill({name: value for name, value in former.values.items() if name in names})
         for name, secret in former._secrets.items():

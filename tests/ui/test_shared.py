@@ -104,6 +104,21 @@ def test_a_change_of_language_loses_nothing_that_was_typed(session: Session) -> 
     assert SECRET not in json.dumps(panel.form.get_state(), default=str)
 
 
+def test_what_was_typed_is_kept_whatever_happens_after_a_change_of_language(
+    session: Session, firm: Firm
+) -> None:
+    panel = RegisterPanel(session, inline=True)
+    former = panel.form
+    panel.form.type("tenant", "fabrikam.example")
+    panel.bar.act("choose-language", "de")
+    # The browser's word of the last keys may come when the form has been replaced already.
+    former.heard({"event": "input", "name": "name", "value": "Kanzlei Müller"}, [])
+    other_firm(session)
+    panel.bar.heard({"event": "met", "language": "de"}, [])
+    assert panel.form.text("tenant") == "fabrikam.example"
+    assert panel.form.text("name") == "Kanzlei Müller"
+
+
 def test_a_change_of_language_waits_for_the_work_that_is_under_way(session: Session) -> None:
     panel = RegisterPanel(session, inline=True)
 
