@@ -43,9 +43,9 @@ _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 _ASIDE = re.compile(
     r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
     r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
-    r"|before that|at first|initially|yesterday|last (?:week|month|time|year)|if (?:i|you|we)|similar to"
+    r"|before that|at first|initially|(?<!since )(?:yesterday|last (?:week|month|time|year))|if (?:i|you|we) (?:type|enter|put|change|switch|disable|remove|turn|use (?:a|an|the) (?:wrong|other|different|incorrect))|similar to"
     r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had|we had"
-    r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|gestern|letzte woche|nicht mehr|wenn (?:ich|man|sie))"
+    r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|(?<!seit )(?:gestern|letzte woche)|nicht mehr|wenn (?:ich|man|sie) (?:ein(?:en|em|e)? )?(?:falsch|ander)\w*)"
     r"\b[^.;\n]{0,100}"
     # What MailKit writes under every failed handshake, whatever the reason.
     r"|this usually means that the ssl certificate .{0,900}?for possible solutions"
@@ -151,7 +151,7 @@ def _told(
         )
         for hit in said(text, folded, asides)
     ]
-    if max((one.weight for one in candidates), default=0) < _WORDED:
+    if not any(one.code or one.weight >= _WORDED for one in candidates):
         candidates += [
             _Candidate(one.rule.weight, one.start, one.end, one.rule.cause)
             for one in meant(folded, asides)

@@ -13,7 +13,7 @@ from msoauth.explain.load import Rule, notions, rules
 from msoauth.explain.phrases import within
 
 _READ = 4_000  # characters; in longer texts words meet by chance
-_SENTENCE = 260  # characters; what runs on for longer is taken in pieces that overlap by half
+_SENTENCE = 160  # characters; what runs on for longer is taken in pieces that overlap by half
 _BEGINS = 3  # letters by which stems are looked up
 _LAST_SPACED = "\u0500"  # Latin and Cyrillic come before it
 _WORD = re.compile(r"[a-z]{3,}")

@@ -52,6 +52,7 @@ _QUOTED = re.compile(r"=[0-9A-F]{2}")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 # Words that a form has joined: so many of them that it is no base64.
 _PLUSES = re.compile(r"(?:[A-Za-z'.,:]{1,20}\+){6}")
+_ANSWER = "error_description="  # of an authorization server's answer in an address
 _ESCAPES = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([rnt\"'/]))")
 # Only what HTML calls a tag: programs write `<urlopen error …>` and `<anna@contoso.com>` as well.
 _TAG = re.compile(
@@ -62,6 +63,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_MARKS = re.compile(r"\n[>|\s]*")
+_BLANK_LINE = re.compile(r"\n[ \t\r]{0,200}\n")
 _ENCODED_WORD = re.compile(r"=\?([\w-]{3,20})\?([bBqQ])\?([^?\s]{1,400})\?=")
 _BASE64_LINES = re.compile(
     r"(?:^|\n)((?:[A-Za-z0-9+/]{56,76}\r?\n){1,5000}[A-Za-z0-9+/]{0,76}={0,2})"
@@ -70,7 +72,7 @@ _BASE64_JSON = re.compile(r"(?<![\w.+/-])eyJ[A-Za-z0-9+/]{16,2000}={0,2}(?![\w.]
 
 
 def unwrap(text: str) -> str:
-    """*text* on one line, without the encodings in which errors travel."""
+    """*text* with each paragraph on one line, without the encodings in which errors travel."""
     text = _bounded(text, LIMIT)
     if "\0" in text:
         text = text.replace("\0", "")  # UTF-16 that was read as something else
@@ -94,8 +96,9 @@ def unwrap(text: str) -> str:
     if "<" in text:
         text = _TAG.sub(" ", text)
     if ">" in text or "|" in text:
-        text = _QUOTE_MARKS.sub("\n", text)
-    return plain_signs(" ".join(text.split()))
+        text = _QUOTE_MARKS.sub(lambda m: "\n\n" if m[0].count("\n") > 1 else "\n", text)
+    paragraphs = (" ".join(part.split()) for part in _BLANK_LINE.split(text))
+    return plain_signs("\n".join(filter(None, paragraphs)))
 
 
 def plain_signs(text: str) -> str:
@@ -196,7 +199,9 @@ def _unquoted(token: str) -> str:
 
 
 def _without_pluses(token: str) -> str:
-    return token.replace("+", " ") if "+" in token and _PLUSES.search(token) else token
+    if "+" in token and (_ANSWER in token or _PLUSES.search(token)):
+        return token.replace("+", " ")
+    return token
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -93,6 +93,12 @@ def test_a_consequence_yields_to_what_led_to_it() -> None:
     assert explain(text).cause == "refresh-revoked"
 
 
+def test_what_is_told_of_the_past_ends_with_its_paragraph() -> None:
+    told = "AADSTS50011: no such redirect address.\n\nOf late a proxy error comes too: 407."
+    assert explain(f"Everything worked previously\n\n{told}").cause == "redirect-mismatch"
+    assert explain(f"Since yesterday we get {told}").cause == "redirect-mismatch"
+
+
 def test_a_number_inside_an_id_is_no_code() -> None:
     assert explain("request 50126a11-7000-4222-8111-700021550126 failed").cause == "unknown"
 
