@@ -19,7 +19,7 @@ _LOGGED_IN = re.compile(
     r"\bok (?:login|authenticate)(?: command)? completed|\b235[ -]2\.7\.0 auth|\+ok user successfully"
 )
 _CLAIMED = 84  # what the claims of the token say, where nothing but a refusal is told
-_WIDE = {"mail-login-rejected", "graph-forbidden", "audience-wrong"}
+_WIDE = {"mail-login-rejected", "graph-forbidden", "audience-wrong", "unknown"}
 _ASIDE_COSTS = 25  # what is said by way of comparison yields to what is said outright
 _NOW_ADDS, _OLDER_COSTS = 2, 10  # of two that weigh about the same, the newer one
 
@@ -207,6 +207,7 @@ def _overcome(folded: str, one: _Candidate, logged_in: int) -> bool:
     """Whether a refused login is told that was tried again and worked."""
     return (
         one.cause in _REFUSALS
+        and "authenticated but not connected" not in folded[one.start : one.said]
         and one.start < logged_in
         and folded.rfind(folded[one.start : one.said], logged_in) < 0
     )

@@ -78,6 +78,8 @@ def test_a_refused_login_that_worked_when_tried_again_is_no_cause() -> None:
     assert explain(REFUSED).cause == "mail-login-rejected"
     assert explain(REFUSED + again).cause == "unknown"
     assert explain(REFUSED + again + "\n" + REFUSED).cause == "mail-login-rejected"
+    accepted = "S: A3 BAD User is authenticated but not connected."
+    assert explain(accepted + again).cause == "mail-login-rejected"  # the login was not refused
 
 
 def test_what_only_sounds_like_a_mail_servers_refusal_is_none_without_mail_and_with_a_number() -> (
