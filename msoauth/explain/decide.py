@@ -62,6 +62,7 @@ _OLDER = re.compile(
     r"-{3,10} ?(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|mensaje original|forwarded message) ?-{3,10}"
     r"|\b(?:on|am) [^\n]{6,90} (?:wrote|schrieb)\b[^:\n]{0,90}:|\b(?:von|from): [^\n]{3,120}? (?:gesendet|sent): "
 )
+_HEAD = 40  # characters within which a mail's own head begins
 _PROSE = 100_000  # characters up to which a text is taken to be somebody's words and not a log
 
 
@@ -92,7 +93,7 @@ def decide(text: str) -> Decision:
     prose = len(folded) <= _PROSE
     asides = [match.span() for match in _ASIDE.finditer(folded)] if prose else []
     present = [match.span() for match in _NOW.finditer(folded)] if prose else []
-    older = match.start() if prose and (match := _OLDER.search(folded)) else len(folded)
+    older = _older(folded) if prose else len(folded)
     numbers = list(_numbers(folded))
     seen = tuple(dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight))
     candidates = [
@@ -112,6 +113,12 @@ def decide(text: str) -> Decision:
     words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
     cause = _in_context(folded, best.cause) if prose else best.cause
     return Decision(cause, best.weight, words.strip(), seen, best.start)
+
+
+def _older(folded: str) -> int:
+    """Where an older mail begins; the head of the mail itself is none."""
+    places = (match.start() for match in _OLDER.finditer(folded))
+    return next((place for place in places if place > _HEAD), len(folded))
 
 
 def _in_context(folded: str, cause: str) -> str:

@@ -17,7 +17,7 @@ _SENTENCE = 160  # characters; what runs on for longer is taken in pieces that o
 _BEGINS = 3  # letters by which stems are looked up
 _LAST_SPACED = "\u0500"  # Latin and Cyrillic come before it
 _WORD = re.compile(r"[a-z]{3,}")
-_END = re.compile(r"[.!?;](?=\s|$)|[。！？；\n]| - {1,3}")
+_END = re.compile(r"[.!?;}\]](?=\s|$)|[。！？；\n]| - {1,3}")
 
 
 @dataclass(frozen=True, slots=True)
