@@ -109,7 +109,9 @@ def decide(text: str) -> Decision:
     if not candidates:
         place = next((start for _, start, _, weight in numbers if weight), 0)
         return Decision("unknown", 0, "", seen, place)
-    best = _latest(folded, max(candidates, key=lambda one: (one.weight, -one.start)), candidates)
+    best = _latest(
+        folded, max(candidates, key=lambda one: (one.weight, one.code, -one.start)), candidates
+    )
     words = text[_beginning(text, best.start) if not best.code else best.start : best.end]
     cause = _in_context(folded, best.cause) if prose else best.cause
     return Decision(cause, best.weight, words.strip(), seen, best.start)

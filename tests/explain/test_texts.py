@@ -5,6 +5,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -48,6 +49,12 @@ SETTINGS = (
     "scope = https://outlook.office.com/IMAP.AccessAsUser.All offline_access\nclient_secret = xxx\n"
 )
 LETTER = "Hello support,\n\nsince yesterday our mail program says this:\n\n{}\n\nKind regards\nAnna Berg\n--\nContoso"
+
+
+def between(before: str, after: str, text: str) -> str:
+    return before + text + after
+
+
 WRAPPINGS: dict[str, Callable[[str], str]] = {
     "quoted": lambda text: "\n".join(
         f"> {line}" for part in text.split("\n") for line in textwrap.wrap(part, 60) or [""]
@@ -59,6 +66,12 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "letter": LETTER.format,
     "with settings": lambda text: f"{text}\n\n{SETTINGS}",
 }
+
+
+# What people and programs put around an error: an issue's form, a library's debug log, a dialogue, a stack trace.
+for line in Path(__file__).with_name("surroundings.jsonl").read_text(encoding="utf-8").splitlines():
+    around = json.loads(line)
+    WRAPPINGS[around["name"]] = partial(between, around["before"], around["after"])
 
 
 @pytest.mark.parametrize("name", WRAPPINGS)
