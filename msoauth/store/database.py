@@ -129,45 +129,59 @@ class Bulk:
 
     def __init__(self, statement: Callable[[str], Any]) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {}
+        self._ways: dict[str, Callable[[sa.Connection, Sequence[dict[str, Any]]], None]] = {}
 
     def execute(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Carry it out for each row; all rows name the same columns."""
         if not rows:
             return
         name = connection.dialect.name
-        if name not in self._compiled:
+        if name not in self._ways:
             compiled = self._statement(name).compile(
                 dialect=connection.dialect, column_keys=list(rows[0])
             )
-            self._compiled[name] = str(compiled), _parameters(compiled, rows[0])
-        sql, parameters = self._compiled[name]
-        connection.exec_driver_sql(sql, [parameters(row) for row in rows])
+            self._ways[name] = (_many_rows if compiled.positional else _row_by_row)(compiled)
+        self._ways[name](connection, rows)
 
 
-def _parameters(compiled: Any, sample: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
-    """What makes a row into what the driver takes, for rows with the columns of *sample*."""
-    fixed = {key: value for key, value in compiled.params.items() if key not in sample}
-    if not compiled.positional:
-        return lambda row: fixed | row
+_PARAMETERS = 900  # of one statement; SQLite of before 2020 takes 999
+
+
+def _row_by_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
+    """For PostgreSQL, whose driver sends many rows at once by itself."""
+    sql, fixed = str(compiled), compiled.params
+
+    def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+        connection.exec_driver_sql(sql, [fixed | row for row in rows])
+
+    return execute
+
+
+def _many_rows(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
+    """For SQLite: many rows in one statement, or its driver hands Python's lock over at each, to threads that wait."""
     places: list[str] = compiled.positiontup
     columns = compiled.statement.table.c
-    moments = [
-        n
-        for n, key in enumerate(places)
-        if key in columns and isinstance(columns[key].type, schema.Moment)
-    ]
+    moments = [n for n, key in enumerate(places) if isinstance(columns[key].type, schema.Moment)]
+    group = f"({', '.join('?' * len(places))})"
+    before, values, after = str(compiled).partition(f"VALUES {group}")
+    if not values:
+        raise ValueError("the statement has more parameters than its columns")
+    most = _PARAMETERS // len(places)
 
-    def positional(row: dict[str, Any]) -> tuple[Any, ...]:
-        if fixed:
-            row = fixed | row
-        values = [row[key] for key in places]
-        for n in moments:
-            if values[n] is not None:  # as SQLAlchemy stores it in SQLite
-                values[n] = values[n].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        return tuple(values)
+    def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(rows), most):
+            chunk = rows[start : start + most]
+            given: list[Any] = []
+            for row in chunk:
+                cells = [row[key] for key in places]
+                for n in moments:
+                    if cells[n] is not None:  # as SQLAlchemy stores it there
+                        cells[n] = cells[n].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+                given += cells
+            groups = ", ".join([group] * len(chunk))
+            connection.exec_driver_sql(f"{before}VALUES {groups}{after}", tuple(given))
 
-    return positional
+    return execute
 
 
 _Item = TypeVar("_Item")
