@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from msoauth.texts import _
 
 # For one or two sockets that wait once: epoll and kqueue would be opened and closed each time.
-_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.DefaultSelector
+)
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 Made = TypeVar("Made")
@@ -119,7 +121,7 @@ def first_to_answer(
     deadline = time.monotonic() + timeout
     failures: list[tuple[str, int]] = []
     pending: dict[socket.socket, str] = {}
-    with _Selector() as selector:
+    with Selector() as selector:
         try:
             while left or pending:
                 next_at = deadline
@@ -249,7 +251,7 @@ def _shake_hands(
     secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
         secured.setblocking(False)
-        with _Selector() as selector:
+        with Selector() as selector:
             selector.register(secured, selectors.EVENT_READ)
             while True:
                 try:

@@ -1,5 +1,6 @@
 """A connection to a mail server, in stages: resolve, connect, TLS, greeting, authenticate, work."""
 
+import selectors
 import socket
 import ssl
 import threading
@@ -21,6 +22,7 @@ __all__ = ["TIMEOUT", "Options", "Timing", "Transcript", "Wire", "connect"]
 
 TIMEOUT = 30.0
 _CHUNK = 1 << 16
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _PROGRESS = (
     512  # bytes that must come in each time limit: a server that drips is a server that hangs
 )
@@ -63,6 +65,7 @@ class Wire:
         self._ca_file = ca_file
         self._inbox = Inbox(self._more, self._endless)
         self._socket: socket.socket | None = None
+        self._waiting: selectors.BaseSelector
         self._said_in_plain: list[str] = []
         self._entered = time.perf_counter()
         self._allowance = timeout
@@ -166,10 +169,10 @@ class Wire:
             raise self._broken(problem) from None
         self.enter("connect")
         try:
-            self._socket = dial.first_to_answer(addresses, self.timeout, self.cancelled)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.settimeout(dial.POLL)
-            peer = self._socket.getpeername()[0]
+            plain = dial.first_to_answer(addresses, self.timeout, self.cancelled)
+            self._take(plain)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer = plain.getpeername()[0]
         except (OSError, dial.CancelledError) as problem:
             raise self._broken(problem) from None
         self.transcript.remark(f"connected to {peer} port {port}")
@@ -186,12 +189,18 @@ class Wire:
         try:
             context = tls.context(self._ca_file)
             secured = dial.encrypt(plain, context, self.endpoint.host, self.timeout, self.cancelled)
-            self._socket = secured
-            secured.settimeout(dial.POLL)
+            self._take(secured)
             self.issuer = dial.issuer(secured)
         except (OSError, ValueError, dial.CancelledError) as problem:
             raise self._broken(problem) from None
         self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
+
+    def _take(self, connection: socket.socket) -> None:
+        """From now on *connection* is the one; it never blocks, so that each wait can be cancelled."""
+        connection.setblocking(False)
+        self._socket = connection
+        self._waiting = dial.Selector()
+        self._waiting.register(connection, selectors.EVENT_READ)
 
     @property
     def _connection(self) -> socket.socket:
@@ -232,13 +241,21 @@ class Wire:
                     raise dial.CancelledError
                 try:
                     left = left[connection.send(left[:_CHUNK]) :]
-                except TimeoutError:  # after each POLL seconds; nothing of this piece was taken
+                except _NOT_YET as wants:
+                    self._wait_to_send(connection, wants)
                     if time.monotonic() >= deadline:
-                        raise
+                        raise TimeoutError from None
                 else:
                     deadline = time.monotonic() + self.timeout
         except (OSError, dial.CancelledError) as problem:
             raise self._broken(problem) from None
+
+    def _wait_to_send(self, connection: socket.socket, wants: Exception) -> None:
+        """For some time; TLS may want to read before it writes."""
+        if not isinstance(wants, ssl.SSLWantReadError):
+            self._waiting.modify(connection, selectors.EVENT_WRITE)
+        self._waiting.select(dial.POLL)
+        self._waiting.modify(connection, selectors.EVENT_READ)
 
     def command(
         self, line: str, *, shown: str | None = None, unicode: bool = False, alone: bool = True
@@ -286,14 +303,19 @@ class Wire:
         """What comes until a line that is a dot (RFC 1939), in pieces, byte for byte; not recorded."""
         return self._inbox.block()
 
+    def _is_readable(self, connection: socket.socket) -> bool:
+        """Whether something is there within some time."""
+        ahead = isinstance(connection, ssl.SSLSocket) and connection.pending()
+        return bool(ahead or self._waiting.select(dial.POLL))
+
     def _more(self) -> bytes:
         """Wait for more bytes."""
         connection = self._connection
         while True:
             began = time.monotonic()
             try:
-                received = connection.recv(_CHUNK)
-            except TimeoutError:
+                received = connection.recv(_CHUNK) if self._is_readable(connection) else None
+            except _NOT_YET:  # a part of a TLS record
                 received = None
             except OSError as problem:
                 raise self._broken(problem) from None
