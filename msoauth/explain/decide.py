@@ -37,6 +37,7 @@ _PLAIN = re.compile(
 _MAIL = re.compile(
     r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
+_MAIL_HOST = re.compile(r"imap|smtp|\bpop3?\b|outlook\.office")
 _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 
 # What a person adds by way of comparison, or tells of the past, names other failures than the one that happened.
@@ -44,7 +45,7 @@ _ASIDE = re.compile(
     r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
     r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
     r"|before that|at first|initially|(?<!since )(?:yesterday|last (?:week|month|time|year))|if (?:i|you|we) (?:type|enter|put|change|switch|disable|remove|turn|use (?:a|an|the) (?:wrong|other|different|incorrect))|similar to"
-    r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had|we had"
+    r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had(?! to\b)|we had(?! to\b)"
     r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|(?<!seit )(?:gestern|letzte woche)|nicht mehr|wenn (?:ich|man|sie) (?:ein(?:en|em|e)? )?(?:falsch|ander)\w*)"
     r"\b[^.;\n]{0,100}"
     # What MailKit writes under every failed handshake, whatever the reason.
@@ -176,7 +177,9 @@ def _plausible(
     logged_in = max((match.start() for match in _LOGGED_IN.finditer(folded)), default=0)
     for one in candidates:
         vague = one.cause == "mail-login-rejected" and one.weight <= _WORDED
-        if not (vague and not by_mail) and not _overcome(folded, one, logged_in):
+        # Whoever was answered with an AADSTS number has reached Entra, whatever a library calls that.
+        unreached = by_entra and one.cause == "dns-failed" and not _MAIL_HOST.search(folded)
+        if not (vague and not by_mail) and not unreached and not _overcome(folded, one, logged_in):
             yield one
     if {one.cause for one in candidates if one.weight >= _BARE} <= _WIDE and (
         told := of_a_token(folded)

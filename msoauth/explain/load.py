@@ -133,8 +133,11 @@ def signatures() -> tuple[Signature, ...]:
 
 @cache
 def notions() -> Mapping[str, tuple[str, ...]]:
-    """The stems that tell of each notion, in lower case."""
-    return {name: tuple(stems) for name, stems in _table("notions.toml")["notions"].items()}
+    """The stems that tell of each notion, in lower case; `don't` also as the hasty write it."""
+    return {
+        name: tuple(dict.fromkeys((*stems, *(stem.replace("n't", "nt") for stem in stems))))
+        for name, stems in _table("notions.toml")["notions"].items()
+    }
 
 
 @cache
