@@ -27,9 +27,10 @@ _FIELD = re.compile(
     r"""(?P<value>[^\s"'&,;<>\\{}\[\]]{3,})""",
     re.IGNORECASE,
 )
-# An authorization code: only when long, because `code=50011` is an error code people need to see.
+# An authorization code: only when long, because `code=50011` is an error code people need to see, and only with
+# something else than letters in it, because `Authorization_RequestDenied` is one too.
 _CODE = re.compile(
-    r"""(?P<name>[?&"'\s{](?:code|user_code)\\*["']?(?:=|:\s?)\\*["']?)(?P<value>[\w.~!*%-]{24,})"""
+    r"""(?P<name>[?&"'\s{](?:code|user_code)\\*["']?(?:=|:\s?)\\*["']?)(?P<value>(?=[A-Za-z_]*[\d.~!*%-])[\w.~!*%-]{24,})"""
 )
 _JWT = re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]{8,}(?:(?:\.|%2[Ee])[\w-]*){1,3}")
 _BEARER = re.compile(

@@ -85,6 +85,8 @@ def test_a_credential_nobody_remembered_is_hidden_by_its_looks(text: str, secret
     [
         "AADSTS7000215: Invalid client secret provided. Trace ID: 423fb8ff-6968-4354-98ff-6a9818890b00",
         "https://login.microsoftonline.com/error?code=7000215",
+        '{"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges"}}',
+        '{"error":{"code":"ErrorInsufficientPermissionsInAccessToken","message":"x"}}',
         "535 5.7.139 Authentication unsuccessful [MN2PR05CA0004.namprd05.prod.outlook.com 08DBB276B7E699C4]",
         "+OK The Microsoft Exchange POP3 service is ready. [QgBZADUAUABSADEAMABDADEA]",
         "the password is wrong",
