@@ -87,14 +87,10 @@ def start(
         via = choose(firm, has_secret=has_secret, challenged=False).via
     somebody = Account("", firm.name, login=_("an administrator of {firm}").format(firm=firm.name))
     client = Client(firm, None if via == "device" else workspace.firms.secret(firm.name))
-    try:
-        if via == "browser":
-            return _Browser(
-                workspace, somebody, firm, client, open_browser=open_browser, claims=None, another=False
-            )  # fmt: skip
-        if via == "device":
-            return _Device(workspace, somebody, firm, client, claims=None)
-        return _Paste(workspace, somebody, firm, client, claims=None, another=False)
-    except BaseException:
-        client.close()
-        raise
+    if via == "browser":
+        return _Browser(
+            workspace, somebody, firm, client, open_browser=open_browser, claims=None, another=False
+        )  # fmt: skip
+    if via == "device":
+        return _Device(workspace, somebody, firm, client, claims=None)
+    return _Paste(workspace, somebody, firm, client, claims=None, another=False)

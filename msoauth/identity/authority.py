@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any
 
 import msal
 import requests
@@ -167,9 +167,6 @@ class _MsalHttp:
             raise OutageError(problem) from None
         return reply
 
-    def close(self) -> None:
-        """Nothing of its own is open."""
-
 
 def _known_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
@@ -248,16 +245,6 @@ class Client:
         """The token cache, to be sealed."""
         remember_cache(self.cache)
         return self.cache.serialize()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.close()
 
 
 _idle = threading.local()

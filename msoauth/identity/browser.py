@@ -85,13 +85,11 @@ class BrowserSignIn(SignIn):
             return self._redeem(self._flow, self._listener.answer)
         finally:
             self._listener.close()
-            self._client.close()
 
     def cancel(self) -> None:
         """See :meth:`SignIn.cancel`."""
         self._cancelled.set()
         self._listener.close()
-        self._client.close()
 
 
 def _open(url: str) -> bool:

@@ -63,20 +63,17 @@ class DeviceSignIn(SignIn):
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)
         )
-        try:
-            while True:
-                result, pause = self._ask()
-                if result is not None:
-                    return self._store(result, self._what)
-                self._cancelled.wait(min(pause, max(0.0, deadline - time.monotonic())))
-                if self._cancelled.is_set():
-                    raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
-                if time.monotonic() >= deadline:
-                    raise AuthError(
-                        _("Nobody entered the code in time; start again."), cause="code-expired"
-                    )
-        finally:
-            self._client.close()
+        while True:
+            result, pause = self._ask()
+            if result is not None:
+                return self._store(result, self._what)
+            self._cancelled.wait(min(pause, max(0.0, deadline - time.monotonic())))
+            if self._cancelled.is_set():
+                raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
+            if time.monotonic() >= deadline:
+                raise AuthError(
+                    _("Nobody entered the code in time; start again."), cause="code-expired"
+                )
 
     def _ask(self) -> tuple[dict[str, Any] | None, float]:
         """What the server says, or None while nobody has signed in; and the seconds until it may be asked again.

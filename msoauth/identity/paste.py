@@ -99,22 +99,18 @@ class PasteSignIn(SignIn):
         deadline = (
             self.expires_at if timeout is None else min(self.expires_at, time.monotonic() + timeout)
         )
-        try:
-            while not self._ready.wait(0.25):
-                if time.monotonic() >= deadline:
-                    raise AuthError(
-                        _("No address was pasted in time; start again."), cause="code-expired"
-                    )
-            if self._answer is None:
-                raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
-            return self._redeem(self._flow, self._answer)
-        finally:
-            self._client.close()
+        while not self._ready.wait(0.25):
+            if time.monotonic() >= deadline:
+                raise AuthError(
+                    _("No address was pasted in time; start again."), cause="code-expired"
+                )
+        if self._answer is None:
+            raise AuthError(_("The sign-in was cancelled."), cause="consent-declined")
+        return self._redeem(self._flow, self._answer)
 
     def cancel(self) -> None:
         """See :meth:`SignIn.cancel`."""
         self._ready.set()
-        self._client.close()
 
 
 def _complaint(sentence: str) -> InputError:

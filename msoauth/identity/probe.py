@@ -53,20 +53,20 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
         AuthError: the app is unknown or disabled, or its secret is wrong or expired.
     """
     what = _("Checking the application")
-    with Client(firm, secret) as client:
-        try:
-            if secret is None:
-                result: dict[str, Any] = client.app.initiate_device_flow(
-                    [firm.cloud.scope("SMTP.Send")]
-                )
-                if "user_code" in result:
-                    return
-            else:
-                result = client.app.acquire_token_for_client([firm.cloud.app_scope])
-                if "access_token" in result:
-                    return
-        except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+    client = Client(firm, secret)
+    try:
+        if secret is None:
+            result: dict[str, Any] = client.app.initiate_device_flow(
+                [firm.cloud.scope("SMTP.Send")]
+            )
+            if "user_code" in result:
+                return
+        else:
+            result = client.app.acquire_token_for_client([firm.cloud.app_scope])
+            if "access_token" in result:
+                return
+    except requests.RequestException as problem:
+        raise http.failure(problem, what) from None
     refused = refusal(result, what)
     if refused.cause in _BEHIND_THE_SECRET:
         return  # the app and its secret were accepted; what is missing belongs to app-only access

@@ -271,23 +271,19 @@ def start(
     # The device code flow has no redirect URI, so the app counts as public there (facts C2, C4).
     secret = None if via == "device" else workspace.firms.secret(firm.name)
     client = Client(firm, secret)
-    try:
-        if via == "browser":
-            return BrowserSignIn(
-                workspace,
-                account,
-                firm,
-                client,
-                open_browser=open_browser,
-                claims=claims,
-                another=another,
-            )
-        if via == "device":
-            return DeviceSignIn(workspace, account, firm, client, claims=claims)
-        return PasteSignIn(workspace, account, firm, client, claims=claims, another=another)
-    except BaseException:
-        client.close()
-        raise
+    if via == "browser":
+        return BrowserSignIn(
+            workspace,
+            account,
+            firm,
+            client,
+            open_browser=open_browser,
+            claims=claims,
+            another=another,
+        )
+    if via == "device":
+        return DeviceSignIn(workspace, account, firm, client, claims=claims)
+    return PasteSignIn(workspace, account, firm, client, claims=claims, another=another)
 
 
 def propose(workspace: Workspace, account: Account) -> "Choice":

@@ -139,13 +139,13 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     what = _("Getting a token for the app of {firm}").format(firm=firm.name)
     if secret is None:
         raise AuthError(_("App-only access needs a client secret."), cause="secret-required")
-    with Client(firm, secret) as client:
-        try:
-            result = client.app.acquire_token_for_client([firm.cloud.app_scope])
-        except requests.RequestException as problem:
-            raise _for_now(http.failure(problem, what)) from None
-        except (ValueError, LookupError, TypeError) as problem:
-            raise unreadable(what, problem) from None
+    client = Client(firm, secret)
+    try:
+        result = client.app.acquire_token_for_client([firm.cloud.app_scope])
+    except requests.RequestException as problem:
+        raise _for_now(http.failure(problem, what)) from None
+    except (ValueError, LookupError, TypeError) as problem:
+        raise unreadable(what, problem) from None
     if "error" in result:
         raise refusal(result, what)
     if not isinstance(result.get("access_token"), str):
