@@ -1,13 +1,16 @@
 """What an audit promises: every account once, findings stored before they are told, and nobody's trouble anybody else's."""
 
+import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
 from msoauth import checks
-from msoauth.audit import Looked, audit
+from msoauth.audit import Looked, account, audit, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import InputError, StoreError
 from msoauth.mail import pop3
@@ -63,6 +66,26 @@ def test_what_a_server_offers_is_asked_once_and_not_for_each_account(
     assert {looked.signal for looked in seen} == {Signal.PASSED}
     assert len(office.addresses) > 2
     assert len(asked) == 2  # the firm's own check, and the first account
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread choose its processor")
+def test_the_workers_share_a_processor_and_nobody_else_is_bound_to_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+    real = account.look_at
+
+    def watching(*given: Any, **options: Any) -> Looked:
+        used.append(os.sched_getaffinity(0))
+        return real(*given, **options)
+
+    monkeypatch.setattr(run, "look_at", watching)
+    before = os.sched_getaffinity(0)
+    list(audit(office.workspace, workers=4))
+    assert len(used) == len(office.addresses)
+    assert [len(processors) for processors in used] == [1] * len(used)
+    assert len(set.union(*used)) == 1
+    assert os.sched_getaffinity(0) == before
 
 
 def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office: Office) -> None:
