@@ -97,7 +97,7 @@ def look_at(
     account: Account,
     run: str,
     given: dict[str, Finding],
-    offered: dict[str, dict[str, list[str]]],
+    pop3_capabilities: dict[str, dict[str, list[str]]],
     *,
     send: bool,
     cancelled: threading.Event,
@@ -108,7 +108,7 @@ def look_at(
 
     Args:
         given: The firm's findings, by check id.
-        offered: What each firm's POP3 server offers, by the firm's name, as far as it is known; added to.
+        pop3_capabilities: What each firm's POP3 server offers, by the firm's name, as far as it is known; added to.
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
@@ -116,12 +116,12 @@ def look_at(
     )  # fmt: skip
     context = _Quiet(
         workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled, hurried=True,
-        offered=offered.get(firm.name),
+        pop3_capabilities=pop3_capabilities.get(firm.name),
     )  # fmt: skip
     context.known["silent_days"] = silent_days
     looked = _looked(context, wanted, given)
-    if context.offered is not None:
-        offered[firm.name] = context.offered
+    if context.pop3_capabilities is not None:
+        pop3_capabilities[firm.name] = context.pop3_capabilities
     return looked
 
 

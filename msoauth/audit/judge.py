@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from msoauth import checks
+from msoauth.checks.answers import Answer
 from msoauth.model import Firm, Signal
 from msoauth.store import TokenStatus
 
@@ -24,17 +24,6 @@ _ORDER = {
     )
 }
 _SEVERITY = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED)
-
-
-class Answer(Protocol):
-    """A finding or a standing: what a check last said."""
-
-    @property
-    def check(self) -> str: ...
-    @property
-    def signal(self) -> Signal: ...
-    @property
-    def cause(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

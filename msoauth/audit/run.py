@@ -93,7 +93,7 @@ class Audit:
         self._through = False
         self._failure: Exception | None = None
         self._given: dict[str, dict[str, Finding]] = {}
-        self._offered: dict[str, dict[str, list[str]]] = {}
+        self._pop3_capabilities: dict[str, dict[str, list[str]]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
         self._tries: Counter[str] = Counter()
         self._meter = Meter(len(self._accounts), {})
@@ -228,7 +228,7 @@ class Audit:
     def _one(self, account: Account) -> None:
         given = self._firm_findings(account.firm)
         looked = look_at(
-            self._steady, self._firms[account.firm], account, self.run, given, self._offered,
+            self._steady, self._firms[account.firm], account, self.run, given, self._pop3_capabilities,
             send=self._send, cancelled=self._stopped, timeout=self._timeout,
             silent_days=self._silent_days,
         )  # fmt: skip

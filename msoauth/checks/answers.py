@@ -16,12 +16,14 @@ _ANSWERED_BY = {
 
 
 class Answer(Protocol):
-    """What a finding and a standing have in common."""
+    """A finding or a standing: what a check last said."""
 
     @property
     def check(self) -> str: ...
     @property
     def signal(self) -> Signal: ...
+    @property
+    def cause(self) -> str | None: ...
     @property
     def at(self) -> datetime: ...
 

@@ -54,11 +54,11 @@ def _pop3(context: Context) -> Outcome:
         session = greet_pop3(
             cloud.pop3,
             **context.options("pop3"),
-            capabilities=context.offered,
+            capabilities=context.pop3_capabilities,
         )
     session.log_in(context.mailbox.address, token_of(context))
     with _ended(context, session):
-        context.offered = session.capabilities
+        context.pop3_capabilities = session.capabilities
         count, size = session.stat()
         look_for_newest(context, session)
     return Outcome(

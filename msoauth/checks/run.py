@@ -42,7 +42,7 @@ class Context:
         cancelled: Set it to end the run before its next check.
         timeout: Seconds that one step of a conversation may take.
         hurried: One of thousands: the answer to a good-bye is not waited for.
-        offered: What the firm's POP3 server told another of these thousands that it offers.
+        pop3_capabilities: What the firm's POP3 server told another of these thousands that it offers.
     """
 
     workspace: Workspace
@@ -59,7 +59,7 @@ class Context:
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
     hurried: bool = False
-    offered: dict[str, list[str]] | None = field(default=None, repr=False)
+    pop3_capabilities: dict[str, list[str]] | None = field(default=None, repr=False)
 
     @property
     def mailbox(self) -> Account:
