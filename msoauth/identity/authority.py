@@ -1,6 +1,5 @@
 """The authority of a tenant: its discovery document, and the msal client of a firm."""
 
-import contextlib
 import json
 import threading
 import time
@@ -62,7 +61,7 @@ def discovery_url(cloud: Cloud, tenant: str) -> str:
     return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
 
 
-def take_configuration(cloud: Cloud, tenant: str, reply: requests.Response) -> dict[str, Any]:
+def take_configuration(cloud: Cloud, tenant: str, reply: http.Answered) -> dict[str, Any]:
     """The discovery document out of an answer to its address; kept from now on.
 
     Raises:
@@ -77,7 +76,7 @@ def take_configuration(cloud: Cloud, tenant: str, reply: requests.Response) -> d
     return answer
 
 
-def json_of(reply: requests.Response, what: str) -> dict[str, Any]:
+def json_of(reply: http.Answered, what: str) -> dict[str, Any]:
     """The JSON object that the authority answered.
 
     Raises:
@@ -118,7 +117,7 @@ def json_of(reply: requests.Response, what: str) -> dict[str, Any]:
     )
 
 
-def _retry_after(reply: requests.Response) -> float | None:
+def _retry_after(reply: http.Answered) -> float | None:
     """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
     text = reply.headers.get("Retry-After", "").strip()
     if text.isdigit():
@@ -141,14 +140,22 @@ class _MsalHttp:
     """What msal speaks HTTP with: our connections, and the discovery document from our own shelf.
 
     Attributes:
-        ahead: Seconds by which this computer's clock is ahead of the authority's, as its last answer says.
+        dated: When the last answer came, in seconds of this computer's clock, and its Date header.
     """
 
     def __init__(self, cloud: Cloud, tenant: str) -> None:
         self._cloud = cloud
         self._tenant = tenant
         self._proxies = http.proxies(cloud)
-        self.ahead = 0.0
+        self.dated = (0.0, "")
+
+    def ahead(self) -> float:
+        """Seconds by which this computer's clock is ahead of the authority's, as its last answer says."""
+        here, there = self.dated
+        try:
+            return here - parsedate_to_datetime(there).timestamp()
+        except (TypeError, ValueError):
+            return 0.0
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
@@ -156,11 +163,9 @@ class _MsalHttp:
         with http.session(self._cloud) as session:
             return session.get(url, **_known_options(options))
 
-    def post(self, url: str, **options: Any) -> requests.Response:
+    def post(self, url: str, **options: Any) -> http.Reply:
         reply = http.post(self._cloud, url, proxies=self._proxies, **_known_options(options))
-        with contextlib.suppress(TypeError, ValueError):
-            there = parsedate_to_datetime(reply.headers.get("Date", ""))
-            self.ahead = time.time() - there.timestamp()
+        self.dated = (time.time(), reply.headers.get("Date", ""))
         try:
             json_of(reply, _("Asking for a token"))
         except AuthError as problem:
@@ -239,7 +244,7 @@ class Client:
     @property
     def seconds_ahead(self) -> float:
         """By how much this computer's clock is ahead of the authority's, after a request; negative: behind."""
-        return self._http.ahead
+        return self._http.ahead()
 
     def serialized(self) -> str:
         """The token cache, to be sealed."""
@@ -260,7 +265,7 @@ def lent(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
     document = configuration(firm.cloud, firm.tenant)
     if kept is None or (kept.firm, kept.secret) != (firm, secret) or kept.document is not document:
         kept = _application(firm, secret)
-    kept.http.ahead = 0.0
+    kept.http.dated = (0.0, "")
     yield Client(firm, secret, cache, _kept=kept)
     # After a failure it is not lent again. What it knows of the account goes.
     kept.answers.clear()

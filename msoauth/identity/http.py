@@ -1,17 +1,28 @@
 """The one way this package speaks HTTPS: a configured session of requests, failures as AuthError."""
 
 import functools
+import json
 import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import RemoteDisconnected
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ProtocolError
+from urllib3 import Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from msoauth import tls
 from msoauth.clouds import Cloud
@@ -67,6 +78,37 @@ class _Adapter(HTTPAdapter):
                 return super().send(request, *args, **options)
             raise
 
+    def post(
+        self,
+        form: requests.PreparedRequest,
+        body: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        proxies: dict[str, str],
+    ) -> "Reply":
+        """As :meth:`send`, without what requests lays around the answer: half of the time that it all takes.
+
+        Raises:
+            requests.RequestException: nothing came.
+        """
+        self.used = time.monotonic()
+        try:
+            pool: Any = self.get_connection_with_tls_context(form, True, proxies)
+            made = pool.num_connections
+            ask = functools.partial(
+                pool.urlopen, "POST", self.request_url(form, proxies), body, headers, retries=False,
+                redirect=False, assert_same_host=False, timeout=Timeout(timeout),
+            )  # fmt: skip
+            try:
+                answer = ask()
+            except ProtocolError as problem:
+                if pool.num_connections != made or not _hung_up(problem):
+                    raise
+                answer = ask()
+        except (HTTPError, ValueError) as problem:
+            raise _as_requests_says(problem) from problem
+        return Reply(answer.status, answer.headers, answer.data.decode("utf-8", "replace"))
+
     def close(self) -> None:
         """A session that ends leaves the connections to the next one."""
 
@@ -84,6 +126,24 @@ def _hung_up(problem: BaseException) -> bool:
         inner = inner.args[-1] if isinstance(inner, ProtocolError) and inner.args else inner
         seen = inner if isinstance(inner, BaseException) else None
     return False
+
+
+# The first that fits; what neither connects nor answers is none of the kinds of urllib3 that follow it.
+_KINDS: tuple[tuple[type[Exception], type[requests.RequestException]], ...] = (
+    (NewConnectionError, requests.ConnectionError),
+    (ConnectTimeoutError, requests.ConnectTimeout),
+    (ReadTimeoutError, requests.ReadTimeout),
+    (ProxyError, requests.exceptions.ProxyError),
+    (SSLError, requests.exceptions.SSLError),
+    (ValueError, requests.exceptions.InvalidURL),
+    (HTTPError, requests.ConnectionError),
+)
+
+
+def _as_requests_says(problem: Exception) -> requests.RequestException:
+    if isinstance(problem, requests.RequestException):
+        return problem
+    return next(said for kind, said in _KINDS if isinstance(problem, kind))(problem)
 
 
 _adapters: dict[tuple[str | None, float], _Adapter] = {}
@@ -133,6 +193,42 @@ def proxies(cloud: Cloud) -> dict[str, str]:
     return dict(requests.utils.get_environ_proxies(cloud.authority))
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for a form."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    text: str = field(repr=False)
+
+    def json(self) -> Any:
+        """The text, read.
+
+        Raises:
+            ValueError: it is not JSON.
+        """
+        return json.loads(self.text)
+
+
+class Answered(Protocol):
+    """An answer over HTTP: of a session, or a :class:`Reply`."""
+
+    @property
+    def status_code(self) -> int:
+        """As HTTP counts them."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, without regard to case."""
+
+    @property
+    def text(self) -> str:
+        """The content."""
+
+    def json(self) -> Any:
+        """The content, read."""
+
+
 def post(
     cloud: Cloud,
     url: str,
@@ -142,7 +238,7 @@ def post(
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
     timeout: float = TIMEOUT,
-) -> requests.Response:
+) -> Reply:
     """What came back for a form, over a connection of :func:`session`'s, without a session's work.
 
     A redirect is not followed: the form holds secrets.
@@ -150,23 +246,26 @@ def post(
     Raises:
         requests.RequestException: nothing came.
     """
-    form = _blank_form(url).copy()
+    form = _blank_form(url)
     if params:
+        form = form.copy()
         form.prepare_url(url, dict(params))
-    form.headers.update(headers or {})
-    form.prepare_body(data, None)
-    reply = _adapter(cloud.ca_file, TIMEOUT).send(
-        form, timeout=timeout, verify=True, proxies=proxies
+    given = [(name, value) for name, value in data.items() if value is not None]
+    return _adapter(cloud.ca_file, TIMEOUT).post(
+        form, urlencode(given, doseq=True), {**form.headers, **(headers or {})}, timeout, proxies
     )
-    reply.content  # noqa: B018 - read here, so that the connection is free again
-    return reply
 
 
 @functools.lru_cache(maxsize=16)
 def _blank_form(url: str) -> requests.PreparedRequest:
     """A form to be filled in: an audit sends ten thousand to one address."""
-    headers = {"User-Agent": _NAME, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
-    return requests.Request("POST", url, headers=headers).prepare()
+    headers = {
+        "User-Agent": _NAME, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }  # fmt: skip
+    blank = requests.Request("POST", url, headers=headers).prepare()
+    del blank.headers["Content-Length"]  # that of no form at all
+    return blank
 
 
 def failure(problem: requests.RequestException, what: str) -> AuthError:
