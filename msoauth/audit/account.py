@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
 from msoauth.audit import judge
-from msoauth.checks.in_turn import in_turn
+from msoauth.checks.in_turn import BARS, in_turn
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -88,7 +89,8 @@ def look_at_firm(
     idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
     wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
     context = checks.Context(workspace, firm, None, timeout=timeout, run=run, cancelled=cancelled)
-    return _looked(context, wanted, {})
+    answers = (one for ready in checks.side_by_side(wanted, context) for one in ready)
+    return _looked(context, answers, {})
 
 
 def look_at(
@@ -98,6 +100,7 @@ def look_at(
     run: str,
     given: dict[str, Finding],
     pop3_capabilities: dict[str, dict[str, list[str]]],
+    pool: Executor,
     *,
     send: bool,
     cancelled: threading.Event,
@@ -109,6 +112,7 @@ def look_at(
     Args:
         given: The firm's findings, by check id.
         pop3_capabilities: What each firm's POP3 server offers, by the firm's name, as far as it is known; added to.
+        pool: Threads that begin the SMTP session while the token is renewed and mail is looked for.
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
@@ -119,19 +123,32 @@ def look_at(
         pop3_capabilities=pop3_capabilities.get(firm.name),
     )  # fmt: skip
     context.known["silent_days"] = silent_days
-    looked = _looked(context, wanted, given)
+    if _will_log_in(context, given):
+        checks.greet_ahead(context, pool)
+    looked = _looked(context, in_turn(wanted, context, given), given)
     if context.pop3_capabilities is not None:
         pop3_capabilities[firm.name] = context.pop3_capabilities
     return looked
 
 
+def _will_log_in(context: checks.Context, given: dict[str, Finding]) -> bool:
+    """Whether nothing is known that would keep the account from its login."""
+    bars = (given[check] for check in ("network.smtp", "registration.secret") if check in given)
+    if any(known.signal in BARS for known in bars):
+        return False
+    signed_in = context.firm.access == "app-only" or context.workspace.tokens.status(
+        context.mailbox.address
+    )
+    return bool(signed_in)
+
+
 def _looked(
-    context: checks.Context, wanted: Sequence[checks.Check], given: dict[str, Finding]
+    context: checks.Context, answers: Iterable[Finding], given: dict[str, Finding]
 ) -> Looked:
     start = time.perf_counter()
     findings: list[Finding] = []
     try:
-        findings.extend(in_turn(wanted, context, given))
+        findings.extend(answers)
         link = _link(context, findings, given)
     except Exception as bug:  # noqa: BLE001 - one account's trouble never stops the others
         finding = _fault(context, bug)

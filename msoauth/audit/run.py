@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -95,6 +96,7 @@ class Audit:
         self._given: dict[str, dict[str, Finding]] = {}
         self._pop3_capabilities: dict[str, dict[str, list[str]]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
+        self._greeters = ThreadPoolExecutor(self._workers, "greet", _stay_on_one_processor)
         self._tries: Counter[str] = Counter()
         self._meter = Meter(len(self._accounts), {})
         self.run = ""
@@ -170,6 +172,7 @@ class Audit:
             for thread in threads:
                 if thread.ident is not None:
                     thread.join(max(0.0, deadline - time.monotonic()))
+            self._greeters.shutdown(wait=False, cancel_futures=True)
             if self._by is not None:
                 with contextlib.suppress(Exception):  # it went with the database: the lease ends
                     self._workspace.audits.give_back(self.run, self._by)
@@ -229,7 +232,7 @@ class Audit:
         given = self._firm_findings(account.firm)
         looked = look_at(
             self._steady, self._firms[account.firm], account, self.run, given, self._pop3_capabilities,
-            send=self._send, cancelled=self._stopped, timeout=self._timeout,
+            self._greeters, send=self._send, cancelled=self._stopped, timeout=self._timeout,
             silent_days=self._silent_days,
         )  # fmt: skip
         if self._stopped.is_set():

@@ -1,12 +1,12 @@
 """The checks, and the one line of code that carries them out: ``run(checks, context)``."""
 
 from msoauth.checks.directory import DIRECTORY as APP
-from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND
+from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND, greet_ahead
 from msoauth.checks.network import NETWORK
 from msoauth.checks.newest import NEWEST
 from msoauth.checks.people import USERS
 from msoauth.checks.registration import REGISTRATION
-from msoauth.checks.run import Check, Context, Findings, first_broken, run, verdict
+from msoauth.checks.run import Check, Context, Findings, first_broken, run, side_by_side, verdict
 from msoauth.checks.signin import SIGN_IN
 
 DIRECTORY = (*APP, *USERS)  # with an administrator's sign-in only
@@ -26,6 +26,8 @@ __all__ = [
     "Context",
     "Findings",
     "first_broken",
+    "greet_ahead",
     "run",
+    "side_by_side",
     "verdict",
 ]

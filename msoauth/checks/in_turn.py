@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from msoauth.checks.run import Check, Context, Findings, answer
 from msoauth.model import Finding, Signal
 
-_BARS = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
+BARS = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
 
 
 def in_turn(
@@ -18,13 +18,13 @@ def in_turn(
     """
     barred: dict[str, Finding] = {}  # by check id: the finding because of which it bars others
     for known in (given or {}).values():
-        if known.signal in _BARS:
+        if known.signal in BARS:
             barred[known.check] = known
     for check in checks:
         if not check.applies(context):
             continue
         broken = next((barred[need] for need in check.needs if need in barred), None)
         finding = answer(check, context, broken)
-        if finding.signal in _BARS:
+        if finding.signal in BARS:
             barred[check.id] = broken or finding
         yield finding

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -37,6 +38,8 @@ class Context:
         said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
         known: What a check found out that a later one needs (the access token, say); never shown.
         greeted: Sessions with the mail servers that a check of the network left open for the login, by protocol.
+        ahead: The SMTP session that another thread begins while the checks before its login are carried out, and
+            the seconds that its beginning took.
         transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
             greeting to the login, and those of sending by check id.
         cancelled: Set it to end the run before its next check.
@@ -56,6 +59,7 @@ class Context:
     greeted: "dict[str, Pop3Session | ImapSession | SmtpSession]" = field(
         default_factory=dict, repr=False
     )
+    ahead: "Future[tuple[SmtpSession, float]] | None" = field(default=None, repr=False)
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
     hurried: bool = False
@@ -85,17 +89,29 @@ class Context:
         """Close the sessions that no login has taken over."""
         while self.greeted:
             self.greeted.popitem()[1].connection.close()
+        if self.ahead is not None and not self.ahead.cancel():
+            self.ahead.add_done_callback(_close)
+
+
+def _close(greeted: "Future[tuple[SmtpSession, float]]") -> None:
+    if greeted.exception() is None:
+        greeted.result()[0].connection.close()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says when it could be carried out and nothing was raised."""
+    """What a check says when it could be carried out and nothing was raised.
+
+    Attributes:
+        seconds: What another thread took for it beforehand.
+    """
 
     summary: str
     signal: Signal = Signal.PASSED
     cause: str | None = None
     evidence: str = ""
     facts: Mapping[str, str | int] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +154,21 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
     Returns:
         One sentence: the first broken link (see :func:`verdict`).
     """
-    wanted = [check for check in checks if check.applies(context)]
     made: list[Finding] = []
+    with closing(side_by_side(checks, context)) as answers:
+        for ready in answers:
+            context.workspace.journal.append(*ready)  # one commit for all that are there
+            for finding in ready:
+                made.append(finding)
+                yield finding
+    return verdict(made)
+
+
+def side_by_side(
+    checks: Sequence[Check], context: Context
+) -> Generator[Sequence[Finding], None, None]:
+    """As :func:`run`, with a journal that is the caller's to write: in their order, those that are there together."""
+    wanted = [check for check in checks if check.applies(context)]
     try:
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
             # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
@@ -152,22 +181,18 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
                     [futures[n] for n in check.needs if n in futures],
                     [futures[n] for n in check.after if n in futures],
                 )
+            waiting = deque(futures.values())
             try:
-                waiting = deque(futures.values())
                 while waiting:
                     ready = [waiting.popleft().result().finding]
-                    while waiting and waiting[0].done():  # one commit for all that are there
+                    while waiting and waiting[0].done():
                         ready.append(waiting.popleft().result().finding)
-                    context.workspace.journal.append(*ready)
-                    for finding in ready:
-                        made.append(finding)
-                        yield finding
+                    yield ready
             finally:
-                if len(made) < len(wanted):
+                if waiting:
                     context.cancelled.set()
     finally:
         context.hang_up()
-    return verdict(made)
 
 
 def verdict(findings: Iterable[Finding]) -> str:
@@ -227,7 +252,7 @@ def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
             cause="unknown",
         )
     else:
-        finding = _finding(check.id, outcome, context)
+        return _finding(check.id, outcome, context, time.perf_counter() - start)
     return replace(
         finding,
         seconds=time.perf_counter() - start,
@@ -256,27 +281,21 @@ def _skipped(check: Check, context: Context, why: str) -> Finding:
     )
 
 
-def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
-    if outcome.cause is None:
-        return Finding(
-            check=check,
-            signal=outcome.signal,
-            summary=outcome.summary,
-            evidence=redact(outcome.evidence),
-            facts=outcome.facts,
-        )
-    return _explained(
-        Finding(
-            check=check,
-            signal=outcome.signal,
-            summary=outcome.summary,
-            evidence=redact(outcome.evidence),
-            facts=outcome.facts,
-        ),
-        outcome.cause,
-        context.firm,
-        context.account,
+def _finding(check: str, outcome: Outcome, context: Context, seconds: float) -> Finding:
+    finding = Finding(
+        check=check,
+        signal=outcome.signal,
+        summary=outcome.summary,
+        evidence=redact(outcome.evidence),
+        facts=outcome.facts,
+        seconds=seconds + outcome.seconds,
+        firm=context.firm.name,
+        account=context.account.address if context.account else "",
+        run=context.run,
     )
+    if outcome.cause is None:
+        return finding
+    return _explained(finding, outcome.cause, context.firm, context.account)
 
 
 def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:

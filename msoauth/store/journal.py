@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _t = schema.journal
 _insert = Bulk(lambda _dialect: _t.insert())
 _LAST = "SELECT max(id) FROM journal"
+_text = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() would make one for each finding
 _PAGE = 5000  # findings read at once
 _CHUNK = 500  # ids in one question; every SQLite takes as many
 
@@ -167,7 +168,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "check": finding.check,
         "signal": str(finding.signal),
         "cause": finding.cause,
-        "body": json.dumps(finding.as_json(), ensure_ascii=False),
+        "body": _text(finding.as_json()),
         "seconds": finding.seconds,
     }
 
