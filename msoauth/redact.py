@@ -82,7 +82,10 @@ def remember(*secrets: str | None) -> None:
 
 def _forms(secret: str) -> set[str]:
     raw = secret.encode()
-    encoded = base64.b64encode(raw).decode()
+    encoded = base64.b64encode(raw).decode().rstrip("=")
+    urlsafe = encoded.replace("+", "-").replace("/", "_")
+    if not _UNSAFE.search(secret):  # a JWT, say: it is written one way everywhere else
+        return {secret, encoded, urlsafe}
     # urllib's quote looks at every byte of the kilobytes of a token; almost none has to be quoted.
     quoted = _UNSAFE.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode()), secret)
     return {
@@ -93,8 +96,8 @@ def _forms(secret: str) -> set[str]:
         quoted.replace("%20", "+"),  # a form
         quoted.replace("%", "%25"),  # twice
         json.dumps(secret)[1:-1],
-        encoded.rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        encoded,
+        urlsafe,
     }
 
 

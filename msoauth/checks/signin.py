@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from msoauth import claims as token_claims
 from msoauth.checks.run import Check, Context, Outcome
+from msoauth.claims import UnverifiedClaims, read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import attempts, silent
 from msoauth.model import Signal
@@ -20,6 +20,15 @@ def token_of(context: Context) -> str:
         context.known["token"] = silent.access_token(context.workspace, context.mailbox)
     token: str = context.known["token"].value
     return token
+
+
+def _claims(context: Context) -> UnverifiedClaims | None:
+    """What the token says of itself, read once."""
+    token = token_of(context)
+    if "claims" not in context.known:
+        context.known["claims"] = read_unverified(token)
+    said: UnverifiedClaims | None = context.known["claims"]
+    return said
 
 
 def _present(context: Context) -> Outcome:
@@ -71,7 +80,7 @@ def _token(context: Context) -> Outcome:
 
 
 def _audience(context: Context) -> Outcome:
-    said = token_claims.read_unverified(token_of(context))
+    said = _claims(context)
     if said is None:
         return Outcome(
             _("the token cannot be read from outside (a personal account?)"), Signal.WARNING
@@ -89,7 +98,7 @@ def _audience(context: Context) -> Outcome:
 
 
 def _scopes(context: Context) -> Outcome:
-    said = token_claims.read_unverified(token_of(context))
+    said = _claims(context)
     if said is None:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
     protocol = "IMAP" if context.mailbox.retrieve == "imap" else "POP"
@@ -109,7 +118,7 @@ def _scopes(context: Context) -> Outcome:
 
 
 def _user(context: Context) -> Outcome:
-    said = token_claims.read_unverified(token_of(context))
+    said = _claims(context)
     account = context.mailbox
     if said is None or not said.user:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)

@@ -252,7 +252,7 @@ def post(
         form.prepare_url(url, dict(params))
     given = [(name, value) for name, value in data.items() if value is not None]
     return _adapter(cloud.ca_file, TIMEOUT).post(
-        form, urlencode(given, doseq=True), {**form.headers, **(headers or {})}, timeout, proxies
+        form, urlencode(given), {**form.headers, **(headers or {})}, timeout, proxies
     )
 
 
