@@ -2,17 +2,19 @@
 
 import contextlib
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-import filelock
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store.database import Database, sentence, translated
+from msoauth.store.process_locks import FolderLocks, ProcessLocks
 from msoauth.texts import _
 
 _PAUSE = 0.05  # seconds between two tries
@@ -25,6 +27,58 @@ class HeldError(StoreError):
         super().__init__(_("“{name}” is held by another program.").format(name=name))
 
 
+class _Names:
+    """The names that threads of this process hold or wait for."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._wanted: dict[str, int] = {}
+        self._mutexes: dict[str, threading.Lock] = {}
+
+    @contextmanager
+    def hold(self, name: str, deadline: float) -> Iterator[None]:
+        """Hold it against the other threads."""
+        with self._guard:
+            mutex = self._mutexes.setdefault(name, threading.Lock())
+            self._wanted[name] = self._wanted.get(name, 0) + 1
+        got = False
+        try:
+            got = mutex.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            if not got:
+                raise HeldError(name)
+            yield
+        finally:
+            if got:
+                mutex.release()
+            with self._guard:
+                self._wanted[name] -= 1
+                if not self._wanted[name]:
+                    del self._wanted[name], self._mutexes[name]
+
+
+class _Shared(NamedTuple):
+    """What the workspaces of one folder share within a process.
+
+    Attributes:
+        locks: Those against other processes; None where the database has its own.
+    """
+
+    names: _Names
+    locks: ProcessLocks | None
+
+
+_shared: dict[str, _Shared] = {}
+_shared_guard = threading.Lock()
+
+
+def _shared_by(folder: Path) -> _Shared:
+    place = os.path.realpath(folder)
+    with _shared_guard:
+        if place not in _shared:
+            _shared[place] = _Shared(_Names(), FolderLocks(folder))
+        return _shared[place]
+
+
 class Locks:
     """Locks by name: on SQLite the operating system's, on PostgreSQL the database's own.
 
@@ -34,10 +88,9 @@ class Locks:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
-        self._folder = folder / "locks"
+        shared = _shared_by(folder) if database.is_sqlite else _Shared(_Names(), None)
+        self._names, self._locks = shared
         self._guard = threading.Lock()
-        self._ours: dict[str, int] = {}  # name → how many threads of ours hold it or wait for it
-        self._mutexes: dict[str, threading.Lock] = {}
         self._session: sa.Connection | None = None
         self._on_session = 0
 
@@ -54,52 +107,13 @@ class Locks:
             StoreError: the database does not answer.
         """
         deadline = time.monotonic() + seconds
-        with self._mine(name, deadline):
-            if self._database.is_sqlite:
-                with self._file(name, deadline):
-                    yield
-            else:
+        with self._names.hold(name, deadline):
+            if self._locks is None:
                 with self._advisory(name, deadline, shared=shared):
                     yield
-
-    @contextmanager
-    def _mine(self, name: str, deadline: float) -> Iterator[None]:
-        """Hold it against the other threads of this process."""
-        with self._guard:
-            mutex = self._mutexes.setdefault(name, threading.Lock())
-            self._ours[name] = self._ours.get(name, 0) + 1
-        got = False
-        try:
-            got = mutex.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            if not got:
-                raise HeldError(name)
-            yield
-        finally:
-            if got:
-                mutex.release()
-            with self._guard:
-                self._ours[name] -= 1
-                if not self._ours[name]:
-                    del self._ours[name], self._mutexes[name]
-
-    @contextmanager
-    def _file(self, name: str, deadline: float) -> Iterator[None]:
-        place = self._folder / f"{_digest(name).hex()[:32]}.lock"
-        lock = filelock.FileLock(place, thread_local=False)
-        try:
-            try:
-                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            except FileNotFoundError:  # the first lock of this workspace
-                self._folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        except filelock.Timeout:
-            raise HeldError(name) from None
-        except OSError as problem:
-            raise StoreError(sentence(problem)) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            else:
+                with _held(self._locks, name, deadline):
+                    yield
 
     @contextmanager
     def _advisory(self, name: str, deadline: float, *, shared: bool) -> Iterator[None]:
@@ -137,6 +151,23 @@ class Locks:
                 self._session.close()
                 self._session = None
             return done
+
+
+@contextmanager
+def _held(locks: ProcessLocks, name: str, deadline: float) -> Iterator[None]:
+    """Hold it against other processes."""
+    number = int.from_bytes(_digest(name)[:8], "big") >> 2
+    try:
+        while not locks.take(number):
+            if time.monotonic() >= deadline:
+                raise HeldError(name)
+            time.sleep(_PAUSE)
+    except OSError as problem:
+        raise StoreError(sentence(problem)) from None
+    try:
+        yield
+    finally:
+        locks.give_back(number)
 
 
 def _digest(name: str) -> bytes:
