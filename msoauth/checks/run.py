@@ -95,7 +95,7 @@ class Context:
 
 def _close(greeted: "Future[tuple[SmtpSession, float]]") -> None:
     if greeted.exception() is None:
-        greeted.result()[0].connection.close()
+        greeted.result()[0].close(wait=False)
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,7 @@ def _hung_up(problem: BaseException) -> bool:
     for _depth in range(8):
         if isinstance(seen, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
             return True
-        inner = seen.args[0] if seen and seen.args else None
-        inner = inner.args[-1] if isinstance(inner, ProtocolError) and inner.args else inner
+        inner = seen.args[-1 if isinstance(seen, ProtocolError) else 0] if seen and seen.args else 0
         seen = inner if isinstance(inner, BaseException) else None
     return False
 

@@ -1,12 +1,15 @@
 """Connections to the sign-in service are used again, and one that was hung up meanwhile does no harm."""
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -18,11 +21,16 @@ from msoauth.identity import http
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+REDIRECT = b"HTTP/1.1 307 Go\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
+FORM = {"grant_type": "refresh_token", "refresh_token": "a b&c=ü"}
+
+
 class Server:
-    """Answers each connection by a script: ``answer``, or ``hang up`` when a request has come."""
+    """Answers each connection by a script: ``answer``, ``redirect``, or ``hang up`` when a request has come."""
 
     def __init__(self, ca: trustme.CA, script: list[list[str]]) -> None:
         self.connections = 0
+        self.heard: list[bytes] = []
         self._script = script
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(self._tls)
@@ -38,17 +46,34 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with plain, self._tls.wrap_socket(plain, server_side=True) as connection:
-                for step in steps:
-                    if not connection.recv(65536) or step == "hang up":
-                        break
-                    connection.sendall(ANSWER)
+            with contextlib.suppress(ssl.SSLError), plain:  # of a client that does not trust us
+                self._talk(self._tls.wrap_socket(plain, server_side=True), steps)
+
+    def _talk(self, connection: ssl.SSLSocket, steps: list[str]) -> None:
+        with connection:
+            for step in steps:
+                self.heard.append(_request(connection))
+                if not self.heard[-1] or step == "hang up":
+                    break
+                connection.sendall(REDIRECT if step == "redirect" else ANSWER)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # wakes the thread that waits for a connection, on Linux
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(5)
+
+
+def _request(connection: ssl.SSLSocket) -> bytes:
+    """A whole request, its body too."""
+    heard = b""
+    while b"\r\n\r\n" not in heard and (more := connection.recv(65536)):
+        heard += more
+    head, blank, body = heard.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    while length and len(body) < int(length[1]) and (more := connection.recv(65536)):
+        body += more
+    return head + blank + body
 
 
 @pytest.fixture
@@ -105,3 +130,96 @@ def test_the_issuer_of_the_certificate_is_named(
 ) -> None:
     _server, cloud = served([["answer"]])
     assert http.reach(cloud, cloud.authority).issuer.startswith("trustme")
+
+
+def send(cloud: Cloud, **options: Any) -> http.Reply:
+    return http.post(cloud, cloud.authority, data=FORM, **{"proxies": {}, **options})
+
+
+def test_a_form_goes_over_the_connections_of_the_sessions(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    server, cloud = served([["answer", "answer", "answer"]])
+    assert ask(cloud) == "ok"
+    reply = send(cloud, headers={"X-More": "1"}, params={"slice": "2"})
+    assert (reply.status_code, reply.text) == (200, "ok")
+    assert ask(cloud) == "ok"
+    assert server.connections == 1
+    head, _blank, body = server.heard[1].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /?slice=2 HTTP/1.1\r\n")
+    assert b"\r\nX-More: 1" in head
+    assert head.lower().count(b"content-length") == 1
+    assert parse_qs(body.decode()) == {name: [value] for name, value in FORM.items()}
+
+
+def test_a_form_is_sent_anew_where_the_connection_was_hung_up_while_idle(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    server, cloud = served([["answer", "hang up"], ["answer"]])
+    assert [ask(cloud), send(cloud).text] == ["ok", "ok"]
+    assert server.connections == 2
+
+
+def test_a_form_is_not_sent_twice_to_a_server_that_hangs_up(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    server, cloud = served([["hang up"], ["answer"]])
+    with pytest.raises(requests.ConnectionError) as caught:
+        send(cloud)
+    assert server.connections == 1
+    assert http.failure(caught.value, "It").cause == "tls-failed"
+
+
+def test_a_form_does_not_follow_a_redirect(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    _server, cloud = served([["redirect"]])
+    assert send(cloud).status_code == 307
+
+
+def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]], tmp_path: Path
+) -> None:
+    server, cloud = served([["answer"]])
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    with pytest.raises(requests.exceptions.SSLError) as caught:
+        send(replace(cloud, ca_file=str(stranger)))
+    assert http.failure(caught.value, "It").cause == "tls-untrusted"
+    assert not server.heard
+
+
+def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        cloud = replace(
+            GLOBAL, name="test", authority=f"https://127.0.0.1:{port}/", ca_file=str(file)
+        )
+        with pytest.raises(requests.Timeout) as caught:
+            send(cloud, timeout=0.05)
+        assert http.failure(caught.value, "It").cause == "connect-timeout"
+        with pytest.raises(requests.exceptions.ProxyError) as refused:
+            send(
+                replace(cloud, authority="https://login.example/"),
+                proxies={"https": f"http://127.0.0.1:{_closed_port()}"},
+            )
+        assert http.failure(refused.value, "It").cause == "proxy-required"
+    closed = replace(cloud, authority=f"https://127.0.0.1:{_closed_port()}/")
+    with pytest.raises(requests.ConnectionError) as nobody:
+        send(closed)
+    assert http.failure(nobody.value, "It").cause == "connect-refused"
+    unknown = replace(cloud, authority="https://no-such-host.invalid/")
+    with pytest.raises(requests.ConnectionError) as lost:
+        send(unknown)
+    assert http.failure(lost.value, "It").cause == "dns-failed"
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_the_answer_to_a_form_is_not_shown() -> None:
+    assert "planted-secret-4711" not in repr(http.Reply(200, {}, '{"t": "planted-secret-4711"}'))
