@@ -79,7 +79,7 @@ def _real_end(context: Context) -> date | None:
 
 
 def _has_secret(context: Context) -> bool:
-    return context.workspace.firms.secret(context.firm.name) is not None
+    return context.workspace.firms.has_secret(context.firm.name)
 
 
 REGISTRATION = (

@@ -32,7 +32,7 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
         "cloud": firm.cloud.name,
         "redirect_uri": firm.redirect_uri,
         "access": firm.access,
-        "has_secret": workspace.firms.secret(firm.name) is not None,
+        "has_secret": workspace.firms.has_secret(firm.name),
         "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
         "secret_days": (firm.secret_expires - datetime.now(UTC).date()).days
         if firm.secret_expires

@@ -105,6 +105,8 @@ class _Adapter(HTTPAdapter):
                 if pool.num_connections != made or not _hung_up(problem):
                     raise
                 answer = ask()
+        except requests.RequestException:
+            raise
         except (HTTPError, ValueError) as problem:
             raise _as_requests_says(problem) from problem
         return Reply(answer.status, answer.headers, answer.data.decode("utf-8", "replace"))
@@ -140,8 +142,6 @@ _KINDS: tuple[tuple[type[Exception], type[requests.RequestException]], ...] = (
 
 
 def _as_requests_says(problem: Exception) -> requests.RequestException:
-    if isinstance(problem, requests.RequestException):
-        return problem
     return next(said for kind, said in _KINDS if isinstance(problem, kind))(problem)
 
 

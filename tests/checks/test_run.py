@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.checks import DIAGNOSE
+from msoauth.checks import DIAGNOSE, REGISTRATION
 from msoauth.checks.run import Check, Context, Outcome, first_broken, run
 from msoauth.errors import AuthError, MailError, VaultError
 from msoauth.model import Account, Firm, Signal
@@ -151,6 +151,17 @@ def test_the_signal_tells_whose_trouble_it_is(
 ) -> None:
     [finding] = run((raising("a.first", failure),), context)
     assert finding.signal == signal
+
+
+def test_a_vault_that_does_not_open_is_told_by_the_checks_that_need_it(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "w", passphrase="the right one") as workspace:
+        workspace.firms.add(FIRM)
+        workspace.firms.set_secret(FIRM.name, "a-secret-value-of-some-length")
+    with Workspace.open(tmp_path / "w", passphrase="a wrong one") as workspace:
+        found = {f.check: f for f in run(REGISTRATION, Context(workspace, FIRM))}
+        assert workspace.firms.has_secret(FIRM.name)
+    assert found["registration.values"].signal is Signal.ERROR
+    assert "passphrase" in found["registration.values"].summary
 
 
 def test_a_secret_in_an_unexpected_exception_is_not_in_the_finding(context: Context) -> None:
