@@ -22,6 +22,7 @@ from msoauth.graph.objects import (
     SignInEntry,
 )
 from msoauth.identity import http
+from msoauth.identity.unanswered import unanswered
 from msoauth.texts import _
 
 _PAGES = 200  # of a list; a tenant with more is cut off there
@@ -186,7 +187,7 @@ class Graph:
                     allow_redirects=False,
                 )
             except requests.RequestException as problem:
-                raise http.failure(problem, what) from None
+                raise unanswered(problem, what) from None
         try:
             answer = reply.json()
         except ValueError:

@@ -17,6 +17,7 @@ from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.identity import http
 from msoauth.identity.refusals import refusal
+from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -52,7 +53,7 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
         try:
             reply = session.get(url)
         except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+            raise unanswered(problem, what) from None
     return take_configuration(cloud, tenant, reply)
 
 

@@ -9,10 +9,10 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError
-from msoauth.identity import http
 from msoauth.identity.authority import Client
 from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SignedIn, SignIn, unreadable
+from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -42,7 +42,7 @@ class DeviceSignIn(SignIn):
                 self._scopes(), claims_challenge=claims
             )
         except requests.RequestException as problem:
-            raise http.failure(problem, self._what) from None
+            raise unanswered(problem, self._what) from None
         except ValueError as problem:
             raise AuthError(
                 _("This sign-in service knows no device codes."), evidence=str(problem)[:300]
@@ -89,7 +89,7 @@ class DeviceSignIn(SignIn):
                     self._flow, exit_condition=lambda _flow: True
                 )
         except requests.RequestException as problem:
-            failure = http.failure(problem, self._what)
+            failure = unanswered(problem, self._what)
             if not failure.retriable:
                 raise failure from None
             return None, failure.retry_after or 2 * self._interval

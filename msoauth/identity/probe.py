@@ -14,6 +14,7 @@ from msoauth.explain import explain
 from msoauth.identity import http
 from msoauth.identity.authority import Client, configuration, json_of, take_configuration
 from msoauth.identity.refusals import ids_of, refusal
+from msoauth.identity.unanswered import unanswered
 from msoauth.model import Firm
 from msoauth.redact import redact
 from msoauth.store import Secret
@@ -66,7 +67,7 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
             if "access_token" in result:
                 return
     except requests.RequestException as problem:
-        raise http.failure(problem, what) from None
+        raise unanswered(problem, what) from None
     refused = refusal(result, what)
     if refused.cause in _BEHIND_THE_SECRET:
         return  # the app and its secret were accepted; what is missing belongs to app-only access
@@ -107,7 +108,7 @@ def redirect_probe(firm: Firm) -> None:
         try:
             reply = session.get(endpoint, params=asked, allow_redirects=False)
         except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+            raise unanswered(problem, what) from None
     if reply.is_redirect:
         answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
         # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.

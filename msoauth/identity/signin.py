@@ -15,9 +15,10 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import attempts, challenges, http, owner
+from msoauth.identity import attempts, challenges, owner
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.identity.refusals import refusal
+from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -125,7 +126,7 @@ class SignIn:
         try:
             result = self._client.app.acquire_token_by_auth_code_flow(flow, answer)
         except requests.RequestException as problem:
-            raise http.failure(problem, what) from None
+            raise unanswered(problem, what) from None
         except RuntimeError as problem:  # msal: the nonce in the ID token is another one
             raise AuthError(
                 _("The token does not belong to this sign-in; start again."),

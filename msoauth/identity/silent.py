@@ -10,10 +10,11 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError
-from msoauth.identity import challenges, http
+from msoauth.identity import challenges
 from msoauth.identity.authority import Client, lent, scopes_for
 from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SKEW_SECONDS, unreadable
+from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -81,7 +82,7 @@ def _silent(
             force_refresh=force or _from_the_future(client),
         )
     except requests.RequestException as problem:
-        raise _for_now(http.failure(problem, what)) from None
+        raise _for_now(unanswered(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
         raise unreadable(what, problem) from None
     if result is None:
@@ -143,7 +144,7 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     try:
         result = client.app.acquire_token_for_client([firm.cloud.app_scope])
     except requests.RequestException as problem:
-        raise _for_now(http.failure(problem, what)) from None
+        raise _for_now(unanswered(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
         raise unreadable(what, problem) from None
     if "error" in result:

@@ -17,6 +17,7 @@ import trustme
 
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.identity import http
+from msoauth.identity.unanswered import unanswered
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -167,7 +168,7 @@ def test_a_form_is_not_sent_twice_to_a_server_that_hangs_up(
     with pytest.raises(requests.ConnectionError) as caught:
         send(cloud)
     assert server.connections == 1
-    assert http.failure(caught.value, "It").cause == "tls-failed"
+    assert unanswered(caught.value, "It").cause == "tls-failed"
 
 
 def test_a_form_does_not_follow_a_redirect(
@@ -185,7 +186,7 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
     trustme.CA().cert_pem.write_to_path(stranger)
     with pytest.raises(requests.exceptions.SSLError) as caught:
         send(replace(cloud, ca_file=str(stranger)))
-    assert http.failure(caught.value, "It").cause == "tls-untrusted"
+    assert unanswered(caught.value, "It").cause == "tls-untrusted"
     assert not server.heard
 
 
@@ -199,21 +200,21 @@ def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None
         )
         with pytest.raises(requests.Timeout) as caught:
             send(cloud, timeout=0.05)
-        assert http.failure(caught.value, "It").cause == "connect-timeout"
+        assert unanswered(caught.value, "It").cause == "connect-timeout"
         with pytest.raises(requests.exceptions.ProxyError) as refused:
             send(
                 replace(cloud, authority="https://login.example/"),
                 proxies={"https": f"http://127.0.0.1:{_closed_port()}"},
             )
-        assert http.failure(refused.value, "It").cause == "proxy-required"
+        assert unanswered(refused.value, "It").cause == "proxy-required"
     closed = replace(cloud, authority=f"https://127.0.0.1:{_closed_port()}/")
     with pytest.raises(requests.ConnectionError) as nobody:
         send(closed)
-    assert http.failure(nobody.value, "It").cause == "connect-refused"
+    assert unanswered(nobody.value, "It").cause == "connect-refused"
     unknown = replace(cloud, authority="https://no-such-host.invalid/")
     with pytest.raises(requests.ConnectionError) as lost:
         send(unknown)
-    assert http.failure(lost.value, "It").cause == "dns-failed"
+    assert unanswered(lost.value, "It").cause == "dns-failed"
 
 
 def _closed_port() -> int:
