@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,12 +46,11 @@ def written(file: Path) -> Iterator[Path]:
             yield file
             return
         target = Path(os.path.realpath(file))
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".msoauth-", suffix=".part")
-        os.close(handle)
-        part = Path(name)
+        # Not by tempfile, whose files only their owner may read: the new file has the rights of any other.
+        part = target.parent / f".msoauth-{secrets.token_hex(8)}.part"
+        part.touch(exist_ok=False)
         try:
             yield part
-            part.chmod(0o666 & ~_umask())
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -70,12 +70,6 @@ def write(file: Path, content: bytes) -> None:
 
 def _is_plain(file: Path) -> bool:
     return file.is_file() or not file.exists()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _unwritable(file: Path, problem: OSError) -> InputError:
