@@ -1,6 +1,6 @@
 """What a text says in any language: notions that meet in one sentence, where no known wording is found.
 
-Of each notion the catalogue lists stems in twelve languages. The work is a search per stem in a text of bounded length,
+Of each notion the catalogue lists stems in thirteen languages. The work is a search per stem in a text of bounded length,
 and only when all notions of a rule are there, a look at its sentences.
 """
 
