@@ -4,7 +4,7 @@ import re
 
 from msoauth.errors import MailError
 from msoauth.explain import explain
-from msoauth.mail.wire import Wire
+from msoauth.mail.conversation import Conversation
 
 # A 421 that does not pass: TLS is too old (facts E4).
 _OLD_TLS = re.compile(r"^[45]\d\d \d\.7\.6[67]\b")
@@ -36,7 +36,9 @@ _PASSING = (
 _BACKOFF = re.compile(r"Suggested Backoff Time: (\d{1,9}) milliseconds", re.IGNORECASE)
 
 
-def refusal(wire: Wire, reply: str, why: str, *, challenge: str | None = None) -> MailError:
+def refusal(
+    conversation: Conversation, reply: str, why: str, *, challenge: str | None = None
+) -> MailError:
     """The error for a server's negative *reply*.
 
     Args:
@@ -45,22 +47,24 @@ def refusal(wire: Wire, reply: str, why: str, *, challenge: str | None = None) -
     """
     evidence = reply if not challenge else f"{reply}\n{challenge}"
     if _OLD_TLS.search(reply):
-        return wire.failure(why, "tls-failed", evidence)
+        return conversation.failure(why, "tls-failed", evidence)
     for pattern, cause in _PASSING:
         if pattern.search(reply):
-            failure = wire.failure(why, cause, evidence, retriable=True, challenge=challenge)
+            failure = conversation.failure(
+                why, cause, evidence, retriable=True, challenge=challenge
+            )
             backoff = _BACKOFF.search(reply)
             failure.retry_after = int(backoff[1]) / 1000 if backoff else None
             return failure
     cause = explain(evidence).cause
-    if cause == "unknown" and wire.stage == "authenticate":
+    if cause == "unknown" and conversation.stage == "authenticate":
         cause = "mail-login-rejected"
     # POP3 has one answer for everything that is wrong with a login; a password was never sent here.
-    if wire.stage == "authenticate" and cause in (
+    if conversation.stage == "authenticate" and cause in (
         "password-wrong",
         "basic-auth-disabled",
         "pop-disabled",
         "imap-disabled",
     ):
         cause = "mail-login-rejected"
-    return wire.failure(why, cause, evidence, challenge=challenge)
+    return conversation.failure(why, cause, evidence, challenge=challenge)

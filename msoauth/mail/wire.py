@@ -1,4 +1,4 @@
-"""A connection to a mail server, in stages: resolve, connect, TLS, greeting, authenticate, work."""
+"""A connection to a mail server: reached, encrypted, and then lines and blocks in, bytes out, each within its time."""
 
 import selectors
 import socket
@@ -7,18 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Self, TypedDict, Unpack
 
 from msoauth import tls
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import dial, unverified
+from msoauth.mail import dial
+from msoauth.mail.conversation import Conversation
 from msoauth.mail.framing import Inbox
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
 
-__all__ = ["TIMEOUT", "Options", "Timing", "Transcript", "Wire", "connect"]
+__all__ = ["TIMEOUT", "Options", "Transcript", "Wire", "connect"]
 
 TIMEOUT = 30.0
 _CHUNK = 1 << 16
@@ -28,22 +28,13 @@ _PROGRESS = (
 )
 
 
-@dataclass
-class Timing:
-    """Seconds that each stage took."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-class Wire:
+class Wire(Conversation):
     """A connection: lines and blocks in, bytes out, everything recorded.
 
     A stage before ``work`` must be over within *timeout* seconds. At work each wait for an answer has
     that long, and while a long answer comes in, each part of 512 bytes.
 
     Attributes:
-        stage: Where the conversation is; a failure carries it.
-        issuer: Who issued the server's certificate (a company's proxy shows itself here), or empty.
         cancelled: Set it to end whatever the connection waits for.
     """
 
@@ -55,20 +46,12 @@ class Wire:
         ca_file: str | None,
         cancelled: threading.Event | None = None,
     ) -> None:
-        self.endpoint = endpoint
-        self.transcript = transcript
-        self.timing = Timing()
-        self.timeout = timeout
-        self.issuer = ""
-        self.stage = "resolve"
+        super().__init__(endpoint, transcript, timeout)
         self.cancelled = cancelled or threading.Event()
         self._ca_file = ca_file
         self._inbox = Inbox(self._more, self._endless)
         self._socket: socket.socket | None = None
         self._waiting: selectors.BaseSelector
-        self._said_in_plain: list[str] = []
-        self._entered = time.perf_counter()
-        self._allowance = timeout
         self._progress = 0
 
     def __enter__(self) -> Self:
@@ -80,79 +63,10 @@ class Wire:
     def close(self) -> None:
         """Let go of the connection."""
         if self._socket is not None:
-            self._note_time()
+            self.note_time()
             with suppress(OSError):
                 self._socket.close()
             self._socket = None
-
-    def enter(self, stage: str) -> None:
-        """Begin a stage: the time of the one before is noted, and failures are named after the new one."""
-        self._note_time()
-        self.stage = stage
-        self._allowance = self.timeout
-
-    def _note_time(self) -> None:
-        now = time.perf_counter()
-        for seconds in (self.timing.seconds, self.transcript.seconds):
-            seconds[self.stage] = seconds.get(self.stage, 0.0) + now - self._entered
-        self._entered = now
-
-    def failure(
-        self,
-        why: str,
-        cause: str,
-        problem: BaseException | str = "",
-        *,
-        retriable: bool = False,
-        challenge: str | None = None,
-    ) -> MailError:
-        """The error for what went wrong at the present stage."""
-        evidence = problem if isinstance(problem, str) else f"{type(problem).__name__}: {problem}"
-        self.transcript.remark(f"{self.stage}: {why}")
-        return MailError(
-            _("{host}:{port}, {stage}: {why}.").format(
-                host=self.endpoint.host, port=self.endpoint.port, stage=self.stage, why=why
-            ),
-            stage=self.stage,
-            cause=cause,
-            evidence=self.transcript.shown(evidence)[:2000],
-            retriable=retriable,
-            challenge=challenge,
-        )
-
-    def _broken(self, problem: Exception) -> MailError:
-        """The error for what the operating system or TLS said."""
-        if isinstance(problem, dial.CancelledError):
-            return self.failure(_("cancelled"), "unknown")
-        if isinstance(problem, TimeoutError):
-            return self.failure(
-                _("no answer came within {seconds:.0f} seconds").format(seconds=self.timeout),
-                # A server that greeted us is there: it is not a firewall that keeps silent.
-                "service-unavailable"
-                if self.stage in ("authenticate", "work")
-                else "connect-timeout",
-                problem,
-                retriable=self.stage == "work",
-            )
-        if isinstance(problem, ssl.SSLCertVerificationError):
-            return self._untrusted(problem)
-        if isinstance(problem, ssl.SSLError) or self.stage == "tls":
-            return self.failure(_("the TLS connection failed"), "tls-failed", problem)
-        if isinstance(problem, ConnectionRefusedError):
-            return self.failure(_("the connection was refused"), "connect-refused", problem)
-        return self.failure(
-            _("the connection broke"), "service-unavailable", problem, retriable=True
-        )
-
-    def _untrusted(self, problem: ssl.SSLCertVerificationError) -> MailError:
-        """Who issued a certificate that is not believed tells a company's proxy from a wrong server."""
-        self.issuer = unverified.issuer(self.endpoint, self._said_in_plain, min(self.timeout, 5.0))
-        why = _("the server's certificate is not trusted")
-        if self.issuer:
-            why = _("the server's certificate, issued by {issuer}, is not trusted").format(
-                issuer=self.transcript.shown(self.issuer)
-            )
-        return self.failure(why, "tls-untrusted", problem)
 
     def open(self) -> None:
         """Resolve, connect and, where TLS comes first, begin it."""
@@ -166,7 +80,7 @@ class Wire:
                 _("the host name did not resolve in time"), "dns-failed", problem
             ) from None
         except (OSError, dial.CancelledError) as problem:
-            raise self._broken(problem) from None
+            raise self.broken(problem) from None
         self.enter("connect")
         try:
             plain = dial.first_to_answer(addresses, self.timeout, self.cancelled)
@@ -174,7 +88,7 @@ class Wire:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = plain.getpeername()[0]
         except (OSError, dial.CancelledError) as problem:
-            raise self._broken(problem) from None
+            raise self.broken(problem) from None
         self.transcript.remark(f"connected to {peer} port {port}")
         if self.endpoint.tls == "implicit":
             self.start_tls()
@@ -192,7 +106,7 @@ class Wire:
             self._take(secured)
             self.issuer = dial.issuer(secured)
         except (OSError, ValueError, dial.CancelledError) as problem:
-            raise self._broken(problem) from None
+            raise self.broken(problem) from None
         self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
 
     def _take(self, connection: socket.socket) -> None:
@@ -232,7 +146,7 @@ class Wire:
         """Send bytes; recording them is the caller's, who knows what they are."""
         connection = self._connection
         if self.stage == "work":
-            self._allowance = self.timeout
+            self.allowance = self.timeout
         left = memoryview(data)
         deadline = time.monotonic() + self.timeout
         try:
@@ -248,7 +162,7 @@ class Wire:
                 else:
                     deadline = time.monotonic() + self.timeout
         except (OSError, dial.CancelledError) as problem:
-            raise self._broken(problem) from None
+            raise self.broken(problem) from None
 
     def _wait_to_send(self, connection: socket.socket, wants: Exception) -> None:
         """For some time; TLS may want to read before it writes."""
@@ -280,7 +194,7 @@ class Wire:
             self.expect_silence()
         self.transcript.client(line if shown is None else shown)
         if not isinstance(self._socket, ssl.SSLSocket):
-            self._said_in_plain.append(line)
+            self.said_in_plain.append(line)
         self.send(line.encode("utf-8") + b"\r\n")
 
     # What the server says
@@ -318,13 +232,13 @@ class Wire:
             except _NOT_YET:  # a part of a TLS record
                 received = None
             except OSError as problem:
-                raise self._broken(problem) from None
-            self._allowance -= time.monotonic() - began
-            if received is None or self._allowance <= 0:
+                raise self.broken(problem) from None
+            self.allowance -= time.monotonic() - began
+            if received is None or self.allowance <= 0:
                 if self.cancelled.is_set():
-                    raise self._broken(dial.CancelledError())
-                if self._allowance <= 0:
-                    raise self._broken(TimeoutError())
+                    raise self.broken(dial.CancelledError())
+                if self.allowance <= 0:
+                    raise self.broken(TimeoutError())
             if received is not None:
                 break
         if not received:
@@ -334,7 +248,7 @@ class Wire:
         self._progress += len(received)
         if self.stage == "work" and self._progress >= _PROGRESS:
             self._progress = 0
-            self._allowance = self.timeout
+            self.allowance = self.timeout
         return received
 
 

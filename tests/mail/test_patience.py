@@ -10,7 +10,8 @@ from msoauth.mail.fetch import Session, fetch_patiently
 from msoauth.mail.patience import Patience, Wait
 from msoauth.mail.refusals import refusal
 from msoauth.mail.testmail import wait_for_arrival
-from msoauth.mail.wire import Transcript, Wire
+from msoauth.mail.transcript import Transcript
+from msoauth.mail.wire import Wire
 from tests.mail.boxes import Box, letters, subjects
 
 
