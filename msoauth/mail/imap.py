@@ -8,12 +8,12 @@ from typing import Self, Unpack
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import framing, sasl, wire
+from msoauth.mail.imap_commands import LITERAL, Commands
 from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
 from msoauth.mail.refusals import refusal
 from msoauth.mail.wire import Options, Wire
 from msoauth.texts import _
 
-_LITERAL = re.compile(rb"\{(\d{1,18})\}$")
 _SEQUENCE = re.compile(rb"\* (\d{1,10}) FETCH ", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d{1,10})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b", re.IGNORECASE)
@@ -25,7 +25,6 @@ _INTERNAL = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
 _BATCH = 100  # messages asked for at once
-ANSWER_LIMIT = 256 << 20  # bytes of one answer, message bodies apart
 
 
 class ImapSession:
@@ -38,15 +37,14 @@ class ImapSession:
         refused: What the server said of messages that it did not hand over, by UID.
     """
 
-    def __init__(self, connection: Wire) -> None:
-        self._wire = connection
-        self._tag = 0
+    def __init__(self, commands: Commands, offered: bytes) -> None:
+        self._commands = commands
+        self._wire = commands.connection
         self._uids: dict[int, int] = {}  # by place in the folder
         self._in_body = False
-        self._leaving = False
         self.messages = 0
         self.uid_validity = ""
-        self.offered = b""
+        self.offered = offered
         self.refused: dict[int, str] = {}
 
     @property
@@ -71,17 +69,15 @@ class ImapSession:
             raise
 
     def _authenticate(self, user: str, token: str) -> None:
-        connection = self._wire
+        commands, connection = self._commands, self._wire
         mechanisms = [name.decode() for name in _AUTH.findall(self.offered)]
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
-        self._tag += 1
-        start = f"M{self._tag} AUTHENTICATE {login.mechanism}"
-        tag = f"M{self._tag} "
+        start = f"AUTHENTICATE {login.mechanism}"
         if b"SASL-IR" in self.offered.split():
-            connection.command(f"{start} {login.line}", shown=f"{start} {login.shown}", alone=False)
+            tag = commands.send(f"{start} {login.line}", shown=f"{start} {login.shown}")
         else:
-            connection.command(start, alone=False)
-            reply = self._passing_by()
+            tag = commands.send(start)
+            reply = commands.tagged_or_continuation()
             if not reply.startswith("+"):
                 raise refusal(
                     connection,
@@ -90,21 +86,15 @@ class ImapSession:
                 )
             connection.command(login.line, shown=login.shown, alone=False)
         said = None
-        reply = self._passing_by()
+        reply = commands.tagged_or_continuation()
         if reply.startswith("+"):
             said = sasl.challenge(reply[1:])
             connection.command(login.dismissal, alone=False)
-            reply = self._passing_by()
-        if not reply.startswith(tag):
-            raise self._out_of_turn(reply.encode())
-        if not reply.upper().startswith(f"{tag}OK"):
+            reply = commands.tagged_or_continuation()
+        if not reply.startswith(f"{tag} "):
+            raise commands.out_of_turn(reply.encode())
+        if not reply.upper().startswith(f"{tag} OK"):
             raise refusal(connection, reply, _("the login was refused"), challenge=said)
-
-    def _passing_by(self) -> str:
-        """The next line that is not untagged news."""
-        while (reply := self._wire.reply()).startswith("*"):
-            self._bye(reply.encode())
-        return reply
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +113,7 @@ class ImapSession:
             folder: Its name in plain text, as ``folders()`` tells it.
         """
         self.messages, self.uid_validity, self._uids = 0, "", {}
-        for line in self._ask(f"EXAMINE {quoted(folder)}"):
+        for line in self._commands.ask(f"EXAMINE {quoted(folder)}"):
             exists, validity = _EXISTS.match(line), _VALIDITY.search(line)
             self.messages = int(exists[1]) if exists else self.messages
             self.uid_validity = validity[1].decode() if validity else self.uid_validity
@@ -131,12 +121,12 @@ class ImapSession:
 
     def folders(self) -> list[Folder]:
         """All folders."""
-        return [folder for line in self._ask('LIST "" "*"') if (folder := folder_of(line))]
+        return [folder for line in self._commands.ask('LIST "" "*"') if (folder := folder_of(line))]
 
     def counts(self, folder: str) -> dict[str, int]:
         """``MESSAGES``, ``UNSEEN`` and ``UIDNEXT`` of a folder, without opening it."""
         told: dict[str, int] = {}
-        for line in self._ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
+        for line in self._commands.ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
             told.update(status_of(line))
         return told
 
@@ -144,7 +134,7 @@ class ImapSession:
         """When the last message of the folder came, UTC; None when there is none."""
         if not self.messages:
             return None
-        for line in self._ask(f"FETCH {self.messages} (INTERNALDATE)"):
+        for line in self._commands.ask(f"FETCH {self.messages} (INTERNALDATE)"):
             if told := _INTERNAL.search(line):
                 try:
                     text = told[1].decode("ascii").strip()
@@ -158,7 +148,7 @@ class ImapSession:
         if not self.messages:
             return {}
         found = {}
-        for line in self._ask("FETCH 1:* (UID RFC822.SIZE)"):
+        for line in self._commands.ask("FETCH 1:* (UID RFC822.SIZE)"):
             place, uid, size = _SEQUENCE.match(line), _UID.search(line), _SIZE.search(line)
             if place and uid and size:
                 found[int(uid[1])] = int(size[1])
@@ -189,19 +179,19 @@ class ImapSession:
         self, uids: Sequence[int], part: str, came: set[int]
     ) -> Generator[tuple[int, Iterator[bytes]], None, str | None]:
         """Yields messages; returns what the server said if it refused the whole."""
-        tag = self._send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
+        tag = self._commands.send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
         while True:
             line = self._wire.line()
             self._wire.transcript.server(line.decode("utf-8", "replace"))
             if line.startswith(tag.encode() + b" "):
                 return self._refusal_of_some(tag, line)
-            self._bye(line)
+            self._commands.check_bye(line)
             if not (_SEQUENCE.match(line) and _BODY.search(line)):
                 continue  # news, such as flags that changed
-            literal, short = _LITERAL.search(line), _SHORT.search(line)
+            literal, short = LITERAL.search(line), _SHORT.search(line)
             uid = self._uid_of(line, uids)
             if literal is None and short is None:
-                raise self._out_of_turn(line)
+                raise self._commands.out_of_turn(line)
             body = (
                 self._body(int(literal[1]))
                 if literal
@@ -233,76 +223,18 @@ class ImapSession:
         rest = self._wire.line()
         if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
             # The literal was not as long as it said: what came is not the message.
-            raise self._out_of_turn(rest)
+            raise self._commands.out_of_turn(rest)
         self._in_body = False
         self._wire.transcript.own("-", f"{size} bytes received")
 
-    def _out_of_turn(self, line: bytes) -> MailError:
-        return self._wire.failure(
-            _("the server answered out of turn"),
-            "service-unavailable",
-            line.decode("utf-8", "replace"),
-        )
-
     def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
         try:
-            self._judge(tag, line)
+            self._commands.check_completion(tag, line)
         except MailError as failure:
             if failure.retriable:
                 raise
             return failure.evidence
         return None
-
-    def _send(self, command: str) -> str:
-        self._tag += 1
-        tag = f"M{self._tag}"
-        self._wire.command(f"{tag} {command}", alone=False)
-        return tag
-
-    def _ask(self, command: str) -> list[bytes]:
-        return self._until(self._send(command))
-
-    def _until(self, tag: str) -> list[bytes]:
-        """The untagged lines before the end of an answer; a literal in a line stands in it as it came."""
-        lines: list[bytes] = []
-        received = 0
-        while True:
-            line = self._wire.line()
-            while literal := _LITERAL.search(line):
-                if int(literal[1]) > framing.LINE_LIMIT:
-                    raise self._wire.failure(
-                        _("the server sent a line without end"), "service-unavailable"
-                    )
-                content = b"".join(self._wire.exactly(int(literal[1])))
-                line = line[: literal.start()] + _as_quoted(content) + self._wire.line()
-            if line.startswith(tag.encode() + b" "):
-                if len(lines) > _RECORDED:
-                    self._wire.transcript.remark(f"{len(lines)} lines received")
-                self._wire.transcript.server(line.decode("utf-8", "replace"))
-                self._judge(tag, line)
-                return lines
-            if len(lines) < _RECORDED:
-                self._wire.transcript.server(line.decode("utf-8", "replace"))
-            if not line.startswith((b"* ", b"+")):
-                raise self._out_of_turn(line)
-            self._bye(line)
-            lines.append(line)
-            received += len(line)
-            if received > ANSWER_LIMIT:
-                raise self._wire.failure(
-                    _("the server's answer does not end"), "service-unavailable"
-                )
-
-    def _judge(self, tag: str, line: bytes) -> None:
-        text = line.decode("utf-8", "replace")
-        if not text.upper().startswith(f"{tag} OK"):
-            raise refusal(self._wire, text, _("the server refused"))
-
-    def _bye(self, line: bytes) -> None:
-        if line.upper().startswith(b"* BYE") and not self._leaving:
-            raise refusal(
-                self._wire, line.decode("utf-8", "replace"), _("the server ended the session")
-            )
 
     def close(self, *, wait: bool = True) -> None:
         """Say LOGOUT and let go.
@@ -310,23 +242,16 @@ class ImapSession:
         Args:
             wait: For the answer, which tells nothing but takes a round trip.
         """
-        self._leaving = True
+        self._commands.leaving = True
         try:
             if not self._in_body:
-                tag = self._send("LOGOUT")
+                tag = self._commands.send("LOGOUT")
                 if wait:
-                    self._until(tag)
+                    self._commands.responses(tag)
         except MailError:
             pass  # the work is done
         finally:
             self._wire.close()
-
-
-_RECORDED = 200  # lines of one answer that the transcript shows
-
-
-def _as_quoted(content: bytes) -> bytes:
-    return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
@@ -337,28 +262,28 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
     """
     connection = wire.connect(endpoint, **options)
     try:
-        session = ImapSession(connection)
+        commands = Commands(connection)
         connection.enter("greeting")
         greeting = connection.reply()
         # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.
         if not greeting.upper().startswith(("* OK", "* BYE")):
-            raise session._out_of_turn(greeting.encode())
+            raise commands.out_of_turn(greeting.encode())
         if greeting.upper().startswith("* BYE"):
             raise refusal(connection, greeting, _("the server turned the connection away"))
         if endpoint.tls == "starttls":
             try:
-                session._ask("STARTTLS")
+                commands.ask("STARTTLS")
             except MailError as refused:
                 raise connection.failure(
                     _("the server offers no STARTTLS"), "tls-failed", refused.evidence
                 ) from None
             connection.start_tls()
             connection.enter("greeting")
-        session.offered = b" ".join(session._ask("CAPABILITY")).upper()
+        offered = b" ".join(commands.ask("CAPABILITY")).upper()
     except BaseException:
         connection.close()
         raise
-    return session
+    return ImapSession(commands, offered)
 
 
 def open_imap(
