@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox, Message
@@ -64,7 +65,7 @@ class Pop3Session:
             while True:
                 idle = timing.idle if self._mailbox else timing.before_login
                 try:
-                    line = await self.wire.readline(COMMAND_LIMIT, idle)
+                    line = await readline(self.wire, COMMAND_LIMIT, idle)
                 except LineTooLongError:
                     self.wire.write(TOO_LONG)
                     break
@@ -167,7 +168,7 @@ class Pop3Session:
         else:
             self.wire.write(b"+ \r\n")
             try:
-                line = await self.wire.readline(SASL_LIMIT, self.service.timing.before_login)
+                line = await readline(self.wire, SASL_LIMIT, self.service.timing.before_login)
             except LineTooLongError:
                 self.wire.write(TOO_LONG)
                 return False

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
 from msoauth.practice.exchange.delivery import Submission, mailbox_at
+from msoauth.practice.exchange.framing import read_dotted, read_exactly, readline, skip
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
 from msoauth.practice.exchange.smtp_syntax import HELLO, chunk, declared_size, mail_path
@@ -69,8 +70,8 @@ class SmtpSession:
         """The next line, or None when the session is over (the reason is said)."""
         left = self._ends - asyncio.get_running_loop().time()
         try:
-            return await self.wire.readline(
-                LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
+            return await readline(
+                self.wire, LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
             )
         except LineTooLongError:
             self._say(replies.LINE_TOO_LONG)
@@ -314,8 +315,11 @@ class SmtpSession:
         self._say(replies.START_DATA)
         timing = self.service.timing
         try:
-            content = await self.wire.read_dotted(
-                self._limit, timing.smtp_idle, lambda size: self.service.under_way.hold(self, size)
+            content = await read_dotted(
+                self.wire,
+                self._limit,
+                timing.smtp_idle,
+                lambda size: self.service.under_way.hold(self, size),
             )
         except IdleError:
             self._say(replies.IDLE)
@@ -337,11 +341,11 @@ class SmtpSession:
         self._too_big = self._too_big or not room
         try:
             if refusal is not None or self._too_big:
-                await self.wire.skip(count, timing.smtp_idle)
+                await skip(self.wire, count, timing.smtp_idle)
                 self._chunks = bytearray() if refusal is None else None
             else:
                 self._chunks = self._chunks if self._chunks is not None else bytearray()
-                self._chunks += await self.wire.read_exactly(count, timing.smtp_idle)
+                self._chunks += await read_exactly(self.wire, count, timing.smtp_idle)
         except IdleError:
             self._say(replies.IDLE)
             return False

@@ -1,4 +1,4 @@
-"""One TCP connection with bounded reading, bounded writing and TLS, for all three mail servers.
+"""One TCP connection with bounded buffers both ways and TLS, for all three mail servers.
 
 asyncio's StreamReader keeps plaintext that was read before STARTTLS, and leaves the limits to its users;
 this protocol keeps at most a line (or one network buffer) and forgets everything when TLS begins.
@@ -38,6 +38,8 @@ class Wire(asyncio.Protocol):
     Attributes:
         latency: Seconds awaited before each answer; read anew each time.
         write_seconds: How long a peer may take to read what is sent to it.
+        received: What came and was not taken yet; who takes from it sets ``answered`` to False.
+        answered: Whether anything was sent since then, so that the next bytes are no new answer.
     """
 
     def __init__(
@@ -48,13 +50,13 @@ class Wire(asyncio.Protocol):
     ) -> None:
         self.latency = latency
         self.write_seconds = write_seconds
+        self.received = bytearray()
+        self.answered = False
         self.task: asyncio.Task[None] | None = None
         self._serve = serve
         self._transport: asyncio.Transport | None = None
         self._raw: asyncio.Transport | None = None  # the TCP connection below TLS
         self._farewell: asyncio.TimerHandle | None = None
-        self._buffer = bytearray()
-        self._searched = 0
         self._eof = False
         self._full = False
         self._reader: asyncio.Future[None] | None = None
@@ -62,7 +64,6 @@ class Wire(asyncio.Protocol):
         self._blocked = False
         self._out: list[bytes] = []
         self._out_size = 0
-        self._answered = False
         self._allowance: int | None = None
 
     # What asyncio calls
@@ -74,8 +75,8 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what came, and ask the peer to wait when that is much."""
-        self._buffer += data
-        if len(self._buffer) >= HIGH_WATER and not self._full and self._transport is not None:
+        self.received += data
+        if len(self.received) >= HIGH_WATER and not self._full and self._transport is not None:
             self._full = True
             self._transport.pause_reading()
         self._wake()
@@ -106,110 +107,20 @@ class Wire(asyncio.Protocol):
 
     # Reading
 
-    async def readline(self, limit: int, seconds: float) -> bytes:
-        """The next line without its end; answers that wait are sent before waiting for it.
-
-        Args:
-            limit: Bytes that the line may have.
-            seconds: How long the whole line may take.
+    async def more(self) -> None:
+        """Send what was written, and wait until more has come.
 
         Raises:
-            LineTooLongError: *limit* was passed; the connection cannot be used any more.
-            IdleError: *seconds* passed.
             WireClosedError: the peer is gone.
         """
-        end = self._buffer.find(b"\n", self._searched)
-        if end < 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    while end < 0:
-                        self._searched = len(self._buffer)
-                        if self._searched > limit:
-                            raise LineTooLongError
-                        await self._more()
-                        end = self._buffer.find(b"\n", self._searched)
-            except TimeoutError:
-                raise IdleError from None
-        self._searched = 0
-        if end > limit:
-            raise LineTooLongError
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        self._answered = False
-        return line.removesuffix(b"\r")
-
-    async def read_exactly(self, count: int, seconds: float) -> bytes:
-        """The next *count* bytes; *seconds* is how long the peer may be silent between two pieces."""
-        await self.flush()
-        parts = bytearray()
-        while len(parts) < count:
-            if not self._buffer:
-                await self._patiently(seconds)
-            take = min(count - len(parts), len(self._buffer))
-            parts += self._buffer[:take]
-            del self._buffer[:take]
-        self._searched = 0
-        self._answered = False
-        return bytes(parts)
-
-    async def skip(self, count: int, seconds: float) -> None:
-        """Read and forget *count* bytes."""
-        await self.flush()
-        while count:
-            if not self._buffer:
-                await self._patiently(seconds)
-            take = min(count, len(self._buffer))
-            del self._buffer[:take]
-            count -= take
-        self._searched = 0
-        self._answered = False
-
-    async def read_dotted(
-        self, limit: int, seconds: float, holds: Callable[[int], bool] = lambda _size: True
-    ) -> bytes | None:
-        """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
-
-        *holds* is told how much is kept by now, and says whether that may be. Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
-        """
-        await self.flush()
-        body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
-        known = 0
-        too_big = False
-        while True:
-            body += self._buffer
-            self._buffer.clear()
-            end = body.find(b"\r\n.\r\n", max(0, known - 4))
-            if end >= 0:
-                break
-            if len(body) > limit + 2 or not holds(len(body)):
-                too_big = True
-                del body[:-4]
-                holds(0)
-            known = len(body)
-            await self._patiently(seconds)
-        self._buffer += body[end + 5 :]
-        self._searched = 0
-        self._answered = False
-        if too_big or end > limit:
-            return None
-        return bytes(body[: end + 2]).replace(b"\r\n.", b"\r\n")[2:]
-
-    async def _patiently(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._more()
-        except TimeoutError:
-            raise IdleError from None
-
-    async def _more(self) -> None:
         await self.flush()
         if self._eof or self._transport is None:
             raise WireClosedError
-        before = len(self._buffer)
+        before = len(self.received)
         if self._full:
             self._full = False
             self._transport.resume_reading()
-        if len(self._buffer) > before:  # a transport may deliver within resume_reading
+        if len(self.received) > before:  # a transport may deliver within resume_reading
             return
         self._reader = asyncio.get_running_loop().create_future()
         try:
@@ -245,8 +156,8 @@ class Wire(asyncio.Protocol):
         data = b"".join(self._out)
         self._out.clear()
         self._out_size = 0
-        if not self._answered:
-            self._answered = True
+        if not self.answered:
+            self.answered = True
             if (seconds := self.latency()) > 0:
                 await asyncio.sleep(seconds)
         if self._allowance is not None:
@@ -296,16 +207,16 @@ class Wire(asyncio.Protocol):
         if transport is None:
             raise WireClosedError
         transport.pause_reading()
-        self._buffer.clear()
-        self._searched = 0
+        self.received.clear()
         if reply is not None:
             self.write(reply)
             await self.flush()
-            self._answered = False
+            self.answered = False
         if context is None:
             transport.resume_reading()
             self._full = False
-            await self._patiently(seconds)
+            async with asyncio.timeout(seconds):
+                await self.more()
             self.write(TOO_OLD)
             await self.flush()
             self._close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.framing import read_exactly, readline
 from msoauth.practice.exchange.imap import folders, items
 from msoauth.practice.exchange.imap.folders import Folder
 from msoauth.practice.exchange.imap.grammar import GrammarError, Text, Word, astring, literal, words
@@ -94,7 +95,7 @@ class ImapSession:
 
     async def _parts(self, seconds: float) -> list[bytes]:
         """A command's line, with the literals and lines that belong to it."""
-        parts = [await self.wire.readline(COMMAND_LIMIT, seconds)]
+        parts = [await readline(self.wire, COMMAND_LIMIT, seconds)]
         while (announced := literal(parts[-1])) is not None:
             size, waits = announced
             append = b" APPEND " in parts[0][:200].upper() and self._mailbox is not None
@@ -104,8 +105,8 @@ class ImapSession:
                 raise LineTooLongError
             if waits:
                 self._say("+ Ready for additional command text.")
-            parts.append(await self.wire.read_exactly(size, self.service.timing.before_login))
-            parts.append(await self.wire.readline(COMMAND_LIMIT, seconds))
+            parts.append(await read_exactly(self.wire, size, self.service.timing.before_login))
+            parts.append(await readline(self.wire, COMMAND_LIMIT, seconds))
         return parts
 
     async def _command(self, tag: str, verb: str, given: list[Word]) -> bool:
@@ -196,7 +197,7 @@ class ImapSession:
             line = astring(given[1]).encode()
         else:
             self.wire.write(b"+ \r\n")
-            line = await self.wire.readline(COMMAND_LIMIT, service.timing.before_login)
+            line = await readline(self.wire, COMMAND_LIMIT, service.timing.before_login)
         login = service.judge(Protocol.IMAP, line)
         lost = service.strikes("imap.not-connected", login.firm, login.mailbox)
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
@@ -293,7 +294,7 @@ class ImapSession:
     async def _idle(self, tag: str, _given: list[Word]) -> None:
         self._say("+ IDLE accepted, awaiting DONE command.")
         while (
-            await self.wire.readline(COMMAND_LIMIT, self.service.timing.idle)
+            await readline(self.wire, COMMAND_LIMIT, self.service.timing.idle)
         ).upper() != b"DONE":
             await asyncio.sleep(0)
         self._done(tag, "IDLE")
