@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
-from typing import Any
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth import clouds
 from msoauth.checks import REGISTRATION
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import reminders, values
@@ -16,9 +13,8 @@ from msoauth.identity.rotation import replace_secret
 from msoauth.model import Finding, Firm, Signal
 from msoauth.store import Secret
 from msoauth.texts import _
-from msoauth.ui import guide, html
+from msoauth.ui import guide, html, registration_form
 from msoauth.ui.block import take_apart
-from msoauth.ui.header import place_name
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.registration_view import exchange_steps_of, old_secret_stays
@@ -38,7 +34,7 @@ class RegisterPanel(Panel):
         self._shown: Firm | None = None
         self.practice_box = View(acted=self.acted)
         self.form = Form(
-            self._fields(),
+            registration_form.fields(self.session),
             [
                 {"name": "check", "label": _("Save and check"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
@@ -51,36 +47,11 @@ class RegisterPanel(Panel):
         )
         return [self.practice_box, self.form]
 
-    def _fields(self) -> list[dict[str, Any]]:
-        practice = self.session.practice
-        places = [("global", _("Microsoft 365")), ("usgov", _("Microsoft 365 US Government")),
-                  ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
-        if practice is not None:
-            places.append((str(practice.file), _("The practice tenant")))
-        firm = self.session.firm()
-        if firm is not None and self._place(firm) not in dict(places):
-            places.append((firm.cloud.name, place_name(firm.cloud)))  # of an endpoints file
-        return [
-            {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
-            {"name": "client_id", "label": _("Application (client) ID"),
-             "hint": _("Azure portal → App registrations → your app → Overview")},
-            {"name": "tenant", "label": _("Directory (tenant) ID"),
-             "hint": _("On the same page, just below; a domain of the firm works too")},
-            {"name": "secret", "label": _("Client secret value"), "kind": "secret",
-             "hint": _("Certificates & secrets → column “Value”, shown only once; leave empty to keep the stored one")},
-            {"name": "expires", "label": _("Last day of the secret"), "kind": "date",
-             "hint": _("Certificates & secrets → column “Expires”")},
-            {"name": "redirect_uri", "label": _("Redirect URI"), "hint": _("Authentication → as registered there")},
-            {"name": "cloud", "label": _("Cloud"), "kind": "select", "options": places},
-            {"name": "app_only", "label": _("App-only access: mailboxes that nobody signs in to"), "kind": "checkbox",
-             "hint": _("Needs application permissions and steps in Exchange, which are shown after the check")},
-        ]  # fmt: skip
-
     def refresh(self) -> None:
         super().refresh()
         self._draw_practice()
         firm = self.session.firm()
-        self.form.fields = self._fields()
+        self.form.fields = registration_form.fields(self.session)
         self._load(firm)
         if firm is None:
             return
@@ -139,23 +110,7 @@ class RegisterPanel(Panel):
         self.form.clear_secret("secret")
         stored = firm is not None and self.workspace.firms.has_secret(firm.name)
         self.form.change_field("secret", placeholder=_("stored; not shown again") if stored else "")
-        self.form.fill({
-            "name": firm.name if firm else "",
-            "tenant": firm.tenant if firm else "",
-            "client_id": firm.client_id if firm else "",
-            "redirect_uri": firm.redirect_uri if firm else "http://localhost",
-            "expires": firm.secret_expires.isoformat() if firm and firm.secret_expires else "",
-            "cloud": self._place(firm),
-            "app_only": firm is not None and firm.access == "app-only",
-        })  # fmt: skip
-
-    def _place(self, firm: Firm | None) -> str:
-        practice = self.session.practice
-        if firm is None or firm.cloud.name in ("global", "usgov", "china"):
-            return firm.cloud.name if firm else "global"
-        if practice is not None and firm.cloud.name == "practice":
-            return str(practice.file)
-        return firm.cloud.name
+        self.form.fill(registration_form.values_of(self.session, firm))
 
     # What the user does
 
@@ -171,14 +126,7 @@ class RegisterPanel(Panel):
         firm = practice.firms[0]
         known = next((f for f in self.session.firms() if f.name == firm["name"]), None)
         self._load(known)
-        self.form.fill({
-            "name": firm["name"],
-            "tenant": firm["tenant_id"],
-            "client_id": firm["client_id"],
-            "redirect_uri": firm["redirect_uri"],
-            "expires": firm.get("secret_expires") or "",
-            "cloud": str(practice.file),
-        })  # fmt: skip
+        self.form.fill(registration_form.values_of_practice(practice))
         self.form.keep_secret("secret", firm["client_secret"])
         self._judge()
 
@@ -234,73 +182,16 @@ class RegisterPanel(Panel):
 
     def _judge(self) -> dict[str, str]:
         """Say at each field that was touched what is wrong with it."""
-        text = self.form.text
-        secret = self.form.typed("secret")
-        name = values.clean(text("name"))
-        shown = self._shown.name if self._shown else ""
-        taken = {f.name.casefold() for f in self.session.firms()}
-        problems = {
-            "name": self._name_problem(name, shown, taken),
-            "tenant": values.tenant_problem(text("tenant")),
-            "client_id": values.client_id_problem(text("client_id")),
-            "secret": values.secret_problem(secret) if secret.strip() else None,
-            "redirect_uri": values.redirect_problem(text("redirect_uri")),
-            "expires": None if not text("expires") or _day(text("expires")) else _("This is not a date."),
-        }  # fmt: skip
-        if (
-            not problems["client_id"]
-            and values.clean(text("client_id")).lower() == values.clean(text("tenant")).lower()
-        ):
-            problems["client_id"] = _(
-                "This is the same as the Directory (tenant) ID; one of them was pasted twice."
-            )
-        if self._app_only and not self._will_have_secret():
-            problems["secret"] = _("App-only access needs a client secret.")
-        said = {n: p for n, p in problems.items() if p and n in self._touched}
+        found = registration_form.problems(self.session, self.form, self._shown)
+        said = {field: problem for field, problem in found.items() if field in self._touched}
         self.form.errors = said
         return said
 
-    @staticmethod
-    def _name_problem(name: str, shown: str, taken: set[str]) -> str | None:
-        if not name:
-            return _("The firm needs a name.")
-        if shown and name != shown:
-            return _(
-                "A stored firm keeps its name ({name}); press “Add another firm” to add one."
-            ).format(name=shown)
-        if not shown and name.casefold() in taken:
-            return _("There is a firm of this name already; choose it above to change it.")
-        return None
-
-    @property
-    def _app_only(self) -> bool:
-        return bool(self.form.values.get("app_only"))
-
-    def _will_have_secret(self) -> bool:
-        known = self._shown
-        return bool(self.form.typed("secret").strip()) or (
-            known is not None and self.workspace.firms.has_secret(known.name)
-        )
-
     def _save(self) -> tuple[Firm, Secret | None]:
         """Store the form; the firm, and the secret that is to be checked before it replaces a stored one."""
-        text = self.form.text
-        place = text("cloud")
         known = self._shown
-        cloud = (
-            known.cloud if known is not None and place == known.cloud.name else clouds.load(place)
-        )
-        firm = Firm(
-            name=values.clean(text("name")),
-            tenant=values.clean(text("tenant")),
-            client_id=values.clean(text("client_id")),
-            cloud=cloud,
-            redirect_uri=values.clean(text("redirect_uri")),
-            secret_expires=_day(text("expires")),
-            access="app-only" if self._app_only else "delegated",
-        )
-        values.check_firm(firm)
-        secret = self._clean_secret()
+        firm = registration_form.firm_of(self.form, known)
+        secret = registration_form.secret_of(self.form)
         if known is not None and known.name == firm.name:
             if secret is not None and self.workspace.firms.has_secret(firm.name):
                 # The end date belongs to the new secret, which has yet to work.
@@ -313,16 +204,9 @@ class RegisterPanel(Panel):
             self.workspace.firms.add(firm, secret)
         self.session.choose_firm(firm.name, by=self)
         self.draw_bar()
-        self.form.fields = self._fields()
+        self.form.fields = registration_form.fields(self.session)
         self._load(self.workspace.firms.get(firm.name))
         return firm, None
-
-    def _clean_secret(self) -> Secret | None:
-        typed = values.clean(self.form.typed("secret"))
-        if not typed:
-            return None
-        values.check_secret(typed)
-        return Secret(typed)
 
     def _check(self, firm: Firm, new_secret: Secret | None) -> None:
         def work(job: Job) -> None:
@@ -390,13 +274,6 @@ class RegisterPanel(Panel):
             new=self._shown is not None and not working,
             calendar=self._shown is not None and self._shown.secret_expires is not None,
         )
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        return None
 
 
 def _latest(rows: Sequence[Finding]) -> list[Finding]:

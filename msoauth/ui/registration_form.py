@@ -1,0 +1,173 @@
+"""The form of a firm's app registration: its fields, a firm's values in them, what is wrong, and the firm they make."""
+
+from datetime import date
+from typing import Any
+
+from msoauth import clouds
+from msoauth.identity import values
+from msoauth.model import Firm
+from msoauth.store import Secret
+from msoauth.texts import _
+from msoauth.ui.header import place_name
+from msoauth.ui.session import Practice, Session
+from msoauth.ui.widgets import Form
+
+
+def fields(session: Session) -> list[dict[str, Any]]:
+    """The fields, with the clouds that there are to choose from."""
+    practice = session.practice
+    places = [("global", _("Microsoft 365")), ("usgov", _("Microsoft 365 US Government")),
+              ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
+    if practice is not None:
+        places.append((str(practice.file), _("The practice tenant")))
+    firm = session.firm()
+    if firm is not None and _place(session, firm) not in dict(places):
+        places.append((firm.cloud.name, place_name(firm.cloud)))  # of an endpoints file
+    return [
+        {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
+        {"name": "client_id", "label": _("Application (client) ID"),
+         "hint": _("Azure portal → App registrations → your app → Overview")},
+        {"name": "tenant", "label": _("Directory (tenant) ID"),
+         "hint": _("On the same page, just below; a domain of the firm works too")},
+        {"name": "secret", "label": _("Client secret value"), "kind": "secret",
+         "hint": _("Certificates & secrets → column “Value”, shown only once; leave empty to keep the stored one")},
+        {"name": "expires", "label": _("Last day of the secret"), "kind": "date",
+         "hint": _("Certificates & secrets → column “Expires”")},
+        {"name": "redirect_uri", "label": _("Redirect URI"), "hint": _("Authentication → as registered there")},
+        {"name": "cloud", "label": _("Cloud"), "kind": "select", "options": places},
+        {"name": "app_only", "label": _("App-only access: mailboxes that nobody signs in to"), "kind": "checkbox",
+         "hint": _("Needs application permissions and steps in Exchange, which are shown after the check")},
+    ]  # fmt: skip
+
+
+def values_of(session: Session, firm: Firm | None) -> dict[str, Any]:
+    """What stands in the fields for a stored firm, its secret excepted; for None, in an empty form."""
+    return {
+        "name": firm.name if firm else "",
+        "tenant": firm.tenant if firm else "",
+        "client_id": firm.client_id if firm else "",
+        "redirect_uri": firm.redirect_uri if firm else "http://localhost",
+        "expires": firm.secret_expires.isoformat() if firm and firm.secret_expires else "",
+        "cloud": _place(session, firm),
+        "app_only": firm is not None and firm.access == "app-only",
+    }
+
+
+def values_of_practice(practice: Practice) -> dict[str, Any]:
+    """What stands in the fields for the practice tenant's firm, its secret excepted."""
+    firm = practice.firms[0]
+    return {
+        "name": firm["name"],
+        "tenant": firm["tenant_id"],
+        "client_id": firm["client_id"],
+        "redirect_uri": firm["redirect_uri"],
+        "expires": firm.get("secret_expires") or "",
+        "cloud": str(practice.file),
+    }
+
+
+def _place(session: Session, firm: Firm | None) -> str:
+    """A firm's cloud as the form's choice names it, which ``clouds.load`` takes."""
+    practice = session.practice
+    if firm is None or firm.cloud.name in ("global", "usgov", "china"):
+        return firm.cloud.name if firm else "global"
+    if practice is not None and firm.cloud.name == "practice":
+        return str(practice.file)
+    return firm.cloud.name
+
+
+def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]:
+    """What is wrong, by field.
+
+    Args:
+        known: The stored firm that the form shows; None where a new one is typed.
+    """
+    text = form.text
+    secret = form.typed("secret")
+    name = values.clean(text("name"))
+    taken = {f.name.casefold() for f in session.firms()}
+    found = {
+        "name": _name_problem(name, known.name if known else "", taken),
+        "tenant": values.tenant_problem(text("tenant")),
+        "client_id": values.client_id_problem(text("client_id")),
+        "secret": values.secret_problem(secret) if secret.strip() else None,
+        "redirect_uri": values.redirect_problem(text("redirect_uri")),
+        "expires": None if not text("expires") or _day(text("expires")) else _("This is not a date."),
+    }  # fmt: skip
+    if (
+        not found["client_id"]
+        and values.clean(text("client_id")).lower() == values.clean(text("tenant")).lower()
+    ):
+        found["client_id"] = _(
+            "This is the same as the Directory (tenant) ID; one of them was pasted twice."
+        )
+    if _app_only(form) and not _will_have_secret(session, form, known):
+        found["secret"] = _("App-only access needs a client secret.")
+    return {field: problem for field, problem in found.items() if problem}
+
+
+def _name_problem(name: str, shown: str, taken: set[str]) -> str | None:
+    if not name:
+        return _("The firm needs a name.")
+    if shown and name != shown:
+        return _(
+            "A stored firm keeps its name ({name}); press “Add another firm” to add one."
+        ).format(name=shown)
+    if not shown and name.casefold() in taken:
+        return _("There is a firm of this name already; choose it above to change it.")
+    return None
+
+
+def _app_only(form: Form) -> bool:
+    return bool(form.values.get("app_only"))
+
+
+def _will_have_secret(session: Session, form: Form, known: Firm | None) -> bool:
+    return bool(form.typed("secret").strip()) or (
+        known is not None and session.workspace.firms.has_secret(known.name)
+    )
+
+
+def firm_of(form: Form, known: Firm | None) -> Firm:
+    """The firm that the form makes.
+
+    Args:
+        known: The stored firm that the form shows, whose cloud stays unless another is chosen.
+
+    Raises:
+        InputError: a value cannot be right.
+    """
+    text = form.text
+    place = text("cloud")
+    cloud = known.cloud if known is not None and place == known.cloud.name else clouds.load(place)
+    firm = Firm(
+        name=values.clean(text("name")),
+        tenant=values.clean(text("tenant")),
+        client_id=values.clean(text("client_id")),
+        cloud=cloud,
+        redirect_uri=values.clean(text("redirect_uri")),
+        secret_expires=_day(text("expires")),
+        access="app-only" if _app_only(form) else "delegated",
+    )
+    values.check_firm(firm)
+    return firm
+
+
+def secret_of(form: Form) -> Secret | None:
+    """The client secret that was typed, if one was.
+
+    Raises:
+        InputError: it cannot be one.
+    """
+    typed = values.clean(form.typed("secret"))
+    if not typed:
+        return None
+    values.check_secret(typed)
+    return Secret(typed)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None
