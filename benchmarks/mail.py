@@ -8,10 +8,8 @@ import argparse
 import json
 import os
 import platform
-import poplib
 import random
 import shutil
-import ssl
 import statistics
 import subprocess
 import sys
@@ -22,11 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.mail_clients import CONTENDERS, RETRIEVAL, ours, the_least
 from benchmarks.relay import relay
-from msoauth.clouds import Endpoint
-from msoauth.mail.fetch import fetch
-from msoauth.mail.pop3 import open_pop3
-from msoauth.mail.sasl import xoauth2
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot, running_dovecot
 
@@ -48,94 +43,6 @@ class Silent(Transcript):
 
     def shown(self, text: str) -> str:
         return text
-
-
-def ours(box: Dovecot, port: int, to: Path, transcript: Transcript | None = None) -> None:
-    with open_pop3(
-        Endpoint("localhost", port, "implicit"),
-        box.user,
-        box.token,
-        transcript=transcript,
-        ca_file=box.ca_file,
-    ) as session:
-        for _row in fetch(session, to=to):
-            pass
-
-
-def fresh_process(box: Dovecot, port: int, to: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from msoauth.clouds import Endpoint;"
-        "from msoauth.mail.fetch import fetch; from msoauth.mail.pop3 import open_pop3;"
-        "port, user, token, ca, to = sys.argv[1:];"
-        "session = open_pop3(Endpoint('localhost', int(port), 'implicit'), user, token, ca_file=ca);"
-        "[None for _ in fetch(session, to=Path(to))]; session.close()"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, str(port), box.user, box.token, box.ca_file, str(to)],
-        check=True,
-    )
-
-
-def _log_in(box: Dovecot, port: int) -> poplib.POP3_SSL:
-    poplib._MAXLINE = 1 << 20  # type: ignore[attr-defined]
-    context = ssl.create_default_context(cafile=box.ca_file)
-    session = poplib.POP3_SSL("localhost", port, context=context)
-    session._shortcmd("AUTH XOAUTH2")  # type: ignore[attr-defined]
-    session._shortcmd(xoauth2(box.user, box.token))  # type: ignore[attr-defined]
-    return session
-
-
-def _keep(session: poplib.POP3_SSL, number: int, to: Path) -> None:
-    _reply, lines, _octets = session.retr(number)
-    (to / f"{number}.eml").write_bytes(b"\r\n".join(lines) + b"\r\n")
-
-
-def plain_poplib(box: Dovecot, port: int, to: Path) -> None:
-    session = _log_in(box, port)
-    count, _size = session.stat()
-    for number in range(1, count + 1):
-        _keep(session, number, to)
-    session.quit()
-
-
-def the_least(box: Dovecot, port: int, to: Path, newest: int) -> None:
-    """What any client must do that finds out what is new and knows already which: both lists, and those mails."""
-    session = _log_in(box, port)
-    session.list()
-    session.uidl()
-    count, _size = session.stat()
-    for number in range(count - newest + 1, count + 1):
-        _keep(session, number, to)
-    session.quit()
-
-
-def curl(box: Dovecot, port: int, to: Path) -> None:
-    count = len(list((box.maildir / "new").iterdir())) + len(list((box.maildir / "cur").iterdir()))
-    subprocess.run(
-        ["curl", "--silent", "--show-error", "--cacert", box.ca_file, "--user", f"{box.user}:",
-         "--oauth2-bearer", box.token, "--login-options", "AUTH=XOAUTH2",
-         "--output", str(to / "#1.eml"), f"pop3s://localhost:{port}/[1-{count}]"],
-        check=True,
-    )  # fmt: skip
-
-
-def mpop(box: Dovecot, port: int, to: Path) -> None:
-    for inner in ("cur", "new", "tmp"):
-        (to / inner).mkdir()
-    config = to / "mpoprc"
-    config.write_text(
-        f"account box\nhost localhost\nport {port}\ntls on\ntls_starttls off\ntls_trust_file {box.ca_file}\n"
-        f"auth xoauth2\nuser {box.user}\npasswordeval echo {box.token}\nkeep on\nreceived_header off\n"
-        f"uidls_file {to}/uidls\ndelivery maildir {to}\n"
-    )
-    config.chmod(0o600)
-    subprocess.run(["mpop", "-C", str(config), "--quiet", "box"], check=True)
-
-
-CONTENDERS: dict[str, Callable[[Dovecot, int, Path], None]] = {
-    "msoauth": ours, "msoauth, fresh process": fresh_process,
-    "poplib": plain_poplib, "curl": curl, "mpop": mpop,
-}  # fmt: skip
 
 
 def mail(number: int, size: int) -> bytes:
@@ -241,17 +148,9 @@ def memory(box: Dovecot, megabytes: int) -> Rows:
     box.deliver(mail(1, megabytes << 20))
     port = box.server.ports["pop3"]
     with tempfile.TemporaryDirectory() as folder:
-        code = (
-            "import sys;"
-            "from pathlib import Path; from msoauth.clouds import Endpoint;"
-            "from msoauth.mail.fetch import fetch; from msoauth.mail.pop3 import open_pop3;"
-            "port, user, token, ca, to = sys.argv[1:];"
-            "session = open_pop3(Endpoint('localhost', int(port), 'implicit'), user, token, ca_file=ca);"
-            "[None for _ in fetch(session, to=Path(to))]; session.close();"
-            "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
-        )
+        peak = "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
         told = subprocess.run(
-            [sys.executable, "-c", code, str(port), box.user, box.token, box.ca_file, folder],
+            [sys.executable, "-c", RETRIEVAL + peak, str(port), box.user, box.token, box.ca_file, folder],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         assert max(f.stat().st_size for f in Path(folder).glob("*.eml")) > (megabytes << 20) * 0.9
