@@ -14,7 +14,7 @@ from filelock import Timeout as LockedError
 from msoauth.errors import InputError, MailError
 from msoauth.texts import _
 
-BINARY = getattr(os, "OBINARY", 0)
+BINARY = getattr(os, "O_BINARY", 0)  # Windows: else each LF is written as CRLF
 
 
 def write_all(descriptor: int, piece: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import mailbox
 import os
+import runpy
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -250,3 +251,10 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
     assert set(expected(mails[:2], kind)) <= set(kept(place, kind))
     list(fetch(Box(mails).session, to=place, format=kind))
     assert kept(place, kind) == expected(mails, kind)
+
+
+def test_files_are_written_byte_for_byte_where_a_system_tells_text_from_binary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)  # as Windows has it
+    assert runpy.run_path(str(durable.__file__))["BINARY"] == 0x8000
