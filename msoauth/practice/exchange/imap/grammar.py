@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+COMMAND_LIMIT = 10240  # bytes a command may have (office-ps: Set-ImapSettings.md, default)
 MAX_DEPTH = 20  # parentheses within parentheses that a command may have
 MAX_NUMBER = 2**32 - 1
 

@@ -1,0 +1,179 @@
+"""The commands of RFC 3501's authenticated and selected states."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from msoauth.practice.exchange.framing import readline
+from msoauth.practice.exchange.imap import folders, items, responses
+from msoauth.practice.exchange.imap.folders import Folder
+from msoauth.practice.exchange.imap.grammar import COMMAND_LIMIT, GrammarError, Text, Word, astring
+from msoauth.practice.exchange.imap.responses import complete, say
+from msoauth.practice.exchange.service import Service
+from msoauth.practice.exchange.wire import DROP_AT, Wire
+from msoauth.practice.state import Mailbox
+
+Act = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
+
+
+class MailboxCommands:
+    """What one client does with one mailbox: in the folder that it has selected, and outside.
+
+    Attributes:
+        ACTS: What each command does, by its name.
+    """
+
+    def __init__(self, service: Service, wire: Wire, mailbox: Mailbox, *, drop: bool) -> None:
+        self.service = service
+        self.wire = wire
+        self.mailbox = mailbox
+        self._drop = drop
+        self._folder: Folder | None = None
+
+    # Authenticated
+
+    async def _select(self, tag: str, given: list[Word]) -> None:
+        self._enter(tag, "SELECT", given, read_only=False)
+
+    async def _examine(self, tag: str, given: list[Word]) -> None:
+        self._enter(tag, "EXAMINE", given, read_only=True)
+
+    def _enter(self, tag: str, verb: str, given: list[Word], *, read_only: bool) -> None:
+        self._folder = None
+        folder = folders.find(self.mailbox, folders.name_of(given), read_only=read_only)
+        if folder is None:
+            say(self.wire, f"{tag} {responses.NO_FOLDER}")
+            return
+        self._folder = folder
+        for line in folder.opened():
+            say(self.wire, f"* {line}")
+        complete(self.wire, tag, verb, "[READ-ONLY] " if read_only else "[READ-WRITE] ")
+
+    async def _list(self, tag: str, given: list[Word]) -> None:
+        self._listed(tag, "LIST", given)
+
+    async def _lsub(self, tag: str, given: list[Word]) -> None:
+        self._listed(tag, "LSUB", given)
+
+    def _listed(self, tag: str, verb: str, given: list[Word]) -> None:
+        for line in folders.listed(verb, given):
+            say(self.wire, line)
+        complete(self.wire, tag, verb)
+
+    async def _namespace(self, tag: str, _given: list[Word]) -> None:
+        say(self.wire, '* NAMESPACE (("" "/")) NIL NIL')
+        complete(self.wire, tag, "NAMESPACE")
+
+    async def _status(self, tag: str, given: list[Word]) -> None:
+        folder = folders.find(self.mailbox, folders.name_of(given), read_only=True)
+        if folder is None:
+            say(self.wire, f"{tag} {responses.NO_FOLDER}")
+            return
+        say(self.wire, f"* STATUS {folder.quoted} ({folder.status(given[1:])})")
+        complete(self.wire, tag, "STATUS")
+
+    async def _append(self, tag: str, given: list[Word]) -> None:
+        folder = folders.find(self.mailbox, folders.name_of(given), read_only=False)
+        if folder is None:
+            say(self.wire, f"{tag} NO [TRYCREATE] The folder doesn't exist.")
+            return
+        if not self.service.may_keep(sum(len(w.value) for w in given if isinstance(w, Text))):
+            say(self.wire, f"{tag} NO Mailbox full.")  # unverified wording
+            return
+        uid = folder.append(given, self.service.now().timestamp())
+        complete(self.wire, tag, "APPEND", f"[APPENDUID {self.mailbox.uid_validity} {uid}] ")
+
+    async def _check(self, tag: str, _given: list[Word]) -> None:
+        complete(self.wire, tag, "CHECK")
+
+    async def _idle(self, tag: str, _given: list[Word]) -> None:
+        say(self.wire, "+ IDLE accepted, awaiting DONE command.")
+        while (
+            await readline(self.wire, COMMAND_LIMIT, self.service.timing.idle)
+        ).upper() != b"DONE":
+            await asyncio.sleep(0)
+        complete(self.wire, tag, "IDLE")
+
+    # Selected
+
+    async def _close(self, tag: str, _given: list[Word]) -> None:
+        if self._folder is not None and not self._folder.read_only:
+            self._folder.expunge()
+        self._folder = None
+        complete(self.wire, tag, "CLOSE")
+
+    async def _unselect(self, tag: str, _given: list[Word]) -> None:
+        self._folder = None
+        complete(self.wire, tag, "UNSELECT")
+
+    async def _expunge(self, tag: str, _given: list[Word]) -> None:
+        if (folder := self._writable(tag)) is not None:
+            for number in folder.expunge():
+                say(self.wire, f"* {number} EXPUNGE")
+            complete(self.wire, tag, "EXPUNGE")
+
+    async def _fetch(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+        if (folder := self._selected(tag)) is None:
+            return
+        wanted = items.parse(given[1:], by_uid=by_uid)
+        for number, message in folder.chosen(astring(given[0]) if given else "", by_uid=by_uid):
+            row = items.row(number, message, wanted, read_only=folder.read_only)
+            if self._drop:
+                # The beginning arrives, then the connection is gone.
+                self.wire.drop_after(min(DROP_AT, len(row)))
+            await self.wire.send(row)
+        complete(self.wire, tag, "FETCH")
+
+    async def _search(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+        if (folder := self._selected(tag)) is not None:
+            found = "".join(f" {n}" for n in folder.search(given, by_uid=by_uid))
+            say(self.wire, f"* SEARCH{found}")
+            complete(self.wire, tag, "SEARCH")
+
+    async def _store(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+        if (folder := self._writable(tag)) is None:
+            return
+        silent, changed = folder.store(given, by_uid=by_uid)
+        for number, message in changed:
+            if not silent:
+                shown = items.flags(message) + (f" UID {message.uid}" if by_uid else "")
+                say(self.wire, f"* {number} FETCH ({shown})")
+        complete(self.wire, tag, "STORE")
+
+    async def _uid(self, tag: str, given: list[Word]) -> None:
+        verb = astring(given[0]).upper() if given else ""
+        acts = {"FETCH": self._fetch, "SEARCH": self._search, "STORE": self._store}
+        if verb not in acts:
+            raise GrammarError(f"UID {verb}")
+        await acts[verb](tag, given[1:], True)
+
+    def _selected(self, tag: str) -> Folder | None:
+        if self._folder is None:
+            say(self.wire, f"{tag} {responses.INVALID_STATE}")
+        return self._folder
+
+    def _writable(self, tag: str) -> Folder | None:
+        folder = self._selected(tag)
+        if folder is not None and folder.read_only:
+            say(self.wire, f"{tag} {responses.READ_ONLY}")
+            return None
+        return folder
+
+    ACTS: ClassVar[dict[str, Act]] = {
+        "SELECT": _select,
+        "EXAMINE": _examine,
+        "LIST": _list,
+        "LSUB": _lsub,
+        "NAMESPACE": _namespace,
+        "STATUS": _status,
+        "APPEND": _append,
+        "CHECK": _check,
+        "CLOSE": _close,
+        "UNSELECT": _unselect,
+        "EXPUNGE": _expunge,
+        "FETCH": _fetch,
+        "SEARCH": _search,
+        "STORE": _store,
+        "UID": _uid,
+        "IDLE": _idle,
+    }

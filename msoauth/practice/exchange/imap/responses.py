@@ -1,0 +1,34 @@
+"""The IMAP server's words, as facts E3 have them."""
+
+from msoauth.practice.exchange.wire import Wire
+
+READY = "* OK The Microsoft Exchange IMAP4 service is ready. [{}]"
+BEFORE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
+AFTER = (
+    "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES "
+    "CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE CHILDREN IDLE NAMESPACE LITERAL+"
+)
+REFUSED = "NO AUTHENTICATE failed."
+LOGIN_REFUSED = "NO Basic authentication is disabled."
+INVALID_STATE = "BAD Command received in Invalid state."
+NOT_CONNECTED = "BAD User is authenticated but not connected."
+CLOSED = "* BYE Connection closed. 14"
+ARGUMENTS = "BAD Command Argument Error. 12"  # (memory, unverified) in the facts too
+UNAVAILABLE = "NO Server Unavailable. 15"
+THROTTLED = "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"
+EXPIRED = "* BYE Session invalidated - AccessTokenExpired"
+# The following are unverified: no capture of Exchange Online shows its wording for them.
+UNKNOWN = "BAD Command Error. 10"
+GOODBYE = "* BYE Microsoft Exchange Server IMAP4 server signing off."
+READ_ONLY = "NO The folder was opened read-only."
+NO_FOLDER = "NO The folder doesn't exist."
+
+
+def say(wire: Wire, line: str) -> None:
+    """Put a line into the answer."""
+    wire.write(line.encode("utf-8", "replace") + b"\r\n")
+
+
+def complete(wire: Wire, tag: str, verb: str, code: str = "") -> None:
+    """End a command that succeeded; *code* is a response code with a space behind it."""
+    say(wire, f"{tag} OK {code}{verb} completed.")
