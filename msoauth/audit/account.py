@@ -1,8 +1,9 @@
 """One firm's checks, once for all its accounts; and one account's."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
 from msoauth.texts import _
+
+_MAIL = ("network.pop3", "network.imap", "network.smtp")  # they hang on no other check
 
 
 class _Unwritten(Transcript):
@@ -76,6 +79,7 @@ def look_at_firm(
     workspace: Workspace,
     firm: Firm,
     run: str,
+    pool: Executor,
     *,
     retrieve: Iterable[str],
     cancelled: threading.Event,
@@ -84,13 +88,23 @@ def look_at_firm(
     """The checks that have one answer for all accounts of a firm: the network, and the app registration.
 
     Args:
+        pool: Threads that greet the mail servers meanwhile.
         retrieve: The protocols that its accounts use; the others are not asked.
     """
     idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
     wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
     context = checks.Context(workspace, firm, None, timeout=timeout, run=run, cancelled=cancelled)
-    answers = (one for ready in checks.side_by_side(wanted, context) for one in ready)
-    return _looked(context, answers, {})
+    return _looked(context, _side_by_side(wanted, context, pool), {})
+
+
+def _side_by_side(
+    wanted: Sequence[checks.Check], context: checks.Context, pool: Executor
+) -> Iterator[Finding]:
+    """A firm's checks in their order. What cannot be cancelled stays in this thread, which nobody waits for at the end."""
+    greeted = {c.id: pool.submit(checks.answer, c, context, None) for c in wanted if c.id in _MAIL}
+    made = list(in_turn([c for c in wanted if c.id not in greeted], context))
+    made += [future.result() for future in greeted.values()]
+    yield from sorted(made, key=lambda finding: judge.in_order(finding.check))
 
 
 def look_at(
@@ -123,8 +137,9 @@ def look_at(
         pop3_capabilities=pop3_capabilities.get(firm.name),
     )  # fmt: skip
     context.known["silent_days"] = silent_days
-    if _will_log_in(context, given):
-        checks.greet_ahead(context, pool)
+    with contextlib.suppress(Exception):  # it is a head start only; the checks tell what is wrong
+        if _will_log_in(context, given):
+            checks.greet_ahead(context, pool)
     looked = _looked(context, in_turn(wanted, context, given), given)
     if context.pop3_capabilities is not None:
         pop3_capabilities[firm.name] = context.pop3_capabilities

@@ -64,8 +64,7 @@ def broken(own: Iterable[Answer], firm: Iterable[Answer]) -> Link | None:
     if found is None or found.signal is Signal.WARNING:
         barred = not kept or any(a.signal is Signal.SKIPPED for a in kept)
         if barred:
-            red = [a for a in firm if a.signal in (Signal.FAILED, Signal.ERROR)]
-            found = _first(sorted(red, key=lambda a: in_order(a.check))) or found
+            found = _first(sorted(firm, key=lambda a: in_order(a.check))) or found
     return None if found is None else Link(found.check, found.signal, found.cause)
 
 

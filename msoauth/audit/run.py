@@ -265,8 +265,8 @@ class Audit:
     def _look_at_firm(self, name: str) -> Sequence[Finding]:
         used = {a.retrieve for a in self._accounts.values() if a.firm == name}
         looked = look_at_firm(
-            self._workspace, self._firms[name], self.run, retrieve=used, cancelled=self._stopped,
-            timeout=self._timeout,
+            self._workspace, self._firms[name], self.run, self._greeters, retrieve=used,
+            cancelled=self._stopped, timeout=self._timeout,
         )  # fmt: skip
         if not self._stopped.is_set():
             # A resumed audit asks again: hours may have passed.

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 
 from msoauth.checks.newest import look_for_newest
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.run import Check, Context, Greeted, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
@@ -16,6 +16,7 @@ from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
 from msoauth.mail.testmail import compose_test_mail, send_patiently, wait_for_arrival
 from msoauth.texts import _
 
+_PATIENCE = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
@@ -86,13 +87,24 @@ def _imap(context: Context) -> Outcome:
 
 def greet_ahead(context: Context, pool: Executor) -> None:
     """Have the SMTP server greeted and TLS begun while the checks before its login are carried out."""
-    context.ahead = pool.submit(_greeted, context)
+    context.ahead = pool.submit(_greet, context)
 
 
-def _greeted(context: Context) -> tuple[SmtpSession, float]:
-    start = time.perf_counter()
+def _greet(context: Context) -> Greeted:
+    start = time.monotonic()
     session = greet_smtp(context.firm.cloud.smtp, **context.options("smtp"))
-    return session, time.perf_counter() - start
+    return Greeted(session, time.monotonic() - start)
+
+
+def _greeted(context: Context) -> Greeted:
+    """The session that was begun ahead, unless its server may have tired of waiting; else a new one."""
+    ahead, context.ahead = context.ahead, None
+    if ahead is not None:
+        greeted = ahead.result()
+        if time.monotonic() - greeted.at < _PATIENCE:
+            return greeted
+        greeted.session.close(wait=False)
+    return _greet(context)
 
 
 @_exchange_side
@@ -100,16 +112,17 @@ def _smtp(context: Context) -> Outcome:
     address, seconds = context.mailbox.address, 0.0
     session = context.greeted.pop("smtp", None)
     if not isinstance(session, SmtpSession):
-        start = time.perf_counter()
-        ahead, context.ahead = context.ahead, None
-        session, seconds = ahead.result() if ahead else _greeted(context)
-        seconds -= time.perf_counter() - start  # what this check takes is counted anyhow
+        start = time.monotonic()
+        greeted = _greeted(context)
+        session = greeted.session
+        # What this check takes is counted anyhow.
+        seconds = max(0.0, greeted.seconds - (time.monotonic() - start))
     session.log_in(_smtp_user(context), token_of(context))
     with _ended(context, session):
         session.sender_accepted(address, take_back=False)
     return Outcome(
         _("SMTP login works and the sender {sender} is accepted").format(sender=address),
-        seconds=max(0.0, seconds),
+        seconds=seconds,
     )
 
 

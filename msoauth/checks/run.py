@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -38,8 +37,7 @@ class Context:
         said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
         known: What a check found out that a later one needs (the access token, say); never shown.
         greeted: Sessions with the mail servers that a check of the network left open for the login, by protocol.
-        ahead: The SMTP session that another thread begins while the checks before its login are carried out, and
-            the seconds that its beginning took.
+        ahead: The SMTP session that another thread begins while the checks before its login are carried out.
         transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
             greeting to the login, and those of sending by check id.
         cancelled: Set it to end the run before its next check.
@@ -59,7 +57,7 @@ class Context:
     greeted: "dict[str, Pop3Session | ImapSession | SmtpSession]" = field(
         default_factory=dict, repr=False
     )
-    ahead: "Future[tuple[SmtpSession, float]] | None" = field(default=None, repr=False)
+    ahead: "Future[Greeted] | None" = field(default=None, repr=False)
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
     hurried: bool = False
@@ -93,9 +91,18 @@ class Context:
             self.ahead.add_done_callback(_close)
 
 
-def _close(greeted: "Future[tuple[SmtpSession, float]]") -> None:
-    if greeted.exception() is None:
-        greeted.result()[0].close(wait=False)
+@dataclass(frozen=True)
+class Greeted:
+    """An SMTP session that another thread began, the seconds that this took, and when it was done."""
+
+    session: "SmtpSession"
+    seconds: float
+    at: float = field(default_factory=time.monotonic)
+
+
+def _close(ahead: Future[Greeted]) -> None:
+    if ahead.exception() is None:
+        ahead.result().session.close(wait=False)
 
 
 @dataclass(frozen=True)
@@ -154,21 +161,8 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
     Returns:
         One sentence: the first broken link (see :func:`verdict`).
     """
-    made: list[Finding] = []
-    with closing(side_by_side(checks, context)) as answers:
-        for ready in answers:
-            context.workspace.journal.append(*ready)  # one commit for all that are there
-            for finding in ready:
-                made.append(finding)
-                yield finding
-    return verdict(made)
-
-
-def side_by_side(
-    checks: Sequence[Check], context: Context
-) -> Generator[Sequence[Finding], None, None]:
-    """As :func:`run`, with a journal that is the caller's to write: in their order, those that are there together."""
     wanted = [check for check in checks if check.applies(context)]
+    made: list[Finding] = []
     try:
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
             # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
@@ -181,18 +175,22 @@ def side_by_side(
                     [futures[n] for n in check.needs if n in futures],
                     [futures[n] for n in check.after if n in futures],
                 )
-            waiting = deque(futures.values())
             try:
+                waiting = deque(futures.values())
                 while waiting:
                     ready = [waiting.popleft().result().finding]
-                    while waiting and waiting[0].done():
+                    while waiting and waiting[0].done():  # one commit for all that are there
                         ready.append(waiting.popleft().result().finding)
-                    yield ready
+                    context.workspace.journal.append(*ready)
+                    for finding in ready:
+                        made.append(finding)
+                        yield finding
             finally:
-                if waiting:
+                if len(made) < len(wanted):
                     context.cancelled.set()
     finally:
         context.hang_up()
+    return verdict(made)
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    DecodeError,
     HTTPError,
     NewConnectionError,
     ProtocolError,
@@ -96,7 +97,8 @@ class _Adapter(HTTPAdapter):
             made = pool.num_connections
             ask = functools.partial(
                 pool.urlopen, "POST", self.request_url(form, proxies), body, headers, retries=False,
-                redirect=False, assert_same_host=False, timeout=Timeout(timeout),
+                redirect=False, assert_same_host=False, preload_content=False,
+                timeout=Timeout(connect=timeout, read=timeout),
             )  # fmt: skip
             try:
                 answer = ask()
@@ -107,8 +109,12 @@ class _Adapter(HTTPAdapter):
         except requests.RequestException:
             raise
         except (HTTPError, ValueError) as problem:
-            raise _as_requests_says(problem) from problem
-        return Reply(answer.status, answer.headers, answer.data.decode("utf-8", "replace"))
+            raise _in_words_of_requests(problem, _UNANSWERED) from problem
+        try:
+            content = answer.data  # from here on the connection is free again
+        except HTTPError as problem:
+            raise _in_words_of_requests(problem, _BROKEN_OFF) from problem
+        return Reply(answer.status, answer.headers, _text(content, answer.headers))
 
     def close(self) -> None:
         """A session that ends leaves the connections to the next one."""
@@ -128,8 +134,9 @@ def _hung_up(problem: BaseException) -> bool:
     return False
 
 
-# The first that fits; what neither connects nor answers is none of the kinds of urllib3 that follow it.
-_KINDS: tuple[tuple[type[Exception], type[requests.RequestException]], ...] = (
+_Kinds = tuple[tuple[type[Exception], type[requests.RequestException]], ...]
+# The first that fits.
+_UNANSWERED: _Kinds = (
     (NewConnectionError, requests.ConnectionError),
     (ConnectTimeoutError, requests.ConnectTimeout),
     (ReadTimeoutError, requests.ReadTimeout),
@@ -138,10 +145,23 @@ _KINDS: tuple[tuple[type[Exception], type[requests.RequestException]], ...] = (
     (ValueError, requests.exceptions.InvalidURL),
     (HTTPError, requests.ConnectionError),
 )
+_BROKEN_OFF: _Kinds = (
+    (ProtocolError, requests.exceptions.ChunkedEncodingError),
+    (DecodeError, requests.exceptions.ContentDecodingError),
+    *_UNANSWERED,
+)
 
 
-def _as_requests_says(problem: Exception) -> requests.RequestException:
-    return next(said for kind, said in _KINDS if isinstance(problem, kind))(problem)
+def _in_words_of_requests(problem: Exception, kinds: _Kinds) -> requests.RequestException:
+    return next(said for kind, said in kinds if isinstance(problem, kind))(problem)
+
+
+def _text(content: bytes, headers: Mapping[str, str]) -> str:
+    encoding = requests.utils.get_encoding_from_headers(headers) or "utf-8"
+    try:
+        return content.decode(encoding, "replace")
+    except LookupError:
+        return content.decode("utf-8", "replace")
 
 
 _adapters: dict[tuple[str | None, float], _Adapter] = {}
@@ -196,7 +216,7 @@ class Reply:
     """What came back for a form."""
 
     status_code: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     text: str = field(repr=False)
 
     def json(self) -> Any:

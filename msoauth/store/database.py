@@ -147,7 +147,8 @@ class Bulk:
 
 @functools.lru_cache(maxsize=1024)  # a finding's moment stands in four cells
 def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    """A moment in UTC as SQLAlchemy stores it in SQLite."""
+    return at.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 _PARAMETERS = 900  # of one statement; SQLite of before 2020 takes 999
@@ -181,8 +182,8 @@ def _many_rows(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any
             for row in chunk:
                 cells = [row[key] for key in places]
                 for n in moments:
-                    if cells[n] is not None:  # as SQLAlchemy stores it there
-                        cells[n] = _moment(cells[n])
+                    if cells[n] is not None:
+                        cells[n] = _moment(cells[n].astimezone(UTC))
                 given += cells
             groups = ", ".join([group] * len(chunk))
             connection.exec_driver_sql(f"{before}VALUES {groups}{after}", tuple(given))

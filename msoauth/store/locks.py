@@ -65,18 +65,37 @@ class _Shared(NamedTuple):
 
     names: _Names
     locks: ProcessLocks | None
+    folder: Path = Path()
 
 
-_shared: dict[str, _Shared] = {}
+_shared: dict[tuple[int, int], _Shared] = {}  # by the folder's device and number there
 _shared_guard = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shared.clear)  # a child holds nothing of its parent's
 
 
 def _shared_by(folder: Path) -> _Shared:
-    place = os.path.realpath(folder)
+    """The same for every way that leads to the folder."""
+    place = folder.resolve()
+    with contextlib.suppress(OSError):  # the locks say it where they are wanted
+        place.mkdir(parents=True, exist_ok=True)
     with _shared_guard:
-        if place not in _shared:
-            _shared[place] = _Shared(_Names(), FolderLocks(folder))
-        return _shared[place]
+        try:
+            there = place.stat()
+        except OSError:
+            return _Shared(_Names(), FolderLocks(place), place)
+        known = _shared.get((there.st_dev, there.st_ino))
+        if known is None or not _is_at(known.folder, there):  # numbers are given again
+            known = _Shared(_Names(), FolderLocks(place), place)
+            _shared[there.st_dev, there.st_ino] = known
+        return known
+
+
+def _is_at(place: Path, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(place.stat(), there)
+    except OSError:
+        return False
 
 
 class Locks:
@@ -89,7 +108,7 @@ class Locks:
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         shared = _shared_by(folder) if database.is_sqlite else _Shared(_Names(), None)
-        self._names, self._locks = shared
+        self._names, self._locks = shared.names, shared.locks
         self._guard = threading.Lock()
         self._session: sa.Connection | None = None
         self._on_session = 0

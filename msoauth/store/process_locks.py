@@ -64,7 +64,7 @@ else:
         """A byte of one file each (POSIX): an audit of ten thousand accounts makes no file for each of them.
 
         One object a process and file, because the system lets go of all that a process holds on a file when the
-        process closes any descriptor of it. The file is open as long as one lock is held.
+        process closes any descriptor of it: nothing else may open it. It is open as long as one lock is held.
         """
 
         def __init__(self, folder: Path) -> None:
@@ -73,11 +73,21 @@ else:
             self._descriptor = -1
             self._held = 0
 
+        def _opened(self) -> int:
+            options = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            try:
+                return os.open(self._file, options, 0o666)
+            except FileNotFoundError:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                return os.open(self._file, options, 0o666)
+
         def take(self, number: int) -> bool:
             with self._guard:
                 if not self._held:
-                    options = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                    self._descriptor = os.open(self._file, options, 0o600)
+                    self._descriptor = self._opened()
+                elif not os.fstat(self._descriptor).st_nlink:  # the folder was made anew meanwhile
+                    gone, self._descriptor = self._descriptor, self._opened()
+                    os.close(gone)
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
                 except OSError as problem:
@@ -91,9 +101,11 @@ else:
 
         def give_back(self, number: int) -> None:
             with self._guard:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, number)
-                self._held -= 1
-                if not self._held:
-                    os.close(self._descriptor)
+                try:
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, number)
+                finally:
+                    self._held -= 1
+                    if not self._held:
+                        os.close(self._descriptor)
 
     FolderLocks = LockedBytes

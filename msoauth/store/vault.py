@@ -7,7 +7,6 @@ the passphrase rewrites one value, and a copy of the database alone opens nothin
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -19,6 +18,7 @@ from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from msoauth import redact
 from msoauth.errors import VaultError
@@ -303,11 +303,9 @@ def _decrypt(key: bytes, sealed: bytes, place: str) -> bytes:
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:
-    # hashlib's lets other threads work meanwhile.
-    return hashlib.scrypt(
-        passphrase.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=64 << 20,
-        dklen=_KEY_BYTES,
-    )  # fmt: skip
+    return Scrypt(salt=salt, length=_KEY_BYTES, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(
+        passphrase.encode()
+    )
 
 
 def _keyring_get(name: str) -> str | None:
