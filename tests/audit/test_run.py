@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.audit import Looked, account, audit, run
+from msoauth.audit import Looked, account, audit, judge, run
 from msoauth.checks.run import Outcome
-from msoauth.errors import InputError, StoreError
+from msoauth.errors import AuthError, InputError, StoreError
+from msoauth.identity import probe
 from msoauth.mail import pop3
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
@@ -97,6 +98,44 @@ def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office
     assert all(
         f.signal is Signal.SKIPPED for s in seen for f in s.findings if f.check == "smtp.login"
     )
+
+
+def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_not_looked_at(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_given: object) -> str:
+        raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
+
+    monkeypatch.setattr(probe, "discover", busy)
+    seen = {looked.signal for looked in audit(office.workspace, workers=2) if looked.account}
+    assert seen == {Signal.PASSED}  # it passed by: they were looked at all the same
+    office.tenant.world.faults.set("token.status", 503)
+    later = [looked for looked in audit(office.workspace, workers=2) if looked.account]
+    assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
+        (Signal.WARNING, "service-unavailable")
+    }
+
+
+def test_what_the_firm_is_barred_by_for_now_counts_for_its_accounts() -> None:
+    skipped = Finding("sign-in.token", Signal.SKIPPED, "not checked")
+    passing = Finding("registration.directory", Signal.WARNING, "busy", cause="throttled")
+    link = judge.broken([skipped], [passing])
+    assert link is not None
+    assert (link.check, link.signal, link.cause) == (
+        "registration.directory",
+        Signal.WARNING,
+        "throttled",
+    )
+
+
+def test_an_account_that_cannot_be_read_ends_no_audit(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_given: object) -> bool:
+        raise ValueError("not a date")
+
+    monkeypatch.setattr(account, "_will_log_in", unreadable)
+    assert {looked.signal for looked in audit(office.workspace)} == {Signal.PASSED}
 
 
 def test_a_broken_off_audit_goes_on_where_it_stopped(office: Office) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,22 @@ def test_the_signal_tells_whose_trouble_it_is(
 ) -> None:
     [finding] = run((raising("a.first", failure),), context)
     assert finding.signal == signal
+
+
+def test_ctrl_c_while_the_last_check_runs_ends_it(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_self: object, _timeout: object = None) -> object:
+        raise KeyboardInterrupt
+
+    def wait_for_the_end(given: Context) -> Outcome:
+        assert given.cancelled.wait(20)
+        return Outcome("ended")
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(run((Check("a.last", lambda: "last", wait_for_the_end),), context))
+    assert context.cancelled.is_set()
 
 
 def test_a_vault_that_does_not_open_is_told_by_the_checks_that_need_it(tmp_path: Path) -> None:

@@ -22,12 +22,18 @@ from msoauth.identity.unanswered import unanswered
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+BROKEN_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"
+NO_GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"
+LATIN = b"HTTP/1.1 502 No\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Length: 1\r\n\r\n\xfc"
 REDIRECT = b"HTTP/1.1 307 Go\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
+REPLIES = {
+    "answer": ANSWER, "redirect": REDIRECT, "broken off": BROKEN_OFF, "no gzip": NO_GZIP, "latin": LATIN,
+}  # fmt: skip
 FORM = {"grant_type": "refresh_token", "refresh_token": "a b&c=ü"}
 
 
 class Server:
-    """Answers each connection by a script: ``answer``, ``redirect``, or ``hang up`` when a request has come."""
+    """Answers each connection by a script: with a reply, or ``hang up`` when a request has come."""
 
     def __init__(self, ca: trustme.CA, script: list[list[str]]) -> None:
         self.connections = 0
@@ -56,7 +62,7 @@ class Server:
                 self.heard.append(_request(connection))
                 if not self.heard[-1] or step == "hang up":
                     break
-                connection.sendall(REDIRECT if step == "redirect" else ANSWER)
+                connection.sendall(REPLIES[step])
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # wakes the thread that waits for a connection, on Linux
@@ -169,6 +175,25 @@ def test_a_form_is_not_sent_twice_to_a_server_that_hangs_up(
         send(cloud)
     assert server.connections == 1
     assert unanswered(caught.value, "It").cause == "tls-failed"
+
+
+@pytest.mark.parametrize("step", ["broken off", "no gzip"])
+def test_an_answer_that_does_not_come_whole_is_no_unreachable_server_and_asks_nobody_twice(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]], step: str
+) -> None:
+    server, cloud = served([["answer", step], ["answer"]])
+    assert send(cloud).text == "ok"
+    with pytest.raises(requests.RequestException) as caught:
+        send(cloud)
+    assert unanswered(caught.value, "It").cause == "unknown"
+    assert len(server.heard) == 2
+
+
+def test_a_page_in_another_encoding_is_read_as_what_it_is(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    _server, cloud = served([["latin"]])
+    assert send(cloud).text == "ü"
 
 
 def test_a_form_does_not_follow_a_redirect(

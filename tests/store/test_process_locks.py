@@ -1,5 +1,7 @@
 """Locks against other processes: the two ways that the systems have hold alike."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 from msoauth.errors import StoreError
 from msoauth.store import Workspace
 from msoauth.store import process_locks as locks
+from msoauth.store.locks import HeldError
 from msoauth.store.process_locks import ProcessLocks
 
 WAYS: list[Callable[[Path], ProcessLocks]] = [locks.LockFiles]
@@ -100,3 +103,93 @@ def test_a_folder_that_cannot_hold_locks_is_one_clear_sentence(tmp_path: Path) -
         (workspace.folder / "workspace.locks").mkdir()
         with pytest.raises(StoreError, match="workspace"), workspace.locks.hold("audit"):
             pass
+
+
+ASKER = """\
+import sys
+from msoauth.store import Workspace
+from msoauth.store.locks import HeldError
+with Workspace.open(sys.argv[1]) as workspace:
+    try:
+        with workspace.locks.hold("audit"):
+            print("free")
+    except HeldError:
+        print("held")
+"""
+
+
+def asked(folder: Path) -> str:
+    """What another process finds of the lock “audit”."""
+    said = subprocess.run(
+        [sys.executable, "-c", ASKER, str(folder)], capture_output=True, text=True, check=True
+    )
+    return said.stdout.strip()
+
+
+def test_two_ways_to_one_folder_lead_to_the_same_locks(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "w") as one:
+        link = tmp_path / "link"
+        try:
+            link.symlink_to(tmp_path / "w", target_is_directory=True)
+        except OSError:
+            pytest.skip("this system lets nobody make links")
+        with Workspace.open(link) as other, one.locks.hold("audit"):
+            with pytest.raises(HeldError), other.locks.hold("audit"):
+                pass
+            with other.locks.hold("another"):
+                pass
+            assert asked(link) == asked(tmp_path / "w") == "held"
+        link.unlink()
+        link.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        with one.locks.hold("audit"):
+            assert asked(tmp_path / "w") == "held"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody delete what is open")
+def test_a_folder_that_was_made_anew_has_its_locks_to_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    with Workspace.open(folder) as old, old.locks.hold("something"):
+        shutil.rmtree(folder)
+        with Workspace.open(folder) as new, new.locks.hold("audit"):
+            assert asked(folder) == "held"
+        with old.locks.hold("audit"):
+            assert asked(folder) == "held"
+
+
+def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "not" / "there"
+    for way in WAYS:
+        held = way(folder)
+        assert held.take(1)
+        held.give_back(1)
+        shutil.rmtree(tmp_path / "home")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_holds_nothing_of_its_parents(tmp_path: Path) -> None:
+    forked = """\
+import os, sys
+from msoauth.store import Workspace
+from msoauth.store.locks import HeldError
+workspace = Workspace.open(sys.argv[1])
+ready, go = os.pipe(), os.pipe()
+with workspace.locks.hold("audit"):
+    child = os.fork()
+    if not child:
+        here = Workspace.open(sys.argv[1])
+        try:
+            with here.locks.hold("audit"):
+                os._exit(1)
+        except HeldError:
+            os.write(ready[1], b".")
+        os.read(go[0], 1)
+        with here.locks.hold("audit", seconds=20):
+            os._exit(42)
+    os.read(ready[0], 1)
+os.write(go[1], b".")
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", forked, str(tmp_path / "w")], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert said.stdout.strip() == "42"
