@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msoauth.errors import MsoauthError, StoreError
-from msoauth.mail.wire import Options, Transcript
+from msoauth.mail.transcript import Transcript
+from msoauth.mail.wire import Options
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace

@@ -18,8 +18,6 @@ from msoauth.mail.framing import Inbox
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
 
-__all__ = ["TIMEOUT", "Options", "Transcript", "Wire", "connect"]
-
 TIMEOUT = 30.0
 _CHUNK = 1 << 16
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
