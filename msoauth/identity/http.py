@@ -45,6 +45,7 @@ class _Adapter(HTTPAdapter):
         self._context = context
         self._timeout = timeout
         self.used = time.monotonic()
+        self._ways: dict[tuple[Any, ...], tuple[Any, str]] = {}
         super().__init__(pool_maxsize=64)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -93,10 +94,10 @@ class _Adapter(HTTPAdapter):
         """
         self.used = time.monotonic()
         try:
-            pool: Any = self.get_connection_with_tls_context(form, True, proxies)
+            pool, path = self._way(form, proxies)
             made = pool.num_connections
             ask = functools.partial(
-                pool.urlopen, "POST", self.request_url(form, proxies), body, headers, retries=False,
+                pool.urlopen, "POST", path, body, headers, retries=False,
                 redirect=False, assert_same_host=False, preload_content=False,
                 timeout=Timeout(connect=timeout, read=timeout),
             )  # fmt: skip
@@ -116,11 +117,22 @@ class _Adapter(HTTPAdapter):
             raise _in_words_of_requests(problem, _BROKEN_OFF) from problem
         return Reply(answer.status, answer.headers, _text(content, answer.headers))
 
+    def _way(self, form: requests.PreparedRequest, proxies: dict[str, str]) -> tuple[Any, str]:
+        """The connections that lead there, and what is asked of them; kept, for it takes long to find them."""
+        place = (form.url, *proxies.items())
+        pool, path = self._ways.get(place, (None, ""))
+        if pool is None or pool.pool is None:  # closed, to make room for others
+            pool = self.get_connection_with_tls_context(form, True, proxies)
+            path = self.request_url(form, proxies)
+            self._ways[place] = (pool, path)
+        return pool, path
+
     def close(self) -> None:
         """A session that ends leaves the connections to the next one."""
 
     def end(self) -> None:
         """Let go of the connections."""
+        self._ways.clear()
         super().close()
 
 
