@@ -1,4 +1,4 @@
-"""Exchange Online's SMTP client submission on 587 (facts E4 to E6)."""
+"""Exchange Online's SMTP client submission on 587 (facts E4 to E6): one connection's dialogue."""
 
 import asyncio
 import secrets
@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
-from msoauth.practice.exchange.delivery import Submission, mailbox_at
-from msoauth.practice.exchange.framing import read_dotted, read_exactly, readline, skip
+from msoauth.practice.exchange.auth import Judgement, Protocol
+from msoauth.practice.exchange.delivery import Submission
+from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
-from msoauth.practice.exchange.smtp_syntax import HELLO, chunk, declared_size, mail_path
+from msoauth.practice.exchange.smtp_syntax import HELLO, chunk
+from msoauth.practice.exchange.smtp_transaction import MailTransaction
 from msoauth.practice.exchange.submission import submit
 from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 
@@ -21,7 +22,7 @@ MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's num
 
 
 class SmtpSession:
-    """One connection's dialogue."""
+    """Greets, begins TLS, judges the login, and takes mails."""
 
     def __init__(self, service: Service, wire: Wire, tls: ssl.SSLContext | None) -> None:
         self.service = service
@@ -33,10 +34,7 @@ class SmtpSession:
         self._login: Judgement | None = None
         self._refused = ""  # the last refusal of AUTH, which MAIL FROM repeats
         self._errors = 0
-        self._sender: str | None = None
-        self._recipients: list[str] = []
-        self._chunks: bytearray | None = None
-        self._too_big = False
+        self._transaction = MailTransaction(service, wire)
         self._ends = asyncio.get_running_loop().time() + service.timing.smtp_session
 
     async def run(self) -> None:
@@ -54,7 +52,7 @@ class SmtpSession:
                 pass
             await self.wire.flush()
         finally:
-            service.under_way.hold(self, 0)
+            self._transaction.reset()
             if self._login is not None and self._login.mailbox is not None:
                 service.sessions.end(Protocol.SMTP, self._login.mailbox, self)
 
@@ -105,7 +103,7 @@ class SmtpSession:
             go_on = await act(argument.strip())
         elif verb in fixed:
             if verb == "RSET":
-                self._reset()
+                self._transaction.reset()
             self._say(fixed[verb])
             go_on = verb != "QUIT"
         else:
@@ -117,18 +115,6 @@ class SmtpSession:
             self._say(replies.TOO_MANY_ERRORS)
             return False
         return go_on
-
-    @property
-    def _limit(self) -> int:
-        """Bytes that a mail may have: a mailbox may send less than EHLO offers (facts E7)."""
-        return min(self.service.limits.size, self.service.limits.mail)
-
-    def _reset(self) -> None:
-        self.service.under_way.hold(self, 0)
-        self._sender = None
-        self._recipients = []
-        self._chunks = None
-        self._too_big = False
 
     # Before the mail
 
@@ -149,7 +135,7 @@ class SmtpSession:
             self._say(replies.HELLO_INVALID)
             return False
         self._hello = True
-        self._reset()
+        self._transaction.reset()
         return True
 
     async def _starttls(self, argument: str) -> bool:
@@ -167,7 +153,7 @@ class SmtpSession:
             self._tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
         )
         self._secure, self._hello = True, False  # RFC 3207: the client says EHLO again
-        self._reset()
+        self._transaction.reset()
         return True
 
     async def _auth(self, argument: str) -> bool:
@@ -177,7 +163,7 @@ class SmtpSession:
             self._say(replies.TLS_REQUIRED)
         elif self._login is not None:
             self._say(replies.AUTH_TWICE)
-        elif self._sender is not None:
+        elif self._transaction.sender is not None:
             self._say(replies.SEQUENCE)
         else:
             mechanism, _, initial = argument.partition(" ")
@@ -249,78 +235,21 @@ class SmtpSession:
         return None
 
     async def _mail(self, argument: str) -> bool:
-        refusal = self._not_yet()
-        if refusal is None and self._sender is not None:
-            refusal = replies.SEQUENCE
-        if refusal is not None or self._login is None or self._login.firm is None:
-            self._say(refusal or replies.SEQUENCE)
-            return True
-        path = mail_path(argument, "FROM:")
-        if path is None:
-            self._say(replies.ADDRESS)
-            return True
-        address, parameters = path
-        size = declared_size(parameters)
-        firm = self._login.firm
-        if size > self.service.limits.size:
-            self._say(replies.TOO_BIG)
-        elif not address.isascii() and "SMTPUTF8" not in parameters.upper():
-            self._say(replies.ADDRESS)
-        elif not address or (
-            self.service.strikes("smtp.send-as-early", firm, self._login.mailbox)
-            and not may_send_as(firm, self._login, address)
-        ):
-            # A null sender is nobody's mailbox; that it gets these words is unverified.
-            self._say(replies.SEND_AS_EARLY)
-        else:
-            self._sender = address
-            self._say(replies.SENDER_OK)
+        self._say(self._not_yet() or self._transaction.mail(argument, self._login))
         return True
 
     async def _rcpt(self, argument: str) -> bool:
-        refusal = self._not_yet()
-        path = mail_path(argument, "TO:")
-        if refusal is not None:
-            self._say(refusal)
-        elif self._sender is None or self._login is None or self._chunks is not None:
-            self._say(replies.SEQUENCE)
-        elif path is None or not path[0]:
-            self._say(replies.ADDRESS)
-        elif len(self._recipients) >= self.service.limits.recipients:
-            self._say(replies.RECIPIENTS)
-        elif self._unknown(path[0]):
-            self._say(replies.RECIPIENT_UNKNOWN)
-        else:
-            self._recipients.append(path[0])
-            self._say(replies.RECIPIENT_OK)
+        self._say(self._not_yet() or self._transaction.rcpt(argument, self._login))
         return True
 
-    def _unknown(self, address: str) -> bool:
-        if self._login is None or not self.service.strikes(
-            "smtp.recipient-rejected", self._login.firm, self._login.mailbox
-        ):
-            return False
-        firm, mailbox = mailbox_at(self.service.world, address)
-        return firm is not None and mailbox is None
-
     async def _data(self, argument: str) -> bool:
-        refusal = self._not_yet()
-        if refusal is None and (not self._recipients or self._chunks is not None):
-            refusal = replies.SEQUENCE
-        if refusal is None and argument:
-            refusal = replies.ARGUMENTS
+        refusal = self._not_yet() or self._transaction.data_refused(argument)
         if refusal is not None:
             self._say(refusal)
             return True
         self._say(replies.START_DATA)
-        timing = self.service.timing
         try:
-            content = await read_dotted(
-                self.wire,
-                self._limit,
-                timing.smtp_idle,
-                lambda size: self.service.under_way.hold(self, size),
-            )
+            content = await self._transaction.read_data()
         except IdleError:
             self._say(replies.IDLE)
             return False
@@ -332,20 +261,10 @@ class SmtpSession:
             # How many bytes follow is unknown, so nothing after this can be understood.
             self._say(replies.ARGUMENTS)
             return False
-        (count, last), timing = announced, self.service.timing
-        refusal = self._not_yet()
-        if refusal is None and not self._recipients:
-            refusal = replies.SEQUENCE
-        have = len(self._chunks or b"")
-        room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
-        self._too_big = self._too_big or not room
+        (count, last), transaction = announced, self._transaction
+        refusal = self._not_yet() or (None if transaction.recipients else replies.SEQUENCE)
         try:
-            if refusal is not None or self._too_big:
-                await skip(self.wire, count, timing.smtp_idle)
-                self._chunks = bytearray() if refusal is None else None
-            else:
-                self._chunks = self._chunks if self._chunks is not None else bytearray()
-                self._chunks += await read_exactly(self.wire, count, timing.smtp_idle)
+            await transaction.read_chunk(count, refused=refusal is not None)
         except IdleError:
             self._say(replies.IDLE)
             return False
@@ -353,8 +272,8 @@ class SmtpSession:
             self._say(refusal)
             return True
         if last:
-            return self._finish(None if self._too_big else bytes(self._chunks or b""))
-        self._say(replies.TOO_BIG if self._too_big else replies.CHUNK_OK.format(count))
+            return self._finish(transaction.chunks())
+        self._say(replies.TOO_BIG if transaction.too_big else replies.CHUNK_OK.format(count))
         return True
 
     def _finish(self, content: bytes | None) -> bool:
@@ -365,8 +284,8 @@ class SmtpSession:
         mail = None
         if content is not None:
             mail = Submission(
-                self._sender or "",
-                tuple(self._recipients),
+                self._transaction.sender or "",
+                tuple(self._transaction.recipients),
                 content,
                 self.service.host,
                 self.wire.peer(),
@@ -374,7 +293,7 @@ class SmtpSession:
             )
         reply, outcome = submit(self.service, self, login, mail)
         self.service.note(Protocol.SMTP, outcome, login, self.id)
-        self._reset()
+        self._transaction.reset()
         if self.service.strikes("smtp.drop", login.firm, login.mailbox):
             self.wire.drop_after(DROP_AT)
         self._say(reply)

@@ -1,0 +1,122 @@
+"""SMTP's mail transaction (RFC 5321, 3.3): the envelope by MAIL and RCPT, the content by DATA or BDAT."""
+
+from msoauth.practice.exchange import replies
+from msoauth.practice.exchange.auth import Judgement, may_send_as
+from msoauth.practice.exchange.delivery import mailbox_at
+from msoauth.practice.exchange.framing import read_dotted, read_exactly, skip
+from msoauth.practice.exchange.service import Service
+from msoauth.practice.exchange.smtp_syntax import declared_size, mail_path
+from msoauth.practice.exchange.wire import Wire
+
+
+class MailTransaction:
+    """The mail that a session is handing over; one after another, each ended by :meth:`reset`.
+
+    Attributes:
+        sender: The address of MAIL; None before it.
+        recipients: The addresses of RCPT.
+        too_big: Whether the chunks so far are more than a mail may have, and were not kept.
+    """
+
+    def __init__(self, service: Service, wire: Wire) -> None:
+        self.service = service
+        self.wire = wire
+        self.sender: str | None = None
+        self.recipients: list[str] = []
+        self.too_big = False
+        self._chunks: bytearray | None = None
+
+    def reset(self) -> None:
+        """Forget the mail."""
+        self.service.under_way.hold(self, 0)
+        self.sender = None
+        self.recipients = []
+        self.too_big = False
+        self._chunks = None
+
+    def mail(self, argument: str, login: Judgement | None) -> str:
+        """The reply to MAIL."""
+        if self.sender is not None or login is None or login.firm is None:
+            return replies.SEQUENCE
+        path = mail_path(argument, "FROM:")
+        if path is None:
+            return replies.ADDRESS
+        address, parameters = path
+        if declared_size(parameters) > self.service.limits.size:
+            return replies.TOO_BIG
+        if not address.isascii() and "SMTPUTF8" not in parameters.upper():
+            return replies.ADDRESS
+        if not address or (
+            self.service.strikes("smtp.send-as-early", login.firm, login.mailbox)
+            and not may_send_as(login.firm, login, address)
+        ):
+            # A null sender is nobody's mailbox; that it gets these words is unverified.
+            return replies.SEND_AS_EARLY
+        self.sender = address
+        return replies.SENDER_OK
+
+    def rcpt(self, argument: str, login: Judgement | None) -> str:
+        """The reply to RCPT."""
+        if self.sender is None or login is None or self._chunks is not None:
+            return replies.SEQUENCE
+        path = mail_path(argument, "TO:")
+        if path is None or not path[0]:
+            return replies.ADDRESS
+        if len(self.recipients) >= self.service.limits.recipients:
+            return replies.RECIPIENTS
+        if self._unknown(path[0], login):
+            return replies.RECIPIENT_UNKNOWN
+        self.recipients.append(path[0])
+        return replies.RECIPIENT_OK
+
+    def _unknown(self, address: str, login: Judgement) -> bool:
+        if not self.service.strikes("smtp.recipient-rejected", login.firm, login.mailbox):
+            return False
+        firm, mailbox = mailbox_at(self.service.world, address)
+        return firm is not None and mailbox is None
+
+    def data_refused(self, argument: str) -> str | None:
+        """Why DATA may not begin; None when it may."""
+        if not self.recipients or self._chunks is not None:
+            return replies.SEQUENCE
+        return replies.ARGUMENTS if argument else None
+
+    async def read_data(self) -> bytes | None:
+        """The content behind DATA; None when it is too big.
+
+        Raises:
+            IdleError: the peer said nothing for too long.
+            WireClosedError: the peer is gone.
+        """
+        return await read_dotted(
+            self.wire,
+            self._limit,
+            self.service.timing.smtp_idle,
+            lambda size: self.service.under_way.hold(self, size),
+        )
+
+    async def read_chunk(self, count: int, *, refused: bool) -> None:
+        """Take the *count* bytes behind BDAT; they are not kept when it is refused or the mail too big.
+
+        Raises:
+            IdleError: the peer said nothing for too long.
+            WireClosedError: the peer is gone.
+        """
+        have, idle = len(self._chunks or b""), self.service.timing.smtp_idle
+        room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
+        self.too_big = self.too_big or not room
+        if refused or self.too_big:
+            await skip(self.wire, count, idle)
+            self._chunks = None if refused else bytearray()
+        else:
+            self._chunks = self._chunks if self._chunks is not None else bytearray()
+            self._chunks += await read_exactly(self.wire, count, idle)
+
+    def chunks(self) -> bytes | None:
+        """The content that BDAT brought; None when it is too big."""
+        return None if self.too_big else bytes(self._chunks or b"")
+
+    @property
+    def _limit(self) -> int:
+        """Bytes that a mail may have: a mailbox may send less than EHLO offers (facts E7)."""
+        return min(self.service.limits.size, self.service.limits.mail)
