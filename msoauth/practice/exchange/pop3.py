@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
 from msoauth.practice.exchange.framing import readline
+from msoauth.practice.exchange.maildrop import Maildrop
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
-from msoauth.practice.state import Mailbox, Message
+from msoauth.practice.state import Mailbox
 
 COMMAND_LIMIT = 512  # octets a command may have (office-ps: Set-PopSettings.md, default)
 SASL_LIMIT = 12288  # octets of a SASL line (RFC 4954's number; Exchange's for POP is not published)
@@ -48,10 +49,7 @@ class Pop3Session:
         self.service = service
         self.wire = wire
         self._login: Judgement | None = None
-        self._mailbox: Mailbox | None = None
-        self._drop: list[Message] = []
-        self._sizes: list[int] = []
-        self._deleted: set[int] = set()
+        self._drop: Maildrop | None = None
         self._user: str | None = None
         self._failures = 0
         self._fault = False
@@ -63,7 +61,7 @@ class Pop3Session:
         timing = self.service.timing
         try:
             while True:
-                idle = timing.idle if self._mailbox else timing.before_login
+                idle = timing.idle if self._drop else timing.before_login
                 try:
                     line = await readline(self.wire, COMMAND_LIMIT, idle)
                 except LineTooLongError:
@@ -76,8 +74,8 @@ class Pop3Session:
                     break
             await self.wire.flush()
         finally:
-            if self._mailbox is not None:
-                self.service.sessions.end(Protocol.POP3, self._mailbox, self)
+            if self._drop is not None:
+                self.service.sessions.end(Protocol.POP3, self._drop.mailbox, self)
 
     async def _command(self, line: bytes) -> bool:
         verb, _, argument = line.decode("utf-8", "replace").partition(" ")
@@ -94,16 +92,16 @@ class Pop3Session:
         elif verb in ("USER", "PASS"):
             return self._basic(verb, argument.strip())
         elif (act := self._acts().get(verb)) is not None:
-            if self._mailbox is None:
+            if self._drop is None:
                 self.wire.write(BAD_STATE)
             else:
-                await act(argument.split())
+                await act(self._drop, argument.split())
         else:
             self.wire.write(UNKNOWN)
-            return self._failed() if self._mailbox is None else True
+            return self._failed() if self._drop is None else True
         return True
 
-    def _acts(self) -> dict[str, Callable[[list[str]], Awaitable[None]]]:
+    def _acts(self) -> dict[str, Callable[[Maildrop, list[str]], Awaitable[None]]]:
         return {
             "STAT": self._stat,
             "LIST": self._list,
@@ -131,7 +129,7 @@ class Pop3Session:
         return self._failures < MAX_FAILURES
 
     def _basic(self, verb: str, argument: str) -> bool:
-        if self._mailbox is not None:
+        if self._drop is not None:
             self.wire.write(BAD_STATE)
             return True
         if verb == "USER":
@@ -147,7 +145,7 @@ class Pop3Session:
         return self._failed()
 
     async def _auth(self, argument: str) -> bool:
-        if self._mailbox is not None:
+        if self._drop is not None:
             self.wire.write(BAD_STATE)
             return True
         if not argument:  # what Exchange Online answers is unverified (facts E2); RFC 5034's list
@@ -202,9 +200,7 @@ class Pop3Session:
         return self._failed()
 
     def _open(self, login: Judgement, mailbox: Mailbox) -> None:
-        self._login, self._mailbox = login, mailbox
-        self._drop = list(mailbox.messages)
-        self._sizes = [len(m.raw) for m in self._drop]
+        self._login, self._drop = login, Maildrop(mailbox)
         self._fault = self.service.strikes("pop3.drop", login.firm, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
         self.service.door.sign_in(self.wire)
@@ -213,59 +209,42 @@ class Pop3Session:
 
     # TRANSACTION
 
-    def _number(self, word: str) -> int | None:
-        """Index of the message of that number, or None when it is deleted or not there."""
-        if not word.isascii() or not word.isdigit() or len(word) > 9:
-            return None
-        index = int(word) - 1
-        return index if 0 <= index < len(self._drop) and index not in self._deleted else None
-
-    def _there(self) -> list[int]:
-        return [i for i in range(len(self._drop)) if i not in self._deleted]
-
-    def _uid(self, index: int) -> str:
-        # Short decimal-like strings (facts E2); a new UIDVALIDITY changes every one of them.
-        assert self._mailbox is not None  # noqa: S101 - in TRANSACTION
-        return f"{self._mailbox.uid_validity}{self._drop[index].uid:04d}"
-
-    async def _stat(self, _words: list[str]) -> None:
-        there = self._there()
-        answer = f"+OK {len(there)} {sum(self._sizes[i] for i in there)}\r\n".encode()
+    async def _stat(self, drop: Maildrop, _words: list[str]) -> None:
+        answer = f"+OK {drop.listing()}\r\n".encode()
         if self._fault:
             self.wire.drop_after(len(answer) - 3)
         self.wire.write(answer)
 
-    async def _list(self, words: list[str]) -> None:
-        await self._scan(words, lambda i: str(self._sizes[i]))
+    async def _list(self, drop: Maildrop, words: list[str]) -> None:
+        await self._scan(drop, words, lambda i: str(drop.sizes[i]))
 
-    async def _uidl(self, words: list[str]) -> None:
-        await self._scan(words, self._uid)
+    async def _uidl(self, drop: Maildrop, words: list[str]) -> None:
+        await self._scan(drop, words, drop.uid)
 
-    async def _scan(self, words: list[str], say: Callable[[int], str]) -> None:
+    async def _scan(self, drop: Maildrop, words: list[str], say: Callable[[int], str]) -> None:
         if words:
-            index = self._number(words[0])
+            index = drop.index(words[0])
             if index is None:
                 self.wire.write(NO_SUCH)
             else:
                 self.wire.write(f"+OK {index + 1} {say(index)}\r\n".encode())
             return
-        there = self._there()
-        lines = "".join(f"{i + 1} {say(i)}\r\n" for i in there)
-        await self._long(f"+OK {len(there)} {sum(self._sizes[i] for i in there)}", lines.encode())
+        lines = "".join(f"{i + 1} {say(i)}\r\n" for i in drop.left())
+        await self._long(f"+OK {drop.listing()}", lines.encode())
 
-    async def _retr(self, words: list[str]) -> None:
-        index = self._number(words[0]) if len(words) == 1 else None
+    async def _retr(self, drop: Maildrop, words: list[str]) -> None:
+        index = drop.index(words[0]) if len(words) == 1 else None
         if index is None:
             self.wire.write(NO_SUCH if words else SYNTAX)
             return
-        await self._long("+OK", _ended(self._drop[index].raw), stuff=True)
+        await self._long("+OK", _ended(drop.messages[index].raw), stuff=True)
 
-    async def _top(self, words: list[str]) -> None:
-        index = self._number(words[0]) if len(words) == 2 else None
+    async def _top(self, drop: Maildrop, words: list[str]) -> None:
+        index = drop.index(words[0]) if len(words) == 2 else None
         if index is None or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 9:
             self.wire.write(NO_SUCH if len(words) == 2 else SYNTAX)
             return
-        raw = _ended(self._drop[index].raw)
+        raw = _ended(drop.messages[index].raw)
         head, _, body = raw.partition(b"\r\n\r\n")
         lines = body.split(b"\r\n", int(words[1]))
         wanted = b"\r\n".join(lines[: int(words[1])])
@@ -273,19 +252,19 @@ class Pop3Session:
             wanted = _ended(wanted)
         await self._long("+OK", head.removesuffix(b"\r\n") + b"\r\n\r\n" + wanted, stuff=True)
 
-    async def _dele(self, words: list[str]) -> None:
-        index = self._number(words[0]) if len(words) == 1 else None
+    async def _dele(self, drop: Maildrop, words: list[str]) -> None:
+        index = drop.index(words[0]) if len(words) == 1 else None
         if index is None:
             self.wire.write(NO_SUCH if words else SYNTAX)
             return
-        self._deleted.add(index)
+        drop.delete(index)
         self.wire.write(OK)
 
-    async def _rset(self, _words: list[str]) -> None:
-        self._deleted.clear()
+    async def _rset(self, drop: Maildrop, _words: list[str]) -> None:
+        drop.reset()
         self.wire.write(OK)
 
-    async def _noop(self, _words: list[str]) -> None:
+    async def _noop(self, _drop: Maildrop, _words: list[str]) -> None:
         self.wire.write(OK)
 
     async def _long(self, first: str, lines: bytes, stuff: bool = False) -> None:
@@ -300,11 +279,8 @@ class Pop3Session:
 
     def _update(self) -> None:
         """Deletions take effect at QUIT only (RFC 1939)."""
-        if self._mailbox is None or not self._deleted:
-            return
-        gone = {id(self._drop[i]) for i in self._deleted}
-        self._mailbox.messages[:] = [m for m in self._mailbox.messages if id(m) not in gone]
-        self.service.note(Protocol.POP3, f"{len(gone)} message(s) deleted at QUIT", self._login)
+        if self._drop is not None and (gone := self._drop.update()):
+            self.service.note(Protocol.POP3, f"{gone} message(s) deleted at QUIT", self._login)
 
 
 def _ended(raw: bytes) -> bytes:
