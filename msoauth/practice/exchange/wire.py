@@ -113,14 +113,14 @@ class Wire(asyncio.Protocol):
         Raises:
             WireClosedError: the peer is gone.
         """
+        before = len(self.received)
         await self.flush()
         if self._eof or self._transport is None:
             raise WireClosedError
-        before = len(self.received)
         if self._full:
             self._full = False
             self._transport.resume_reading()
-        if len(self.received) > before:  # a transport may deliver within resume_reading
+        if len(self.received) > before:  # it came while flushing, or within resume_reading
             return
         self._reader = asyncio.get_running_loop().create_future()
         try:

@@ -1,0 +1,38 @@
+"""What came while an answer was on its way is not waited for again."""
+
+import asyncio
+
+from msoauth.practice.exchange.framing import readline
+from msoauth.practice.exchange.wire import IdleError, Wire
+
+
+def test_a_line_that_comes_during_the_latency_of_an_answer_is_read() -> None:
+    lines: list[bytes] = []
+
+    async def serve(wire: Wire) -> None:
+        wire.write(b"+ \r\n")
+        try:
+            lines.append(await readline(wire, 100, 1.0))
+        except IdleError:
+            lines.append(b"not seen")
+
+    def latency() -> float:
+        wires[0].data_received(b"token\r\n")  # the client did not wait for the answer
+        return 0.001
+
+    wires: list[Wire] = []
+
+    def made() -> Wire:
+        wires.append(Wire(serve, latency))
+        return wires[0]
+
+    async def dialogue() -> None:
+        server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+            assert await reader.read() == b"+ \r\n"
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(dialogue())
+    assert lines == [b"token"]
