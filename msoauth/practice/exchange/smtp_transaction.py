@@ -103,11 +103,15 @@ class MailTransaction:
             WireClosedError: the peer is gone.
         """
         have, idle = len(self._chunks or b""), self.service.timing.smtp_idle
+        if refused:  # no room is asked for what is not kept
+            await skip(self.wire, count, idle)
+            self._chunks = None
+            return
         room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
         self.too_big = self.too_big or not room
-        if refused or self.too_big:
+        if self.too_big:
             await skip(self.wire, count, idle)
-            self._chunks = None if refused else bytearray()
+            self._chunks = bytearray()
         else:
             self._chunks = self._chunks if self._chunks is not None else bytearray()
             self._chunks += await read_exactly(self.wire, count, idle)

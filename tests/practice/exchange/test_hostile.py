@@ -208,6 +208,19 @@ def test_mails_under_way_share_a_bounded_room(start: Start) -> None:
     assert room.taken == 0
 
 
+def test_a_chunk_that_is_refused_takes_no_room(start: Start) -> None:
+    exchange = start(limits=Limits(under_way=1_000_000))
+    smtp = submitting(exchange, ANNA)
+    smtp.ask("Subject: none\r\n\r\n.")
+    smtp.sock.sendall(b"BDAT 900000\r\n" + b"x" * 900_000)
+    assert smtp.line().startswith("503 ")
+    assert exchange.servers.service.under_way.taken == 0
+    smtp.ask(f"MAIL FROM:<{ANNA}>")
+    smtp.ask(f"RCPT TO:<{CLARA}>")
+    smtp.sock.sendall(b"BDAT 3 LAST\r\nx\r\n")
+    assert smtp.line().startswith("250 2.0.0 OK")
+
+
 def test_mailboxes_do_not_fill_the_memory(start: Start) -> None:
     exchange = start(limits=Limits(kept=500_000))
     replies = []
