@@ -2,9 +2,11 @@
 
 import errno
 import os
+import select
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +26,35 @@ Made = TypeVar("Made")
 POLL = 0.2  # seconds after which a wait looks whether it was cancelled
 _HEAD_START = 0.25  # seconds that an address gets before the next one is tried too
 _UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035}  # 10035: Windows
+
+
+def by_select(descriptor: int, seconds: float, *, write: bool) -> bool:
+    """As :func:`ready`, on every system; elsewhere than on Windows it knows small numbers only."""
+    wanted = [descriptor]
+    # Windows tells a connection that failed among the third.
+    return any(select.select([] if write else wanted, wanted if write else [], wanted, seconds))
+
+
+if sys.platform == "win32":
+    _ready = by_select
+else:
+
+    def _ready(descriptor: int, seconds: float, *, write: bool) -> bool:
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLOUT if write else select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
+
+
+def ready(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
+    """Whether something can be read (or written) within some time, or the connection has ended.
+
+    Raises:
+        OSError: the connection is closed.
+    """
+    descriptor = connection.fileno()
+    if descriptor < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return _ready(descriptor, max(0.0, seconds), write=write)
 
 
 class CancelledError(Exception):
@@ -251,21 +282,20 @@ def _shake_hands(
     secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
         secured.setblocking(False)
-        with Selector() as selector:
-            selector.register(secured, selectors.EVENT_READ)
-            while True:
-                try:
-                    secured.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    selector.modify(secured, selectors.EVENT_READ)
-                except ssl.SSLWantWriteError:
-                    selector.modify(secured, selectors.EVENT_WRITE)
-                while not selector.select(max(0.0, min(POLL, deadline - time.monotonic()))):
-                    if cancelled.is_set():
-                        raise CancelledError
-                    if time.monotonic() >= deadline:
-                        raise TimeoutError
+        while True:
+            write = False
+            try:
+                secured.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLWantWriteError:
+                write = True
+            while not ready(secured, min(POLL, deadline - time.monotonic()), write=write):
+                if cancelled.is_set():
+                    raise CancelledError
+                if time.monotonic() >= deadline:
+                    raise TimeoutError
         if secured.version() is None:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     except BaseException:

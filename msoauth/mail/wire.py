@@ -1,6 +1,5 @@
 """A connection to a mail server: reached, encrypted, and then lines and blocks in, bytes out, each within its time."""
 
-import selectors
 import socket
 import ssl
 import threading
@@ -49,7 +48,6 @@ class Wire(Conversation):
         self._ca_file = ca_file
         self._inbox = Inbox(self._more, self._endless)
         self._socket: socket.socket | None = None
-        self._waiting: selectors.BaseSelector
         self._progress = 0
 
     def __enter__(self) -> Self:
@@ -111,8 +109,6 @@ class Wire(Conversation):
         """From now on *connection* is the one; it never blocks, so that each wait can be cancelled."""
         connection.setblocking(False)
         self._socket = connection
-        self._waiting = dial.Selector()
-        self._waiting.register(connection, selectors.EVENT_READ)
 
     @property
     def _connection(self) -> socket.socket:
@@ -154,20 +150,15 @@ class Wire(Conversation):
                 try:
                     left = left[connection.send(left[:_CHUNK]) :]
                 except _NOT_YET as wants:
-                    self._wait_to_send(connection, wants)
+                    # TLS may want to read before it writes.
+                    write = not isinstance(wants, ssl.SSLWantReadError)
+                    dial.ready(connection, dial.POLL, write=write)
                     if time.monotonic() >= deadline:
                         raise TimeoutError from None
                 else:
                     deadline = time.monotonic() + self.timeout
         except (OSError, dial.CancelledError) as problem:
             raise self.broken(problem) from None
-
-    def _wait_to_send(self, connection: socket.socket, wants: Exception) -> None:
-        """For some time; TLS may want to read before it writes."""
-        if not isinstance(wants, ssl.SSLWantReadError):
-            self._waiting.modify(connection, selectors.EVENT_WRITE)
-        self._waiting.select(dial.POLL)
-        self._waiting.modify(connection, selectors.EVENT_READ)
 
     def command(
         self, line: str, *, shown: str | None = None, unicode: bool = False, alone: bool = True
@@ -218,7 +209,7 @@ class Wire(Conversation):
     def _is_readable(self, connection: socket.socket) -> bool:
         """Whether something is there within some time."""
         ahead = isinstance(connection, ssl.SSLSocket) and connection.pending()
-        return bool(ahead or self._waiting.select(dial.POLL))
+        return bool(ahead) or dial.ready(connection, dial.POLL)
 
     def _more(self) -> bytes:
         """Wait for more bytes."""
