@@ -68,32 +68,29 @@ class _Shared(NamedTuple):
     folder: Path = Path()
 
 
-_shared: dict[tuple[int, int], _Shared] = {}  # by the folder's device and number there
+_shared: dict[Path, _Shared] = {}
 _shared_guard = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_shared.clear)  # a child holds nothing of its parent's
 
 
 def _shared_by(folder: Path) -> _Shared:
-    """The same for every way that leads to the folder."""
+    """The same for every way that leads to the folder, also when it was made anew."""
     place = folder.resolve()
     with contextlib.suppress(OSError):  # the locks say it where they are wanted
         place.mkdir(parents=True, exist_ok=True)
     with _shared_guard:
-        try:
-            there = place.stat()
-        except OSError:
-            return _Shared(_Names(), FolderLocks(place), place)
-        known = _shared.get((there.st_dev, there.st_ino))
-        if known is None or not _is_at(known.folder, there):  # numbers are given again
-            known = _Shared(_Names(), FolderLocks(place), place)
-            _shared[there.st_dev, there.st_ino] = known
+        known = _shared.get(place)
+        if known is None or not _same(known.folder, place):
+            there = (other for other in _shared.values() if _same(other.folder, place))
+            known = next(there, None) or _Shared(_Names(), FolderLocks(place), place)
+            _shared[place] = known
         return known
 
 
-def _is_at(place: Path, there: os.stat_result) -> bool:
+def _same(one: Path, other: Path) -> bool:
     try:
-        return os.path.samestat(place.stat(), there)
+        return one == other or one.samefile(other)
     except OSError:
         return False
 

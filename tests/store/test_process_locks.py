@@ -151,6 +151,8 @@ def test_a_folder_that_was_made_anew_has_its_locks_to_itself(tmp_path: Path) -> 
     with Workspace.open(folder) as old, old.locks.hold("something"):
         shutil.rmtree(folder)
         with Workspace.open(folder) as new, new.locks.hold("audit"):
+            with old.locks.hold("another"):
+                pass
             assert asked(folder) == "held"
         with old.locks.hold("audit"):
             assert asked(folder) == "held"
