@@ -49,6 +49,8 @@ _TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what stands as it is in a URL (RFC 3986)
 
+_QUOTED = re.compile(r"%[0-9A-F]{2}")
+
 _lock = threading.Lock()
 _seen: set[int] = set()
 _short: set[str] = set()
@@ -84,21 +86,15 @@ def _forms(secret: str) -> set[str]:
     raw = secret.encode()
     encoded = base64.b64encode(raw).decode().rstrip("=")
     urlsafe = encoded.replace("+", "-").replace("/", "_")
-    if not _UNSAFE.search(secret):  # a JWT, say: it is written one way everywhere else
-        return {secret, encoded, urlsafe}
+    forms = {secret, raw.decode("latin-1"), json.dumps(secret)[1:-1], encoded, urlsafe}
     # urllib's quote looks at every byte of the kilobytes of a token; almost none has to be quoted.
     quoted = _UNSAFE.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode()), secret)
-    return {
-        secret,
-        raw.decode("latin-1"),  # as it stands in decoded base64
-        quoted,
-        quoted.replace("%2F", "/"),  # a path
-        quoted.replace("%20", "+"),  # a form
-        quoted.replace("%", "%25"),  # twice
-        json.dumps(secret)[1:-1],
-        encoded,
-        urlsafe,
-    }
+    if "%" in quoted or "~" in quoted:
+        for written in (quoted, quoted.replace("~", "%7E")):  # as PHP and .NET write it
+            for url in (written, _QUOTED.sub(lambda m: m[0].lower(), written)):
+                forms |= {url, url.replace("%20", "+"), url.replace("%", "%25")}
+                forms.add(url.replace("%2F", "/").replace("%2f", "/"))
+    return forms
 
 
 def _known_spans(text: str) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import re
 import secrets
 import time
 from urllib.parse import quote
@@ -12,6 +13,8 @@ import pytest
 from msoauth import redact
 
 MARKER = "Zk9~planted.marker/secret+value=7"
+PHP = quote(MARKER, safe="").replace("~", "%7E")
+DOTNET = re.sub("%[0-9A-F]{2}", lambda m: m[0].lower(), PHP)
 XOAUTH2 = f"user=anna@contoso.example\x01auth=Bearer {MARKER}\x01\x01"
 
 
@@ -21,6 +24,9 @@ XOAUTH2 = f"user=anna@contoso.example\x01auth=Bearer {MARKER}\x01\x01"
         MARKER,
         quote(MARKER, safe=""),
         quote(quote(MARKER, safe=""), safe=""),
+        PHP,
+        DOTNET,
+        quote(DOTNET, safe=""),
         json.dumps({"secret": MARKER}),
         base64.b64encode(MARKER.encode()).decode(),
         base64.b64encode(XOAUTH2.encode()).decode(),
