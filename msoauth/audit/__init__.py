@@ -23,10 +23,10 @@ def audit(workspace: Workspace, **options: Any) -> Audit:
     Args:
         workspace: Where the accounts are, and where the findings go.
         options: ``firm`` (a name or several; None for all), ``workers`` (accounts at once, in all; each takes one
-            connection to retrieve mail and one to send it), ``per_firm`` and ``per_mailbox`` (at once of one tenant, and of one user), ``send`` (also send a test
-            mail to each mailbox itself), ``silent_days`` (without new mail a mailbox is called silent),
-            ``fresh`` (begin anew instead of going on with what was broken off), ``share`` (with other computers
-            on one PostgreSQL), ``cancelled`` (an event that ends it).
+            connection to retrieve mail and one to send it), ``per_firm`` and ``per_mailbox`` (at once of one tenant,
+            and of one user), ``send`` (also send a test mail to each mailbox itself), ``silent_days`` (without new
+            mail a mailbox is called silent), ``fresh`` (begin anew instead of going on with what was broken off),
+            ``share`` (with other computers on one PostgreSQL), ``cancelled`` (an event that ends it).
 
     Returns:
         The audit; iterate over it to carry it out. Nothing is sent unless *send* says so.

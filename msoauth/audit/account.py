@@ -19,7 +19,7 @@ from msoauth.store import Workspace
 from msoauth.store.audits import Mark
 from msoauth.texts import _
 
-_MAIL = ("network.pop3", "network.imap", "network.smtp")  # they hang on no other check
+_MAIL_SERVERS = ("network.pop3", "network.imap", "network.smtp")  # they hang on no other check
 
 
 class _Unwritten(Transcript):
@@ -101,7 +101,9 @@ def _side_by_side(
     wanted: Sequence[checks.Check], context: checks.Context, pool: Executor
 ) -> Iterator[Finding]:
     """A firm's checks in their order. What cannot be cancelled stays in this thread, which nobody waits for at the end."""
-    greeted = {c.id: pool.submit(checks.answer, c, context, None) for c in wanted if c.id in _MAIL}
+    greeted = {
+        c.id: pool.submit(checks.answer, c, context, None) for c in wanted if c.id in _MAIL_SERVERS
+    }
     made = list(in_turn([c for c in wanted if c.id not in greeted], context))
     made += [future.result() for future in greeted.values()]
     yield from sorted(made, key=lambda finding: judge.in_order(finding.check))

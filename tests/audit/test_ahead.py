@@ -134,6 +134,6 @@ def test_a_server_that_turns_the_session_away_is_what_the_login_says(
 def test_a_server_that_was_let_wait_for_long_is_greeted_anew(
     one: Office, greetings: Greetings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "_PATIENCE", -1.0)
+    monkeypatch.setattr(mailbox, "_AHEAD_SECONDS", -1.0)
     assert {looked.signal for looked in audit(one.workspace)} == {Signal.PASSED}
     assert len(greetings.sessions) == 2

@@ -128,6 +128,19 @@ def test_what_the_firm_is_barred_by_for_now_counts_for_its_accounts() -> None:
     )
 
 
+def test_a_fault_of_ours_while_a_firm_is_looked_at_leaves_its_accounts_to_be_looked_at(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_given: object) -> Finding:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(checks, "answer", fault)
+    running = audit(office.workspace, workers=2)
+    seen = {(looked.account is None, looked.signal) for looked in running}
+    assert seen == {(True, Signal.ERROR), (False, Signal.PASSED)}
+    assert not running.cancelled
+
+
 def test_an_account_that_cannot_be_read_ends_no_audit(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
