@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,19 @@ def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None
 def _closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("step", ["hang up", "broken off", "no gzip"])
+def test_a_form_that_failed_is_not_in_what_is_told_of_it(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]], step: str
+) -> None:
+    _server, cloud = served([[step]])
+    planted = {"client_secret": "planted-secret-4711", "refresh_token": "planted-secret-4712"}
+    with pytest.raises(requests.RequestException) as caught:
+        http.post(cloud, cloud.authority, proxies={}, data=planted)
+    told = unanswered(caught.value, "It")
+    shown = [*traceback.format_exception(caught.value), repr(told), told.summary, told.evidence]
+    assert "planted-secret" not in "".join(shown)
 
 
 def test_the_answer_to_a_form_is_not_shown() -> None:
