@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msoauth.reports.html_report import static
-from msoauth.ui.widgets import _STATIC, Part, _style
+from msoauth.reports import html_report
+from msoauth.ui.widgets import Part, static
 
 
 class AccountTable(Part):
@@ -14,8 +14,8 @@ class AccountTable(Part):
         opened: Told the address when the user presses one.
     """
 
-    _esm = static("table.js") + (_STATIC / "audit_table.js").read_text(encoding="utf-8")
-    _css = _style() + static("table.css")
+    _esm = html_report.static("table.js") + static("moment.js") + static("audit_table.js")
+    _css = static("style.css") + html_report.static("table.css")
 
     def __init__(self, *, opened: Callable[[str], None] = lambda _address: None) -> None:
         self._opened = opened

@@ -10,20 +10,20 @@ import traitlets
 from markupsafe import Markup
 
 from msoauth.store import Secret
-
-_STATIC = Path(__file__).parent / "static"
+from msoauth.ui.moment import Moment, hearing, now
 
 
 @cache
-def _style() -> str:
-    return (_STATIC / "style.css").read_text(encoding="utf-8")
+def static(name: str) -> str:
+    """One of the files that a browser gets."""
+    return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")
 
 
 class Part(anywidget.AnyWidget):
     """A widget whose messages come from a browser: what goes wrong over them is shown, never lost.
 
     ipywidgets prints the exception of a callback where nobody looks; so the panel that owns a part sets
-    ``failed`` and shows it.
+    ``failed`` and shows it. Messages are heard one at a time, whatever thread the kernel hears them in.
     """
 
     failed: Callable[[Exception], None] | None = None
@@ -33,12 +33,13 @@ class Part(anywidget.AnyWidget):
         self.on_msg(self._guarded)
 
     def _guarded(self, _widget: object, content: Mapping[str, Any], buffers: Any) -> None:
-        try:
-            self.heard(content, [bytes(buffer) for buffer in buffers or ()])
-        except Exception as problem:
-            if self.failed is None:
-                raise
-            self.failed(problem)
+        with hearing(content):
+            try:
+                self.heard(content, [bytes(buffer) for buffer in buffers or ()])
+            except Exception as problem:
+                if self.failed is None:
+                    raise
+                self.failed(problem)
 
     def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """What the browser said."""
@@ -52,6 +53,8 @@ class Form(Part):
     ``date``, ``number``, ``checkbox``, ``textarea``, ``secret-area``, ``file``), ``hint``, ``placeholder``, ``options`` and, of a
     file, ``accept``. A button is a dict with ``name``, ``label``, ``primary`` and ``disabled``. What is typed into
     a ``secret`` field, or a ``secret-area`` of several lines, is kept in this process only: it is in no trait.
+    What was typed comes by itself and once more with the button that is pressed then; each says when it was typed,
+    and what was typed before the field was filled anew is dropped.
 
     Args:
         fold: The line behind which the form is folded away until it is wanted; empty for none.
@@ -61,8 +64,8 @@ class Form(Part):
         uploaded: Told field, file name and content when a file was chosen.
     """
 
-    _esm = _STATIC / "form.js"
-    _css = _style()
+    _esm = static("moment.js") + static("form.js")
+    _css = static("style.css")
 
     fields: Any = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
@@ -83,6 +86,7 @@ class Form(Part):
         uploaded: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
+        self._since: dict[str, Moment | None] = {}  # from when a field's value is
         self._heir: Form | None = None
         self._changed, self._pressed, self._pasted = changed, pressed, pasted
         self._uploaded = uploaded
@@ -99,22 +103,30 @@ class Form(Part):
     def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
-        if (
-            event == "input" and self._heir is not None
-        ):  # the last keys before the form was replaced
-            self._heir.take(name, content.get("value", ""))
-        elif event == "input":
-            self.type(name, content.get("value", ""))
+        if event == "input":
+            self._hear_typed(name, content.get("value", ""), Moment.of(content))
         elif event == "press":
+            for field, typed in content.get("typed", {}).items():
+                if typed["value"] != self._value(field):
+                    self._hear_typed(field, typed["value"], Moment.of({**content, **typed}))
             self.press(name)
         elif event == "block":
             self._pasted(name, str(content.get("text", "")))
         elif event == "file" and buffers:
             self._uploaded(name, str(content.get("file", "")), buffers[0])
 
+    def _hear_typed(self, name: str, value: Any, when: Moment | None) -> None:
+        if when is not None and when.before(self._since.get(name)):
+            return
+        self._since[name] = when
+        if self._heir is not None:  # the last keys before the form was replaced
+            self._heir.take(name, value)
+        else:
+            self.type(name, value)
+
     def type(self, name: str, value: Any) -> None:
         """What happens when the user types *value* into the field."""
-        if self._kind(name) in ("secret", "secret-area"):
+        if self._is_secret(name):
             self._secrets[name] = str(value)
         else:
             self.values = {**self.values, name: value}
@@ -142,17 +154,24 @@ class Form(Part):
     def keep_secret(self, name: str, value: str) -> None:
         """Take *value* for the secret field as if it had been typed there."""
         self._secrets[name] = value
-        self.send({"event": "set", "values": {name: "•" * 12}})
+        self._set({name: "•" * 12})
 
     def clear_secret(self, name: str) -> None:
         """Forget a secret, here and on screen."""
         self._secrets.pop(name, None)
-        self.send({"event": "set", "values": {name: ""}})
+        self._set({name: ""})
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Set fields, on screen too."""
         self.values = {**self.values, **values}
-        self.send({"event": "set", "values": dict(values)})
+        self._set(values)
+
+    def _set(self, shown: Mapping[str, Any]) -> None:
+        """Put this into the browser's fields, but for what was typed there meanwhile: that is heard of yet."""
+        when = now()
+        self._since.update(dict.fromkeys(shown, when))
+        page, number = when or (None, None)
+        self.send({"event": "set", "values": dict(shown), "page": page, "moment": number})
 
     def enable(self, **buttons: bool) -> None:
         """Enable or disable buttons by name."""
@@ -170,7 +189,7 @@ class Form(Part):
         if self._heir is not None:
             self._heir.take(name, value)
             return
-        if self._kind(name) in ("secret", "secret-area"):
+        if self._is_secret(name):
             self.keep_secret(name, str(value))
         else:
             self.fill({name: value})
@@ -191,8 +210,12 @@ class Form(Part):
         ]
         self.layout.display = former.layout.display
 
-    def _kind(self, name: str) -> str:
-        return next((f.get("kind", "text") for f in self.fields if f["name"] == name), "text")
+    def _value(self, name: str) -> Any:
+        return self._secrets.get(name) if self._is_secret(name) else self.values.get(name)
+
+    def _is_secret(self, name: str) -> bool:
+        kinds = (f.get("kind", "text") for f in self.fields if f["name"] == name)
+        return next(kinds, "text") in ("secret", "secret-area")
 
 
 class View(Part):
@@ -206,8 +229,8 @@ class View(Part):
         met: Told the browser's language when the view comes into sight, the first time and again.
     """
 
-    _esm = _STATIC / "view.js"
-    _css = _style()
+    _esm = static("moment.js") + static("view.js")
+    _css = static("style.css")
 
     html = traitlets.Unicode("").tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)

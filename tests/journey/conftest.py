@@ -1,7 +1,7 @@
 """One browser for all journeys; one JupyterLab for those that do not need a fresh one."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,24 @@ from msoauth.enrol import enrol
 from msoauth.lab import PRACTICE_VARIABLE
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
-from tests.journey.servers import PASSPHRASE, Lab, start_lab
+from tests.journey.servers import PASSPHRASE, Lab, shot, start_lab
 
 # Milliseconds: the kernels of several labs share few processors, and what is waited for ends the waiting.
 expect.set_options(timeout=30_000)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A journey that fails says what its pages showed: what went wrong once on a busy machine may not come again."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None:
+        for number, seen in enumerate(page.context.pages):
+            shot(seen, f"failed-{item.name}-{number}")
+            report.sections.append((f"in sight at {seen.url}", seen.inner_text("body")))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """What notebooks do to people, and people to notebooks: all of it survived."""
 
+import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from msoauth.model import Account
 from tests.journey.conftest import Practice
@@ -107,6 +109,50 @@ def test_two_notebooks_at_once_show_what_the_other_did(practice: Practice, page:
     page.locator(".lm-TabBar-tabLabel", has_text="3 Retrieve and send").click()
     expect(page.get_by_role("heading", name="3 Retrieve and send")).to_be_visible()
     expect(chosen).to_have_value("max.weiss@contoso.example")
+
+
+def swap_what_is_typed(page: Page) -> None:
+    """Let the kernel hear of what was typed only after the button that was pressed next, as it may by itself."""
+
+    def swap(socket: WebSocketRoute) -> None:
+        kernel, held = socket.connect_to_server(), list[str | bytes]()
+
+        def pass_on(message: str | bytes) -> None:
+            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+            if '"event":"input"' in text:
+                held.append(message)
+                return
+            kernel.send(message)
+            if '"event":"act"' in text or '"event":"press"' in text:
+                for late in held:
+                    kernel.send(late)
+                held.clear()
+
+        socket.on_message(pass_on)
+
+    page.route_web_socket(re.compile("/channels"), swap)
+
+
+def test_a_kernel_that_hears_a_button_before_what_was_typed_takes_what_is_on_screen(
+    practice: Practice, page: Page
+) -> None:
+    practice.choose()
+    known = practice.store.firms.list()[0]
+    swap_what_is_typed(page)
+    practice.lab.notebook(page, "1 Register the firm")
+    client_id = page.get_by_label("Application (client) ID", exact=True)
+    client_id.fill("not a guid")
+    page.get_by_role("button", name="Fill in the practice firm").click()
+    expect(client_id).to_have_value(known.client_id)
+    try:
+        page.get_by_label("Last day of the secret").fill("2027-01-31")
+        page.get_by_role("button", name="Save and check").click()
+        expect(dot(page)).to_have_attribute("data-state", "passed")
+        expect(client_id).to_have_value(known.client_id)
+        expect(page.get_by_label("Last day of the secret")).to_have_value("2027-01-31")
+        assert practice.store.firms.get(known.name).secret_expires == date(2027, 1, 31)
+    finally:
+        practice.store.firms.replace(known)
 
 
 def test_german_when_the_browser_speaks_it_and_english_when_asked_for(

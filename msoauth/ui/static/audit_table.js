@@ -12,12 +12,12 @@ function render({ model, el }) {
       if (shown && message.same) shown.update(message.data.rows);
       else {
         shown?.close();
-        shown = table(host, message.data, (address) => model.send({ event: "open", value: address }));
+        shown = table(host, message.data, (address) => model.send(stamped({ event: "open", value: address })));
       }
     } else if (message.event === "choose") shown?.choose(message.key, message.value);
   };
   model.on("msg:custom", heard);
-  model.send({ event: "ready" });
+  model.send(stamped({ event: "ready" }));
   return () => { model.off("msg:custom", heard); shown?.close(); };
 }
 

@@ -44,7 +44,8 @@ function put(control, value) {
 function render({ model, el }) {
   const controls = new Map();
   const errors = new Map();
-  const waiting = new Map();
+  const since = new Map();  // when each field was typed into that the kernel has not filled meanwhile
+  const waiting = new Map();  // of these, what is not told yet
   const grid = element("div", { class: "mso-fields" });
   const bar = element("div", { class: "mso-buttons" });
   const form = element("form", { class: "mso mso-form", novalidate: true }, grid, bar);
@@ -54,31 +55,41 @@ function render({ model, el }) {
     if (!file) return;
     const content = await file.arrayBuffer();
     control.value = "";  // the same file may be chosen again after it was mended
-    model.send({ event: "file", name: field.name, file: file.name }, undefined, [content]);
+    model.send(stamped({ event: "file", name: field.name, file: file.name }), undefined, [content]);
   }
 
   function send(name) {
     clearTimeout(waiting.get(name));
-    waiting.delete(name);
-    const control = controls.get(name);
-    if (control) model.send({ event: "input", name, value: valueOf(control) });
+    if (waiting.delete(name)) {
+      const value = valueOf(controls.get(name));
+      model.send({ ...stamped({ event: "input", name, value }), moment: since.get(name) });
+    }
   }
 
   function typed(name) {
     clearTimeout(waiting.get(name));
+    since.set(name, tick());
     waiting.set(name, setTimeout(() => send(name), 150));
   }
 
+  // What was typed comes along: a message of its own may be heard later than this one.
   function press(name) {
     for (const late of [...waiting.keys()]) send(late);
-    model.send({ event: "press", name });
+    const own = [...since].map(([field, moment]) => [field, { value: valueOf(controls.get(field)), moment }]);
+    model.send(stamped({ event: "press", name, typed: Object.fromEntries(own) }));
   }
 
   function pasted(event, field) {
     const text = event.clipboardData?.getData("text") ?? "";
     if (field.kind === "textarea" || field.kind === "secret-area" || !/\S[\r\n]+\S|:\s*[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return;
     event.preventDefault();
-    model.send({ event: "block", name: field.name, text });
+    model.send(stamped({ event: "block", name: field.name, text }));
+  }
+
+  function forget(name) {
+    clearTimeout(waiting.get(name));
+    waiting.delete(name);
+    since.delete(name);
   }
 
   function fields() {
@@ -101,16 +112,18 @@ function render({ model, el }) {
         control.addEventListener("change", () => send(field.name));
         control.addEventListener("paste", (event) => pasted(event, field));
       }
-      // What is being typed, or is secret, is known only here.
+      // What was typed, or is secret, is known only here.
       const secret = SECRET.has(field.kind);
-      const own = secret || waiting.has(field.name);
+      const own = secret || since.has(field.name);
       put(control, own && kept.has(field.name) ? kept.get(field.name) : secret ? "" : values[field.name]);
+      if (control.selectedIndex === -1) put(control, values[field.name]);  // its choice is no longer one
       controls.set(field.name, control);
       errors.set(field.name, error);
       grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
         element("label", { for: id }, field.label), control, hint, error));
       if (field.name === focused && had) control.focus();
     }
+    for (const gone of [...since.keys()].filter((name) => !controls.has(name))) forget(gone);
     complain();
   }
 
@@ -144,9 +157,9 @@ function render({ model, el }) {
     if (message.event !== "set") return;
     for (const [name, value] of Object.entries(message.values)) {
       const control = controls.get(name);
-      if (!control) continue;
-      clearTimeout(waiting.get(name));
-      waiting.delete(name);
+      // What was typed after that which this answers is yet to be heard, and then counts.
+      if (!control || (message.page === page.name && since.get(name) > message.moment)) continue;
+      forget(name);
       put(control, value);
     }
   };

@@ -81,7 +81,7 @@ function render({ model, el }) {
     tick();
   }
 
-  const act = (place, value) => model.send({ event: "act", name: place.dataset.act, value });
+  const act = (place, value) => model.send(stamped({ event: "act", name: place.dataset.act, value }));
 
   box.addEventListener("click", (event) => {
     const place = event.target.closest("[data-copy], button[data-act], [data-notebook]");
@@ -109,7 +109,7 @@ function render({ model, el }) {
   let watch;
   if (model.get("greets")) {
     watch = new IntersectionObserver((entries) => {
-      if (entries.at(-1).isIntersecting) model.send({ event: "met", language: navigator.language });
+      if (entries.at(-1).isIntersecting) model.send(stamped({ event: "met", language: navigator.language }));
     });
     watch.observe(box);
   }

@@ -1,0 +1,144 @@
+"""Forms and views whose messages a kernel hears in another order than they were sent, or in two threads."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from msoauth.ui import moment
+from msoauth.ui.widgets import Form, View
+
+
+@pytest.fixture(autouse=True)
+def _no_page_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment, "_newest", None)
+
+
+@pytest.fixture
+def pressed() -> list[tuple[str, str, str]]:
+    """The buttons pressed, each with the ID and the secret as they were then."""
+    return []
+
+
+@pytest.fixture
+def form(pressed: list[tuple[str, str, str]]) -> Form:
+    made = Form(
+        [{"name": "id", "label": "ID"}, {"name": "secret", "label": "Secret", "kind": "secret"}],
+        [{"name": "go", "label": "Go"}],
+        pressed=lambda name: pressed.append((name, made.text("id"), made.typed("secret"))),
+    )
+    return made
+
+
+def hear(part: Form | View, number: int, page: str = "p", **message: Any) -> None:
+    part._guarded(part, {**message, "page": page, "moment": number}, [])
+
+
+def sent(form: Form, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+    messages: list[Mapping[str, Any]] = []
+    monkeypatch.setattr(form, "send", messages.append)
+    return messages
+
+
+def test_what_was_typed_before_a_field_was_filled_is_dropped_when_it_is_heard_late(
+    form: Form,
+) -> None:
+    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    hear(filler, 2, event="act", name="practice")
+    hear(form, 1, event="input", name="id", value="not a guid")
+    assert form.text("id") == "filled"
+
+
+def test_what_was_typed_after_a_field_was_filled_counts_also_when_it_was_heard_before(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    hear(form, 3, event="input", name="id", value="mine")
+    hear(filler, 2, event="act", name="practice")
+    hear(form, 3, event="press", name="go", typed={"id": {"value": "mine", "moment": 3}})
+    assert pressed == [("go", "mine", "")]
+
+
+def test_of_two_things_typed_the_later_counts(form: Form) -> None:
+    hear(form, 2, event="input", name="id", value="whole")
+    hear(form, 1, event="input", name="id", value="wh")
+    assert form.text("id") == "whole"
+
+
+def test_a_button_brings_what_was_typed_before_it_secrets_too(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    typed = {"id": {"value": "late", "moment": 1}, "secret": {"value": "s3cret", "moment": 2}}
+    hear(form, 3, event="press", name="go", typed=typed)
+    assert pressed == [("go", "late", "s3cret")]
+    assert "s3cret" not in repr(form.get_state())
+
+
+def test_a_button_brings_back_nothing_that_was_filled_since(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    hear(filler, 2, event="act", name="practice")
+    hear(form, 3, event="press", name="go", typed={"id": {"value": "old", "moment": 1}})
+    assert pressed == [("go", "filled", "")]
+
+
+def test_a_page_loaded_anew_or_a_second_one_counts_for_itself(form: Form) -> None:
+    hear(form, 9, event="input", name="id", value="before")
+    hear(form, 1, page="another", event="input", name="id", value="after")
+    assert form.text("id") == "after"
+
+
+def test_a_message_that_does_not_say_when_it_was_made_is_heard(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    hear(form, 9, event="input", name="id", value="before")
+    form._guarded(form, {"event": "input", "name": "id", "value": "after"}, [])
+    form._guarded(form, {"event": "press", "name": "go"}, [])
+    assert pressed == [("go", "after", "")]
+
+
+def test_a_filled_field_says_which_message_it_answers(
+    form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = sent(form, monkeypatch)
+    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    hear(filler, 5, event="act", name="practice")
+    hear(filler, 4, event="act", name="practice")
+    assert [(m["page"], m["moment"]) for m in messages] == [("p", 5), ("p", 4)]
+
+
+def test_a_workers_filling_answers_to_the_newest_message(
+    form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = sent(form, monkeypatch)
+    hear(form, 7, event="input", name="id", value="mine")
+    hear(form, 6, event="input", name="secret", value="s3cret")
+    worker = threading.Thread(target=lambda: form.clear_secret("secret"))
+    worker.start()
+    worker.join()
+    assert [(m["page"], m["moment"]) for m in messages] == [("p", 7)]
+
+
+def test_messages_in_two_threads_are_heard_one_after_the_other() -> None:
+    inside, go_on, seen = threading.Event(), threading.Event(), list[str]()
+
+    def act(name: str, _value: str) -> None:
+        if name == "first":
+            inside.set()
+            assert go_on.wait(10)
+        seen.append(name)
+
+    view, other = View(acted=act), View(acted=act)
+    first = threading.Thread(target=hear, args=(view, 1), kwargs={"event": "act", "name": "first"})
+    first.start()
+    assert inside.wait(10)
+    second = threading.Thread(target=hear, args=(other, 2), kwargs={"event": "act", "name": "then"})
+    second.start()
+    second.join(0.2)  # were it not held up, it would have ended long ago
+    assert second.is_alive()
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert seen == ["first", "then"]
