@@ -4,7 +4,19 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run: whoever changes something else is not stopped by a text that chance found, and no
+# example fails for being slow on a busy machine. `--hypothesis-profile=default` searches on among others.
+hypothesis.settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 # The program by which we see that a Debian package is installed.
 PROGRAMS = {

@@ -38,7 +38,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.text(max_size=400), st.lists(PIECES, max_size=60).map("".join)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_has_an_answer_that_can_be_written_down(text: str) -> None:
     known = explain(text)
     assert known.cause in causes()
@@ -47,7 +47,7 @@ def test_any_text_has_an_answer_that_can_be_written_down(text: str) -> None:
 
 
 @given(st.binary(max_size=600))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_bytes_have_an_answer(raw: bytes) -> None:
     assert explain(raw.decode("latin-1")).cause in causes()
 

@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 
 import pytest
 import trustme
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msoauth import redact
@@ -76,7 +76,7 @@ def test_no_address_becomes_a_header(address: str) -> None:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_subject_is_one_field(subject: str) -> None:
     mail = compose_test_mail(USER, "ben@contoso.example", f"a{subject}\r\nBcc: eve@evil.example")
     raw = mail.as_bytes(policy=policy.SMTP)
@@ -128,7 +128,7 @@ def test_no_login_is_tried_with_what_could_be_more_than_a_login(
 
 
 @given(st.text(max_size=30))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 def test_a_folder_name_stays_in_its_quotes(name: str) -> None:
     try:
         line = imap_words.quoted(name)

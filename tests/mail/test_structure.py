@@ -40,7 +40,7 @@ def test_attachments_have_their_names_and_exact_sizes() -> None:
 
 
 @given(st.lists(st.integers(0, 4000), max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_does_not_matter_where_the_pieces_are_cut(cuts: list[int]) -> None:
     raw = _mail(CONTENTS)
     whole = scan([raw])
@@ -53,7 +53,7 @@ def test_it_does_not_matter_where_the_pieces_are_cut(cuts: list[int]) -> None:
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nested_parts_are_found_as_pythons_own_parser_finds_them(
     contents: list[bytes], depth: int
 ) -> None:
@@ -78,7 +78,7 @@ def test_nested_parts_are_found_as_pythons_own_parser_finds_them(
 
 
 @given(st.binary(max_size=600))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_at_all_make_a_row(raw: bytes) -> None:
     row = summarize("1", raw)
     assert row.size == len(raw)
@@ -109,7 +109,7 @@ def test_any_bytes_at_all_make_a_row(raw: bytes) -> None:
         max_size=40,
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_broken_structures_make_a_row_too(lines: list[bytes]) -> None:
     raw = b"".join(lines)
     assert summarize("1", raw).size == len(raw)
