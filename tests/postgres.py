@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from uuid import uuid4
 import psycopg
 import trustme
 from psycopg import sql
+
+from tests.ports import kept_port
 
 PASSWORD = "planted-marker-of-a-database-password"
 
@@ -71,8 +72,21 @@ def _program(name: str) -> str:
 def postgresql() -> Iterator[Server]:
     """A server, until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="msoauth-pg-"))
+    said = folder.parent / f"{folder.name}.log"
     # PostgreSQL refuses to run as root.
     user = "postgres" if os.getuid() == 0 else None
+
+    def run(program: str, *arguments: str) -> None:
+        # Its output goes to a file: the server inherits it and would hold a pipe open.
+        with said.open("ab") as log:
+            done = subprocess.run(
+                [_program(program), *arguments], check=False, stdout=log, stderr=log, user=user,
+                cwd=folder, timeout=60,
+            )  # fmt: skip
+        told = (file.read_text(errors="replace") for file in (said, own_log) if file.exists())
+        assert done.returncode == 0, "\n".join([f"{program} {' '.join(arguments)}", *told])
+
+    own_log = folder / "server.log"
     try:
         ca = trustme.CA()
         ca.cert_pem.write_to_path(folder / "ca.pem")
@@ -84,29 +98,19 @@ def postgresql() -> Iterator[Server]:
         if user:
             for place in (folder, *folder.iterdir()):
                 shutil.chown(place, user, user)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-
-        def run(program: str, *arguments: str) -> None:
-            # Its output goes to a file: the server inherits it and would hold a pipe open.
-            with (folder.parent / f"{folder.name}.log").open("ab") as log:
-                subprocess.run(
-                    [_program(program), *arguments], check=True, stdout=log, stderr=log, user=user,
-                    cwd=folder, timeout=60,
-                )  # fmt: skip
-
         data = str(folder / "data")
         run("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile",
             str(folder / "password"), "--no-sync", "-E", "UTF8", "--locale", "C")  # fmt: skip
-        options = (
-            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off "
-            f"-c ssl=on -c ssl_cert_file={folder}/cert.pem -c ssl_key_file={folder}/key.pem -c max_connections=200"
-        )
-        run("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "server.log"), "start")
-        try:
-            yield Server(folder, port, folder / "ca.pem")
-        finally:
-            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        with kept_port() as port:
+            options = (
+                f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off "
+                f"-c ssl=on -c ssl_cert_file={folder}/cert.pem -c ssl_key_file={folder}/key.pem -c max_connections=200"
+            )
+            run("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(own_log), "start")
+            try:
+                yield Server(folder, port, folder / "ca.pem")
+            finally:
+                run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        (folder.parent / f"{folder.name}.log").unlink(missing_ok=True)
+        said.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ import trustme
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.identity import http
 from msoauth.identity.unanswered import unanswered
+from tests.ports import kept_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -54,7 +55,10 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with contextlib.suppress(ssl.SSLError), plain:  # of a client that does not trust us
+            with (
+                contextlib.suppress(OSError),
+                plain,
+            ):  # a client that does not trust us, or hangs up
                 self._talk(self._tls.wrap_socket(plain, server_side=True), steps)
 
     def _talk(self, connection: ssl.SSLSocket, steps: list[str]) -> None:
@@ -219,7 +223,7 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
 def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(file)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", 0)) as silent, kept_port() as closed_port:
         port = silent.getsockname()[1]
         cloud = replace(
             GLOBAL, name="test", authority=f"https://127.0.0.1:{port}/", ca_file=str(file)
@@ -230,22 +234,17 @@ def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None
         with pytest.raises(requests.exceptions.ProxyError) as refused:
             send(
                 replace(cloud, authority="https://login.example/"),
-                proxies={"https": f"http://127.0.0.1:{_closed_port()}"},
+                proxies={"https": f"http://127.0.0.1:{closed_port}"},
             )
         assert unanswered(refused.value, "It").cause == "proxy-required"
-    closed = replace(cloud, authority=f"https://127.0.0.1:{_closed_port()}/")
-    with pytest.raises(requests.ConnectionError) as nobody:
-        send(closed)
+        closed = replace(cloud, authority=f"https://127.0.0.1:{closed_port}/")
+        with pytest.raises(requests.ConnectionError) as nobody:
+            send(closed)
     assert unanswered(nobody.value, "It").cause == "connect-refused"
     unknown = replace(cloud, authority="https://no-such-host.invalid/")
     with pytest.raises(requests.ConnectionError) as lost:
         send(unknown)
     assert unanswered(lost.value, "It").cause == "dns-failed"
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.mark.parametrize("step", ["hang up", "broken off", "no gzip"])

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +15,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
+from tests.ports import kept_port
 
 TOKEN = "journey"
 SHOTS = Path(os.environ.get("MSOAUTH_SCREENSHOTS", "screenshots"))
@@ -95,19 +96,11 @@ def dot(page: Page) -> Locator:
     return page.locator(".mso-head:visible .mso-dot")
 
 
-def free_port() -> int:
-    """A port of this computer that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @contextmanager
 def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
     """``msoauth lab`` with a workspace and a home of its own below *folder*, until the block ends."""
     workspace, log, home = folder / "workspace", folder / "lab.log", folder / "home"
     home.mkdir()
-    port = free_port()
     paths = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
     inherited = os.environ | {
         "MSOAUTH_WORKSPACE": str(workspace),
@@ -117,19 +110,13 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
         "BROWSER": "true",  # the system's browser is a program that does nothing
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "msoauth",
-        "lab",
-        "--no-browser",
-        "--port",
-        str(port),
-        *options,
-    ]
+    command = [sys.executable, "-m", "msoauth", "lab", "--no-browser", *options]
     with (
+        kept_port() as port,
         log.open("wb") as out,
-        subprocess.Popen(command, env=inherited | environment, stdout=out, stderr=out) as server,
+        subprocess.Popen(
+            [*command, "--port", str(port)], env=inherited | environment, stdout=out, stderr=out
+        ) as server,
     ):
         try:
             running = Lab(f"http://localhost:{port}", workspace, log)

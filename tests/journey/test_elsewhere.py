@@ -18,12 +18,12 @@ from tests.journey.servers import (
     TOKEN,
     Lab,
     dot,
-    free_port,
     shot,
     sign_in_on,
     start_lab,
     until_it_answers,
 )
+from tests.ports import kept_port
 
 pytestmark = [
     pytest.mark.real("chromium"),
@@ -75,7 +75,7 @@ def binder(folder: Path) -> Iterator[Lab]:
     home.mkdir()
     copytree(shipped_notebooks(), clone / "notebooks")
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("MSOAUTH_", "PYTHONPATH"))}
-    port, prefix = free_port(), "/user/somebody/"
+    prefix = "/user/somebody/"
     environment = kept | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
@@ -86,13 +86,18 @@ def binder(folder: Path) -> Iterator[Lab]:
     command = [
         *("bash", str(TOP / "binder" / "start"), "jupyter", "lab", "--no-browser", "--allow-root"),
         f"--ServerApp.base_url={prefix}",
-        f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
     ]
     with (
+        kept_port() as port,
         log.open("wb") as out,
         subprocess.Popen(
-            command, cwd=clone, env=environment, stdout=out, stderr=out, start_new_session=True
+            [*command, f"--ServerApp.port={port}"],
+            cwd=clone,
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         ) as server,
     ):
         try:

@@ -23,6 +23,7 @@ import trustme
 from aiosmtpd.controller import Controller
 
 from msoauth.clouds import Endpoint
+from tests.ports import kept_port
 
 _TOKEN = "good-token-planted-marker."
 
@@ -132,12 +133,6 @@ def _hand_over(folder: Path) -> None:
             os.chown(place, nobody.pw_uid, nobody.pw_gid)
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
@@ -164,14 +159,19 @@ def running_dovecot() -> Iterator[Server]:
         stack.callback(introspection.shutdown)
         threading.Thread(target=introspection.serve_forever, daemon=True).start()
         sink = Sink()
-        relay = Controller(sink, hostname="127.0.0.1", port=free_port())
+        relay = Controller(
+            sink,
+            hostname="127.0.0.1",
+            port=stack.enter_context(kept_port()),
+            ready_timeout=60,
+        )
         relay.start()
         stack.callback(relay.stop)
         ca = trustme.CA()
         ca.cert_pem.write_to_path(base / "ca.pem")
         certificate = ca.issue_cert("localhost")
         certificate.private_key_and_cert_chain_pem.write_to_path(base / "server.pem")
-        ports = {name: free_port() for name in ("pop3", "imap", "smtp")}
+        ports = {name: stack.enter_context(kept_port()) for name in ("pop3", "imap", "smtp")}
         home = base / "home"
         home.mkdir()
         _hand_over(home)

@@ -17,8 +17,8 @@ from msoauth.mail.patience import Patience
 from msoauth.mail.smtp import SmtpSession, open_smtp
 from msoauth.mail.testmail import compose_test_mail, send_patiently
 from msoauth.mail.transcript import Transcript
-from tests.mail.dovecot import free_port
 from tests.mail.hostile import TOKEN, USER
+from tests.ports import kept_port
 
 
 class Mailbox:
@@ -74,13 +74,13 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
                 loop=self.loop,
             )
 
-    port = free_port()
-    controller = Server(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield Running(port, str(tmp_path / "ca.pem"), box)
-    finally:
-        controller.stop()
+    with kept_port() as port:
+        controller = Server(box, hostname="127.0.0.1", port=port, ready_timeout=60)
+        controller.start()
+        try:
+            yield Running(port, str(tmp_path / "ca.pem"), box)
+        finally:
+            controller.stop()
 
 
 def test_the_mail_arrives_as_it_was_composed(server: Running) -> None:

@@ -11,6 +11,7 @@ import pytest
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import dial, wire
+from tests.ports import kept_port
 
 NEVER = threading.Event()
 
@@ -19,11 +20,6 @@ NEVER = threading.Event()
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_an_address_without_a_route_gives_way_to_the_next(listener: socket.socket) -> None:
@@ -57,8 +53,7 @@ def test_a_silent_address_costs_a_fraction_of_a_second(listener: socket.socket) 
 
 
 def test_when_nothing_answers_every_address_is_named() -> None:
-    port = _closed_port()
-    with pytest.raises(ConnectionRefusedError) as refused:
+    with kept_port() as port, pytest.raises(ConnectionRefusedError) as refused:
         dial.first_to_answer(
             [
                 (socket.AF_INET, ("127.0.0.1", port)),
@@ -83,8 +78,8 @@ def test_a_name_that_does_not_resolve_is_told(host: str, cause: str) -> None:
 
 
 def test_a_closed_port_is_told() -> None:
-    with pytest.raises(MailError) as refused:
-        wire.connect(Endpoint("127.0.0.1", _closed_port(), "implicit"), timeout=20)
+    with kept_port() as port, pytest.raises(MailError) as refused:
+        wire.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=20)
     assert (refused.value.stage, refused.value.cause) == ("connect", "connect-refused")
 
 

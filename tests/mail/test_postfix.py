@@ -14,7 +14,8 @@ from msoauth.errors import MailError
 from msoauth.mail.smtp import SmtpSession, open_smtp
 from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
-from tests.mail.dovecot import Dovecot, Server, answers, free_port
+from tests.mail.dovecot import Dovecot, Server, answers
+from tests.ports import kept_port
 
 pytestmark = pytest.mark.real("dovecot-core", "dovecot-submissiond", "postfix")
 
@@ -61,8 +62,11 @@ smtp_tls_security_level = none
 def postfix(_server: Server) -> Iterator[int]:
     if os.geteuid() != 0:
         pytest.skip("Postfix's master can only be started by root")
-    with tempfile.TemporaryDirectory(prefix="pf", ignore_cleanup_errors=True) as folder:
-        base, port = Path(folder), free_port()
+    with (
+        tempfile.TemporaryDirectory(prefix="pf", ignore_cleanup_errors=True) as folder,
+        kept_port() as port,
+    ):
+        base = Path(folder)
         base.chmod(0o755)
         for inner in ("conf", "queue", "data"):
             (base / inner).mkdir()

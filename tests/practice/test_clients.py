@@ -6,11 +6,11 @@ import os
 import poplib
 import re
 import smtplib
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import requests
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import Mailbox
 from tests.people import sign_in_as_a_person
+from tests.ports import kept_port, unasked_port
 
 ANNA = "anna.lindqvist@contoso.example"
 MAX = "max.weiss@contoso.example"
@@ -172,7 +173,9 @@ class Proxy:
 
     def __init__(self, office: Office, folder: Path, user: str) -> None:
         self.office, self.user = office, user
-        self.pop3, self.smtp, web = (_free_port() for _ in range(3))
+        self._ports = ExitStack()
+        self.pop3, self.smtp = (self._ports.enter_context(kept_port()) for _ in range(2))
+        web = unasked_port()
         endpoints = office.tenant.endpoints
         firm = endpoints["practice"]["firms"][0]
         config = folder / "emailproxy.config"
@@ -239,19 +242,14 @@ client_secret = {firm["client_secret"]}
             self.process.stdout.close()
         for person in self._people:
             person.join(20)
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+        self._ports.close()
 
 
 @pytest.fixture
 def proxy(office: Office, tmp_path: Path) -> Iterator[Proxy]:
     made = Proxy(office, tmp_path, ANNA)
     try:
-        assert made.ready.wait(30)
+        assert made.ready.wait(30), made.said
         assert made.process.poll() is None, made.said
         yield made
     finally:
@@ -261,13 +259,13 @@ def proxy(office: Office, tmp_path: Path) -> Iterator[Proxy]:
 def test_emailproxy_retrieves_and_sends_for_a_program_that_knows_only_passwords(
     office: Office, proxy: Proxy
 ) -> None:
-    pop = poplib.POP3("127.0.0.1", proxy.pop3, timeout=60)
-    pop.user(ANNA)
-    assert pop.pass_("a password for the proxy alone").startswith(b"+OK"), proxy.said
-    assert pop.stat()[0] == len(office.mailbox(ANNA).messages)
-    first = office.mailbox(ANNA).messages[0].raw
-    assert b"\r\n".join(pop.retr(1)[1]) == first.removesuffix(b"\r\n")
-    pop.quit()
+    with closing(poplib.POP3("127.0.0.1", proxy.pop3, timeout=60)) as pop:
+        pop.user(ANNA)
+        assert pop.pass_("a password for the proxy alone").startswith(b"+OK"), proxy.said
+        assert pop.stat()[0] == len(office.mailbox(ANNA).messages)
+        first = office.mailbox(ANNA).messages[0].raw
+        assert b"\r\n".join(pop.retr(1)[1]) == first.removesuffix(b"\r\n")
+        pop.quit()
     with smtplib.SMTP("127.0.0.1", proxy.smtp, timeout=60) as smtp:
         smtp.login(ANNA, "a password for the proxy alone")
         smtp.sendmail(ANNA, [MAX], f"From: {ANNA}\r\nSubject: by proxy\r\n\r\nHello\r\n".encode())
