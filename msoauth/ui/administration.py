@@ -83,9 +83,8 @@ class Administration:
 
         def work(job: Job) -> None:
             attempt = administrator.start(panel.workspace, firm)
-            job.on_cancel = attempt.cancel
+            job.on_cancel(attempt.cancel)
             if job.cancelled.is_set():
-                attempt.cancel()
                 return
             panel.jobs.show(job, lambda: self._wait_for(attempt))
             try:

@@ -175,7 +175,7 @@ class AuditPanel(Panel):
         )  # fmt: skip
 
         def work(job: Job) -> None:
-            job.on_cancel = running.cancel
+            job.on_cancel(running.cancel)
             told = drawn = time.monotonic()
             for _looked in running:
                 now = time.monotonic()

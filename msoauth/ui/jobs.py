@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from msoauth.ui.moment import one_at_a_time
+
 
 class Job:
     """One piece of work.
@@ -14,13 +16,18 @@ class Job:
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
-        self.on_cancel: Callable[[], None] | None = None
+        self._stop: Callable[[], None] = lambda: None
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        """Have *stop* called, perhaps more than once, when the work is to stop; at once if it already is."""
+        self._stop = stop
+        if self.cancelled.is_set():
+            stop()
 
     def cancel(self) -> None:
         """Ask the work to stop; may be called more than once."""
         self.cancelled.set()
-        if self.on_cancel is not None:
-            self.on_cancel()
+        self._stop()
 
 
 class Jobs:
@@ -43,7 +50,7 @@ class Jobs:
         self._ended = ended
         self.inline = inline
         self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
-        self._lock = threading.RLock()
+        self._lock = one_at_a_time
         self._newest: Job | None = None
         self._future: Future[None] | None = None
 

@@ -35,7 +35,10 @@ class Moment(NamedTuple):
         return other is not None and self.page == other.page and self.number < other.number
 
 
-_one_at_a_time = threading.RLock()
+# Whoever hears a message, draws for a worker, puts a panel together or tells the others of a choice holds this, so
+# that none sees half of what another does. There is one, so that no two can be taken the wrong way round; and whoever
+# holds it waits for no worker.
+one_at_a_time = threading.RLock()
 _heard: ContextVar[Moment | None] = ContextVar("heard", default=None)
 _newest: Moment | None = None
 
@@ -44,7 +47,7 @@ _newest: Moment | None = None
 def hearing(message: Mapping[str, Any]) -> Iterator[None]:
     """While a message is heard no other one is, and :func:`now` is when it was made."""
     global _newest
-    with _one_at_a_time:
+    with one_at_a_time:
         moment = Moment.of(message)
         if moment is not None and not moment.before(_newest):
             _newest = moment

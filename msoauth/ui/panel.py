@@ -14,6 +14,7 @@ from msoauth.texts import _
 from msoauth.ui import header, html
 from msoauth.ui.fault import support_bundle
 from msoauth.ui.jobs import Job, Jobs
+from msoauth.ui.moment import one_at_a_time
 from msoauth.ui.session import Session, shared
 from msoauth.ui.widgets import Form, Part, View
 
@@ -51,9 +52,10 @@ class Panel:
         self._problem: Exception | None = None
         self._drawn = ""  # what the workspace knew when the panel was drawn
         self._stale_language = False
-        self._put_together()
-        self.refresh()
-        self.session.join(self)
+        with one_at_a_time:
+            self._put_together()
+            self.refresh()
+            self.session.join(self)
 
     # What a panel gives its own
 

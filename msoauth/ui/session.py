@@ -12,6 +12,7 @@ from msoauth.lab import PRACTICE_VARIABLE, PUBLIC_VARIABLE
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import language, use_language
+from msoauth.ui.moment import one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Session:
 
     def join(self, watcher: Watcher) -> None:
         """Tell *watcher* of changes for as long as it lives."""
-        self._watchers.add(watcher)
+        with one_at_a_time:
+            self._watchers.add(watcher)
 
     def firms(self) -> list[Firm]:
         """All firms."""
@@ -107,14 +109,15 @@ class Session:
         self._choose("account", address, by)
 
     def _choose(self, what: str, value: str, by: Watcher | None) -> None:
-        firm, account = self.firm(), self.account()
-        self.workspace.settings.set(what, value)
-        if (self.firm(), self.account()) != (firm, account):
-            for watcher in list(self._watchers):
-                if watcher is by:
-                    watcher.draw_bar()
-                else:
-                    watcher.chosen(firm=self.firm() != firm)
+        with one_at_a_time:
+            firm, account = self.firm(), self.account()
+            self.workspace.settings.set(what, value)
+            if (self.firm(), self.account()) != (firm, account):
+                for watcher in list(self._watchers):
+                    if watcher is by:
+                        watcher.draw_bar()
+                    else:
+                        watcher.chosen(firm=self.firm() != firm)
 
     def fingerprint(self) -> str:
         """Changes when firms, accounts or the choice among them do, from whichever process."""
@@ -135,11 +138,14 @@ class Session:
         self._settle_language()
 
     def _settle_language(self) -> None:
-        before = language()
-        use_language(self.workspace.settings.get("language") or self._browser_language or before)
-        if language() != before:
-            for watcher in list(self._watchers):
-                watcher.translate()
+        with one_at_a_time:
+            before = language()
+            use_language(
+                self.workspace.settings.get("language") or self._browser_language or before
+            )
+            if language() != before:
+                for watcher in list(self._watchers):
+                    watcher.translate()
 
 
 _shared: Session | None = None
@@ -148,6 +154,7 @@ _shared: Session | None = None
 def shared() -> Session:
     """The session of this kernel."""
     global _shared
-    if _shared is None:
-        _shared = Session()
-    return _shared
+    with one_at_a_time:
+        if _shared is None:
+            _shared = Session()
+        return _shared

@@ -74,9 +74,8 @@ class Signing:
         def work(job: Job) -> None:
             proposed = signin.propose(panel.workspace, account)
             attempt = signin.start(panel.workspace, account, via or proposed.via, another=another)
-            job.on_cancel = attempt.cancel
+            job.on_cancel(attempt.cancel)
             if job.cancelled.is_set():
-                attempt.cancel()
                 return
             why = "" if via else proposed.reason
             panel.jobs.show(job, lambda: self._wait_for(account, attempt, why))
