@@ -14,7 +14,12 @@ class AccountTable(Part):
         opened: Told the address when the user presses one.
     """
 
-    _esm = html_report.static("table.js") + static("moment.js") + static("audit_table.js")
+    _esm = (
+        html_report.static("table.js")
+        + static("moment.js")
+        + static("steady.js")
+        + static("audit_table.js")
+    )
     _css = static("style.css") + html_report.static("table.css")
 
     def __init__(self, *, opened: Callable[[str], None] = lambda _address: None) -> None:
@@ -39,6 +44,6 @@ class AccountTable(Part):
     def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
         """A view came to be, or an address was pressed."""
         if content.get("event") == "ready" and self.data:
-            self.send({"event": "data", "data": self.data, "same": False})
+            self.send({"event": "data", "data": self.data, "same": True})
         elif content.get("event") == "open":
             self.press(str(content.get("value", "")))

@@ -32,7 +32,9 @@ class Part(anywidget.AnyWidget):
         super().__init__(**traits)
         self.on_msg(self._guarded)
 
-    def _guarded(self, _widget: object, content: Mapping[str, Any], buffers: Any) -> None:
+    def _guarded(self, _widget: object, content: object, buffers: Any) -> None:
+        if not isinstance(content, Mapping):
+            return
         with hearing(content):
             try:
                 self.heard(content, [bytes(buffer) for buffer in buffers or ()])
@@ -64,13 +66,14 @@ class Form(Part):
         uploaded: Told field, file name and content when a file was chosen.
     """
 
-    _esm = static("moment.js") + static("form.js")
+    _esm = static("moment.js") + static("steady.js") + static("form.js")
     _css = static("style.css")
 
     fields: Any = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
     buttons: Any = traitlets.List().tag(sync=True)
+    kept: Any = traitlets.List().tag(sync=True)  # the names of the secrets that are here
     fold = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
@@ -106,28 +109,36 @@ class Form(Part):
         if event == "input":
             self._hear_typed(name, content.get("value", ""), Moment.of(content))
         elif event == "press":
-            for field, typed in content.get("typed", {}).items():
-                if typed["value"] != self._value(field):
-                    self._hear_typed(field, typed["value"], Moment.of({**content, **typed}))
-            self.press(name)
+            typed = content.get("typed")
+            for field, told in typed.items() if isinstance(typed, Mapping) else ():
+                if isinstance(told, Mapping) and "value" in told:
+                    self._hear_typed(field, told["value"], Moment.of({**content, **told}))
+            self._shown().press(name)
         elif event == "block":
-            self._pasted(name, str(content.get("text", "")))
+            self._shown()._pasted(name, str(content.get("text", "")))
         elif event == "file" and buffers:
-            self._uploaded(name, str(content.get("file", "")), buffers[0])
+            self._shown()._uploaded(name, str(content.get("file", "")), buffers[0])
 
     def _hear_typed(self, name: str, value: Any, when: Moment | None) -> None:
-        if when is not None and when.before(self._since.get(name)):
+        since = self._since.get(name)
+        if when is not None and (when == since or when.before(since)):
+            return
+        if name not in {field["name"] for field in self.fields}:
             return
         self._since[name] = when
         if self._heir is not None:  # the last keys before the form was replaced
-            self._heir.take(name, value)
+            self._shown().take(name, value)
         else:
             self.type(name, value)
+
+    def _shown(self) -> "Form":
+        """The form that stands on screen in this one's place, if one does."""
+        return self if self._heir is None else self._heir._shown()
 
     def type(self, name: str, value: Any) -> None:
         """What happens when the user types *value* into the field."""
         if self._is_secret(name):
-            self._secrets[name] = str(value)
+            self._keep(name, str(value))
         else:
             self.values = {**self.values, name: value}
         self._changed(name)
@@ -153,25 +164,38 @@ class Form(Part):
 
     def keep_secret(self, name: str, value: str) -> None:
         """Take *value* for the secret field as if it had been typed there."""
-        self._secrets[name] = value
-        self._set({name: "•" * 12})
+        if self._may_fill(name):
+            self._keep(name, value)
+            self._set({name: "•" * 12 if value else ""})
 
     def clear_secret(self, name: str) -> None:
         """Forget a secret, here and on screen."""
-        self._secrets.pop(name, None)
-        self._set({name: ""})
+        if self._may_fill(name):
+            self._keep(name, "")
+            self._set({name: ""})
+
+    def _keep(self, name: str, value: str) -> None:
+        self._secrets = {n: v for n, v in {**self._secrets, name: value}.items() if v}
+        self.kept = list(self._secrets)
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Set fields, on screen too."""
-        self.values = {**self.values, **values}
-        self._set(values)
+        filled = {name: value for name, value in values.items() if self._may_fill(name)}
+        self.values = {**self.values, **filled}
+        self._set(filled)
+
+    def _may_fill(self, name: str) -> bool:
+        """Whether nothing was typed there after what is answered now."""
+        when = now()
+        return when is None or not when.before(self._since.get(name))
 
     def _set(self, shown: Mapping[str, Any]) -> None:
         """Put this into the browser's fields, but for what was typed there meanwhile: that is heard of yet."""
         when = now()
         self._since.update(dict.fromkeys(shown, when))
         page, number = when or (None, None)
-        self.send({"event": "set", "values": dict(shown), "page": page, "moment": number})
+        if shown:
+            self.send({"event": "set", "values": dict(shown), "page": page, "moment": number})
 
     def enable(self, **buttons: bool) -> None:
         """Enable or disable buttons by name."""
@@ -186,8 +210,7 @@ class Form(Part):
 
     def take(self, name: str, value: Any) -> None:
         """Take what was typed into a former form for the same field, and show it."""
-        if self._heir is not None:
-            self._heir.take(name, value)
+        if not self._may_fill(name):
             return
         if self._is_secret(name):
             self.keep_secret(name, str(value))
@@ -202,6 +225,7 @@ class Form(Part):
         self.fill({name: value for name, value in former.values.items() if name in names})
         for name, secret in former._secrets.items():
             self.keep_secret(name, secret)
+        self._since = dict(former._since)
         self.buttons = [
             {**b, "disabled": old.get("disabled", False)}
             for b in self.buttons
@@ -209,9 +233,6 @@ class Form(Part):
             if old["name"] == b["name"]
         ]
         self.layout.display = former.layout.display
-
-    def _value(self, name: str) -> Any:
-        return self._secrets.get(name) if self._is_secret(name) else self.values.get(name)
 
     def _is_secret(self, name: str) -> bool:
         kinds = (f.get("kind", "text") for f in self.fields if f["name"] == name)
@@ -229,7 +250,7 @@ class View(Part):
         met: Told the browser's language when the view comes into sight, the first time and again.
     """
 
-    _esm = static("moment.js") + static("view.js")
+    _esm = static("moment.js") + static("steady.js") + static("view.js")
     _css = static("style.css")
 
     html = traitlets.Unicode("").tag(sync=True)
@@ -245,6 +266,7 @@ class View(Part):
         met: Callable[[str], None] | None = None,
     ) -> None:
         self._acted, self._met = acted, met
+        self._chosen: dict[str, Moment | None] = {}  # when
         super().__init__(html=str(html or ""), live=live, greets=met is not None)
 
     def show(self, html: Markup) -> None:
@@ -260,9 +282,14 @@ class View(Part):
         self.send({"event": "download", "name": name, "kind": kind}, buffers=[content])
 
     def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Acted, or met."""
+        """Pressed, chosen (of two choices the later counts), or met."""
         event = content.get("event")
         if event == "act":
             self.act(str(content.get("name", "")), str(content.get("value", "")))
+        elif event == "choose":
+            name, when = str(content.get("name", "")), Moment.of(content)
+            if when is None or not when.before(self._chosen.get(name)):
+                self._chosen[name] = when
+                self.act(name, str(content.get("value", "")))
         elif event == "met" and self._met is not None:
             self._met(str(content.get("language", "")))

@@ -84,6 +84,92 @@ def test_a_button_brings_back_nothing_that_was_filled_since(
     assert pressed == [("go", "filled", "")]
 
 
+def test_what_comes_once_more_with_a_button_is_typed_only_once(pressed: list[Any]) -> None:
+    changed: list[str] = []
+    form = Form(
+        [{"name": "id", "label": "ID"}], [{"name": "go", "label": "Go"}],
+        changed=changed.append, pressed=pressed.append,
+    )  # fmt: skip
+    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "moment": 1}})
+    hear(form, 1, event="input", name="id", value="mine")
+    assert (changed, pressed) == (["id"], ["go"])
+
+
+def test_what_a_worker_filled_stands_until_the_browser_types_again(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    hear(form, 1, event="input", name="id", value="mine")
+    form.fill({"id": "worker's"})
+    # Pressed before the filling was on screen, where it will be by the time of the answer.
+    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "moment": 1}})
+    assert pressed == [("go", "worker's", "")]
+
+
+def test_a_button_heard_late_fills_nothing_that_was_typed_after_it(
+    form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(name: str, _value: str) -> None:
+        form.fill({"id": "filled"})
+        if name == "keep":
+            form.keep_secret("secret", "kept")
+        else:
+            form.clear_secret("secret")
+
+    filler = View(acted=act)
+    hear(form, 4, event="input", name="id", value="mine")
+    hear(form, 5, event="input", name="secret", value="s3cret")
+    messages = sent(form, monkeypatch)
+    for number, name in enumerate(("keep", "clear"), 2):
+        hear(filler, number, event="act", name=name)
+        assert (form.text("id"), form.typed("secret")) == ("mine", "s3cret")
+    assert [message["values"] for message in messages] == []
+
+
+def test_a_form_in_another_language_takes_what_is_heard_late_of_the_former(
+    form: Form, pressed: list[tuple[str, str, str]]
+) -> None:
+    heir = Form(form.fields, form.buttons, pressed=lambda name: pressed.append((name, heir.text("id"), heir.typed("secret"))))  # fmt: skip
+    hear(form, 1, event="input", name="id", value="mine")
+    view = View(acted=lambda _name, _value: heir.take_over(form))
+    hear(view, 4, event="choose", name="choose-language", value="de")
+    hear(form, 2, event="input", name="id", value="mine too")
+    hear(heir, 6, event="input", name="secret", value="later")
+    hear(form, 3, event="input", name="secret", value="s3cret")
+    assert (heir.text("id"), heir.typed("secret")) == ("mine too", "later")
+    hear(form, 5, event="press", name="go", typed={"id": {"value": "all mine", "moment": 4}})
+    assert pressed == [("go", "all mine", "later")]
+
+
+def test_of_two_choices_the_later_counts() -> None:
+    acted: list[tuple[str, str]] = []
+    bar = View(acted=lambda name, value: acted.append((name, value)))
+    hear(bar, 2, event="choose", name="account", value="nora")
+    hear(bar, 1, event="choose", name="account", value="max")
+    hear(bar, 1, event="choose", name="firm", value="contoso")
+    assert acted == [("account", "nora"), ("firm", "contoso")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, [], "press", {}, {"event": 1}, {"event": "input"}, {"event": "press"}),
+        {"event": "input", "name": [], "value": {}, "page": {}, "moment": "1"},
+        {"event": "press", "name": {}, "typed": None},
+        {"event": "press", "name": "go", "typed": ["id"]},
+        {"event": "press", "name": "go", "typed": {"id": "mine"}},
+        {"event": "press", "name": "go", "typed": {"id": {"moment": 1}}, "page": "p", "moment": 2},
+        {"event": "input", "name": "unknown", "value": "x"},
+        {"event": "block", "name": None, "text": None},
+        {"event": "file", "name": None},
+    ],
+)
+def test_a_message_that_makes_no_sense_does_nothing(form: Form, content: Any) -> None:
+    before = form.get_state()
+    form._guarded(form, content, None)
+    View()._guarded(form, content, None)
+    assert form.get_state() == before
+
+
 def test_a_page_loaded_anew_or_a_second_one_counts_for_itself(form: Form) -> None:
     hear(form, 9, event="input", name="id", value="before")
     hear(form, 1, page="another", event="input", name="id", value="after")
@@ -104,9 +190,9 @@ def test_a_filled_field_says_which_message_it_answers(
 ) -> None:
     messages = sent(form, monkeypatch)
     filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
-    hear(filler, 5, event="act", name="practice")
     hear(filler, 4, event="act", name="practice")
-    assert [(m["page"], m["moment"]) for m in messages] == [("p", 5), ("p", 4)]
+    hear(filler, 5, event="act", name="practice")
+    assert [(m["page"], m["moment"]) for m in messages] == [("p", 4), ("p", 5)]
 
 
 def test_a_workers_filling_answers_to_the_newest_message(
@@ -119,6 +205,18 @@ def test_a_workers_filling_answers_to_the_newest_message(
     worker.start()
     worker.join()
     assert [(m["page"], m["moment"]) for m in messages] == [("p", 7)]
+
+
+def test_a_page_loaded_anew_is_told_that_a_secret_is_kept_but_not_which(form: Form) -> None:
+    hear(form, 1, event="input", name="secret", value="s3cret")
+    assert form.kept == ["secret"]
+    form.clear_secret("secret")
+    assert form.kept == []
+    form.keep_secret("secret", "s3cret")
+    assert form.kept == ["secret"]
+    hear(form, 2, event="input", name="secret", value="")
+    assert form.kept == []
+    assert "s3cret" not in repr(form.get_state())
 
 
 def test_messages_in_two_threads_are_heard_one_after_the_other() -> None:

@@ -7,7 +7,7 @@ function render({ model, el }) {
   host.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(host);
   let shown = null;
-  const heard = (message) => {
+  const heard = (message) => steady(() => {
     if (message.event === "data") {
       if (shown && message.same) shown.update(message.data.rows);
       else {
@@ -15,7 +15,7 @@ function render({ model, el }) {
         shown = table(host, message.data, (address) => model.send(stamped({ event: "open", value: address })));
       }
     } else if (message.event === "choose") shown?.choose(message.key, message.value);
-  };
+  })();
   model.on("msg:custom", heard);
   model.send(stamped({ event: "ready" }));
   return () => { model.off("msg:custom", heard); shown?.close(); };

@@ -44,6 +44,7 @@ function put(control, value) {
 function render({ model, el }) {
   const controls = new Map();
   const errors = new Map();
+  const presses = new Map();
   const since = new Map();  // when each field was typed into that the kernel has not filled meanwhile
   const waiting = new Map();  // of these, what is not told yet
   const grid = element("div", { class: "mso-fields" });
@@ -92,6 +93,12 @@ function render({ model, el }) {
     since.delete(name);
   }
 
+  // What the kernel knows of a field; of a secret, only whether it has one.
+  function known(field) {
+    if (!SECRET.has(field.kind)) return model.get("values")[field.name];
+    return model.get("kept").includes(field.name) ? "•".repeat(12) : "";
+  }
+
   function fields() {
     const kept = new Map([...controls].map(([name, control]) => [name, valueOf(control)]));
     const focused = document.activeElement?.name;
@@ -99,7 +106,6 @@ function render({ model, el }) {
     controls.clear();
     errors.clear();
     grid.replaceChildren();
-    const values = model.get("values");
     for (const field of model.get("fields")) {
       const id = `${ids}-${(count += 1)}`;
       const control = input(field, id);
@@ -112,11 +118,8 @@ function render({ model, el }) {
         control.addEventListener("change", () => send(field.name));
         control.addEventListener("paste", (event) => pasted(event, field));
       }
-      // What was typed, or is secret, is known only here.
-      const secret = SECRET.has(field.kind);
-      const own = secret || since.has(field.name);
-      put(control, own && kept.has(field.name) ? kept.get(field.name) : secret ? "" : values[field.name]);
-      if (control.selectedIndex === -1) put(control, values[field.name]);  // its choice is no longer one
+      put(control, since.has(field.name) ? kept.get(field.name) : known(field));
+      if (control.selectedIndex === -1) put(control, known(field));  // its choice is no longer one
       controls.set(field.name, control);
       errors.set(field.name, error);
       grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
@@ -135,14 +138,26 @@ function render({ model, el }) {
     }
   }
 
+  // Each stays the element that it is, for it may have the focus.
   function buttons() {
-    bar.replaceChildren(...model.get("buttons").map((button) => {
-      const made = element("button",
-        { type: button.primary ? "submit" : "button", class: button.primary ? "mso-primary" : "", disabled: button.disabled },
-        button.label);
-      made.addEventListener("click", (event) => { event.preventDefault(); press(button.name); });
-      return made;
-    }));
+    for (const button of model.get("buttons")) {
+      if (!presses.has(button.name)) {
+        const made = element("button",
+          { type: button.primary ? "submit" : "button", class: button.primary ? "mso-primary" : "" }, button.label);
+        made.addEventListener("click", (event) => { event.preventDefault(); press(button.name); });
+        presses.set(button.name, made);
+        bar.append(made);
+      }
+      presses.get(button.name).disabled = Boolean(button.disabled);
+    }
+  }
+
+  // What another view of this form was told, on this page or another.
+  function follow() {
+    for (const field of model.get("fields")) {
+      const control = controls.get(field.name);
+      if (control && !since.has(field.name)) put(control, known(field));
+    }
   }
 
   form.addEventListener("submit", (event) => {
@@ -163,21 +178,23 @@ function render({ model, el }) {
       put(control, value);
     }
   };
-  model.on("change:fields", fields);
-  model.on("change:errors", complain);
-  model.on("change:buttons", buttons);
-  model.on("msg:custom", onMessage);
+  const heard = {
+    "change:fields": steady(fields),
+    "change:errors": steady(complain),
+    "change:buttons": steady(buttons),
+    "change:values": follow,
+    "change:kept": follow,
+    "msg:custom": onMessage,
+  };
+  for (const [event, listener] of Object.entries(heard)) model.on(event, listener);
   fields();
   buttons();
   if (model.get("fold")) {
     el.append(element("details", { class: "mso mso-fold" }, element("summary", {}, model.get("fold")), form));
   } else el.append(form);
   return () => {
-    waiting.forEach((timer) => clearTimeout(timer));
-    model.off("change:fields", fields);
-    model.off("change:errors", complain);
-    model.off("change:buttons", buttons);
-    model.off("msg:custom", onMessage);
+    for (const [event, listener] of Object.entries(heard)) model.off(event, listener);
+    for (const late of [...waiting.keys()]) send(late);  // the last keys
   };
 }
 

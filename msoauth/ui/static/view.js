@@ -74,14 +74,15 @@ function render({ model, el }) {
     tick();
   }
 
+  const drawSteadily = steady(draw);
+
   function changed() {
-    draw();
-    const stamp = box.querySelector("[data-now]");
-    if (stamp) ahead = Date.now() / 1000 - Number(stamp.dataset.now);
-    tick();
+    const stamp = / data-now="([^"]+)"/.exec(model.get("html"));
+    if (stamp) ahead = Date.now() / 1000 - Number(stamp[1]);
+    drawSteadily();
   }
 
-  const act = (place, value) => model.send(stamped({ event: "act", name: place.dataset.act, value }));
+  const act = (event, place, value) => model.send(stamped({ event, name: place.dataset.act, value }));
 
   box.addEventListener("click", (event) => {
     const place = event.target.closest("[data-copy], button[data-act], [data-notebook]");
@@ -92,11 +93,11 @@ function render({ model, el }) {
     }
     event.preventDefault();
     if (place.dataset.copy !== undefined) copy(place);
-    else act(place, place.dataset.value ?? "");
+    else act("act", place, place.dataset.value ?? "");
   });
   box.addEventListener("change", (event) => {
     const place = event.target.closest("select[data-act], input[data-act]");
-    if (place) act(place, place.value);
+    if (place) act("choose", place, place.value);
   });
   box.addEventListener("keydown", (event) => event.stopPropagation());
   const onMessage = (message, buffers) => { if (message.event === "download") save(message, buffers); };
