@@ -86,6 +86,7 @@ _GONE = (
     "could not connect",
     "connection failed",
     "connection timeout",
+    "timed out",
     "the database system is",
     "eof detected",
     "connection reset",

@@ -5,11 +5,10 @@ import errno
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import platformdirs
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
 from msoauth.errors import StoreError
@@ -17,6 +16,7 @@ from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
 from msoauth.store.database import Database
+from msoauth.store.engine import engine_of, exposure
 from msoauth.store.firms import Firms, SteadyFirms
 from msoauth.store.journal import Journal
 from msoauth.store.locks import Locks
@@ -38,9 +38,12 @@ class Workspace:
         database: Its transactions, for the rooms that keep something in it.
     """
 
-    def __init__(self, engine: sa.Engine, folder: Path, passphrase: str | None) -> None:
+    def __init__(
+        self, engine: sa.Engine, folder: Path, passphrase: str | None, exposed: str | None = None
+    ) -> None:
         self.folder = folder
         self._engine = engine
+        self._exposed = exposed
         database = Database(engine)
         self.vault = Vault(
             self._vault_record,
@@ -83,8 +86,9 @@ class Workspace:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 folder.mkdir(parents=True, exist_ok=True)
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
-            engine = _engine(url)
+            engine = engine_of(url)
             migrate(engine)
+            exposed = exposure(engine)
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
@@ -100,7 +104,7 @@ class Workspace:
             if engine is not None:
                 engine.dispose()
             raise
-        return cls(engine, folder, passphrase)
+        return cls(engine, folder, passphrase, exposed)
 
     def steady(self) -> "Workspace":
         """The same workspace, with its firms and sign-ins as they are now: for a run over thousands of accounts."""
@@ -112,8 +116,7 @@ class Workspace:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people must know of this workspace as long as it is so."""
-        warning = self.vault.warning()
-        return (warning,) if warning else ()
+        return tuple(warning for warning in (self.vault.warning(), self._exposed) if warning)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -200,20 +203,3 @@ def _sentences(reason: object) -> str:
     said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
     return " ".join(line if line.endswith((".", "?", "!", ":")) else f"{line}." for line in lines)
-
-
-def _engine(url: URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions behind our back
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # what was reported as stored survives a power cut
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    return engine

@@ -1,7 +1,11 @@
 """PostgreSQL alone: TLS to the database, claims that pass a dead computer's accounts on, and a server that goes away."""
 
+import os
+import socket
+import sys
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,6 +13,7 @@ from msoauth.errors import StoreError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
+from msoauth.store.engine import _is_here
 from msoauth.store.locks import HeldError
 from tests.postgres import PASSWORD, Server
 
@@ -31,6 +36,60 @@ def test_tls_parameters_reach_the_database(server: Server) -> None:
         Workspace.open(server.new_database(f"?sslmode=verify-full&sslrootcert={wrong}"))
     assert PASSWORD not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_database_that_falls_silent_is_not_waited_for_for_hours(server: Server) -> None:
+    # A computer that was switched off sends no last word; what the system waits by itself is too long for an audit.
+    with (
+        Workspace.open(server.new_database()) as workspace,
+        workspace._engine.connect() as connection,
+    ):
+        raw: Any = connection.connection.dbapi_connection
+        with socket.socket(fileno=os.dup(raw.fileno())) as wire:
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if sys.platform == "linux":
+                waits = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                idle = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert 0 < waits <= 60_000
+                assert idle <= 60
+        assert raw.info.get_parameters()["connect_timeout"] == "15"
+        # And the server does not keep the locks of a computer that died.
+        asked = connection.exec_driver_sql("SHOW tcp_keepalives_idle").scalar_one()
+        assert 0 < int(asked) <= 60
+    own = Workspace.open(server.new_database("?connect_timeout=7"))
+    with own, own._engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert raw.info.get_parameters()["connect_timeout"] == "7"
+
+
+def test_a_connection_over_the_network_that_others_could_read_is_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = f"sslmode=verify-full&sslrootcert={server.ca_file}"
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "of no matter")
+    with Workspace.open(server.new_database()) as workspace:
+        assert workspace.warnings == ()  # it is on this computer
+    monkeypatch.setattr("msoauth.store.engine._is_here", lambda _place: False)
+    for options, told in (
+        ("sslmode=disable", "is not encrypted"),
+        ("sslmode=require", "right server"),
+    ):
+        with Workspace.open(server.new_database(f"?{options}")) as workspace:
+            [warning] = workspace.warnings
+            assert told in warning
+            assert "sslmode=verify-full" in warning
+            assert PASSWORD not in warning
+    with Workspace.open(server.new_database(f"?{verified}")) as workspace:
+        assert workspace.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "here"),
+    [("127.0.0.1", True), ("::1", True), ("/run/postgresql", True), ("localhost", True), ("", True),
+     ("10.0.0.7", False), ("db.contoso.example", False), ("2001:db8::7", False)],
+)  # fmt: skip
+def test_which_places_are_this_computer(place: str, here: bool) -> None:
+    assert _is_here(place) is here
 
 
 def test_nobody_claims_what_another_has_claimed(server: Server) -> None:
