@@ -1,7 +1,6 @@
 """Many accounts at once: an audit yields each account as it finishes, and goes on where it was broken off."""
 
 import contextlib
-import json
 import os
 import queue
 import socket
@@ -18,6 +17,7 @@ from msoauth.audit.account import Looked, look_at, look_at_firm, new_run
 from msoauth.audit.judge import SILENT_DAYS
 from msoauth.audit.progress import Meter, Progress
 from msoauth.audit.queue import WorkQueue
+from msoauth.audit.scope import Scope
 from msoauth.errors import InputError
 from msoauth.model import Account, Finding, Firm
 from msoauth.store import Workspace
@@ -81,8 +81,7 @@ class Audit:
             for account in workspace.accounts.list()
             if account.firm in self._firms
         }
-        chosen = None if names is None else sorted(name.casefold() for name in self._firms)
-        self._scope = json.dumps({"firms": chosen, "send": send}, ensure_ascii=False)
+        self._scope = Scope.of(None if names is None else self._firms, send=send).text()
         self._workers = min(workers, max(1, len(self._accounts)))
         self._send, self._silent_days, self._timeout = send, silent_days, timeout
         self._fresh, self._share, self._lease = fresh, share, lease

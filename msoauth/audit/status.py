@@ -8,10 +8,11 @@ from typing import Literal
 
 from msoauth.audit import judge
 from msoauth.audit.judge import Link
+from msoauth.audit.scope import Scope
 from msoauth.checks.answers import outdated
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
-from msoauth.store.audits import AuditRun, Mark
+from msoauth.store.audits import KEPT, AuditRun, Mark
 from msoauth.store.standings import Standing
 
 Change = Literal["", "new", "worse", "better", "mended"]
@@ -19,6 +20,7 @@ Change = Literal["", "new", "worse", "better", "mended"]
 _SIGN_IN = ("sign-in.token",)
 _RETRIEVAL = ("pop3.login", "imap.login", "mail.retrieve")
 _SENDING = ("smtp.login", "smtp.send")
+_WORST_FIRST = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
 _RANK = {Signal.PASSED: 0, Signal.WARNING: 1, Signal.FAILED: 2, Signal.ERROR: 2}
 
 
@@ -93,8 +95,7 @@ class FirmStatus:
     @property
     def signal(self) -> Signal:
         """The worst of its accounts."""
-        order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN)
-        return next((s for s in order if self.signals.get(s)), Signal.PASSED)
+        return next((s for s in _WORST_FIRST if self.signals.get(s)), Signal.PASSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Status:
     """How everything stands.
 
     Attributes:
+        accounts: What is worst first, and by address.
         groups: What hangs on one cause, the most accounts first, what works as yet last.
         last: The newest finished audit; ``before`` the one that it is compared with.
     """
@@ -122,13 +124,14 @@ class Status:
 def status(
     workspace: Workspace,
     *,
-    firm: str | None = None,
+    firm: str | Sequence[str] | None = None,
     now: datetime | None = None,
     silent_days: int = judge.SILENT_DAYS,
 ) -> Status:
-    """How every account of the workspace, or of one firm, stands.
+    """How every account of the workspace, or of some firms, stands.
 
     Args:
+        firm: A name or several; None for all.
         now: The moment to judge days from; None for this one.
         silent_days: Days without new mail after which a mailbox is called silent.
 
@@ -137,18 +140,22 @@ def status(
         StoreError: the workspace cannot be read.
     """
     now = now or datetime.now(UTC)
-    firms = [workspace.firms.get(firm)] if firm is not None else workspace.firms.list()
-    names = [f.name for f in firms] if firm is not None else None
+    wanted = [firm] if isinstance(firm, str) else firm
+    asked = workspace.firms.list() if wanted is None else map(workspace.firms.get, wanted)
+    of_firm = {f.name: f for f in asked}
+    firms = list(of_firm.values())
+    names = None if wanted is None else list(of_firm)
     by_account: dict[tuple[str, str], list[Standing]] = defaultdict(list)
     for standing in workspace.journal.standings(names):
         by_account[standing.firm, standing.account].append(standing)
     tokens = workspace.tokens.statuses()
     newest = _newest(workspace, by_account)
-    last, before = _last_two(workspace)
+    last, before = _last_two(workspace, names)
     changes = _changes(workspace, last, before)
-    of_firm = {f.name: f for f in firms}
     rows = []
-    for account in workspace.accounts.list(firm):
+    for account in workspace.accounts.list():
+        if account.firm not in of_firm:
+            continue
         key = account.address.strip().casefold()
         rows.append(
             _account(
@@ -157,6 +164,7 @@ def status(
                 changes.get(key, ""), now, silent_days,
             )
         )  # fmt: skip
+    rows.sort(key=lambda row: _WORST_FIRST.index(row[0].signal))
     return _assembled(workspace, rows, firms, now, last, before)
 
 
@@ -238,13 +246,20 @@ def _newest(
     return found
 
 
-def _last_two(workspace: Workspace) -> tuple[AuditRun | None, AuditRun | None]:
-    """The newest finished audit, and the one before it of the same scope."""
-    runs = workspace.audits.finished(1)
+def _last_two(
+    workspace: Workspace, names: Sequence[str] | None
+) -> tuple[AuditRun | None, AuditRun | None]:
+    """The newest finished audit of these firms, and the newest before it that its accounts can be compared with."""
+    runs = [(run, Scope.read(run.scope)) for run in workspace.audits.finished(KEPT)]
+    wanted = None if names is None else Scope.of(names).firms
+    if wanted is not None:
+        runs = [(run, scope) for run, scope in runs if scope.covers(wanted)]
     if not runs:
         return None, None
-    same = workspace.audits.finished(2, scope=runs[0].scope)
-    return runs[0], same[1] if len(same) > 1 else None
+    last, of = runs[0]
+    need = of.firms if wanted is None else wanted
+    before = (run for run, scope in runs[1:] if scope.send == of.send and scope.covers(need))
+    return last, next(before, None)
 
 
 def _changes(

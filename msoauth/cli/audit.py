@@ -121,8 +121,7 @@ def audit(
                 **{name: limit for name, limit in limits.items() if limit is not None},
             )  # fmt: skip
             code = _carry_out(running, workspace, as_json=json)
-        one = firm[0] if firm and len(firm) == 1 else None
-        stands = status(workspace, firm=one, silent_days=silent_days)
+        stands = status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
             _write(kind, file, stands, workspace)
         _show(stands, console(as_json=json))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from msoauth.audit import words
+from msoauth.audit.scope import Scope
 from msoauth.audit.status import AccountStatus, Change, change, status
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
@@ -199,24 +200,75 @@ def test_what_became_of_an_account(before: Signal | None, after: Signal, expecte
     assert change(mark(before) if before else None, mark(after)) == expected
 
 
+def audited(workspace: Workspace, run: str, scope: Scope, signals: dict[Account, Signal]) -> None:
+    """An audit that ended so."""
+    workspace.audits.begin(run, scope.text(), list(signals))
+    for account, signal in signals.items():
+        workspace.audits.complete(run, Mark(account.firm, account.address, signal), [])
+    workspace.audits.finish(run)
+
+
 def test_changes_are_those_between_the_last_two_audits(workspace: Workspace) -> None:
-    for run, signal in (("r1", Signal.PASSED), ("r2", Signal.FAILED)):
-        workspace.audits.begin(run, "all", [ANNA, MAX])
-        workspace.audits.complete(run, Mark(FIRM.name, ANNA.address, signal), [])
-        workspace.audits.complete(run, Mark(FIRM.name, MAX.address, Signal.PASSED), [])
-        workspace.audits.finish(run)
+    audited(workspace, "r1", Scope(), {ANNA: Signal.PASSED, MAX: Signal.PASSED})
+    audited(workspace, "r2", Scope(), {ANNA: Signal.FAILED, MAX: Signal.PASSED})
     stands = status(workspace)
     assert [a.account for a in stands.changed("new")] == [ANNA]
     assert stands.before is not None
     assert stands.before.run == "r1"
 
 
-def test_one_firm_alone(workspace: Workspace) -> None:
-    workspace.firms.add(
-        Firm("Fabrikam", "fabrikam.example", FIRM.client_id, secret_expires=date(2027, 1, 1))
-    )
-    workspace.accounts.add(Account("eva@fabrikam.example", "Fabrikam"))
+EVA, ADA = Account("eva@fabrikam.example", "Fabrikam"), Account("ada@tailspin.example", "Tailspin")
+
+
+@pytest.fixture
+def three_firms(workspace: Workspace) -> Workspace:
+    for account in (EVA, ADA):
+        domain = account.address.rpartition("@")[2]
+        workspace.firms.add(
+            Firm(account.firm, domain, FIRM.client_id, secret_expires=date(2027, 1, 1))
+        )
+        workspace.accounts.add(account)
+    return workspace
+
+
+def test_an_audit_of_one_firm_is_compared_with_the_one_of_all_before_it(
+    three_firms: Workspace,
+) -> None:
+    everybody = dict.fromkeys((ANNA, MAX, EVA, ADA), Signal.FAILED)
+    audited(three_firms, "r1", Scope(), everybody)
+    audited(three_firms, "r2", Scope.of(["fabrikam"]), {EVA: Signal.PASSED})
+    for stands in (status(three_firms), status(three_firms, firm="Fabrikam")):
+        assert [a.account for a in stands.changed("mended")] == [EVA]
+        assert stands.before is not None
+        assert stands.before.run == "r1"
+    # And not with one that had not asked, or that had asked for more.
+    contoso = status(three_firms, firm=FIRM.name)
+    assert contoso.last is not None
+    assert (contoso.last.run, contoso.before) == ("r1", None)
+    audited(three_firms, "r3", Scope.of(["fabrikam"], send=True), {EVA: Signal.FAILED})
+    assert status(three_firms, firm="Fabrikam").before is None
+    audited(three_firms, "r4", Scope(), everybody | {EVA: Signal.PASSED})
+    assert [a.account for a in status(three_firms).changed("mended")] == [EVA]
+
+
+def test_a_scope_is_read_as_it_was_written() -> None:
+    for scope in (Scope(), Scope.of(["Müller", "b"], send=True)):
+        assert Scope.read(scope.text()) == scope
+    assert Scope.of(["B", "a"]).text() == Scope.of(["A", "b"]).text()
+
+
+def test_what_is_worst_comes_first(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.PASSED, 1, ANNA)
+    said(workspace, "smtp.login", Signal.FAILED, 1, MAX, cause=OFF)
+    assert [a.account for a in status(workspace).accounts] == [MAX, ANNA]
+
+
+def test_some_firms_and_no_word_of_the_others(three_firms: Workspace) -> None:
+    workspace = three_firms
+    two = status(workspace, firm=["fabrikam", "TAILSPIN"])
+    assert {a.account for a in two.accounts} == {EVA, ADA}
+    assert [f.firm.name for f in two.firms] == ["Fabrikam", "Tailspin"]
     assert [a.account.address for a in status(workspace, firm="fabrikam").accounts] == [
         "eva@fabrikam.example"
     ]
-    assert len(status(workspace).firms) == 2
+    assert len(status(workspace).firms) == 3
