@@ -1,6 +1,6 @@
 """What an audit says, in words for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from msoauth.audit import judge
@@ -63,7 +63,7 @@ def link_words(link: Link | None) -> str:
     if link.check == judge.NEWEST_MAIL and link.days is not None:
         return _("No new mail for {days} days").format(days=link.days)
     if link.cause and link.cause != "unknown":
-        return _title(link.cause, language())
+        return cause_title(link.cause)
     return link.check
 
 
@@ -76,14 +76,24 @@ def group_words(group: CauseGroup) -> str:
     if group.check == judge.NEWEST_MAIL:
         return _("No new mail for a long time")
     if group.cause and group.cause != "unknown":
-        return _title(group.cause, language())
+        return cause_title(group.cause)
     return group.check
+
+
+def cause_title(cause: str) -> str:
+    """A cause's title, without the full stop."""
+    return _title(cause, language())
 
 
 @lru_cache(maxsize=500)
 def _title(cause: str, _language: str) -> str:
     """Ten thousand accounts hang on a few causes."""
     return for_cause(cause).title.rstrip(".")
+
+
+@lru_cache(maxsize=500)
+def _steps(cause: str, _language: str) -> tuple[str, ...]:
+    return tuple(for_cause(cause).fix)
 
 
 @lru_cache(maxsize=500)
@@ -109,6 +119,33 @@ def account_who(one: AccountStatus) -> str:
     if one.link is None or one.link.cause is None:
         return ""
     return (one.finding.who if one.finding else "") or _who(one.link.cause)
+
+
+def account_fix(one: AccountStatus) -> tuple[str, ...]:
+    """What to do about an account, step by step."""
+    if one.link is None:
+        return ()
+    return (one.finding.fix if one.finding else ()) or _fix(one.link.check, one.link.cause)
+
+
+def group_fix(group: CauseGroup) -> tuple[str, ...]:
+    """What to do about what hangs on one cause, step by step."""
+    return _fix(group.check, group.cause)
+
+
+def _fix(check: str, cause: str | None) -> tuple[str, ...]:
+    if cause is None and check == judge.NEWEST_MAIL:
+        return (
+            _("Ask whether mail is expected there: a rule or a forwarding may take it elsewhere."),
+        )
+    return _steps(cause, language()) if cause else ()
+
+
+def steps_line(steps: Sequence[str]) -> str:
+    """Steps on one line: “1. Do this. 2. Do that.”; one alone without its number."""
+    if len(steps) < 2:
+        return "".join(steps)
+    return " ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def counts_line(signals: Mapping[Signal, int]) -> str:

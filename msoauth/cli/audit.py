@@ -76,7 +76,11 @@ def audit(
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Print each finding as JSON on stdout.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print each finding as JSON on stdout; with --no-run each account as it stands.",
+        ),
     ] = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the accounts as CSV.")
@@ -127,6 +131,11 @@ def audit(
         _show(stands, console(as_json=json))
         if no_run:
             code = status_of(set(stands.signals))
+            if json:
+                from msoauth.reports.monitoring import as_json
+
+                for one in stands.accounts:
+                    emit(as_json(one))
     raise typer.Exit(code)
 
 
@@ -210,6 +219,7 @@ def _show(stands: "Status", screen: Console) -> None:
     """How everything stands, for people."""
     from msoauth.audit import words
     from msoauth.reports.html_report import changes_line
+    from msoauth.reports.letter import for_it
 
     if not stands.accounts:
         return
@@ -231,8 +241,16 @@ def _show(stands: "Status", screen: Console) -> None:
             line.append(f" ({who})", style="bright_black")
         screen.print(line)
         screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
+        if steps := words.group_fix(group):
+            screen.print(Text(f"    → {words.steps_line(steps)}", style="bright_black"))
     if len(stands.groups) > _LINES:
         screen.print(_("… and {count} more causes.").format(count=len(stands.groups) - _LINES))
+    theirs = {g.firm for g in stands.groups if g.cause and for_it(g.cause, words.group_who(g))}
+    if theirs:
+        whose = f'"{theirs.pop()}"' if len(theirs) == 1 else "NAME"
+        screen.print(Text(_("One letter to a firm's IT about all of it: {command}").format(
+            command=f"msoauth letter --firm {whose}"
+        )))  # fmt: skip
     if line_ := changes_line(stands):
         screen.print(Text(line_))
 

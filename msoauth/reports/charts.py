@@ -109,9 +109,9 @@ def bars(counts: Mapping[str, int], label: str) -> Markup:
         ).format(name, 100 * count / top, count)
         for name, count in sorted(counts.items(), key=lambda pair: -pair[1])
     ]
-    return Markup('<div class="bars" role="img" aria-label="{}">{}</div>').format(
-        label, Markup("").join(rows)
-    )
+    return Markup(
+        '<figure class="chart"><figcaption>{}</figcaption><div class="bars" role="img" aria-label="{}">{}</div></figure>'
+    ).format(label, label, Markup("").join(rows))
 
 
 def _chart(label: str, parts: Sequence[Markup], legend: Sequence[tuple[str, str, str]]) -> Markup:
@@ -144,15 +144,19 @@ def _axis(scale: _Scale, pattern: str) -> Markup:
 
 
 def _days(runs: Sequence[AuditRun], step: float) -> Markup:
-    """The day under the columns, as many as there is room for."""
+    """The day under the columns, of the next of the same day the time; as many as there is room for."""
     every = max(1, round(64 / step))
-    return Markup("").join(
-        Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            _LEFT + step * (place + 0.5), _HEIGHT - 8, f"{run.started:%m-%d}"
-        )
-        for place, run in enumerate(runs)
-        if (len(runs) - 1 - place) % every == 0
-    )
+    parts, day = [], ""
+    for place, run in enumerate(runs):
+        if (len(runs) - 1 - place) % every == 0:
+            same, day = day, f"{run.started:%m-%d}"
+            parts.append(
+                Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                    _LEFT + step * (place + 0.5), _HEIGHT - 8,
+                    f"{run.started:%H:%M}" if day == same else day,
+                )
+            )  # fmt: skip
+    return Markup("").join(parts)
 
 
 def _nice(top: float) -> float:

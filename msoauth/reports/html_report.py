@@ -23,6 +23,7 @@ from msoauth.texts import _, language
 
 # The steps that a chart over time shows; the others take next to nothing.
 STAGES = ("sign-in.token", "pop3.login", "imap.login", "smtp.login")
+_FOR_MACHINES = frozenset({"soon", "check", "cause"})  # the table of accounts has them
 _START = """
 const data = JSON.parse(document.getElementById("data").textContent);
 table(document.getElementById("accounts"), data, null);
@@ -115,6 +116,9 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
             str(s): [s.shape, words.signal_word(s)]
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
         },
+        "causes": {
+            a.link.cause: words.cause_title(a.link.cause) for a in accounts if a.link and a.link.cause
+        },
         "changes": {c: words.change_word(c) for c in ("new", "worse", "better", "mended")},
         "words": {
             "find": _("Find"), "every": _("all"), "all": _("Show all"), "yes": _("yes"),
@@ -130,22 +134,24 @@ def _plain_value(column: Column[Any], value: Any) -> Any:
 
 
 def _plain(sheet: Sheet[Any]) -> dict[str, Any]:
+    columns = [column for column in sheet.columns if column.key not in _FOR_MACHINES]
+
     def cell(column: Column[Any], row: Any) -> tuple[str, str]:
         value = column.value(row)
         if value is None:
             return "", ""
         if isinstance(value, datetime):
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), "s"
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), "d"
         text = str(shown(column.kind, value))
         if column.kind == "signal":
             return text, f"s mt-is-{value}"
-        last = column is sheet.columns[-1]
-        return text, "n" if column.kind == "number" else "which" if last else "t"
+        last = column is columns[-1]
+        return text, "n" if column.kind == "number" else "which" if last else column.key
 
     return {
         "question": sheet.question,
-        "heads": [(c.heading(), "n" if c.kind == "number" else "") for c in sheet.columns],
-        "rows": [[cell(c, row) for c in sheet.columns] for row in sheet.rows],
+        "heads": [(c.heading(), "n" if c.kind == "number" else "") for c in columns],
+        "rows": [[cell(c, row) for c in columns] for row in sheet.rows],
     }
 
 

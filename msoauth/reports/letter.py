@@ -78,8 +78,22 @@ class Letter:
         return mail.as_bytes()
 
 
-def letter(workspace: Workspace, firm: Firm, account: Account | None = None) -> Letter:
+def for_it(cause: str, who: str) -> bool:
+    """Whether a letter asks for it: the firm's IT is to mend it, alone or too.
+
+    Args:
+        who: Who can mend it, as a finding says.
+    """
+    return who == "tenant-admin" or cause in _ALSO_ITS
+
+
+def letter(
+    workspace: Workspace, firm: Firm, account: Account | None = None, *, cause: str | None = None
+) -> Letter:
     """The request that the latest findings ask for, of one account or of the whole firm.
+
+    Args:
+        cause: Ask only for what mends this.
 
     Raises:
         InputError: there are no findings yet, or nothing in them is for the firm's IT.
@@ -91,7 +105,8 @@ def letter(workspace: Workspace, firm: Firm, account: Account | None = None) -> 
                 firm=firm.name
             )
         )
-    return of_findings(firm, _broken(standing))
+    broken = _broken(standing)
+    return of_findings(firm, [f for f in broken if cause is None or f.cause == cause])
 
 
 def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
@@ -102,7 +117,7 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
     """
     by_cause: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.cause and (finding.who == "tenant-admin" or finding.cause in _ALSO_ITS):
+        if finding.cause and for_it(finding.cause, finding.who):
             by_cause.setdefault(finding.cause, []).append(finding)
     if not by_cause:
         raise InputError(

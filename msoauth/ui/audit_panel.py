@@ -17,11 +17,13 @@ from msoauth.errors import InputError
 from msoauth.model import Finding, Signal
 from msoauth.reports import charts, frames
 from msoauth.reports.html_report import STAGES, changes_line, html_page, table_data
+from msoauth.reports.letter import for_it, letter
 from msoauth.reports.standing import latest
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.audit_table import AccountTable
 from msoauth.ui.jobs import Job
+from msoauth.ui.letter_box import LetterBox
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
 
@@ -69,6 +71,7 @@ class AuditPanel(Panel):
         self.causes = View(acted=self.acted)
         self.table = AccountTable(opened=self.open)
         self.charts = View()
+        self.letter = LetterBox(self)
         return [self.options, self.progress, self.causes, self.charts, self.table]
 
     # What is seen
@@ -120,21 +123,35 @@ class AuditPanel(Panel):
         return Markup("").join(parts)
 
     def _cause(self, group: CauseGroup) -> list[Markup | str]:
-        who = words.who_word(words.group_who(group))
-        show: Markup | str = ""
-        if group.cause:
-            value = f"{group.cause}\n{group.firm}"
-            show = html.button(_("Show these"), "filter", value, small=True)
+        who = words.group_who(group)
+        value = f"{group.cause or group.check}\n{group.firm}"
+        acts = [
+            html.button(_("Show these"), "filter" if group.cause else "find", value, small=True)
+        ]
+        if group.cause and not group.soon and for_it(group.cause, who):
+            acts.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
         dot = html.dot(group.signal, words.signal_word(group.signal))
-        return [dot, words.group_line(group), group.firm, who, show]
+        return [
+            dot,
+            words.group_line(group),
+            group.firm,
+            words.who_word(who),
+            Markup(" ").join(acts),
+        ]
 
     # What is done
 
     def acted(self, name: str, value: str) -> None:
-        if name == "filter":
-            cause, _line, firm = value.partition("\n")
-            self.table.choose("cause", cause)
+        if name in ("filter", "find"):
+            what, _line, firm = value.partition("\n")
+            self.table.choose("cause" if name == "filter" else "find", what)
             self.table.choose("firm", firm)
+        elif name == "letter":
+            cause, _line, firm = value.partition("\n")
+            made = letter(self.workspace, self.workspace.firms.get(firm), cause=cause)
+            self.results.show(self.letter.show(made))
+        elif name == "letter-save":
+            self.letter.save(value)
         elif name == "diagnose":
             self._diagnose(value)
         else:

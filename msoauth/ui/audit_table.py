@@ -34,7 +34,7 @@ class AccountTable(Part):
         self.send({"event": "data", "data": data, "same": same})
 
     def choose(self, key: str, value: str) -> None:
-        """Set a filter: ``firm``, ``signal``, ``cause`` or ``change``."""
+        """Set a filter: ``firm``, ``signal``, ``cause`` or ``change``; ``find`` for words in any column."""
         self.send({"event": "choose", "key": key, "value": value})
 
     def press(self, address: str) -> None:

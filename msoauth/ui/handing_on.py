@@ -3,7 +3,6 @@
 Each is shown before it is saved, and saved by the browser, which may be on another computer.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -15,14 +14,14 @@ from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm
 from msoauth.texts import _
 from msoauth.ui import html
+from msoauth.ui.letter_box import LetterBox, file_name
 from msoauth.ui.widgets import View
 
 if TYPE_CHECKING:
     from msoauth.reports.bundle import Bundle
-    from msoauth.reports.letter import Letter
     from msoauth.ui.diagnosis import DiagnosePanel
 
-_MARKDOWN, _HTML, _MAIL, _ZIP = "text/markdown", "text/html", "message/rfc822", "application/zip"
+_HTML, _ZIP = "text/html", "application/zip"
 
 
 class HandingOn:
@@ -35,14 +34,15 @@ class HandingOn:
     def __init__(self, panel: "DiagnosePanel") -> None:
         self._panel = panel
         self.view = View(live=True, acted=self.acted)
-        self._letter: Letter | None = None
+        self._letter = LetterBox(panel)
         self._bundle: Bundle | None = None
         self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
         self._running = ExitStack()  # the practice tenant of a replay, until the kernel ends
 
     def clear(self) -> None:
         """Another account, or a new run: what was shown belongs to the old one."""
-        self._letter = self._bundle = self._made = None
+        self._letter.clear()
+        self._bundle = self._made = None
         self.view.show(Markup(""))
 
     def take(
@@ -82,7 +82,7 @@ class HandingOn:
     def acted(self, name: str, value: str) -> None:
         """One of the buttons here was pressed."""
         acts = {
-            "letter": self._show_letter, "letter-save": self._save_letter, "bundle-look": self._look_at_bundle,
+            "letter": self._show_letter, "letter-save": self._letter.save, "bundle-look": self._look_at_bundle,
             "bundle-save": self._save_bundle, "record": self._save_record, "replay": self._replay,
         }  # fmt: skip
         if name in acts:
@@ -100,39 +100,13 @@ class HandingOn:
         firm = self._panel.session.firm()
         if firm is None:
             return
-        self._letter = letter(self._panel.workspace, firm, account if whom == "account" else None)
-        document = self._letter.document
+        made = letter(self._panel.workspace, firm, account if whom == "account" else None)
         other = (
             html.button(_("For all mailboxes of the firm"), "letter", "firm", small=True)
             if whom == "account"
             else html.button(_("Only for this mailbox"), "letter", "account", small=True)
         )
-        self.view.show(
-            html.box(
-                "note",
-                Markup("<h3>{}</h3>").format(self._letter.subject),
-                Markup('<div class="mso-buttons">{} {} {} {} {} {}</div>').format(
-                    html.copy(document.text(), _("Copy as text")),
-                    html.copy(document.markdown(), _("Copy as Markdown")),
-                    html.button(_("Save as HTML"), "letter-save", "html", small=True),
-                    html.button(_("Save as Markdown"), "letter-save", "md", small=True),
-                    html.button(_("Save as mail (.eml)"), "letter-save", "eml", small=True),
-                    other,
-                ),
-                Markup('<div class="mso-evidence">{}</div>').format(document.text()),
-            )
-        )
-
-    def _save_letter(self, form: str) -> None:
-        if self._letter is None:
-            return
-        document = self._letter.document
-        content, kind = {
-            "html": lambda: (document.html().encode(), _HTML),
-            "md": lambda: (document.markdown().encode(), _MARKDOWN),
-            "eml": lambda: (self._letter.eml() if self._letter else b"", _MAIL),
-        }[form]()
-        self._panel.download(_file_name(self._letter.subject, form), content, kind)
+        self.view.show(self._letter.show(made, other))
 
     # The support bundle
 
@@ -183,7 +157,7 @@ class HandingOn:
         firm = self._panel.session.firm()
         if firm is not None:
             page = record(self._panel.workspace, firm)
-            self._panel.download(_file_name(page.title, "html"), page.html().encode(), _HTML)
+            self._panel.download(file_name(page.title, "html"), page.html().encode(), _HTML)
             said = _("The record is saved as one HTML page. This is what it says:")
             shown = Markup('<div class="mso-evidence">{}</div>').format(page.text())
             self.view.show(html.box("note", html.paragraph(said), shown))
@@ -230,8 +204,3 @@ class HandingOn:
                 html.paragraph(_("Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook.")),
             )
         )  # fmt: skip
-
-
-def _file_name(title: str, suffix: str) -> str:
-    plain = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
-    return f"{plain}.{suffix}"

@@ -197,6 +197,30 @@ def test_a_fault_of_ours_is_a_sentence_without_secrets(
     assert len(err.splitlines()) == 1
 
 
+def test_a_report_of_some_firms_for_machines_and_for_people(run: Run, tmp_path: Path) -> None:
+    with Workspace.open() as workspace:
+        for name in ("Contoso", "Fabrikam", "Tailspin"):
+            workspace.firms.add(Firm(name, TENANT, CLIENT))
+            workspace.accounts.add(Account(f"anna@{name.lower()}.example", name))
+        refused = Finding(
+            "smtp.login", Signal.FAILED, "it was refused", cause="smtp-auth-disabled-mailbox",
+            who="tenant-admin", firm="Contoso", account="anna@contoso.example",
+        )  # fmt: skip
+        workspace.journal.append(refused)
+    two = ("audit", "--no-run", "--firm", "Contoso", "--firm", "fabrikam")
+    code, out, err = run(*two, "--json")
+    objects = [json.loads(line) for line in out.splitlines()]
+    assert [(o["account"], o["signal"]) for o in objects] == [
+        ("anna@contoso.example", "failed"), ("anna@fabrikam.example", "not-run"),
+    ]  # fmt: skip
+    assert code == 1
+    assert "2 accounts" in err
+    code, out, _err = run(*two, "--csv", str(tmp_path / "two.csv"))
+    assert "→ 1. Microsoft 365 admin center" in out
+    assert 'msoauth letter --firm "Contoso"' in out
+    assert "tailspin" not in (tmp_path / "two.csv").read_text(encoding="utf-8").lower()
+
+
 def test_reports_go_through_links_and_into_devices_as_they_are(run: Run, tmp_path: Path) -> None:
     with Workspace.open() as workspace:
         workspace.firms.add(Firm("Contoso", TENANT, CLIENT))

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import openpyxl
 import pytest
 from openpyxl.utils import get_column_letter
 
-from msoauth.audit import judge
+from msoauth.audit import judge, words
 from msoauth.audit.status import AccountStatus, FirmStatus, Status, group
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.reports import frames
@@ -19,6 +21,7 @@ from msoauth.reports.columns import ACCOUNTS
 from msoauth.reports.csv_file import csv_text
 from msoauth.reports.excel import write_excel
 from msoauth.reports.html_report import html_page, table_data
+from msoauth.reports.monitoring import as_json
 from msoauth.store.audits import AuditRun
 from msoauth.texts import use_language
 
@@ -137,6 +140,30 @@ def test_frames_are_typed(stands: Status) -> None:
     assert frames.firms_frame(stands.firms)["failed"].tolist() == [2]
     assert frames.runs_frame(runs(stands))["passed"].tolist() == [1]
     assert frames.stages_frame(runs(stands))["seconds"].tolist() == [0.5]
+
+
+def test_every_table_says_what_to_do(stands: Status) -> None:
+    head, *lines = rows_of(stands)
+    [broken, _other, works] = [dict(zip(head, line, strict=True))["What to do"] for line in lines]
+    assert broken.startswith("1. Microsoft 365 admin center")
+    assert " 2. " in broken
+    assert works == ""
+    assert frames.causes_frame(stands.groups)["fix"][0] == broken
+    silent = account("silent@contoso.example", Signal.WARNING)
+    silent = replace(silent, link=judge.Link(judge.NEWEST_MAIL, Signal.WARNING, None, 40))
+    assert "mail is expected" in words.account_fix(silent)[0]
+
+
+def test_monitoring_gets_ids_and_moments_as_json(stands: Status) -> None:
+    first, _second, works = [json.loads(json.dumps(as_json(a))) for a in stands.accounts]
+    assert first["cause"] == "smtp-auth-disabled-mailbox"
+    assert (first["who"], first["soon"], first["change"]) == ("tenant-admin", False, "new")
+    assert first["since"] == "2026-11-23T09:30:00.000Z"
+    assert first["fix"]
+    assert (works["signal"], works["check"], works["cause"], works["fix"]) == (
+        "passed", None, None, [],
+    )  # fmt: skip
+    assert works["secret_days"] == 61
 
 
 def test_empty_tables_keep_their_types(tmp_path: Path) -> None:

@@ -70,6 +70,42 @@ def test_a_click_on_an_account_opens_its_findings_and_its_diagnosis(
     assert {row["signal"] for row in rows(panel)} == {"passed"}
 
 
+def test_one_cause_is_one_letter_to_the_firms_it(
+    panel: AuditPanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firm = next(iter(tenant.world.firms.values()))
+    one, two, other = [row["account"] for row in rows(panel)][:3]
+    for address in (one, two):
+        break_smtp(tenant, address)
+    box = firm.mailbox(other)
+    assert box is not None
+    box.pop_enabled = False
+    panel.options.press("audit")
+    assert "Request to the firm&#39;s IT" in panel.causes.html
+    panel.causes.act("letter", f"smtp-auth-disabled-mailbox\n{firm.name}")
+    assert one in panel.results.html
+    assert two in panel.results.html
+    assert "Set-CASMailbox" in panel.results.html
+    assert other not in panel.results.html
+    saved: list[tuple[str, bytes]] = []
+    monkeypatch.setattr(
+        panel, "download", lambda name, content, _kind: saved.append((name, content))
+    )
+    panel.results.act("letter-save", "eml")
+    [(name, content)] = saved
+    assert name.endswith(".eml")
+    assert b"X-Unsent: 1" in content
+
+
+def test_what_has_no_cause_can_be_shown_too(
+    panel: AuditPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: dict[str, str] = {}
+    monkeypatch.setattr(panel.table, "choose", chosen.__setitem__)
+    panel.causes.act("find", "mail.newest\nContoso Legal")
+    assert chosen == {"find": "mail.newest", "firm": "Contoso Legal"}
+
+
 def test_an_unusable_number_of_workers_is_said_at_its_field(panel: AuditPanel) -> None:
     panel.options.type("workers", "many")
     panel.options.press("audit")

@@ -13,7 +13,7 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
-// data: { columns: [{key, heading, kind}], rows: [[…]], signals: {id: [shape, word]}, changes: {id: word}, words: {…} }
+// data: { columns: [{key, heading, kind}], rows: [[…]], signals: {id: [shape, word]}, changes: {id: word}, causes: {id: title}, words: {…} }
 export function table(host, data, opened) {
   const { columns, words } = data;
   let rows = data.rows;
@@ -30,6 +30,8 @@ export function table(host, data, opened) {
     if (column.kind === "flag") return value ? words.yes : "";
     return String(value);
   }
+
+  const name = (column, value) => (column.key === "cause" && data.causes[value]) || said(column, value);
 
   const find = element("input", { type: "search", placeholder: words.find, "aria-label": words.find, class: "mt-find" });
   const choices = ["firm", "signal", "cause", "change"].filter((key) => key in at).map((key) => {
@@ -64,9 +66,9 @@ export function table(host, data, opened) {
     for (const { place, column, choice } of choices) {
       const kept = choice.value;
       const values = [...new Set(rows.map((row) => row[place]).filter((value) => value))];
-      values.sort((a, b) => (column.kind === "signal" ? rank[a] - rank[b] : said(column, a).localeCompare(said(column, b))));
+      values.sort((a, b) => (column.kind === "signal" ? rank[a] - rank[b] : name(column, a).localeCompare(name(column, b))));
       choice.replaceChildren(element("option", { value: "" }, `${column.heading}: ${words.every}`),
-        ...values.map((value) => element("option", { value }, said(column, value))));
+        ...values.map((value) => element("option", { value }, name(column, value))));
       choice.value = values.includes(kept) ? kept : "";
       choice.hidden = !values.length;
     }
@@ -149,7 +151,7 @@ export function table(host, data, opened) {
   return {
     update(fresh) { rows = fresh; options(); const top = scroll.scrollTop; refresh(); scroll.scrollTop = top; },
     choose(key, value) {
-      const found = choices.find((one) => one.key === key);
+      const found = key === "find" ? { choice: find } : choices.find((one) => one.key === key);
       if (found) { found.choice.value = value; refresh(); }
     },
     close() { sized.disconnect(); clearTimeout(waiting); },

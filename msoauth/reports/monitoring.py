@@ -1,0 +1,46 @@
+"""How an account stands, for monitoring: one JSON object each, with ids instead of words."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from msoauth.audit import words
+from msoauth.audit.status import AccountStatus
+
+
+def as_json(one: AccountStatus) -> dict[str, Any]:
+    """An account as an object ready for ``json.dumps``; ``check`` and ``cause`` are null where nothing is wrong.
+
+    ``soon`` tells what works as yet and will stop; ``who`` is an id as in a finding; moments are UTC.
+    """
+    link, finding = one.link, one.finding
+    return {
+        "firm": one.account.firm,
+        "account": one.account.address,
+        "signal": str(one.signal),
+        "check": link.check if link else None,
+        "cause": link.cause if link else None,
+        "summary": words.link_words(link),
+        "soon": link.soon if link else False,
+        "since": _moment(one.since),
+        "evidence": finding.evidence if finding else "",
+        "fix": list(words.account_fix(one)),
+        "who": words.account_who(one),
+        "ids": dict(finding.ids) if finding else {},
+        "change": one.change,
+        "last_sign_in": _moment(one.last_sign_in),
+        "last_retrieval": _moment(one.last_retrieval),
+        "last_sending": _moment(one.last_sending),
+        "newest_mail": _moment(one.newest_mail),
+        "idle_days": one.idle_days,
+        "secret_days": one.secret_days,
+        "silent_days": one.silent_days,
+        "never_signed_in": one.never_signed_in,
+        "at": _moment(one.checked_at),
+        "run": finding.run if finding else "",
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,61 @@
+"""The request to the firm's IT on screen: to be read, copied and saved."""
+
+import re
+
+from markupsafe import Markup
+
+from msoauth.reports.letter import Letter
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.panel import Panel
+
+_MARKDOWN, _HTML, _MAIL = "text/markdown", "text/html", "message/rfc822"
+
+
+class LetterBox:
+    """A letter with its buttons. Whoever shows it passes ``letter-save`` on to :meth:`save`."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._letter: Letter | None = None
+
+    def clear(self) -> None:
+        """Forget the letter."""
+        self._letter = None
+
+    def show(self, letter: Letter, *buttons: Markup) -> Markup:
+        """The letter, and what else can be pressed."""
+        self._letter = letter
+        document = letter.document
+        offered = [
+            html.copy(document.text(), _("Copy as text")),
+            html.copy(document.markdown(), _("Copy as Markdown")),
+            html.button(_("Save as HTML"), "letter-save", "html", small=True),
+            html.button(_("Save as Markdown"), "letter-save", "md", small=True),
+            html.button(_("Save as mail (.eml)"), "letter-save", "eml", small=True),
+            *buttons,
+        ]
+        return html.box(
+            "note",
+            Markup("<h3>{}</h3>").format(letter.subject),
+            Markup('<div class="mso-buttons">{}</div>').format(Markup(" ").join(offered)),
+            Markup('<div class="mso-evidence">{}</div>').format(document.text()),
+        )
+
+    def save(self, form: str) -> None:
+        """Let the browser save it as ``html``, ``md`` or ``eml``."""
+        if (letter := self._letter) is None:
+            return
+        document = letter.document
+        content, kind = {
+            "html": lambda: (document.html().encode(), _HTML),
+            "md": lambda: (document.markdown().encode(), _MARKDOWN),
+            "eml": lambda: (letter.eml(), _MAIL),
+        }[form]()
+        self._panel.download(file_name(letter.subject, form), content, kind)
+
+
+def file_name(title: str, suffix: str) -> str:
+    """A name for a file that every system takes."""
+    plain = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
+    return f"{plain}.{suffix}"
