@@ -26,10 +26,10 @@ class Administration:
         graph: The reader, by the firm's name; nothing of it is stored.
     """
 
-    def __init__(self, panel: "DiagnosePanel") -> None:
+    def __init__(self, panel: "DiagnosePanel", graph: dict[str, Graph]) -> None:
         self._panel = panel
         self._attempt: administrator.AdministratorSignIn | None = None
-        self.graph: dict[str, Graph] = {}
+        self.graph = graph
         self.view = View(live=True, acted=self.acted)
         self.paste_form = Form(
             [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea"}],

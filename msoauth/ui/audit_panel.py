@@ -169,6 +169,7 @@ class AuditPanel(Panel):
         self.message.show(html.box("note", html.paragraph(said)))
         self.show_standing()
         self.busy(False)
+        self._job_ended()
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":

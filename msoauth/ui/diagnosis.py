@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, first_broken, run, verdict
 from msoauth.explain import explain
+from msoauth.graph import Graph
 from msoauth.identity import attempts
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
@@ -15,6 +16,7 @@ from msoauth.ui.administration import Administration
 from msoauth.ui.handing_on import HandingOn
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
+from msoauth.ui.session import Session
 from msoauth.ui.widgets import Form, View
 
 _RECENT = 200  # findings of the account that are looked through for its last diagnosis
@@ -24,6 +26,11 @@ class DiagnosePanel(Panel):
     """Diagnose an account, or explain an error text."""
 
     step = 4
+
+    def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
+        self._graph: dict[str, Graph] = {}
+        self.handing_on = HandingOn(self)
+        super().__init__(session, inline=inline)
 
     def name(self) -> str:
         return _("Diagnose")
@@ -40,8 +47,7 @@ class DiagnosePanel(Panel):
             pressed=self._pressed,
         )  # fmt: skip
         self.chain = View(live=True)
-        self.administration = Administration(self)
-        self.handing_on = HandingOn(self)
+        self.administration = Administration(self, self._graph)
         self.talks = View()
         self.box = Form(
             [{"name": "text", "label": _("Any error text"), "kind": "textarea",
@@ -62,6 +68,7 @@ class DiagnosePanel(Panel):
     def refresh(self) -> None:
         super().refresh()
         self.administration.draw()
+        self.talks.show(self.handing_on.transcripts())
         self.busy(False)
         self._recall()
 
@@ -144,6 +151,7 @@ class DiagnosePanel(Panel):
         self.chain.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
 
     def _done(self, context: Context, made: Sequence[Finding]) -> None:
+        self.jobs.finish()
         broken = first_broken(made)
         self.busy(False)
         self.set_state(broken.signal if broken else Signal.PASSED)

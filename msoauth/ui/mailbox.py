@@ -31,12 +31,12 @@ class MailPanel(Panel):
     """Retrieve mail of one account, and send a test mail from it."""
 
     step = 3
+    messages: Sequence[MessageSummary] = ()
 
     def name(self) -> str:
         return _("Retrieve and send")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self.messages: list[MessageSummary] = []
         self.retrieve = Form(
             [
                 {"name": "limit", "label": _("How many of the newest mails"), "kind": "number"},
@@ -80,6 +80,7 @@ class MailPanel(Panel):
         else:
             clear(self.note)
         self.busy(False)
+        self._draw_table()
         if account is not None and not self.rows:
             self._recall(account)
 
@@ -107,7 +108,6 @@ class MailPanel(Panel):
     # What the user does
 
     def chosen(self, *, firm: bool) -> None:
-        clear(self.table)
         self.messages = []
         super().chosen(firm=firm)
 
@@ -242,6 +242,7 @@ class MailPanel(Panel):
         if messages is not None:
             self._show_mail(messages)
         clear(self.message)
+        self.jobs.finish()
         self.set_state(html.worst(made))
         self.busy(False)
 

@@ -24,6 +24,7 @@ class ManyMailboxes:
     Args:
         failed: Told of a failure that ended the work.
         added: Called when accounts came to the workspace.
+        ended: Called, in the worker, when a list is done with.
         inline: Work in the caller's thread (scripts and tests).
     """
 
@@ -33,10 +34,11 @@ class ManyMailboxes:
         *,
         failed: Callable[[Exception], None],
         added: Callable[[], None],
+        ended: Callable[[], None] = lambda: None,
         inline: bool = False,
     ) -> None:
         self._session, self._added = session, added
-        self._jobs = Jobs(failed, inline=inline)
+        self._jobs = Jobs(failed, ended=ended, inline=inline)
         self.form = Form(
             [
                 {"name": "list", "label": _("A list of mailboxes"), "kind": "textarea",
@@ -60,6 +62,11 @@ class ManyMailboxes:
     def widgets(self) -> Sequence[ipywidgets.Widget]:
         """What is shown."""
         return [self.form, self.outcome]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a list is being taken."""
+        return self._jobs.busy
 
     def wait(self) -> None:
         """Wait until the list is taken (for scripts and tests)."""

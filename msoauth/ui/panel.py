@@ -96,6 +96,10 @@ class Panel:
     def busy(self, working: bool) -> None:
         """Enable and disable what must not be pressed meanwhile."""
 
+    def at_work(self) -> bool:
+        """Whether anything is under way here."""
+        return self.jobs.busy
+
     # What they share
 
     def frame(self) -> "pd.DataFrame":
@@ -109,6 +113,7 @@ class Panel:
             self.message.show(html.box("note", html.paragraph(_("Cancelled."))))
             self.set_state(Signal.NOT_RUN)
             self.busy(False)
+            self._job_ended()
 
     def set_state(self, state: html.State, word: str | None = None) -> None:
         """Set the panel's dot; a running one shows its seconds."""
@@ -217,7 +222,7 @@ class Panel:
 
     def translate(self) -> None:
         """Say everything in the language that is in force now; nothing typed is lost."""
-        self._stale_language = self.jobs.busy  # then when the work is done
+        self._stale_language = self.at_work()  # then when the work is done
         if self._stale_language:
             return
         forms = {name: part for name, part in vars(self).items() if isinstance(part, Form)}
@@ -239,7 +244,7 @@ class Panel:
         save = html.button(_("Save a support bundle"), "bundle", small=True)
         self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
         self.set_state(Signal.FAILED)
-        self.busy(False)
+        self.busy(self.jobs.busy)  # it may have failed over another button
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

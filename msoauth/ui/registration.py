@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import ipywidgets
 from markupsafe import Markup
@@ -81,9 +82,16 @@ class RegisterPanel(Panel):
             super().look_again()
 
     def translate(self) -> None:
-        touched = set(self._touched)
+        touched, new = set(self._touched), self._shown is None
         super().translate()
         self._touched |= touched
+        if new and self._shown is not None:  # what is typed is another firm's
+            self._shown = None
+            self.form.change_field("secret", placeholder="")
+            self.draw_guide()
+            self.busy(False)
+        if touched:
+            self._judge()
 
     def _draw_practice(self) -> None:
         practice = self.session.practice
@@ -209,8 +217,10 @@ class RegisterPanel(Panel):
         return firm, None
 
     def _check(self, firm: Firm, new_secret: Secret | None) -> None:
+        asked = dict(self.form.values)
+
         def work(job: Job) -> None:
-            if new_secret is not None and not self._replaced(job, firm, new_secret):
+            if new_secret is not None and not self._replaced(job, firm, new_secret, asked):
                 return
             made = self.run_checks(job, REGISTRATION, firm)
             steps = exchange_steps_of(self.workspace, firm, made)
@@ -222,8 +232,12 @@ class RegisterPanel(Panel):
         self.busy(True)
         self.jobs.start(work)
 
-    def _replaced(self, job: Job, firm: Firm, new_secret: Secret) -> bool:
-        """Whether the new secret worked and has taken the old one's place."""
+    def _replaced(self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]) -> bool:
+        """Whether the new secret worked and has taken the old one's place.
+
+        Args:
+            asked: What stood in the fields; what is typed meanwhile stays.
+        """
 
         def wait(seconds: float) -> bool:
             told = _("Refused so far; a new secret takes some seconds to be known. Trying again …")
@@ -240,19 +254,26 @@ class RegisterPanel(Panel):
             return False
 
         def stored() -> None:
-            self._load(self.workspace.firms.get(firm.name))
+            self._shown = self.workspace.firms.get(firm.name)
+            self._touched = {n for n, value in self.form.values.items() if value != asked.get(n)}
+            if values.clean(self.form.typed("secret")) == new_secret.reveal():
+                self.form.clear_secret("secret")
+            else:
+                self._touched.add("secret")
             self.busy(True)
 
         self.jobs.show(job, stored)
         return True
 
     def _refused(self, shown: Markup) -> None:
+        self.jobs.finish()
         self.message.show(shown)
         self.set_state(Signal.FAILED)
         self.busy(False)
 
     def _done(self, made: Sequence[Finding], steps: Markup) -> None:
         state = html.worst(made)
+        self.jobs.finish()
         self.set_state(state)
         self.busy(False)
         if state in (Signal.PASSED, Signal.WARNING):

@@ -48,8 +48,9 @@ class UsersPanel(Panel):
             pressed=self._add,
         )  # fmt: skip
         self.many = ManyMailboxes(
-            self.session, failed=self._failed, added=self._list_grew, inline=self.jobs.inline
-        )
+            self.session, failed=self._failed, added=self._list_grew, ended=self._job_ended,
+            inline=self.jobs.inline,
+        )  # fmt: skip
         self.many_form = self.many.form
         self.signing = Signing(self)
         self.paste_form = self.signing.paste_form
@@ -59,6 +60,14 @@ class UsersPanel(Panel):
             self.list,
             *self.signing.widgets,
         ]
+
+    def at_work(self) -> bool:
+        return super().at_work() or self.many.busy
+
+    def translate(self) -> None:
+        became = self.many.outcome.html
+        super().translate()
+        self.many.outcome.html = became
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
         return [self.add_form, *self.many.widgets]

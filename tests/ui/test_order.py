@@ -3,12 +3,19 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from markupsafe import Markup
 
-from msoauth.model import Account, Firm
+from msoauth.checks import Context
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.store import Secret
+from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.mailbox import MailPanel
+from msoauth.ui.panel import Panel
+from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session, Watcher
 from msoauth.ui.widgets import View
 
@@ -44,6 +51,90 @@ def test_work_that_is_cancelled_before_it_said_how_is_stopped_all_the_same() -> 
     job.cancel()
     job.on_cancel(lambda: stopped.append("at once"))
     assert stopped == ["at once"]
+
+
+def test_a_button_that_is_enabled_again_finds_the_work_ended(
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
+    register = RegisterPanel(session, inline=True)
+    mail = MailPanel(session, inline=True)
+    diagnose = DiagnosePanel(session, inline=True)
+    ended: list[tuple[str, bool]] = []
+    for panel in (register, mail, diagnose):
+
+        def busy(working: bool, *, panel: Panel = panel) -> None:
+            if not working:
+                ended.append((type(panel).__name__, panel.jobs.busy))
+
+        monkeypatch.setattr(panel, "busy", busy)
+    finding = Finding("mail.retrieve", Signal.PASSED, "")
+    context = Context(session.workspace, firm, session.account())
+    lasts: list[tuple[Panel, Callable[[], None]]] = [
+        (register, lambda: register._done([], Markup(""))),
+        (register, lambda: register._refused(Markup(""))),
+        (mail, lambda: mail._done([finding])),
+        (diagnose, lambda: diagnose._done(context, [finding])),
+    ]
+    for drawn, done in lasts:
+
+        def work(job: Job, panel: Panel = drawn, done: Callable[[], None] = done) -> None:
+            panel.jobs.show(job, done)
+
+        drawn.jobs.start(work)
+    assert ended == [
+        ("RegisterPanel", False),
+        ("RegisterPanel", False),
+        ("MailPanel", False),
+        ("DiagnosePanel", False),
+    ]
+
+
+def test_a_failure_over_a_message_leaves_work_that_is_under_way_its_cancel_button(
+    session: Session, firm: Firm
+) -> None:
+    panel = DiagnosePanel(session, inline=True)
+    disabled: list[bool] = []
+
+    def look() -> None:
+        disabled.extend(b["disabled"] for b in panel.choice.buttons if b["name"] == "cancel")
+
+    def work(_job: Job) -> None:
+        panel.busy(True)
+        panel._failed(RuntimeError("of another button"))
+        look()
+        raise RuntimeError("of the work")
+
+    panel.jobs.start(work)
+    look()
+    assert disabled == [False, True]
+
+
+def test_what_is_typed_while_a_new_secret_is_checked_stays(
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = session.workspace
+    workspace.firms.set_secret(firm.name, Secret("old~secret~of~the~firm"))
+    panel = RegisterPanel(session)
+    form = panel.form
+
+    def hear(number: int, **message: Any) -> None:
+        form._guarded(form, {**message, "page": "p", "moment": number}, [])
+
+    def replaced(*_arguments: object, **_options: object) -> None:
+        hear(3, event="input", name="redirect_uri", value="http://localhost:81")
+        workspace.firms.set_secret(firm.name, Secret("new~secret~of~the~firm"))
+
+    monkeypatch.setattr("msoauth.ui.registration.replace_secret", replaced)
+    monkeypatch.setattr("msoauth.ui.registration.REGISTRATION", ())
+    hear(1, event="input", name="secret", value="new~secret~of~the~firm")
+    hear(2, event="press", name="check")
+    panel.jobs.wait()
+    assert form.text("redirect_uri") == "http://localhost:81"
+    assert form.typed("secret") == ""
+    workspace.firms.add(Firm("Another", "fabrikam.example", "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+    panel.look_again()  # what is being typed is worth more than what another notebook did
+    assert form.text("redirect_uri") == "http://localhost:81"
 
 
 class Joining(weakref.WeakSet[Watcher]):

@@ -1,0 +1,98 @@
+"""Another language in the middle of things: what was typed, found out and made is there as before."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from msoauth.graph import Graph
+from msoauth.mail.messages import MessageSummary
+from msoauth.model import Finding, Firm, Signal
+from msoauth.ui.diagnosis import DiagnosePanel
+from msoauth.ui.jobs import Job
+from msoauth.ui.mailbox import MailPanel
+from msoauth.ui.registration import RegisterPanel
+from msoauth.ui.session import Session
+from msoauth.ui.users import UsersPanel
+
+
+@pytest.fixture
+def go_on() -> Iterator[threading.Event]:
+    """What work in a test waits for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def german(panel: RegisterPanel | UsersPanel | MailPanel | DiagnosePanel) -> None:
+    panel.bar.act("choose-language", "de")
+
+
+def test_another_language_comes_at_once_when_the_work_it_waited_for_is_cancelled(
+    session: Session, go_on: threading.Event
+) -> None:
+    panel = RegisterPanel(session)
+
+    def work(_job: Job) -> None:
+        go_on.wait(10)
+
+    panel.jobs.start(work)
+    german(panel)
+    labels = [field["label"] for field in panel.form.fields]
+    assert "Client secret value" in labels
+    panel.cancel()
+    labels = [field["label"] for field in panel.form.fields]
+    assert "Client secret value" not in labels
+
+
+def test_a_list_that_is_being_taken_is_told_in_the_new_language(
+    session: Session, firm: Firm, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = UsersPanel(session)
+    add = session.workspace.accounts.add
+    monkeypatch.setattr(session.workspace.accounts, "add", lambda account: go_on.wait(10) and add(account))  # fmt: skip
+    panel.many_form.type("list", "anna@contoso.example")
+    panel.many_form.press("add")
+    many = panel.many
+    german(panel)
+    assert panel.many is many
+    go_on.set()
+    many.wait()
+    assert panel.many is not many
+    assert "1 Postfach" in panel.many.outcome.html
+    assert "anna@contoso.example" in panel.list.html
+
+
+def test_a_new_firm_that_is_being_typed_stays_a_new_one(session: Session, firm: Firm) -> None:
+    panel = RegisterPanel(session, inline=True)
+    panel.form.press("new")
+    panel.form.type("name", "Fabrikam")
+    german(panel)
+    assert panel.form.text("name") == "Fabrikam"
+    assert "name" not in panel.form.errors
+    panel.form.type("name", "Fabrikam Legal")
+    assert "name" not in panel.form.errors
+    assert not any(b["disabled"] for b in panel.form.buttons if b["name"] == "check")
+
+
+def test_retrieved_mail_stays(session: Session, firm: Firm) -> None:
+    panel = MailPanel(session, inline=True)
+    when = datetime(2026, 11, 1, tzinfo=UTC)
+    mail = MessageSummary("1", when, "anna@contoso.example", "", "Hello", 10, (), 0)
+    panel._done([Finding("mail.retrieve", Signal.PASSED, "")], [mail])
+    german(panel)
+    assert "Hello" in panel.table.html
+    assert len(panel.frame()) == 1
+
+
+def test_an_administrator_stays_signed_in_and_a_run_may_be_handed_on(
+    session: Session, firm: Firm
+) -> None:
+    panel = DiagnosePanel(session, inline=True)
+    panel.administration.graph[firm.name] = Graph(firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example")  # fmt: skip
+    handing_on = panel.handing_on
+    german(panel)
+    assert "admin@contoso.example" in panel.administration.view.html
+    assert panel.handing_on is handing_on
+    assert handing_on.view in panel.body.children
