@@ -119,6 +119,20 @@ def test_what_is_drawn_does_not_wait_for_what_is_no_press(page: Page) -> None:
     expect(page.get_by_text("three")).to_be_visible()
 
 
+def test_a_long_list_that_is_drawn_anew_stays_where_it_was_scrolled_to(page: Page) -> None:
+    def rows(state: str) -> str:
+        rows = [[f"user{n}", state, html.button(f"Check {n}", "check")] for n in range(100)]
+        return str(html.table(["Who", "State", "Action"], rows, label="Mailboxes"))
+
+    view = Shown(page, View(Markup(rows("old"))))  # noqa: S704 - made above
+    page.add_style_tag(content=View._css)
+    region = page.get_by_role("region", name="Mailboxes")
+    region.evaluate("region => { region.scrollTop = 500; }")
+    view.set("html", rows("new"))
+    expect(region).to_contain_text("new")
+    assert region.evaluate("region => region.scrollTop") == 500
+
+
 def test_an_error_that_moves_a_button_under_the_mouse_loses_no_press(page: Page) -> None:
     form = Shown(page, a_form())
     page.get_by_label("ID").fill("not a guid")

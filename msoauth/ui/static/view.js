@@ -65,7 +65,10 @@ function render({ model, el }) {
     const open = new Set([...box.querySelectorAll("details[open][data-key]")].map((d) => d.dataset.key));
     const shut = new Set([...box.querySelectorAll("details:not([open])[data-key]")].map((d) => d.dataset.key));
     const focus = document.activeElement && box.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const regions = () => [...box.querySelectorAll("[role=region]")];
+    const scrolled = new Map(regions().map((region) => [region.getAttribute("aria-label"), region.scrollTop]));
     box.innerHTML = model.get("html");
+    for (const region of regions()) region.scrollTop = scrolled.get(region.getAttribute("aria-label")) ?? 0;
     for (const fold of box.querySelectorAll("details[data-key]")) {
       if (open.has(fold.dataset.key)) fold.open = true;
       if (shut.has(fold.dataset.key)) fold.open = false;
