@@ -100,6 +100,10 @@ class Panel:
         """Whether anything is under way here."""
         return self.jobs.busy
 
+    def occupied(self) -> bool:
+        """Whether another choice would take away work that is under way, or what is being typed."""
+        return self.at_work()
+
     # What they share
 
     def frame(self) -> "pd.DataFrame":
@@ -211,6 +215,7 @@ class Panel:
     def _met(self, browser_language: str) -> None:
         """The panel came into sight: the first time, or again after another notebook was looked at."""
         self.session.browser_speaks(browser_language)
+        self.session.catch_up()
         if self._drawn != self.session.fingerprint():
             self.look_again()
 

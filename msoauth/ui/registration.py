@@ -75,6 +75,9 @@ class RegisterPanel(Panel):
         else:
             self.draw_bar()
 
+    def occupied(self) -> bool:
+        return super().occupied() or bool(self._touched)
+
     def look_again(self) -> None:
         if self._touched:  # what is being typed is worth more than what another notebook did
             self.draw_bar()

@@ -62,6 +62,9 @@ class Watcher(Protocol):
     def translate(self) -> None:
         """Another language is in force."""
 
+    def occupied(self) -> bool:
+        """Whether another choice would take away work that is under way, or what is being typed."""
+
 
 class Session:
     """The workspace of the panels, and the choices that they remember."""
@@ -72,6 +75,7 @@ class Session:
         self.public = bool(os.environ.get(PUBLIC_VARIABLE))  # on Binder, say
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._browser_language = ""
+        self._choice = self._last_choice()
         self._settle_language()
 
     def join(self, watcher: Watcher) -> None:
@@ -86,7 +90,7 @@ class Session:
     def firm(self) -> Firm | None:
         """The firm chosen last, else the first."""
         firms = self.firms()
-        chosen = self.workspace.settings.get("firm")
+        chosen = self._choice["firm"]
         return next((f for f in firms if f.name == chosen), firms[0] if firms else None)
 
     def choose_firm(self, name: str, *, by: Watcher | None = None) -> None:
@@ -101,7 +105,7 @@ class Session:
     def account(self) -> Account | None:
         """The account chosen last, else the first of the firm."""
         accounts = self.accounts()
-        chosen = self.workspace.settings.get("account")
+        chosen = self._choice["account"]
         return next((a for a in accounts if a.address == chosen), accounts[0] if accounts else None)
 
     def choose_account(self, address: str, *, by: Watcher | None = None) -> None:
@@ -110,14 +114,30 @@ class Session:
 
     def _choose(self, what: str, value: str, by: Watcher | None) -> None:
         with one_at_a_time:
-            firm, account = self.firm(), self.account()
             self.workspace.settings.set(what, value)
-            if (self.firm(), self.account()) != (firm, account):
-                for watcher in list(self._watchers):
-                    if watcher is by:
-                        watcher.draw_bar()
-                    else:
-                        watcher.chosen(firm=self.firm() != firm)
+            self._take({**self._choice, what: value}, by)
+
+    def catch_up(self) -> None:
+        """Take the choice that was made last, perhaps in another notebook, unless it would take something away.
+
+        Until then the choice stays what this notebook's panels show.
+        """
+        with one_at_a_time:
+            if not any(watcher.occupied() for watcher in list(self._watchers)):
+                self._take(self._last_choice(), None)
+
+    def _last_choice(self) -> dict[str, str | None]:
+        return {what: self.workspace.settings.get(what) for what in ("firm", "account")}
+
+    def _take(self, choice: dict[str, str | None], by: Watcher | None) -> None:
+        firm, account = self.firm(), self.account()
+        self._choice = choice
+        if (self.firm(), self.account()) != (firm, account):
+            for watcher in list(self._watchers):
+                if watcher is by:
+                    watcher.draw_bar()
+                else:
+                    watcher.chosen(firm=self.firm() != firm)
 
     def fingerprint(self) -> str:
         """Changes when firms, accounts or the choice among them do, from whichever process."""

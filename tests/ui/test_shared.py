@@ -5,12 +5,14 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+from markupsafe import Markup
 
 from msoauth.clouds import GLOBAL
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.texts import _, language
 from msoauth.ui import guide, html
+from msoauth.ui.jobs import Job
 from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.registration import RegisterPanel
@@ -79,6 +81,48 @@ def test_what_is_being_typed_is_not_lost_to_what_another_notebook_did(
     panel.bar.heard({"event": "met", "language": "en"}, [])
     assert panel.form.text("tenant") == "fabrikam.example"
     assert "Fabrikam" in panel.bar.html
+
+
+def test_a_choice_made_in_another_notebook_is_acted_on_when_it_is_seen(
+    session: Session, firm: Firm
+) -> None:
+    for name in ("anna", "max"):
+        session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
+    panel = MailPanel(session, inline=True)
+    panel.show_findings([Finding("mail.retrieve", Signal.PASSED, "Anna's")])
+    Session(session.workspace).choose_account("max@contoso.example")
+    # The two may stand side by side: what is on screen here is still Anna.
+    account = session.account()
+    assert account is not None
+    assert account.address == "anna@contoso.example"
+    panel.bar.heard({"event": "met", "language": "en"}, [])
+    assert '<option value="max@contoso.example" selected>' in panel.bar.html
+    assert session.account() != account
+    assert panel.rows == []
+
+
+def test_a_choice_made_in_another_notebook_stops_no_work_and_takes_nothing_typed(
+    session: Session, firm: Firm
+) -> None:
+    register, mail = RegisterPanel(session, inline=True), MailPanel(session, inline=True)
+    elsewhere = Session(session.workspace)
+    elsewhere.choose_firm(other_firm(session).name)
+
+    def work(job: Job) -> None:
+        mail.bar.heard({"event": "met", "language": "en"}, [])
+        mail.jobs.show(job, lambda: mail.note.show(Markup("still here")))
+
+    mail.jobs.start(work)
+    assert mail.note.html == "still here"
+    assert session.firm() == firm
+    register.form.type("tenant", "contoso-legal.example")
+    register.bar.heard({"event": "met", "language": "en"}, [])
+    assert register.form.text("tenant") == "contoso-legal.example"
+    assert '<option value="Contoso Legal" selected>' in register.bar.html
+    assert "Fabrikam" in register.bar.html
+    register.form.press("new")
+    register.bar.heard({"event": "met", "language": "en"}, [])
+    assert register.form.text("name") == "Fabrikam"
 
 
 def test_the_language_follows_the_browser_until_one_is_chosen(session: Session) -> None:
