@@ -150,6 +150,7 @@ class AuditPanel(Panel):
             cause, _line, firm = value.partition("\n")
             made = letter(self.workspace, self.workspace.firms.get(firm), cause=cause)
             self.results.show(self.letter.show(made))
+            self.results.reveal()
         elif name == "letter-save":
             self.letter.save(value)
         elif name == "diagnose":
@@ -162,11 +163,11 @@ class AuditPanel(Panel):
         if not self.jobs.busy:
             return
         self.jobs.cancel()
-        self.progress.show(Markup(""))
+        clear(self.message)
         said = _(
             "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
         )
-        self.message.show(html.box("note", html.paragraph(said)))
+        self.progress.show(html.box("note", html.paragraph(said)))
         self.show_standing()
         self.busy(False)
         self._job_ended()
@@ -226,14 +227,13 @@ class AuditPanel(Panel):
 
     def _done(self, running: Audit) -> None:
         self.jobs.finish()
-        self.progress.show(Markup(""))
         self.show_standing()
         self.busy(False)
         done = running.progress
         said = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
             count=f"{done.done - running.skipped:,}", seconds=done.elapsed
         )
-        self.message.show(html.box("note", html.paragraph(said)))
+        self.progress.show(html.box("note", html.paragraph(said)))
 
     def open(self, address: str) -> None:
         """Show what is known of an account, and offer its diagnosis."""
@@ -251,6 +251,7 @@ class AuditPanel(Panel):
         act = html.button(_("Diagnose now"), "diagnose", address, primary=True)
         found = html.findings(self.rows, opened=broken.check if broken else None)
         self.results.show(Markup("").join([head, said, act, found]))
+        self.results.reveal()
 
     def _diagnose(self, address: str) -> None:
         if self.jobs.busy:

@@ -248,6 +248,7 @@ class Panel:
         self._problem = problem
         save = html.button(_("Save a support bundle"), "bundle", small=True)
         self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
+        self.message.reveal()
         self.set_state(Signal.FAILED)
         self.busy(self.jobs.busy)  # it may have failed over another button
 

@@ -273,6 +273,10 @@ class View(Part):
         """Show this; Markup only, so that what comes from outside was escaped."""
         self.html = str(html)
 
+    def reveal(self) -> None:
+        """Scroll to it where it is not in sight."""
+        self.send({"event": "reveal"})
+
     def act(self, name: str, value: str = "") -> None:
         """What happens when the user presses a ``data-act`` button or chooses."""
         self._acted(name, value)

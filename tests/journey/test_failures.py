@@ -134,6 +134,7 @@ def test_no_network_is_told_as_such(practice: Practice, page: Page) -> None:
 
 
 def test_an_audit_of_all_accounts_and_of_one_that_is_broken(practice: Practice, page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
     practice.choose()
     practice.lab.notebook(page, "5 Audit")
     page.get_by_role("button", name="Audit all accounts").click()
@@ -148,6 +149,11 @@ def test_an_audit_of_all_accounts_and_of_one_that_is_broken(practice: Practice, 
         page.get_by_role("button", name=MAX).first.click()
         findings = page.get_by_role("region", name="Findings")
         expect(findings.locator("tr", has_text="pop3.login")).to_contain_text("failed")
+        # The table is long: what was opened comes into sight by itself.
+        expect(page.get_by_role("heading", name=MAX)).to_be_in_viewport(ratio=0.9)
         shot(page, "5-broken")
+        causes.get_by_role("button", name="Request to the firm's IT").click()
+        letter = page.get_by_role("heading", name=re.compile("one change for mail with OAuth"))
+        expect(letter).to_be_in_viewport(ratio=0.9)
     finally:
         take_back()

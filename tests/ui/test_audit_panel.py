@@ -121,7 +121,7 @@ def test_cancel_keeps_what_was_found_out(tenant: PracticeTenant, session: Sessio
     panel.options.press("audit")
     assert panel.state == "running"
     panel.options.press("cancel")
-    assert "goes on where this one stopped" in panel.message.html
+    assert "goes on where this one stopped" in panel.progress.html
     assert panel.state != "running"
     panel.jobs.wait()
     tenant.world.latency = 0.0
@@ -132,7 +132,7 @@ def test_cancel_keeps_what_was_found_out(tenant: PracticeTenant, session: Sessio
 
 def test_another_firm_in_the_line_above_stops_no_audit(panel: AuditPanel, session: Session) -> None:
     panel.jobs.start(lambda _job: session.choose_account(session.accounts()[-1].address))
-    assert "Cancelled" not in panel.message.html
+    assert "Cancelled" not in panel.progress.html
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,15 @@ function render({ model, el }) {
     if (place) act("choose", place, place.value);
   });
   box.addEventListener("keydown", (event) => event.stopPropagation());
-  const onMessage = (message, buffers) => { if (message.event === "download") save(message, buffers); };
+  // What was asked for may stand below what is in sight.
+  function reveal() {
+    const { top } = box.getBoundingClientRect();
+    if (top < 0 || top > window.innerHeight * 0.7) box.scrollIntoView({ block: "start" });
+  }
+  const onMessage = (message, buffers) => {
+    if (message.event === "download") save(message, buffers);
+    else if (message.event === "reveal") requestAnimationFrame(reveal);
+  };
   model.on("change:html", changed);
   model.on("msg:custom", onMessage);
   draw();
