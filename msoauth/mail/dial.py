@@ -163,12 +163,13 @@ def first_to_answer(
                 while pending and len(failures) == failed_before:
                     if cancelled.is_set():
                         raise CancelledError
-                    patience = min(POLL, next_at - time.monotonic())
-                    if patience <= 0:
-                        break
+                    # A last look when the time is over: this thread may have had no processor before.
+                    patience = max(0.0, min(POLL, next_at - time.monotonic()))
                     winner = _settled(selector, patience, pending, failures)
                     if winner is not None:
                         return winner
+                    if patience == 0:
+                        break
                 if time.monotonic() >= deadline:
                     raise TimeoutError(
                         "; ".join([*_told(failures), *(f"{name}: no answer" for name in pending.values())])
