@@ -97,7 +97,7 @@ class Listener:
         self.answered.set()
 
     def judge(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
-        """The status and the page for a request; keeps the answer if it is the one."""
+        """The status and the page for a request; 200 for the answer alone, which is kept."""
         try:
             name = urlsplit(f"//{host}").hostname
             path = urlsplit(target).path or "/"
@@ -125,7 +125,6 @@ class Listener:
                     _("This sign-in has its answer. You may close this window."),
                 )
             self.answer = fields
-        self.answered.set()
         if "error" in fields:
             why = fields.get("error_description") or fields["error"]
             return 200, _page(
@@ -166,11 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds for a whole request: half-open connections do not pile up
 
     def do_GET(self) -> None:
-        self._reply(
-            *self.server.listener.judge(
-                self.path, self._host(), _fields(self.path.partition("?")[2])
-            )
-        )
+        self._judge(_fields(self.path.partition("?")[2]))
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -178,10 +173,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(413, _page(_("Too long"), _("This is not a sign-in's answer.")))
             return
         body = self.rfile.read(int(length)).decode("utf-8", "replace")
-        self._reply(*self.server.listener.judge(self.path, self._host(), _fields(body)))
+        self._judge(_fields(body))
 
-    def _host(self) -> str:
-        return self.headers.get("Host", "")
+    def _judge(self, fields: dict[str, str]) -> None:
+        listener = self.server.listener
+        status, page = listener.judge(self.path, self.headers.get("Host", ""), fields)
+        try:
+            self._reply(status, page)
+        finally:
+            if (
+                status == 200
+            ):  # who waits may end the program, and what was not sent by then is lost
+                listener.answered.set()
 
     def _reply(self, status: int, page: str) -> None:
         body = page.encode()

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from msoauth.errors import AuthError
+from msoauth.identity import loopback
 from msoauth.identity.loopback import Listener
 from tests.identity.authority import Authority
 from tests.identity.conftest import Office
@@ -136,6 +137,44 @@ def test_of_many_answers_at_once_exactly_one_counts(listener: Listener) -> None:
         thread.join()
     listener.close()
     assert sorted(statuses) == [200] + [409] * 11
+
+
+def test_who_waits_goes_on_only_when_the_browser_has_its_page(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He may be a command that ends at once, and the page with it."""
+    went_on: list[bool] = []
+    real = loopback._Handler._reply
+
+    def reply(handler: loopback._Handler, status: int, page: str) -> None:
+        went_on.append(listener.answered.wait(0.1))
+        real(handler, status, page)
+
+    monkeypatch.setattr(loopback._Handler, "_reply", reply)
+    url = listening(listener)
+    try:
+        assert requests.post(url, data=RIGHT, timeout=10).status_code == 200
+        assert listener.answered.wait(20)
+    finally:
+        listener.close()
+    assert went_on == [False]
+
+
+def test_a_browser_that_went_away_holds_nobody_up(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_reply: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(loopback._Handler, "_reply", gone)
+    url = listening(listener)
+    try:
+        with pytest.raises(requests.ConnectionError):
+            requests.post(url, data=RIGHT, timeout=10)
+        assert listener.answered.wait(20)
+        assert listener.answer == RIGHT
+    finally:
+        listener.close()
 
 
 def test_a_refusal_is_told_in_the_servers_words_and_escaped(listener: Listener) -> None:
