@@ -121,9 +121,11 @@ class _Worker(threading.Thread):
         self.killed = False
         self.complaint = ""
         self._last_line = random.randrange(refreshes) if doomed else refreshes + 1
+        # Who is to be killed has no end of its own, which might come before his killer gets a processor.
+        turns = sys.maxsize if doomed else refreshes
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WORKER, str(Path(msoauth.__file__).parents[1]),
-             str(folder / "workspace"), PASSPHRASE, str(refreshes)],
+             str(folder / "workspace"), PASSPHRASE, str(turns)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
