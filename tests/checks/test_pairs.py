@@ -20,10 +20,9 @@ from msoauth import checks
 from msoauth.identity import attempts
 from msoauth.model import Finding, Signal
 from msoauth.practice.scenarios import Scenario, apply, scenarios
-from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
+from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
 
 SIDE_BY_SIDE = 4
-SILENT = 1.0  # seconds that a check waits where nothing will ever answer
 # Without an administrator's sign-in Graph is never red; it is left out to save its connection.
 CHECKS = tuple(c for c in (*checks.DIAGNOSE, *checks.SEND) if c.id != "network.graph")
 PLACE = {check.id: number for number, check in enumerate(CHECKS)}
@@ -79,10 +78,8 @@ class Bench:
         What comes after it cannot come first. The run ends at what is red, for the same reason.
         """
         account, workspace = ACCOUNTS[kind], self.case.workspace
-        context = checks.Context(workspace, workspace.firms.get(account.firm), account)
-        values = {str(value) for one in scenarios for value in one.set.values()}
-        if {"silent", "tls"} & values:
-            context.timeout = SILENT
+        firm = workspace.firms.get(account.firm)
+        context = Impatient(workspace, firm, account, mute=mute(*scenarios))
         if any(one.cause == "recipient-rejected" for one in scenarios):
             context.known["recipient"] = "nobody@contoso.example"
         made = []

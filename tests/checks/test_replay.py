@@ -15,7 +15,7 @@ from msoauth.practice.replay import Replay
 from msoauth.practice.scenarios import Scenario, apply, scenarios
 from msoauth.reports.bundle import bundle
 from msoauth.store import Workspace
-from tests.checks.cases import NEWCOMER, Case, running
+from tests.checks.cases import NEWCOMER, Case, Impatient, mute, running
 from tests.people import sign_in_as_a_person
 
 # That a person pressed the wrong button, or a program of somebody else sent a password, is no state of a tenant;
@@ -33,10 +33,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         yield made
 
 
-def diagnosed(workspace: Workspace, firm: Firm, account: Account, silent: bool) -> checks.Context:
-    context = checks.Context(workspace, firm, account)
-    if silent:
-        context.timeout = 1.0
+def diagnosed(
+    workspace: Workspace, firm: Firm, account: Account, scenario: Scenario
+) -> checks.Context:
+    context = Impatient(workspace, firm, account, mute=mute(scenario))
     context.known["recipient"] = f"nobody@{account.address.rpartition('@')[2]}"
     context.known["findings"] = list(checks.run((*checks.DIAGNOSE, *checks.SEND), context))
     return context
@@ -58,14 +58,10 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
             _cause, page = case.sign_in(account)
             if page:
                 attempts.tell(case.workspace, firm_there, account, page)
-        return account, diagnosed(case.workspace, firm_there, account, silent(scenario))
+        return account, diagnosed(case.workspace, firm_there, account, scenario)
     finally:
         take_back()
         case.reload()
-
-
-def silent(scenario: Scenario) -> bool:
-    return bool({"silent", "tls"} & set(map(str, scenario.set.values())))
 
 
 @pytest.mark.parametrize("scenario", EXPRESSED, ids=lambda s: s.name)
@@ -87,7 +83,7 @@ def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_
         firm, mailbox = set_up(replay, workspace, there.firm, tmp_path)
         if firm.access == "delegated":
             sign_in(replay, workspace, mailbox)
-        again = diagnosed(workspace, firm, mailbox, silent(scenario)).known["findings"]
+        again = diagnosed(workspace, firm, mailbox, scenario).known["findings"]
     broken = checks.first_broken(again)
     assert broken is not None, list(replay.told())
     assert broken.cause == expected.cause, (list(replay.told()), broken)
