@@ -4,11 +4,13 @@ import ast
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from msoauth.lab import NOTEBOOK_ONLY, PRACTICE_VARIABLE, shipped_notebooks
 from msoauth.practice import PracticeTenant
@@ -28,7 +30,14 @@ def code_cells(book: Any) -> list[Any]:
 
 
 def run(book: Any) -> Any:
-    return NotebookClient(book, timeout=100).execute()
+    with TemporaryDirectory(prefix="nb", ignore_cleanup_errors=True) as folder:
+        config = Config()
+        if os.name == "posix":
+            # In place of ports, which are looked up and let go before the kernel takes them: another test's server
+            # had one at times.
+            config.AsyncKernelManager.transport = "ipc"
+            config.AsyncKernelManager.ip = f"{folder}/kernel"
+        return NotebookClient(book, timeout=100, config=config).execute()
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
