@@ -118,16 +118,16 @@ def test_log_records_are_scrubbed_with_their_arguments_and_tracebacks(
 
 def test_remembering_many_tokens_makes_neither_remembering_nor_redacting_slow() -> None:
     def seconds_for(count: int) -> float:
-        start = time.perf_counter()
+        start = time.thread_time()  # what other processes take is not ours
         for _ in range(count):
             redact.remember(f"0.AXk{secrets.token_urlsafe(900)}")  # tokens begin alike
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     few = seconds_for(300)
     seconds_for(3000)
     assert seconds_for(300) < 10 * few + 0.5
     kept = secrets.token_urlsafe(900)
     redact.remember(kept)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert redact.redact(f"a {kept} b {'ordinary words ' * 200}").startswith("a [hidden] b ord")
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5

@@ -119,9 +119,9 @@ def test_broken_structures_make_a_row_too(lines: list[bytes]) -> None:
 def test_ten_thousand_attachments_do_not_stall_the_table() -> None:
     part = b"--x\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nhello\r\n"
     raw = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + part * 10_000 + b"--x--\r\n"
-    start = time.process_time()
+    start = time.thread_time()
     row = summarize("1", raw)
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
     assert len(row.attachments) + row.more_attachments == 10_000
     assert row.attachments[199].size == 5
     assert "9,800" in row.attachments_text()
@@ -129,13 +129,13 @@ def test_ten_thousand_attachments_do_not_stall_the_table() -> None:
 
 def test_a_subject_of_ten_megabytes_is_cut_and_what_follows_it_is_found() -> None:
     raw = b"Subject: " + b"x" * (10 << 20) + b"\r\nFrom: anna@contoso.example\r\n\r\nhello"
-    start = time.process_time()
+    start = time.thread_time()
     seen = Scanner()
     for place in range(0, len(raw), 1 << 16):
         seen.feed(raw[place : place + (1 << 16)])
     seen.close()
     row = summarize("1", raw)
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
     assert len(row.subject) == 2000
     assert row.from_ == "anna@contoso.example"
     assert len(seen.fields[b"subject"]) < 20_000
@@ -147,18 +147,18 @@ def test_nesting_a_hundred_deep_does_no_harm() -> None:
     )
     raw += b"Content-Disposition: attachment; filename=deep.txt\r\n\r\nhello\r\n"
     raw += b"".join(b"--b%d--\r\n" % n for n in reversed(range(500)))
-    start = time.process_time()
+    start = time.thread_time()
     assert summarize("1", raw).size == len(raw)
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
     shallow = raw.replace(b"b100", b"never")  # nothing beyond a hundred levels is looked into
     assert summarize("1", shallow).size == len(shallow)
 
 
 def test_lines_that_look_like_boundaries_by_the_million_cost_little() -> None:
     raw = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n" + b"--y\n" * 1_000_000
-    start = time.process_time()
+    start = time.thread_time()
     assert scan([raw]).parts[0].size > 3_000_000
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
 
 
 def test_an_attached_mail_is_one_attachment_and_its_own_are_its_own() -> None:
