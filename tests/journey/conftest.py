@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from msoauth.enrol import enrol
 from msoauth.lab import PRACTICE_VARIABLE
@@ -27,8 +28,14 @@ def pytest_runtest_makereport(
     page = getattr(item, "funcargs", {}).get("page")
     if report.when == "call" and report.failed and page is not None:
         for number, seen in enumerate(page.context.pages):
-            shot(seen, f"failed-{item.name}-{number}")
-            report.sections.append((f"in sight at {seen.url}", seen.inner_text("body")))
+            try:
+                shot(seen, f"failed-{item.name}-{number}")
+                said = seen.inner_text("body", timeout=10_000)
+            except (
+                PlaywrightError
+            ) as problem:  # a page that hangs or crashed hides no other, nor what failed
+                said = str(problem)
+            report.sections.append((f"in sight at {seen.url}", said))
     return report
 
 
