@@ -102,7 +102,7 @@ def test_a_wrong_or_missing_passphrase_is_one_sentence_and_changes_nothing(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.firms.add(FIRM, secret=MARKER)
-    with Workspace.open(folder, passphrase="another passphrase") as wrong:
+    with Workspace.open(folder, passphrase="planted~wrong~passphrase") as wrong:
         with pytest.raises(VaultError, match="not the one"):
             wrong.firms.secret(FIRM.name)
         with pytest.raises(VaultError):
