@@ -80,16 +80,20 @@ def provider(
     script = shutil.copy(
         Path(__file__).with_name("oidc_server.mjs"), folder / f"{keys.name}-{os.getpid()}.mjs"
     )
-    server = subprocess.Popen(
-        ["node", "--no-warnings", script, keys / "cert.pem", keys / "key.pem", TENANT],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with server:
-        assert server.stdout is not None
-        port = next(line for line in server.stdout if line.strip().isdigit()).strip()
+    complaints = keys / "stderr.txt"
+    with (
+        complaints.open("w") as stderr,
+        subprocess.Popen(
+            ["node", "--no-warnings", script, keys / "cert.pem", keys / "key.pem", TENANT],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as server,
+    ):
         try:
+            assert server.stdout is not None
+            port = next((line.strip() for line in server.stdout if line.strip().isdigit()), "")
+            assert port, complaints.read_text(encoding="utf-8", errors="replace")
             yield Provider(f"https://localhost:{port}/", keys / "ca.pem")
         finally:
             server.kill()

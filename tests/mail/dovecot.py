@@ -134,13 +134,18 @@ def _hand_over(folder: Path) -> None:
 
 
 def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
         with suppress(subprocess.TimeoutExpired):
             server.wait(0.05)
     return False
+
+
+def told(*logs: Path) -> str:
+    """What a server wrote down before it gave up."""
+    return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
 
 @contextmanager
@@ -182,14 +187,13 @@ def running_dovecot() -> Iterator[Server]:
         config = base / "dovecot.conf"
         config.write_text(_config(base, ports, relay.port))
         program = shutil.which("dovecot") or "/usr/sbin/dovecot"
+        said = stack.enter_context((base / "said").open("wb"))  # before it has opened its log
         server = stack.enter_context(
-            subprocess.Popen([program, "-F", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        )  # fmt: skip
+            subprocess.Popen([program, "-F", "-c", str(config)], stdout=said, stderr=said)
+        )
         stack.callback(server.terminate)
         for port in ports.values():
-            assert answers(port, server), (
-                (base / "log").read_text() if (base / "log").exists() else "no log"
-            )
+            assert answers(port, server), told(base / "said", base / "log")
         yield Server(home, str(base / "ca.pem"), ports, sink, relay.port)
 
 

@@ -253,7 +253,10 @@ def test_replies_in_the_wrong_place_are_told(
 ) -> None:
     server = start(protocol)
     server.plan = Plan(change=lambda number, good: reply if number == at else good)
-    waits = (protocol, at) == ("smtp", 8)  # for an answer that does not come; the others end at once
+    waits = (protocol, at) == (
+        "smtp",
+        8,
+    )  # for an answer that does not come; the others end at once
     assert broken(server, tmp_path, timeout=3 if waits else 20).stage == stage
 
 

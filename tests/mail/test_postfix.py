@@ -14,7 +14,7 @@ from msoauth.errors import MailError
 from msoauth.mail.smtp import SmtpSession, open_smtp
 from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
-from tests.mail.dovecot import Dovecot, Server, answers
+from tests.mail.dovecot import Dovecot, Server, answers, told
 from tests.ports import kept_port
 
 pytestmark = pytest.mark.real("dovecot-core", "dovecot-submissiond", "postfix")
@@ -76,16 +76,17 @@ def postfix(_server: Server) -> Iterator[int]:
             _MAIN.format(base=base, dovecot=_server.base, relay=_server.relay)
         )
         command = ["postfix", "-c", str(base / "conf")]
-        with subprocess.Popen(
-            [*command, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as server:
+        with (
+            (base / "said").open("wb") as said,
+            subprocess.Popen([*command, "start-fg"], stdout=said, stderr=said) as server,
+        ):
             try:
-                assert answers(port, server), (base / "log").read_text()
+                assert answers(port, server), told(base / "said", base / "log")
                 yield port
             finally:
                 # "stop" would wait some seconds for processes that have nothing more to do.
                 subprocess.run([*command, "abort"], check=False, capture_output=True)
-                server.communicate(timeout=20)
+                server.wait(20)
 
 
 def _open(port: int, dovecot: Dovecot, token: str, transcript: Transcript) -> SmtpSession:
