@@ -19,7 +19,10 @@ def kept_port() -> Iterator[int]:
         if os.name == "posix":
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         kept.bind(("127.0.0.1", 0))
-        yield int(kept.getsockname()[1])
+        port = int(kept.getsockname()[1])
+        if os.name != "posix":  # Windows lets nobody in beside
+            kept.close()
+        yield port
 
 
 def unasked_port() -> int:

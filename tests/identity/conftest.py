@@ -1,14 +1,13 @@
 """A scripted authority and a workspace with a firm and a mailbox on it."""
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from msoauth.errors import AuthError
 from msoauth.identity import signin
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
@@ -46,21 +45,10 @@ class Office:
         Raises:
             AuthError: what ``wait`` raised.
         """
-        results: list[signin.SignedIn | AuthError] = []
-
-        def wait() -> None:
-            try:
-                results.append(attempt.wait(20))
-            except AuthError as problem:
-                results.append(problem)
-
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        act(attempt)
-        waiting.join(30)
-        if isinstance(results[0], AuthError):
-            raise results[0]
-        return results[0]
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(attempt.wait, 20)
+            act(attempt)
+            return waiting.result()
 
 
 @pytest.fixture

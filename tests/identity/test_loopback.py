@@ -11,6 +11,7 @@ from msoauth.identity import loopback
 from msoauth.identity.loopback import Listener
 from tests.identity.authority import Authority
 from tests.identity.conftest import Office
+from tests.ports import kept_port
 
 STATE = "the-state-of-this-sign-in"
 RIGHT = {"code": "a-code-that-nobody-may-see-0123456789", "state": STATE}
@@ -209,10 +210,9 @@ def test_a_registered_port_that_is_taken_is_named_in_one_sentence(
 
 
 def test_the_registered_port_and_path_are_used(office: Office, authority: Authority) -> None:
-    free = Listener("localhost", None, "/")
-    free.close()
-    uri = f"http://localhost:{free.port}/some/Path"
-    office.workspace.firms.replace(authority.firm(redirect_uri=uri))
-    attempt = office.start()
-    assert authority.answer_to(attempt)[0] == uri
-    assert office.finish(attempt, authority.come_back).signed_in_as == authority.user
+    with kept_port() as port:
+        uri = f"http://localhost:{port}/some/Path"
+        office.workspace.firms.replace(authority.firm(redirect_uri=uri))
+        attempt = office.start()
+        assert authority.answer_to(attempt)[0] == uri
+        assert office.finish(attempt, authority.come_back).signed_in_as == authority.user

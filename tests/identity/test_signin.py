@@ -2,8 +2,8 @@
 
 import logging
 import re
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -58,19 +58,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def finish(place: Place, attempt: signin.SignIn, user: str | None = None) -> tuple[str, Any]:
     """The last page, and what ``wait`` gave or raised."""
-    result: list[Any] = []
-
-    def wait() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(attempt.wait, 20)
+        page = place.person(attempt, user)
         try:
-            result.append(attempt.wait(20))
+            return page, waiting.result()
         except AuthError as refused:
-            result.append(refused)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    page = place.person(attempt, user)
-    waiting.join(30)
-    return page, result[0]
+            return page, refused
 
 
 def test_the_browser_way_ends_with_a_page_in_words_and_stored_tokens(place: Place) -> None:

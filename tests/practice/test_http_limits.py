@@ -58,7 +58,7 @@ class Served:
 
         async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
             return listen(
-                app, sock, context if secure else None, most=MOST, idle=1.0, body=1.0, write=0.5
+                app, sock, context if secure else None, most=MOST, idle=2.0, body=2.0, write=0.5
             )
 
         self.ports = Ports()

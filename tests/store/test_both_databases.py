@@ -52,7 +52,10 @@ def test_everything_comes_back_as_it_went_in_and_sealed(either: Workspace, place
             for row in connection.execute(sa.select(table)):
                 assert MARKER not in str(row)
                 assert MARKER.encode() not in b"".join(v for v in row if isinstance(v, bytes))
-    with Workspace.open(place, passphrase="planted~wrong~passphrase") as wrong, pytest.raises(VaultError):
+    with (
+        Workspace.open(place, passphrase="planted~wrong~passphrase") as wrong,
+        pytest.raises(VaultError),
+    ):
         wrong.firms.secret(FIRM.name)
 
 

@@ -14,7 +14,8 @@ from tests.practice.exchange.conftest import Dialogue, Exchange, Start, sasl
 
 ANNA = "anna@contoso.example"
 CLARA = "clara@contoso.example"
-QUICK = Timing(handshake=1.0, before_login=1.0, smtp_idle=1.0, write=0.5)
+# Quick to lose patience, and not too quick for a good client on a busy computer.
+QUICK = Timing(handshake=2.0, before_login=2.0, smtp_idle=2.0, write=0.5)
 PORTS = ("pop3", "imap", "smtp")
 
 
