@@ -20,6 +20,8 @@ class _Form(HTMLParser):
         found = {name: value or "" for name, value in attrs}
         if tag == "form" and not self.action:
             self.action = found.get("action", "")
+        elif tag == "input" and found.get("type") == "checkbox" and "checked" not in found:
+            pass  # browsers send of these what is ticked, and no administrator here consents for all
         elif tag == "input" and "name" in found:
             self.fields[found["name"]] = found.get("value", "")
         elif tag == "button" and "name" in found:
