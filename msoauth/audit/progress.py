@@ -62,10 +62,13 @@ class Meter:
             self._signals[signal] += 1
             self._times.append(time.monotonic())
 
-    def set_counts(self, signals: Mapping[Signal, int]) -> None:
-        """What all computers that share the audit have finished."""
+    def catch_up(self, signals: Mapping[Signal, int]) -> None:
+        """What all computers that share the audit have finished; what the others did counts for the rate too."""
         with self._lock:
-            self._signals = Counter(signals)
+            others = sum(signals.values()) - sum(self._signals.values())
+            if others > 0:
+                self._signals = Counter(signals)
+                self._times.extend([time.monotonic()] * others)
 
     def progress(self) -> Progress:
         """This moment."""

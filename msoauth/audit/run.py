@@ -108,6 +108,11 @@ class Audit:
         return self._meter.progress()
 
     @property
+    def shared(self) -> bool:
+        """Whether other computers may work on it too."""
+        return self._share
+
+    @property
     def cancelled(self) -> bool:
         """Whether it was ended before it was through."""
         return (self._stopped.is_set() or self._cancelled.is_set()) and not self._through
@@ -122,6 +127,7 @@ class Audit:
 
         Raises:
             InputError: another audit of this workspace is under way.
+            VaultError: the key that seals the secrets is missing or wrong; nothing was begun.
             StoreError: the workspace cannot be written any more; what was yielded is stored, and the next audit
                 goes on from there.
         """
@@ -182,7 +188,9 @@ class Audit:
 
     def _begin(self) -> list[Account]:
         """Begin, or go on with what was broken off; the accounts that are left."""
-        audits = self._workspace.audits
+        audits, vault = self._workspace.audits, self._workspace.vault
+        if vault.source is not None:
+            vault.data_key()  # without its key nothing can be checked: said once, and not of every account
         with self._workspace.locks.hold(f"{_LOCK}/begin", seconds=30):
             since = datetime.now(UTC) - timedelta(hours=RESUME_HOURS)
             found: AuditRun | None = None
@@ -212,7 +220,12 @@ class Audit:
         if self._by is None or not (counts.get("open") or counts.get("claimed")):
             audits.finish(self.run)
         if self._by is not None:
-            self._meter.set_counts(Counter(m.signal for m in audits.marks(self.run)))
+            self._count_all()
+
+    def _count_all(self) -> None:
+        """Shared audits: what the others have done belongs to the progress too."""
+        marks = self._workspace.audits.marks(self.run)
+        self._meter.catch_up(Counter(mark.signal for mark in marks))
 
     # -- the threads ---------------------------------------------------------------------------
 
@@ -295,6 +308,7 @@ class Audit:
             while not self._stopped.is_set():
                 if time.monotonic() >= next_beat:
                     audits.beat(self.run, by, self._lease)
+                    self._count_all()
                     next_beat = time.monotonic() + self._lease / 4
                 if self._queue.waiting < self._workers:
                     places = audits.claim(self.run, by, self._workers, self._lease)

@@ -33,16 +33,17 @@ Nothing is sent without --send. An audit that was broken off goes on where it st
 
 Exit status: 0 nothing red, 1 something is broken, 2 wrong usage or the workspace cannot be written, 3 something could not be checked, 130 interrupted.
 
-Unattended it needs no terminal and no browser. With cron, every night at 2:15 (one line of crontab -e):
+Unattended it needs no terminal and no browser. With cron, every night at 2:15: two lines of crontab -e. cron knows few folders, so write the whole path of msoauth (command -v msoauth). The passphrase has a line of its own because cron writes commands into its log and its mails.
 
 \b
-  15 2 * * * MSOAUTH_PASSPHRASE=... msoauth audit --html audit.html >/dev/null
+  MSOAUTH_PASSPHRASE=...
+  15 2 * * * /PATH/TO/msoauth audit --html $HOME/audit.html >/dev/null
 
-With the Windows Task Scheduler, as the user whose keyring holds the key:
+With the Windows Task Scheduler, as the user whose keyring holds the key and with the whole path of msoauth (where msoauth); Windows asks for that user's password, so that it also runs while nobody is signed in:
 
 \b
-  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
-           /TR "msoauth audit --html C:\\Reports\\audit.html"
+  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit" /RU %USERNAME% /RP *
+           /TR "'C:\\PATH\\TO\\msoauth.exe' audit --html C:\\Reports\\audit.html"
 
 The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
 
@@ -187,10 +188,15 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
         if not told and running.run:
             told = True
             if running.resumed:
-                complain(
-                    _(
+                said = (
+                    _("Taking part in the audit that is under way: {done} of {total} are done.")
+                    if running.shared
+                    else _(
                         "Going on with the audit that was broken off: {done} of {total} are done."
-                    ).format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
+                    )
+                )
+                complain(
+                    said.format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
                 )
 
     if sys.stderr.isatty():

@@ -94,6 +94,11 @@ _GONE = (
 )
 
 
+def is_read_only(reason: str) -> bool:
+    """Whether a system's or a database's words mean that a place may only be read."""
+    return any(hint in reason.lower() for hint in _READ_ONLY)
+
+
 def words(problem: BaseException) -> str:
     """The database's own words, on one line."""
     return " ".join(str(getattr(problem, "orig", None) or problem).split()).rstrip(".")[:1000]
@@ -108,7 +113,7 @@ def sentence(problem: BaseException) -> str:
             "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
             "go on ({reason})."
         )
-    elif any(hint in low for hint in _READ_ONLY):
+    elif is_read_only(reason):
         text = _("The workspace cannot be written: its folder or database is read-only ({reason}).")
     elif any(hint in low for hint in _GONE) or getattr(problem, "connection_invalidated", False):
         text = _(

@@ -15,7 +15,7 @@ from msoauth.errors import StoreError
 from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
-from msoauth.store.database import Database
+from msoauth.store.database import Database, is_read_only
 from msoauth.store.engine import engine_of, exposure
 from msoauth.store.firms import Firms, SteadyFirms
 from msoauth.store.journal import Journal
@@ -95,6 +95,10 @@ class Workspace:
             reason = _sentences(getattr(problem, "orig", None) or problem)
             if isinstance(problem, ImportError):
                 reason = _("The driver is not installed: pip install 'psycopg[binary]'.")
+            elif is_read_only(reason) and "://" not in place:
+                reason = _("its folder or database is read-only ({reason}).").format(
+                    reason=reason.rstrip(".")
+                )
             raise StoreError(
                 _("The workspace {where} cannot be opened: {reason}").format(
                     where=_shown(place), reason=reason

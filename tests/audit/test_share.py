@@ -77,6 +77,25 @@ def test_three_processes_and_one_of_them_killed(workspace: Workspace, place: str
     assert Counter(firm)["registration.secret"] == 1
 
 
+def test_who_joins_says_so_and_counts_what_the_others_did(workspace: Workspace, place: str) -> None:
+    first = audit(workspace, workers=1, share=True, lease=1.0)
+    running = iter(first)
+    next(looked for looked in running if looked.account)
+    command = [sys.executable, "-m", "msoauth", "--workspace", place, "audit", "--share", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as joined:
+        assert joined.stdout is not None
+        told = joined.stdout.readline()  # it has begun; only now the first one goes on
+        list(running)
+        out, err = joined.communicate(timeout=90)
+    assert joined.returncode == 0, err
+    assert "Taking part in the audit that is under way" in err
+    assert "broken off" not in err
+    assert {json.loads(line)["account"] for line in (told + out).splitlines()} - {""}
+    assert first.progress.done == len(workspace.accounts.list())
+
+
 def test_who_wants_an_audit_alone_does_not_join_and_is_not_joined(
     workspace: Workspace, place: str
 ) -> None:

@@ -155,6 +155,21 @@ def test_a_read_only_folder_is_one_sentence(office: Office) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_without_the_passphrase_nothing_is_begun_and_one_sentence_says_why(office: Office) -> None:
+    office.workspace.vault.change("passphrase", "the firm's own")
+    without = {name: value for name, value in os.environ.items() if name != "MSOAUTH_PASSPHRASE"}
+    for environment in (without, without | {"MSOAUTH_PASSPHRASE": "another one"}):
+        done = subprocess.run(
+            command(office), capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+            env=environment,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert "MSOAUTH_PASSPHRASE" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not list(office.workspace.journal.findings())
+    assert not office.workspace.audits.finished(1)
+
+
 def test_a_database_that_may_only_be_read_is_one_sentence(office: Office) -> None:
     with Workspace.open(office.folder) as other:
 
