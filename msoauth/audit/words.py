@@ -125,7 +125,8 @@ def account_fix(one: AccountStatus) -> tuple[str, ...]:
     """What to do about an account, step by step."""
     if one.link is None:
         return ()
-    return (one.finding.fix if one.finding else ()) or _fix(one.link.check, one.link.cause)
+    # The catalogue speaks the language of now, the finding that of the day when it was made.
+    return _fix(one.link.check, one.link.cause) or (one.finding.fix if one.finding else ())
 
 
 def group_fix(group: CauseGroup) -> tuple[str, ...]:

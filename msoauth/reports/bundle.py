@@ -248,7 +248,7 @@ def _index(
         ),
         Heading(_("Findings")),
         Table(
-            (_("Result"), _("Check"), _("What was found"), _("Seconds")),
+            (_("Result"), _("Name of the check"), _("What was found"), _("Seconds")),
             tuple(
                 (f.signal, f.check, change(f.summary), f"{f.seconds:.2f}") for f in findings
             ),

@@ -80,7 +80,7 @@ ACCOUNTS: tuple[Column[AccountStatus], ...] = (
     Column("secret_days", lambda: _("Secret ends, days"), "number", lambda a: a.secret_days, 12),
     Column("silent_days", lambda: _("Silent, days"), "number", lambda a: a.silent_days, 12),
     Column("never_signed_in", lambda: _("Never signed in"), "flag", lambda a: a.never_signed_in, 12),
-    Column("check", lambda: _("Check"), "text", lambda a: a.link.check if a.link else None, 20),
+    Column("check", lambda: _("Name of the check"), "text", lambda a: a.link.check if a.link else None, 20),
     Column("cause", lambda: _("Cause"), "text", lambda a: a.link.cause if a.link else None, 26),
     Column("evidence", lambda: _("The server's own words"), "text",
            lambda a: a.finding.evidence if a.finding else None, 60),
@@ -101,7 +101,7 @@ CAUSES: tuple[Column[CauseGroup], ...] = (
     Column("since", lambda: _("Since (UTC)"), "moment", lambda g: g.since, 17),
     Column("soon", lambda: _("Works as yet"), "flag", lambda g: g.soon, 12),
     Column("cause", lambda: _("Cause"), "text", lambda g: g.cause, 26),
-    Column("check", lambda: _("Check"), "text", lambda g: g.check, 20),
+    Column("check", lambda: _("Name of the check"), "text", lambda g: g.check, 20),
     Column("accounts", lambda: _("Which"), "text", lambda g: _some(g.accounts), 80),
 )  # fmt: skip
 

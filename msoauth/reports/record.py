@@ -63,7 +63,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
         page.add(Heading(_("Test results")))
         tests = [row for a in accounts for row in _tests(a, standing.get(a.address.casefold(), []))]
         if tests:
-            asked = (_("Mailbox"), _("Check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
+            asked = (_("Mailbox"), _("Name of the check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
             page.add(Table(asked, tuple(tests)))
         else:
             page.add(Paragraph(_("Nothing was tested yet.")))

@@ -5,17 +5,24 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from msoauth import redact
+from msoauth.audit.status import status
 from msoauth.checks.run import Check, Context, Outcome, run
 from msoauth.errors import MailError
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Finding, Signal
 from msoauth.reports.bundle import bundle
+from msoauth.reports.csv_file import csv_text
+from msoauth.reports.excel import write_excel
+from msoauth.reports.frames import accounts_frame, causes_frame
+from msoauth.reports.html_report import html_page
 from msoauth.reports.letter import letter
+from msoauth.reports.monitoring import as_json
 from msoauth.reports.record import record
 from msoauth.store import Workspace
 from tests.reports.conftest import ANNA, FIRM
@@ -138,3 +145,21 @@ def test_the_record_is_clean(
     page = record(leaky[0], FIRM)
     assert_clean(page.html())
     assert_clean(page.text())
+
+
+def test_what_an_audit_hands_out_is_clean(
+    leaky: tuple[Workspace, list[Finding], dict[str, Transcript]], tmp_path: Path
+) -> None:
+    stands = status(leaky[0])
+    [one] = [a for a in stands.accounts if a.account.address == ANNA.address]
+    assert one.finding is not None
+    assert one.finding.evidence  # the server's words are in all of these
+    write_excel(tmp_path / "audit.xlsx", stands, [])
+    with zipfile.ZipFile(tmp_path / "audit.xlsx") as book:
+        for name in book.namelist():
+            assert_clean(book.read(name).decode())
+    assert_clean(html_page(stands, []))
+    assert_clean(csv_text(stands.accounts))
+    assert_clean(json.dumps([as_json(a) for a in stands.accounts]))
+    assert_clean(accounts_frame(stands.accounts).to_csv())
+    assert_clean(causes_frame(stands.groups).to_csv())

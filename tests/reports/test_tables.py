@@ -154,6 +154,17 @@ def test_every_table_says_what_to_do(stands: Status) -> None:
     assert "mail is expected" in words.account_fix(silent)[0]
 
 
+def test_a_finding_of_an_english_night_says_what_to_do_in_german_by_day(stands: Status) -> None:
+    one = stands.accounts[0]
+    assert one.finding is not None
+    one = replace(one, finding=replace(one.finding, fix=("Tick the box.",)))
+    use_language("de")
+    try:
+        assert "Benutzer" in words.account_fix(one)[0]
+    finally:
+        use_language("en")
+
+
 def test_monitoring_gets_ids_and_moments_as_json(stands: Status) -> None:
     first, _second, works = [json.loads(json.dumps(as_json(a))) for a in stands.accounts]
     assert first["cause"] == "smtp-auth-disabled-mailbox"
