@@ -4,24 +4,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal
 
-from msoauth.audit import judge
+from msoauth.audit import history, judge
+from msoauth.audit.history import Change
 from msoauth.audit.judge import Link
-from msoauth.audit.scope import Scope
 from msoauth.checks.answers import outdated
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
-from msoauth.store.audits import KEPT, AuditRun, Mark
+from msoauth.store.audits import AuditRun
 from msoauth.store.standings import Standing
-
-Change = Literal["", "new", "worse", "better", "mended"]
 
 _SIGN_IN = ("sign-in.token",)
 _RETRIEVAL = ("pop3.login", "imap.login", "mail.retrieve")
 _SENDING = ("smtp.login", "smtp.send")
 _WORST_FIRST = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
-_RANK = {Signal.PASSED: 0, Signal.WARNING: 1, Signal.FAILED: 2, Signal.ERROR: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +146,8 @@ def status(
         by_account[standing.firm, standing.account].append(standing)
     tokens = workspace.tokens.statuses()
     newest = _newest(workspace, by_account)
-    last, before = _last_two(workspace, names)
-    changes = _changes(workspace, last, before)
+    last, before = history.last_two(workspace, names)
+    changes = history.changes(workspace, last, before)
     rows = []
     for account in workspace.accounts.list():
         if account.firm not in of_firm:
@@ -244,47 +240,6 @@ def _newest(
         if moment := finding.facts.get("newest"):
             found[asked[number]] = datetime.fromisoformat(str(moment))
     return found
-
-
-def _last_two(
-    workspace: Workspace, names: Sequence[str] | None
-) -> tuple[AuditRun | None, AuditRun | None]:
-    """The newest finished audit of these firms, and the newest before it that its accounts can be compared with."""
-    runs = [(run, Scope.read(run.scope)) for run in workspace.audits.finished(KEPT)]
-    wanted = None if names is None else Scope.of(names).firms
-    if wanted is not None:
-        runs = [(run, scope) for run, scope in runs if scope.covers(wanted)]
-    if not runs:
-        return None, None
-    last, of = runs[0]
-    need = of.firms if wanted is None else wanted
-    before = (run for run, scope in runs[1:] if scope.send == of.send and scope.covers(need))
-    return last, next(before, None)
-
-
-def _changes(
-    workspace: Workspace, last: AuditRun | None, before: AuditRun | None
-) -> dict[str, Change]:
-    if last is None or before is None:
-        return {}
-    old = {mark.account: mark for mark in workspace.audits.marks(before.run)}
-    return {
-        mark.account: change(old.get(mark.account), mark)
-        for mark in workspace.audits.marks(last.run)
-    }
-
-
-def change(before: Mark | None, after: Mark) -> Change:
-    """What became of an account from one audit to the next."""
-    was = None if before is None else _RANK.get(before.signal)
-    is_ = _RANK.get(after.signal)
-    if is_ is None or was == is_:
-        return ""
-    if is_ == 0:
-        return "" if was is None else "mended"
-    if not was:
-        return "new"
-    return "worse" if is_ > was else "better"
 
 
 def _assembled(

@@ -1,11 +1,12 @@
 """What an audit says, in words for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from msoauth.audit import judge
+from msoauth.audit.history import Change
 from msoauth.audit.judge import Link
-from msoauth.audit.status import AccountStatus, CauseGroup, Change
+from msoauth.audit.status import AccountStatus, CauseGroup
 from msoauth.explain import for_cause
 from msoauth.model import Signal
 from msoauth.texts import _, language, ngettext
@@ -63,26 +64,34 @@ def link_words(link: Link | None) -> str:
     if link.check == judge.NEWEST_MAIL and link.days is not None:
         return _("No new mail for {days} days").format(days=link.days)
     if link.cause and link.cause != "unknown":
-        return cause_title(link.cause)
+        return _title(link.cause, language())
     return link.check
 
 
 def group_words(group: CauseGroup) -> str:
     """What hangs on one cause, without the accounts."""
-    if group.check == judge.SECRET_END and group.soon:
+    return _what(group.check, group.cause, soon=group.soon)
+
+
+def cause_words(links: Iterable[Link]) -> dict[str, str]:
+    """What to call each cause among these links: what is broken before what will be."""
+    found: dict[str, str] = {}
+    for link in sorted(links, key=lambda link: link.soon):
+        if link.cause and link.cause not in found:
+            found[link.cause] = _what(link.check, link.cause, soon=link.soon)
+    return found
+
+
+def _what(check: str, cause: str | None, *, soon: bool) -> str:
+    if check == judge.SECRET_END and soon:
         return _("The client secret ends soon")
-    if group.check == judge.TOKEN_AGE and group.soon:
+    if check == judge.TOKEN_AGE and soon:
         return _("The sign-in is hardly used and will end")
-    if group.check == judge.NEWEST_MAIL:
+    if check == judge.NEWEST_MAIL:
         return _("No new mail for a long time")
-    if group.cause and group.cause != "unknown":
-        return cause_title(group.cause)
-    return group.check
-
-
-def cause_title(cause: str) -> str:
-    """A cause's title, without the full stop."""
-    return _title(cause, language())
+    if cause and cause != "unknown":
+        return _title(cause, language())
+    return check
 
 
 @lru_cache(maxsize=500)

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from msoauth.audit import Audit
     from msoauth.audit.status import Status
     from msoauth.store import Workspace
+    from msoauth.store.audits import AuditRun
 
-_RUNS = 30  # audits that a report's charts show
 _LINES = 40  # causes that people get on a terminal; a report holds all
 _EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
@@ -112,6 +112,7 @@ def audit(
     ] = False,
 ) -> None:
     from msoauth.audit import Audit
+    from msoauth.audit.history import history
     from msoauth.audit.status import status
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
@@ -128,7 +129,7 @@ def audit(
             code = _carry_out(running, workspace, as_json=json)
         stands = status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
-            _write(kind, file, stands, workspace)
+            _write(kind, file, stands, history(workspace, firm or None))
         _show(stands, console(as_json=json))
         if no_run:
             code = status_of(set(stands.signals))
@@ -267,13 +268,13 @@ def _which(addresses: tuple[str, ...]) -> str:
     return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
 
 
-def _write(kind: str, file: Path, stands: "Status", workspace: "Workspace") -> None:
+def _write(kind: str, file: Path, stands: "Status", runs: "Sequence[AuditRun]") -> None:
     with files.written(file) as part:
-        _fill(kind, part, stands, workspace.audits.finished(_RUNS))
+        _fill(kind, part, stands, runs)
     complain(_("Written: {file}").format(file=file))
 
 
-def _fill(kind: str, file: Path, stands: "Status", runs: Any) -> None:
+def _fill(kind: str, file: Path, stands: "Status", runs: "Sequence[AuditRun]") -> None:
     if kind == "xlsx":
         from msoauth.reports.excel import write_excel
 

@@ -116,9 +116,7 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
             str(s): [s.shape, words.signal_word(s)]
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
         },
-        "causes": {
-            a.link.cause: words.cause_title(a.link.cause) for a in accounts if a.link and a.link.cause
-        },
+        "causes": words.cause_words(a.link for a in accounts if a.link),
         "changes": {c: words.change_word(c) for c in ("new", "worse", "better", "mended")},
         "words": {
             "find": _("Find"), "every": _("all"), "all": _("Show all"), "yes": _("yes"),

@@ -144,6 +144,21 @@ class Audits:
                 for firm, account, signal, check, cause, seconds in connection.execute(query)
             ]
 
+    def signals(self, runs: Iterable[str], firms: Iterable[str]) -> dict[str, dict[str, int]]:
+        """How many accounts of these firms ended with which signal, by audit."""
+        c = _rows.c
+        query = (
+            sa.select(c.run, c.signal, sa.func.count())
+            .where(c.run.in_(list(runs)), c.firm.in_(list(firms)))
+            .where(c.state == "done", c.account != "")
+            .group_by(c.run, c.signal)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._database.read() as connection:
+            for run, signal, count in connection.execute(query):
+                found.setdefault(run, {})[signal] = count
+        return found
+
     def counts(self, run: str) -> dict[str, int]:
         """How many accounts are ``open``, ``claimed`` and ``done``."""
         query = (

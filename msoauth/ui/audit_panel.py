@@ -10,6 +10,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.audit import Audit, words
+from msoauth.audit.history import history
 from msoauth.audit.progress import Progress
 from msoauth.audit.status import CauseGroup, Status, status
 from msoauth.checks import DIAGNOSE, first_broken, verdict
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORKERS = 32
-_RUNS = 30  # audits that the charts show
 _TOLD_EVERY = 0.4  # seconds between two drawings of the progress
 _LIVE_EVERY = 4.0  # seconds between two drawings of the table while the audit runs
 _LIVE = 2000  # accounts up to which it is drawn then
@@ -98,7 +98,7 @@ class AuditPanel(Panel):
         """Show how everything stands now."""
         stands = self.stands = status(self.workspace)
         self.table.show(table_data(stands.accounts))
-        runs = list(reversed(self.workspace.audits.finished(_RUNS)))
+        runs = list(reversed(history(self.workspace)))
         drawn = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
         self.charts.show(
             Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn)) if runs else Markup("")
@@ -282,7 +282,7 @@ class AuditPanel(Panel):
         """Let the browser save a report."""
         if self.stands is None or not self.stands.accounts:
             raise InputError(_("There is nothing to report yet."))
-        runs = self.workspace.audits.finished(_RUNS)
+        runs = history(self.workspace)
         if kind == "xlsx":
             from msoauth.reports.excel import write_excel
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from msoauth.audit import words
+from msoauth.audit.history import Change, change, history
 from msoauth.audit.scope import Scope
-from msoauth.audit.status import AccountStatus, Change, change, status
+from msoauth.audit.status import AccountStatus, status
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
@@ -249,6 +250,21 @@ def test_an_audit_of_one_firm_is_compared_with_the_one_of_all_before_it(
     assert status(three_firms, firm="Fabrikam").before is None
     audited(three_firms, "r4", Scope(), everybody | {EVA: Signal.PASSED})
     assert [a.account for a in status(three_firms).changed("mended")] == [EVA]
+
+
+def test_a_firms_charts_show_its_own_accounts_and_those_of_all_no_single_firms(
+    three_firms: Workspace,
+) -> None:
+    everybody = dict.fromkeys((ANNA, MAX, EVA, ADA), Signal.PASSED)
+    audited(three_firms, "r1", Scope(), everybody | {EVA: Signal.FAILED})
+    audited(three_firms, "r2", Scope.of(["fabrikam"]), {EVA: Signal.PASSED})
+    audited(three_firms, "r3", Scope.of(["tailspin"]), {ADA: Signal.PASSED})
+    own = history(three_firms, ["FABRIKAM"])
+    assert [(r.run, r.summary["signals"]) for r in own] == [
+        ("r2", {"passed": 1}), ("r1", {"failed": 1}),
+    ]  # fmt: skip
+    assert own[1].summary["accounts"] == 1
+    assert [r.run for r in history(three_firms)] == ["r1"]
 
 
 def test_a_scope_is_read_as_it_was_written() -> None:

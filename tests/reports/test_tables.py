@@ -206,6 +206,20 @@ def test_the_page_speaks_german(stands: Status) -> None:
         use_language("en")
 
 
+def test_the_filter_calls_a_cause_by_what_it_is_now(stands: Status) -> None:
+    ending = account("soon@contoso.example", Signal.WARNING)
+    ending = replace(
+        ending, link=judge.Link(judge.SECRET_END, Signal.WARNING, "secret-expired", 40)
+    )
+    names = table_data([ending, *stands.accounts])["causes"]
+    assert names["secret-expired"] == "The client secret ends soon"
+    assert names["smtp-auth-disabled-mailbox"].startswith("Authenticated SMTP is off")
+    expired = replace(
+        ending, link=judge.Link("registration.secret", Signal.FAILED, "secret-expired")
+    )
+    assert "expired" in table_data([ending, expired])["causes"]["secret-expired"]
+
+
 def test_the_tables_data_is_plain(stands: Status) -> None:
     data = table_data(stands.accounts)
     first = dict(zip([c["key"] for c in data["columns"]], data["rows"][0], strict=True))
