@@ -110,6 +110,16 @@ def test_the_space_bar_too(page: Page) -> None:
     expect(page.get_by_role("button", name="Other")).to_be_visible()
 
 
+def test_a_double_click_presses_once(page: Page) -> None:
+    view = Shown(page, View(Markup(a_view("Cancel"))))  # noqa: S704 - made above
+    form = Shown(page, a_form())
+    page.get_by_role("button", name="Cancel").dblclick()
+    page.get_by_role("button", name="Go").dblclick()
+    assert len(view.sent("act")) == len(form.sent("press")) == 1
+    page.get_by_role("button", name="Go").click()
+    assert len(form.sent("press")) == 2
+
+
 def test_what_is_drawn_does_not_wait_for_what_is_no_press(page: Page) -> None:
     view = Shown(page, View(Markup("<p>one</p>")))
     press_while(page, page.get_by_text("one"), lambda: view.set("html", "<p>two</p><button>b</button>"))  # fmt: skip

@@ -144,7 +144,10 @@ function render({ model, el }) {
       if (!presses.has(button.name)) {
         const made = element("button",
           { type: button.primary ? "submit" : "button", class: button.primary ? "mso-primary" : "" }, button.label);
-        made.addEventListener("click", (event) => { event.preventDefault(); press(button.name); });
+        made.addEventListener("click", (event) => {
+          event.preventDefault();
+          if (event.detail < 2) press(button.name);  // a double click is one press
+        });
         presses.set(button.name, made);
         bar.append(made);
       }

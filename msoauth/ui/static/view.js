@@ -96,7 +96,7 @@ function render({ model, el }) {
     }
     event.preventDefault();
     if (place.dataset.copy !== undefined) copy(place);
-    else act("act", place, place.dataset.value ?? "");
+    else if (event.detail < 2) act("act", place, place.dataset.value ?? "");  // a double click is one press
   });
   box.addEventListener("change", (event) => {
     const place = event.target.closest("select[data-act], input[data-act]");
