@@ -29,6 +29,7 @@ class DiagnosePanel(Panel):
 
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self._graph: dict[str, Graph] = {}
+        self._explained = ""
         self.handing_on = HandingOn(self)
         super().__init__(session, inline=inline)
 
@@ -174,6 +175,7 @@ class DiagnosePanel(Panel):
             self.box.errors = {"text": _("Paste the error text first.")}
             return
         self.box.errors = {}
+        self._explained = text
         account = self.session.account()
         known = explain(text, firm=self.session.firm(), account=account)
         finding = Finding(
@@ -199,12 +201,13 @@ class DiagnosePanel(Panel):
         if account is None or self.workspace.tokens.status(account.address) is not None:
             return Markup("")
         said = _("{user} saw this when signing in").format(user=account.user)
-        return html.button(said, "note", small=True)
+        return html.button(said, "note", account.address, small=True)
 
-    def _acted_in_answer(self, name: str, _value: str) -> None:
-        account, firm = self.session.account(), self.session.firm()
-        if name == "note" and account is not None and firm is not None:
-            attempts.tell(self.workspace, firm, account, self.box.text("text"))
+    def _acted_in_answer(self, name: str, value: str) -> None:
+        if name == "note":
+            account = self.workspace.accounts.get(value)
+            firm = self.workspace.firms.get(account.firm)
+            attempts.tell(self.workspace, firm, account, self._explained)
             self.answer.show(
                 html.box(
                     "note",

@@ -91,6 +91,7 @@ class Signing:
             panel.jobs.show(job, lambda: self._signed_in(kept, result, made))
 
         self.clear()
+        panel.settle()  # another's that was under way ends with this
         clear(panel.message, panel.results)
         panel.seen[account.address] = Seen("running")
         self.waiting.show(
@@ -188,6 +189,7 @@ class Signing:
             panel.jobs.show(job, done)
 
         self.clear()
+        panel.settle()
         clear(panel.message)
         panel.seen[account.address] = Seen("running")
         self.waiting.show(panel.wait_for(what))

@@ -115,7 +115,7 @@ def test_what_the_user_saw_is_noted_down_and_named(
     panel.box.type("text", "Need admin approval. AADSTS90094: The grant requires admin permission.")
     panel.box.press("explain")
     assert "saw this when signing in" in panel.answer.html
-    panel.answer.act("note", "")
+    panel.answer.act("note", ANNA)
     panel.choice.press("diagnose")
     assert "admin-consent-required" in panel.results.html
 

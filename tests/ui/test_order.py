@@ -1,5 +1,6 @@
 """Panels whose messages, workers and cells meet: none sees half of what another does, and nothing is lost."""
 
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.panel import Panel
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session, Watcher
+from msoauth.ui.users import UsersPanel
 from msoauth.ui.widgets import View
 
 
@@ -135,6 +137,44 @@ def test_what_is_typed_while_a_new_secret_is_checked_stays(
     workspace.firms.add(Firm("Another", "fabrikam.example", "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
     panel.look_again()  # what is being typed is worth more than what another notebook did
     assert form.text("redirect_uri") == "http://localhost:81"
+
+
+def test_one_mailbox_is_waited_for_at_a_time(
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("anna", "max", "zoe"):
+        session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
+    panel, go_on = UsersPanel(session), threading.Event()
+    monkeypatch.setattr("msoauth.ui.signing.SIGN_IN", ())
+    monkeypatch.setattr("msoauth.identity.signin.propose", lambda *_of: go_on.wait(10))
+    panel.acted("sign-in", "anna@contoso.example")
+    panel.acted("sign-in", "max@contoso.example")
+    assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["max@contoso.example"]  # fmt: skip
+    panel.acted("check", "zoe@contoso.example")
+    assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["zoe@contoso.example"]  # fmt: skip
+    panel.cancel()
+    go_on.set()
+    panel.jobs.wait()
+
+
+def test_what_was_seen_when_signing_in_is_noted_of_the_mailbox_and_the_text_that_were_explained(
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("anna", "max"):
+        session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr("msoauth.identity.attempts.tell", lambda _workspace, _firm, account, text: noted.append((account.address, text)))  # fmt: skip
+    panel = DiagnosePanel(session, inline=True)
+    refusal = "AADSTS50105: Your administrator has configured the application to block users"
+    panel.box.type("text", refusal)
+    panel.box.press("explain")
+    panel.box.type("text", "AADSTS65001: something else")
+    session.choose_account("max@contoso.example")
+    button = re.search(r'data-act="note" data-value="([^"]*)"', panel.answer.html)
+    assert button is not None
+    panel.answer.act("note", button[1])
+    assert noted == [("anna@contoso.example", refusal)]
+    assert "anna@contoso.example" in panel.answer.html
 
 
 class Joining(weakref.WeakSet[Watcher]):
