@@ -215,7 +215,8 @@ class Panel:
     def _met(self, browser_language: str) -> None:
         """The panel came into sight: the first time, or again after another notebook was looked at."""
         self.session.browser_speaks(browser_language)
-        self.session.catch_up()
+        if not self.occupied():
+            self.session.catch_up()
         if self._drawn != self.session.fingerprint():
             self.look_again()
 

@@ -62,9 +62,6 @@ class Watcher(Protocol):
     def translate(self) -> None:
         """Another language is in force."""
 
-    def occupied(self) -> bool:
-        """Whether another choice would take away work that is under way, or what is being typed."""
-
 
 class Session:
     """The workspace of the panels, and the choices that they remember."""
@@ -114,17 +111,17 @@ class Session:
 
     def _choose(self, what: str, value: str, by: Watcher | None) -> None:
         with one_at_a_time:
-            self.workspace.settings.set(what, value)
-            self._take({**self._choice, what: value}, by)
+            firm = self.firm()  # which another notebook may not show
+            choice = {**self._choice, "firm": firm.name if firm else None, what: value}
+            for name, chosen in choice.items():
+                if chosen is not None:
+                    self.workspace.settings.set(name, chosen)
+            self._take(choice, by)
 
     def catch_up(self) -> None:
-        """Take the choice that was made last, perhaps in another notebook, unless it would take something away.
-
-        Until then the choice stays what this notebook's panels show.
-        """
+        """Take the choice that was made last, perhaps in another notebook; until then it stays what is shown here."""
         with one_at_a_time:
-            if not any(watcher.occupied() for watcher in list(self._watchers)):
-                self._take(self._last_choice(), None)
+            self._take(self._last_choice(), None)
 
     def _last_choice(self) -> dict[str, str | None]:
         return {what: self.workspace.settings.get(what) for what in ("firm", "account")}

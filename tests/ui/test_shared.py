@@ -101,6 +101,25 @@ def test_a_choice_made_in_another_notebook_is_acted_on_when_it_is_seen(
     assert panel.rows == []
 
 
+def test_whoever_chooses_a_mailbox_chooses_its_firm(session: Session, firm: Firm) -> None:
+    session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
+    Session(session.workspace).choose_firm(other_firm(session).name)
+    session.choose_account("anna@contoso.example")
+    assert Session(session.workspace).firm() == firm
+
+
+def test_a_cell_that_is_run_again_shows_the_choice_made_in_another_notebook(
+    session: Session, firm: Firm
+) -> None:
+    RegisterPanel(session, inline=True).form.type(
+        "tenant", "typed, and then the cell was run again"
+    )
+    Session(session.workspace).choose_firm(other_firm(session).name)
+    panel = RegisterPanel(session, inline=True)
+    panel.bar.heard({"event": "met", "language": "en"}, [])
+    assert panel.form.text("name") == "Fabrikam"
+
+
 def test_a_choice_made_in_another_notebook_stops_no_work_and_takes_nothing_typed(
     session: Session, firm: Firm
 ) -> None:
