@@ -28,11 +28,11 @@ from msoauth.store import Workspace
 from tests.reports.conftest import ANNA, FIRM
 
 MARKERS = {
-    "secret": "abc8Q~planted/marker+of=a~client.secret~4711",
-    "password": "Planted-Pass/word+4711",
-    "code": "1.AXkplanted+code/4711marker~of-an-authorization-code",
+    "secret": "abc8Q~planted/marker+of=a~client.secret~zyzzyva",
+    "password": "Planted-Pass/word+zyzzyva",
+    "code": "1.AXkplanted+code/zyzzyvamarker~of-an-authorization-code",
     "access": "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJwbGFudGVkLTQ3MTEifQ.cGxhbnRlZC1zaWduYXR1cmU_aA",
-    "refresh": "1.AXkAplanted.refresh-token/4711+marker-of-it",
+    "refresh": "1.AXkAplanted.refresh-token/zyzzyva+marker-of-it",
 }
 XOAUTH2 = f"user={ANNA.address}\x01auth=Bearer {MARKERS['access']}\x01\x01"
 
@@ -103,7 +103,7 @@ def assert_clean(text: str) -> None:
                 form[-48:-16] if name == "xoauth2" else form[12:44]
             )  # its beginning is an address
             assert piece not in text, (name, encoding, "a piece of it")
-    assert "4711" not in text
+    assert "zyzzyva" not in text  # no word that times, sums and ids could hold by chance
 
 
 def test_findings_are_clean(
