@@ -28,12 +28,14 @@ def endpoints(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     with subprocess.Popen(
         [*MSOAUTH, "practice", "serve", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:  # fmt: skip
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        file = tmp_path / "endpoints.json"
-        file.write_text(line, encoding="utf-8")
-        yield file, json.loads(line)
-        server.terminate()
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            file = tmp_path / "endpoints.json"
+            file.write_text(line, encoding="utf-8")
+            yield file, json.loads(line)
+        finally:
+            server.terminate()
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -51,20 +53,25 @@ def test_from_registration_to_a_mail_that_arrived(endpoints: tuple[Path, dict[st
     )  # fmt: skip
     assert added.returncode == 0, added.stderr
     checked = run("firm", "check", "Contoso", "--json")
-    assert checked.returncode == 0
+    assert checked.returncode == 0, checked.stdout
     assert {f["signal"] for f in lines(checked.stdout)} <= {"passed", "warning"}
     assert run("account", "add", address, "--firm", "Contoso").returncode == 0
     with subprocess.Popen(
         [*MSOAUTH, "sign-in", address, "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as sign_in:  # fmt: skip
-        assert sign_in.stdout is not None
-        said = iter(sign_in.stdout)
-        url = next(m[0] for line in said if (m := re.search(r"https?://\S+/authorize\S+", line)))
-        assert "Verification code received" in sign_in_as_a_person(url, address, person["password"])
-        rest = "".join(said)
-        assert sign_in.wait(60) == 0, rest
+        try:
+            assert sign_in.stdout is not None
+            said = iter(sign_in.stdout)
+            found = (re.search(r"https?://\S+/authorize\S+", line) for line in said)
+            url = next(match[0] for match in found if match is not None)
+            page = sign_in_as_a_person(url, address, person["password"])
+            assert "Verification code received" in page
+            rest = "".join(said)
+            assert sign_in.wait(60) == 0, rest
+        finally:
+            sign_in.kill()  # or what went wrong is told only when nobody has signed in for five minutes
     fetched = run("fetch", address, "--json", "--limit", "3")
-    assert fetched.returncode == 0
+    assert fetched.returncode == 0, fetched.stderr
     messages = lines(fetched.stdout)
     assert len(messages) == 3
     assert set(messages[0]) == {"uidl", "date", "from", "to", "subject", "size", "attachments"}
@@ -74,7 +81,7 @@ def test_from_registration_to_a_mail_that_arrived(endpoints: tuple[Path, dict[st
         ("mail.round-trip", "passed"),
     ]
     diagnosed = run("diagnose", address, "--json")
-    assert diagnosed.returncode == 0
+    assert diagnosed.returncode == 0, diagnosed.stdout
     journal = lines(run("journal", "--json").stdout)
     assert {"registration.secret", "mail.retrieve", "smtp.send", "pop3.login"} <= {
         f["check"] for f in journal

@@ -123,22 +123,21 @@ def test_what_the_user_saw_is_noted_down_and_named(
 def test_an_administrator_signs_in_and_is_forgotten(
     panel: DiagnosePanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = administrator.start
+    start, people = administrator.start, list[threading.Thread]()
 
     def at_once(*arguments: object, **_options: object) -> administrator.AdministratorSignIn:
         firm = panel.session.firm()
         assert firm is not None
         attempt = start(panel.workspace, firm, "browser", open_browser=False)
-        threading.Thread(
-            target=sign_in_as_a_person,
-            args=(attempt.url, ADMIN, password(tenant, ADMIN)),
-            daemon=True,
-        ).start()
+        known = (attempt.url, ADMIN, password(tenant, ADMIN))
+        people.append(threading.Thread(target=sign_in_as_a_person, args=known, daemon=True))
+        people[-1].start()
         return attempt
 
     monkeypatch.setattr(administrator, "start", at_once)
     assert "never stored" in panel.administration.view.html
     panel.administration.view.act("admin")
+    people[0].join(20)
     assert ADMIN in panel.administration.view.html
     panel.choice.press("diagnose")
     assert "registration.consent" in {finding.check for finding in panel.rows}
