@@ -1,7 +1,7 @@
 """Mail as law firms get it: umlauts, attachments, long lines, lines that begin with a dot, odd encodings."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,10 +20,15 @@ def _mail(number: int, sender: Address, subject: str, text: str, when: datetime)
     return message
 
 
-@cache
 def typical(count: int = 12) -> Sequence[bytes]:
-    """So many mails, oldest first; the same bytes for every mailbox that asks."""
-    start = datetime(2026, 11, 2, 8, 15, tzinfo=UTC)
+    """So many mails, oldest first, the newest of yesterday; the same bytes for every mailbox that asks on one day."""
+    return _until(datetime.now(UTC).date() - timedelta(days=1), count)
+
+
+@cache
+def _until(yesterday: date, count: int) -> Sequence[bytes]:
+    newest = datetime.combine(yesterday, time(11, 15), UTC)
+    start = newest - timedelta(hours=9 * (count - 1))
     court = Address("Amtsgericht Köln – Geschäftsstelle", "geschaeftsstelle", "gericht.example")
     client = Address("Jürgen Müßig", "j.muessig", "fabrikam.example")
     notary = Address("Zoë O’Brien (Notary)", "zoe", "notary.example")
@@ -73,11 +78,13 @@ def _special(court: Address, client: Address, notary: Address, start: datetime) 
         "<html><body><h1>Closing</h1><p>See <b>§ 433 BGB</b> – fees: 1&nbsp;200&nbsp;€</p></body></html>",
         subtype="html",
     )
+    zoned = format_datetime((start + 4 * hours).astimezone(timezone(timedelta(hours=1))))
+    last = format_datetime(start + 5 * hours)
     # Broken on purpose, as real mail is: raw 8-bit in a header, a charset that lies, no Date, a very long line.
     eight_bit = (
         "From: =?iso-8859-1?Q?J=FCrgen_M=FC=DFig?= <j.muessig@fabrikam.example>\r\n"
         "To: office@contoso.example\r\nSubject: Stra\udcdfe geh\udcf6rt noch in den Vertrag\r\n"
-        "Date: Tue, 03 Nov 2026 09:00:00 +0100\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nGr\udcfc\udcdfe\r\n"
+        f"Date: {zoned}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nGr\udcfc\udcdfe\r\n"
     ).encode("ascii", "surrogateescape")
     undated = (
         b"From: scanner@contoso.example\r\nTo: office@contoso.example\r\nSubject: =?utf-8?Q?Scan_vom_Kopierer?=\r\n\r\n"
@@ -87,7 +94,7 @@ def _special(court: Address, client: Address, notary: Address, start: datetime) 
     split = (
         b"From: =?utf-8?B?WsO2w6sgT+KAmUJyaWVu?= <zoe@notary.example>\r\nTo: office@contoso.example\r\n"
         b"Subject: =?utf-8?Q?Eine_sehr_lange_Betreffzeile_mit_Stra=C3=9Fe_und_?=\r\n =?utf-8?Q?Umlauten_=C3=A4_=C3=B6_=C3=BC_am_Umbruch?=\r\n"
-        b"Date: Wed, 04 Nov 2026 16:45:00 +0000\r\nMessage-ID: <split@notary.example>\r\n\r\nKurz.\r\n"
+        b"Date: %b\r\nMessage-ID: <split@notary.example>\r\n\r\nKurz.\r\n" % last.encode()
     )
     return [
         letter.as_bytes(),
