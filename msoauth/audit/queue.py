@@ -10,6 +10,7 @@ from msoauth.model import Account
 
 FIRST_PAUSE = 5.0  # seconds that a tenant is left alone after it said "too many", doubled each time
 LONGEST_PAUSE = 120.0
+PATIENCE = 240.0  # seconds of such pauses without a single success; then its accounts are asked once and no more
 
 
 @dataclass
@@ -22,6 +23,7 @@ class _Firm:
     good: int = 0  # finished since the limit last changed
     pause: float = 0.0
     paused_until: float = 0.0
+    waited: float = 0.0  # seconds of pauses since something went well
 
 
 class WorkQueue:
@@ -87,36 +89,40 @@ class WorkQueue:
                     return None
                 self._changed.wait(soon)
 
-    def done(self, account: Account) -> None:
-        """The account is finished."""
+    def done(self, account: Account, *, throttled: bool = False) -> None:
+        """The account is finished, though it may have been throttled to the end."""
         with self._changed:
             self._release(account)
             firm = self._firms[account.firm]
-            firm.pause = 0.0
-            firm.good += 1
+            if not throttled:
+                firm.pause = firm.waited = 0.0
+                firm.good += 1
             if firm.good >= firm.limit < self._per_firm:  # it bears more again
                 firm.limit, firm.good = firm.limit + 1, 0
             # One place came free: one more may go. At the end all who wait must see that it is the end.
             ending = self._closed and self._running == 0
             self._changed.notify_all() if ending else self._changed.notify()
 
-    def put_back(self, account: Account, *, retry_after: float | None = None) -> None:
+    def put_back(self, account: Account) -> bool:
         """The tenant said "too many": it is asked less, after a pause, and the account comes again.
 
-        Args:
-            retry_after: Seconds that the server asked to wait.
+        Returns:
+            False when enough was waited for this tenant: the account is still the caller's, who finishes with it.
         """
         with self._changed:
-            self._release(account)
             firm = self._firms[account.firm]
+            if firm.waited >= PATIENCE:
+                return False
+            self._release(account)
             firm.limit, firm.good = max(1, min(firm.limit, firm.running + 1) // 2), 0
             now = time.monotonic()
             if now >= firm.paused_until:
                 firm.pause = min(LONGEST_PAUSE, firm.pause * 2 or FIRST_PAUSE)
-            wait = max(retry_after or 0.0, firm.pause)
-            firm.paused_until = max(firm.paused_until, now + min(wait, LONGEST_PAUSE))
+                firm.waited += firm.pause
+                firm.paused_until = now + firm.pause
             firm.waiting.append(account)
             self._changed.notify()
+            return True
 
     def _left(self) -> int:
         return sum(len(firm.waiting) for firm in self._firms.values())

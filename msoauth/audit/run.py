@@ -251,13 +251,12 @@ class Audit:
             return  # what was skipped because of the end is no finding
         if looked.throttled:
             self._tries[account.address] += 1
-            if self._tries[account.address] < _TRIES:
-                self._queue.put_back(account)
+            if self._tries[account.address] < _TRIES and self._queue.put_back(account):
                 return
         stored = self._workspace.audits.complete(
             self.run, looked.mark(), looked.findings, by=self._by
         )
-        self._queue.done(account)
+        self._queue.done(account, throttled=looked.throttled)
         if stored:
             self._meter.count(looked.signal)
             self._tell(looked)

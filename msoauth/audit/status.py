@@ -222,7 +222,7 @@ def _current(
             del theirs[standing.check]
         if not outdated(standing, by_check):
             kept.append(standing)
-    return kept, list(theirs.values())
+    return kept, [s for s in theirs.values() if not outdated(s, theirs)]
 
 
 def _newest(

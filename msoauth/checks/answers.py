@@ -8,6 +8,8 @@ from msoauth.model import Signal
 
 # What is asked on request only, or by a person, counts until a later check of every run answers for it.
 _ANSWERED_BY = {
+    # A fault of ours, of an account or a firm; each later run that looked at it asks these first.
+    "audit.account": ("sign-in.present", "registration.values"),
     "sign-in.attempt": ("sign-in.token",),
     "smtp.send": ("smtp.login",),
     "mail.retrieve": ("pop3.login", "imap.login"),

@@ -93,6 +93,44 @@ def test_a_firm_that_says_too_many_pauses_is_asked_less_and_recovers(
     assert third is not None
 
 
+def test_a_firm_that_says_too_many_to_everybody_does_not_hold_the_audit_for_hours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("msoauth.audit.queue.PATIENCE", 0.05)
+    queue = WorkQueue(per_firm=4, per_mailbox=9)
+    queue.put(of("a", *map(str, range(100))))
+    queue.close()
+    put_back = 0
+    while (account := queue.take()) is not None:
+        if queue.put_back(account):
+            put_back += 1
+        else:
+            queue.done(account, throttled=True)
+    assert 2 <= put_back <= 5  # and not three times each of a hundred
+    assert queue.waiting == 0
+
+
+@pytest.mark.parametrize("throttled", [True, False])
+def test_only_what_went_well_renews_the_patience(
+    monkeypatch: pytest.MonkeyPatch, throttled: bool
+) -> None:
+    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("msoauth.audit.queue.PATIENCE", 0.005)
+    queue = WorkQueue(per_firm=4, per_mailbox=9)
+    queue.put(of("a", *"123"))
+    first = queue.take()
+    assert first is not None
+    assert queue.put_back(first)
+    second = queue.take()
+    assert second is not None
+    assert not queue.put_back(second)
+    queue.done(second, throttled=throttled)
+    third = queue.take()
+    assert third is not None
+    assert queue.put_back(third) is not throttled
+
+
 def test_cleared_is_empty_for_everybody() -> None:
     queue = WorkQueue(per_firm=1, per_mailbox=1)
     queue.put(of("a", "1", "2"))

@@ -81,6 +81,17 @@ def test_what_was_mended_later_in_a_diagnosis_counts(workspace: Workspace) -> No
     assert of(workspace).signal is Signal.PASSED
 
 
+def test_a_fault_of_ours_is_forgotten_when_the_account_was_looked_at_again(
+    workspace: Workspace,
+) -> None:
+    for account, first in ((ANNA, "sign-in.present"), (None, "registration.values")):
+        said(workspace, "audit.account", Signal.ERROR, 2, account, cause="unknown")
+        said(workspace, first, Signal.PASSED, 1, account)
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    said(workspace, "pop3.login", Signal.SKIPPED, 1)
+    assert of(workspace).signal is Signal.PASSED
+
+
 def test_a_firms_broken_link_bars_its_accounts_until_it_is_mended(workspace: Workspace) -> None:
     said(workspace, "smtp.login", Signal.PASSED, 5)
     said(workspace, "registration.secret", Signal.FAILED, 2, None, cause="secret-expired")
