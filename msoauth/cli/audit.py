@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +20,8 @@ from msoauth.texts import _, ngettext
 if TYPE_CHECKING:
     from msoauth.audit import Audit
     from msoauth.audit.status import Status
+    from msoauth.reports.write import Kind
     from msoauth.store import Workspace
-    from msoauth.store.audits import AuditRun
 
 _LINES = 40  # causes that people get on a terminal; a report holds all
 _EVERY = 30.0  # seconds between two lines of progress where there is no terminal
@@ -114,9 +114,11 @@ def audit(
     from msoauth.audit import Audit
     from msoauth.audit.history import history
     from msoauth.audit.status import status
+    from msoauth.reports.write import write_report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
-    reports = {kind: file for kind, file in (("csv", csv), ("xlsx", xlsx), ("html", html)) if file}
+    forms: dict[Kind, Path | None] = {"csv": csv, "xlsx": xlsx, "html": html}
+    reports = {kind: file for kind, file in forms.items() if file}
     for file in reports.values():
         files.writable(file)
     with context.obj.open() as workspace:
@@ -129,7 +131,9 @@ def audit(
             code = _carry_out(running, workspace, as_json=json)
         stands = status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
-            _write(kind, file, stands, history(workspace, firm or None))
+            with files.written(file) as part:
+                write_report(kind, part, stands, history(workspace, firm or None))
+            complain(_("Written: {file}").format(file=file))
         _show(stands, console(as_json=json))
         if no_run:
             code = status_of(set(stands.signals))
@@ -266,27 +270,6 @@ def _which(addresses: tuple[str, ...]) -> str:
     some = ", ".join(addresses[:3])
     more = len(addresses) - 3
     return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
-
-
-def _write(kind: str, file: Path, stands: "Status", runs: "Sequence[AuditRun]") -> None:
-    with files.written(file) as part:
-        _fill(kind, part, stands, runs)
-    complain(_("Written: {file}").format(file=file))
-
-
-def _fill(kind: str, file: Path, stands: "Status", runs: "Sequence[AuditRun]") -> None:
-    if kind == "xlsx":
-        from msoauth.reports.excel import write_excel
-
-        write_excel(file, stands, runs)
-    elif kind == "html":
-        from msoauth.reports.html_report import html_page
-
-        file.write_text(html_page(stands, runs), encoding="utf-8")
-    else:
-        from msoauth.reports.csv_file import csv_text
-
-        file.write_text(csv_text(stands.accounts), encoding="utf-8", newline="")
 
 
 def register(main: typer.Typer) -> None:

@@ -17,9 +17,10 @@ from msoauth.checks import DIAGNOSE, first_broken, verdict
 from msoauth.errors import InputError
 from msoauth.model import Finding, Signal
 from msoauth.reports import charts, frames
-from msoauth.reports.html_report import STAGES, changes_line, html_page, table_data
+from msoauth.reports.html_report import STAGES, changes_line, table_data
 from msoauth.reports.letter import for_it, letter
 from msoauth.reports.standing import latest
+from msoauth.reports.write import MEDIA, Kind, write_report
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.audit_table import AccountTable
@@ -42,6 +43,7 @@ class AuditPanel(Panel):
     """Audit all accounts, and look at how they stand."""
 
     step = 5
+    _auditing = False  # and not diagnosing one account
 
     def name(self) -> str:
         return _("Audit")
@@ -162,22 +164,21 @@ class AuditPanel(Panel):
         """Stop what is under way; what was found out is kept."""
         if not self.jobs.busy:
             return
-        self.jobs.cancel()
-        clear(self.message)
-        said = _(
-            "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
-        )
-        self.progress.show(html.box("note", html.paragraph(said)))
+        super().cancel()
+        if self._auditing:
+            clear(self.message)
+            said = _(
+                "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
+            )
+            self.progress.show(html.box("note", html.paragraph(said)))
         self.show_standing()
-        self.busy(False)
-        self._job_ended()
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
             self.cancel()
         elif name == "audit":
             self._audit()
-        else:
+        elif name in MEDIA:
             self._save(name)
 
     def _audit(self) -> None:
@@ -208,6 +209,7 @@ class AuditPanel(Panel):
                 self.jobs.show(job, lambda: self._done(running))
 
         clear(self.message, self.results)
+        self._auditing = True
         self.set_state("running")
         self._tell(running.progress)
         self.busy(True)
@@ -273,31 +275,20 @@ class AuditPanel(Panel):
 
             self.jobs.show(job, done)
 
+        self._auditing = False
         self.set_state("running")
         self.message.show(self.wait_for(_("Checking {address} …").format(address=address)))
         self.busy(True)
         self.jobs.start(work)
 
-    def _save(self, kind: str) -> None:
+    def _save(self, kind: Kind) -> None:
         """Let the browser save a report."""
         if self.stands is None or not self.stands.accounts:
             raise InputError(_("There is nothing to report yet."))
-        runs = history(self.workspace)
-        if kind == "xlsx":
-            from msoauth.reports.excel import write_excel
-
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "audit.xlsx"
-                write_excel(file, self.stands, runs)
-                content = file.read_bytes()
-            media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-        elif kind == "html":
-            content, media = html_page(self.stands, runs).encode(), "text/html"
-        else:
-            from msoauth.reports.csv_file import csv_text
-
-            content, media = csv_text(self.stands.accounts).encode(), "text/csv"
-        self.download(f"audit-{self.stands.at:%Y-%m-%d}.{kind}", content, media)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"audit-{self.stands.at:%Y-%m-%d}.{kind}"
+            write_report(kind, file, self.stands, history(self.workspace))
+            self.download(file.name, file.read_bytes(), MEDIA[kind])
 
     # What comes back as DataFrames
 

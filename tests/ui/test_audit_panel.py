@@ -130,6 +130,20 @@ def test_cancel_keeps_what_was_found_out(tenant: PracticeTenant, session: Sessio
     assert {row["signal"] for row in rows(panel)} == {"passed"}
 
 
+def test_a_diagnosis_that_was_cancelled_says_nothing_of_an_audit(
+    tenant: PracticeTenant, session: Session
+) -> None:
+    for _address in enrol(session.workspace, tenant.endpoints_file):
+        pass
+    panel = AuditPanel(session)
+    tenant.world.latency = 0.3
+    panel.results.act("diagnose", rows(panel)[0]["account"])
+    panel.message.act("cancel")
+    assert "Cancelled." in panel.message.html
+    assert "audit" not in panel.message.html + panel.progress.html
+    panel.jobs.wait()
+
+
 def test_another_firm_in_the_line_above_stops_no_audit(panel: AuditPanel, session: Session) -> None:
     panel.jobs.start(lambda _job: session.choose_account(session.accounts()[-1].address))
     assert "Cancelled" not in panel.progress.html

@@ -1,0 +1,39 @@
+"""The audit's report as a file, in each of its forms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from msoauth.audit.status import Status
+from msoauth.store.audits import AuditRun
+
+Kind = Literal["csv", "xlsx", "html"]
+MEDIA: dict[Kind, str] = {
+    "csv": "text/csv",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "html": "text/html",
+}
+
+
+def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
+    """Write it.
+
+    Args:
+        runs: Finished audits for the charts, the newest first.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # Each is loaded only where it is wanted.
+    if kind == "xlsx":
+        from msoauth.reports.excel import write_excel
+
+        write_excel(file, status, runs)
+    elif kind == "html":
+        from msoauth.reports.html_report import html_page
+
+        file.write_text(html_page(status, runs), encoding="utf-8")
+    else:
+        from msoauth.reports.csv_file import csv_text
+
+        file.write_text(csv_text(status.accounts), encoding="utf-8", newline="")
