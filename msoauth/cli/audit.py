@@ -42,7 +42,8 @@ Unattended it needs no terminal and no browser. With cron, every night at 2:15: 
 With the Windows Task Scheduler, as the user whose keyring holds the key and with the whole path of msoauth (where msoauth); Windows asks for that user's password, so that it also runs while nobody is signed in:
 
 \b
-  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit" /RU %USERNAME% /RP *
+  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
+           /RU %USERNAME% /RP *
            /TR "'C:\\PATH\\TO\\msoauth.exe' audit --html C:\\Reports\\audit.html"
 
 The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
