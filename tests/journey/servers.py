@@ -17,6 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.ports import kept_port
+from tests.processes import end
 
 TOKEN = "journey"
 SHOTS = Path(os.environ.get("MSOAUTH_SCREENSHOTS", "screenshots"))
@@ -125,8 +126,7 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
                 running.token = _voilas_token(log, server)
             yield running
         finally:
-            server.terminate()
-            server.wait(60)
+            end(server)
 
 
 def _voilas_token(log: Path, server: "subprocess.Popen[bytes]") -> str:

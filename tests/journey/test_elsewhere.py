@@ -24,6 +24,7 @@ from tests.journey.servers import (
     until_it_answers,
 )
 from tests.ports import kept_port
+from tests.processes import end
 
 pytestmark = [
     pytest.mark.real("chromium"),
@@ -106,10 +107,9 @@ def binder(folder: Path) -> Iterator[Lab]:
             until_it_answers(lab, server)
             yield lab
         finally:
-            os.killpg(
-                server.pid, signal.SIGTERM
-            )  # the practice tenant too, as when a container ends
-            server.wait(60)
+            # The practice tenant too, as when a container ends.
+            os.killpg(server.pid, signal.SIGTERM)
+            end(server)
 
 
 def test_the_whole_journey_on_binder_through_one_port(browser: Browser, tmp_path: Path) -> None:

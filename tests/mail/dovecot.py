@@ -24,6 +24,7 @@ from aiosmtpd.controller import Controller
 
 from msoauth.clouds import Endpoint
 from tests.ports import kept_port
+from tests.processes import end
 
 _TOKEN = "good-token-planted-marker."
 
@@ -191,7 +192,7 @@ def running_dovecot() -> Iterator[Server]:
         server = stack.enter_context(
             subprocess.Popen([program, "-F", "-c", str(config)], stdout=said, stderr=said)
         )
-        stack.callback(server.terminate)
+        stack.callback(end, server)
         for port in ports.values():
             assert answers(port, server), told(base / "said", base / "log")
         yield Server(home, str(base / "ca.pem"), ports, sink, relay.port)

@@ -46,7 +46,9 @@ def test_the_answer_is_that_of_the_documentation(place: Place) -> None:
 
 
 def test_pending_then_approved_then_over(place: Place) -> None:
-    place.tenant.world.device_interval = 600  # seconds: more than a busy computer takes between two polls
+    place.tenant.world.device_interval = (
+        600  # seconds: more than a busy computer takes between two polls
+    )
     answer = start(place)
     code = answer["device_code"]
     assert refused(poll(place, code)) == (400, "authorization_pending", 70016)

@@ -166,7 +166,9 @@ def test_device_code(place: Place, desktop: Any) -> None:
 
 
 def test_device_code_polled_too_fast_declined_and_expired(place: Place, desktop: Any) -> None:
-    place.tenant.world.device_interval = 600  # seconds: more than a busy computer takes between two polls
+    place.tenant.world.device_interval = (
+        600  # seconds: more than a busy computer takes between two polls
+    )
     flow = desktop.initiate_device_flow(POP)
 
     def poll() -> Any:
