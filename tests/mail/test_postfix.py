@@ -70,15 +70,20 @@ def postfix(_server: Server) -> Iterator[int]:
         base.chmod(0o755)
         for inner in ("conf", "queue", "data"):
             (base / inner).mkdir()
+            (base / inner).chmod(0o755)  # whatever the umask of who runs this
         subprocess.run(["chown", "postfix", str(base / "data")], check=True)
         (base / "conf" / "master.cf").write_text(_MASTER.format(port=port))
         (base / "conf" / "main.cf").write_text(
             _MAIN.format(base=base, dovecot=_server.base, relay=_server.relay)
         )
+        for file in (base / "conf").iterdir():
+            file.chmod(0o644)
         command = ["postfix", "-c", str(base / "conf")]
         with (
             (base / "said").open("wb") as said,
-            subprocess.Popen([*command, "start-fg"], stdout=said, stderr=said) as server,
+            subprocess.Popen(
+                [*command, "start-fg"], stdout=said, stderr=said, umask=0o022
+            ) as server,
         ):
             try:
                 assert answers(port, server), told(base / "said", base / "log")
