@@ -75,8 +75,17 @@ class Bench:
     def first_broken(self, kind: str, last: int, *scenarios: Scenario) -> Finding | None:
         """The first broken link of the chain up to *last*, where both faults have shown themselves.
 
-        What comes after it cannot come first. The run ends at what is red, for the same reason.
+        On a busy computer one handshake in some hundred thousand ended in the middle, by neither fault and with no
+        word of the server; that is no state that could be named, so it is looked at again, once.
         """
+        named = self._look(kind, last, *scenarios)
+        theirs = {one.cause for one in scenarios}
+        if named is not None and named.cause not in theirs and "UNEXPECTED_EOF" in named.evidence:
+            return self._look(kind, last, *scenarios)
+        return named
+
+    def _look(self, kind: str, last: int, *scenarios: Scenario) -> Finding | None:
+        """What comes after the first broken link cannot come first: the run ends at what is red."""
         account, workspace = ACCOUNTS[kind], self.case.workspace
         firm = workspace.firms.get(account.firm)
         context = Impatient(workspace, firm, account, mute=mute(*scenarios))
