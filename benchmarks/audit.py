@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from msoauth.audit import audit
-from msoauth.audit.status import status
+from msoauth.auditing import audit
+from msoauth.auditing.status import status
 from msoauth.enrol import enrol
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.reports.excel import write_excel

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from msoauth.explain import explain
-from msoauth.explain.load import codes
+from msoauth.explaining import explain
+from msoauth.explaining.load import codes
 
 ROOT = Path(__file__).parents[1]
 # Texts of our own, and those of all who work on this, where they are beside this folder.

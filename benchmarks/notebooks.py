@@ -42,7 +42,7 @@ panel = ui.register()
 panel
 """
 AUDIT = """
-from msoauth.audit import audit
+from msoauth.auditing import audit
 from msoauth.store import Workspace
 progress = []
 def work():

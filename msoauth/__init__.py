@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from msoauth.auditing import audit as audit
     from msoauth.checks.run import run as run
     from msoauth.errors import MsoauthError as MsoauthError
+    from msoauth.explaining import explain as explain
     from msoauth.model import Account as Account
     from msoauth.model import Finding as Finding
     from msoauth.model import Firm as Firm
@@ -24,6 +26,8 @@ _HOMES = {
     "MsoauthError": "msoauth.errors",
     "Signal": "msoauth.model",
     "Workspace": "msoauth.store",
+    "audit": "msoauth.auditing",
+    "explain": "msoauth.explaining",
     "run": "msoauth.checks.run",
 }
 
@@ -42,8 +46,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("audit", "explain"):  # the rooms themselves, which can be called
-        return import_module(f"msoauth.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'msoauth' has no attribute {name!r}")

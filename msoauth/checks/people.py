@@ -3,7 +3,7 @@
 from msoauth.checks.directory import check_of, graph_of, principal_of, with_graph
 from msoauth.checks.run import Context, Outcome
 from msoauth.errors import AuthError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.graph import DirectoryUser
 from msoauth.model import Signal
 from msoauth.texts import _

@@ -316,7 +316,7 @@ def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account |
 
 
 def _explained(finding: Finding, cause: str, firm: Firm, account: Account | None) -> Finding:
-    from msoauth.explain import for_cause  # the catalogue is read only when something is wrong
+    from msoauth.explaining import for_cause  # the catalogue is read only when something is wrong
 
     known = for_cause(cause, firm=firm, account=account, ids=finding.ids)
     return replace(finding, cause=cause, fix=known.fix, who=known.who, links=known.links)

@@ -18,8 +18,8 @@ from msoauth.cli.output import COLOURS, EXIT_INTERRUPTED, complain, console, emi
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
-    from msoauth.audit import Audit
-    from msoauth.audit.status import Status
+    from msoauth.auditing import Audit
+    from msoauth.auditing.status import Status
     from msoauth.reports.write import Kind
     from msoauth.store import Workspace
 
@@ -112,9 +112,9 @@ def audit(
         bool, typer.Option("--no-run", help="Check nothing: report how everything stands by now.")
     ] = False,
 ) -> None:
-    from msoauth.audit import Audit
-    from msoauth.audit.history import history
-    from msoauth.audit.status import status
+    from msoauth.auditing import Audit
+    from msoauth.auditing.history import history
+    from msoauth.auditing.status import status
     from msoauth.reports.write import write_report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
@@ -229,7 +229,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
 
 def _show(stands: "Status", screen: Console) -> None:
     """How everything stands, for people."""
-    from msoauth.audit import words
+    from msoauth.auditing import words
     from msoauth.reports.html_report import changes_line
     from msoauth.reports.letter import for_it
 

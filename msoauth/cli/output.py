@@ -105,7 +105,7 @@ def show_finding(finding: Finding, screen: Console) -> None:
 
 def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
     """What people need when something is not green: the server's words, the cause, who can fix it, how, and ids."""
-    from msoauth.explain import for_cause, who_in_words  # read only when something failed
+    from msoauth.explaining import for_cause, who_in_words  # read only when something failed
 
     # What the catalogue says of unknown words is of no use where there are none.
     unknown = found.cause == "unknown" and not found.evidence

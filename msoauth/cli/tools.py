@@ -16,7 +16,7 @@ from msoauth.texts import _
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from msoauth.explain import Explanation
+    from msoauth.explaining import Explanation
 
 _LARGEST = 256 << 20  # bytes of one text that are read from stdin
 
@@ -71,8 +71,8 @@ def explain(
     ] = None,
 ) -> None:
     """The cause of any error text: what is wrong, who can mend it, and how."""
-    from msoauth.explain import batch as explain_lines
-    from msoauth.explain import explain as explain_text
+    from msoauth.explaining import batch as explain_lines
+    from msoauth.explaining import explain as explain_text
 
     if batch:
         for line in explain_lines(_stdin_lines()):
@@ -99,7 +99,7 @@ def explain(
 
 def _tell(found: "Explanation", screen: "Console") -> None:
     """An explanation for people: what it is, what the text said, who mends it and how."""
-    from msoauth.explain import who_in_words
+    from msoauth.explaining import who_in_words
 
     sure = {"sure": _("sure"), "likely": _("likely")}.get(found.confidence, _("not sure"))
     screen.print(

@@ -11,7 +11,7 @@ import requests
 from msoauth import redact
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.graph import objects
 from msoauth.graph.objects import (
     Application,

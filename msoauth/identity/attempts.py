@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from msoauth.errors import AuthError, StoreError
-from msoauth.explain import explain, for_cause
+from msoauth.explaining import explain, for_cause
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace

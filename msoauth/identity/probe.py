@@ -10,7 +10,7 @@ import requests
 
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.identity import http
 from msoauth.identity.authority import Client, configuration, json_of, take_configuration
 from msoauth.identity.refusals import ids_of, refusal

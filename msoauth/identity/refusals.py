@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msoauth.errors import AuthError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.redact import redact
 from msoauth.texts import _
 

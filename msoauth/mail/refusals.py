@@ -3,7 +3,7 @@
 import re
 
 from msoauth.errors import MailError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.mail.conversation import Conversation
 
 # A 421 that does not pass: TLS is too old (facts E4).

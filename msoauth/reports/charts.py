@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from msoauth.audit import words
+from msoauth.auditing import words
 from msoauth.model import Signal
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from msoauth.audit import words
-from msoauth.audit.status import AccountStatus, CauseGroup, FirmStatus, Status
+from msoauth.auditing import words
+from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus, Status
 from msoauth.model import Signal
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msoauth.audit.status import AccountStatus
+from msoauth.auditing.status import AccountStatus
 from msoauth.reports.cells import is_formula
 from msoauth.reports.columns import ACCOUNTS, Column, shown
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from msoauth.audit.status import Status
+from msoauth.auditing.status import Status
 from msoauth.model import Signal
 from msoauth.reports.cells import clean, is_formula
 from msoauth.reports.columns import Column, Sheet, sheets, shown

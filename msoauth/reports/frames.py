@@ -9,7 +9,7 @@ from msoauth.reports.columns import ACCOUNTS, CAUSES, FIRMS, RUNS, Column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msoauth.audit.status import AccountStatus, CauseGroup, FirmStatus
+    from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus
     from msoauth.store.audits import AuditRun
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from msoauth.audit import words
-from msoauth.audit.status import AccountStatus, Status
+from msoauth.auditing import words
+from msoauth.auditing.status import AccountStatus, Status
 from msoauth.model import Signal
 from msoauth.reports import charts
 from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown

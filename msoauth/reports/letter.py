@@ -7,8 +7,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from msoauth.errors import InputError
-from msoauth.explain import for_cause
-from msoauth.explain.links import link
+from msoauth.explaining import for_cause
+from msoauth.explaining.links import link
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table

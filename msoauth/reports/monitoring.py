@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from msoauth.audit import words
-from msoauth.audit.status import AccountStatus
+from msoauth.auditing import words
+from msoauth.auditing.status import AccountStatus
 
 
 def as_json(one: AccountStatus) -> dict[str, Any]:

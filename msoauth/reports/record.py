@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from msoauth.explain import for_cause
+from msoauth.explaining import for_cause
 from msoauth.identity.authority import scopes_for
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact

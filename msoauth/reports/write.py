@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from msoauth.audit.status import Status
+from msoauth.auditing.status import Status
 from msoauth.store.audits import AuditRun
 
 Kind = Literal["csv", "xlsx", "html"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.audit import Audit, words
-from msoauth.audit.history import history
-from msoauth.audit.progress import Progress
-from msoauth.audit.status import CauseGroup, Status, status
+from msoauth.auditing import Audit, words
+from msoauth.auditing.history import history
+from msoauth.auditing.progress import Progress
+from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import DIAGNOSE, first_broken, verdict
 from msoauth.errors import InputError
 from msoauth.model import Finding, Signal

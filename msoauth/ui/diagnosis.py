@@ -6,7 +6,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, first_broken, run, verdict
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import attempts
 from msoauth.model import Account, Finding, Signal

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from msoauth.explain.links import link as portal_link
+from msoauth.explaining.links import link as portal_link
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.texts import _
 from msoauth.ui import drawings, html

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
 from msoauth.errors import MsoauthError
-from msoauth.explain import for_cause, who_in_words
+from msoauth.explaining import for_cause, who_in_words
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.texts import _

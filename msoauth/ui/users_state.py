@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from msoauth.explain import for_cause
+from msoauth.explaining import for_cause
 from msoauth.identity.signin import mended_by_signing_in
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace

@@ -12,7 +12,7 @@ import pytest
 
 from msoauth import checks, clouds
 from msoauth.errors import AuthError, MsoauthError
-from msoauth.explain import explain
+from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import administrator, signin
 from msoauth.mail.wire import Options

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from msoauth.explain import causes, for_cause
+from msoauth.explaining import causes, for_cause
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, apply, scenarios
 from msoauth.practice.settings import AREAS, Reach

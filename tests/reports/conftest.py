@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.explain import for_cause
+from msoauth.explaining import for_cause
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from msoauth import redact
-from msoauth.audit.status import status
+from msoauth.auditing.status import status
 from msoauth.checks.run import Check, Context, Outcome, run
 from msoauth.errors import MailError
 from msoauth.mail.transcript import Transcript

@@ -12,8 +12,8 @@ import openpyxl
 import pytest
 from openpyxl.utils import get_column_letter
 
-from msoauth.audit import judge, words
-from msoauth.audit.status import AccountStatus, FirmStatus, Status, group
+from msoauth.auditing import judge, words
+from msoauth.auditing.status import AccountStatus, FirmStatus, Status, group
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.reports import frames
 from msoauth.reports.cells import is_formula

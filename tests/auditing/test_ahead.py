@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from msoauth.audit import Looked, audit
+from msoauth.auditing import Looked, audit
 from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
 from msoauth.identity import silent
@@ -15,7 +15,7 @@ from msoauth.identity.silent import AccessToken
 from msoauth.mail.smtp import SmtpSession, greet_smtp
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
-from tests.audit.conftest import Office
+from tests.auditing.conftest import Office
 
 WAIT = 20.0  # seconds after which something will never come
 

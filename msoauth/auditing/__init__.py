@@ -1,12 +1,10 @@
 """Audits: every account of every firm, many at once, and how each stands."""
 
-import sys
-import types
 from typing import Any
 
-from msoauth.audit.account import Looked
-from msoauth.audit.progress import Progress
-from msoauth.audit.run import Audit
+from msoauth.auditing.account import Looked
+from msoauth.auditing.progress import Progress
+from msoauth.auditing.run import Audit
 from msoauth.store import Workspace
 
 __all__ = ["Audit", "Looked", "Progress", "audit"]
@@ -35,13 +33,3 @@ def audit(workspace: Workspace, **options: Any) -> Audit:
         InputError: an option is unusable or the firm is unknown.
     """
     return Audit(workspace, **options)
-
-
-class _Room(types.ModuleType):
-    """This room can be called like its main function, so that ``msoauth.audit(…)`` works beside imports."""
-
-    def __call__(self, workspace: Workspace, **options: Any) -> Audit:
-        return audit(workspace, **options)
-
-
-sys.modules[__name__].__class__ = _Room

@@ -69,7 +69,7 @@ class Context:
 
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(
-        files("msoauth.explain").joinpath("catalogue", name).read_text(encoding="utf-8")
+        files("msoauth.explaining").joinpath("catalogue", name).read_text(encoding="utf-8")
     )
 
 
@@ -124,7 +124,7 @@ def signatures() -> tuple[Signature, ...]:
         )
         for name in sorted(
             file.name
-            for file in files("msoauth.explain").joinpath("catalogue").iterdir()
+            for file in files("msoauth.explaining").joinpath("catalogue").iterdir()
             if file.name.startswith("signatures-")
         )
         for entry in _table(name)["signature"]

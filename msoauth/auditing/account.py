@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
-from msoauth.audit import judge
+from msoauth.auditing import judge
 from msoauth.checks.in_turn import BARS, in_turn
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from msoauth.audit.queue import WorkQueue
+from msoauth.auditing.queue import WorkQueue
 from msoauth.model import Account
 
 
@@ -71,7 +71,7 @@ def test_all_workers_go_home_when_the_last_is_done() -> None:
 def test_a_firm_that_says_too_many_pauses_is_asked_less_and_recovers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.05)
     queue = WorkQueue(per_firm=4, per_mailbox=9)
     queue.put(of("a", *map(str, range(12))))
     queue.close()
@@ -96,8 +96,8 @@ def test_a_firm_that_says_too_many_pauses_is_asked_less_and_recovers(
 def test_a_firm_that_says_too_many_to_everybody_does_not_hold_the_audit_for_hours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("msoauth.audit.queue.PATIENCE", 0.05)
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("msoauth.auditing.queue.PATIENCE", 0.05)
     queue = WorkQueue(per_firm=4, per_mailbox=9)
     queue.put(of("a", *map(str, range(100))))
     queue.close()
@@ -115,8 +115,8 @@ def test_a_firm_that_says_too_many_to_everybody_does_not_hold_the_audit_for_hour
 def test_only_what_went_well_renews_the_patience(
     monkeypatch: pytest.MonkeyPatch, throttled: bool
 ) -> None:
-    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("msoauth.audit.queue.PATIENCE", 0.005)
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("msoauth.auditing.queue.PATIENCE", 0.005)
     queue = WorkQueue(per_firm=4, per_mailbox=9)
     queue.put(of("a", *"123"))
     first = queue.take()

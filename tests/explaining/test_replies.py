@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from msoauth.explain import explain
+from msoauth.explaining import explain
 
 REPLIES: dict[str, list[dict[str, Any]]] = defaultdict(list)
 for line in Path(__file__).with_name("replies.jsonl").read_text(encoding="utf-8").splitlines():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from msoauth.explain import explain, explanation
-from msoauth.explain.load import Context, Rule, causes, contexts, notions, rules
-from msoauth.explain.notions import meant
+from msoauth.explaining import explain, explanation
+from msoauth.explaining.load import Context, Rule, causes, contexts, notions, rules
+from msoauth.explaining.notions import meant
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: f"{rule.cause}-{'-'.join(rule.needs)}")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msoauth.explain import explain, phrases
-from msoauth.explain.load import causes, signatures
-from msoauth.explain.unwrap import LIMIT, unwrap
-from tests.explain.test_texts import TEXTS
+from msoauth.explaining import explain, phrases
+from msoauth.explaining.load import causes, signatures
+from msoauth.explaining.unwrap import LIMIT, unwrap
+from tests.explaining.test_texts import TEXTS
 
 EXPIRED = "AADSTS7000222: The provided client secret keys for app 'a' are expired."
 TINY = [

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.audit import Looked, account, audit, judge, run
+from msoauth.auditing import Looked, account, audit, judge, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probe
 from msoauth.mail import pop3
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
-from tests.audit.conftest import FIRM, Office
+from tests.auditing.conftest import FIRM, Office
 
 
 def accounts(looked: Iterator[Looked] | list[Looked]) -> list[str]:
@@ -280,7 +280,7 @@ def test_a_store_that_fails_ends_the_audit_with_its_sentence_and_it_goes_on_late
 def test_a_tenant_that_says_too_many_is_asked_again_before_it_counts(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msoauth.audit.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
     tries: Counter[str] = Counter()
     always, once = office.addresses[:2]
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from msoauth.explain.claims import of_a_token
-from msoauth.explain.load import codes, contexts, weak_codes
-from msoauth.explain.notions import meant
-from msoauth.explain.phrases import fold, said, within
+from msoauth.explaining.claims import of_a_token
+from msoauth.explaining.load import codes, contexts, weak_codes
+from msoauth.explaining.notions import meant
+from msoauth.explaining.phrases import fold, said, within
 
 # Weights of AADSTS numbers on the scale of the signatures: in words, in `error_codes`, and as bare numbers.
 _CODE, _LISTED, _BARE, _WEAK = 80, 78, 45, 30

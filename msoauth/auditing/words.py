@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from msoauth.audit import judge
-from msoauth.audit.history import Change
-from msoauth.audit.judge import Link
-from msoauth.audit.status import AccountStatus, CauseGroup
-from msoauth.explain import for_cause
+from msoauth.auditing import judge
+from msoauth.auditing.history import Change
+from msoauth.auditing.judge import Link
+from msoauth.auditing.status import AccountStatus, CauseGroup
+from msoauth.explaining import for_cause
 from msoauth.model import Signal
 from msoauth.texts import _, language, ngettext
 

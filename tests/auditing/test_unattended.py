@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from msoauth.audit import audit
+from msoauth.auditing import audit
 from msoauth.errors import StoreError
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import World
 from msoauth.store import Workspace
-from tests.audit.conftest import Office
+from tests.auditing.conftest import Office
 
 MSOAUTH = (sys.executable, "-m", "msoauth")
 

@@ -12,8 +12,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from msoauth.explain import explain
-from msoauth.explain.load import causes
+from msoauth.explaining import explain
+from msoauth.explaining.load import causes
 
 TEXTS: list[dict[str, Any]] = [
     json.loads(line)

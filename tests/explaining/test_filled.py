@@ -5,7 +5,7 @@ import json
 import pytest
 
 from msoauth.clouds import CHINA, US_GOV
-from msoauth.explain import explain, for_cause
+from msoauth.explaining import explain, for_cause
 from msoauth.model import Account, Firm
 
 CLIENT = "11111111-2222-4333-8444-555555555555"

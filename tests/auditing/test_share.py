@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from msoauth.audit import audit
+from msoauth.auditing import audit
 from msoauth.enrol import enrol
 from msoauth.errors import InputError, StoreError
 from msoauth.practice import PracticeTenant
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real("postgresql"), pytest.mark.xdist_group("postgresq
 _SCRIPT = """
 import json, sys
 from msoauth.store import Workspace
-from msoauth.audit import audit
+from msoauth.auditing import audit
 with Workspace.open(sys.argv[1]) as workspace:
     for looked in audit(workspace, workers=2, share=True, lease=2.0):
         print(json.dumps(looked.account.address if looked.account else ""), flush=True)

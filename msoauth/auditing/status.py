@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from msoauth.audit import history, judge
-from msoauth.audit.history import Change
-from msoauth.audit.judge import Link
+from msoauth.auditing import history, judge
+from msoauth.auditing.history import Change
+from msoauth.auditing.judge import Link
 from msoauth.checks.answers import outdated
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from msoauth.explain.load import Rule, notions, rules
-from msoauth.explain.phrases import within
+from msoauth.explaining.load import Rule, notions, rules
+from msoauth.explaining.phrases import within
 
 _READ = 4_000  # characters; in longer texts words meet by chance
 _SENTENCE = 160  # characters; what runs on for longer is taken in pieces that overlap by half

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from msoauth.explain.decide import decide
-from msoauth.explain.links import link, lookup
-from msoauth.explain.load import Cause, causes
-from msoauth.explain.phrases import fold
-from msoauth.explain.unwrap import unwrap
+from msoauth.explaining.decide import decide
+from msoauth.explaining.links import link, lookup
+from msoauth.explaining.load import Cause, causes
+from msoauth.explaining.phrases import fold
+from msoauth.explaining.unwrap import unwrap
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
 

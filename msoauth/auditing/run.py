@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from msoauth.audit.account import Looked, look_at, look_at_firm, new_run
-from msoauth.audit.judge import SILENT_DAYS
-from msoauth.audit.progress import Meter, Progress
-from msoauth.audit.queue import WorkQueue
-from msoauth.audit.scope import Scope
+from msoauth.auditing.account import Looked, look_at, look_at_firm, new_run
+from msoauth.auditing.judge import SILENT_DAYS
+from msoauth.auditing.progress import Meter, Progress
+from msoauth.auditing.queue import WorkQueue
+from msoauth.auditing.scope import Scope
 from msoauth.errors import InputError
 from msoauth.model import Account, Finding, Firm
 from msoauth.store import Workspace

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from msoauth.audit.scope import Scope
+from msoauth.auditing.scope import Scope
 from msoauth.model import Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import KEPT, AuditRun, Mark

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from msoauth.explain import explain, for_cause
-from msoauth.explain.links import link
-from msoauth.explain.load import causes, codes, signatures, weak_codes
-from msoauth.explain.phrases import wordings
+from msoauth.explaining import explain, for_cause
+from msoauth.explaining.links import link
+from msoauth.explaining.load import causes, codes, signatures, weak_codes
+from msoauth.explaining.phrases import wordings
 from msoauth.texts import use_language
 
-CATALOGUE = resources.files("msoauth.explain") / "catalogue"
+CATALOGUE = resources.files("msoauth.explaining") / "catalogue"
 RAW: dict[str, dict[str, Any]] = tomllib.loads(
     (CATALOGUE / "causes.toml").read_text(encoding="utf-8")
 )

@@ -9,11 +9,11 @@ from importlib import resources
 
 import pytest
 
-from msoauth.explain import explain
-from msoauth.explain.batch import batch
-from msoauth.explain.load import causes
+from msoauth.explaining import explain
+from msoauth.explaining.batch import batch
+from msoauth.explaining.load import causes
 
-CATALOGUE = resources.files("msoauth.explain") / "catalogue"
+CATALOGUE = resources.files("msoauth.explaining") / "catalogue"
 SIGNATURES = [
     entry
     for file in CATALOGUE.iterdir()

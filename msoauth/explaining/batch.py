@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from msoauth.explain.explanation import explain
+from msoauth.explaining.explanation import explain
 
 
 def batch(lines: Iterable[str]) -> Iterator[str]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from msoauth.explain.load import Signature, signatures
-from msoauth.explain.unwrap import plain_signs
+from msoauth.explaining.load import Signature, signatures
+from msoauth.explaining.unwrap import plain_signs
 
 _GAP, _WIDE = 80, 400
 _TRIES = 60  # places at which the beginning of one phrase is looked at, in one text

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.audit import words
-from msoauth.audit.history import Change, change, history
-from msoauth.audit.scope import Scope
-from msoauth.audit.status import AccountStatus, status
+from msoauth.auditing import words
+from msoauth.auditing.history import Change, change, history
+from msoauth.auditing.scope import Scope
+from msoauth.auditing.status import AccountStatus, status
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
