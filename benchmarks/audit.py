@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from msoauth.auditing import audit
+from msoauth.auditing import Audit
 from msoauth.auditing.status import status
 from msoauth.enrol import enrol
 from msoauth.model import Account, Finding, Firm, Signal
@@ -81,7 +81,7 @@ def child(place: str, workers: int) -> None:
     with Workspace.open(place) as workspace:
         cpu, start = time.process_time(), time.perf_counter()
         seconds, passed, count = [], 0, 0
-        for looked in audit(workspace, workers=workers, per_firm=workers, fresh=True):
+        for looked in Audit(workspace, workers=workers, per_firm=workers, fresh=True):
             if looked.account is not None:
                 count += 1
                 passed += looked.signal is Signal.PASSED

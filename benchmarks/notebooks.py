@@ -42,12 +42,12 @@ panel = ui.register()
 panel
 """
 AUDIT = """
-from msoauth.auditing import audit
+from msoauth.auditing import Audit
 from msoauth.store import Workspace
 progress = []
 def work():
     with Workspace.open() as own:
-        for finding in audit(own, workers=16):
+        for finding in Audit(own, workers=16):
             progress.append(finding)
 worker = threading.Thread(target=work, daemon=True)
 worker.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from msoauth.auditing import Looked, audit
+from msoauth.auditing import Audit, Looked
 from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
 from msoauth.identity import silent
@@ -78,7 +78,7 @@ def test_the_server_is_greeted_while_the_token_is_renewed(
         return _renew(workspace, account, force=True)
 
     renewing(monkeypatch, renew)
-    looked = list(audit(one.workspace))
+    looked = list(Audit(one.workspace))
     assert {account.signal for account in looked} == {Signal.PASSED}
     assert len(greetings.sessions) == 1
     assert smtp(looked).seconds >= greetings.seconds[0]  # in the findings it is one login
@@ -88,7 +88,7 @@ def test_nobody_is_greeted_for_an_account_that_nobody_signed_in(
     one: Office, greetings: Greetings
 ) -> None:
     one.workspace.tokens.forget(one.addresses[0])
-    looked = list(audit(one.workspace))
+    looked = list(Audit(one.workspace))
     assert smtp(looked).signal is Signal.SKIPPED
     assert not greetings.sessions
 
@@ -99,7 +99,7 @@ def test_nobody_is_greeted_when_the_firm_itself_cannot_sign_in(
     one.workspace.firms.set_secret(
         one.workspace.firms.list()[0].name, "not~the~secret~of~this~app~at~all~12345"
     )
-    assert smtp(list(audit(one.workspace))).signal is Signal.SKIPPED
+    assert smtp(list(Audit(one.workspace))).signal is Signal.SKIPPED
     assert not greetings.sessions
 
 
@@ -111,7 +111,7 @@ def test_a_session_that_no_login_takes_over_is_ended(
         raise AuthError("refused", cause="refresh-revoked")
 
     renewing(monkeypatch, refuse)
-    looked = list(audit(one.workspace))
+    looked = list(Audit(one.workspace))
     assert smtp(looked).signal is Signal.SKIPPED
     with pytest.raises(MailError, match="closed"):
         greetings.sessions[0].connection.send(b"NOOP\r\n")
@@ -124,7 +124,7 @@ def test_a_server_that_turns_the_session_away_is_what_the_login_says(
         raise MailError("no", stage="greeting", cause="service-unavailable", evidence="421 4.3.2")
 
     monkeypatch.setattr(mailbox, "greet_smtp", turn_away)
-    found = smtp(list(audit(one.workspace)))
+    found = smtp(list(Audit(one.workspace)))
     assert (found.signal, found.cause, found.evidence) == (
         Signal.FAILED,
         "service-unavailable",
@@ -136,5 +136,5 @@ def test_a_server_that_was_let_wait_for_long_is_greeted_anew(
     one: Office, greetings: Greetings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailbox, "_AHEAD_SECONDS", -1.0)
-    assert {looked.signal for looked in audit(one.workspace)} == {Signal.PASSED}
+    assert {looked.signal for looked in Audit(one.workspace)} == {Signal.PASSED}
     assert len(greetings.sessions) == 2

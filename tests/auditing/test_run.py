@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.auditing import Looked, account, audit, judge, run
+from msoauth.auditing import Audit, Looked, account, judge, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probe
@@ -25,7 +25,7 @@ def accounts(looked: Iterator[Looked] | list[Looked]) -> list[str]:
 
 
 def test_every_account_is_yielded_once_and_is_in_the_journal_by_then(office: Office) -> None:
-    running = audit(office.workspace, workers=4)
+    running = Audit(office.workspace, workers=4)
     seen = []
     for looked in running:
         seen.append(looked)
@@ -44,7 +44,7 @@ def _names(findings: Iterable[Finding]) -> set[tuple[str, str]]:
 def test_the_questions_about_the_firm_are_asked_once_and_not_for_each_account(
     office: Office,
 ) -> None:
-    running = audit(office.workspace, workers=4)
+    running = Audit(office.workspace, workers=4)
     list(running)
     counts = Counter(f.check for f in office.workspace.journal.findings(run=running.run))
     assert counts["registration.secret"] == counts["network.pop3"] == counts["network.smtp"] == 1
@@ -63,7 +63,7 @@ def test_what_a_server_offers_is_asked_once_and_not_for_each_account(
         return real(session)
 
     monkeypatch.setattr(pop3, "_capabilities", counting)
-    seen = list(audit(office.workspace, workers=1))
+    seen = list(Audit(office.workspace, workers=1))
     assert {looked.signal for looked in seen} == {Signal.PASSED}
     assert len(office.addresses) > 2
     assert len(asked) == 2  # the firm's own check, and the first account
@@ -82,7 +82,7 @@ def test_the_workers_share_a_processor_and_nobody_else_is_bound_to_it(
 
     monkeypatch.setattr(run, "look_at", watching)
     before = os.sched_getaffinity(0)
-    list(audit(office.workspace, workers=4))
+    list(Audit(office.workspace, workers=4))
     assert len(used) == len(office.addresses)
     assert [len(processors) for processors in used] == [1] * len(used)
     assert len(set.union(*used)) == 1
@@ -91,7 +91,7 @@ def test_the_workers_share_a_processor_and_nobody_else_is_bound_to_it(
 
 def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office: Office) -> None:
     office.workspace.firms.set_secret(FIRM, "not~the~secret~of~this~app~at~all~12345")
-    seen = [looked for looked in audit(office.workspace) if looked.account]
+    seen = [looked for looked in Audit(office.workspace) if looked.account]
     assert {(s.signal, s.link.check if s.link else "") for s in seen} == {
         (Signal.FAILED, "registration.secret")
     }
@@ -107,10 +107,10 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
         raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
 
     monkeypatch.setattr(probe, "discover", busy)
-    seen = {looked.signal for looked in audit(office.workspace, workers=2) if looked.account}
+    seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
     assert seen == {Signal.PASSED}  # it passed by: they were looked at all the same
     office.tenant.world.faults.set("token.status", 503)
-    later = [looked for looked in audit(office.workspace, workers=2) if looked.account]
+    later = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
     assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
         (Signal.WARNING, "service-unavailable")
     }
@@ -135,7 +135,7 @@ def test_a_fault_of_ours_while_a_firm_is_looked_at_leaves_its_accounts_to_be_loo
         raise ZeroDivisionError("a bug of ours")
 
     monkeypatch.setattr(checks, "answer", fault)
-    running = audit(office.workspace, workers=2)
+    running = Audit(office.workspace, workers=2)
     seen = {(looked.account is None, looked.signal) for looked in running}
     assert seen == {(True, Signal.ERROR), (False, Signal.PASSED)}
     assert not running.cancelled
@@ -148,17 +148,17 @@ def test_an_account_that_cannot_be_read_ends_no_audit(
         raise ValueError("not a date")
 
     monkeypatch.setattr(account, "_will_log_in", unreadable)
-    assert {looked.signal for looked in audit(office.workspace)} == {Signal.PASSED}
+    assert {looked.signal for looked in Audit(office.workspace)} == {Signal.PASSED}
 
 
 def test_a_broken_off_audit_goes_on_where_it_stopped(office: Office) -> None:
-    first = audit(office.workspace, workers=2)
+    first = Audit(office.workspace, workers=2)
     before = []
     for looked in first:
         before.append(looked)
         if len(accounts(before)) == 3:
             break
-    second = audit(office.workspace, workers=2)
+    second = Audit(office.workspace, workers=2)
     after = list(second)
     assert second.resumed
     assert second.run == first.run
@@ -169,26 +169,26 @@ def test_a_broken_off_audit_goes_on_where_it_stopped(office: Office) -> None:
         f.account for f in office.workspace.journal.findings() if f.check == "sign-in.token"
     )
     assert counts == Counter(office.addresses)
-    third = audit(office.workspace)
+    third = Audit(office.workspace)
     assert len(accounts(list(third))) == len(office.addresses)
     assert not third.resumed
 
 
 def test_a_fresh_audit_begins_anew(office: Office) -> None:
-    first = audit(office.workspace)
+    first = Audit(office.workspace)
     next(iter(first))
-    fresh = audit(office.workspace, fresh=True)
+    fresh = Audit(office.workspace, fresh=True)
     assert len(accounts(list(fresh))) == len(office.addresses)
     assert fresh.run != first.run
 
 
 def test_an_account_removed_since_the_audit_broke_off_is_not_missed(office: Office) -> None:
-    first = iter(audit(office.workspace, workers=1))
+    first = iter(Audit(office.workspace, workers=1))
     next(first)
     first.close()  # type: ignore[attr-defined]
     gone = office.addresses[-1]
     office.workspace.accounts.remove(gone)
-    second = audit(office.workspace)
+    second = Audit(office.workspace)
     assert gone not in accounts(list(second))
     assert office.workspace.audits.finished(1)[0].run == second.run
 
@@ -207,7 +207,7 @@ def test_one_accounts_trouble_does_not_stop_the_others(
 
     faulty = checks.Check("smtp.login", lambda: "", checks.MAILBOX[-1].act, applies=fault)
     monkeypatch.setattr(checks, "MAILBOX", (*checks.MAILBOX[:-1], faulty))
-    signals = {one.account.address: one for one in audit(office.workspace) if one.account}
+    signals = {one.account.address: one for one in Audit(office.workspace) if one.account}
     assert signals.pop(bad).signal is Signal.ERROR
     broken = signals.pop(off)
     assert broken.signal is Signal.FAILED
@@ -222,9 +222,9 @@ def test_nothing_is_sent_unless_it_is_asked_for(office: Office) -> None:
         boxes = [m for firm in office.tenant.world.firms.values() for m in firm.mailboxes.values()]
         return sum(len(box.sent or ()) for box in boxes)
 
-    list(audit(office.workspace))
+    list(Audit(office.workspace))
     assert sent() == 0
-    list(audit(office.workspace, send=True))
+    list(Audit(office.workspace, send=True))
     assert sent() == len(office.addresses)
 
 
@@ -232,7 +232,7 @@ def test_a_cancelled_audit_ends_at_once_and_records_nothing_of_what_it_did_not_d
     office: Office,
 ) -> None:
     cancelled = threading.Event()
-    running = audit(office.workspace, workers=2, cancelled=cancelled)
+    running = Audit(office.workspace, workers=2, cancelled=cancelled)
     for looked in running:
         if looked.account:
             cancelled.set()
@@ -243,15 +243,15 @@ def test_a_cancelled_audit_ends_at_once_and_records_nothing_of_what_it_did_not_d
 
 
 def test_two_audits_of_one_workspace_are_not_run_at_once(office: Office) -> None:
-    running = iter(audit(office.workspace, workers=2))
+    running = iter(Audit(office.workspace, workers=2))
     next(running)
     with (
         Workspace.open(office.folder) as other,
         pytest.raises(InputError, match="Another audit"),
     ):
-        list(audit(other))
+        list(Audit(other))
     running.close()  # type: ignore[attr-defined]
-    assert list(audit(office.workspace))
+    assert list(Audit(office.workspace))
 
 
 def test_a_store_that_fails_ends_the_audit_with_its_sentence_and_it_goes_on_later(
@@ -269,9 +269,9 @@ def test_a_store_that_fails_ends_the_audit_with_its_sentence_and_it_goes_on_late
     monkeypatch.setattr(office.workspace.audits, "complete", failing)
     seen: list[Looked] = []
     with pytest.raises(StoreError, match="disk is full"):
-        seen.extend(audit(office.workspace, workers=1))
+        seen.extend(Audit(office.workspace, workers=1))
     monkeypatch.undo()
-    second = audit(office.workspace)
+    second = Audit(office.workspace)
     rest = accounts(list(second))
     assert second.resumed
     assert second.skipped + len(rest) == len(office.addresses)
@@ -293,7 +293,7 @@ def test_a_tenant_that_says_too_many_is_asked_again_before_it_counts(
 
     monkeypatch.setattr(checks, "SIGN_IN", (checks.Check("sign-in.token", lambda: "", act),))
     monkeypatch.setattr(checks, "MAILBOX", ())
-    signals = {one.account.address: one.signal for one in audit(office.workspace) if one.account}
+    signals = {one.account.address: one.signal for one in Audit(office.workspace) if one.account}
     assert tries[always] == 3
     assert tries[once] == 2
     assert signals.pop(always) is Signal.WARNING
@@ -302,11 +302,11 @@ def test_a_tenant_that_says_too_many_is_asked_again_before_it_counts(
 
 def test_unusable_wishes_are_refused_in_a_sentence(office: Office) -> None:
     with pytest.raises(InputError, match="no firm"):
-        audit(office.workspace, firm="Nobody")
+        Audit(office.workspace, firm="Nobody")
     with pytest.raises(InputError, match="at least one"):
-        audit(office.workspace, workers=0)
+        Audit(office.workspace, workers=0)
     with pytest.raises(InputError, match="PostgreSQL"):
-        audit(office.workspace, share=True)
+        Audit(office.workspace, share=True)
 
 
 def test_only_the_firm_that_was_asked_for_is_audited(office: Office) -> None:
@@ -314,6 +314,6 @@ def test_only_the_firm_that_was_asked_for_is_audited(office: Office) -> None:
         Firm("Fabrikam", "fabrikam.example", "11111111-2222-4333-8444-555555555555")
     )
     office.workspace.accounts.add(Account("eva@fabrikam.example", "Fabrikam"))
-    assert accounts(list(audit(office.workspace, firm=FIRM.upper()))) == sorted(
+    assert accounts(list(Audit(office.workspace, firm=FIRM.upper()))) == sorted(
         a for a in office.addresses if a != "eva@fabrikam.example"
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from msoauth.auditing import audit
+from msoauth.auditing import Audit
 from msoauth.enrol import enrol
 from msoauth.errors import InputError, StoreError
 from msoauth.practice import PracticeTenant
@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.real("postgresql"), pytest.mark.xdist_group("postgresq
 _SCRIPT = """
 import json, sys
 from msoauth.store import Workspace
-from msoauth.auditing import audit
+from msoauth.auditing import Audit
 with Workspace.open(sys.argv[1]) as workspace:
-    for looked in audit(workspace, workers=2, share=True, lease=2.0):
+    for looked in Audit(workspace, workers=2, share=True, lease=2.0):
         print(json.dumps(looked.account.address if looked.account else ""), flush=True)
 """
 
@@ -78,7 +78,7 @@ def test_three_processes_and_one_of_them_killed(workspace: Workspace, place: str
 
 
 def test_who_joins_says_so_and_counts_what_the_others_did(workspace: Workspace, place: str) -> None:
-    first = audit(workspace, workers=1, share=True, lease=1.0)
+    first = Audit(workspace, workers=1, share=True, lease=1.0)
     running = iter(first)
     next(looked for looked in running if looked.account)
     command = [sys.executable, "-m", "msoauth", "--workspace", place, "audit", "--share", "--json"]
@@ -99,24 +99,24 @@ def test_who_joins_says_so_and_counts_what_the_others_did(workspace: Workspace, 
 def test_who_wants_an_audit_alone_does_not_join_and_is_not_joined(
     workspace: Workspace, place: str
 ) -> None:
-    running = iter(audit(workspace, workers=1, share=True))
+    running = iter(Audit(workspace, workers=1, share=True))
     next(running)
     with Workspace.open(place) as other, pytest.raises(InputError, match="Another audit"):
-        list(audit(other))
+        list(Audit(other))
     running.close()  # type: ignore[attr-defined]
-    alone = iter(audit(workspace, workers=1))
+    alone = iter(Audit(workspace, workers=1))
     next(alone)
     with Workspace.open(place) as other, pytest.raises(InputError, match="Another audit"):
-        list(audit(other, share=True))
+        list(Audit(other, share=True))
     alone.close()  # type: ignore[attr-defined]
 
 
 def test_what_was_claimed_and_not_done_is_given_back(workspace: Workspace) -> None:
-    running = audit(workspace, workers=2, share=True)
+    running = Audit(workspace, workers=2, share=True)
     for looked in running:
         if looked.account:
             break
-    again = audit(workspace, workers=8, share=True)
+    again = Audit(workspace, workers=8, share=True)
     done = [looked for looked in again if looked.account]
     assert again.resumed
     assert again.skipped + len(done) == len(workspace.accounts.list())
@@ -125,7 +125,7 @@ def test_what_was_claimed_and_not_done_is_given_back(workspace: Workspace) -> No
 def test_a_database_that_goes_away_in_mid_run_is_one_sentence_and_the_run_goes_on(
     workspace: Workspace, server: Server, place: str
 ) -> None:
-    running = iter(audit(workspace, workers=2))
+    running = iter(Audit(workspace, workers=2))
     for _looked in range(3):
         next(running)
     server.cut_all(place)
@@ -134,7 +134,7 @@ def test_a_database_that_goes_away_in_mid_run_is_one_sentence_and_the_run_goes_o
     assert PASSWORD not in str(gone.value)
     assert "\n" not in str(gone.value)
     server.let_in(place)
-    again = audit(workspace, workers=4)
+    again = Audit(workspace, workers=4)
     rest = [looked for looked in again if looked.account]
     assert again.resumed
     assert again.skipped + len(rest) == len(workspace.accounts.list())

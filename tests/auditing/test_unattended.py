@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from msoauth.auditing import audit
+from msoauth.auditing import Audit
 from msoauth.errors import StoreError
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import World
@@ -179,7 +179,7 @@ def test_a_database_that_may_only_be_read_is_one_sentence(office: Office) -> Non
 
         other._engine.dispose()
         with pytest.raises(StoreError, match="read-only"):
-            list(audit(other))
+            list(Audit(other))
 
 
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
