@@ -32,9 +32,8 @@ class Administration:
         self.graph = graph
         self.view = View(live=True, acted=self.acted)
         self.paste_form = Form(
-            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "textarea"}],
+            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area"}],
             [{"name": "paste", "label": _("Take this address"), "primary": True}],
-            {"answer": ""},
             pressed=self._paste,
         )  # fmt: skip
         self.paste_form.layout = ipywidgets.Layout(display="none")
@@ -119,7 +118,7 @@ class Administration:
         if self._attempt is None:
             return
         try:
-            self._attempt.paste(self.paste_form.text("answer"))
+            self._attempt.paste(self.paste_form.typed("answer"))
             self.paste_form.errors = {}
         except InputError as wrong:
             self.paste_form.errors = {"answer": wrong.summary}
@@ -134,7 +133,7 @@ class Administration:
 
     def _settle(self, state: Signal) -> None:
         self._attempt = None
-        self.paste_form.fill({"answer": ""})
+        self.paste_form.clear_secret("answer")
         self._panel.jobs.finish()
         self._panel.set_state(state)
         self._panel.busy(False)

@@ -6,12 +6,14 @@ import threading
 import zipfile
 from collections.abc import Iterator
 
+import ipywidgets
 import pytest
 
 from msoauth.identity import administrator, signin
-from msoauth.model import Signal
+from msoauth.model import Firm, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import apply
+from msoauth.store import Workspace
 from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
@@ -20,6 +22,12 @@ from tests.people import sign_in_as_a_person
 
 ANNA = "anna.lindqvist@contoso.example"
 ADMIN = "admin@contoso.example"
+CODE = "planted~marker~of~an~authorization~code"
+
+
+def stored_state() -> str:
+    """What Jupyter would store of all widgets there are."""
+    return json.dumps(ipywidgets.Widget.get_manager_state())
 
 
 class Saved:
@@ -148,6 +156,35 @@ def test_an_administrator_signs_in_and_is_forgotten(
     assert token not in json.dumps([part.get_state() for part in (panel.administration.view, panel.results)], default=str)  # fmt: skip
     panel.administration.view.act("forget")
     assert panel.administration.graph == {}
+
+
+def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widgets_state(
+    panel: DiagnosePanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, wait = administrator.start, administrator.AdministratorSignIn.wait
+    stored: list[str] = []
+
+    def by_paste(workspace: Workspace, firm: Firm, *_via: object) -> signin.SignIn:
+        return start(workspace, firm, "paste")
+
+    def pasting(attempt: administrator.AdministratorSignIn) -> signin.SignedIn:
+        form = panel.administration.paste_form
+        form.type("answer", f"http://localhost/?code={CODE}&state=of-another-sign-in")
+        stored.append(stored_state())
+        form.press("paste")
+        assert form.errors["answer"]  # the state is not this sign-in's
+        stored.append(stored_state())
+        attempt.cancel()
+        return wait(attempt)
+
+    monkeypatch.setattr(administrator, "start", by_paste)
+    monkeypatch.setattr(administrator.AdministratorSignIn, "wait", pasting)
+    panel.administration.view.act("admin")
+    stored.append(stored_state())
+    assert len(stored) == 3
+    for state in stored:
+        assert "The address at which the browser ended" in state  # so this is the right place
+        assert CODE not in state
 
 
 def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: PracticeTenant) -> None:

@@ -98,3 +98,21 @@ def test_a_secret_is_not_in_the_widget_state_that_a_notebook_stores(
         assert known["client_secret"] not in written
         with Workspace.open(os.environ["MSOAUTH_WORKSPACE"]) as workspace:
             assert workspace.firms.has_secret(known["name"])
+
+
+def test_a_pasted_authorization_code_is_not_in_the_notebook_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = f"http://localhost/?code={SECRET}&state=x"
+    monkeypatch.setenv("PLANTED", answer)
+    sources = [
+        "from msoauth import ui; import os; panel = ui.diagnose(); panel",
+        "panel.administration.paste_form.type('answer', os.environ['PLANTED'])",
+        "users = ui.sign_in(); users",
+        "users.signing.paste_form.type('answer', os.environ['PLANTED'])",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+    book = run(nbformat.v4.new_notebook(cells=cells))  # type: ignore[no-untyped-call]
+    written = json.dumps(book)
+    assert "The address at which the browser ended" in written
+    assert SECRET not in written
