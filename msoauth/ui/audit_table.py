@@ -16,8 +16,8 @@ class AccountTable(Part):
 
     _esm = (
         html_report.static("table.js")
-        + static("moment.js")
-        + static("steady.js")
+        + static("message_order.js")
+        + static("press_guard.js")
         + static("audit_table.js")
     )
     _css = static("style.css") + html_report.static("table.css")

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from msoauth.ui.moment import one_at_a_time
+from msoauth.ui.message_order import ui_lock
 
 
 class Job:
@@ -50,7 +50,7 @@ class Jobs:
         self._ended = ended
         self.inline = inline
         self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
-        self._lock = one_at_a_time
+        self._lock = ui_lock
         self._newest: Job | None = None
         self._future: Future[None] | None = None
 

@@ -14,7 +14,7 @@ from msoauth.texts import _
 from msoauth.ui import header, html
 from msoauth.ui.fault import support_bundle
 from msoauth.ui.jobs import Job, Jobs
-from msoauth.ui.moment import one_at_a_time
+from msoauth.ui.message_order import ui_lock
 from msoauth.ui.session import Session, shared
 from msoauth.ui.widgets import Form, Part, View
 
@@ -52,7 +52,7 @@ class Panel:
         self._problem: Exception | None = None
         self._drawn = ""  # what the workspace knew when the panel was drawn
         self._stale_language = False
-        with one_at_a_time:
+        with ui_lock:
             self._put_together()
             self.refresh()
             self.session.join(self)

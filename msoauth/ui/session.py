@@ -12,7 +12,7 @@ from msoauth.lab import PRACTICE_VARIABLE, PUBLIC_VARIABLE
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import language, use_language
-from msoauth.ui.moment import one_at_a_time
+from msoauth.ui.message_order import ui_lock
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Session:
 
     def join(self, watcher: Watcher) -> None:
         """Tell *watcher* of changes for as long as it lives."""
-        with one_at_a_time:
+        with ui_lock:
             self._watchers.add(watcher)
 
     def firms(self) -> list[Firm]:
@@ -110,7 +110,7 @@ class Session:
         self._choose("account", address, by)
 
     def _choose(self, what: str, value: str, by: Watcher | None) -> None:
-        with one_at_a_time:
+        with ui_lock:
             firm = self.firm()  # which another notebook may not show
             choice = {**self._choice, "firm": firm.name if firm else None, what: value}
             for name, chosen in choice.items():
@@ -120,7 +120,7 @@ class Session:
 
     def catch_up(self) -> None:
         """Take the choice that was made last, perhaps in another notebook; until then it stays what is shown here."""
-        with one_at_a_time:
+        with ui_lock:
             self._take(self._last_choice(), None)
 
     def _last_choice(self) -> dict[str, str | None]:
@@ -155,7 +155,7 @@ class Session:
         self._settle_language()
 
     def _settle_language(self) -> None:
-        with one_at_a_time:
+        with ui_lock:
             before = language()
             use_language(
                 self.workspace.settings.get("language") or self._browser_language or before
@@ -171,7 +171,7 @@ _shared: Session | None = None
 def shared() -> Session:
     """The session of this kernel."""
     global _shared
-    with one_at_a_time:
+    with ui_lock:
         if _shared is None:
             _shared = Session()
         return _shared

@@ -10,7 +10,7 @@ import traitlets
 from markupsafe import Markup
 
 from msoauth.store import Secret
-from msoauth.ui.moment import Moment, hearing, now
+from msoauth.ui.message_order import MessageNumber, current, handling
 
 
 @cache
@@ -35,7 +35,7 @@ class Part(anywidget.AnyWidget):
     def _guarded(self, _widget: object, content: object, buffers: Any) -> None:
         if not isinstance(content, Mapping):
             return
-        with hearing(content):
+        with handling(content):
             try:
                 self.heard(content, [bytes(buffer) for buffer in buffers or ()])
             except Exception as problem:
@@ -66,7 +66,7 @@ class Form(Part):
         uploaded: Told field, file name and content when a file was chosen.
     """
 
-    _esm = static("moment.js") + static("steady.js") + static("form.js")
+    _esm = static("message_order.js") + static("press_guard.js") + static("form.js")
     _css = static("style.css")
 
     fields: Any = traitlets.List().tag(sync=True)
@@ -89,7 +89,7 @@ class Form(Part):
         uploaded: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
-        self._since: dict[str, Moment | None] = {}  # from when a field's value is
+        self._since: dict[str, MessageNumber | None] = {}  # from when a field's value is
         self._heir: Form | None = None
         self._changed, self._pressed, self._pasted = changed, pressed, pasted
         self._uploaded = uploaded
@@ -107,19 +107,19 @@ class Form(Part):
         """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
         if event == "input":
-            self._hear_typed(name, content.get("value", ""), Moment.of(content))
+            self._hear_typed(name, content.get("value", ""), MessageNumber.of(content))
         elif event == "press":
             typed = content.get("typed")
             for field, told in typed.items() if isinstance(typed, Mapping) else ():
                 if isinstance(told, Mapping) and "value" in told:
-                    self._hear_typed(field, told["value"], Moment.of({**content, **told}))
+                    self._hear_typed(field, told["value"], MessageNumber.of({**content, **told}))
             self._shown().press(name)
         elif event == "block":
             self._shown()._pasted(name, str(content.get("text", "")))
         elif event == "file" and buffers:
             self._shown()._uploaded(name, str(content.get("file", "")), buffers[0])
 
-    def _hear_typed(self, name: str, value: Any, when: Moment | None) -> None:
+    def _hear_typed(self, name: str, value: Any, when: MessageNumber | None) -> None:
         since = self._since.get(name)
         if when is not None and (when == since or when.before(since)):
             return
@@ -186,16 +186,16 @@ class Form(Part):
 
     def _may_fill(self, name: str) -> bool:
         """Whether nothing was typed there after what is answered now."""
-        when = now()
+        when = current()
         return when is None or not when.before(self._since.get(name))
 
     def _set(self, shown: Mapping[str, Any]) -> None:
         """Put this into the browser's fields, but for what was typed there meanwhile: that is heard of yet."""
-        when = now()
+        when = current()
         self._since.update(dict.fromkeys(shown, when))
         page, number = when or (None, None)
         if shown:
-            self.send({"event": "set", "values": dict(shown), "page": page, "moment": number})
+            self.send({"event": "set", "values": dict(shown), "page": page, "number": number})
 
     def enable(self, **buttons: bool) -> None:
         """Enable or disable buttons by name."""
@@ -250,7 +250,7 @@ class View(Part):
         met: Told the browser's language when the view comes into sight, the first time and again.
     """
 
-    _esm = static("moment.js") + static("steady.js") + static("view.js")
+    _esm = static("message_order.js") + static("press_guard.js") + static("view.js")
     _css = static("style.css")
 
     html = traitlets.Unicode("").tag(sync=True)
@@ -266,7 +266,7 @@ class View(Part):
         met: Callable[[str], None] | None = None,
     ) -> None:
         self._acted, self._met = acted, met
-        self._chosen: dict[str, Moment | None] = {}  # when
+        self._chosen: dict[str, MessageNumber | None] = {}  # when
         super().__init__(html=str(html or ""), live=live, greets=met is not None)
 
     def show(self, html: Markup) -> None:
@@ -291,7 +291,7 @@ class View(Part):
         if event == "act":
             self.act(str(content.get("name", "")), str(content.get("value", "")))
         elif event == "choose":
-            name, when = str(content.get("name", "")), Moment.of(content)
+            name, when = str(content.get("name", "")), MessageNumber.of(content)
             if when is None or not when.before(self._chosen.get(name)):
                 self._chosen[name] = when
                 self.act(name, str(content.get("value", "")))

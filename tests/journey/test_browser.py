@@ -259,4 +259,4 @@ def test_a_choice_says_that_it_is_one_and_when_it_was_made(page: Page) -> None:
     first, second = view.sent("choose")
     assert (first["name"], first["value"], second["value"]) == ("who", "b", "a")
     assert first["page"] == second["page"]
-    assert first["moment"] < second["moment"]
+    assert first["number"] < second["number"]

@@ -121,7 +121,7 @@ def test_what_is_typed_while_a_new_secret_is_checked_stays(
     form = panel.form
 
     def hear(number: int, **message: Any) -> None:
-        form._guarded(form, {**message, "page": "p", "moment": number}, [])
+        form._guarded(form, {**message, "page": "p", "number": number}, [])
 
     def replaced(*_arguments: object, **_options: object) -> None:
         hear(3, event="input", name="redirect_uri", value="http://localhost:81")

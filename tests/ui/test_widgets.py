@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from msoauth.ui import moment
+from msoauth.ui import message_order
 from msoauth.ui.widgets import Form, View
 
 
 @pytest.fixture(autouse=True)
 def _no_page_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moment, "_newest", None)
+    monkeypatch.setattr(message_order, "_latest", None)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def form(pressed: list[tuple[str, str, str]]) -> Form:
 
 
 def hear(part: Form | View, number: int, page: str = "p", **message: Any) -> None:
-    part._guarded(part, {**message, "page": page, "moment": number}, [])
+    part._guarded(part, {**message, "page": page, "number": number}, [])
 
 
 def sent(form: Form, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
@@ -56,7 +56,7 @@ def test_what_was_typed_after_a_field_was_filled_counts_also_when_it_was_heard_b
     filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
     hear(form, 3, event="input", name="id", value="mine")
     hear(filler, 2, event="act", name="practice")
-    hear(form, 3, event="press", name="go", typed={"id": {"value": "mine", "moment": 3}})
+    hear(form, 3, event="press", name="go", typed={"id": {"value": "mine", "number": 3}})
     assert pressed == [("go", "mine", "")]
 
 
@@ -69,7 +69,7 @@ def test_of_two_things_typed_the_later_counts(form: Form) -> None:
 def test_a_button_brings_what_was_typed_before_it_secrets_too(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
-    typed = {"id": {"value": "late", "moment": 1}, "secret": {"value": "s3cret", "moment": 2}}
+    typed = {"id": {"value": "late", "number": 1}, "secret": {"value": "s3cret", "number": 2}}
     hear(form, 3, event="press", name="go", typed=typed)
     assert pressed == [("go", "late", "s3cret")]
     assert "s3cret" not in repr(form.get_state())
@@ -80,7 +80,7 @@ def test_a_button_brings_back_nothing_that_was_filled_since(
 ) -> None:
     filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
     hear(filler, 2, event="act", name="practice")
-    hear(form, 3, event="press", name="go", typed={"id": {"value": "old", "moment": 1}})
+    hear(form, 3, event="press", name="go", typed={"id": {"value": "old", "number": 1}})
     assert pressed == [("go", "filled", "")]
 
 
@@ -90,7 +90,7 @@ def test_what_comes_once_more_with_a_button_is_typed_only_once(pressed: list[Any
         [{"name": "id", "label": "ID"}], [{"name": "go", "label": "Go"}],
         changed=changed.append, pressed=pressed.append,
     )  # fmt: skip
-    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "moment": 1}})
+    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "number": 1}})
     hear(form, 1, event="input", name="id", value="mine")
     assert (changed, pressed) == (["id"], ["go"])
 
@@ -101,7 +101,7 @@ def test_what_a_worker_filled_stands_until_the_browser_types_again(
     hear(form, 1, event="input", name="id", value="mine")
     form.fill({"id": "worker's"})
     # Pressed before the filling was on screen, where it will be by the time of the answer.
-    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "moment": 1}})
+    hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "number": 1}})
     assert pressed == [("go", "worker's", "")]
 
 
@@ -136,7 +136,7 @@ def test_a_form_in_another_language_takes_what_is_heard_late_of_the_former(
     hear(heir, 6, event="input", name="secret", value="later")
     hear(form, 3, event="input", name="secret", value="s3cret")
     assert (heir.text("id"), heir.typed("secret")) == ("mine too", "later")
-    hear(form, 5, event="press", name="go", typed={"id": {"value": "all mine", "moment": 4}})
+    hear(form, 5, event="press", name="go", typed={"id": {"value": "all mine", "number": 4}})
     assert pressed == [("go", "all mine", "later")]
 
 
@@ -153,11 +153,11 @@ def test_of_two_choices_the_later_counts() -> None:
     "content",
     [
         *(None, [], "press", {}, {"event": 1}, {"event": "input"}, {"event": "press"}),
-        {"event": "input", "name": [], "value": {}, "page": {}, "moment": "1"},
+        {"event": "input", "name": [], "value": {}, "page": {}, "number": "1"},
         {"event": "press", "name": {}, "typed": None},
         {"event": "press", "name": "go", "typed": ["id"]},
         {"event": "press", "name": "go", "typed": {"id": "mine"}},
-        {"event": "press", "name": "go", "typed": {"id": {"moment": 1}}, "page": "p", "moment": 2},
+        {"event": "press", "name": "go", "typed": {"id": {"number": 1}}, "page": "p", "number": 2},
         {"event": "input", "name": "unknown", "value": "x"},
         {"event": "block", "name": None, "text": None},
         {"event": "file", "name": None},
@@ -192,7 +192,7 @@ def test_a_filled_field_says_which_message_it_answers(
     filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
     hear(filler, 4, event="act", name="practice")
     hear(filler, 5, event="act", name="practice")
-    assert [(m["page"], m["moment"]) for m in messages] == [("p", 4), ("p", 5)]
+    assert [(m["page"], m["number"]) for m in messages] == [("p", 4), ("p", 5)]
 
 
 def test_a_workers_filling_answers_to_the_newest_message(
@@ -204,7 +204,7 @@ def test_a_workers_filling_answers_to_the_newest_message(
     worker = threading.Thread(target=lambda: form.clear_secret("secret"))
     worker.start()
     worker.join()
-    assert [(m["page"], m["moment"]) for m in messages] == [("p", 7)]
+    assert [(m["page"], m["number"]) for m in messages] == [("p", 7)]
 
 
 def test_a_page_loaded_anew_is_told_that_a_secret_is_kept_but_not_which(form: Form) -> None:

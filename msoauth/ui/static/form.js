@@ -45,8 +45,8 @@ function render({ model, el }) {
   const controls = new Map();
   const errors = new Map();
   const presses = new Map();
-  const since = new Map();  // when each field was typed into that the kernel has not filled meanwhile
-  const waiting = new Map();  // of these, what is not told yet
+  const since = new Map();  // by field: the number of the last input that the kernel has not overwritten
+  const waiting = new Map();  // by field: the timer of an input not sent yet
   const grid = element("div", { class: "mso-fields" });
   const bar = element("div", { class: "mso-buttons" });
   const form = element("form", { class: "mso mso-form", novalidate: true }, grid, bar);
@@ -55,36 +55,36 @@ function render({ model, el }) {
     const file = control.files[0];
     if (!file) return;
     const content = await file.arrayBuffer();
-    control.value = "";  // the same file may be chosen again after it was mended
-    model.send(stamped({ event: "file", name: field.name, file: file.name }), undefined, [content]);
+    control.value = "";  // the same file may be chosen again after a correction
+    model.send(numbered({ event: "file", name: field.name, file: file.name }), undefined, [content]);
   }
 
   function send(name) {
     clearTimeout(waiting.get(name));
     if (waiting.delete(name)) {
       const value = valueOf(controls.get(name));
-      model.send({ ...stamped({ event: "input", name, value }), moment: since.get(name) });
+      model.send({ ...numbered({ event: "input", name, value }), number: since.get(name) });
     }
   }
 
   function typed(name) {
     clearTimeout(waiting.get(name));
-    since.set(name, tick());
+    since.set(name, nextNumber());
     waiting.set(name, setTimeout(() => send(name), 150));
   }
 
-  // What was typed comes along: a message of its own may be heard later than this one.
+  // The typed values are sent along: their own messages may be handled later than this one.
   function press(name) {
     for (const late of [...waiting.keys()]) send(late);
-    const own = [...since].map(([field, moment]) => [field, { value: valueOf(controls.get(field)), moment }]);
-    model.send(stamped({ event: "press", name, typed: Object.fromEntries(own) }));
+    const own = [...since].map(([field, number]) => [field, { value: valueOf(controls.get(field)), number }]);
+    model.send(numbered({ event: "press", name, typed: Object.fromEntries(own) }));
   }
 
   function pasted(event, field) {
     const text = event.clipboardData?.getData("text") ?? "";
     if (field.kind === "textarea" || field.kind === "secret-area" || !/\S[\r\n]+\S|:\s*[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return;
     event.preventDefault();
-    model.send(stamped({ event: "block", name: field.name, text }));
+    model.send(numbered({ event: "block", name: field.name, text }));
   }
 
   function forget(name) {
@@ -93,7 +93,7 @@ function render({ model, el }) {
     since.delete(name);
   }
 
-  // What the kernel knows of a field; of a secret, only whether it has one.
+  // What the kernel holds for a field; for a secret, only whether there is one.
   function known(field) {
     if (!SECRET.has(field.kind)) return model.get("values")[field.name];
     return model.get("kept").includes(field.name) ? "•".repeat(12) : "";
@@ -119,7 +119,7 @@ function render({ model, el }) {
         control.addEventListener("paste", (event) => pasted(event, field));
       }
       put(control, since.has(field.name) ? kept.get(field.name) : known(field));
-      if (control.selectedIndex === -1) put(control, known(field));  // its choice is no longer one
+      if (control.selectedIndex === -1) put(control, known(field));  // the chosen option no longer exists
       controls.set(field.name, control);
       errors.set(field.name, error);
       grid.append(element("div", { class: `mso-field mso-${field.kind || "text"}` },
@@ -138,7 +138,7 @@ function render({ model, el }) {
     }
   }
 
-  // Each stays the element that it is, for it may have the focus.
+  // The elements are kept, because one may have the focus.
   function buttons() {
     for (const button of model.get("buttons")) {
       if (!presses.has(button.name)) {
@@ -155,7 +155,7 @@ function render({ model, el }) {
     }
   }
 
-  // What another view of this form was told, on this page or another.
+  // Show what was typed into another view of this form, on this page or another.
   function follow() {
     for (const field of model.get("fields")) {
       const control = controls.get(field.name);
@@ -168,36 +168,36 @@ function render({ model, el }) {
     const first = model.get("buttons").find((button) => button.primary && !button.disabled);
     if (first) press(first.name);
   });
-  // Shortcuts of the notebook around must not act on what is typed here.
+  // The notebook's keyboard shortcuts must not act on what is typed here.
   form.addEventListener("keydown", (event) => event.stopPropagation());
 
   const onMessage = (message) => {
     if (message.event !== "set") return;
     for (const [name, value] of Object.entries(message.values)) {
       const control = controls.get(name);
-      // What was typed after that which this answers is yet to be heard, and then counts.
-      if (!control || (message.page === page.name && since.get(name) > message.moment)) continue;
+      // A later input is still on its way to the kernel, and wins.
+      if (!control || (message.page === page.name && since.get(name) > message.number)) continue;
       forget(name);
       put(control, value);
     }
   };
-  const heard = {
-    "change:fields": steady(fields),
-    "change:errors": steady(complain),
-    "change:buttons": steady(buttons),
+  const listeners = {
+    "change:fields": afterPress(fields),
+    "change:errors": afterPress(complain),
+    "change:buttons": afterPress(buttons),
     "change:values": follow,
     "change:kept": follow,
     "msg:custom": onMessage,
   };
-  for (const [event, listener] of Object.entries(heard)) model.on(event, listener);
+  for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
   fields();
   buttons();
   if (model.get("fold")) {
     el.append(element("details", { class: "mso mso-fold" }, element("summary", {}, model.get("fold")), form));
   } else el.append(form);
   return () => {
-    for (const [event, listener] of Object.entries(heard)) model.off(event, listener);
-    for (const late of [...waiting.keys()]) send(late);  // the last keys
+    for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
+    for (const late of [...waiting.keys()]) send(late);  // the last keystrokes
   };
 }
 

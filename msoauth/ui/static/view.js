@@ -1,18 +1,18 @@
-// Shows HTML that the kernel made and escaped: copies what has data-copy, reports clicks on what has data-act,
-// lets seconds run at what has data-since (up) or data-until (down) without asking the kernel, opens the other
-// notebooks, and saves files that the kernel sends.
+// Shows HTML that the kernel built and escaped. Elements with data-copy copy their text, clicks on data-act are sent to
+// the kernel, data-since counts seconds up and data-until down, data-notebook opens a notebook; files that the kernel
+// sends are saved.
 
 // How far this browser's clock is ahead of the kernel's, which may be on another computer.
 let ahead = 0;
 
 async function copy(button) {
-  // A path is one on this server; whoever gets it by mail needs the whole address.
+  // A path belongs to this server; whoever gets it by mail needs the whole address.
   const own = /^\/[^/\\\s]\S*$/.test(button.dataset.copy);
   const text = own ? location.origin + button.dataset.copy : button.dataset.copy;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without https, or without leave, the old way still works.
+    // Without https or permission, the old way still works.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -77,15 +77,15 @@ function render({ model, el }) {
     tick();
   }
 
-  const drawSteadily = steady(draw);
+  const drawAfterPress = afterPress(draw);
 
   function changed() {
     const stamp = / data-now="([^"]+)"/.exec(model.get("html"));
     if (stamp) ahead = Date.now() / 1000 - Number(stamp[1]);
-    drawSteadily();
+    drawAfterPress();
   }
 
-  const act = (event, place, value) => model.send(stamped({ event, name: place.dataset.act, value }));
+  const act = (event, place, value) => model.send(numbered({ event, name: place.dataset.act, value }));
 
   box.addEventListener("click", (event) => {
     const place = event.target.closest("[data-copy], button[data-act], [data-notebook]");
@@ -103,7 +103,7 @@ function render({ model, el }) {
     if (place) act("choose", place, place.value);
   });
   box.addEventListener("keydown", (event) => event.stopPropagation());
-  // What was asked for may stand below what is in sight.
+  // What was asked for may be below the visible part.
   function reveal() {
     const { top } = box.getBoundingClientRect();
     if (top < 0 || top > window.innerHeight * 0.7) box.scrollIntoView({ block: "start" });
@@ -121,7 +121,7 @@ function render({ model, el }) {
   let watch;
   if (model.get("greets")) {
     watch = new IntersectionObserver((entries) => {
-      if (entries.at(-1).isIntersecting) model.send(stamped({ event: "met", language: navigator.language }));
+      if (entries.at(-1).isIntersecting) model.send(numbered({ event: "met", language: navigator.language }));
     });
     watch.observe(box);
   }

@@ -1,5 +1,5 @@
-// A click counts only where the mouse is both pressed and let go. So whatever the kernel wants drawn meanwhile, which
-// may take the place of what is pressed or move it, waits until the click is through; every widget's module asks here.
+// A click counts only if the mouse button is pressed and released on the same element. A redraw in between could replace
+// or move that element, so redraws wait until the click has been handled. All widgets of a page share this.
 
 const pressing = (globalThis.msoauthPressing ??= watchPresses());
 
@@ -18,16 +18,16 @@ function watchPresses() {
       late.forEach((draw) => draw());
     });
   };
-  const listen = (type, heard) => window.addEventListener(type, heard, { capture: true, passive: true });
+  const listen = (type, listener) => window.addEventListener(type, listener, { capture: true, passive: true });
   listen("pointerdown", (event) => { if (event.button === 0) begins(event); });
   listen("keydown", (event) => { if (event.key === " " && event.target.matches?.("button, summary")) begins(event); });
   for (const type of ["pointerup", "pointercancel", "keyup"]) listen(type, ends);
-  // Where it was let go out of sight.
+  // Released outside the window.
   listen("blur", (event) => { if (event.target === window) ends(); });
   listen("pointermove", (event) => { if (event.pointerType === "mouse" && !event.buttons) ends(); });
   return pressing;
 }
 
-// *draw* as something that waits while anything is pressed, and is then done once.
-const steady = (draw) => () => (pressing.now ? pressing.late.add(draw) : draw());
+// Returns a function that draws at once, or once after the release while something is pressed.
+const afterPress = (draw) => () => (pressing.now ? pressing.late.add(draw) : draw());
 
