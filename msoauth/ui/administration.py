@@ -30,11 +30,11 @@ class Administration:
         self._panel = panel
         self._attempt: administrator.AdministratorSignIn | None = None
         self.graph = graph
-        self.view = View(live=True, acted=self.acted)
+        self.view = View(live=True, on_action=self.on_action)
         self.paste_form = Form(
             [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area"}],
             [{"name": "paste", "label": _("Take this address"), "primary": True}],
-            pressed=self._paste,
+            on_press=self._paste,
         )  # fmt: skip
         self.paste_form.layout = ipywidgets.Layout(display="none")
 
@@ -62,7 +62,7 @@ class Administration:
                 html.paragraph("{} {}", said, html.button(_("Forget it"), "forget", small=True))
             )
 
-    def acted(self, name: str, _value: str) -> None:
+    def on_action(self, name: str, _value: str) -> None:
         """One of the buttons here was pressed."""
         firm = self._panel.session.firm()
         if name == "forget" and firm is not None:

@@ -67,11 +67,11 @@ class AuditPanel(Panel):
                 {"name": "csv", "label": _("Save as CSV")},
             ],
             {"workers": str(_WORKERS), "send": False, "fresh": False},
-            pressed=self._pressed,
+            on_press=self._pressed,
         )  # fmt: skip
         self.progress = View(live=True)
-        self.causes = View(acted=self.acted)
-        self.table = AccountTable(opened=self.open)
+        self.causes = View(on_action=self.on_action)
+        self.table = AccountTable(on_open=self.open)
         self.charts = View()
         self.letter = LetterBox(self)
         return [self.options, self.progress, self.causes, self.charts, self.table]
@@ -143,7 +143,7 @@ class AuditPanel(Panel):
 
     # What is done
 
-    def acted(self, name: str, value: str) -> None:
+    def on_action(self, name: str, value: str) -> None:
         if name in ("filter", "find"):
             what, _line, firm = value.partition("\n")
             self.table.choose("cause" if name == "filter" else "find", what)
@@ -158,7 +158,7 @@ class AuditPanel(Panel):
         elif name == "diagnose":
             self._diagnose(value)
         else:
-            super().acted(name, value)
+            super().on_action(name, value)
 
     def cancel(self) -> None:
         """Stop what is under way; what was found out is kept."""

@@ -11,7 +11,7 @@ class AccountTable(Part):
     """Sorts and filters by itself; nothing of its rows is in a trait, so a saved notebook holds none.
 
     Args:
-        opened: Told the address when the user presses one.
+        on_open: Told the address when the user presses one.
     """
 
     _esm = (
@@ -22,8 +22,8 @@ class AccountTable(Part):
     )
     _css = static("style.css") + html_report.static("table.css")
 
-    def __init__(self, *, opened: Callable[[str], None] = lambda _address: None) -> None:
-        self._opened = opened
+    def __init__(self, *, on_open: Callable[[str], None] = lambda _address: None) -> None:
+        self._on_open = on_open
         self.data: dict[str, Any] = {}
         super().__init__()
 
@@ -39,9 +39,9 @@ class AccountTable(Part):
 
     def press(self, address: str) -> None:
         """What happens when the user presses an address."""
-        self._opened(address)
+        self._on_open(address)
 
-    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
+    def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
         """A view came to be, or an address was pressed."""
         if content.get("event") == "ready" and self.data:
             self.send({"event": "data", "data": self.data, "same": True})

@@ -45,7 +45,7 @@ class DiagnosePanel(Panel):
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
             ],
             {"send": False},
-            pressed=self._pressed,
+            on_press=self._pressed,
         )  # fmt: skip
         self.chain = View(live=True)
         self.administration = Administration(self, self._graph)
@@ -55,9 +55,9 @@ class DiagnosePanel(Panel):
               "hint": _("A reply, a log, a mail, the words of a sign-in page; it stays on this computer")}],
             [{"name": "explain", "label": _("Explain"), "primary": True}],
             {"text": ""},
-            pressed=self._explain,
+            on_press=self._explain,
         )  # fmt: skip
-        self.answer = View(live=True, acted=self._acted_in_answer)
+        self.answer = View(live=True, on_action=self._on_answer_action)
         return [
             *(self.choice, self.administration.view, self.administration.paste_form, self.chain),
             *(self.box, self.answer),
@@ -98,9 +98,9 @@ class DiagnosePanel(Panel):
         self.handing_on.clear()
         super().chosen(firm=firm)
 
-    def acted(self, name: str, value: str) -> None:
-        super().acted(name, value)
-        self.handing_on.acted(name, value)
+    def on_action(self, name: str, value: str) -> None:
+        super().on_action(name, value)
+        self.handing_on.on_action(name, value)
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
@@ -203,7 +203,7 @@ class DiagnosePanel(Panel):
         said = _("{user} saw this when signing in").format(user=account.user)
         return html.button(said, "note", account.address, small=True)
 
-    def _acted_in_answer(self, name: str, value: str) -> None:
+    def _on_answer_action(self, name: str, value: str) -> None:
         if name == "note":
             account = self.workspace.accounts.get(value)
             firm = self.workspace.firms.get(account.firm)

@@ -33,7 +33,7 @@ class HandingOn:
 
     def __init__(self, panel: "DiagnosePanel") -> None:
         self._panel = panel
-        self.view = View(live=True, acted=self.acted)
+        self.view = View(live=True, on_action=self.on_action)
         self._letter = LetterBox(panel)
         self._bundle: Bundle | None = None
         self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
@@ -79,7 +79,7 @@ class HandingOn:
         )  # fmt: skip
         return Markup('<div class="mso-talks">{}</div>').format(folds)
 
-    def acted(self, name: str, value: str) -> None:
+    def on_action(self, name: str, value: str) -> None:
         """One of the buttons here was pressed."""
         acts = {
             "letter": self._show_letter, "letter-save": self._letter.save, "bundle-look": self._look_at_bundle,

@@ -34,20 +34,20 @@ class Jobs:
     """The worker of a form.
 
     Args:
-        failed: Told, in the worker, of an exception that the newest job raised.
-        ended: Told, in the worker, when a job has ended and no other is under way.
+        on_failure: Told, in the worker, of an exception that the newest job raised.
+        on_end: Told, in the worker, when a job has ended and no other is under way.
         inline: Work at once in the caller's thread (tests).
     """
 
     def __init__(
         self,
-        failed: Callable[[Exception], None],
+        on_failure: Callable[[Exception], None],
         *,
-        ended: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = lambda: None,
         inline: bool = False,
     ) -> None:
-        self._failed = failed
-        self._ended = ended
+        self._on_failure = on_failure
+        self._on_end = on_end
         self.inline = inline
         self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
         self._lock = ui_lock
@@ -106,6 +106,6 @@ class Jobs:
             if job is self._newest:
                 self._newest = None
                 if failure is not None:
-                    self._failed(failure)
+                    self._on_failure(failure)
             if self._newest is None:
-                self._ended()
+                self._on_end()

@@ -44,8 +44,8 @@ class MailPanel(Panel):
             ],
             [{"name": "retrieve", "label": _("Retrieve mail"), "primary": True}],
             {"limit": "25", "headers_only": False},
-            changed=lambda _name: self.unconfirm(),
-            pressed=self._retrieve,
+            on_change=lambda _name: self.unconfirm(),
+            on_press=self._retrieve,
         )  # fmt: skip
         self.table = View()
         self.send = Form(
@@ -57,10 +57,10 @@ class MailPanel(Panel):
             ],
             [{"name": "send", "label": _("Send test mail"), "primary": True}],
             {"to": "", "subject": "", "sender": "", "wait": True},
-            changed=self._typed,
-            pressed=self._send,
+            on_change=self._typed,
+            on_press=self._send,
         )  # fmt: skip
-        self.note = View(acted=self.acted)
+        self.note = View(on_action=self.on_action)
         return [self.retrieve, self.table, self.send, self.note]
 
     def draw_guide(self) -> None:

@@ -22,9 +22,9 @@ class ManyMailboxes:
     """The form for a list, and what became of it.
 
     Args:
-        failed: Told of a failure that ended the work.
-        added: Called when accounts came to the workspace.
-        ended: Called, in the worker, when a list is done with.
+        on_failure: Told of a failure that ended the work.
+        on_added: Called when accounts came to the workspace.
+        on_end: Called, in the worker, when a list is done with.
         inline: Work in the caller's thread (scripts and tests).
     """
 
@@ -32,13 +32,13 @@ class ManyMailboxes:
         self,
         session: Session,
         *,
-        failed: Callable[[Exception], None],
-        added: Callable[[], None],
-        ended: Callable[[], None] = lambda: None,
+        on_failure: Callable[[Exception], None],
+        on_added: Callable[[], None],
+        on_end: Callable[[], None] = lambda: None,
         inline: bool = False,
     ) -> None:
-        self._session, self._added = session, added
-        self._jobs = Jobs(failed, ended=ended, inline=inline)
+        self._session, self._on_added = session, on_added
+        self._jobs = Jobs(on_failure, on_end=on_end, inline=inline)
         self.form = Form(
             [
                 {"name": "list", "label": _("A list of mailboxes"), "kind": "textarea",
@@ -53,8 +53,8 @@ class ManyMailboxes:
             ],
             {"list": ""},
             fold=_("Add many mailboxes from a list"),
-            pressed=self._pressed,
-            uploaded=self._uploaded,
+            on_press=self._pressed,
+            on_upload=self._uploaded,
         )  # fmt: skip
         self.outcome = View(live=True)
 
@@ -118,7 +118,7 @@ class ManyMailboxes:
     def _ready(self) -> None:
         self.form.enable(add=True, cancel=False)
         self.outcome.show(html.box("note", html.paragraph(_("Cancelled."))))
-        self._added()
+        self._on_added()
 
     def _done(self, came: Sequence[Outcome], *, from_text: bool) -> None:
         self.form.enable(add=True, cancel=False)
@@ -132,7 +132,7 @@ class ManyMailboxes:
                 self.form.fill({"list": ""})
         else:
             self.outcome.show(html.box("warning", line, self._problems(wrong)))
-        self._added()
+        self._on_added()
 
     @staticmethod
     def _problems(wrong: Sequence[Outcome]) -> Markup:

@@ -26,7 +26,7 @@ class Panel:
     """A form with its results; shown by a notebook when it is the last thing in a cell.
 
     What a panel of its own needs: ``step`` and ``name()``, ``content()`` for its widgets, ``refresh()`` to show
-    what the workspace knows, and where it has any of these, ``chosen()``, ``acted()`` and ``busy()``.
+    what the workspace knows, and where it has any of these, ``chosen()``, ``on_action()`` and ``busy()``.
 
     Args:
         session: The workspace to work on; None for the one that all panels of this kernel share.
@@ -38,15 +38,15 @@ class Panel:
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self.session = session or shared()
         self.workspace = self.session.workspace
-        self.jobs = Jobs(self._failed, ended=self._job_ended, inline=inline)
+        self.jobs = Jobs(self._failed, on_end=self._job_ended, inline=inline)
         self.state: html.State = Signal.NOT_RUN
         self.state_word: str | None = None
         self.rows: list[Finding] = []
-        self.bar = View(acted=self._acted_in_bar, met=self._met)
+        self.bar = View(on_action=self._on_bar_action, on_visible=self._on_visible)
         self.head = View(live=True)
-        self.guide = View(acted=self.acted)
-        self.message = View(live=True, acted=self._acted_in_message)
-        self.results = View(acted=self.acted)
+        self.guide = View(on_action=self.on_action)
+        self.message = View(live=True, on_action=self._on_message_action)
+        self.results = View(on_action=self.on_action)
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
         self._since = 0.0
         self._problem: Exception | None = None
@@ -88,7 +88,7 @@ class Panel:
         self.set_state(Signal.NOT_RUN)
         self.refresh()
 
-    def acted(self, name: str, value: str) -> None:  # noqa: ARG002 - for the panels that have rows
+    def on_action(self, name: str, value: str) -> None:  # noqa: ARG002 - for the panels that have rows
         """A ``data-act`` button was pressed."""
         if name == "cancel":
             self.cancel()
@@ -192,10 +192,10 @@ class Panel:
             *self.after_results(),
         ]
         for part in _parts(parts):
-            part.failed = self._failed
+            part.on_failure = self._failed
         self.body.children = parts
 
-    def _acted_in_bar(self, name: str, value: str) -> None:
+    def _on_bar_action(self, name: str, value: str) -> None:
         if name == "choose-firm":
             self.session.choose_firm(value)
         elif name == "choose-account":
@@ -203,16 +203,16 @@ class Panel:
         elif name == "choose-language":
             self.session.choose_language(value)
 
-    def _acted_in_message(self, name: str, value: str) -> None:
+    def _on_message_action(self, name: str, value: str) -> None:
         if name == "bundle" and self._problem is not None:
             where, content = support_bundle(self.session, self._problem, type(self).__name__)
             self.download(where.name, content, "application/zip")
             said = _("The support bundle is saved, without secrets: {path}").format(path=where)
             self.message.show(html.box("note", html.paragraph(said)))
         else:
-            self.acted(name, value)
+            self.on_action(name, value)
 
-    def _met(self, browser_language: str) -> None:
+    def _on_visible(self, browser_language: str) -> None:
         """The panel came into sight: the first time, or again after another notebook was looked at."""
         self.session.browser_speaks(browser_language)
         if not self.occupied():

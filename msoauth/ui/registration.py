@@ -33,7 +33,7 @@ class RegisterPanel(Panel):
     def content(self) -> Sequence[ipywidgets.Widget]:
         self._touched: set[str] = set()
         self._shown: Firm | None = None
-        self.practice_box = View(acted=self.acted)
+        self.practice_box = View(on_action=self.on_action)
         self.form = Form(
             registration_form.fields(self.session),
             [
@@ -42,9 +42,9 @@ class RegisterPanel(Panel):
                 {"name": "new", "label": _("Add another firm"), "disabled": True},
                 {"name": "calendar", "label": _("Save reminders (.ics)"), "disabled": True},
             ],
-            changed=self._changed,
-            pressed=self._pressed,
-            pasted=self._pasted,
+            on_change=self._changed,
+            on_press=self._pressed,
+            on_paste=self._pasted,
         )
         return [self.practice_box, self.form]
 
@@ -125,8 +125,8 @@ class RegisterPanel(Panel):
 
     # What the user does
 
-    def acted(self, name: str, value: str) -> None:
-        super().acted(name, value)
+    def on_action(self, name: str, value: str) -> None:
+        super().on_action(name, value)
         if name == "practice":
             self._fill_practice()
 

@@ -39,12 +39,12 @@ class Signing:
     def __init__(self, panel: "UsersPanel") -> None:
         self._panel = panel
         self.attempt: signin.SignIn | None = None
-        self.waiting = View(live=True, acted=panel.acted)
+        self.waiting = View(live=True, on_action=panel.on_action)
         self.paste_form = Form(
             [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area",
               "hint": _("Paste the whole of it, or the whole mail that holds it")}],
             [{"name": "paste", "label": _("Take this address"), "primary": True}],
-            pressed=self._paste,
+            on_press=self._paste,
         )  # fmt: skip
         self.paste_form.layout = ipywidgets.Layout(display="none")
         self.widgets = (self.waiting, self.paste_form)

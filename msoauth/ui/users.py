@@ -30,9 +30,9 @@ class UsersPanel(Panel):
 
     def content(self) -> Sequence[ipywidgets.Widget]:
         self.seen: dict[str, Seen] = {}
-        self.choice = Form([], [], changed=self._chosen)
-        self.list = View(acted=self.acted)
-        self.practice_box = View(acted=self.acted)
+        self.choice = Form([], [], on_change=self._chosen)
+        self.list = View(on_action=self.on_action)
+        self.practice_box = View(on_action=self.on_action)
         self.add_form = Form(
             [
                 {"name": "address", "label": _("Mailbox"), "placeholder": "anna@contoso.example",
@@ -44,11 +44,11 @@ class UsersPanel(Panel):
             ],
             [{"name": "add", "label": _("Add mailbox"), "primary": True}],
             {"address": "", "login": "", "retrieve": "pop3"},
-            changed=self._typed,
-            pressed=self._add,
+            on_change=self._typed,
+            on_press=self._add,
         )  # fmt: skip
         self.many = ManyMailboxes(
-            self.session, failed=self._failed, added=self._list_grew, ended=self._job_ended,
+            self.session, on_failure=self._failed, on_added=self._list_grew, on_end=self._job_ended,
             inline=self.jobs.inline,
         )  # fmt: skip
         self.many_form = self.many.form
@@ -236,7 +236,7 @@ class UsersPanel(Panel):
         self._draw_practice()
         self.draw_list()
 
-    def acted(self, name: str, value: str) -> None:
+    def on_action(self, name: str, value: str) -> None:
         if name == "cancel":
             self._stop()
             return

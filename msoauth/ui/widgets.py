@@ -23,10 +23,10 @@ class Part(anywidget.AnyWidget):
     """A widget whose messages come from a browser: what goes wrong over them is shown, never lost.
 
     ipywidgets prints the exception of a callback where nobody looks; so the panel that owns a part sets
-    ``failed`` and shows it. Messages are heard one at a time, whatever thread the kernel hears them in.
+    ``on_failure`` and shows it. Messages are heard one at a time, whatever thread the kernel hears them in.
     """
 
-    failed: Callable[[Exception], None] | None = None
+    on_failure: Callable[[Exception], None] | None = None
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
@@ -37,13 +37,13 @@ class Part(anywidget.AnyWidget):
             return
         with handling(content):
             try:
-                self.heard(content, [bytes(buffer) for buffer in buffers or ()])
+                self.on_message(content, [bytes(buffer) for buffer in buffers or ()])
             except Exception as problem:
-                if self.failed is None:
+                if self.on_failure is None:
                     raise
-                self.failed(problem)
+                self.on_failure(problem)
 
-    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+    def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """What the browser said."""
         raise NotImplementedError
 
@@ -60,10 +60,10 @@ class Form(Part):
 
     Args:
         fold: The line behind which the form is folded away until it is wanted; empty for none.
-        changed: Told the field's name when its value changed.
-        pressed: Told the button's name.
-        pasted: Told field and text when a block of several lines was pasted into a one-line field.
-        uploaded: Told field, file name and content when a file was chosen.
+        on_change: Told the field's name when its value changed.
+        on_press: Told the button's name.
+        on_paste: Told field and text when a block of several lines was pasted into a one-line field.
+        on_upload: Told field, file name and content when a file was chosen.
     """
 
     _esm = static("message_order.js") + static("press_guard.js") + static("form.js")
@@ -83,16 +83,16 @@ class Form(Part):
         values: Mapping[str, Any] | None = None,
         *,
         fold: str = "",
-        changed: Callable[[str], None] = lambda _name: None,
-        pressed: Callable[[str], None] = lambda _name: None,
-        pasted: Callable[[str, str], None] = lambda _name, _text: None,
-        uploaded: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
+        on_change: Callable[[str], None] = lambda _name: None,
+        on_press: Callable[[str], None] = lambda _name: None,
+        on_paste: Callable[[str, str], None] = lambda _name, _text: None,
+        on_upload: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
         self._since: dict[str, MessageNumber | None] = {}  # from when a field's value is
         self._heir: Form | None = None
-        self._changed, self._pressed, self._pasted = changed, pressed, pasted
-        self._uploaded = uploaded
+        self._on_change, self._on_press, self._on_paste = on_change, on_press, on_paste
+        self._on_upload = on_upload
         super().__init__(
             fields=[dict(f) for f in fields],
             buttons=[dict(b) for b in buttons],
@@ -103,7 +103,7 @@ class Form(Part):
     def __repr__(self) -> str:
         return f"Form({[field['name'] for field in self.fields]})"
 
-    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+    def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
         if event == "input":
@@ -115,9 +115,9 @@ class Form(Part):
                     self._hear_typed(field, told["value"], MessageNumber.of({**content, **told}))
             self._shown().press(name)
         elif event == "block":
-            self._shown()._pasted(name, str(content.get("text", "")))
+            self._shown()._on_paste(name, str(content.get("text", "")))
         elif event == "file" and buffers:
-            self._shown()._uploaded(name, str(content.get("file", "")), buffers[0])
+            self._shown()._on_upload(name, str(content.get("file", "")), buffers[0])
 
     def _hear_typed(self, name: str, value: Any, when: MessageNumber | None) -> None:
         since = self._since.get(name)
@@ -141,12 +141,12 @@ class Form(Part):
             self._keep(name, str(value))
         else:
             self.values = {**self.values, name: value}
-        self._changed(name)
+        self._on_change(name)
 
     def press(self, name: str) -> None:
         """What happens when the user presses the button, unless it is disabled."""
         if any(b["name"] == name and not b.get("disabled") for b in self.buttons):
-            self._pressed(name)
+            self._on_press(name)
 
     def text(self, name: str) -> str:
         """The value of a field that is not secret, as text."""
@@ -216,7 +216,7 @@ class Form(Part):
             self.keep_secret(name, str(value))
         else:
             self.fill({name: value})
-        self._changed(name)
+        self._on_change(name)
 
     def take_over(self, former: "Form") -> None:
         """Take what was typed into *former*, a form of the same fields in another language."""
@@ -242,12 +242,12 @@ class Form(Part):
 class View(Part):
     """HTML made by :mod:`msoauth.ui.html`.
 
-    ``data-act`` buttons and choices call *acted* with their name and value, ``data-copy`` buttons copy.
+    ``data-act`` buttons and choices call *on_action* with their name and value, ``data-copy`` buttons copy.
 
     Args:
         live: Read out by screen readers when it changes.
-        acted: Told name and value.
-        met: Told the browser's language when the view comes into sight, the first time and again.
+        on_action: Told name and value.
+        on_visible: Told the browser's language when the view comes into sight, the first time and again.
     """
 
     _esm = static("message_order.js") + static("press_guard.js") + static("view.js")
@@ -255,19 +255,19 @@ class View(Part):
 
     html = traitlets.Unicode("").tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
-    greets = traitlets.Bool(False).tag(sync=True)
+    reports_visible = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
         html: Markup | None = None,
         *,
         live: bool = False,
-        acted: Callable[[str, str], None] = lambda _name, _value: None,
-        met: Callable[[str], None] | None = None,
+        on_action: Callable[[str, str], None] = lambda _name, _value: None,
+        on_visible: Callable[[str], None] | None = None,
     ) -> None:
-        self._acted, self._met = acted, met
+        self._on_action, self._on_visible = on_action, on_visible
         self._chosen: dict[str, MessageNumber | None] = {}  # when
-        super().__init__(html=str(html or ""), live=live, greets=met is not None)
+        super().__init__(html=str(html or ""), live=live, reports_visible=on_visible is not None)
 
     def show(self, html: Markup) -> None:
         """Show this; Markup only, so that what comes from outside was escaped."""
@@ -279,13 +279,13 @@ class View(Part):
 
     def act(self, name: str, value: str = "") -> None:
         """What happens when the user presses a ``data-act`` button or chooses."""
-        self._acted(name, value)
+        self._on_action(name, value)
 
     def download(self, name: str, content: bytes, kind: str) -> None:
         """Let the browser save *content* as a file called *name*."""
         self.send({"event": "download", "name": name, "kind": kind}, buffers=[content])
 
-    def heard(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
+    def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
         """Pressed, chosen (of two choices the later counts), or met."""
         event = content.get("event")
         if event == "act":
@@ -295,5 +295,5 @@ class View(Part):
             if when is None or not when.before(self._chosen.get(name)):
                 self._chosen[name] = when
                 self.act(name, str(content.get("value", "")))
-        elif event == "met" and self._met is not None:
-            self._met(str(content.get("language", "")))
+        elif event == "visible" and self._on_visible is not None:
+            self._on_visible(str(content.get("language", "")))

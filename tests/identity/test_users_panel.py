@@ -32,7 +32,7 @@ def until(true: Callable[[], object]) -> None:
 
 
 def begin(panel: UsersPanel, office: Office, act: str) -> signin.SignIn:
-    panel.acted(act, office.anna.address)
+    panel.on_action(act, office.anna.address)
     until(lambda: panel.signing.attempt)
     assert panel.signing.attempt is not None
     return panel.signing.attempt
@@ -51,7 +51,7 @@ def test_each_way_shows_what_to_do_the_time_left_and_the_other_ways(
         assert f'data-act="{other}"' in shown
     assert ('data-copy="FJC3MZ5XW"' in shown) == (via == "device")
     assert (panel.signing.paste_form.layout.display == "") == (via == "paste")
-    panel.acted("cancel", "")
+    panel.on_action("cancel", "")
     assert panel.signing.waiting.html == ""
     assert "not signed in" in panel.list.html
 
@@ -146,7 +146,7 @@ def test_what_fails_for_good_is_red_with_its_cause_and_one_button(
         "invalid_grant", "AADSTS50173: The provided grant has expired due to it being revoked.",
         error_codes=[50173],
     )  # fmt: skip
-    panel.acted("check", office.anna.address)
+    panel.on_action("check", office.anna.address)
     panel.jobs.wait()
     row = panel.list.html
     assert 'data-state="failed"' in row
@@ -173,7 +173,7 @@ def test_what_fails_for_now_stays_amber_and_is_tried_again(
     monkeypatch.setattr(signing, "again_in", told)
     monkeypatch.setattr(signing, "_LONGEST_PAUSE", 0.05)
     authority.token = lambda _form: Answer("busy", 429, {"Retry-After": "0"})
-    panel.acted("check", office.anna.address)
+    panel.on_action("check", office.anna.address)
     panel.jobs.wait()
     assert len(shown) == 1
     assert "warning" in shown[0]

@@ -196,7 +196,7 @@ def test_a_second_view_of_the_table_leaves_the_filter_of_the_first(
     widget, answers = AccountTable(), list[dict[str, Any]]()
     monkeypatch.setattr(widget, "send", answers.append)
     widget.show(table_data([]))
-    widget.heard({"event": "ready"}, [])
+    widget.on_message({"event": "ready"}, [])
     table = Shown(page, widget)
     table.tell(answers[0])
     page.get_by_role("searchbox").fill("anna")

@@ -60,7 +60,7 @@ def test_a_click_on_an_account_opens_its_findings_and_its_diagnosis(
     broken = rows(panel)[0]["account"]
     break_smtp(tenant, broken)
     panel.options.press("audit")
-    panel.table.heard({"event": "open", "value": broken}, [])
+    panel.table.on_message({"event": "open", "value": broken}, [])
     assert "535 5.7.139" in panel.results.html
     for firm in tenant.world.firms.values():
         for mailbox in firm.mailboxes.values():

@@ -46,9 +46,9 @@ def password(tenant: PracticeTenant, address: str) -> str:
 @pytest.fixture
 def panel(tenant: PracticeTenant, session: Session) -> Iterator[DiagnosePanel]:
     register = RegisterPanel(session, inline=True)
-    register.acted("practice", "")
+    register.on_action("practice", "")
     register.form.press("check")
-    UsersPanel(session, inline=True).acted("practice", "")
+    UsersPanel(session, inline=True).on_action("practice", "")
     session.choose_account(ANNA)
     made = DiagnosePanel(session, inline=True)
     yield made

@@ -83,7 +83,7 @@ def test_a_secret_is_not_in_the_widget_state_that_a_notebook_stores(
         known = tenant.endpoints["practice"]["firms"][0]
         sources = [
             "from msoauth import ui; import os; panel = ui.register(); panel",
-            "panel.acted('practice', ''); panel.form.press('check'); panel.jobs.wait()",
+            "panel.on_action('practice', ''); panel.form.press('check'); panel.jobs.wait()",
             "panel.form.type('secret', os.environ['PLANTED']); panel.form.secret('secret')",
             "panel.form.type('client_id', os.environ['PLANTED']); panel.form.type('client_id', 'x'); panel",
         ]  # fmt: skip

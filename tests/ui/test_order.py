@@ -43,7 +43,7 @@ def test_a_worker_draws_when_no_message_is_being_heard() -> None:
             jobs.wait(0.2)
         drawn.append("message")
 
-    View(acted=act)._guarded(None, {"event": "act"}, [])
+    View(on_action=act)._guarded(None, {"event": "act"}, [])
     jobs.wait()
     assert drawn == ["message", "worker"]
 
@@ -147,10 +147,10 @@ def test_one_mailbox_is_waited_for_at_a_time(
     panel, go_on = UsersPanel(session), threading.Event()
     monkeypatch.setattr("msoauth.ui.signing.SIGN_IN", ())
     monkeypatch.setattr("msoauth.identity.signin.propose", lambda *_of: go_on.wait(10))
-    panel.acted("sign-in", "anna@contoso.example")
-    panel.acted("sign-in", "max@contoso.example")
+    panel.on_action("sign-in", "anna@contoso.example")
+    panel.on_action("sign-in", "max@contoso.example")
     assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["max@contoso.example"]  # fmt: skip
-    panel.acted("check", "zoe@contoso.example")
+    panel.on_action("check", "zoe@contoso.example")
     assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["zoe@contoso.example"]  # fmt: skip
     panel.cancel()
     go_on.set()

@@ -84,7 +84,7 @@ def test_what_was_typed_survives_a_refusal(session: Session) -> None:
 
 def test_from_the_form_to_a_mail_that_arrived(tenant: PracticeTenant, session: Session) -> None:
     register = RegisterPanel(session, inline=True)
-    register.acted("practice", "")
+    register.on_action("practice", "")
     register.form.press("check")
     assert register.state is Signal.PASSED, register.results.html
     known = tenant.endpoints["practice"]["firms"][0]
@@ -95,7 +95,7 @@ def test_from_the_form_to_a_mail_that_arrived(tenant: PracticeTenant, session: S
     assert again.state is Signal.PASSED
 
     users = UsersPanel(session)
-    users.acted("practice", "")
+    users.on_action("practice", "")
     person = known["accounts"][1]
     users.signing.start(next(a for a in session.accounts() if a.address == person["address"]))
     for _turn in range(2000):
@@ -131,7 +131,7 @@ def test_a_duplicate_mailbox_and_one_without_a_domain_are_told_at_the_field(
     tenant: PracticeTenant, session: Session
 ) -> None:
     register = RegisterPanel(session, inline=True)
-    register.acted("practice", "")
+    register.on_action("practice", "")
     register.form.press("check")
     users = UsersPanel(session, inline=True)
     for typed, said in (
@@ -167,10 +167,10 @@ def test_the_broken_link_is_opened_and_an_error_text_is_explained(
     tenant: PracticeTenant, session: Session
 ) -> None:
     register = RegisterPanel(session, inline=True)
-    register.acted("practice", "")
+    register.on_action("practice", "")
     register.form.press("check")
     users = UsersPanel(session, inline=True)
-    users.acted("practice", "")
+    users.on_action("practice", "")
     panel = DiagnosePanel(session, inline=True)
     panel.choice.press("diagnose")
     assert panel.state is Signal.FAILED

@@ -67,7 +67,7 @@ def test_what_another_notebook_did_is_seen_when_the_panel_comes_into_sight_again
     panel = MailPanel(session, inline=True)
     session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
     assert "anna@contoso.example" not in panel.bar.html
-    panel.bar.heard({"event": "met", "language": "en-GB"}, [])
+    panel.bar.on_message({"event": "visible", "language": "en-GB"}, [])
     assert "anna@contoso.example" in panel.bar.html
     assert not any(b["disabled"] for b in panel.retrieve.buttons if b["name"] == "retrieve")
 
@@ -78,7 +78,7 @@ def test_what_is_being_typed_is_not_lost_to_what_another_notebook_did(
     panel = RegisterPanel(session, inline=True)
     panel.form.type("tenant", "fabrikam.example")
     other_firm(session)
-    panel.bar.heard({"event": "met", "language": "en"}, [])
+    panel.bar.on_message({"event": "visible", "language": "en"}, [])
     assert panel.form.text("tenant") == "fabrikam.example"
     assert "Fabrikam" in panel.bar.html
 
@@ -95,7 +95,7 @@ def test_a_choice_made_in_another_notebook_is_acted_on_when_it_is_seen(
     account = session.account()
     assert account is not None
     assert account.address == "anna@contoso.example"
-    panel.bar.heard({"event": "met", "language": "en"}, [])
+    panel.bar.on_message({"event": "visible", "language": "en"}, [])
     assert '<option value="max@contoso.example" selected>' in panel.bar.html
     assert session.account() != account
     assert panel.rows == []
@@ -116,7 +116,7 @@ def test_a_cell_that_is_run_again_shows_the_choice_made_in_another_notebook(
     )
     Session(session.workspace).choose_firm(other_firm(session).name)
     panel = RegisterPanel(session, inline=True)
-    panel.bar.heard({"event": "met", "language": "en"}, [])
+    panel.bar.on_message({"event": "visible", "language": "en"}, [])
     assert panel.form.text("name") == "Fabrikam"
 
 
@@ -128,30 +128,30 @@ def test_a_choice_made_in_another_notebook_stops_no_work_and_takes_nothing_typed
     elsewhere.choose_firm(other_firm(session).name)
 
     def work(job: Job) -> None:
-        mail.bar.heard({"event": "met", "language": "en"}, [])
+        mail.bar.on_message({"event": "visible", "language": "en"}, [])
         mail.jobs.show(job, lambda: mail.note.show(Markup("still here")))
 
     mail.jobs.start(work)
     assert mail.note.html == "still here"
     assert session.firm() == firm
     register.form.type("tenant", "contoso-legal.example")
-    register.bar.heard({"event": "met", "language": "en"}, [])
+    register.bar.on_message({"event": "visible", "language": "en"}, [])
     assert register.form.text("tenant") == "contoso-legal.example"
     assert '<option value="Contoso Legal" selected>' in register.bar.html
     assert "Fabrikam" in register.bar.html
     register.form.press("new")
-    register.bar.heard({"event": "met", "language": "en"}, [])
+    register.bar.on_message({"event": "visible", "language": "en"}, [])
     assert register.form.text("name") == "Fabrikam"
 
 
 def test_the_language_follows_the_browser_until_one_is_chosen(session: Session) -> None:
     panel = RegisterPanel(session, inline=True)
-    panel.bar.heard({"event": "met", "language": "de-AT"}, [])
+    panel.bar.on_message({"event": "visible", "language": "de-AT"}, [])
     assert language() == "de"
     panel.bar.act("choose-language", "en")
     assert language() == "en"
     later = RegisterPanel(Session(session.workspace), inline=True)
-    later.bar.heard({"event": "met", "language": "de"}, [])
+    later.bar.on_message({"event": "visible", "language": "de"}, [])
     assert language() == "en"
 
 
@@ -175,9 +175,9 @@ def test_what_was_typed_is_kept_whatever_happens_after_a_change_of_language(
     panel.form.type("tenant", "fabrikam.example")
     panel.bar.act("choose-language", "de")
     # The browser's word of the last keys may come when the form has been replaced already.
-    former.heard({"event": "input", "name": "name", "value": "Kanzlei Müller"}, [])
+    former.on_message({"event": "input", "name": "name", "value": "Kanzlei Müller"}, [])
     other_firm(session)
-    panel.bar.heard({"event": "met", "language": "de"}, [])
+    panel.bar.on_message({"event": "visible", "language": "de"}, [])
     assert panel.form.text("tenant") == "fabrikam.example"
     assert panel.form.text("name") == "Kanzlei Müller"
 
@@ -204,7 +204,7 @@ def test_a_failure_over_a_message_of_the_browser_is_shown_and_redacted(session: 
     def broken(_name: str) -> None:
         raise RuntimeError(f"broke at {SECRET}")
 
-    panel.form._pressed = broken
+    panel.form._on_press = broken
     panel.form._guarded(panel.form, {"event": "press", "name": "check"}, [])
     assert panel.state is Signal.FAILED
     assert "fault in msoauth" in panel.message.html
@@ -259,7 +259,7 @@ def many(session: Session) -> ManyMailboxes:
     def failed(problem: Exception) -> None:
         raise problem
 
-    return ManyMailboxes(session, failed=failed, added=lambda: None, inline=True)
+    return ManyMailboxes(session, on_failure=failed, on_added=lambda: None, inline=True)
 
 
 def test_a_pasted_list_adds_what_it_can_and_tells_the_rest(session: Session, firm: Firm) -> None:
@@ -278,7 +278,7 @@ def test_a_pasted_list_adds_what_it_can_and_tells_the_rest(session: Session, fir
 def test_an_uploaded_list_of_500_mailboxes_is_taken_and_drawn(session: Session, firm: Firm) -> None:
     panel = UsersPanel(session, inline=True)
     lines = "\n".join(f"user{n:03}@contoso.example" for n in range(500))
-    panel.many_form.heard(
+    panel.many_form.on_message(
         {"event": "file", "name": "file", "file": "users.csv"}, [lines.encode("utf-8")]
     )
     assert len(session.accounts()) == 500
@@ -291,7 +291,7 @@ def test_a_list_that_cannot_be_read_is_told_at_its_field(session: Session, firm:
     box = many(session)
     box.form.press("add")
     assert box.form.errors["list"]
-    box.form.heard({"event": "file", "name": "file", "file": "list.xlsx"}, [b"no zip"])
+    box.form.on_message({"event": "file", "name": "file", "file": "list.xlsx"}, [b"no zip"])
     assert "list.xlsx" in box.form.errors["file"]
 
 

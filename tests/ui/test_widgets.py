@@ -26,7 +26,7 @@ def form(pressed: list[tuple[str, str, str]]) -> Form:
     made = Form(
         [{"name": "id", "label": "ID"}, {"name": "secret", "label": "Secret", "kind": "secret"}],
         [{"name": "go", "label": "Go"}],
-        pressed=lambda name: pressed.append((name, made.text("id"), made.typed("secret"))),
+        on_press=lambda name: pressed.append((name, made.text("id"), made.typed("secret"))),
     )
     return made
 
@@ -44,7 +44,7 @@ def sent(form: Form, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]
 def test_what_was_typed_before_a_field_was_filled_is_dropped_when_it_is_heard_late(
     form: Form,
 ) -> None:
-    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    filler = View(on_action=lambda _name, _value: form.fill({"id": "filled"}))
     hear(filler, 2, event="act", name="practice")
     hear(form, 1, event="input", name="id", value="not a guid")
     assert form.text("id") == "filled"
@@ -53,7 +53,7 @@ def test_what_was_typed_before_a_field_was_filled_is_dropped_when_it_is_heard_la
 def test_what_was_typed_after_a_field_was_filled_counts_also_when_it_was_heard_before(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
-    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    filler = View(on_action=lambda _name, _value: form.fill({"id": "filled"}))
     hear(form, 3, event="input", name="id", value="mine")
     hear(filler, 2, event="act", name="practice")
     hear(form, 3, event="press", name="go", typed={"id": {"value": "mine", "number": 3}})
@@ -78,7 +78,7 @@ def test_a_button_brings_what_was_typed_before_it_secrets_too(
 def test_a_button_brings_back_nothing_that_was_filled_since(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
-    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    filler = View(on_action=lambda _name, _value: form.fill({"id": "filled"}))
     hear(filler, 2, event="act", name="practice")
     hear(form, 3, event="press", name="go", typed={"id": {"value": "old", "number": 1}})
     assert pressed == [("go", "filled", "")]
@@ -88,7 +88,7 @@ def test_what_comes_once_more_with_a_button_is_typed_only_once(pressed: list[Any
     changed: list[str] = []
     form = Form(
         [{"name": "id", "label": "ID"}], [{"name": "go", "label": "Go"}],
-        changed=changed.append, pressed=pressed.append,
+        on_change=changed.append, on_press=pressed.append,
     )  # fmt: skip
     hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "number": 1}})
     hear(form, 1, event="input", name="id", value="mine")
@@ -115,7 +115,7 @@ def test_a_button_heard_late_fills_nothing_that_was_typed_after_it(
         else:
             form.clear_secret("secret")
 
-    filler = View(acted=act)
+    filler = View(on_action=act)
     hear(form, 4, event="input", name="id", value="mine")
     hear(form, 5, event="input", name="secret", value="s3cret")
     messages = sent(form, monkeypatch)
@@ -128,9 +128,9 @@ def test_a_button_heard_late_fills_nothing_that_was_typed_after_it(
 def test_a_form_in_another_language_takes_what_is_heard_late_of_the_former(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
-    heir = Form(form.fields, form.buttons, pressed=lambda name: pressed.append((name, heir.text("id"), heir.typed("secret"))))  # fmt: skip
+    heir = Form(form.fields, form.buttons, on_press=lambda name: pressed.append((name, heir.text("id"), heir.typed("secret"))))  # fmt: skip
     hear(form, 1, event="input", name="id", value="mine")
-    view = View(acted=lambda _name, _value: heir.take_over(form))
+    view = View(on_action=lambda _name, _value: heir.take_over(form))
     hear(view, 4, event="choose", name="choose-language", value="de")
     hear(form, 2, event="input", name="id", value="mine too")
     hear(heir, 6, event="input", name="secret", value="later")
@@ -142,7 +142,7 @@ def test_a_form_in_another_language_takes_what_is_heard_late_of_the_former(
 
 def test_of_two_choices_the_later_counts() -> None:
     acted: list[tuple[str, str]] = []
-    bar = View(acted=lambda name, value: acted.append((name, value)))
+    bar = View(on_action=lambda name, value: acted.append((name, value)))
     hear(bar, 2, event="choose", name="account", value="nora")
     hear(bar, 1, event="choose", name="account", value="max")
     hear(bar, 1, event="choose", name="firm", value="contoso")
@@ -189,7 +189,7 @@ def test_a_filled_field_says_which_message_it_answers(
     form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = sent(form, monkeypatch)
-    filler = View(acted=lambda _name, _value: form.fill({"id": "filled"}))
+    filler = View(on_action=lambda _name, _value: form.fill({"id": "filled"}))
     hear(filler, 4, event="act", name="practice")
     hear(filler, 5, event="act", name="practice")
     assert [(m["page"], m["number"]) for m in messages] == [("p", 4), ("p", 5)]
@@ -228,7 +228,7 @@ def test_messages_in_two_threads_are_heard_one_after_the_other() -> None:
             assert go_on.wait(10)
         seen.append(name)
 
-    view, other = View(acted=act), View(acted=act)
+    view, other = View(on_action=act), View(on_action=act)
     first = threading.Thread(target=hear, args=(view, 1), kwargs={"event": "act", "name": "first"})
     first.start()
     assert inside.wait(10)

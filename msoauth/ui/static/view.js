@@ -119,9 +119,9 @@ function render({ model, el }) {
   const timer = setInterval(tick, 500);
 
   let watch;
-  if (model.get("greets")) {
+  if (model.get("reports_visible")) {
     watch = new IntersectionObserver((entries) => {
-      if (entries.at(-1).isIntersecting) model.send(numbered({ event: "met", language: navigator.language }));
+      if (entries.at(-1).isIntersecting) model.send(numbered({ event: "visible", language: navigator.language }));
     });
     watch.observe(box);
   }
