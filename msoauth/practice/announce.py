@@ -15,7 +15,7 @@ _FIRMS = 6  # further firms that are named
 def instructions(tenant: "PracticeTenant") -> str:
     """Where to sign in, with whom, where the admin center is, how to point the toolkit at it."""
     noted = tenant.endpoints["practice"]["firms"]
-    first, firm = noted[0], next(iter(tenant.world.firms.values()))
+    first, firm = noted[0], next(iter(tenant.state.firms.values()))
     person = next(
         (u.upn for u in firm.users.values() if not u.admin), first["accounts"][0]["address"]
     )

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Firm, World
+from msoauth.practice.state import Firm, PracticeState
 
 
-def describe(world: World, ports: Mapping[str, int], admin: str, ca_file: Path) -> dict[str, Any]:
+def describe(
+    state: PracticeState, ports: Mapping[str, int], admin: str, ca_file: Path
+) -> dict[str, Any]:
     """The endpoints file as a dict: as it is noted down at the start, before anything goes wrong."""
     authority = f"https://localhost:{ports['authority']}/"
     return {
@@ -20,7 +22,7 @@ def describe(world: World, ports: Mapping[str, int], admin: str, ca_file: Path) 
         "imap": {"host": "localhost", "port": ports["imap"], "tls": "implicit"},
         "smtp": {"host": "localhost", "port": ports["smtp"], "tls": "starttls"},
         "ca_file": str(ca_file),
-        "practice": {"admin": admin, "firms": [_firm(firm) for firm in world.firms.values()]},
+        "practice": {"admin": admin, "firms": [_firm(firm) for firm in state.firms.values()]},
     }
 
 

@@ -17,7 +17,7 @@ from msoauth.practice.bundle import BundleError, Contents
 from msoauth.practice.corpus import typical
 from msoauth.practice.scenarios import Scenario, apply, scenarios
 from msoauth.practice.server import PracticeTenant
-from msoauth.practice.state import Firm, LogEntry, Mailbox, User, World
+from msoauth.practice.state import Firm, LogEntry, Mailbox, PracticeState, User
 
 Kind = Literal["pop3", "imap", "shared", "app-only"]
 
@@ -96,7 +96,7 @@ class Replay(PracticeTenant):
             self.case = replace(
                 self.case, has_secret=True
             )  # the app has one, whatever was noted down
-        _set_up(self.world, self.case)
+        _set_up(self.state, self.case)
         self.replayed = tuple(_choose(contents.findings, self.case))
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class Replay(PracticeTenant):
                     apply(self, one.scenario)
             later = [one.scenario for one in self.replayed if one.scenario and one.later]
             if later:
-                self.world.log = _Watched(self.world.log, self, later)
+                self.state.log = _Watched(self.state.log, self, later)
         except BaseException:
             self._stop()
             raise
@@ -170,10 +170,10 @@ def _case(settings: dict[str, Any]) -> Case:
     )
 
 
-def _set_up(world: World, case: Case) -> None:
+def _set_up(state: PracticeState, case: Case) -> None:
     """The first firm of the practice tenant becomes that of the case."""
-    firm = next(iter(world.firms.values()))
-    world.firms.clear()
+    firm = next(iter(state.firms.values()))
+    state.firms.clear()
     firm.name, firm.domain = case.firm, case.address.rpartition("@")[2].lower()
     firm.tenant_id = case.tenant.lower() or firm.tenant_id
     web, desktop, service = firm.apps
@@ -199,7 +199,7 @@ def _set_up(world: World, case: Case) -> None:
             send_as={case.login.lower(), service_id},
             _load=typical,
         )
-    world.add(firm)
+    state.add(firm)
 
 
 def _add(firm: Firm, upn: str, *, admin: bool = False) -> None:

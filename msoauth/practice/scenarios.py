@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from msoauth.practice.settings import AREAS, Change, Reach, Undo
-from msoauth.practice.state import Firm, World, new_id
+from msoauth.practice.state import Firm, PracticeState, new_id
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -105,7 +105,7 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(Scenario(name, **table) for name, table in tomllib.loads(text).items())
 
 
-def aimed(world: World, text: str) -> Aimed:
+def aimed(state: PracticeState, text: str) -> Aimed:
     """The scenario that ``NAME`` or ``NAME@AIM`` asks for; AIM is an address, or a firm's name, domain or tenant id.
 
     Raises:
@@ -117,18 +117,18 @@ def aimed(world: World, text: str) -> Aimed:
         near = get_close_matches(name, [known.name for known in scenarios()], 3, 0.5)
         raise ScenarioError("name", name, aim, near)
     if not at:
-        return Aimed(scenario, tuple(world.firms.values()), None)
+        return Aimed(scenario, tuple(state.firms.values()), None)
     wanted = aim.lower()
-    firm = next((f for f in world.firms.values() if wanted == f.name.lower()), None)
-    firm = firm or world.firm(aim)
+    firm = next((f for f in state.firms.values() if wanted == f.name.lower()), None)
+    firm = firm or state.firm(aim)
     if firm is not None:
         if scenario.reach > Reach.FIRM:
             raise ScenarioError("narrow", name, aim, reach=scenario.reach)
         return Aimed(scenario, (firm,), None)
-    firm = world.firm_of_address(aim)
+    firm = state.firm_of_address(aim)
     if firm is None or (firm.user(wanted) is None and firm.mailbox(wanted) is None):
-        known = [f.name for f in world.firms.values()]
-        known += [address for f in world.firms.values() for address in f.mailboxes]
+        known = [f.name for f in state.firms.values()]
+        known += [address for f in state.firms.values() for address in f.mailboxes]
         raise ScenarioError("aim", name, aim, get_close_matches(aim, known[:5000], 3, 0.5))
     if scenario.reach > Reach.ACCOUNT:
         raise ScenarioError("narrow", name, aim, reach=scenario.reach)
@@ -141,13 +141,13 @@ def apply(tenant: "PracticeTenant", text: str) -> Callable[[], None]:
     Raises:
         ScenarioError: as :func:`aimed`.
     """
-    asked = aimed(tenant.world, text)
+    asked = aimed(tenant.state, text)
     settings: list[list[Undo]] = []  # of every setting, what it set on how many accounts and firms
     for path, value in asked.scenario.set.items():
         area, _dot, name = path.partition(".")
         settings.append([])
         for firm in asked.firms if AREAS[area].reach < Reach.EVERYBODY else asked.firms[:1]:
-            everybody = len(asked.firms) == len(tenant.world.firms) and asked.account is None
+            everybody = len(asked.firms) == len(tenant.state.firms) and asked.account is None
             change = Change(tenant, firm, asked.account, name, value, everybody=everybody)
             settings[-1] += AREAS[area].act(change)
     tenant.publish()

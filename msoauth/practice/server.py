@@ -32,7 +32,7 @@ from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, share
 from msoauth.practice.seed import firms as seeded_firms
-from msoauth.practice.state import World
+from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
@@ -57,7 +57,7 @@ class PracticeTenant:
         FirmsError: *firms* names none, or two that get the same domain.
 
     Attributes:
-        world: Everything it knows; changes are seen by the next request.
+        state: Everything it knows; changes are seen by the next request.
         active: The scenarios that are on, in the order in which they were brought about.
         endpoints: The endpoints file, as a dict.
         endpoints_file: Where it lies until the end.
@@ -74,13 +74,13 @@ class PracticeTenant:
         firms: int | Iterable[str] = 1,
         people_base: str = "",
     ) -> None:
-        self.world = World(clock=Clock(clock), latency=latency)
-        for firm in seeded_firms(self.world.clock, firms, accounts):
-            self.world.add(firm)
+        self.state = PracticeState(clock=Clock(clock), latency=latency)
+        for firm in seeded_firms(self.state.clock, firms, accounts):
+            self.state.add(firm)
         self.address = Address(people_base)
         self._scenarios = tuple(scenarios)
         for scenario in self._scenarios:
-            known_scenarios.aimed(self.world, scenario)  # a wrong name is told before anything runs
+            known_scenarios.aimed(self.state, scenario)  # a wrong name is told before anything runs
         self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -138,7 +138,7 @@ class PracticeTenant:
         ready.wait()
         if failure:
             raise failure[0]
-        self.endpoints = describe(self.world, self._ports, self.admin_url, self.ca_file)
+        self.endpoints = describe(self.state, self._ports, self.admin_url, self.ca_file)
         self.described = json.dumps(self.endpoints)
         self.publish()
         for scenario in self._scenarios:
@@ -162,7 +162,7 @@ class PracticeTenant:
             exchange: ExchangeServers | None = None
             try:
                 signer = Signer()
-                authority = Authority(self.world, signer)
+                authority = Authority(self.state, signer)
                 met = People(authority, self.address)
                 people = _people_app(met, self)
                 mail = Limits()
@@ -173,10 +173,10 @@ class PracticeTenant:
                 await self._open(ports, "authority", _api_app(authority, met), tls, web)
                 mail = replace(mail, connections=max(16, int(mail.connections * part)))
                 exchange = await start_exchange(
-                    self.world, signer, tls, ports, HOST, self._ports, limits=mail
+                    self.state, signer, tls, ports, HOST, self._ports, limits=mail
                 )
                 self._ports |= exchange.ports
-                ports.follow(self.world.faults)
+                ports.follow(self.state.faults)
                 ready.set()
                 await stop.wait()
             except BaseException as problem:
@@ -216,7 +216,7 @@ def _api_app(authority: Authority, people: People) -> tornado.web.Application:
     # Microsoft serves both from one host; a program may ask there, where a person's address leads to a proxy.
     asked = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"people": people})
     return tornado.web.Application(
-        [*api.routes(authority, address), *graph.routes(authority.world, authority.signer), asked],
+        [*api.routes(authority, address), *graph.routes(authority.state, authority.signer), asked],
         log_function=_quiet,
         default_handler_class=api.Nowhere,
         default_handler_args={"authority": authority, "address": address},

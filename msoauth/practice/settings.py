@@ -138,7 +138,7 @@ def _organisation(change: Change) -> Iterable[Undo]:
 def _user(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if change.name in _FROM_NOW:
-        value += change.tenant.world.clock.time()
+        value += change.tenant.state.clock.time()
     if change.name == "deleted":
         yield _removed(change.firm, change.users)
         return
@@ -172,7 +172,7 @@ def _secret(change: Change) -> Iterable[Undo]:
 
     for secret in known:
         if change.name == "ended_days_ago":
-            end = change.tenant.world.clock.now() - timedelta(days=change.value)
+            end = change.tenant.state.clock.now() - timedelta(days=change.value)
             yield replace(_put(secret, "end", end), holds=no_new_one)
         else:
             yield replace(_put(secret, "value", secret.value[::-1]), holds=no_new_one)
@@ -205,19 +205,19 @@ def _endpoint(change: Change) -> Iterable[Undo]:
 
 def _fault(change: Change) -> Iterable[Undo]:
     aim = change.account or (None if change.everybody else change.firm.tenant_id)
-    faults = change.tenant.world.faults
+    faults = change.tenant.state.faults
     faults.set(change.name, change.filled(), aim)
     yield Undo(lambda: faults.clear(change.name), lambda: faults.value(change.name) is not None)
 
 
 def _port(change: Change) -> Iterable[Undo]:
-    faults, name = change.tenant.world.faults, f"port.{change.name}"
+    faults, name = change.tenant.state.faults, f"port.{change.name}"
     faults.set(name, change.filled())
     yield Undo(lambda: faults.clear(name), lambda: faults.value(name) is not None)
 
 
 def _clock(change: Change) -> Iterable[Undo]:
-    clock = change.tenant.world.clock
+    clock = change.tenant.state.clock
     yield _put(clock, "offset", clock.offset + timedelta(days=change.value))
 
 

@@ -255,7 +255,7 @@ class LogEntry:
 
 
 @dataclass(slots=True)
-class World:
+class PracticeState:
     """Everything one practice process holds.
 
     Attributes:

@@ -109,7 +109,7 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
     monkeypatch.setattr(probe, "discover", busy)
     seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
     assert seen == {Signal.PASSED}  # it passed by: they were looked at all the same
-    office.tenant.world.faults.set("token.status", 503)
+    office.tenant.state.faults.set("token.status", 503)
     later = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
     assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
         (Signal.WARNING, "service-unavailable")
@@ -219,7 +219,7 @@ def test_one_accounts_trouble_does_not_stop_the_others(
 
 def test_nothing_is_sent_unless_it_is_asked_for(office: Office) -> None:
     def sent() -> int:
-        boxes = [m for firm in office.tenant.world.firms.values() for m in firm.mailboxes.values()]
+        boxes = [m for firm in office.tenant.state.firms.values() for m in firm.mailboxes.values()]
         return sum(len(box.sent or ()) for box in boxes)
 
     list(Audit(office.workspace))

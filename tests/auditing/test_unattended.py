@@ -15,7 +15,7 @@ from sqlalchemy import event
 from msoauth.auditing import Audit
 from msoauth.errors import StoreError
 from msoauth.practice import PracticeTenant
-from msoauth.practice.state import World
+from msoauth.practice.state import PracticeState
 from msoauth.store import Workspace
 from tests.auditing.conftest import Office
 
@@ -74,19 +74,19 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(office: Offi
 @contextmanager
 def held_up(tenant: PracticeTenant, logins: int) -> Iterator[None]:
     """From so many POP3 logins on nothing is answered: no audit comes to its end, however long somebody waits."""
-    world, done = tenant.world, 0
-    note = World.note
+    state, done = tenant.state, 0
+    note = PracticeState.note
 
-    def count(of: World, kind: str, outcome: str, **about: str) -> None:
+    def count(of: PracticeState, kind: str, outcome: str, **about: str) -> None:
         nonlocal done
         note(of, kind, outcome, **about)
         done += kind == "POP3" and outcome.endswith("accepted")
-        world.latency = 60.0 if done >= logins else 0.0
+        state.latency = 60.0 if done >= logins else 0.0
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(World, "note", count)
+        patched.setattr(PracticeState, "note", count)
         yield
-    world.latency = 0.0
+    state.latency = 0.0
 
 
 def test_a_killed_audit_loses_no_finding_that_it_reported_and_goes_on(office: Office) -> None:

@@ -192,7 +192,7 @@ def running(folder: Path) -> Iterator[Case]:
         PracticeTenant() as tenant,
         Workspace.open(folder / "workspace", passphrase="of a test") as workspace,
     ):
-        practice_firm = next(iter(tenant.world.firms.values()))
+        practice_firm = next(iter(tenant.state.firms.values()))
         _prepare(practice_firm)
         tenant.endpoints["practice"]["firms"][0]["accounts"].append(
             {"address": NEWCOMER.address, "password": "anchor-dune-kelp-11"}

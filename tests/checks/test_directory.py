@@ -27,7 +27,7 @@ class Office:
 
     @property
     def firm(self) -> Firm:
-        return next(iter(self.case.tenant.world.firms.values()))
+        return next(iter(self.case.tenant.state.firms.values()))
 
     def look(self, account: Account | None = ANNA) -> dict[str, Finding]:
         name = account.firm if account else "Contoso"

@@ -30,7 +30,7 @@ def faults(case: Case) -> Iterator[list[str]]:
     names: list[str] = []
     yield names
     for name in names:
-        case.tenant.world.faults.clear(name)
+        case.tenant.state.faults.clear(name)
 
 
 @pytest.mark.parametrize("kind", ["pop3", "imap", "shared", "app-only"])
@@ -82,7 +82,7 @@ def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
 ) -> None:
     account = case.ready("pop3")
     faults.append("smtp.throttled")
-    case.tenant.world.faults.set("smtp.throttled")
+    case.tenant.state.faults.set("smtp.throttled")
     waits: list[Wait] = []
     findings = list(
         work.send_test(case.workspace, account, to=ANNA, patience=1.5, waiting=waits.append)
@@ -94,13 +94,13 @@ def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
 def test_a_server_that_has_time_again_gets_the_mail_once(case: Case, faults: list[str]) -> None:
     account = case.ready("pop3")
     faults.append("smtp.busy")
-    case.tenant.world.faults.set("smtp.busy")
+    case.tenant.state.faults.set("smtp.busy")
     findings = list(
         work.send_test(
             case.workspace,
             account,
             patience=30,
-            waiting=lambda _wait: case.tenant.world.faults.clear("smtp.busy"),
+            waiting=lambda _wait: case.tenant.state.faults.clear("smtp.busy"),
             round_trip=True,
         )
     )
@@ -114,13 +114,13 @@ def test_after_a_drop_the_retrieval_goes_on(
     account = case.ready(kind)
     everything = list(work.fetch_mail(case.workspace, account))
     faults.append(f"{protocol}.drop")
-    case.tenant.world.faults.set(f"{protocol}.drop")
+    case.tenant.state.faults.set(f"{protocol}.drop")
     rows = list(
         work.fetch_mail(
             case.workspace,
             account,
             to=tmp_path,
-            waiting=lambda _wait: case.tenant.world.faults.clear(f"{protocol}.drop"),
+            waiting=lambda _wait: case.tenant.state.faults.clear(f"{protocol}.drop"),
         )
     )
     assert len(rows) == len(everything)
@@ -129,7 +129,7 @@ def test_after_a_drop_the_retrieval_goes_on(
 def test_imap_told_to_back_off_says_so(case: Case, faults: list[str]) -> None:
     account = case.ready("imap")
     faults.append("imap.throttled")
-    case.tenant.world.faults.set("imap.throttled")
+    case.tenant.state.faults.set("imap.throttled")
     told: list[Finding] = []
     with pytest.raises(MailError) as failure:
         list(work.fetch_mail(case.workspace, account, patience=0, told=told.append))

@@ -142,7 +142,7 @@ class Place:
 
     @property
     def firm(self) -> Firm:
-        return next(iter(self.tenant.world.firms.values()))
+        return next(iter(self.tenant.state.firms.values()))
 
     def user(self, name: str = "anna.lindqvist", firm: Firm | None = None) -> User:
         return (firm or self.firm).users[f"{name}@{(firm or self.firm).domain}"]

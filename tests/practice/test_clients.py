@@ -41,7 +41,7 @@ class Office:
         return int(self.tenant.endpoints[name]["port"])
 
     def mailbox(self, address: str) -> Mailbox:
-        found = next(iter(self.tenant.world.firms.values())).mailbox(address)
+        found = next(iter(self.tenant.state.firms.values())).mailbox(address)
         assert found is not None
         return found
 
@@ -270,4 +270,4 @@ def test_emailproxy_retrieves_and_sends_for_a_program_that_knows_only_passwords(
         smtp.login(ANNA, "a password for the proxy alone")
         smtp.sendmail(ANNA, [MAX], f"From: {ANNA}\r\nSubject: by proxy\r\n\r\nHello\r\n".encode())
     assert "by proxy" in _subjects(office.mailbox(MAX))
-    assert not any(entry.outcome.startswith("AUTH LOGIN") for entry in office.tenant.world.log)
+    assert not any(entry.outcome.startswith("AUTH LOGIN") for entry in office.tenant.state.log)

@@ -17,14 +17,14 @@ MAX = "max.weiss@contoso.example"
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[PracticeTenant]:
     with PracticeTenant() as running:
-        for firm in running.world.firms.values():  # so that there is something to withdraw
+        for firm in running.state.firms.values():  # so that there is something to withdraw
             firm.principal.admin_consent = {EXCHANGE_APP_ID: {"SMTP.Send"}}
             firm.principal.app_roles = {EXCHANGE_APP_ID: {"SMTP.SendAsApp"}}
         yield running
 
 
 def _snapshot(tenant: PracticeTenant) -> str:
-    firm = next(iter(tenant.world.firms.values()))
+    firm = next(iter(tenant.state.firms.values()))
     state = (
         firm.app,
         [secret.value for secret in firm.app.secrets],
@@ -36,8 +36,8 @@ def _snapshot(tenant: PracticeTenant) -> str:
         firm.exchange_online,
         firm.smtp_client_authentication_disabled,
         tenant.endpoints,
-        tenant.world.clock.offset,
-        list(tenant.world.faults),
+        tenant.state.clock.offset,
+        list(tenant.state.faults),
     )
     return repr(state)
 
@@ -71,7 +71,7 @@ def test_what_a_scenario_broke_can_be_taken_back(
 
 
 def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
-    firm = next(iter(tenant.world.firms.values()))
+    firm = next(iter(tenant.state.firms.values()))
     take_back = apply(tenant, f"pop-off@{ANNA.upper()}")
     try:
         assert [m.address for m in firm.mailboxes.values() if not m.pop_enabled] == [ANNA]
@@ -79,7 +79,7 @@ def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
         take_back()
     take_back = apply(tenant, f"pop-unavailable@{ANNA}")
     try:
-        value = tenant.world.faults.value
+        value = tenant.state.faults.value
         assert value("pop3.unavailable", firm.tenant_id, ANNA)
         assert not value("pop3.unavailable", firm.tenant_id, MAX)
     finally:
@@ -88,8 +88,8 @@ def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
 
 @pytest.mark.parametrize("aim", ["contoso legal", "CONTOSO.example", "{tenant_id}"])
 def test_one_firm_can_be_named_three_ways(tenant: PracticeTenant, aim: str) -> None:
-    firm = next(iter(tenant.world.firms.values()))
-    asked = aimed(tenant.world, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
+    firm = next(iter(tenant.state.firms.values()))
+    asked = aimed(tenant.state, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
     assert asked.firms == (firm,)
     assert asked.account is None
 
@@ -122,10 +122,10 @@ def test_several_scenarios_hold_at_once() -> None:
     with PracticeTenant(
         scenarios=[f"pop-off@{ANNA}", f"mailbox-full@{MAX}", "redirect-none"]
     ) as it:
-        firm = next(iter(it.world.firms.values()))
+        firm = next(iter(it.state.firms.values()))
         assert not firm.mailboxes[ANNA].pop_enabled
         assert firm.mailboxes[MAX].pop_enabled
-        assert it.world.faults.value("smtp.mailbox-full", MAX)
+        assert it.state.faults.value("smtp.mailbox-full", MAX)
         assert not firm.app.web_redirect_uris
 
 

@@ -6,7 +6,7 @@ import sys
 
 import requests
 
-from msoauth.practice.state import World
+from msoauth.practice.state import PracticeState
 
 
 def test_serve_with_firms_behind_a_proxys_address() -> None:
@@ -34,7 +34,7 @@ def test_serve_with_firms_behind_a_proxys_address() -> None:
 
 
 def test_what_clients_send_cannot_fill_the_log() -> None:
-    world = World()
-    world.note("token", "x" * 1_000_000, user="u" * 9999, correlation_id="c" * 9999)
-    (entry,) = world.log
+    state = PracticeState()
+    state.note("token", "x" * 1_000_000, user="u" * 9999, correlation_id="c" * 9999)
+    (entry,) = state.log
     assert len(entry.outcome) + len(entry.user) + len(entry.correlation_id) < 1000

@@ -114,7 +114,7 @@ def _checked(view: View, path: str, value: str) -> str:
 def _new_secret(view: View, form: Form) -> Done:
     if view.app is None or form.more not in LIFETIMES:
         raise ChangeError("Choose when the secret expires.")
-    now = view.world.clock.now()
+    now = view.state.clock.now()
     end = now + timedelta(days=int(form.more))
     name = form.value.strip()[:60] or "Password uploaded"
     made = ClientSecret(secret_value(), min(now, end - timedelta(days=1)), end, display_name=name)
@@ -208,7 +208,7 @@ def _revoke_sessions(view: View, _form: Form) -> Done:
 
 def _revoke_tokens(view: View) -> None:
     if view.user is not None:
-        now = view.world.clock.time()
+        now = view.state.clock.time()
         view.user.tokens_valid_from = view.user.passwords_tokens_valid_from = now
 
 
@@ -263,7 +263,7 @@ def _end_scenario(view: View, form: Form) -> Done:
 
 
 def _clear_fault(view: View, form: Form) -> Done:
-    view.world.faults.clear(form.on)
+    view.state.faults.clear(form.on)
     return Done("The fault was mended.")
 
 
@@ -279,24 +279,24 @@ def _move_clock(view: View, form: Form) -> Done:
         by = timedelta(
             **{form.more if form.more in ("minutes", "hours", "days") else "days": amount}
         )
-        view.world.clock.now() + view.world.clock.offset + by
+        view.state.clock.now() + view.state.clock.offset + by
     except (ValueError, OverflowError):
         raise ChangeError("The clock moves by a number of minutes, hours or days.") from None
-    if abs(view.world.clock.offset + by) > timedelta(days=36500):
+    if abs(view.state.clock.offset + by) > timedelta(days=36500):
         raise ChangeError("The clock moves by a hundred years at most.")
-    view.world.clock.advance(by)
+    view.state.clock.advance(by)
     return Done("The clock was moved.")
 
 
 def _reset_clock(view: View, _form: Form) -> Done:
-    view.world.clock.offset = timedelta()
+    view.state.clock.offset = timedelta()
     return Done("The clock shows this computer's time again.")
 
 
 def _set_latency(view: View, form: Form) -> Done:
     if not form.value.strip().isdecimal() or int(form.value) > 60_000:
         raise ChangeError("The delay is a number of milliseconds, at most 60000.")
-    view.world.latency = int(form.value) / 1000
+    view.state.latency = int(form.value) / 1000
     return Done("The delay was set.")
 
 

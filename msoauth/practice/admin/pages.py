@@ -89,7 +89,7 @@ class AdminPage(Page):
             self._render(here, problem=str(refused))
             return
         # Not the value: it may be a password.
-        here.world.note("admin", f"{change} {self.argument('on')}".strip(), firm=here.firm.name)
+        here.state.note("admin", f"{change} {self.argument('on')}".strip(), firm=here.firm.name)
         key = self.center.keep(done)
         self.redirect(f"admin?{here.query(told=key)}#{self.argument('place')}", status=303)
 
@@ -113,7 +113,7 @@ class AdminPage(Page):
         self.finish(
             template.render(
                 view=here, firm=here.firm, app=here.app, principal=here.principal, user=here.user,
-                mailbox=here.mailbox, world=here.world, people=people, count=count, pages=-(-count // view.PEOPLE),
+                mailbox=here.mailbox, state=here.state, people=people, count=count, pages=-(-count // view.PEOPLE),
                 token=self.center.token, done=done, problem=problem, settings=SETTINGS, listings=LISTINGS,
                 permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.people.code,
                 scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,

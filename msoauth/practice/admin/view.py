@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
 from msoauth.practice.scenarios import Running
-from msoauth.practice.state import Firm, LogEntry, Mailbox, User, World
+from msoauth.practice.state import Firm, LogEntry, Mailbox, PracticeState, User
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -36,14 +36,14 @@ class View:
     _names: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def world(self) -> World:
+    def state(self) -> PracticeState:
         """What the practice tenant knows."""
-        return self.tenant.world
+        return self.tenant.state
 
     @property
     def firms(self) -> list[Firm]:
         """All tenants."""
-        return list(self.world.firms.values())
+        return list(self.state.firms.values())
 
     def thing(self, area: str) -> Any:
         """What a setting's area means here; None when it is missing."""
@@ -100,7 +100,7 @@ class View:
     def log(self, kinds: tuple[str, ...]) -> list[LogEntry]:
         """The latest lines of a log; those of other firms are left out."""
         wanted, found = self.log_find.strip().lower(), []
-        for entry in reversed(self.world.log):
+        for entry in reversed(self.state.log):
             text = f"{entry.correlation_id} {entry.trace_id} {entry.id} {entry.user} {entry.outcome} {entry.app_id}"
             here = entry.firm in ("", self.firm.name)
             if entry.kind in kinds and here and (not wanted or wanted in text.lower()):
@@ -152,8 +152,8 @@ def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[
 
 def look(tenant: "PracticeTenant", *, firm: str, app: str, user: str, mailbox: str) -> View:
     """The view that the parameters of a request name; what they do not name is chosen."""
-    world = tenant.world
-    chosen = world.firm(firm) or next(iter(world.firms.values()))
+    state = tenant.state
+    chosen = state.firm(firm) or next(iter(state.firms.values()))
     apps = chosen.apps
     registration = next((a for a in apps if a.object_id == app), apps[0] if apps else None)
     principal = next((p for p in chosen.principals if p.app is registration), None)

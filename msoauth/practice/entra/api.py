@@ -15,13 +15,13 @@ from msoauth.practice.entra import clients
 from msoauth.practice.entra.codes import DEVICE_SECONDS
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import Firm, World
+from msoauth.practice.state import Firm, PracticeState
 
 _PENDING = 70016
 
 
 class Api(tornado.web.RequestHandler):
-    """An endpoint for programs: JSON out, delayed by the world's latency."""
+    """An endpoint for programs: JSON out, delayed by the state's latency."""
 
     authority: Authority
     address: Address
@@ -36,14 +36,14 @@ class Api(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
 
     async def prepare(self) -> None:
-        self.set_header("Date", format_datetime(self.world.clock.now(), usegmt=True))
-        if self.world.latency:
-            await asyncio.sleep(self.world.latency)
+        self.set_header("Date", format_datetime(self.state.clock.now(), usegmt=True))
+        if self.state.latency:
+            await asyncio.sleep(self.state.latency)
 
     @property
-    def world(self) -> World:
+    def state(self) -> PracticeState:
         """What the practice tenant knows."""
-        return self.authority.world
+        return self.authority.state
 
     @property
     def base(self) -> str:
@@ -65,9 +65,9 @@ class Api(tornado.web.RequestHandler):
 
     def refuse(self, refused: RefusalError) -> None:
         """Answer with a refusal, and write it to the sign-in log."""
-        value = refused.as_json(self.world.clock.now(), self.correlation_id)
+        value = refused.as_json(self.state.clock.now(), self.correlation_id)
         if refused.number != _PENDING:  # somebody who waits for a person would fill the log
-            self.world.note(
+            self.state.note(
                 "token",
                 refused.text,
                 firm=self._firm_name(),
@@ -78,7 +78,7 @@ class Api(tornado.web.RequestHandler):
         self.answer(value, refused.status)
 
     def _firm_name(self) -> str:
-        firm = self.world.firm(self.path_args[0]) if self.path_args else None
+        firm = self.state.firm(self.path_args[0]) if self.path_args else None
         return firm.name if firm else ""
 
     @property
@@ -106,7 +106,7 @@ class Discovery(Api):
 
     def get(self, path_tenant: str) -> None:
         try:
-            firm = clients.tenant(self.world, path_tenant)
+            firm = clients.tenant(self.state, path_tenant)
         except RefusalError as refused:
             self.refuse(refused)
             return
@@ -169,8 +169,8 @@ class Token(Api):
     """``/{tenant}/oauth2/v2.0/token``."""
 
     def post(self, path_tenant: str) -> None:
-        firm = self.world.firm(path_tenant)
-        status = self.world.faults.value("token.status", firm.tenant_id if firm else "")
+        firm = self.state.firm(path_tenant)
+        status = self.state.faults.value("token.status", firm.tenant_id if firm else "")
         if status is not None:
             self._ill(int(status), firm)
             return
@@ -189,7 +189,7 @@ class Token(Api):
 
     def _ill(self, status: int, firm: Firm | None) -> None:
         """Throttled or out of order; perhaps without JSON (facts B2)."""
-        self.world.note("token", f"HTTP {status}", firm=firm.name if firm else "")
+        self.state.note("token", f"HTTP {status}", firm=firm.name if firm else "")
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=us-ascii")
         if status in (429, 503):
@@ -226,7 +226,7 @@ class DeviceCode(Api):
                 "device_code": code,
                 "verification_uri": page,
                 "expires_in": DEVICE_SECONDS,
-                "interval": self.world.device_interval,
+                "interval": self.state.device_interval,
                 "message": f"To sign in, use a web browser to open the page {page} and enter the code {device.user_code} to authenticate.",
             }
         )

@@ -47,12 +47,12 @@ class GrantsPage(Page):
             body = json.loads(self.request.body) if asked == "application/json" else None
         except ValueError:
             body = None
-        world = self.people.world
-        firm = world.firm(str(body.get("tenant", ""))) if isinstance(body, dict) else None
+        state = self.people.state
+        firm = state.firm(str(body.get("tenant", ""))) if isinstance(body, dict) else None
         if firm is None:
             self.set_status(400)
             self.finish({"error": "send JSON with the tenant of a practice firm"})
             return
         given = grants(self.people.authority, firm)
-        world.note("admin", f"grants for {len(given)} users", firm=firm.name)
+        state.note("admin", f"grants for {len(given)} users", firm=firm.name)
         self.finish({"grants": given})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
-from msoauth.practice.state import Firm, World
+from msoauth.practice.state import Firm, PracticeState
 
 CONSUMERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # personal accounts (facts A2)
 
@@ -19,7 +19,7 @@ def is_consumers(path: str) -> bool:
     return path.lower() in ("consumers", CONSUMERS_TENANT)
 
 
-def tenant(world: World, path: str) -> Firm | None:
+def tenant(state: PracticeState, path: str) -> Firm | None:
     """The tenant that a path names; None for /common, /organizations and /consumers.
 
     Raises:
@@ -27,7 +27,7 @@ def tenant(world: World, path: str) -> Firm | None:
     """
     if path.lower() in ("common", "organizations") or is_consumers(path):
         return None
-    firm = world.firm(path)
+    firm = state.firm(path)
     if firm is not None and not firm.deprovisioned:
         return firm
     raise RefusalError(
@@ -78,7 +78,7 @@ class Client:
             raise RefusalError(7000112, app=self.app.app_id, name=self.app.display_name)
 
 
-def client(world: World, path: str, client_id: str) -> Client:
+def client(state: PracticeState, path: str, client_id: str) -> Client:
     """The app *client_id* as it is called under ``/{path}``.
 
     Raises:
@@ -86,10 +86,10 @@ def client(world: World, path: str, client_id: str) -> Client:
     """
     if not client_id:
         raise RefusalError(900144, parameter="client_id")
-    firm = tenant(world, path)
+    firm = tenant(state, path)
     if not _GUID.fullmatch(client_id) or not client_id.strip("0-"):
         raise RefusalError(700038, app=client_id[:100])
-    home, app = _registration(world, client_id)
+    home, app = _registration(state, client_id)
     if app is None or (
         firm is not None and firm is not home and app.sign_in_audience == "AzureADMyOrg"
     ):
@@ -101,9 +101,11 @@ def client(world: World, path: str, client_id: str) -> Client:
     return found
 
 
-def _registration(world: World, client_id: str) -> tuple[Firm, AppRegistration] | tuple[None, None]:
+def _registration(
+    state: PracticeState, client_id: str
+) -> tuple[Firm, AppRegistration] | tuple[None, None]:
     wanted = client_id.lower()
-    for firm in world.firms.values():
+    for firm in state.firms.values():
         for app in firm.apps:
             if app.app_id.lower() == wanted and not app.deleted:
                 return firm, app

@@ -7,7 +7,7 @@ from msoauth.practice.entra import scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.permissions import Permission
 from msoauth.practice.registrations import ConsentRequest
-from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
+from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,11 @@ def grant(client: Client, firm: Firm, user: User | None, asked: Wanted) -> None:
         granted.setdefault(permission.resource, set()).add(permission.value)
 
 
-def request(world: World, client: Client, firm: Firm, user: User, asked: Wanted, why: str) -> None:
+def request(
+    state: PracticeState, client: Client, firm: Firm, user: User, asked: Wanted, why: str
+) -> None:
     """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
     kept = [r for r in firm.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
     values = [(p.resource, p.value) for p in asked.permissions]
-    kept.append(ConsentRequest(client.app, user.id, values, why.strip()[:500], world.clock.now()))
+    kept.append(ConsentRequest(client.app, user.id, values, why.strip()[:500], state.clock.now()))
     firm.consent_requests[:] = kept

@@ -16,7 +16,7 @@ from msoauth.practice.entra.codes import CODE_SECONDS, DEVICE_SECONDS, Code, Dev
 from msoauth.practice.entra.issue import Grant, Issuer
 from msoauth.practice.entra.policy import HIDDEN, admit, check_second_factor
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
+from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
 from msoauth.practice.tokens import Signer
 
 DEVICES_KEPT = 2000
@@ -28,8 +28,8 @@ _DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
 class Authority:
     """Hands out codes and tokens, and judges those it gets back."""
 
-    def __init__(self, world: World, signer: Signer) -> None:
-        self.world = world
+    def __init__(self, state: PracticeState, signer: Signer) -> None:
+        self.state = state
         self.signer = signer
         self.issuer = Issuer(signer)
         self.codes: dict[str, Code] = {}
@@ -39,7 +39,7 @@ class Authority:
 
     def new_code(self, code: Code) -> str:
         """A code for the redirect; over a kilobyte long, as the real ones are."""
-        now = self.world.clock.time()
+        now = self.state.clock.time()
         for old in [t for t, kept in self.codes.items() if now - kept.issued > 4 * CODE_SECONDS]:
             del self.codes[old]
         text = "1.AXk" + secrets.token_urlsafe(800)
@@ -57,11 +57,11 @@ class Authority:
         Raises:
             RefusalError: the app is unknown or the scope wrong.
         """
-        client = clients.client(self.world, path, form.get("client_id", ""))
+        client = clients.client(self.state, path, form.get("client_id", ""))
         if not form.get("scope", "").strip():
             raise RefusalError(900144, parameter="scope")
         scopes.read(form["scope"], client.firm, client.app)
-        now = self.world.clock.time()
+        now = self.state.clock.time()
         for old in [t for t, d in self.devices.items() if now - d.issued > 4 * DEVICE_SECONDS]:
             del self.devices[old]
         while len(self.devices) >= DEVICES_KEPT:  # a flood of requests must not fill the memory
@@ -75,13 +75,13 @@ class Authority:
 
     def device_over(self, device: Device) -> bool:
         """Whether the 15 minutes of a device code are over."""
-        return self.world.clock.time() - device.issued > DEVICE_SECONDS
+        return self.state.clock.time() - device.issued > DEVICE_SECONDS
 
     def new_refresh(
         self, client: Client, firm: Firm, user: User, platform: str, amr: list[str]
     ) -> str:
         """A refresh token as a sign-in at this moment would give it."""
-        now = self.world.clock.time()
+        now = self.state.clock.time()
         grant = Grant(
             client.app.app_id, firm.tenant_id, user.upn, user.id, platform, amr, signed_in=now, issued=now
         )  # fmt: skip
@@ -100,9 +100,9 @@ class Authority:
             raise RefusalError(900144, parameter="grant_type")
         if form.get("resource"):
             raise RefusalError(901002)
-        if grant == "client_credentials" and clients.tenant(self.world, path) is None:
+        if grant == "client_credentials" and clients.tenant(self.state, path) is None:
             raise RefusalError(50059 if path.lower() == "organizations" else 9001023)
-        client = clients.client(self.world, path, form.get("client_id", ""))
+        client = clients.client(self.state, path, form.get("client_id", ""))
         if grant == "authorization_code":
             return self._by_code(client, form)
         if grant == "refresh_token":
@@ -122,14 +122,14 @@ class Authority:
             raise RefusalError(70000)
         if code.client.path.lower() != client.path.lower():
             raise RefusalError(700005)
-        now = self.world.clock.time()
+        now = self.state.clock.time()
         acr = clients.authenticate(client.app, form, code.platform, now)
         if form.get("redirect_uri", "") != code.redirect_uri:
             # The same string as the authorize request's is wanted, not only a matching one (facts C1).
             redirects.platform(client.app, form.get("redirect_uri", ""))
             raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
         who = (code.firm.tenant_id, code.user.upn)
-        faults = self.world.faults
+        faults = self.state.faults
         if code.redeemed or faults.value("code.redeemed", *who):
             raise RefusalError(54005)
         if now - code.issued + (faults.value("code.age", *who) or 0) > CODE_SECONDS:
@@ -165,8 +165,8 @@ class Authority:
         grant = self.issuer.read_refresh(text)
         if grant.app_id != client.app.app_id:
             raise RefusalError(70000)
-        now = self.world.clock.time()
-        firm = clients.tenant(self.world, grant.home)
+        now = self.state.clock.time()
+        firm = clients.tenant(self.state, grant.home)
         acr = clients.authenticate(client.app, form, grant.platform, now)
         user = firm.users.get(grant.upn.lower()) if firm else None
         if firm is None or user is None or user.id != grant.oid:
@@ -190,7 +190,7 @@ class Authority:
         """Age and revocation of a refresh token (facts B6, D9)."""
         if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
             raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
-        longer = self.world.faults.value("refresh.age", firm.tenant_id, user.upn) or 0
+        longer = self.state.faults.value("refresh.age", firm.tenant_id, user.upn) or 0
         if now - self.issuer.last_used(text, grant) + longer > REFRESH_IDLE_SECONDS:
             raise RefusalError(700082, issued=_stamp(grant.issued))
         valid_from = user.tokens_valid_from
@@ -208,7 +208,7 @@ class Authority:
         device = self.devices.get(text)
         if device is None or device.client.app is not client.app:
             raise RefusalError(70018)
-        now = self.world.clock.time()
+        now = self.state.clock.time()
         # No redirect URI in the request: "Allow public client flows" decides what the app is (facts C2).
         kind = "public" if client.app.is_fallback_public_client else "web"
         acr = clients.authenticate(client.app, form, kind, now)
@@ -218,7 +218,7 @@ class Authority:
             # Number and text of this refusal are not known (facts J2); other emulators use this number.
             raise RefusalError(65004, error="authorization_declined")
         if device.user is None or device.firm is None:
-            early = now - device.polled < self.world.device_interval - 1
+            early = now - device.polled < self.state.device_interval - 1
             device.polled = now
             # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 wants it, MSAL heeds it.
             raise RefusalError(70016, error="slow_down" if early else "")
@@ -233,7 +233,7 @@ class Authority:
 
     def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         scope = form.get("scope", "").strip()
-        acr = clients.authenticate(client.app, form, "web", self.world.clock.time())
+        acr = clients.authenticate(client.app, form, "web", self.state.clock.time())
         if not scope:
             raise RefusalError(900144, parameter="scope")
         if not scope.endswith("/.default"):
@@ -242,9 +242,9 @@ class Authority:
         if firm is None or principal is None:
             raise RefusalError(7000229, app=client.app.app_id, tenant=client.where)
         asked = scopes.read(scope, firm, client.app).single()
-        now = int(self.world.clock.time())
+        now = int(self.state.clock.time())
         token, seconds = self.issuer.app_token(client, firm, principal, asked, acr, now)
-        self.world.note("token", "success", firm=firm.name, app_id=client.app.app_id)
+        self.state.note("token", "success", firm=firm.name, app_id=client.app.app_id)
         return {
             "token_type": "Bearer",
             "expires_in": seconds,
@@ -270,11 +270,11 @@ class Authority:
         consented = client.consented(user.id, asked.resource)
         if not asked.names <= consented:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
-        now = int(self.world.clock.time())
+        now = int(self.state.clock.time())
         # It can be more than was asked: what was consented to earlier comes along (facts B1).
-        lacks = {self.world.faults.value("token.lacks", firm.tenant_id, user.upn)}
+        lacks = {self.state.faults.value("token.lacks", firm.tenant_id, user.upn)}
         names = sorted((consented & permissions.names(asked.resource) | asked.names) - lacks)
-        if self.world.faults.value("token.graph", firm.tenant_id, user.upn):
+        if self.state.faults.value("token.graph", firm.tenant_id, user.upn):
             asked = replace(asked, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
         token, seconds = self.issuer.access_token(
             client, firm, user, asked, names, grant.amr, acr, now
@@ -294,7 +294,7 @@ class Authority:
         if form.get("client_info") == "1":
             about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
-        self.world.note(
+        self.state.note(
             "token", "success", firm=firm.name, user=user.upn, app_id=client.app.app_id,
             correlation_id=form.get("client-request-id", ""),
         )  # fmt: skip

@@ -100,7 +100,7 @@ class People:
 
     def __init__(self, authority: Authority, address: Address) -> None:
         self.authority = authority
-        self.world = authority.world
+        self.state = authority.state
         self.address = address
         self.flows: dict[str, Flow] = {}
         self.sessions: dict[str, list[Session]] = {}  # by the cookie's value
@@ -164,10 +164,10 @@ class Page(tornado.web.RequestHandler):
     ) -> dict[str, Any]:
         """Write a refusal to the sign-in log; its answer with ids (the client's own correlation id, if any)."""
         asked = flow.asked.get("client-request-id", "") if flow else ""
-        world = self.people.world
-        answer = refused.as_json(world.clock.now(), asked or self.argument("client-request-id"))
+        state = self.people.state
+        answer = refused.as_json(state.clock.now(), asked or self.argument("client-request-id"))
         firm = (flow.firm or flow.client.firm) if flow else None
-        world.note(
+        state.note(
             "sign-in",
             refused.text,
             firm=firm.name if firm else "",
@@ -182,14 +182,14 @@ class Page(tornado.web.RequestHandler):
 
     def sessions(self) -> list[Session]:
         """The sessions of this browser that still stand."""
-        now = self.people.world.clock.time()
+        now = self.people.state.clock.time()
         kept = self.people.sessions.get(self.get_cookie(COOKIE) or "", [])
         return [session for session in kept if session.good(now)]
 
     def remember(self, flow: Flow) -> None:
         """Give this browser a session of the flow's user, in place of an older one of the same user."""
         assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
-        flow.signed_in = self.people.world.clock.time()
+        flow.signed_in = self.people.state.clock.time()
         known = self.get_cookie(COOKIE)
         key = known if known in self.people.sessions else secrets.token_urlsafe(24)
         assert key is not None  # noqa: S101 - a key of the dict, or a fresh one
@@ -204,7 +204,7 @@ class Page(tornado.web.RequestHandler):
     def give_back_code(self, flow: Flow) -> None:
         """Send the browser back to the app with a code."""
         assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        asked, world = flow.asked, self.people.world
+        asked, state = flow.asked, self.people.state
         self.people.flows.pop(flow.id, None)
         self.note_success(flow)
         code = Code(
@@ -217,7 +217,7 @@ class Page(tornado.web.RequestHandler):
             challenge=asked.get("code_challenge", ""),
             challenge_method=asked.get("code_challenge_method", "plain"),
             nonce=asked.get("nonce", ""),
-            issued=world.clock.time(),
+            issued=state.clock.time(),
             signed_in=flow.signed_in,
             amr=flow.amr,
         )
@@ -227,7 +227,7 @@ class Page(tornado.web.RequestHandler):
     def note_success(self, flow: Flow) -> None:
         """Write a sign-in that succeeded to the log."""
         assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        self.people.world.note(
+        self.people.state.note(
             "sign-in",
             "success",
             firm=flow.firm.name,
@@ -252,7 +252,7 @@ class Page(tornado.web.RequestHandler):
 
     def _state(self, flow: Flow) -> str:
         who = [flow.firm.tenant_id if flow.firm else "", flow.user.upn if flow.user else ""]
-        if self.people.world.faults.value("state.other", *who):
+        if self.people.state.faults.value("state.other", *who):
             return secrets.token_urlsafe(
                 16
             )  # as an older tab, or somebody else's link, would send it

@@ -19,7 +19,7 @@ class AuthorizePage(StepsPage):
     def get(self, path: str) -> None:
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         try:
-            client = clients.client(self.people.world, path, asked.get("client_id", ""))
+            client = clients.client(self.people.state, path, asked.get("client_id", ""))
             # Without a redirect URI the server picks a registered one (facts A3).
             known = redirects.registered(client.app)
             asked.setdefault("redirect_uri", known[0] if known else "")
@@ -86,7 +86,7 @@ class AdminConsentPage(StepsPage):
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         asked["response_mode"] = "query"
         try:
-            client = clients.client(self.people.world, path, asked.get("client_id", ""))
+            client = clients.client(self.people.state, path, asked.get("client_id", ""))
             known = redirects.registered(client.app)
             asked.setdefault("redirect_uri", known[0] if known else "")
             platform = redirects.platform(client.app, asked["redirect_uri"])
@@ -156,7 +156,7 @@ class LogoutPage(StepsPage):
             self.people.sessions.pop(key, None)
             self.clear_cookie(COOKIE, path=self.people.address.cookie_path(self.request.host))
         back = self.argument("post_logout_redirect_uri")
-        apps = [app for firm in self.people.world.firms.values() for app in firm.apps]
+        apps = [app for firm in self.people.state.firms.values() for app in firm.apps]
         if back and any(
             redirects.same(uri, back) for app in apps for uri in redirects.registered(app)
         ):

@@ -64,12 +64,12 @@ class StepPage(StepsPage):
 
     def _named(self, flow: Flow) -> None:
         name = self.argument("loginfmt").strip()
-        world = self.people.world
+        state = self.people.state
         if is_consumers(flow.client.path):
             self.noted(RefusalError(50034, user=HIDDEN, tenant="Microsoft Accounts"), flow)
             self.ask_name(flow, name, _NO_PERSONAL)
             return
-        home = flow.client.firm or world.firm_of_address(name)
+        home = flow.client.firm or state.firm_of_address(name)
         user = home.user(name) if home else None
         if user is not None and home is not None:
             flow.firm, flow.user = home, user
@@ -78,7 +78,7 @@ class StepPage(StepsPage):
             flow.password_given, flow.amr = False, []
             self.show("password.html", flow=flow, problem="")
             return
-        elsewhere = world.firm_of_address(name)
+        elsewhere = state.firm_of_address(name)
         if (
             home is not None
             and elsewhere is not None
@@ -119,7 +119,7 @@ class StepPage(StepsPage):
             self.fail(refused, flow, name)
 
     def _gave_password(self, flow: Flow, user: User) -> None:
-        now = self.people.world.clock.time()
+        now = self.people.state.clock.time()
         if user.locked_until > now:
             self.fail(RefusalError(50053), flow)
             return
@@ -157,14 +157,14 @@ class StepPage(StepsPage):
             problem = "The passwords do not match."
         if problem:
             refused = RefusalError(50055)
-            answer = refused.as_json(self.people.world.clock.now())
+            answer = refused.as_json(self.people.state.clock.now())
             self.show(
                 "new_password.html", flow=flow, problem=problem, refused=refused, answer=answer
             )
             return
         user.password, user.password_expired = new, False
         # A changed password revokes what public clients got with the old one (facts B6).
-        user.passwords_tokens_valid_from = self.people.world.clock.time()
+        user.passwords_tokens_valid_from = self.people.state.clock.time()
         self._after_password(flow, user)
 
     def _after_password(self, flow: Flow, user: User) -> None:
@@ -256,8 +256,8 @@ class StepPage(StepsPage):
             self.ask_name(flow)
         elif answer == "request" and flow.firm.policies.consent_requests:
             asked = self.wanted(flow)
-            world = self.people.world
-            consent.request(world, flow.client, flow.firm, user, asked, self.argument("reason"))
+            state = self.people.state
+            consent.request(state, flow.client, flow.firm, user, asked, self.argument("reason"))
             self.show("requested.html", flow=flow)
         else:
             self.go_on(flow)

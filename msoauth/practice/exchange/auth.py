@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from msoauth.practice.state import Firm, Mailbox, User, World
+from msoauth.practice.state import Firm, Mailbox, PracticeState, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 # facts B5: the audiences that Exchange takes; "as URI or app GUID"
@@ -119,7 +119,7 @@ def parse(line: bytes) -> tuple[str, str] | None:
     return user, auth.removeprefix("auth=Bearer ")
 
 
-def judge(world: World, signer: Signer, protocol: Protocol, line: bytes) -> Judgement:
+def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes) -> Judgement:
     """What becomes of a base64 XOAUTH2 line."""
     parsed = parse(line)
     if parsed is None:
@@ -129,7 +129,7 @@ def judge(world: World, signer: Signer, protocol: Protocol, line: bytes) -> Judg
         claims = signer.verify(token)
     except TokenRefusedError:
         return Judgement(Verdict.SIGNATURE, "the token is not one of this place", user)
-    firm = _issuer(world, claims)
+    firm = _issuer(state, claims)
     if firm is None:
         return Judgement(Verdict.ISSUER, "no such tenant issued the token", user)
     who = str(claims.get("upn") or claims.get("unique_name") or "").lower()
@@ -148,7 +148,7 @@ def judge(world: World, signer: Signer, protocol: Protocol, line: bytes) -> Judg
         refused = smtp_policy(firm, firm.mailbox(user) or mailbox)
         if refused is not None:
             return verdict(refused, f"policy: {refused.name.lower().replace('_', ' ')}")
-    if (bad := _claims(world, protocol, claims, app)) is not None:
+    if (bad := _claims(state, protocol, claims, app)) is not None:
         return verdict(*bad)
     account = None if app else firm.user(who)
     if not app and (account is None or not account.account_enabled):
@@ -179,19 +179,19 @@ def smtp_policy(firm: Firm, mailbox: Mailbox | None) -> Verdict | None:
     return Verdict.SMTP_OFF_TENANT if off else None
 
 
-def _issuer(world: World, claims: Mapping[str, Any]) -> Firm | None:
-    firm = world.firm(str(claims.get("tid", "")))
+def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Firm | None:
+    firm = state.firm(str(claims.get("tid", "")))
     if firm is None or claims.get("iss") != f"https://sts.windows.net/{firm.tenant_id}/":
         return None
     return None if firm.deprovisioned else firm
 
 
 def _claims(
-    world: World, protocol: Protocol, claims: Mapping[str, Any], app: bool
+    state: PracticeState, protocol: Protocol, claims: Mapping[str, Any], app: bool
 ) -> tuple[Verdict, str] | None:
     if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
         return Verdict.AUDIENCE, f"the token is for {claims.get('aud')!s:.80}"
-    now = world.clock.time()
+    now = state.clock.time()
     if float(claims.get("exp", 0)) <= now:
         return Verdict.EXPIRED, "the token has expired"
     if float(claims.get("nbf", 0)) > now + CLOCK_SKEW:

@@ -1,6 +1,6 @@
-"""Where sent mail goes: the mailboxes of this world, Sent Items, and back when nobody is there.
+"""Where sent mail goes: the mailboxes of the practice tenant, Sent Items, and back when nobody is there.
 
-Nothing leaves the process. A recipient outside this world is accepted, as Exchange would, and goes nowhere.
+Nothing leaves the process. A recipient elsewhere is accepted, as Exchange would, and goes nowhere.
 """
 
 import re
@@ -11,7 +11,7 @@ from email.parser import BytesHeaderParser
 from email.utils import format_datetime, formataddr, getaddresses, make_msgid
 from uuid import uuid4
 
-from msoauth.practice.state import Firm, Mailbox, World
+from msoauth.practice.state import Firm, Mailbox, PracticeState
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
@@ -39,9 +39,9 @@ def authors(content: bytes) -> list[str]:
     return [address.lower() for _, address in found if "@" in address]
 
 
-def mailbox_at(world: World, address: str) -> tuple[Firm | None, Mailbox | None]:
+def mailbox_at(state: PracticeState, address: str) -> tuple[Firm | None, Mailbox | None]:
     """The firm that owns the address's domain, and the mailbox that gets mail for it (aliases too)."""
-    firm = world.firm_of_address(address)
+    firm = state.firm_of_address(address)
     if firm is None or not firm.exchange_online:
         return firm, None
     user = firm.user(address)
@@ -55,13 +55,13 @@ def mailbox_at(world: World, address: str) -> tuple[Firm | None, Mailbox | None]
     return firm, mailbox
 
 
-def deliver(world: World, login: Mailbox, mail: Submission) -> str:
+def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
     """Put the mail into every recipient's inbox and into the sender's Sent Items.
 
     Returns:
         The Message-ID: the client's own is kept (facts E6, work accounts).
     """
-    moment = world.clock.now()
+    moment = state.clock.now()
     content = _BARE_LF.sub(b"\r\n", mail.content)
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
@@ -88,7 +88,7 @@ def deliver(world: World, login: Mailbox, mail: Submission) -> str:
     missing = []
     delivered: set[int] = set()
     for recipient in mail.recipients:
-        firm, mailbox = mailbox_at(world, recipient)
+        firm, mailbox = mailbox_at(state, recipient)
         if mailbox is not None:
             if id(mailbox) not in delivered:
                 delivered.add(id(mailbox))
@@ -96,7 +96,7 @@ def deliver(world: World, login: Mailbox, mail: Submission) -> str:
         elif firm is not None:
             missing.append(recipient)
     if missing:
-        login.deliver(_bounce(world, domain, missing, fields, message_id), moment.timestamp())
+        login.deliver(_bounce(state, domain, missing, fields, message_id), moment.timestamp())
     return message_id
 
 
@@ -111,14 +111,14 @@ def _without_bcc(content: bytes) -> bytes:
 
 
 def _bounce(
-    world: World, domain: str, missing: Iterable[str], fields: Message, message_id: str
+    state: PracticeState, domain: str, missing: Iterable[str], fields: Message, message_id: str
 ) -> bytes:
     """Exchange tells of unknown recipients by a mail (facts E6: RecipientNotFound "only as a bounce later")."""
     report = EmailMessage()
     subject = re.sub(r"[\x00-\x1f\x7f\s]+", " ", str(fields.get("Subject", "")))[:200].strip()
     report["From"] = formataddr(("Microsoft Outlook", f"postmaster@{domain}"))
     report["Subject"] = f"Undeliverable: {subject}"
-    report["Date"] = format_datetime(world.clock.now())
+    report["Date"] = format_datetime(state.clock.now())
     report["Message-ID"] = make_msgid(domain=domain)
     if re.fullmatch(r"<[!-~]{1,900}>", message_id):
         report["In-Reply-To"] = message_id

@@ -13,7 +13,7 @@ from msoauth.practice.exchange.service import Limits, Service, Timing
 from msoauth.practice.exchange.smtp import SmtpSession
 from msoauth.practice.exchange.wire import Wire
 from msoauth.practice.network import BACKLOG, Port, Ports, Serve, Stop
-from msoauth.practice.state import World
+from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 GREETINGS = {  # what a misbehaving port says first
@@ -52,7 +52,7 @@ class ExchangeServers:
                 service.door.leave(wire)
 
         def made() -> Wire:
-            return Wire(serve, lambda: service.world.latency, service.timing.write)
+            return Wire(serve, lambda: service.state.latency, service.timing.write)
 
         loop = asyncio.get_running_loop()
         server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
@@ -71,7 +71,7 @@ class ExchangeServers:
 
 
 async def start_exchange(
-    world: World,
+    state: PracticeState,
     signer: Signer,
     tls: Contexts,
     ports: Ports,
@@ -84,7 +84,7 @@ async def start_exchange(
     """Start POP3 and IMAP (TLS from the first byte) and SMTP (STARTTLS) on the running loop.
 
     Args:
-        world: What is read at every login, so a changed setting is seen by the next one.
+        state: What is read at every login, so a changed setting is seen by the next one.
         signer: The key by which tokens are checked.
         tls: The servers' certificates.
         ports: Where the three ports are kept, and closed in the end.
@@ -96,7 +96,7 @@ async def start_exchange(
     Raises:
         OSError: a port is taken.
     """
-    service = Service(world, signer, timing or Timing(), limits or Limits())
+    service = Service(state, signer, timing or Timing(), limits or Limits())
     servers = ExchangeServers(service)
 
     def sessions(tls: ssl.SSLContext | None) -> dict[str, Callable[[Wire], Awaitable[None]]]:

@@ -1,4 +1,4 @@
-"""What the three mail servers share: the world, the doorkeeper, names, limits and time-outs."""
+"""What the three mail servers share: the state, the doorkeeper, names, limits and time-outs."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, judge
 from msoauth.practice.exchange.wire import Wire
-from msoauth.practice.state import Firm, Mailbox, World
+from msoauth.practice.state import Firm, Mailbox, PracticeState
 from msoauth.practice.tokens import Signer
 
 
@@ -144,7 +144,7 @@ class Service:
         host: The server's name, shaped like those of Exchange Online's front ends.
     """
 
-    world: World
+    state: PracticeState
     signer: Signer
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)
@@ -162,22 +162,22 @@ class Service:
 
     def judge(self, protocol: Protocol, line: bytes) -> Judgement:
         """What becomes of a base64 XOAUTH2 line; the protocol log gets a line by the caller."""
-        return judge(self.world, self.signer, protocol, line)
+        return judge(self.state, self.signer, protocol, line)
 
     def strikes(self, fault: str, firm: Firm | None = None, mailbox: Mailbox | None = None) -> bool:
         """Whether that fault strikes that mailbox of that firm (both None: before a login)."""
         who = ([firm.tenant_id] if firm else []) + ([mailbox.address] if mailbox else [])
-        return self.world.faults.value(fault, *who) is not None
+        return self.state.faults.value(fault, *who) is not None
 
     def now(self) -> datetime:
         """The practice tenant's time, in UTC."""
-        return self.world.clock.now()
+        return self.state.clock.now()
 
     def may_keep(self, size: int) -> bool:
         """Count *size* more bytes of mail; False when all mailboxes together hold too much already."""
         if self._kept + size > self.limits.kept:
             self._kept = sum(
-                box.size() for firm in self.world.firms.values() for box in firm.mailboxes.values()
+                box.size() for firm in self.state.firms.values() for box in firm.mailboxes.values()
             )
         if self._kept + size > self.limits.kept:
             return False
@@ -195,8 +195,8 @@ class Service:
         """Write a line to the protocol log; *outcome* holds no credential."""
         firm = login.firm if login else None
         if firm is None and login is not None:
-            firm = self.world.firm_of_address(login.user)
-        self.world.note(
+            firm = self.state.firm_of_address(login.user)
+        self.state.note(
             protocol.name,
             outcome,
             firm=firm.name if firm else "",

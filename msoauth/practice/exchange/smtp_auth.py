@@ -29,7 +29,7 @@ def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
 def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
     """The refusal of a user name and password, and the name; the password is not looked at."""
     user = _decoded(user_line)
-    firm, mailbox = mailbox_at(service.world, user)
+    firm, mailbox = mailbox_at(service.state, user)
     verdict = smtp_policy(firm, mailbox) if firm is not None else None
     if verdict is not None:
         reply = replies.POLICY[verdict]

@@ -72,7 +72,7 @@ class MailTransaction:
     def _unknown(self, address: str, login: Judgement) -> bool:
         if not self.service.strikes("smtp.recipient-rejected", login.firm, login.mailbox):
             return False
-        firm, mailbox = mailbox_at(self.service.world, address)
+        firm, mailbox = mailbox_at(self.service.state, address)
         return firm is not None and mailbox is None
 
     def data_refused(self, argument: str) -> str | None:

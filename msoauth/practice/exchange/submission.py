@@ -25,7 +25,7 @@ def submit(
     refused = _limits(service, session, mailbox) or _rights(service, login, firm, mailbox, mail)
     if refused is not None:
         return refused
-    message_id = deliver(service.world, mailbox, mail)
+    message_id = deliver(service.state, mailbox, mail)
     shown = "".join(c for c in message_id if c.isprintable())[:200]
     count = len(mail.recipients)
     return (
@@ -39,7 +39,7 @@ def _limits(service: Service, session: object, mailbox: Mailbox) -> tuple[str, s
     if service.sessions.place(Protocol.SMTP, mailbox, session) >= service.limits.submissions:
         return concurrent, "mail refused: more than three connections"
     limit = service.limits.messages_per_minute
-    if not service.sessions.may_send(mailbox, service.world.clock.time(), limit):
+    if not service.sessions.may_send(mailbox, service.state.clock.time(), limit):
         # "Excess is delayed/deferred" (facts E7); with which words is unverified.
         return replies.BUSY, f"mail refused: more than {limit} in a minute"
     return None

@@ -14,18 +14,18 @@ from msoauth.practice.graph import query
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.objects import Row
 from msoauth.practice.graph.reads import PATHS, me
-from msoauth.practice.state import World
+from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 
 class Graph(tornado.web.RequestHandler):
     """``/graph/v1.0/…``."""
 
-    world: World
+    state: PracticeState
     signer: Signer
 
-    def initialize(self, world: World, signer: Signer) -> None:
-        self.world, self.signer = world, signer
+    def initialize(self, state: PracticeState, signer: Signer) -> None:
+        self.state, self.signer = state, signer
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "practice")
@@ -33,17 +33,17 @@ class Graph(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json;odata.metadata=minimal;charset=utf-8")
 
     async def prepare(self) -> None:
-        self.set_header("Date", format_datetime(self.world.clock.now(), usegmt=True))
-        if self.world.latency:
-            await asyncio.sleep(self.world.latency)
+        self.set_header("Date", format_datetime(self.state.clock.now(), usegmt=True))
+        if self.state.latency:
+            await asyncio.sleep(self.state.latency)
 
     def get(self, path: str) -> None:
         who: Caller | None = None
         try:
-            who = caller(self.world, self.signer, self.request.headers.get("Authorization", ""))
+            who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
             for pattern, read in PATHS:
                 if match := re.fullmatch(pattern, path.strip("/"), re.IGNORECASE):
-                    found = read(self.world, who, (match.groups() or ("",))[0])
+                    found = read(self.state, who, (match.groups() or ("",))[0])
                     self._answer(path.strip("/"), found)
                     self._note(who, path, "success")
                     return
@@ -107,7 +107,7 @@ class Graph(tornado.web.RequestHandler):
         sent = self.request.headers.get("client-request-id", "")
         request_id = str(uuid4())
         inner = {
-            "date": self.world.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+            "date": self.state.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "request-id": request_id,
             "client-request-id": sent if _is_guid(sent) else request_id,
         }
@@ -124,7 +124,7 @@ class Graph(tornado.web.RequestHandler):
     def _note(
         self, who: Caller | None, path: str, outcome: str, correlation: str = "", trace: str = ""
     ) -> None:
-        self.world.note(
+        self.state.note(
             "graph",
             f"GET /{path[:80]}: {outcome}",
             firm=who.firm.name if who else "",
@@ -153,8 +153,8 @@ class UserInfo(Graph):
 
     def get(self, path: str = "") -> None:
         try:
-            who = caller(self.world, self.signer, self.request.headers.get("Authorization", ""))
-            row = me(self.world, who, path)
+            who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
+            row = me(self.state, who, path)
             self.finish(
                 json.dumps({"sub": row["id"], "name": row["displayName"], "email": row["mail"]})
             )
@@ -162,7 +162,7 @@ class UserInfo(Graph):
             self._refuse(refused, None, "oidc/userinfo")
 
 
-def routes(world: World, signer: Signer) -> list[tuple[str, type[Graph], dict[str, Any]]]:
+def routes(state: PracticeState, signer: Signer) -> list[tuple[str, type[Graph], dict[str, Any]]]:
     """Graph's addresses."""
-    shared = {"world": world, "signer": signer}
+    shared = {"state": state, "signer": signer}
     return [(r"/graph/v1\.0/(.+)", Graph, shared), (r"/graph/oidc/(userinfo)", UserInfo, shared)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from msoauth.practice.registrations import ServicePrincipal
-from msoauth.practice.state import GRAPH_APP_ID, Firm, User, World
+from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 AUDIENCES = frozenset({"https://graph.microsoft.com", GRAPH_APP_ID})
@@ -72,7 +72,7 @@ class Caller:
             raise GraphError.denied()
 
 
-def caller(world: World, signer: Signer, header: str) -> Caller:
+def caller(state: PracticeState, signer: Signer, header: str) -> Caller:
     """Who the Authorization header's token belongs to.
 
     Raises:
@@ -92,14 +92,14 @@ def caller(world: World, signer: Signer, header: str) -> Caller:
     if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
         # The wording is from memory (facts G4).
         raise GraphError.unauthenticated("Access token validation failure. Invalid audience.")
-    now = world.clock.time()
+    now = state.clock.time()
     if float(claims.get("exp", 0)) <= now or float(claims.get("nbf", 0)) > now + CLOCK_SKEW:
         raise GraphError.unauthenticated("Access token has expired or is not yet valid.")
-    return _who(world, claims)
+    return _who(state, claims)
 
 
-def _who(world: World, claims: Mapping[str, Any]) -> Caller:
-    firm = world.firm(str(claims.get("tid", "")))
+def _who(state: PracticeState, claims: Mapping[str, Any]) -> Caller:
+    firm = state.firm(str(claims.get("tid", "")))
     if firm is None or firm.deprovisioned:
         raise GraphError.unauthenticated("Access token validation failure.")
     app_id = str(claims.get("appid", ""))

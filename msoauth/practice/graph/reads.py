@@ -6,7 +6,7 @@ from msoauth.practice.graph import objects, people, signins
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.objects import Row
 from msoauth.practice.registrations import ServicePrincipal
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm, User, World
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm, PracticeState, User
 
 _APPS = ("Application.Read.All", "Directory.Read.All")
 # The docs say Directory.Read.All, newer projects the other one (facts J11): either is taken.
@@ -16,15 +16,15 @@ _USERS = ("User.Read.All", "Directory.Read.All")
 _ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
 _BASIC = ("User.Read", *_USERS)
 
-Read = Callable[[World, Caller, str], list[Row] | Row]
+Read = Callable[[PracticeState, Caller, str], list[Row] | Row]
 
 
-def _applications(_world: World, who: Caller, _key: str) -> list[Row]:
+def _applications(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_APPS)
     return objects.applications(who.firm)
 
 
-def _application(_world: World, who: Caller, key: str) -> Row:
+def _application(_world: PracticeState, who: Caller, key: str) -> Row:
     app = next(
         (a for a in who.firm.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
     )  # fmt: skip
@@ -35,9 +35,9 @@ def _application(_world: World, who: Caller, key: str) -> Row:
     return objects.application(who.firm, app)
 
 
-def _principals(world: World, who: Caller, _key: str) -> list[Row]:
+def _principals(state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_APPS)
-    own = [_principal_row(world, who.firm, p) for p in who.firm.principals]
+    own = [_principal_row(state, who.firm, p) for p in who.firm.principals]
     return own + [objects.resource_principal(who.firm, r) for r in _resources(who.firm)]
 
 
@@ -46,8 +46,8 @@ def _resources(firm: Firm) -> list[str]:
     return [r for r in firm.resource_ids if r == GRAPH_APP_ID or firm.exchange_online]
 
 
-def _principal_row(world: World, firm: Firm, principal: ServicePrincipal) -> Row:
-    owner = next((f for f in world.firms.values() if principal.app in f.apps), firm)
+def _principal_row(state: PracticeState, firm: Firm, principal: ServicePrincipal) -> Row:
+    owner = next((f for f in state.firms.values() if principal.app in f.apps), firm)
     return objects.service_principal(principal, owner.tenant_id)
 
 
@@ -57,12 +57,12 @@ def _find_principal(who: Caller, key: str) -> ServicePrincipal | None:
     return next(found, None)
 
 
-def _principal(world: World, who: Caller, key: str) -> Row:
+def _principal(state: PracticeState, who: Caller, key: str) -> Row:
     found = _find_principal(who, key)
     if not (found and who.user is None and found.app.app_id == who.app_id):
         who.need(*_APPS)
     if found is not None:
-        return _principal_row(world, who.firm, found)
+        return _principal_row(state, who.firm, found)
     for resource in _resources(who.firm):
         if key.lower() in (resource, who.firm.resource_ids[resource]):
             return objects.resource_principal(who.firm, resource)
@@ -83,25 +83,25 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
     return found
 
 
-def _grants(_world: World, who: Caller, _key: str) -> list[Row]:
+def _grants(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_GRANTS)
     return objects.grants(who.firm)
 
 
-def _grants_of(_world: World, who: Caller, key: str) -> list[Row]:
+def _grants_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_GRANTS)
     found = _own_principal(who, key)
     rows = objects.grants(who.firm) if found else []
     return [row for row in rows if found and row["clientId"] == found.object_id]
 
 
-def _roles_of(_world: World, who: Caller, key: str) -> list[Row]:
+def _roles_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
     return objects.role_assignments(who.firm, found) if found else []
 
 
-def _assigned(_world: World, who: Caller, key: str) -> list[Row]:
+def _assigned(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
     if found is not None:
@@ -111,7 +111,7 @@ def _assigned(_world: World, who: Caller, key: str) -> list[Row]:
     return [row for row in every if row["resourceId"] == who.firm.resource_ids[resource]]
 
 
-def _users(_world: World, who: Caller, _key: str) -> list[Row]:
+def _users(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_USERS)
     return [people.user(who.firm, user) for user in who.firm.users.values()]
 
@@ -135,15 +135,15 @@ def _find_user(who: Caller, key: str) -> User:
     return found
 
 
-def _user(_world: World, who: Caller, key: str) -> Row:
+def _user(_world: PracticeState, who: Caller, key: str) -> Row:
     return people.user(who.firm, _find_user(who, key))
 
 
-def _licenses(_world: World, who: Caller, key: str) -> list[Row]:
+def _licenses(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     return people.license_details(_find_user(who, key))
 
 
-def me(_world: World, who: Caller, _key: str) -> Row:
+def me(_world: PracticeState, who: Caller, _key: str) -> Row:
     if who.user is None:
         raise GraphError(
             400, "BadRequest", "/me request is only valid with delegated authentication flow."
@@ -152,29 +152,29 @@ def me(_world: World, who: Caller, _key: str) -> Row:
     return people.user(who.firm, who.user)
 
 
-def _my_licenses(world: World, who: Caller, key: str) -> list[Row]:
-    me(world, who, key)
+def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
+    me(state, who, key)
     return people.license_details(who.user) if who.user else []
 
 
-def _organization(_world: World, who: Caller, _key: str) -> list[Row]:
+def _organization(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION, "User.Read", admin=False)
     return [people.organization(who.firm)]
 
 
-def _skus(_world: World, who: Caller, _key: str) -> list[Row]:
+def _skus(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION)
     return people.subscribed_skus(who.firm)
 
 
-def _signins(world: World, who: Caller, _key: str) -> list[Row]:
+def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need("AuditLog.Read.All")
     if not who.firm.premium:
         raise GraphError(
             403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
             "Neither tenant is B2C or tenant doesn't have premium license",
         )  # fmt: skip
-    return signins.rows(world, who.firm)
+    return signins.rows(state, who.firm)
 
 
 _ID = r"(?:\(appId='([^']+)'\))"

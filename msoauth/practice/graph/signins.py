@@ -3,17 +3,17 @@
 import re
 
 from msoauth.practice.graph.objects import Row, moment
-from msoauth.practice.state import Firm, LogEntry, World
+from msoauth.practice.state import Firm, LogEntry, PracticeState
 
 _NUMBER = re.compile(r"AADSTS(\d+): (.*)", re.DOTALL)
 
 
-def rows(world: World, firm: Firm) -> list[Row]:
+def rows(state: PracticeState, firm: Firm) -> list[Row]:
     """The interactive sign-ins, newest first; others are in the beta version only (memory, unverified)."""
     names = {p.app.app_id: p.app.display_name for p in firm.principals}
     return [
         _row(firm, entry, names)
-        for entry in reversed(world.log)
+        for entry in reversed(state.log)
         if entry.kind == "sign-in" and entry.firm == firm.name
     ]
 

@@ -156,9 +156,9 @@ def test_assignment_by_name(admin: Admin) -> None:
 
 def test_resetting_a_password_and_ending_sessions_revokes(admin: Admin) -> None:
     place = admin.place
-    place.tenant.world.clock.advance(timedelta(seconds=-9))
+    place.tenant.state.clock.advance(timedelta(seconds=-9))
     web, desktop = place.tokens(), place.tokens(app=place.firm.apps[1])
-    place.tenant.world.clock.advance(timedelta(seconds=9))
+    place.tenant.state.clock.advance(timedelta(seconds=9))
     admin.looks_at["user"] = ANNA
     admin.open().send("reset-password", ANNA, value="basalt-kelp-11", more="change")
     anna = place.user()
@@ -168,16 +168,16 @@ def test_resetting_a_password_and_ending_sessions_revokes(admin: Admin) -> None:
     assert refused(place.refresh(desktop["refresh_token"], place.firm.apps[1]))[2] == 50173
     admin.send("reset-password", ANNA, 400, value="short")
     anna.password_expired = False
-    place.tenant.world.clock.advance(timedelta(seconds=2))
+    place.tenant.state.clock.advance(timedelta(seconds=2))
     web = place.tokens()
-    place.tenant.world.clock.advance(timedelta(seconds=2))
+    place.tenant.state.clock.advance(timedelta(seconds=2))
     admin.open().send("revoke-sessions", ANNA)
     assert refused(place.refresh(web["refresh_token"]))[2] == 50173
 
 
 def test_a_user_is_unlocked_deleted_and_restored(admin: Admin) -> None:
     place, anna = admin.place, admin.place.user()
-    anna.locked_until = place.tenant.world.clock.time() + 99
+    anna.locked_until = place.tenant.state.clock.time() + 99
     admin.open().send("unlock", ANNA)
     assert anna.locked_until == 0
     admin.send("delete-user", ANNA)
@@ -214,7 +214,7 @@ def test_ten_thousand_users_are_searched_and_paged() -> None:
         assert "user07777@contoso.example" in admin.says
         admin.looks_at["user"] = "user07777@contoso.example"
         admin.open().choose("mailbox.pop_enabled", "off")
-        firm = tenant.world.firm("contoso.example")
+        firm = tenant.state.firm("contoso.example")
         assert firm is not None
         assert firm.mailboxes["user07777@contoso.example"].pop_enabled is False
 
@@ -223,7 +223,7 @@ def test_ten_thousand_users_are_searched_and_paged() -> None:
 
 
 def test_the_clock_is_moved_and_set_back(admin: Admin) -> None:
-    clock = admin.place.tenant.world.clock
+    clock = admin.place.tenant.state.clock
     admin.send("move-clock", value="1,5", more="hours")
     assert clock.offset == timedelta(hours=1.5)
     for bad in ("soon", "1e99", "", "nan", "-99999999"):
@@ -233,7 +233,7 @@ def test_the_clock_is_moved_and_set_back(admin: Admin) -> None:
     admin.send("reset-clock")
     assert clock.offset == timedelta()
     admin.send("latency", value="40")
-    assert admin.place.tenant.world.latency == 0.04
+    assert admin.place.tenant.state.latency == 0.04
     admin.send("latency", status=400, value="-1")
 
 
@@ -270,7 +270,7 @@ def test_what_was_noted_down_wrongly_is_corrected_without_showing_secrets(admin:
 
 
 def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
-    _home, other = admin.place.tenant.world.firms.values()
+    _home, other = admin.place.tenant.state.firms.values()
     form = next(f for f in forms(admin.browser.page) if "tenant" in f.options)
     admin.browser.submit(form, tenant=other.tenant_id)
     assert other.app.app_id in admin.says
@@ -306,7 +306,7 @@ def test_the_log_of_changes_names_them_without_values(admin: Admin) -> None:
     admin.open().send("reset-password", ANNA, value="planted-marker-1", more="keep")
     admin.choose("policies.blocked", "on")
     text = " ".join(
-        entry.outcome for entry in admin.place.tenant.world.log if entry.kind == "admin"
+        entry.outcome for entry in admin.place.tenant.state.log if entry.kind == "admin"
     )
     assert "set policies.blocked" in text
     assert "planted-marker-1" not in text
@@ -355,7 +355,7 @@ def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> No
 def test_names_from_outside_are_never_read_as_html(place: Place, browser: Browser) -> None:
     evil = "<script>alert(1)</script>"
     place.firm.app.display_name = place.user().display_name = place.firm.name = evil
-    place.tenant.world.note("sign-in", evil, firm=evil, user=evil)
+    place.tenant.state.note("sign-in", evil, firm=evil, user=evil)
     browser.open(f"{place.tenant.admin_url}?find={evil}&log={evil}&user={evil}")
     assert browser.status == 200
     assert "<script>" not in browser.page

@@ -66,8 +66,8 @@ def state(place: Place) -> State:
         found |= _attributes(user, "user", upn)
     for address, box in firm.mailboxes.items():
         found |= _attributes(box, "mailbox", address)
-    found |= {("fault", name): (value, aims) for name, value, aims in tenant.world.faults}
-    found["clock", "offset"] = tenant.world.clock.offset
+    found |= {("fault", name): (value, aims) for name, value, aims in tenant.state.faults}
+    found["clock", "offset"] = tenant.state.clock.offset
     found["endpoints", ""] = json.dumps(tenant.endpoints)
     return found
 
@@ -139,7 +139,7 @@ def mended(place: Place, before: State) -> list[tuple[str, ...]]:
         if name in MENDED_BY_SIGNING_IN:
             continue
         if name == "secrets":
-            now = place.tenant.world.clock.now()
+            now = place.tenant.state.clock.now()
             if any(s.end > now for s in place.firm.apps[int(key[1])].secrets):
                 continue
         if name in ("admin_consent", "user_consent"):
@@ -210,7 +210,7 @@ def test_the_next_request_sees_what_was_mended() -> None:
         assert place.refresh(token).status_code == 503
         admin.open().send("clear-fault", "token.status")
         assert place.refresh(token).status_code == 200
-        tenant.world.clock.advance(timedelta(days=91))
+        tenant.state.clock.advance(timedelta(days=91))
         place.firm.app.secrets[0].end += timedelta(days=99)
         assert place.refresh(token).status_code == 400
         admin.open().send("reset-clock")

@@ -46,14 +46,14 @@ def test_the_answer_is_that_of_the_documentation(place: Place) -> None:
 
 
 def test_pending_then_approved_then_over(place: Place) -> None:
-    place.tenant.world.device_interval = (
+    place.tenant.state.device_interval = (
         600  # seconds: more than a busy computer takes between two polls
     )
     answer = start(place)
     code = answer["device_code"]
     assert refused(poll(place, code)) == (400, "authorization_pending", 70016)
     assert refused(poll(place, code)) == (400, "slow_down", 70016)
-    place.tenant.world.clock.advance(timedelta(seconds=600))
+    place.tenant.state.clock.advance(timedelta(seconds=600))
     assert refused(poll(place, code)) == (400, "authorization_pending", 70016)
     browser = enter(place, answer["user_code"].lower()).give_name_and_password(place.user())
     assert "Are you trying to sign in to Contoso desktop mail?" in browser.says
@@ -81,7 +81,7 @@ def test_expired_and_wrong_codes(place: Place) -> None:
     assert "didn't work" in enter(place, "WRONGCODE").says
     empty = place.browser().open(f"{place.tenant.people_url}/devicelogin").submit(otc=" ")
     assert "AADSTS90119" in empty.says
-    place.tenant.world.clock.advance(timedelta(minutes=16))
+    place.tenant.state.clock.advance(timedelta(minutes=16))
     assert "expired" in enter(place, answer["user_code"]).says
     assert refused(poll(place, answer["device_code"])) == (400, "expired_token", 70020)
     assert refused(poll(place, "unknown")) == (400, "bad_verification_code", 70018)
@@ -137,7 +137,7 @@ def test_in_common_the_persons_tenant_is_taken(place: Place) -> None:
     app = place.firm.apps[1]
     app.sign_in_audience = "AzureADMultipleOrgs"
     answer = start(place, path="organizations")
-    _home, other = place.tenant.world.firms.values()
+    _home, other = place.tenant.state.firms.values()
     browser = enter(place, answer["user_code"]).give_name_and_password(place.user(firm=other))
     browser.submit(press="Continue").submit(press="Accept")
     form = {"client_id": app.app_id, "grant_type": GRANT, "device_code": answer["device_code"]}

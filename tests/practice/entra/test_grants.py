@@ -75,7 +75,7 @@ def test_a_token_carries_what_was_consented_to_earlier(place: Place) -> None:
 
 
 def test_a_code_is_good_once_and_for_ten_minutes(place: Place) -> None:
-    clock = place.tenant.world.clock
+    clock = place.tenant.state.clock
     code = place.code()
     clock.advance(timedelta(minutes=9))
     assert place.redeem(code).status_code == 200
@@ -118,7 +118,7 @@ def test_the_code_of_another_app_is_refused(place: Place) -> None:
 
 
 def test_the_secret_its_id_and_its_end(place: Place) -> None:
-    app, clock = place.firm.app, place.tenant.world.clock
+    app, clock = place.firm.app, place.tenant.state.clock
     (secret,) = app.secrets
     code = place.code()
     assert refused(place.redeem(code, client_secret=secret.key_id))[2] == 7000215
@@ -171,9 +171,9 @@ def test_a_single_page_app_redeems_in_the_browser_and_for_a_day(place: Place) ->
         "client_id": app.app_id, "grant_type": "refresh_token", "scope": MAIL,
         "refresh_token": answer.json()["refresh_token"],
     }  # fmt: skip
-    place.tenant.world.clock.advance(timedelta(hours=23))
+    place.tenant.state.clock.advance(timedelta(hours=23))
     renewed = place.post("token", renew, headers=origin).json()
-    place.tenant.world.clock.advance(timedelta(hours=2))
+    place.tenant.state.clock.advance(timedelta(hours=2))
     renew["refresh_token"] = renewed["refresh_token"]
     assert refused(place.post("token", renew, headers=origin)) == (400, "invalid_grant", 700084)
     web = {
@@ -196,7 +196,7 @@ def test_each_refresh_gives_a_new_token_and_the_old_stays_good(place: Place) -> 
 
 
 def test_a_refresh_token_dies_of_90_days_without_use_and_not_of_age(place: Place) -> None:
-    clock, token = place.tenant.world.clock, place.tokens()["refresh_token"]
+    clock, token = place.tenant.state.clock, place.tokens()["refresh_token"]
     place.firm.app.secrets[0].end += timedelta(days=999)
     for _month in range(4):
         clock.advance(timedelta(days=60))
@@ -217,11 +217,11 @@ def test_one_refresh_token_buys_tokens_for_every_consented_resource(place: Place
 
 
 def _revoke(place: Place) -> None:
-    place.user().tokens_valid_from = place.tenant.world.clock.time() + 1
+    place.user().tokens_valid_from = place.tenant.state.clock.time() + 1
 
 
 def _password(place: Place) -> None:
-    place.user().passwords_tokens_valid_from = place.tenant.world.clock.time() + 1
+    place.user().passwords_tokens_valid_from = place.tenant.state.clock.time() + 1
 
 
 def _disable_apps(place: Place) -> None:
@@ -259,7 +259,7 @@ def test_what_ends_a_refresh_token(
     apps = place.firm.apps[:2]
     tokens = [place.tokens(app=app)["refresh_token"] for app in apps]
     breakage(place)
-    place.tenant.world.clock.advance(timedelta(seconds=2))
+    place.tenant.state.clock.advance(timedelta(seconds=2))
     for app, token, number in zip(apps, tokens, (web, desktop), strict=True):
         answer = place.refresh(token, app)
         assert (answer.json().get("error_codes") or [None])[0] == number
@@ -352,7 +352,7 @@ def test_the_shape_of_a_refusal_and_the_clients_own_id(place: Place) -> None:
     fresh = place.post("token", form, headers={"client-request-id": "<script>"}).json()
     assert str(UUID(fresh["correlation_id"])) == fresh["correlation_id"]
     assert fresh["trace_id"] != own["trace_id"]
-    logged = place.tenant.world.log[-2]
+    logged = place.tenant.state.log[-2]
     assert (logged.correlation_id, logged.trace_id) == (OWN_ID, own["trace_id"])
 
 
@@ -366,7 +366,7 @@ def test_a_get_on_the_token_endpoint(place: Place) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_token_endpoint_out_of_order(place: Place, status: int) -> None:
-    place.tenant.world.faults.set("token.status", status)
+    place.tenant.state.faults.set("token.status", status)
     answer = _service(place)
     assert answer.status_code == status
     assert answer.headers["Retry-After"]
@@ -374,7 +374,7 @@ def test_a_token_endpoint_out_of_order(place: Place, status: int) -> None:
 
 
 def test_faults_of_codes_states_and_tokens(place: Place) -> None:
-    faults, anna = place.tenant.world.faults, place.user()
+    faults, anna = place.tenant.state.faults, place.user()
     good = place.code()
     faults.set("code.age", 700, anna.upn)
     assert refused(place.redeem(good))[2] == 70008
@@ -396,7 +396,7 @@ def test_no_credential_comes_into_the_log(place: Place) -> None:
     place.refresh(answer["refresh_token"])
     secret = place.firm.app.secrets[0].value
     place.redeem("x", client_secret=secret)
-    text = repr(list(place.tenant.world.log))
+    text = repr(list(place.tenant.state.log))
     for marker in (answer["access_token"], answer["refresh_token"], secret, place.user().password):
         assert marker not in text
 

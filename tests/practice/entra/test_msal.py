@@ -108,7 +108,7 @@ def test_what_silent_makes_of_refusals(place: Place, make: Make) -> None:
     (account,) = app.get_accounts()
 
     def silent(seconds: int = 0) -> Any:
-        place.tenant.world.clock.advance(timedelta(seconds=seconds))
+        place.tenant.state.clock.advance(timedelta(seconds=seconds))
         fresh = make(place.firm.app, place.firm.app.secrets[0].value)
         fresh.token_cache = (
             app.token_cache
@@ -123,7 +123,7 @@ def test_what_silent_makes_of_refusals(place: Place, make: Make) -> None:
     place.firm.policies.blocked = True
     assert silent()["classification"] == "message_only"
     place.firm.policies.blocked = False
-    place.user().tokens_valid_from = place.tenant.world.clock.time() + 1
+    place.user().tokens_valid_from = place.tenant.state.clock.time() + 1
     result = silent(2)
     assert (result["error_codes"], result["classification"]) == ([50173], "")
     assert "TokensValidFrom" in result["error_description"]
@@ -137,7 +137,7 @@ def test_client_credentials(place: Place, make: Make) -> None:
     wrong = make(app, app.secrets[0].key_id).acquire_token_for_client(scope)
     assert wrong["error"] == "invalid_client"
     assert "not the client secret ID" in wrong["error_description"]
-    app.secrets[0].end = place.tenant.world.clock.now() - timedelta(seconds=1)
+    app.secrets[0].end = place.tenant.state.clock.now() - timedelta(seconds=1)
     late = make(app, app.secrets[0].value).acquire_token_for_client(scope)
     assert late["error_codes"] == [7000222]
 
@@ -153,7 +153,7 @@ def _approve(place: Place, flow: dict[str, Any], press: str) -> None:
 
 
 def test_device_code(place: Place, desktop: Any) -> None:
-    place.tenant.world.device_interval = 1
+    place.tenant.state.device_interval = 1
     flow = desktop.initiate_device_flow(POP)
     assert "user_code" in flow
     once = desktop.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
@@ -166,7 +166,7 @@ def test_device_code(place: Place, desktop: Any) -> None:
 
 
 def test_device_code_polled_too_fast_declined_and_expired(place: Place, desktop: Any) -> None:
-    place.tenant.world.device_interval = (
+    place.tenant.state.device_interval = (
         600  # seconds: more than a busy computer takes between two polls
     )
     flow = desktop.initiate_device_flow(POP)
@@ -181,7 +181,7 @@ def test_device_code_polled_too_fast_declined_and_expired(place: Place, desktop:
     with pytest.warns(UserWarning, match="too soon"):
         assert poll()["error"] == "authorization_declined"
     flow = desktop.initiate_device_flow(POP)
-    place.tenant.world.clock.advance(timedelta(minutes=16))
+    place.tenant.state.clock.advance(timedelta(minutes=16))
     assert poll()["error"] == "expired_token"
 
 
@@ -216,7 +216,7 @@ def test_cancel_and_a_code_that_is_too_old(place: Place, web: Any) -> None:
         POP, redirect_uri="http://localhost:8400", response_mode="form_post"
     )
     browser.open(flow["auth_uri"]).submit(press="Accept")
-    place.tenant.world.clock.advance(timedelta(minutes=11))
+    place.tenant.state.clock.advance(timedelta(minutes=11))
     result = web.acquire_token_by_auth_code_flow(flow, browser.answer)
     assert result["error_codes"] == [70008]
 
@@ -224,7 +224,7 @@ def test_cancel_and_a_code_that_is_too_old(place: Place, web: Any) -> None:
 def test_several_tenants_by_organizations(place: Place, make: Make) -> None:
     place.firm.app.sign_in_audience = "AzureADMultipleOrgs"
     app = make(place.firm.app, place.firm.app.secrets[0].value, tenant="organizations")
-    _home, other = place.tenant.world.firms.values()
+    _home, other = place.tenant.state.firms.values()
     for firm in (place.firm, other):
         result = by_code(place, app, POP, place.user(firm=firm), prompt="login")
         assert result["id_token_claims"]["tid"] == firm.tenant_id

@@ -228,7 +228,7 @@ def test_wrong_names_and_passwords_say_so_and_lock(place: Place, browser: Browse
         assert "incorrect" in browser.says
     browser.submit(passwd=place.user().password)
     assert "AADSTS50053" in browser.says
-    place.tenant.world.clock.advance(timedelta(minutes=2))
+    place.tenant.state.clock.advance(timedelta(minutes=2))
     browser.open(place.authorize_url()).give_name_and_password(place.user())
     assert "Permissions requested" in browser.says
 
@@ -282,7 +282,7 @@ def test_these_are_shown_and_never_sent_to_the_app(
     assert f"AADSTS{number}: " in browser.says
     assert OWN_ID in browser.says
     assert f'"strServiceExceptionMessage": "AADSTS{number}' in browser.page
-    newest = place.tenant.world.log[-1]
+    newest = place.tenant.state.log[-1]
     assert newest.correlation_id == OWN_ID
     assert newest.trace_id in browser.page
 
@@ -310,7 +310,7 @@ def test_these_are_sent_to_the_app(
 
 
 def test_a_single_app_serves_several_tenants_once_it_may(place: Place, browser: Browser) -> None:
-    app, (home, other) = place.firm.app, place.tenant.world.firms.values()
+    app, (home, other) = place.firm.app, place.tenant.state.firms.values()
     app.sign_in_audience = "AzureADMultipleOrgs"
     browser.open(place.authorize_url(path="organizations"))
     browser.give_name_and_password(place.user(firm=other))
@@ -323,14 +323,14 @@ def test_a_single_app_serves_several_tenants_once_it_may(place: Place, browser: 
     assert principal.user_consent
     assert not home.principal.user_consent
     answer = place.redeem(browser.answer["code"], path="organizations").json()
-    assert place.tenant.world.firm(other.tenant_id) is other
+    assert place.tenant.state.firm(other.tenant_id) is other
     assert answer["access_token"]
     wrong = place.redeem(browser.answer["code"], path=home.tenant_id).json()
     assert wrong["error_codes"] == [700005]
 
 
 def test_an_account_of_another_tenant_is_a_stranger(place: Place, browser: Browser) -> None:
-    _home, other = place.tenant.world.firms.values()
+    _home, other = place.tenant.state.firms.values()
     stranger = place.user(firm=other)
     browser.open(place.authorize_url()).submit(loginfmt=stranger.upn)
     assert "AADSTS50020" in browser.says
@@ -392,7 +392,7 @@ def test_what_people_type_is_never_read_as_html(place: Place, browser: Browser) 
 
 def test_a_revoked_session_must_give_its_password_again(place: Place, browser: Browser) -> None:
     browser.open(place.authorize_url()).give_name_and_password(place.user()).submit(press="Accept")
-    place.user().tokens_valid_from = place.tenant.world.clock.time() + 1
+    place.user().tokens_valid_from = place.tenant.state.clock.time() + 1
     assert "Email or user name" in browser.open(place.authorize_url()).says
 
 

@@ -16,7 +16,7 @@ from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
 from msoauth.practice.network import Ports
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Firm, Mailbox, User, World, new_id
+from msoauth.practice.state import Firm, Mailbox, PracticeState, User, new_id
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
@@ -52,7 +52,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Contexts, Path]:
 class Exchange:
     """A running practice Exchange as a test sees it."""
 
-    world: World
+    state: PracticeState
     firm: Firm
     signer: Signer
     servers: ExchangeServers
@@ -71,7 +71,7 @@ class Exchange:
         return found
 
     def token(self, upn: str = "anna@contoso.example", scp: str = ALL, **changes: Any) -> str:
-        now = int(self.world.clock.time())
+        now = int(self.state.clock.time())
         claims = {
             "aud": "https://outlook.office.com",
             "iss": f"https://sts.windows.net/{self.firm.tenant_id}/",
@@ -109,7 +109,7 @@ class Exchange:
         return Dialogue(self.wrap(sock) if name != "smtp" else sock, self)
 
     def log(self) -> list[str]:
-        return [entry.outcome for entry in self.world.log]
+        return [entry.outcome for entry in self.state.log]
 
 
 class Dialogue:
@@ -197,26 +197,26 @@ def start(signer: Signer, tls: tuple[Contexts, Path]) -> Iterator[Start]:
     running: list[tuple[Exchange, threading.Thread]] = []
 
     async def begin_on_loop(
-        world: World, timing: Timing | None, limits: Limits | None
+        state: PracticeState, timing: Timing | None, limits: Limits | None
     ) -> tuple[ExchangeServers, Ports]:
         ports = Ports()
         servers = await start_exchange(
-            world, signer, tls[0], ports, HOST, {}, timing=timing, limits=limits
+            state, signer, tls[0], ports, HOST, {}, timing=timing, limits=limits
         )
-        ports.follow(world.faults)
+        ports.follow(state.faults)
         return servers, ports
 
     def begin(timing: Timing | None = None, limits: Limits | None = None) -> Exchange:
-        world, firm = World(), contoso()
-        world.add(firm)
+        state, firm = PracticeState(), contoso()
+        state.add(firm)
         client = ssl.create_default_context(cafile=str(tls[1]))
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
         servers, ports = asyncio.run_coroutine_threadsafe(
-            begin_on_loop(world, timing, limits), loop
+            begin_on_loop(state, timing, limits), loop
         ).result(10)
-        exchange = Exchange(world, firm, signer, servers, ports, loop, client, tls[1])
+        exchange = Exchange(state, firm, signer, servers, ports, loop, client, tls[1])
         running.append((exchange, thread))
         return exchange
 

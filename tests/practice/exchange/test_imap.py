@@ -110,7 +110,7 @@ def test_a_mailbox_that_does_not_open_shows_after_the_login(
     elif broken == "moved":
         exchange.mailbox(ANNA).moved = True
     else:
-        exchange.world.faults.set("imap.not-connected", aim=ANNA)
+        exchange.state.faults.set("imap.not-connected", aim=ANNA)
     imap, answer = log_in(exchange)
     assert answer == "A2 OK AUTHENTICATE completed."
     assert answers(imap, "A3 CAPABILITY")[-1] == "A3 OK CAPABILITY completed."
@@ -149,7 +149,7 @@ def test_passwords_are_over(exchange: Exchange) -> None:
     assert answer == "A1 NO Basic authentication is disabled."
     plain = base64.b64encode(f"\0{ANNA}\0marker-password".encode()).decode()
     assert imap.ask(f"A2 AUTHENTICATE PLAIN {plain}") == "A2 NO Basic authentication is disabled."
-    assert "marker-password" not in repr(exchange.world.log)
+    assert "marker-password" not in repr(exchange.state.log)
 
 
 def test_after_three_failures_the_connection_is_closed(exchange: Exchange) -> None:
@@ -163,10 +163,10 @@ def test_after_three_failures_the_connection_is_closed(exchange: Exchange) -> No
 
 
 def test_a_session_ends_when_its_token_does(exchange: Exchange) -> None:
-    now = int(exchange.world.clock.time())
+    now = int(exchange.state.clock.time())
     imap, answer = log_in(exchange, token=exchange.token(exp=now + 600))
     assert answer.startswith("A2 OK")
-    exchange.world.clock.advance(timedelta(minutes=11))
+    exchange.state.clock.advance(timedelta(minutes=11))
     assert imap.ask("A3 NOOP") == "* BYE Session invalidated - AccessTokenExpired"
     assert imap.closed()
 
@@ -179,15 +179,15 @@ def test_a_session_ends_when_its_token_does(exchange: Exchange) -> None:
     ],
 )  # fmt: skip
 def test_faults_within_a_session(exchange: Exchange, fault: str, command: str, reply: str) -> None:
-    exchange.world.faults.set(fault, aim=ANNA)
+    exchange.state.faults.set(fault, aim=ANNA)
     assert log_in(exchange)[0].ask(command) == reply
 
 
 def test_faults_at_the_login_and_inside_an_answer(exchange: Exchange) -> None:
-    exchange.world.faults.set("imap.unavailable", aim=ANNA)
+    exchange.state.faults.set("imap.unavailable", aim=ANNA)
     assert log_in(exchange)[1] == "A2 NO Server Unavailable. 15"
-    exchange.world.faults.clear("imap.unavailable")
-    exchange.world.faults.set("imap.drop", aim=ANNA)
+    exchange.state.faults.clear("imap.unavailable")
+    exchange.state.faults.set("imap.drop", aim=ANNA)
     imap, _ = log_in(exchange)
     assert answers(imap, "A3 EXAMINE INBOX")[-1].startswith("A3 OK")
     with pytest.raises((EOFError, OSError)):

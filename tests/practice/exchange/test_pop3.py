@@ -128,7 +128,7 @@ def test_passwords_are_over(exchange: Exchange) -> None:
     assert pop.ask("PASS secret") == "-ERR Command is not valid in this state."
     assert pop.ask(f"USER {ANNA}") == "+OK"
     assert pop.ask("PASS marker-password") == "-ERR Basic authentication is disabled"
-    assert "marker-password" not in repr(exchange.world.log)
+    assert "marker-password" not in repr(exchange.state.log)
 
 
 def test_messages_arrive_byte_for_byte_through_poplib(exchange: Exchange) -> None:
@@ -190,7 +190,7 @@ def test_only_so_many_sessions_share_a_mailbox(start: Start) -> None:
 
 
 def test_a_fault_drops_the_connection_inside_a_message(exchange: Exchange) -> None:
-    exchange.world.faults.set("pop3.drop", aim=ANNA)
+    exchange.state.faults.set("pop3.drop", aim=ANNA)
     pop, _ = log_in(exchange)
     pop.send("RETR 1")
     assert pop.line() == "+OK"
@@ -199,16 +199,16 @@ def test_a_fault_drops_the_connection_inside_a_message(exchange: Exchange) -> No
 
 
 def test_a_fault_drops_the_connection_inside_a_short_answer(exchange: Exchange) -> None:
-    exchange.world.faults.set("pop3.drop", aim=ANNA)
+    exchange.state.faults.set("pop3.drop", aim=ANNA)
     pop, _ = log_in(exchange)
     with pytest.raises((EOFError, OSError)):
         pop.ask("STAT")
 
 
 def test_a_fault_aimed_at_another_mailbox_strikes_nobody_else(exchange: Exchange) -> None:
-    exchange.world.faults.set("pop3.unavailable", aim="dora@contoso.example")
+    exchange.state.faults.set("pop3.unavailable", aim="dora@contoso.example")
     assert log_in(exchange)[1].startswith("+OK")
-    exchange.world.faults.set("pop3.unavailable", aim=exchange.firm.tenant_id)
+    exchange.state.faults.set("pop3.unavailable", aim=exchange.firm.tenant_id)
     assert "Server Unavailable" in log_in(exchange)[1]
 
 
@@ -218,13 +218,13 @@ def test_the_log_never_holds_a_token(exchange: Exchange) -> None:
     log_in(exchange, token=token + "x")
     assert exchange.log()
     for part in token.split("."):
-        assert part not in repr(exchange.world.log)
+        assert part not in repr(exchange.state.log)
 
 
 def test_response_codes_are_there_only_when_they_are_asked_for(exchange: Exchange) -> None:
     exchange.mailbox(ANNA).busy = True
     assert log_in(exchange)[1] == "-ERR The mailbox is locked by another POP3 session."
-    exchange.world.faults.set("pop3.response-codes")
+    exchange.state.faults.set("pop3.response-codes")
     pop, answer = log_in(exchange)
     assert answer == "-ERR [IN-USE] The mailbox is locked by another POP3 session."
     pop.ask("CAPA")
@@ -235,7 +235,7 @@ def test_response_codes_are_there_only_when_they_are_asked_for(exchange: Exchang
 
 
 def test_a_fault_refuses_a_good_login_with_the_one_answer(exchange: Exchange) -> None:
-    exchange.world.faults.set("pop3.refused", aim=ANNA)
+    exchange.state.faults.set("pop3.refused", aim=ANNA)
     assert log_in(exchange)[1] == REFUSED
     assert log_in(exchange, "clara@contoso.example", exchange.token("clara@contoso.example"))[
         1

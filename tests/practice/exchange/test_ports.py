@@ -19,11 +19,11 @@ GREETINGS = {"pop3": b"+OK The Microsoft", "imap": b"* OK The Microsoft", "smtp"
 def misbehaving(exchange: Exchange, name: str, behaviour: str) -> Iterator[None]:
     """The port misbehaves within the block, under the same number, and serves before and after."""
     number = exchange.port(name)
-    exchange.world.faults.set(f"port.{name}", behaviour)
+    exchange.state.faults.set(f"port.{name}", behaviour)
     try:
         yield
     finally:
-        exchange.world.faults.clear(f"port.{name}")
+        exchange.state.faults.clear(f"port.{name}")
         assert exchange.port(name) == number
         assert_it_serves(exchange, name)
 

@@ -139,7 +139,7 @@ def test_the_from_header_needs_send_as_too(exchange: Exchange) -> None:
     assert send(smtp, forged).startswith("554 5.2.252 SendAsDenied;")
     alias = MAIL.replace(f"From: {ANNA}", "From: anna.maier@contoso.example")
     assert send(smtp, alias).startswith("250 ")
-    exchange.world.faults.set("smtp.send-as-early")
+    exchange.state.faults.set("smtp.send-as-early")
     early = without_bracket(smtp.ask(f"MAIL FROM:<{CLARA}>"))
     assert early == "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
 
@@ -188,8 +188,8 @@ def test_passwords_are_over(exchange: Exchange) -> None:
     assert "530 5.7.57 Client not authenticated to send mail. Error: 535 5.7.139" in smtp.ask(
         f"MAIL FROM:<{ANNA}>"
     )
-    assert "bWFya2Vy" not in repr(exchange.world.log)
-    assert "marker" not in repr(exchange.world.log)
+    assert "bWFya2Vy" not in repr(exchange.state.log)
+    assert "marker" not in repr(exchange.state.log)
     assert without_bracket(smtp.ask("AUTH PLAIN AGEAYg==")) == (
         "504 5.7.4 Unrecognized authentication type"
     )
@@ -209,7 +209,7 @@ def test_passwords_are_over(exchange: Exchange) -> None:
     ],
 )
 def test_other_refusals_of_passwords(exchange: Exchange, fault: str, reply: str) -> None:
-    exchange.world.faults.set(fault, aim=ANNA)
+    exchange.state.faults.set(fault, aim=ANNA)
     smtp = exchange.dialogue("smtp").secure()
     smtp.ask("AUTH LOGIN")
     smtp.ask("YW5uYUBjb250b3NvLmV4YW1wbGU=")
@@ -217,7 +217,7 @@ def test_other_refusals_of_passwords(exchange: Exchange, fault: str, reply: str)
 
 
 def test_a_login_can_be_lost_before_the_mail(exchange: Exchange) -> None:
-    exchange.world.faults.set("smtp.login-lost", aim=ANNA)
+    exchange.state.faults.set("smtp.login-lost", aim=ANNA)
     smtp, answer = log_in(exchange)
     assert answer.startswith("235 ")
     assert without_bracket(smtp.ask(f"MAIL FROM:<{ANNA}>")) == (
@@ -309,7 +309,7 @@ def test_an_unknown_local_recipient_comes_back_as_a_mail(exchange: Exchange) -> 
     assert b"Subject: Undeliverable: Test" in bounce
     assert b"nobody@contoso.example\r\n550 5.1.10 RESOLVER.ADR.RecipientNotFound" in bounce
     assert send(smtp, to="somebody@elsewhere.example").startswith("250 ")
-    exchange.world.faults.set("smtp.recipient-rejected")
+    exchange.state.faults.set("smtp.recipient-rejected")
     smtp.ask(f"MAIL FROM:<{ANNA}>")
     assert smtp.ask("RCPT TO:<nobody@contoso.example>").startswith("550 5.1.10 RESOLVER.ADR.")
 
@@ -330,7 +330,7 @@ def test_more_messages_than_a_minute_allows_are_put_off(start: Start) -> None:
     exchange = start(limits=Limits(messages_per_minute=2))
     smtp, _ = log_in(exchange)
     assert [send(smtp)[:3] for _ in range(3)] == ["250", "250", "421"]
-    exchange.world.clock.advance(timedelta(seconds=61))
+    exchange.state.clock.advance(timedelta(seconds=61))
     assert send(log_in(exchange)[0]).startswith("250 ")
 
 
@@ -361,7 +361,7 @@ def test_an_app_sends_with_service_principal_and_full_access(exchange: Exchange)
     ],
 )
 def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> None:
-    exchange.world.faults.set(fault, aim=ANNA)
+    exchange.state.faults.set(fault, aim=ANNA)
     assert send(log_in(exchange)[0]).startswith(reply)
     assert exchange.mailbox(CLARA).messages == []
 
@@ -382,15 +382,15 @@ def test_faults_after_the_mail(exchange: Exchange, fault: str, reply: str) -> No
     ],
 )
 def test_faults_at_the_login(exchange: Exchange, fault: str, reply: str) -> None:
-    exchange.world.faults.set(fault)
+    exchange.state.faults.set(fault)
     assert log_in(exchange)[1].startswith(reply)
 
 
 def test_faults_at_the_greeting_and_inside_an_answer(exchange: Exchange) -> None:
-    exchange.world.faults.set("smtp.drop")
+    exchange.state.faults.set("smtp.drop")
     with pytest.raises((EOFError, OSError)):
         send(log_in(exchange)[0])
-    exchange.world.faults.set("smtp.busy")
+    exchange.state.faults.set("smtp.busy")
     smtp = exchange.dialogue("smtp")
     assert smtp.line() == "421 4.7.500 Server busy. Please try again later."
     assert smtp.closed()
@@ -411,7 +411,7 @@ def test_smtplib_sends_through_it_unmodified(exchange: Exchange) -> None:
 
 
 def test_latency_delays_every_answer(exchange: Exchange) -> None:
-    exchange.world.latency = 0.05
+    exchange.state.latency = 0.05
     began = time.monotonic()
     log_in(exchange)  # greeting, EHLO, 220, EHLO, 334, 235
     assert time.monotonic() - began >= 0.3

@@ -211,7 +211,7 @@ def test_bad_tokens_are_told_apart(place: Place, get: Get) -> None:
     assert get("me").status_code == 200
     from datetime import timedelta
 
-    place.tenant.world.clock.advance(timedelta(hours=2))
+    place.tenant.state.clock.advance(timedelta(hours=2))
     assert get("me").json()["error"]["message"] == "Access token has expired or is not yet valid."
 
 

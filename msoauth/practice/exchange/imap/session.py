@@ -119,7 +119,7 @@ class ImapSession:
         return True
 
     def _expired(self, login: Judgement) -> bool:
-        now = self.service.world.clock.time()
+        now = self.service.state.clock.time()
         return login.expires <= now or self.service.strikes(
             "imap.token-expired", login.firm, login.mailbox
         )
