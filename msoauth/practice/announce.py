@@ -3,7 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from msoauth.practice.state import Firm
+from msoauth.practice.state import Tenant
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -12,12 +12,12 @@ _SHOWN = 8  # accounts; ten thousand would bury the rest
 _FIRMS = 6  # further firms that are named
 
 
-def instructions(tenant: "PracticeTenant") -> str:
+def instructions(practice: "PracticeTenant") -> str:
     """Where to sign in, with whom, where the admin center is, how to point the toolkit at it."""
-    noted = tenant.endpoints["practice"]["firms"]
-    first, firm = noted[0], next(iter(tenant.state.firms.values()))
+    noted = practice.endpoints["practice"]["firms"]
+    first, tenant = noted[0], next(iter(practice.state.tenants.values()))
     person = next(
-        (u.upn for u in firm.users.values() if not u.admin), first["accounts"][0]["address"]
+        (u.upn for u in tenant.users.values() if not u.admin), first["accounts"][0]["address"]
     )
     text = f"""\
         The practice tenant is running on this computer. It is not Microsoft: never type a real password here.
@@ -33,11 +33,11 @@ def instructions(tenant: "PracticeTenant") -> str:
         Who can sign in, and with which password
             @PEOPLE@
 
-        Admin center, to look, to break and to mend:   {tenant.admin_url}
-        Where the code of a device is entered:         {tenant.people_url}/devicelogin
+        Admin center, to look, to break and to mend:   {practice.admin_url}
+        Where the code of a device is entered:         {practice.people_url}/devicelogin
 
         Point the toolkit at it, in another terminal
-            msoauth firm add "{first["name"]}" --cloud "{tenant.endpoints_file}" --tenant "{first["tenant_id"]}" --client-id "{first["client_id"]}" --secret-stdin
+            msoauth firm add "{first["name"]}" --cloud "{practice.endpoints_file}" --tenant "{first["tenant_id"]}" --client-id "{first["client_id"]}" --secret-stdin
                 (then paste the client secret value and press Enter)
             msoauth firm check "{first["name"]}"
             msoauth account add {person} --firm "{first["name"]}"
@@ -52,9 +52,9 @@ def instructions(tenant: "PracticeTenant") -> str:
         Ctrl-C stops it; nothing stays behind.
         """
     pieces = {
-        "@BROKEN@": _broken(tenant),
+        "@BROKEN@": _broken(practice),
         "@MORE@": _more(noted),
-        "@PEOPLE@": _people(first["accounts"], firm),
+        "@PEOPLE@": _people(first["accounts"], tenant),
     }
     return _filled(textwrap.dedent(text), pieces)
 
@@ -72,17 +72,17 @@ def _filled(text: str, pieces: dict[str, list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _broken(tenant: "PracticeTenant") -> list[str]:
-    if not tenant.active:
+def _broken(practice: "PracticeTenant") -> list[str]:
+    if not practice.active:
         return [""]
-    told = [f"  {running.text}: {running.scenario.says}" for running in tenant.active]
+    told = [f"  {running.text}: {running.scenario.says}" for running in practice.active]
     return ["", "Broken on purpose", *told, ""]
 
 
 def _more(noted: list[dict[str, Any]]) -> list[str]:
     """The other apps and firms, which the endpoints file lists in full."""
     lines = [f"Also registered there: {app['name']}, {_kind(app)}" for app in noted[0]["apps"][1:]]
-    others = [firm["name"] for firm in noted[1:]]
+    others = [tenant["name"] for tenant in noted[1:]]
     if others:
         named = ", ".join(others[:_FIRMS]) + (" …" if len(others) > _FIRMS else "")
         lines.append(f"And {len(others)} more firm{'s' if len(others) > 1 else ''}: {named}")
@@ -96,13 +96,13 @@ def _kind(app: dict[str, Any]) -> str:
     return "an app that opens mailboxes without a user" if not app["redirect_uri"] else "a Web app"
 
 
-def _people(accounts: list[dict[str, str]], firm: Firm) -> list[str]:
+def _people(accounts: list[dict[str, str]], tenant: Tenant) -> list[str]:
     shown = accounts[:_SHOWN]
     wide = max(len(account["address"]) for account in shown)
     width = max(len(account["password"]) for account in shown)
     lines = []
     for account in shown:
-        user = firm.user(account["address"])
+        user = tenant.user(account["address"])
         about = ""
         if user is not None and user.admin:
             about = "administrator: may consent for everybody"
@@ -115,7 +115,7 @@ def _people(accounts: list[dict[str, str]], firm: Firm) -> list[str]:
         lines.append(f"… and {len(accounts) - _SHOWN} more")
     lines += [
         f"{box.address:{wide}}  {'–':{width}}  a shared mailbox, opened by the first two lawyers"
-        for box in firm.mailboxes.values()
+        for box in tenant.mailboxes.values()
         if box.shared
     ]
     return lines

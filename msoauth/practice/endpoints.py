@@ -1,11 +1,11 @@
-"""The endpoints file: all that a cloud is, and the practice tenant's firms with their users and passwords."""
+"""The endpoints file: all that a cloud is, and the practice tenant's tenants with their users and passwords."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Firm, PracticeState
+from msoauth.practice.state import PracticeState, Tenant
 
 
 def describe(
@@ -22,21 +22,24 @@ def describe(
         "imap": {"host": "localhost", "port": ports["imap"], "tls": "implicit"},
         "smtp": {"host": "localhost", "port": ports["smtp"], "tls": "starttls"},
         "ca_file": str(ca_file),
-        "practice": {"admin": admin, "firms": [_firm(firm) for firm in state.firms.values()]},
+        "practice": {
+            "admin": admin,
+            "firms": [_tenant(tenant) for tenant in state.tenants.values()],
+        },
     }
 
 
-def _firm(firm: Firm) -> dict[str, Any]:
-    apps = [_app(app) for app in firm.apps]
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    apps = [_app(app) for app in tenant.apps]
     first = {name: value for name, value in apps[0].items() if name != "name"}
     return {
-        "name": firm.name,
-        "tenant_id": firm.tenant_id,
-        "domain": firm.domain,
+        "name": tenant.name,
+        "tenant_id": tenant.tenant_id,
+        "domain": tenant.domain,
         **first,
         "apps": apps,
         "accounts": [
-            {"address": user.upn, "password": user.password} for user in firm.users.values()
+            {"address": user.upn, "password": user.password} for user in tenant.users.values()
         ],
     }
 

@@ -17,7 +17,7 @@ from msoauth.practice.bundle import BundleError, Contents
 from msoauth.practice.corpus import typical
 from msoauth.practice.scenarios import Scenario, apply, scenarios
 from msoauth.practice.server import PracticeTenant
-from msoauth.practice.state import Firm, LogEntry, Mailbox, PracticeState, User
+from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, User
 
 Kind = Literal["pop3", "imap", "shared", "app-only"]
 
@@ -85,7 +85,7 @@ class Replay(PracticeTenant):
         BundleError: the bundle holds no firm and account that can be replayed.
 
     Attributes:
-        case: Firm and account.
+        case: Tenant and account.
         replayed: What became of each finding that was not in order.
     """
 
@@ -171,42 +171,42 @@ def _case(settings: dict[str, Any]) -> Case:
 
 
 def _set_up(state: PracticeState, case: Case) -> None:
-    """The first firm of the practice tenant becomes that of the case."""
-    firm = next(iter(state.firms.values()))
-    state.firms.clear()
-    firm.name, firm.domain = case.firm, case.address.rpartition("@")[2].lower()
-    firm.tenant_id = case.tenant.lower() or firm.tenant_id
-    web, desktop, service = firm.apps
+    """The first of the practice tenants becomes that of the case."""
+    tenant = next(iter(state.tenants.values()))
+    state.tenants.clear()
+    tenant.name, tenant.domain = case.firm, case.address.rpartition("@")[2].lower()
+    tenant.tenant_id = case.tenant.lower() or tenant.tenant_id
+    web, desktop, service = tenant.apps
     first = service if case.kind == "app-only" else web if case.has_secret else desktop
-    firm.apps.sort(key=lambda app: app is not first)
+    tenant.apps.sort(key=lambda app: app is not first)
     first.app_id = case.client_id.lower() or first.app_id
     if first is web:
         web.web_redirect_uris = [case.redirect_uri]
     if first is desktop:
         desktop.public_client_redirect_uris = [case.redirect_uri]
-    firm.users.clear()
-    firm.mailboxes.clear()
-    _add(firm, f"admin@{firm.domain}", admin=True)
-    if case.login.lower() not in firm.users:
-        _add(firm, case.login)
+    tenant.users.clear()
+    tenant.mailboxes.clear()
+    _add(tenant, f"admin@{tenant.domain}", admin=True)
+    if case.login.lower() not in tenant.users:
+        _add(tenant, case.login)
     own = case.login.lower() == case.address.lower()
     if case.kind == "app-only" or not own:
-        service_id = firm.principals[-1].object_id
-        firm.mailboxes[case.address.lower()] = Mailbox(
+        service_id = tenant.principals[-1].object_id
+        tenant.mailboxes[case.address.lower()] = Mailbox(
             case.address,
             shared=not own,
             full_access={case.login.lower(), service_id},
             send_as={case.login.lower(), service_id},
             _load=typical,
         )
-    state.add(firm)
+    state.add(tenant)
 
 
-def _add(firm: Firm, upn: str, *, admin: bool = False) -> None:
+def _add(tenant: Tenant, upn: str, *, admin: bool = False) -> None:
     word = secrets.choice(("anchor", "basalt", "cedar", "dune", "ember", "fjord", "granite"))
     password = f"replay-{word}-{secrets.randbelow(9000) + 1000}"
-    firm.users[upn.lower()] = User(upn, upn.partition("@")[0], password, admin=admin)
-    firm.mailboxes[upn.lower()] = Mailbox(upn, _load=typical)
+    tenant.users[upn.lower()] = User(upn, upn.partition("@")[0], password, admin=admin)
+    tenant.mailboxes[upn.lower()] = Mailbox(upn, _load=typical)
 
 
 def _choose(findings: Iterable[dict[str, Any]], case: Case) -> Iterator[Replayed]:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from msoauth.practice.settings import AREAS, Change, Reach, Undo
-from msoauth.practice.state import Firm, PracticeState, new_id
+from msoauth.practice.state import PracticeState, Tenant, new_id
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -43,7 +43,7 @@ class Scenario:
 
     @property
     def reach(self) -> Reach:
-        """The narrowest that it can be aimed at: one account, one firm, or only everybody."""
+        """The narrowest that it can be aimed at: one account, one tenant, or only everybody."""
         return max(
             (AREAS[path.partition(".")[0]].reach for path in self.set), default=Reach.ACCOUNT
         )
@@ -53,10 +53,10 @@ class ScenarioError(ValueError):
     """A scenario was asked for that there is not, or for somebody who is not there.
 
     Attributes:
-        problem: ``name`` (no such scenario), ``aim`` (no such firm or account), or ``narrow`` (this scenario
+        problem: ``name`` (no such scenario), ``aim`` (no such tenant or account), or ``narrow`` (this scenario
             strikes more than was aimed at).
         name: The scenario that was asked for.
-        aim: The firm or account, or empty.
+        aim: The tenant or account, or empty.
         near: Scenarios or accounts of a similar name.
         reach: The narrowest that the scenario can be aimed at.
     """
@@ -76,10 +76,10 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Aimed:
-    """A scenario and whom it strikes: firms, and within them one account (None: all of them)."""
+    """A scenario and whom it strikes: tenants, and within them one account (None: all of them)."""
 
     scenario: Scenario
-    firms: tuple[Firm, ...]
+    tenants: tuple[Tenant, ...]
     account: str | None
 
 
@@ -106,10 +106,10 @@ def scenarios() -> tuple[Scenario, ...]:
 
 
 def aimed(state: PracticeState, text: str) -> Aimed:
-    """The scenario that ``NAME`` or ``NAME@AIM`` asks for; AIM is an address, or a firm's name, domain or tenant id.
+    """The scenario that ``NAME`` or ``NAME@AIM`` asks for; AIM is an address, or a tenant's name, domain or id.
 
     Raises:
-        ScenarioError: there is no such scenario, firm or account, or it cannot be aimed so narrowly.
+        ScenarioError: there is no such scenario, tenant or account, or it cannot be aimed so narrowly.
     """
     name, at, aim = (part.strip() for part in text.partition("@"))
     scenario = next((known for known in scenarios() if known.name == name), None)
@@ -117,50 +117,52 @@ def aimed(state: PracticeState, text: str) -> Aimed:
         near = get_close_matches(name, [known.name for known in scenarios()], 3, 0.5)
         raise ScenarioError("name", name, aim, near)
     if not at:
-        return Aimed(scenario, tuple(state.firms.values()), None)
+        return Aimed(scenario, tuple(state.tenants.values()), None)
     wanted = aim.lower()
-    firm = next((f for f in state.firms.values() if wanted == f.name.lower()), None)
-    firm = firm or state.firm(aim)
-    if firm is not None:
+    tenant = next((f for f in state.tenants.values() if wanted == f.name.lower()), None)
+    tenant = tenant or state.tenant(aim)
+    if tenant is not None:
         if scenario.reach > Reach.FIRM:
             raise ScenarioError("narrow", name, aim, reach=scenario.reach)
-        return Aimed(scenario, (firm,), None)
-    firm = state.firm_of_address(aim)
-    if firm is None or (firm.user(wanted) is None and firm.mailbox(wanted) is None):
-        known = [f.name for f in state.firms.values()]
-        known += [address for f in state.firms.values() for address in f.mailboxes]
+        return Aimed(scenario, (tenant,), None)
+    tenant = state.tenant_of_address(aim)
+    if tenant is None or (tenant.user(wanted) is None and tenant.mailbox(wanted) is None):
+        known = [f.name for f in state.tenants.values()]
+        known += [address for f in state.tenants.values() for address in f.mailboxes]
         raise ScenarioError("aim", name, aim, get_close_matches(aim, known[:5000], 3, 0.5))
     if scenario.reach > Reach.ACCOUNT:
         raise ScenarioError("narrow", name, aim, reach=scenario.reach)
-    return Aimed(scenario, (firm,), wanted)
+    return Aimed(scenario, (tenant,), wanted)
 
 
-def apply(tenant: "PracticeTenant", text: str) -> Callable[[], None]:
+def apply(practice: "PracticeTenant", text: str) -> Callable[[], None]:
     """Bring ``NAME`` or ``NAME@AIM`` about; gives the function that takes it back.
 
     Raises:
         ScenarioError: as :func:`aimed`.
     """
-    asked = aimed(tenant.state, text)
-    settings: list[list[Undo]] = []  # of every setting, what it set on how many accounts and firms
+    asked = aimed(practice.state, text)
+    settings: list[
+        list[Undo]
+    ] = []  # of every setting, what it set on how many accounts and tenants
     for path, value in asked.scenario.set.items():
         area, _dot, name = path.partition(".")
         settings.append([])
-        for firm in asked.firms if AREAS[area].reach < Reach.EVERYBODY else asked.firms[:1]:
-            everybody = len(asked.firms) == len(tenant.state.firms) and asked.account is None
-            change = Change(tenant, firm, asked.account, name, value, everybody=everybody)
+        for tenant in asked.tenants if AREAS[area].reach < Reach.EVERYBODY else asked.tenants[:1]:
+            everybody = len(asked.tenants) == len(practice.state.tenants) and asked.account is None
+            change = Change(practice, tenant, asked.account, name, value, everybody=everybody)
             settings[-1] += AREAS[area].act(change)
-    tenant.publish()
+    practice.publish()
 
     def take_back() -> None:
         for undo in reversed([undo for setting in settings for undo in setting]):
             undo.step()
-        tenant.active[:] = [other for other in tenant.active if other is not running]
-        tenant.publish()
+        practice.active[:] = [other for other in practice.active if other is not running]
+        practice.publish()
 
     def holds() -> bool:
         return all(any(undo.holds() for undo in setting) for setting in settings)
 
     running = Running(text, asked.scenario, take_back, holds)
-    tenant.active.append(running)
+    practice.active.append(running)
     return take_back

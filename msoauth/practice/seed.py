@@ -1,4 +1,4 @@
-"""The firms that the practice tenant starts with, and as many more accounts as are asked for."""
+"""The tenants that the practice tenant starts with, and as many more accounts as are asked for."""
 
 import re
 import secrets
@@ -10,7 +10,7 @@ from datetime import timedelta
 from msoauth.practice.clock import Clock
 from msoauth.practice.corpus import typical
 from msoauth.practice.registrations import AppRegistration, ClientSecret
-from msoauth.practice.state import EXCHANGE_APP_ID, Firm, Mailbox, User, new_id
+from msoauth.practice.state import EXCHANGE_APP_ID, Mailbox, Tenant, User, new_id
 
 NAMES = ("Contoso Legal", "Fabrikam & Partners", "Tailspin Notaries", "Northwind Attorneys",
          "Adventure Tax Law", "Wingtip Patents", "Litware Chambers", "Proseware Law")  # fmt: skip
@@ -44,12 +44,12 @@ def _password() -> str:
     return "-".join([*(secrets.choice(_WORDS) for _ in range(3)), str(secrets.randbelow(90) + 10)])
 
 
-def firms(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) -> Iterator[Firm]:
+def tenants(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) -> Iterator[Tenant]:
     """Tenants, each with apps as they should be registered, an administrator, lawyers, a shared mailbox.
 
     Args:
         wanted: How many, or their names.
-        accounts: So many further accounts, spread over the firms.
+        accounts: So many further accounts, spread over the tenants.
 
     Raises:
         FirmsError: no firm is wanted, a name is empty, or two get the same domain.
@@ -60,7 +60,7 @@ def firms(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) -> I
         raise FirmsError("firms need a name each, and no two that get the same domain")
     for number, (name, domain) in enumerate(zip(names, domains, strict=True)):
         share = accounts // len(names) + (number < accounts % len(names))
-        yield _firm(clock, name, domain, share)
+        yield _tenant(clock, name, domain, share)
 
 
 def _first(count: int) -> Iterator[str]:
@@ -77,33 +77,33 @@ def _domain(name: str) -> str:
     return f"{label[:50]}.example"
 
 
-def _firm(clock: Clock, name: str, domain: str, accounts: int) -> Firm:
-    firm = Firm(name=name, tenant_id=new_id(), domain=domain)
-    _register_apps(firm, clock)
-    _add(firm, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
+def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
+    tenant = Tenant(name=name, tenant_id=new_id(), domain=domain)
+    _register_apps(tenant, clock)
+    _add(tenant, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
     for login, shown, mfa in _PEOPLE:
-        _add(firm, login, shown, _password(), mfa=mfa)
+        _add(tenant, login, shown, _password(), mfa=mfa)
     office = f"office@{domain}"
     lawyers = {f"{login}@{domain}" for login, _shown, _mfa in _PEOPLE[:2]}
-    service = firm.principals[-1].object_id
-    firm.mailboxes[office] = Mailbox(
+    service = tenant.principals[-1].object_id
+    tenant.mailboxes[office] = Mailbox(
         office, shared=True, full_access={*lawyers, service}, send_as=set(lawyers), _load=typical
     )
     shared_password = _password()
     for number in range(1, accounts + 1):
-        _add(firm, f"user{number:05d}", f"User {number}", shared_password)
-    return firm
+        _add(tenant, f"user{number:05d}", f"User {number}", shared_password)
+    return tenant
 
 
-def _register_apps(firm: Firm, clock: Clock) -> None:
+def _register_apps(tenant: Tenant, clock: Clock) -> None:
     """Three ways to register an app for mail: Web with a secret, desktop without one, and without a user."""
-    now, word = clock.now(), firm.name.split()[0]
+    now, word = clock.now(), tenant.name.split()[0]
     delegated = [(EXCHANGE_APP_ID, scope, "Scope") for scope in _DELEGATED]
 
     def secret() -> list[ClientSecret]:
         return [ClientSecret(secret_value(), now, now + timedelta(days=180))]
 
-    firm.register(
+    tenant.register(
         AppRegistration(
             app_id=new_id(),
             display_name=f"{word} mail retrieval",
@@ -114,7 +114,7 @@ def _register_apps(firm: Firm, clock: Clock) -> None:
             created=now - timedelta(days=1),
         )
     )
-    firm.register(
+    tenant.register(
         AppRegistration(
             app_id=new_id(),
             display_name=f"{word} desktop mail",
@@ -124,7 +124,7 @@ def _register_apps(firm: Firm, clock: Clock) -> None:
             created=now - timedelta(days=1),
         )
     )
-    service = firm.register(
+    service = tenant.register(
         AppRegistration(
             app_id=new_id(),
             display_name=f"{word} mail service",
@@ -138,8 +138,14 @@ def _register_apps(firm: Firm, clock: Clock) -> None:
 
 
 def _add(
-    firm: Firm, name: str, shown: str, password: str, *, admin: bool = False, mfa: str | None = None
+    tenant: Tenant,
+    name: str,
+    shown: str,
+    password: str,
+    *,
+    admin: bool = False,
+    mfa: str | None = None,
 ) -> None:
-    upn = f"{name}@{firm.domain}"
-    firm.users[upn] = User(upn, shown, password, admin=admin, mfa=mfa)
-    firm.mailboxes[upn] = Mailbox(upn, _load=typical)
+    upn = f"{name}@{tenant.domain}"
+    tenant.users[upn] = User(upn, shown, password, admin=admin, mfa=mfa)
+    tenant.mailboxes[upn] = Mailbox(upn, _load=typical)

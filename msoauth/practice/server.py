@@ -31,7 +31,7 @@ from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, share
-from msoauth.practice.seed import firms as seeded_firms
+from msoauth.practice.seed import tenants as seeded_tenants
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
@@ -43,17 +43,17 @@ class PracticeTenant:
     """A whole Microsoft 365 tenant in this process, from ``with`` to its end.
 
     Args:
-        scenarios: States to start in: ``NAME``, or ``NAME@AIM`` for one firm or account.
+        scenarios: States to start in: ``NAME``, or ``NAME@AIM`` for one tenant or account.
         accounts: So many accounts more than the few that are always there.
         latency: Seconds by which every answer is delayed.
         clock: How far its clock is ahead of the computer's.
         port_base: The first of five ports in a row; 0 takes free ones.
-        firms: How many firms (tenants), or their names.
+        firms: How many tenants, or their names.
         people_base: Public address of people's pages when a proxy serves them, without which they are at
             ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
 
     Raises:
-        ScenarioError: there is no such scenario, firm or account.
+        ScenarioError: there is no such scenario, tenant or account.
         FirmsError: *firms* names none, or two that get the same domain.
 
     Attributes:
@@ -75,8 +75,8 @@ class PracticeTenant:
         people_base: str = "",
     ) -> None:
         self.state = PracticeState(clock=Clock(clock), latency=latency)
-        for firm in seeded_firms(self.state.clock, firms, accounts):
-            self.state.add(firm)
+        for tenant in seeded_tenants(self.state.clock, firms, accounts):
+            self.state.add(tenant)
         self.address = Address(people_base)
         self._scenarios = tuple(scenarios)
         for scenario in self._scenarios:
@@ -223,9 +223,9 @@ def _api_app(authority: Authority, people: People) -> tornado.web.Application:
     )
 
 
-def _people_app(people: People, tenant: PracticeTenant) -> tornado.web.Application:
+def _people_app(people: People, practice: PracticeTenant) -> tornado.web.Application:
     return tornado.web.Application(
-        [*people_routes(people), *admin_routes(people, tenant)],
+        [*people_routes(people), *admin_routes(people, practice)],
         log_function=_quiet,
         default_handler_class=Nowhere,
         default_handler_args={"people": people},

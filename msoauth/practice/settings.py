@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msoauth.practice.state import Firm, Mailbox, User
+from msoauth.practice.state import Mailbox, Tenant, User
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -34,14 +34,14 @@ class Reach(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A value to be set for a firm, or for one account of it.
+    """A value to be set for a tenant, or for one account of it.
 
     Attributes:
-        everybody: Every firm gets the same.
+        everybody: Every tenant gets the same.
     """
 
-    tenant: "PracticeTenant"
-    firm: Firm
+    practice: "PracticeTenant"
+    tenant: Tenant
     account: str | None
     name: str
     value: Any
@@ -51,34 +51,34 @@ class Change:
     def users(self) -> list[User]:
         """The users that are meant."""
         if self.account is not None:
-            found = self.firm.user(self.account)
+            found = self.tenant.user(self.account)
             return [found] if found else []
-        return list(self.firm.users.values())
+        return list(self.tenant.users.values())
 
     @property
     def mailboxes(self) -> list[Mailbox]:
         """The mailboxes that are meant."""
         if self.account is not None:
-            found = self.firm.mailbox(self.account)
+            found = self.tenant.mailbox(self.account)
             return [found] if found else []
-        return list(self.firm.mailboxes.values())
+        return list(self.tenant.mailboxes.values())
 
     @property
     def published(self) -> dict[str, Any]:
-        """The firm's entry in the endpoints file."""
-        entries: list[dict[str, Any]] = self.tenant.endpoints["practice"]["firms"]
-        return next(entry for entry in entries if entry["name"] == self.firm.name)
+        """The tenant's entry in the endpoints file."""
+        entries: list[dict[str, Any]] = self.practice.endpoints["practice"]["firms"]
+        return next(entry for entry in entries if entry["name"] == self.tenant.name)
 
     def filled(self) -> Any:
-        """The value, with the ids of this firm put in where it names them."""
+        """The value, with the ids of this tenant put in where it names them."""
         if not isinstance(self.value, str):
             return copy.deepcopy(self.value)
-        app = self.firm.app
+        app = self.tenant.app
         known = {
             "app_object_id": app.object_id,
-            "principal_object_id": self.firm.principal.object_id,
+            "principal_object_id": self.tenant.principal.object_id,
             "secret_id": app.secrets[0].key_id if app.secrets else "",
-            "tenant_id": self.firm.tenant_id,
+            "tenant_id": self.tenant.tenant_id,
             "client_id": app.app_id,
         }
         return self.value.format(**known)
@@ -97,12 +97,12 @@ def _put(thing: Any, name: str, value: Any) -> Undo:
 
 
 def _app(change: Change) -> Iterable[Undo]:
-    yield _put(change.firm.app, change.name, change.filled())
+    yield _put(change.tenant.app, change.name, change.filled())
 
 
 def _service(change: Change) -> Iterable[Undo]:
     """The enterprise application of the app without a user."""
-    principal = change.firm.principals[-1]
+    principal = change.tenant.principals[-1]
     value = change.filled()
     if isinstance(value, str):
         value = value.replace("[service_app_object_id]", principal.app.object_id)
@@ -110,7 +110,7 @@ def _service(change: Change) -> Iterable[Undo]:
 
 
 def _principal(change: Change) -> Iterable[Undo]:
-    principal = change.firm.principal
+    principal = change.tenant.principal
     undo = _put(principal, change.name, change.filled())
     if change.name in ("user_consent", "admin_consent"):  # either is consent
         undo = replace(undo, holds=lambda: not (principal.user_consent or principal.admin_consent))
@@ -121,42 +121,42 @@ def _policies(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if change.name == "sign_in_frequency":
         value = timedelta(seconds=value)
-    yield _put(change.firm.policies, change.name, value)
+    yield _put(change.tenant.policies, change.name, value)
 
 
 def _blocked(change: Change) -> Iterable[Undo]:
     """A Conditional Access policy that blocks the users that are meant."""
     names = {user.upn.lower() for user in change.users}
-    policies = change.firm.policies
+    policies = change.tenant.policies
     yield _put(policies, "blocked_users", policies.blocked_users | names)
 
 
 def _organisation(change: Change) -> Iterable[Undo]:
-    yield _put(change.firm, change.name, change.filled())
+    yield _put(change.tenant, change.name, change.filled())
 
 
 def _user(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if change.name in _FROM_NOW:
-        value += change.tenant.state.clock.time()
+        value += change.practice.state.clock.time()
     if change.name == "deleted":
-        yield _removed(change.firm, change.users)
+        yield _removed(change.tenant, change.users)
         return
     for user in change.users:
         yield _put(user, change.name, value)
 
 
-def _removed(firm: Firm, users: Iterable[User]) -> Undo:
-    before, gone = firm.users, {user.upn.lower() for user in users}
-    firm.users = {upn: user for upn, user in before.items() if upn not in gone}
-    firm.deleted_users |= {upn: before[upn] for upn in gone}
+def _removed(tenant: Tenant, users: Iterable[User]) -> Undo:
+    before, gone = tenant.users, {user.upn.lower() for user in users}
+    tenant.users = {upn: user for upn, user in before.items() if upn not in gone}
+    tenant.deleted_users |= {upn: before[upn] for upn in gone}
 
     def restore() -> None:
-        firm.users = before
+        tenant.users = before
         for upn in gone:
-            firm.deleted_users.pop(upn, None)
+            tenant.deleted_users.pop(upn, None)
 
-    return Undo(restore, lambda: not gone <= firm.users.keys())
+    return Undo(restore, lambda: not gone <= tenant.users.keys())
 
 
 def _mailbox(change: Change) -> Iterable[Undo]:
@@ -165,22 +165,22 @@ def _mailbox(change: Change) -> Iterable[Undo]:
 
 
 def _secret(change: Change) -> Iterable[Undo]:
-    app, known = change.firm.app, list(change.firm.app.secrets)
+    app, known = change.tenant.app, list(change.tenant.app.secrets)
 
     def no_new_one() -> bool:  # a secret is mended by another one
         return all(any(secret is old for old in known) for secret in app.secrets)
 
     for secret in known:
         if change.name == "ended_days_ago":
-            end = change.tenant.state.clock.now() - timedelta(days=change.value)
+            end = change.practice.state.clock.now() - timedelta(days=change.value)
             yield replace(_put(secret, "end", end), holds=no_new_one)
         else:
             yield replace(_put(secret, "value", secret.value[::-1]), holds=no_new_one)
 
 
 def _noted(change: Change) -> Iterable[Undo]:
-    """What was noted down about the firm, or about an account of it: the endpoints file tells it."""
-    # The first app stands in the firm's own entry and among its apps.
+    """What was noted down about the tenant, or about an account of it: the endpoints file tells it."""
+    # The first app stands in the tenant's own entry and among its apps.
     entries = [e for e in (change.published, change.published["apps"][0]) if change.name in e]
     if change.name == "password":
         meant = {user.upn.lower() for user in change.users}
@@ -199,25 +199,25 @@ def _entered(entry: dict[str, Any], name: str, value: Any) -> Undo:
 def _endpoint(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if isinstance(value, dict):
-        value = {**change.tenant.endpoints[change.name], **value}
-    yield _entered(change.tenant.endpoints, change.name, value)
+        value = {**change.practice.endpoints[change.name], **value}
+    yield _entered(change.practice.endpoints, change.name, value)
 
 
 def _fault(change: Change) -> Iterable[Undo]:
-    aim = change.account or (None if change.everybody else change.firm.tenant_id)
-    faults = change.tenant.state.faults
+    aim = change.account or (None if change.everybody else change.tenant.tenant_id)
+    faults = change.practice.state.faults
     faults.set(change.name, change.filled(), aim)
     yield Undo(lambda: faults.clear(change.name), lambda: faults.value(change.name) is not None)
 
 
 def _port(change: Change) -> Iterable[Undo]:
-    faults, name = change.tenant.state.faults, f"port.{change.name}"
+    faults, name = change.practice.state.faults, f"port.{change.name}"
     faults.set(name, change.filled())
     yield Undo(lambda: faults.clear(name), lambda: faults.value(name) is not None)
 
 
 def _clock(change: Change) -> Iterable[Undo]:
-    clock = change.tenant.state.clock
+    clock = change.practice.state.clock
     yield _put(clock, "offset", clock.offset + timedelta(days=change.value))
 
 

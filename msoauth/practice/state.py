@@ -1,4 +1,4 @@
-"""What the practice tenant knows: firms (tenants), app registrations, users, mailboxes, and logs.
+"""What the practice tenant knows: tenants, app registrations, users, mailboxes, and logs.
 
 Settings carry Microsoft's names, in Python's spelling. The servers read them at every request, so a
 change in the admin center or by a scenario is seen by the next one.
@@ -162,7 +162,7 @@ class Policies:
 
 
 @dataclass(slots=True)
-class Firm:
+class Tenant:
     """One tenant (directory): app registrations, enterprise applications, users, mailboxes, settings.
 
     Attributes:
@@ -245,7 +245,7 @@ class LogEntry:
 
     at: datetime
     kind: str  # "sign-in", "token", "graph", "POP3", "IMAP", "SMTP", "admin"
-    firm: str
+    tenant: str
     user: str
     outcome: str
     correlation_id: str = ""
@@ -265,39 +265,39 @@ class PracticeState:
     """
 
     clock: Clock = field(default_factory=Clock)
-    firms: dict[str, Firm] = field(default_factory=dict)  # by tenant id
+    tenants: dict[str, Tenant] = field(default_factory=dict)  # by tenant id
     latency: float = 0.0
     device_interval: int = 5
     faults: Faults = field(default_factory=Faults)
     log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
 
-    def add(self, firm: Firm) -> None:
+    def add(self, tenant: Tenant) -> None:
         """Add a tenant."""
-        self.firms[firm.tenant_id.lower()] = firm
+        self.tenants[tenant.tenant_id.lower()] = tenant
 
-    def firm(self, tenant: str) -> Firm | None:
+    def tenant(self, name: str) -> Tenant | None:
         """The tenant of that id or domain."""
-        wanted = tenant.strip().lower()
-        return self.firms.get(wanted) or next(
-            (f for f in self.firms.values() if f.domain == wanted), None
+        wanted = name.strip().lower()
+        return self.tenants.get(wanted) or next(
+            (f for f in self.tenants.values() if f.domain == wanted), None
         )
 
-    def firm_of_address(self, address: str) -> Firm | None:
+    def tenant_of_address(self, address: str) -> Tenant | None:
         """The tenant that owns the domain of *address*."""
-        return self.firm(address.rpartition("@")[2])
+        return self.tenant(address.rpartition("@")[2])
 
-    def users(self) -> Iterator[tuple[Firm, User]]:
+    def users(self) -> Iterator[tuple[Tenant, User]]:
         """Every user of every tenant."""
-        for firm in self.firms.values():
-            for user in firm.users.values():
-                yield firm, user
+        for tenant in self.tenants.values():
+            for user in tenant.users.values():
+                yield tenant, user
 
     def note(
         self,
         kind: str,
         outcome: str,
         *,
-        firm: str = "",
+        tenant: str = "",
         user: str = "",
         correlation_id: str = "",
         trace_id: str = "",
@@ -308,7 +308,7 @@ class PracticeState:
             LogEntry(
                 self.clock.now(),
                 kind,
-                firm,
+                tenant,
                 user[:320],
                 outcome[:_LINE],
                 correlation_id[:36],

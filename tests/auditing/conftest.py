@@ -28,7 +28,7 @@ class Office:
 
     def mailbox_off(self, address: str) -> None:
         """Switch Authenticated SMTP off for a mailbox, as an administrator would."""
-        for firm in self.tenant.state.firms.values():
+        for firm in self.tenant.state.tenants.values():
             if (mailbox := firm.mailbox(address)) is not None:
                 mailbox.smtp_client_authentication_disabled = True
 

@@ -219,7 +219,9 @@ def test_one_accounts_trouble_does_not_stop_the_others(
 
 def test_nothing_is_sent_unless_it_is_asked_for(office: Office) -> None:
     def sent() -> int:
-        boxes = [m for firm in office.tenant.state.firms.values() for m in firm.mailboxes.values()]
+        boxes = [
+            m for firm in office.tenant.state.tenants.values() for m in firm.mailboxes.values()
+        ]
         return sum(len(box.sent or ()) for box in boxes)
 
     list(Audit(office.workspace))

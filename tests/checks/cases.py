@@ -19,8 +19,7 @@ from msoauth.mail.wire import Options
 from msoauth.model import Account, Finding, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario
-from msoauth.practice.state import Firm as PracticeFirm
-from msoauth.practice.state import Mailbox, User
+from msoauth.practice.state import Mailbox, Tenant, User
 from msoauth.store import Workspace
 from tests.people import sign_in_as_a_person, where_a_person_ends
 
@@ -192,7 +191,7 @@ def running(folder: Path) -> Iterator[Case]:
         PracticeTenant() as tenant,
         Workspace.open(folder / "workspace", passphrase="of a test") as workspace,
     ):
-        practice_firm = next(iter(tenant.state.firms.values()))
+        practice_firm = next(iter(tenant.state.tenants.values()))
         _prepare(practice_firm)
         tenant.endpoints["practice"]["firms"][0]["accounts"].append(
             {"address": NEWCOMER.address, "password": "anchor-dune-kelp-11"}
@@ -213,7 +212,7 @@ def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, 
         yield firm, app["client_secret"]
 
 
-def _prepare(firm: PracticeFirm) -> None:
+def _prepare(firm: Tenant) -> None:
     """FullAccess for the app (facts A5), no second factor for her who signs in by code, and a newcomer."""
     firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principals[-1].object_id)
     firm.users[ACCOUNTS["device"].address].mfa = None

@@ -10,7 +10,7 @@ from msoauth.graph import Graph
 from msoauth.identity import administrator
 from msoauth.model import Account, Finding, Signal
 from msoauth.practice.scenarios import apply
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Tenant
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 from tests.people import sign_in_as_a_person
 
@@ -26,8 +26,8 @@ class Office:
     graph: Graph
 
     @property
-    def firm(self) -> Firm:
-        return next(iter(self.case.tenant.state.firms.values()))
+    def firm(self) -> Tenant:
+        return next(iter(self.case.tenant.state.tenants.values()))
 
     def look(self, account: Account | None = ANNA) -> dict[str, Finding]:
         name = account.firm if account else "Contoso"
@@ -73,7 +73,7 @@ def _set(thing: object, name: str, value: object) -> Callable[[], None]:
     return lambda: setattr(thing, name, before)
 
 
-BREAKS: dict[str, tuple[Callable[[Firm], Callable[[], None]], str, str]] = {
+BREAKS: dict[str, tuple[Callable[[Tenant], Callable[[], None]], str, str]] = {
     "disabled": (lambda f: _set(f.principal, "account_enabled", False), "app", "app-disabled"),
     "single page": (
         lambda f: _both(f, [], ["http://localhost"]),
@@ -101,18 +101,18 @@ BREAKS: dict[str, tuple[Callable[[Firm], Callable[[], None]], str, str]] = {
 }
 
 
-def _both(firm: Firm, web: list[str], spa: list[str]) -> Callable[[], None]:
+def _both(firm: Tenant, web: list[str], spa: list[str]) -> Callable[[], None]:
     one, other = _set(firm.app, "web_redirect_uris", web), _set(firm.app, "spa_redirect_uris", spa)
     return lambda: (one(), other())[0]
 
 
-def _desktop(firm: Firm) -> Callable[[], None]:
+def _desktop(firm: Tenant) -> Callable[[], None]:
     one = _set(firm.app, "web_redirect_uris", [])
     other = _set(firm.app, "public_client_redirect_uris", ["http://localhost"])
     return lambda: (one(), other())[0]
 
 
-def _withdrawn(firm: Firm) -> Callable[[], None]:
+def _withdrawn(firm: Tenant) -> Callable[[], None]:
     one = _set(firm.principal, "user_consent", {})
     other = _set(firm.principal, "admin_consent", {})
     return lambda: (one(), other())[0]

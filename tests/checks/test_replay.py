@@ -47,7 +47,7 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
     account = case.ready(scenario.account)
     if scenario.shows == "sign-in":
         account = NEWCOMER
-        firm = next(iter(case.tenant.state.firms.values()))
+        firm = next(iter(case.tenant.state.tenants.values()))
         firm.principal.user_consent.pop(firm.users[account.address].id, None)
         case.workspace.tokens.forget(account.address)
     take_back = apply(case.tenant, scenario.name)

@@ -56,7 +56,7 @@ def test_a_scenario_is_diagnosed_as_its_cause(
 def test_a_scenario_of_the_sign_in_is_told_and_stores_nothing(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
 ) -> None:
-    firm = next(iter(case.tenant.state.firms.values()))
+    firm = next(iter(case.tenant.state.tenants.values()))
     account = NEWCOMER
     firm.principal.user_consent.pop(firm.users[account.address].id, None)
     case.workspace.tokens.forget(account.address)

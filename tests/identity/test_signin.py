@@ -106,7 +106,7 @@ def test_a_foreign_state_a_favicon_and_another_host_are_answered_without_harm(pl
 
 
 def test_a_user_whose_alias_the_mailbox_is_is_known_by_graph(place: Place) -> None:
-    firm = next(iter(place.tenant.state.firms.values()))
+    firm = next(iter(place.tenant.state.tenants.values()))
     user = firm.user(place.anna.address)
     assert user is not None
     user.aliases = (*user.aliases, "legal@contoso.example")
@@ -124,7 +124,7 @@ def test_a_user_whose_alias_the_mailbox_is_is_known_by_graph(place: Place) -> No
 
 
 def test_an_administrators_consent_by_the_link_lets_everybody_sign_in(place: Place) -> None:
-    firm = next(iter(place.tenant.state.firms.values()))
+    firm = next(iter(place.tenant.state.tenants.values()))
     firm.policies.user_consent = False
     firm.principal.admin_consent.clear()
     firm.principal.user_consent.clear()
@@ -199,7 +199,7 @@ def _address_at_the_end(place: Place, url: str) -> str:
 
 def test_a_password_reset_by_the_administrator_ends_the_grant_and_says_so(place: Place) -> None:
     finish(place, signin.start(place.workspace, place.anna, open_browser=False))
-    firm = next(iter(place.tenant.state.firms.values()))
+    firm = next(iter(place.tenant.state.tenants.values()))
     user = firm.user(place.anna.address)
     assert user is not None
     user.tokens_valid_from = place.tenant.state.clock.time() + 1

@@ -12,7 +12,7 @@ import requests
 
 from msoauth.practice import PracticeTenant
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 
 MAIL = "https://outlook.office.com/POP.AccessAsUser.All offline_access openid profile"
 VERIFIER = "v" * 43
@@ -141,10 +141,10 @@ class Place:
     tenant: PracticeTenant
 
     @property
-    def firm(self) -> Firm:
-        return next(iter(self.tenant.state.firms.values()))
+    def firm(self) -> Tenant:
+        return next(iter(self.tenant.state.tenants.values()))
 
-    def user(self, name: str = "anna.lindqvist", firm: Firm | None = None) -> User:
+    def user(self, name: str = "anna.lindqvist", firm: Tenant | None = None) -> User:
         return (firm or self.firm).users[f"{name}@{(firm or self.firm).domain}"]
 
     def browser(self) -> Browser:

@@ -41,7 +41,7 @@ class Office:
         return int(self.tenant.endpoints[name]["port"])
 
     def mailbox(self, address: str) -> Mailbox:
-        found = next(iter(self.tenant.state.firms.values())).mailbox(address)
+        found = next(iter(self.tenant.state.tenants.values())).mailbox(address)
         assert found is not None
         return found
 

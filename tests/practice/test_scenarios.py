@@ -17,14 +17,14 @@ MAX = "max.weiss@contoso.example"
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[PracticeTenant]:
     with PracticeTenant() as running:
-        for firm in running.state.firms.values():  # so that there is something to withdraw
+        for firm in running.state.tenants.values():  # so that there is something to withdraw
             firm.principal.admin_consent = {EXCHANGE_APP_ID: {"SMTP.Send"}}
             firm.principal.app_roles = {EXCHANGE_APP_ID: {"SMTP.SendAsApp"}}
         yield running
 
 
 def _snapshot(tenant: PracticeTenant) -> str:
-    firm = next(iter(tenant.state.firms.values()))
+    firm = next(iter(tenant.state.tenants.values()))
     state = (
         firm.app,
         [secret.value for secret in firm.app.secrets],
@@ -71,7 +71,7 @@ def test_what_a_scenario_broke_can_be_taken_back(
 
 
 def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
-    firm = next(iter(tenant.state.firms.values()))
+    firm = next(iter(tenant.state.tenants.values()))
     take_back = apply(tenant, f"pop-off@{ANNA.upper()}")
     try:
         assert [m.address for m in firm.mailboxes.values() if not m.pop_enabled] == [ANNA]
@@ -88,9 +88,9 @@ def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
 
 @pytest.mark.parametrize("aim", ["contoso legal", "CONTOSO.example", "{tenant_id}"])
 def test_one_firm_can_be_named_three_ways(tenant: PracticeTenant, aim: str) -> None:
-    firm = next(iter(tenant.state.firms.values()))
+    firm = next(iter(tenant.state.tenants.values()))
     asked = aimed(tenant.state, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
-    assert asked.firms == (firm,)
+    assert asked.tenants == (firm,)
     assert asked.account is None
 
 
@@ -122,7 +122,7 @@ def test_several_scenarios_hold_at_once() -> None:
     with PracticeTenant(
         scenarios=[f"pop-off@{ANNA}", f"mailbox-full@{MAX}", "redirect-none"]
     ) as it:
-        firm = next(iter(it.state.firms.values()))
+        firm = next(iter(it.state.tenants.values()))
         assert not firm.mailboxes[ANNA].pop_enabled
         assert firm.mailboxes[MAX].pop_enabled
         assert it.state.faults.value("smtp.mailbox-full", MAX)

@@ -28,7 +28,7 @@ def rows(panel: AuditPanel) -> list[dict[str, Any]]:
 
 
 def break_smtp(tenant: PracticeTenant, address: str) -> None:
-    for firm in tenant.state.firms.values():
+    for firm in tenant.state.tenants.values():
         if (mailbox := firm.mailbox(address)) is not None:
             mailbox.smtp_client_authentication_disabled = True
 
@@ -62,7 +62,7 @@ def test_a_click_on_an_account_opens_its_findings_and_its_diagnosis(
     panel.options.press("audit")
     panel.table.on_message({"event": "open", "value": broken}, [])
     assert "535 5.7.139" in panel.results.html
-    for firm in tenant.state.firms.values():
+    for firm in tenant.state.tenants.values():
         for mailbox in firm.mailboxes.values():
             mailbox.smtp_client_authentication_disabled = None
     panel.results.act("diagnose", broken)
@@ -73,7 +73,7 @@ def test_a_click_on_an_account_opens_its_findings_and_its_diagnosis(
 def test_one_cause_is_one_letter_to_the_firms_it(
     panel: AuditPanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    firm = next(iter(tenant.state.firms.values()))
+    firm = next(iter(tenant.state.tenants.values()))
     one, two, other = [row["account"] for row in rows(panel)][:3]
     for address in (one, two):
         break_smtp(tenant, address)
@@ -172,7 +172,7 @@ def test_no_row_and_nothing_secret_is_in_what_a_notebook_could_save(
     state = json.dumps(
         [part.get_state() for part in (panel.table, panel.options, panel.causes)], default=str
     )
-    secret = next(iter(tenant.state.firms.values())).app.secrets[0].value
+    secret = next(iter(tenant.state.tenants.values())).app.secrets[0].value
     assert secret not in state
     assert "user00001@" not in json.dumps(panel.table.get_state(), default=str)
     shown = json.dumps(panel.table.data) + panel.results.html

@@ -87,21 +87,21 @@ def _checked(view: View, path: str, value: str) -> str:
         if problem := redirects.problem(view.app, value):
             raise ChangeError(problem)
         return value
-    user = view.firm.user(value)
+    user = view.tenant.user(value)
     if path == "principal.assigned_users":
         if user is None:
-            raise ChangeError(f"There is no user “{value}” in {view.firm.name}.")
+            raise ChangeError(f"There is no user “{value}” in {view.tenant.name}.")
         return user.id
     if path == "user.aliases":
-        taken = view.firm.user(value) or view.firm.mailbox(value)
-        if value.rpartition("@")[2].lower() != view.firm.domain or taken:
-            raise ChangeError(f"An alias is a free address under {view.firm.domain}.")
+        taken = view.tenant.user(value) or view.tenant.mailbox(value)
+        if value.rpartition("@")[2].lower() != view.tenant.domain or taken:
+            raise ChangeError(f"An alias is a free address under {view.tenant.domain}.")
         return value.lower()
     if path == "policies.blocked_users" and user is None:
-        raise ChangeError(f"There is no user “{value}” in {view.firm.name}.")
+        raise ChangeError(f"There is no user “{value}” in {view.tenant.name}.")
     if user is not None:
         return user.upn.lower()
-    if any(p.object_id == value for p in view.firm.principals):
+    if any(p.object_id == value for p in view.tenant.principals):
         return value
     raise ChangeError(
         f"“{value}” is neither a user nor the Object ID of an enterprise application."
@@ -149,7 +149,7 @@ def _grant(view: View, _form: Form) -> Done:
     for resource, name, kind in view.app.required:
         granted = view.principal.admin_consent if kind == "Scope" else view.principal.app_roles
         granted.setdefault(resource, set()).add(name)
-    return Done(f"Admin consent was granted for {view.firm.name}.")
+    return Done(f"Admin consent was granted for {view.tenant.name}.")
 
 
 def _revoke(view: View, form: Form) -> Done:
@@ -176,16 +176,16 @@ def _new_service_principal(view: View, form: Form) -> Done:
 
 
 def _decide(view: View, form: Form) -> Done:
-    request = next((r for r in view.firm.consent_requests if r.id == form.on), None)
+    request = next((r for r in view.tenant.consent_requests if r.id == form.on), None)
     if request is None:
         raise ChangeError("The request is no longer there.")
-    view.firm.consent_requests.remove(request)
+    view.tenant.consent_requests.remove(request)
     if form.value != "approve":
         return Done("The request was denied.")
-    principal = view.firm.principal_of(request.app.app_id) or view.firm.enroll(request.app)
+    principal = view.tenant.principal_of(request.app.app_id) or view.tenant.enroll(request.app)
     for resource, name in request.wanted:
         principal.admin_consent.setdefault(resource, set()).add(name)
-    return Done(f"{request.app.display_name} was approved for {view.firm.name}.")
+    return Done(f"{request.app.display_name} was approved for {view.tenant.name}.")
 
 
 # -- users ------------------------------------------------------------------------------------------
@@ -219,18 +219,18 @@ def _unlock(view: View, _form: Form) -> Done:
 
 
 def _delete_user(view: View, form: Form) -> Done:
-    firm, key = view.firm, form.on.lower()
-    if key in firm.users:
-        firm.users = dict(firm.users)
-        firm.deleted_users[key] = firm.users.pop(key)
+    tenant, key = view.tenant, form.on.lower()
+    if key in tenant.users:
+        tenant.users = dict(tenant.users)
+        tenant.deleted_users[key] = tenant.users.pop(key)
     return Done(f"{form.on} was deleted; it can be restored.")
 
 
 def _restore_user(view: View, form: Form) -> Done:
-    firm, key = view.firm, form.on.lower()
-    if key not in firm.deleted_users:
+    tenant, key = view.tenant, form.on.lower()
+    if key not in tenant.deleted_users:
         raise ChangeError("There is no such deleted user.")
-    firm.users = firm.users | {key: firm.deleted_users.pop(key)}
+    tenant.users = tenant.users | {key: tenant.deleted_users.pop(key)}
     return Done(f"{form.on} was restored.")
 
 
@@ -240,7 +240,7 @@ def _restore_user(view: View, form: Form) -> Done:
 def _start_scenario(view: View, form: Form) -> Done:
     aim = form.more.strip()
     try:
-        scenarios.apply(view.tenant, f"{form.value}@{aim}" if aim else form.value)
+        scenarios.apply(view.practice, f"{form.value}@{aim}" if aim else form.value)
     except scenarios.ScenarioError as problem:
         raise ChangeError(_told(problem)) from None
     return Done(f"The scenario “{form.value}” is on.")
@@ -255,7 +255,7 @@ def _told(problem: scenarios.ScenarioError) -> str:
 
 
 def _end_scenario(view: View, form: Form) -> Done:
-    running = next((a for a in view.tenant.active if a.id == form.on), None)
+    running = next((a for a in view.practice.active if a.id == form.on), None)
     if running is None:
         raise ChangeError("The scenario is no longer on.")
     running.take_back()

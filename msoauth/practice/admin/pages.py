@@ -42,8 +42,8 @@ class Center:
         notices: What is to be told once, by the key in the address that a change leads to.
     """
 
-    def __init__(self, tenant: "PracticeTenant") -> None:
-        self.tenant = tenant
+    def __init__(self, practice: "PracticeTenant") -> None:
+        self.practice = practice
         self.token = secrets.token_urlsafe(24)
         self.notices: dict[str, Done] = {}
 
@@ -89,14 +89,14 @@ class AdminPage(Page):
             self._render(here, problem=str(refused))
             return
         # Not the value: it may be a password.
-        here.state.note("admin", f"{change} {self.argument('on')}".strip(), firm=here.firm.name)
+        here.state.note("admin", f"{change} {self.argument('on')}".strip(), tenant=here.tenant.name)
         key = self.center.keep(done)
         self.redirect(f"admin?{here.query(told=key)}#{self.argument('place')}", status=303)
 
     def _view(self) -> View:
         here = view.look(
-            self.center.tenant,
-            firm=self.argument("tenant"),
+            self.center.practice,
+            tenant=self.argument("tenant"),
             app=self.argument("app"),
             user=self.argument("user"),
             mailbox=self.argument("mailbox"),
@@ -112,7 +112,7 @@ class AdminPage(Page):
         template = _templates().get_template("admin.html")
         self.finish(
             template.render(
-                view=here, firm=here.firm, app=here.app, principal=here.principal, user=here.user,
+                view=here, tenant=here.tenant, app=here.app, principal=here.principal, user=here.user,
                 mailbox=here.mailbox, state=here.state, people=people, count=count, pages=-(-count // view.PEOPLE),
                 token=self.center.token, done=done, problem=problem, settings=SETTINGS, listings=LISTINGS,
                 permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.people.code,
@@ -123,7 +123,7 @@ class AdminPage(Page):
 
 
 def routes(
-    people: People, tenant: "PracticeTenant"
+    people: People, practice: "PracticeTenant"
 ) -> list[tuple[str, type[AdminPage], dict[str, Any]]]:
     """The admin center's address."""
-    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(tenant)})]
+    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(practice)})]

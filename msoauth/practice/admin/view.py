@@ -1,4 +1,4 @@
-"""What the admin center looks at: a firm, one of its apps, a user, a mailbox; and the lists beside them."""
+"""What the admin center looks at: a tenant, one of its apps, a user, a mailbox; and the lists beside them."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
 from msoauth.practice.scenarios import Running
-from msoauth.practice.state import Firm, LogEntry, Mailbox, PracticeState, User
+from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, User
 
 if TYPE_CHECKING:
     from msoauth.practice.server import PracticeTenant
@@ -22,10 +22,10 @@ SIGN_INS, PROTOCOLS, CHANGES = ("sign-in", "token"), ("POP3", "IMAP", "SMTP", "g
 
 @dataclass(slots=True)
 class View:
-    """The things that one request is about; everything but the firm may be missing."""
+    """The things that one request is about; everything but the tenant may be missing."""
 
-    tenant: "PracticeTenant"
-    firm: Firm
+    practice: "PracticeTenant"
+    tenant: Tenant
     app: AppRegistration | None
     principal: ServicePrincipal | None
     user: User | None
@@ -38,18 +38,18 @@ class View:
     @property
     def state(self) -> PracticeState:
         """What the practice tenant knows."""
-        return self.tenant.state
+        return self.practice.state
 
     @property
-    def firms(self) -> list[Firm]:
+    def tenants(self) -> list[Tenant]:
         """All tenants."""
-        return list(self.state.firms.values())
+        return list(self.state.tenants.values())
 
     def thing(self, area: str) -> Any:
         """What a setting's area means here; None when it is missing."""
         return {
-            "app": self.app, "principal": self.principal, "policies": self.firm.policies,
-            "organisation": self.firm, "user": self.user, "mailbox": self.mailbox,
+            "app": self.app, "principal": self.principal, "policies": self.tenant.policies,
+            "organisation": self.tenant, "user": self.user, "mailbox": self.mailbox,
         }.get(area)  # fmt: skip
 
     def value(self, path: str) -> Any:
@@ -65,7 +65,7 @@ class View:
     def query(self, **changes: Any) -> str:
         """The query of a link to this view, or to another one."""
         now = {
-            "tenant": self.firm.tenant_id,
+            "tenant": self.tenant.tenant_id,
             "app": self.app.object_id if self.app else "",
             "user": self.user.upn if self.user else "",
             "mailbox": self.mailbox.address if self.mailbox else "",
@@ -77,7 +77,7 @@ class View:
 
     def running(self) -> list[Running]:
         """The scenarios that are on; those that were mended by hand are over, and are forgotten here."""
-        active = self.tenant.active
+        active = self.practice.active
         active[:] = [scenario for scenario in active if scenario.holds()]
         return list(active)
 
@@ -87,7 +87,7 @@ class View:
         """The users of this page of the list, and how many there are in all."""
         wanted = self.find.strip().lower()
         found = [
-            u for u in self.firm.users.values()
+            u for u in self.tenant.users.values()
             if not wanted or wanted in u.upn.lower() or wanted in u.display_name.lower() or wanted == u.id
         ]  # fmt: skip
         start = self.page * PEOPLE
@@ -95,14 +95,14 @@ class View:
 
     def shared(self) -> list[Mailbox]:
         """Shared mailboxes."""
-        return [box for box in self.firm.mailboxes.values() if box.shared]
+        return [box for box in self.tenant.mailboxes.values() if box.shared]
 
     def log(self, kinds: tuple[str, ...]) -> list[LogEntry]:
-        """The latest lines of a log; those of other firms are left out."""
+        """The latest lines of a log; those of other tenants are left out."""
         wanted, found = self.log_find.strip().lower(), []
         for entry in reversed(self.state.log):
             text = f"{entry.correlation_id} {entry.trace_id} {entry.id} {entry.user} {entry.outcome} {entry.app_id}"
-            here = entry.firm in ("", self.firm.name)
+            here = entry.tenant in ("", self.tenant.name)
             if entry.kind in kinds and here and (not wanted or wanted in text.lower()):
                 found.append(entry)
                 if len(found) == LOG:
@@ -112,8 +112,8 @@ class View:
     def named(self, who: str) -> str:
         """A user id or an object id of a service principal, for people."""
         if not self._names:
-            self._names = {user.id: user.upn for user in self.firm.users.values()}
-            for principal in self.firm.principals:
+            self._names = {user.id: user.upn for user in self.tenant.users.values()}
+            for principal in self.tenant.principals:
                 name = f"{principal.app.display_name} ({principal.object_id})"
                 self._names[principal.object_id] = name
         return self._names.get(who, who)
@@ -122,20 +122,20 @@ class View:
 
     def wrongly_noted(self) -> list[tuple[str, Any, Any]]:
         """What scenarios changed in the endpoints file: place, value, and what would be right."""
-        right = json.loads(self.tenant.described)
-        return list(_differences(self.tenant.endpoints, right, ()))
+        right = json.loads(self.practice.described)
+        return list(_differences(self.practice.endpoints, right, ()))
 
     def correct(self, place: str) -> bool:
         """Put one place of the endpoints file right; False when it is not wrong."""
-        right = json.loads(self.tenant.described)
+        right = json.loads(self.practice.described)
         if place not in [path for path, _now, _right in self.wrongly_noted()]:
             return False
-        there: Any = self.tenant.endpoints
+        there: Any = self.practice.endpoints
         *way, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
         for part in way:
             there, right = there[part], right[part]
         there[last] = copy.deepcopy(right[last])
-        self.tenant.publish()
+        self.practice.publish()
         return True
 
 
@@ -150,10 +150,10 @@ def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[
         yield "/".join(path), now, right
 
 
-def look(tenant: "PracticeTenant", *, firm: str, app: str, user: str, mailbox: str) -> View:
+def look(practice: "PracticeTenant", *, tenant: str, app: str, user: str, mailbox: str) -> View:
     """The view that the parameters of a request name; what they do not name is chosen."""
-    state = tenant.state
-    chosen = state.firm(firm) or next(iter(state.firms.values()))
+    state = practice.state
+    chosen = state.tenant(tenant) or next(iter(state.tenants.values()))
     apps = chosen.apps
     registration = next((a for a in apps if a.object_id == app), apps[0] if apps else None)
     principal = next((p for p in chosen.principals if p.app is registration), None)
@@ -163,4 +163,4 @@ def look(tenant: "PracticeTenant", *, firm: str, app: str, user: str, mailbox: s
     box = chosen.mailbox(mailbox) if mailbox else None
     if box is None and person is not None:
         box = chosen.mailbox(person.upn)
-    return View(tenant, chosen, registration, principal, person, box)
+    return View(practice, chosen, registration, principal, person, box)

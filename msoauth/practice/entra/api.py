@@ -15,7 +15,7 @@ from msoauth.practice.entra import clients
 from msoauth.practice.entra.codes import DEVICE_SECONDS
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import Firm, PracticeState
+from msoauth.practice.state import PracticeState, Tenant
 
 _PENDING = 70016
 
@@ -70,16 +70,16 @@ class Api(tornado.web.RequestHandler):
             self.state.note(
                 "token",
                 refused.text,
-                firm=self._firm_name(),
+                tenant=self._tenant_name(),
                 correlation_id=value["correlation_id"],
                 trace_id=value["trace_id"],
                 app_id=self.form().get("client_id", "")[:36],
             )
         self.answer(value, refused.status)
 
-    def _firm_name(self) -> str:
-        firm = self.state.firm(self.path_args[0]) if self.path_args else None
-        return firm.name if firm else ""
+    def _tenant_name(self) -> str:
+        tenant = self.state.tenant(self.path_args[0]) if self.path_args else None
+        return tenant.name if tenant else ""
 
     @property
     def correlation_id(self) -> str:
@@ -106,14 +106,14 @@ class Discovery(Api):
 
     def get(self, path_tenant: str) -> None:
         try:
-            firm = clients.tenant(self.state, path_tenant)
+            tenant = clients.tenant_of_path(self.state, path_tenant)
         except RefusalError as refused:
             self.refuse(refused)
             return
         here = f"{self.base}/{path_tenant}"
         people = f"{self.address.url}/{path_tenant}"
         nobody = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
-        issued_for = firm.tenant_id if firm else nobody
+        issued_for = tenant.tenant_id if tenant else nobody
         self.answer(
             {
                 "token_endpoint": f"{here}/oauth2/v2.0/token",
@@ -145,11 +145,11 @@ class Instance(Api):
     """``/common/discovery/instance``: an unmodified MSAL may ask whether it knows this host."""
 
     def get(self) -> None:
-        tenant = f"{self.base}/common/v2.0/.well-known/openid-configuration"
+        discovery = f"{self.base}/common/v2.0/.well-known/openid-configuration"
         host = self.request.host
         self.answer(
             {
-                "tenant_discovery_endpoint": tenant,
+                "tenant_discovery_endpoint": discovery,
                 "api-version": "1.1",
                 "metadata": [
                     {"preferred_network": host, "preferred_cache": host, "aliases": [host]}
@@ -169,10 +169,10 @@ class Token(Api):
     """``/{tenant}/oauth2/v2.0/token``."""
 
     def post(self, path_tenant: str) -> None:
-        firm = self.state.firm(path_tenant)
-        status = self.state.faults.value("token.status", firm.tenant_id if firm else "")
+        tenant = self.state.tenant(path_tenant)
+        status = self.state.faults.value("token.status", tenant.tenant_id if tenant else "")
         if status is not None:
-            self._ill(int(status), firm)
+            self._ill(int(status), tenant)
             return
         try:
             form = self._with_basic(self.form())
@@ -187,9 +187,9 @@ class Token(Api):
     def get(self, _path_tenant: str) -> None:
         self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
 
-    def _ill(self, status: int, firm: Firm | None) -> None:
+    def _ill(self, status: int, tenant: Tenant | None) -> None:
         """Throttled or out of order; perhaps without JSON (facts B2)."""
-        self.state.note("token", f"HTTP {status}", firm=firm.name if firm else "")
+        self.state.note("token", f"HTTP {status}", tenant=tenant.name if tenant else "")
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=us-ascii")
         if status in (429, 503):

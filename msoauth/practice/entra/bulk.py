@@ -1,4 +1,4 @@
-"""Grants for all users of a practice firm at once, as if each had signed in and consented: a practice tenant's own
+"""Grants for all users of a tenant at once, as if each had signed in and consented: a practice tenant's own
 shortcut, so that an audit of ten thousand accounts can be tried without ten thousand sign-ins."""
 
 import base64
@@ -8,27 +8,27 @@ from typing import Any
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import Page
-from msoauth.practice.state import EXCHANGE_APP_ID, Firm
+from msoauth.practice.state import EXCHANGE_APP_ID, Tenant
 
 _SCOPES = ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
 
 
-def grants(authority: Authority, firm: Firm) -> list[dict[str, Any]]:
+def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
     """What a token answer says of each user, without an access token: the first renewal gets one."""
-    firm.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
-    client = Client(firm.app, firm, firm.tenant_id)
+    tenant.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
+    client = Client(tenant.app, tenant, tenant.tenant_id)
     given = []
-    for user in firm.users.values():
-        about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
+    for user in tenant.users.values():
+        about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
         given.append(
             {
                 "address": user.upn,
-                "refresh_token": authority.new_refresh(client, firm, user, "web", ["pwd", "mfa"]),
+                "refresh_token": authority.new_refresh(client, tenant, user, "web", ["pwd", "mfa"]),
                 "client_info": base64.urlsafe_b64encode(about).rstrip(b"=").decode(),
                 "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
                 "id_token_claims": {
                     "preferred_username": user.upn, "name": user.display_name, "oid": user.id,
-                    "tid": firm.tenant_id, "sub": user.id,
+                    "tid": tenant.tenant_id, "sub": user.id,
                 },
             }
         )  # fmt: skip
@@ -36,7 +36,7 @@ def grants(authority: Authority, firm: Firm) -> list[dict[str, Any]]:
 
 
 class GrantsPage(Page):
-    """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that firm's users out.
+    """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that tenant's users out.
 
     Only a program sends JSON to another origin without asking first: a web page cannot call this.
     """
@@ -48,11 +48,11 @@ class GrantsPage(Page):
         except ValueError:
             body = None
         state = self.people.state
-        firm = state.firm(str(body.get("tenant", ""))) if isinstance(body, dict) else None
-        if firm is None:
+        tenant = state.tenant(str(body.get("tenant", ""))) if isinstance(body, dict) else None
+        if tenant is None:
             self.set_status(400)
             self.finish({"error": "send JSON with the tenant of a practice firm"})
             return
-        given = grants(self.people.authority, firm)
-        state.note("admin", f"grants for {len(given)} users", firm=firm.name)
+        given = grants(self.people.authority, tenant)
+        state.note("admin", f"grants for {len(given)} users", tenant=tenant.name)
         self.finish({"grants": given})

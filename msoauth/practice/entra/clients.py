@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
-from msoauth.practice.state import Firm, PracticeState
+from msoauth.practice.state import PracticeState, Tenant
 
 CONSUMERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # personal accounts (facts A2)
 
@@ -19,7 +19,7 @@ def is_consumers(path: str) -> bool:
     return path.lower() in ("consumers", CONSUMERS_TENANT)
 
 
-def tenant(state: PracticeState, path: str) -> Firm | None:
+def tenant_of_path(state: PracticeState, path: str) -> Tenant | None:
     """The tenant that a path names; None for /common, /organizations and /consumers.
 
     Raises:
@@ -27,9 +27,9 @@ def tenant(state: PracticeState, path: str) -> Firm | None:
     """
     if path.lower() in ("common", "organizations") or is_consumers(path):
         return None
-    firm = state.firm(path)
-    if firm is not None and not firm.deprovisioned:
-        return firm
+    tenant = state.tenant(path)
+    if tenant is not None and not tenant.deprovisioned:
+        return tenant
     raise RefusalError(
         90002 if _GUID.fullmatch(path) or _DOMAIN.fullmatch(path) else 900023, tenant=path
     )
@@ -40,27 +40,27 @@ class Client:
     """An app as one request calls it.
 
     Attributes:
-        firm: The tenant it is called in; None while that is decided by who signs in.
+        tenant: The tenant it is called in; None while that is decided by who signs in.
         path: The tenant as the request's path names it.
     """
 
     app: AppRegistration
-    firm: Firm | None
+    tenant: Tenant | None
     path: str
 
-    def of(self, firm: Firm) -> "Client":
+    def of(self, tenant: Tenant) -> "Client":
         """The same app, called in the tenant of the user who signs in."""
-        return replace(self, firm=firm)
+        return replace(self, tenant=tenant)
 
     @property
     def principal(self) -> ServicePrincipal | None:
         """Its enterprise application in the tenant; None before anybody consented to it there."""
-        return self.firm.principal_of(self.app.app_id) if self.firm else None
+        return self.tenant.principal_of(self.app.app_id) if self.tenant else None
 
     @property
     def where(self) -> str:
         """The tenant for the eyes of people."""
-        return self.firm.name if self.firm else self.path
+        return self.tenant.name if self.tenant else self.path
 
     def consented(self, user_id: str, resource: str) -> set[str]:
         """Short names of the resource's scopes that the user, or the admin for all, consented to."""
@@ -86,39 +86,39 @@ def client(state: PracticeState, path: str, client_id: str) -> Client:
     """
     if not client_id:
         raise RefusalError(900144, parameter="client_id")
-    firm = tenant(state, path)
+    tenant = tenant_of_path(state, path)
     if not _GUID.fullmatch(client_id) or not client_id.strip("0-"):
         raise RefusalError(700038, app=client_id[:100])
     home, app = _registration(state, client_id)
     if app is None or (
-        firm is not None and firm is not home and app.sign_in_audience == "AzureADMyOrg"
+        tenant is not None and tenant is not home and app.sign_in_audience == "AzureADMyOrg"
     ):
-        where = firm.name if firm else "Microsoft Accounts" if is_consumers(path) else path
+        where = tenant.name if tenant else "Microsoft Accounts" if is_consumers(path) else path
         raise RefusalError(700016, app=client_id, tenant=where)
-    _check_audience(app, firm, path)
-    found = Client(app, firm, path)
+    _check_audience(app, tenant, path)
+    found = Client(app, tenant, path)
     found.check_enabled()
     return found
 
 
 def _registration(
     state: PracticeState, client_id: str
-) -> tuple[Firm, AppRegistration] | tuple[None, None]:
+) -> tuple[Tenant, AppRegistration] | tuple[None, None]:
     wanted = client_id.lower()
-    for firm in state.firms.values():
-        for app in firm.apps:
+    for tenant in state.tenants.values():
+        for app in tenant.apps:
             if app.app_id.lower() == wanted and not app.deleted:
-                return firm, app
+                return tenant, app
     return None, None
 
 
-def _check_audience(app: AppRegistration, firm: Firm | None, path: str) -> None:
+def _check_audience(app: AppRegistration, tenant: Tenant | None, path: str) -> None:
     """Supported account types against the authority (facts C2)."""
     audience = app.sign_in_audience
     named = {"app": app.app_id, "name": app.display_name}
     if audience == "PersonalMicrosoftAccount" and not is_consumers(path):
         raise RefusalError(9002346, **named)
-    if firm is not None:
+    if tenant is not None:
         return
     if is_consumers(path):
         if audience in ("AzureADMyOrg", "AzureADMultipleOrgs"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from msoauth.practice.entra.clients import Client
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 
 CODE_SECONDS = 600  # about ten minutes (facts B6)
 DEVICE_SECONDS = 900
@@ -14,7 +14,7 @@ class Code:
     """An authorization code that was handed out."""
 
     client: Client
-    firm: Firm
+    tenant: Tenant
     user: User
     redirect_uri: str
     platform: str
@@ -30,13 +30,13 @@ class Code:
 
 @dataclass(slots=True)
 class Device:
-    """A device code that was handed out; ``firm`` and ``user`` are set when somebody approved it."""
+    """A device code that was handed out; ``tenant`` and ``user`` are set when somebody approved it."""
 
     client: Client
     scope: str
     user_code: str
     issued: float
-    firm: Firm | None = None
+    tenant: Tenant | None = None
     user: User | None = None
     declined: bool = False
     polled: float = 0.0

@@ -7,7 +7,7 @@ from msoauth.practice.entra import scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.permissions import Permission
 from msoauth.practice.registrations import ConsentRequest
-from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
+from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def wanted(client: Client, scope: str) -> Wanted:
     Raises:
         RefusalError: the scope is wrong.
     """
-    read = scopes.read(scope, client.firm, client.app)
+    read = scopes.read(scope, client.tenant, client.app)
     found = [
         permissions.permission(asked.resource, name)
         for asked in read.consentable()
@@ -63,7 +63,7 @@ def for_admin(client: Client, scope: str) -> Wanted:
     Raises:
         RefusalError: the scope is wrong.
     """
-    read = scopes.read(scope, client.firm, client.app)
+    read = scopes.read(scope, client.tenant, client.app)
     if ".default" in read.first.names:
         return registered(client, read.first.resource)
     return wanted(client, scope)
@@ -74,19 +74,19 @@ def missing(client: Client, user: User, asked: Wanted) -> bool:
     return any(p.value not in client.consented(user.id, p.resource) for p in asked.permissions)
 
 
-def admin_must(firm: Firm, user: User, asked: Wanted) -> bool:
+def admin_must(tenant: Tenant, user: User, asked: Wanted) -> bool:
     """Whether only an administrator may grant it: user consent is off, or a permission is that high."""
     if user.admin:
         return False
-    return not firm.policies.user_consent or any(p.admin_only for p in asked.permissions)
+    return not tenant.policies.user_consent or any(p.admin_only for p in asked.permissions)
 
 
-def grant(client: Client, firm: Firm, user: User | None, asked: Wanted) -> None:
+def grant(client: Client, tenant: Tenant, user: User | None, asked: Wanted) -> None:
     """Record the consent of *user*, or of the administrator for all users (None).
 
     The first consent makes the enterprise application of an app from another tenant.
     """
-    principal = firm.principal_of(client.app.app_id) or firm.enroll(client.app)
+    principal = tenant.principal_of(client.app.app_id) or tenant.enroll(client.app)
     for permission in asked.permissions:
         if permission.kind == "Role":
             granted = principal.app_roles
@@ -98,10 +98,10 @@ def grant(client: Client, firm: Firm, user: User | None, asked: Wanted) -> None:
 
 
 def request(
-    state: PracticeState, client: Client, firm: Firm, user: User, asked: Wanted, why: str
+    state: PracticeState, client: Client, tenant: Tenant, user: User, asked: Wanted, why: str
 ) -> None:
     """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
-    kept = [r for r in firm.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
+    kept = [r for r in tenant.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
     values = [(p.resource, p.value) for p in asked.permissions]
     kept.append(ConsentRequest(client.app, user.id, values, why.strip()[:500], state.clock.now()))
-    firm.consent_requests[:] = kept
+    tenant.consent_requests[:] = kept

@@ -16,7 +16,7 @@ from msoauth.practice.entra.codes import CODE_SECONDS, DEVICE_SECONDS, Code, Dev
 from msoauth.practice.entra.issue import Grant, Issuer
 from msoauth.practice.entra.policy import HIDDEN, admit, check_second_factor
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
+from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
 
 DEVICES_KEPT = 2000
@@ -60,7 +60,7 @@ class Authority:
         client = clients.client(self.state, path, form.get("client_id", ""))
         if not form.get("scope", "").strip():
             raise RefusalError(900144, parameter="scope")
-        scopes.read(form["scope"], client.firm, client.app)
+        scopes.read(form["scope"], client.tenant, client.app)
         now = self.state.clock.time()
         for old in [t for t, d in self.devices.items() if now - d.issued > 4 * DEVICE_SECONDS]:
             del self.devices[old]
@@ -78,12 +78,12 @@ class Authority:
         return self.state.clock.time() - device.issued > DEVICE_SECONDS
 
     def new_refresh(
-        self, client: Client, firm: Firm, user: User, platform: str, amr: list[str]
+        self, client: Client, tenant: Tenant, user: User, platform: str, amr: list[str]
     ) -> str:
         """A refresh token as a sign-in at this moment would give it."""
         now = self.state.clock.time()
         grant = Grant(
-            client.app.app_id, firm.tenant_id, user.upn, user.id, platform, amr, signed_in=now, issued=now
+            client.app.app_id, tenant.tenant_id, user.upn, user.id, platform, amr, signed_in=now, issued=now
         )  # fmt: skip
         return self.issuer.refresh_token(grant)
 
@@ -100,7 +100,7 @@ class Authority:
             raise RefusalError(900144, parameter="grant_type")
         if form.get("resource"):
             raise RefusalError(901002)
-        if grant == "client_credentials" and clients.tenant(self.state, path) is None:
+        if grant == "client_credentials" and clients.tenant_of_path(self.state, path) is None:
             raise RefusalError(50059 if path.lower() == "organizations" else 9001023)
         client = clients.client(self.state, path, form.get("client_id", ""))
         if grant == "authorization_code":
@@ -128,7 +128,7 @@ class Authority:
             # The same string as the authorize request's is wanted, not only a matching one (facts C1).
             redirects.platform(client.app, form.get("redirect_uri", ""))
             raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
-        who = (code.firm.tenant_id, code.user.upn)
+        who = (code.tenant.tenant_id, code.user.upn)
         faults = self.state.faults
         if code.redeemed or faults.value("code.redeemed", *who):
             raise RefusalError(54005)
@@ -139,18 +139,18 @@ class Authority:
         if faults.value("code.verifier", *who):
             raise RefusalError(501481)
         _check_verifier(code, form.get("code_verifier", ""))
-        client = client.of(code.firm)
-        asked = scopes.read(form.get("scope", ""), code.firm, client.app)
-        first = scopes.read(code.scope, code.firm, client.app)
+        client = client.of(code.tenant)
+        asked = scopes.read(form.get("scope", ""), code.tenant, client.app)
+        first = scopes.read(code.scope, code.tenant, client.app)
         single = asked.single() if form.get("scope", "").strip() else first.first
         code.redeemed = True
         grant = Grant(
-            client.app.app_id, code.firm.tenant_id, code.user.upn, code.user.id, code.platform, code.amr,
+            client.app.app_id, code.tenant.tenant_id, code.user.upn, code.user.id, code.platform, code.amr,
             code.signed_in, now,
         )  # fmt: skip
         return self._answer(
             client,
-            code.firm,
+            code.tenant,
             code.user,
             single,
             asked.oidc | first.oidc,
@@ -166,15 +166,15 @@ class Authority:
         if grant.app_id != client.app.app_id:
             raise RefusalError(70000)
         now = self.state.clock.time()
-        firm = clients.tenant(self.state, grant.home)
+        tenant = clients.tenant_of_path(self.state, grant.home)
         acr = clients.authenticate(client.app, form, grant.platform, now)
-        user = firm.users.get(grant.upn.lower()) if firm else None
-        if firm is None or user is None or user.id != grant.oid:
+        user = tenant.users.get(grant.upn.lower()) if tenant else None
+        if tenant is None or user is None or user.id != grant.oid:
             raise RefusalError(50034, user=HIDDEN, tenant=client.where)
-        client = client.of(firm)
-        asked = scopes.read(form.get("scope", ""), firm, client.app)
-        self._check_life(text, grant, firm, user, now)
-        if grant.device and firm.policies.device_code_blocked:
+        client = client.of(tenant)
+        asked = scopes.read(form.get("scope", ""), tenant, client.app)
+        self._check_life(text, grant, tenant, user, now)
+        if grant.device and tenant.policies.device_code_blocked:
             raise RefusalError(530036)
         self.issuer.note_use(text, now)
         fresh = Grant(
@@ -182,15 +182,15 @@ class Authority:
             # A browser app's token has a fixed life: a new one does not extend it (facts C2).
             grant.issued if grant.platform == "spa" else now, grant.device,
         )  # fmt: skip
-        check_second_factor(firm, user, grant.amr, asked.first.resource)
+        check_second_factor(tenant, user, grant.amr, asked.first.resource)
         oidc = asked.oidc | {"offline_access"}
-        return self._answer(client, firm, user, asked.first, oidc, fresh, acr, form)
+        return self._answer(client, tenant, user, asked.first, oidc, fresh, acr, form)
 
-    def _check_life(self, text: str, grant: Grant, firm: Firm, user: User, now: float) -> None:
+    def _check_life(self, text: str, grant: Grant, tenant: Tenant, user: User, now: float) -> None:
         """Age and revocation of a refresh token (facts B6, D9)."""
         if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
             raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
-        longer = self.state.faults.value("refresh.age", firm.tenant_id, user.upn) or 0
+        longer = self.state.faults.value("refresh.age", tenant.tenant_id, user.upn) or 0
         if now - self.issuer.last_used(text, grant) + longer > REFRESH_IDLE_SECONDS:
             raise RefusalError(700082, issued=_stamp(grant.issued))
         valid_from = user.tokens_valid_from
@@ -198,7 +198,7 @@ class Authority:
             valid_from = max(valid_from, user.passwords_tokens_valid_from)
         if grant.issued < valid_from:
             raise RefusalError(50173, issued=_stamp(grant.issued), valid_from=_stamp(valid_from))
-        frequency = firm.policies.sign_in_frequency
+        frequency = tenant.policies.sign_in_frequency
         if frequency is not None and now - grant.signed_in > frequency.total_seconds():
             seconds = int(frequency.total_seconds())
             raise RefusalError(70043, issued=_stamp(grant.signed_in), lifetime=seconds)
@@ -217,19 +217,19 @@ class Authority:
         if device.declined:
             # Number and text of this refusal are not known (facts J2); other emulators use this number.
             raise RefusalError(65004, error="authorization_declined")
-        if device.user is None or device.firm is None:
+        if device.user is None or device.tenant is None:
             early = now - device.polled < self.state.device_interval - 1
             device.polled = now
             # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 wants it, MSAL heeds it.
             raise RefusalError(70016, error="slow_down" if early else "")
-        client = client.of(device.firm)
-        asked = scopes.read(device.scope, device.firm, client.app)
+        client = client.of(device.tenant)
+        asked = scopes.read(device.scope, device.tenant, client.app)
         del self.devices[text]
         user = device.user
         grant = Grant(
-            client.app.app_id, device.firm.tenant_id, user.upn, user.id, kind, device.amr, now, now, device=True
+            client.app.app_id, device.tenant.tenant_id, user.upn, user.id, kind, device.amr, now, now, device=True
         )  # fmt: skip
-        return self._answer(client, device.firm, user, asked.first, asked.oidc, grant, acr, form)
+        return self._answer(client, device.tenant, user, asked.first, asked.oidc, grant, acr, form)
 
     def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         scope = form.get("scope", "").strip()
@@ -238,13 +238,13 @@ class Authority:
             raise RefusalError(900144, parameter="scope")
         if not scope.endswith("/.default"):
             raise RefusalError(1002012, scope=scope)
-        firm, principal = client.firm, client.principal
-        if firm is None or principal is None:
+        tenant, principal = client.tenant, client.principal
+        if tenant is None or principal is None:
             raise RefusalError(7000229, app=client.app.app_id, tenant=client.where)
-        asked = scopes.read(scope, firm, client.app).single()
+        asked = scopes.read(scope, tenant, client.app).single()
         now = int(self.state.clock.time())
-        token, seconds = self.issuer.app_token(client, firm, principal, asked, acr, now)
-        self.state.note("token", "success", firm=firm.name, app_id=client.app.app_id)
+        token, seconds = self.issuer.app_token(client, tenant, principal, asked, acr, now)
+        self.state.note("token", "success", tenant=tenant.name, app_id=client.app.app_id)
         return {
             "token_type": "Bearer",
             "expires_in": seconds,
@@ -255,7 +255,7 @@ class Authority:
     def _answer(
         self,
         client: Client,
-        firm: Firm,
+        tenant: Tenant,
         user: User,
         asked: scopes.Asked,
         oidc: frozenset[str],
@@ -265,19 +265,19 @@ class Authority:
         nonce: str = "",
     ) -> dict[str, Any]:
         """The answer with a user's tokens (facts B1)."""
-        admit(client, firm, user, device_flow=grant.device)
+        admit(client, tenant, user, device_flow=grant.device)
         asked = scopes.delegated(asked, client.app)
         consented = client.consented(user.id, asked.resource)
         if not asked.names <= consented:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
         now = int(self.state.clock.time())
         # It can be more than was asked: what was consented to earlier comes along (facts B1).
-        lacks = {self.state.faults.value("token.lacks", firm.tenant_id, user.upn)}
+        lacks = {self.state.faults.value("token.lacks", tenant.tenant_id, user.upn)}
         names = sorted((consented & permissions.names(asked.resource) | asked.names) - lacks)
-        if self.state.faults.value("token.graph", firm.tenant_id, user.upn):
+        if self.state.faults.value("token.graph", tenant.tenant_id, user.upn):
             asked = replace(asked, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
         token, seconds = self.issuer.access_token(
-            client, firm, user, asked, names, grant.amr, acr, now
+            client, tenant, user, asked, names, grant.amr, acr, now
         )
         prefix = "" if asked.resource == GRAPH_APP_ID else f"{asked.uri}/"
         answer: dict[str, Any] = {
@@ -290,12 +290,12 @@ class Authority:
         if "offline_access" in oidc:
             answer["refresh_token"] = self.issuer.refresh_token(grant)
         if "openid" in oidc:
-            answer["id_token"] = self.issuer.id_token(client, firm, user, nonce, now)
+            answer["id_token"] = self.issuer.id_token(client, tenant, user, nonce, now)
         if form.get("client_info") == "1":
-            about = json.dumps({"uid": user.id, "utid": firm.tenant_id}).encode()
+            about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
         self.state.note(
-            "token", "success", firm=firm.name, user=user.upn, app_id=client.app.app_id,
+            "token", "success", tenant=tenant.name, user=user.upn, app_id=client.app.app_id,
             correlation_id=form.get("client-request-id", ""),
         )  # fmt: skip
         return answer

@@ -13,7 +13,7 @@ from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.entra.scopes import Asked
 from msoauth.practice.registrations import ServicePrincipal
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 from msoauth.practice.tokens import Signer
 
 ACCESS_MIN, ACCESS_MAX = 3600, 5400  # Entra draws 60 to 90 minutes at random
@@ -61,11 +61,11 @@ class Issuer:
     # -- access tokens -----------------------------------------------------------------------
 
     def access_token(
-        self, client: Client, firm: Firm, user: User, asked: Asked, names: list[str], amr: list[str], acr: str, now: int
+        self, client: Client, tenant: Tenant, user: User, asked: Asked, names: list[str], amr: list[str], acr: str, now: int
     ) -> tuple[str, int]:  # fmt: skip
         """A user's access token and its lifetime in seconds."""
         given, _blank, family = user.display_name.partition(" ")
-        common, seconds = self._common(client, firm, asked.uri, acr, now)
+        common, seconds = self._common(client, tenant, asked.uri, acr, now)
         claims = (
             common
             | {
@@ -88,10 +88,10 @@ class Issuer:
         return self.signer.sign(claims), seconds
 
     def app_token(
-        self, client: Client, firm: Firm, principal: ServicePrincipal, asked: Asked, acr: str, now: int
+        self, client: Client, tenant: Tenant, principal: ServicePrincipal, asked: Asked, acr: str, now: int
     ) -> tuple[str, int]:  # fmt: skip
         """An access token without a user, and its lifetime; without any role the claim is simply absent (facts A3)."""
-        common, seconds = self._common(client, firm, asked.uri, acr, now)
+        common, seconds = self._common(client, tenant, asked.uri, acr, now)
         claims = common | {
             "idtyp": "app",
             "oid": principal.object_id,
@@ -102,12 +102,12 @@ class Issuer:
         return self.signer.sign(claims), seconds
 
     def _common(
-        self, client: Client, firm: Firm, audience: str, acr: str, now: int
+        self, client: Client, tenant: Tenant, audience: str, acr: str, now: int
     ) -> tuple[dict[str, Any], int]:
         seconds = ACCESS_MIN + secrets.randbelow(ACCESS_MAX - ACCESS_MIN + 1)
         claims = {
             "aud": audience,
-            "iss": f"https://sts.windows.net/{firm.tenant_id}/",
+            "iss": f"https://sts.windows.net/{tenant.tenant_id}/",
             "iat": now - 300,
             "nbf": now - 300,
             "exp": now + seconds,
@@ -115,9 +115,9 @@ class Issuer:
             "app_displayname": client.app.display_name,
             "appid": client.app.app_id,
             "appidacr": acr,
-            "idp": f"https://sts.windows.net/{firm.tenant_id}/",
+            "idp": f"https://sts.windows.net/{tenant.tenant_id}/",
             "rh": f"1.{secrets.token_urlsafe(30)}.",
-            "tid": firm.tenant_id,
+            "tid": tenant.tenant_id,
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
@@ -125,11 +125,11 @@ class Issuer:
 
     # -- ID tokens ---------------------------------------------------------------------------
 
-    def id_token(self, client: Client, firm: Firm, user: User, nonce: str, now: int) -> str:
+    def id_token(self, client: Client, tenant: Tenant, user: User, nonce: str, now: int) -> str:
         """An ID token for the client (v2.0)."""
         claims = {
             "aud": client.app.app_id,
-            "iss": f"https://login.microsoftonline.com/{firm.tenant_id}/v2.0",
+            "iss": f"https://login.microsoftonline.com/{tenant.tenant_id}/v2.0",
             "iat": now,
             "nbf": now,
             "exp": now + ID_SECONDS,
@@ -137,7 +137,7 @@ class Issuer:
             "oid": user.id,
             "preferred_username": user.upn,
             "sub": _pairwise(user.id, client.app.app_id),
-            "tid": firm.tenant_id,
+            "tid": tenant.tenant_id,
             "ver": "2.0",
         }
         return self.signer.sign(claims | ({"nonce": nonce} if nonce else {}))

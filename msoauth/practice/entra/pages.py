@@ -15,7 +15,7 @@ from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.codes import Code
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 
 FLOWS_KEPT = 2000  # a flood of requests must not fill the memory
 FLOW_SECONDS = 900
@@ -36,7 +36,7 @@ def templates() -> jinja2.Environment:
 class Session:
     """That a user has signed in in a browser, and how."""
 
-    firm: Firm
+    tenant: Tenant
     user: User
     amr: list[str]
     signed_in: float
@@ -44,7 +44,7 @@ class Session:
     def good(self, now: float) -> bool:
         """Whether it still stands: not revoked, and not older than the sign-in frequency allows."""
         revoked = max(self.user.tokens_valid_from, self.user.passwords_tokens_valid_from)
-        frequency = self.firm.policies.sign_in_frequency
+        frequency = self.tenant.policies.sign_in_frequency
         stale = frequency is not None and now - self.signed_in > frequency.total_seconds()
         return self.signed_in >= revoked and not stale
 
@@ -65,7 +65,7 @@ class Flow:
     platform: str
     purpose: str = "authorize"
     device: str = ""
-    firm: Firm | None = None
+    tenant: Tenant | None = None
     user: User | None = None
     password_given: bool = False
     elsewhere: bool = False
@@ -86,9 +86,9 @@ class Flow:
 
     def take(self, session: Session) -> None:
         """Go on as the user of a session."""
-        self.firm, self.user = session.firm, session.user
+        self.tenant, self.user = session.tenant, session.user
         self.amr, self.signed_in = list(session.amr), session.signed_in
-        self.client = self.client.of(session.firm)
+        self.client = self.client.of(session.tenant)
 
 
 class People:
@@ -166,11 +166,11 @@ class Page(tornado.web.RequestHandler):
         asked = flow.asked.get("client-request-id", "") if flow else ""
         state = self.people.state
         answer = refused.as_json(state.clock.now(), asked or self.argument("client-request-id"))
-        firm = (flow.firm or flow.client.firm) if flow else None
+        tenant = (flow.tenant or flow.client.tenant) if flow else None
         state.note(
             "sign-in",
             refused.text,
-            firm=firm.name if firm else "",
+            tenant=tenant.name if tenant else "",
             user=user or (flow.user.upn if flow and flow.user else ""),
             correlation_id=answer["correlation_id"],
             trace_id=answer["trace_id"],
@@ -188,13 +188,13 @@ class Page(tornado.web.RequestHandler):
 
     def remember(self, flow: Flow) -> None:
         """Give this browser a session of the flow's user, in place of an older one of the same user."""
-        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
+        assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
         flow.signed_in = self.people.state.clock.time()
         known = self.get_cookie(COOKIE)
         key = known if known in self.people.sessions else secrets.token_urlsafe(24)
         assert key is not None  # noqa: S101 - a key of the dict, or a fresh one
         kept = [s for s in self.people.sessions.get(key, []) if s.user is not flow.user]
-        kept.append(Session(flow.firm, flow.user, list(flow.amr), flow.signed_in))
+        kept.append(Session(flow.tenant, flow.user, list(flow.amr), flow.signed_in))
         self.people.sessions[key] = kept
         path = self.people.address.cookie_path(self.request.host)
         self.set_cookie(COOKIE, key, path=path, httponly=True, samesite="Lax")
@@ -203,13 +203,13 @@ class Page(tornado.web.RequestHandler):
 
     def give_back_code(self, flow: Flow) -> None:
         """Send the browser back to the app with a code."""
-        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
+        assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
         asked, state = flow.asked, self.people.state
         self.people.flows.pop(flow.id, None)
         self.note_success(flow)
         code = Code(
             client=flow.client,
-            firm=flow.firm,
+            tenant=flow.tenant,
             user=flow.user,
             redirect_uri=asked.get("redirect_uri", ""),
             platform=flow.platform,
@@ -226,11 +226,11 @@ class Page(tornado.web.RequestHandler):
 
     def note_success(self, flow: Flow) -> None:
         """Write a sign-in that succeeded to the log."""
-        assert flow.firm is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
+        assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
         self.people.state.note(
             "sign-in",
             "success",
-            firm=flow.firm.name,
+            tenant=flow.tenant.name,
             user=flow.user.upn,
             correlation_id=flow.asked.get("client-request-id", ""),
             app_id=flow.client.app.app_id,
@@ -251,7 +251,7 @@ class Page(tornado.web.RequestHandler):
         self.give_back(flow, fields | more)
 
     def _state(self, flow: Flow) -> str:
-        who = [flow.firm.tenant_id if flow.firm else "", flow.user.upn if flow.user else ""]
+        who = [flow.tenant.tenant_id if flow.tenant else "", flow.user.upn if flow.user else ""]
         if self.people.state.faults.value("state.other", *who):
             return secrets.token_urlsafe(
                 16

@@ -4,13 +4,13 @@ import json
 
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import EXCHANGE_APP_ID, Firm, User
+from msoauth.practice.state import EXCHANGE_APP_ID, Tenant, User
 
 HIDDEN = "{EmailHidden}"  # what Entra puts in place of addresses in texts that apps get to see
 _DEVICE = {"compliant": 53000, "joined": 53001, "managed": 530003, "known": 50097}
 
 
-def admit(client: Client, firm: Firm, user: User, *, device_flow: bool = False) -> None:
+def admit(client: Client, tenant: Tenant, user: User, *, device_flow: bool = False) -> None:
     """Whether the user may get tokens for this app.
 
     Args:
@@ -25,14 +25,14 @@ def admit(client: Client, firm: Firm, user: User, *, device_flow: bool = False) 
         raise RefusalError(50057)
     if user.guest_of is not None:
         raise RefusalError(
-            50020, user=user.upn, idp=user.guest_of, tenant=firm.name, app=app.app_id, name=app.display_name,
+            50020, user=user.upn, idp=user.guest_of, tenant=tenant.name, app=app.app_id, name=app.display_name,
         )  # fmt: skip
-    policies = firm.policies
+    policies = tenant.policies
     blocked = policies.blocked or user.upn.lower() in policies.blocked_users
     if blocked or (device_flow and policies.device_code_blocked):
-        raise RefusalError(53003, claims=challenge(firm))
+        raise RefusalError(53003, claims=challenge(tenant))
     if policies.device_required is not None:
-        raise RefusalError(_DEVICE[policies.device_required], claims=challenge(firm))
+        raise RefusalError(_DEVICE[policies.device_required], claims=challenge(tenant))
     principal = client.principal
     if (
         principal is not None
@@ -42,7 +42,7 @@ def admit(client: Client, firm: Firm, user: User, *, device_flow: bool = False) 
         raise RefusalError(50105, name=app.display_name, app=app.app_id, user=HIDDEN)
 
 
-def check_second_factor(firm: Firm, user: User, amr: list[str], resource: str) -> None:
+def check_second_factor(tenant: Tenant, user: User, amr: list[str], resource: str) -> None:
     """Whether a grant got with *amr* satisfies what the user must prove today.
 
     Raises:
@@ -51,10 +51,10 @@ def check_second_factor(firm: Firm, user: User, amr: list[str], resource: str) -
     if user.mfa is None or "mfa" in amr:
         return
     number = 50079 if user.mfa == "enrol" else 50076
-    raise RefusalError(number, resource=resource or EXCHANGE_APP_ID, claims=challenge(firm))
+    raise RefusalError(number, resource=resource or EXCHANGE_APP_ID, claims=challenge(tenant))
 
 
-def challenge(firm: Firm) -> str:
+def challenge(tenant: Tenant) -> str:
     """The claims challenge that names the policy (facts B2); the policy's id is the tenant's own here."""
-    wanted = {"access_token": {"capolids": {"essential": True, "values": [firm.tenant_id]}}}
+    wanted = {"access_token": {"capolids": {"essential": True, "values": [tenant.tenant_id]}}}
     return json.dumps(wanted, separators=(",", ":"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msoauth.practice import permissions
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Tenant
 
 OIDC = frozenset({"openid", "profile", "email", "offline_access"})
 GRAPH = "https://graph.microsoft.com"
@@ -67,11 +67,11 @@ class Scopes:
         return self.first
 
 
-def read(text: str, firm: Firm | None, app: AppRegistration) -> Scopes:
+def read(text: str, tenant: Tenant | None, app: AppRegistration) -> Scopes:
     """Read the scopes of a request; one without resource means Microsoft Graph.
 
     Args:
-        firm: The tenant; None while who signs in decides it, and whether it has Exchange is unknown.
+        tenant: The tenant; None while who signs in decides it, and whether it has Exchange is unknown.
 
     Raises:
         RefusalError: an unknown resource or scope, a malformed one, or ``.default`` beside others.
@@ -86,9 +86,9 @@ def read(text: str, firm: Firm | None, app: AppRegistration) -> Scopes:
         if not re.fullmatch(r"[\w.]+", name):
             raise RefusalError(70011, scope=word)
         resource = RESOURCES.get(uri, "")
-        exists = firm is None or firm.exchange_online or resource != EXCHANGE_APP_ID
+        exists = tenant is None or tenant.exchange_online or resource != EXCHANGE_APP_ID
         if not resource or not exists:
-            raise RefusalError(500011, resource=uri, tenant=firm.name if firm else "common")
+            raise RefusalError(500011, resource=uri, tenant=tenant.name if tenant else "common")
         if name != ".default" and name not in permissions.names(resource):
             raise RefusalError(650053, name=app.display_name, scope=name, resource=resource)
         found.setdefault(resource, (uri, set()))[1].add(name)

@@ -5,7 +5,7 @@ from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.pages import Flow, Page, Session
 from msoauth.practice.entra.policy import HIDDEN, admit
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import EXCHANGE_APP_ID, Firm, User
+from msoauth.practice.state import EXCHANGE_APP_ID, Tenant, User
 
 
 class StepsPage(Page):
@@ -16,10 +16,10 @@ class StepsPage(Page):
     def fitting(self, flow: Flow) -> list[Session]:
         """The sessions of this browser that belong to the tenant of the request, and to its login_hint."""
         hint = flow.asked.get("login_hint", "").strip().lower()
-        firm = flow.client.firm
+        tenant = flow.client.tenant
         return [
             s for s in self.sessions()
-            if (firm is None or s.firm is firm) and (not hint or s.user.upn.lower() == hint)
+            if (tenant is None or s.tenant is tenant) and (not hint or s.user.upn.lower() == hint)
         ]  # fmt: skip
 
     def choose(self, flow: Flow) -> None:
@@ -70,10 +70,10 @@ class StepsPage(Page):
 
     def go_on(self, flow: Flow) -> None:
         """The next page once it is known who signs in: confirmation, consent, or back to the app."""
-        firm, user = flow.firm, flow.user
-        assert firm is not None and user is not None  # noqa: S101, PT018 - every way here has named both
+        tenant, user = flow.tenant, flow.user
+        assert tenant is not None and user is not None  # noqa: S101, PT018 - every way here has named both
         try:
-            admit(flow.client, firm, user, device_flow=bool(flow.device))
+            admit(flow.client, tenant, user, device_flow=bool(flow.device))
             asked = self.wanted(flow)
         except RefusalError as refused:
             self.give_back_error(flow, refused)
@@ -104,8 +104,8 @@ class StepsPage(Page):
                 self.finish_flow(flow)
         elif not lacks and flow.asked.get("prompt") != "consent":
             self.finish_flow(flow)
-        elif consent.admin_must(firm, user, asked):
-            self.show_approval(flow, firm)
+        elif consent.admin_must(tenant, user, asked):
+            self.show_approval(flow, tenant)
         else:
             self.show("consent.html", flow=flow, wanted=asked.sentences, for_all=False)
 
@@ -119,12 +119,12 @@ class StepsPage(Page):
         flow.password_given, flow.amr = True, []
         self.ask_code(flow, user)
 
-    def show_approval(self, flow: Flow, firm: Firm) -> None:
+    def show_approval(self, flow: Flow, tenant: Tenant) -> None:
         """*Need admin approval*, with the form of the request workflow when that is on."""
-        workflow = firm.policies.consent_requests
+        workflow = tenant.policies.consent_requests
         refused = (
             RefusalError(90095) if workflow
-            else RefusalError(90094, tenant=firm.name, name=flow.app_name)
+            else RefusalError(90094, tenant=tenant.name, name=flow.app_name)
         )  # fmt: skip
         answer = self.noted(refused, flow)
         self.show(
@@ -140,5 +140,5 @@ class StepsPage(Page):
         self.note_success(flow)
         device = self.people.authority.devices.get(flow.device)
         if device is not None:
-            device.firm, device.user, device.amr = flow.firm, flow.user, flow.amr
+            device.tenant, device.user, device.amr = flow.tenant, flow.user, flow.amr
         self.show("done.html", flow=flow)

@@ -28,7 +28,7 @@ class AuthorizePage(StepsPage):
             self.fail(refused)
             return
         flow = self.people.begin(Flow(client, asked, platform))
-        flow.firm = client.firm
+        flow.tenant = client.tenant
         try:
             _check(asked)
             consent.wanted(client, flow.scope)
@@ -94,7 +94,7 @@ class AdminConsentPage(StepsPage):
                 raise RefusalError(900144, parameter="scope")
             purpose = "adminconsent" if version else "adminconsent-v1"
             flow = self.people.begin(Flow(client, asked, platform, purpose))
-            flow.firm = client.firm
+            flow.tenant = client.tenant
             self.wanted(flow)
         except RefusalError as refused:
             self.fail(refused)
@@ -129,7 +129,7 @@ class DevicePage(StepsPage):
             return
         asked = {"scope": device.scope, "client_id": device.client.app.app_id}
         flow = self.people.begin(Flow(device.client, asked, "public", "device", device=key))
-        flow.firm = device.client.firm
+        flow.tenant = device.client.tenant
         self.choose(flow)
 
 
@@ -156,7 +156,7 @@ class LogoutPage(StepsPage):
             self.people.sessions.pop(key, None)
             self.clear_cookie(COOKIE, path=self.people.address.cookie_path(self.request.host))
         back = self.argument("post_logout_redirect_uri")
-        apps = [app for firm in self.people.state.firms.values() for app in firm.apps]
+        apps = [app for tenant in self.people.state.tenants.values() for app in tenant.apps]
         if back and any(
             redirects.same(uri, back) for app in apps for uri in redirects.registered(app)
         ):

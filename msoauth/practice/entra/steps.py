@@ -8,7 +8,7 @@ from msoauth.practice.entra.pages import Flow
 from msoauth.practice.entra.policy import HIDDEN
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.entra.sequence import StepsPage
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 
 LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
 LOCK_SECONDS = 60
@@ -56,8 +56,8 @@ class StepPage(StepsPage):
         session = next((s for s in self.sessions() if s.user.upn.lower() == chosen), None)
         if session is None:
             self.ask_name(flow)
-        elif flow.client.firm is not None and session.firm is not flow.client.firm:
-            self._stranger(flow, flow.client.firm, session.user.upn, session.firm)
+        elif flow.client.tenant is not None and session.tenant is not flow.client.tenant:
+            self._stranger(flow, flow.client.tenant, session.user.upn, session.tenant)
         else:
             flow.take(session)
             self.go_on(flow)
@@ -69,16 +69,16 @@ class StepPage(StepsPage):
             self.noted(RefusalError(50034, user=HIDDEN, tenant="Microsoft Accounts"), flow)
             self.ask_name(flow, name, _NO_PERSONAL)
             return
-        home = flow.client.firm or state.firm_of_address(name)
+        home = flow.client.tenant or state.tenant_of_address(name)
         user = home.user(name) if home else None
         if user is not None and home is not None:
-            flow.firm, flow.user = home, user
+            flow.tenant, flow.user = home, user
             flow.client = flow.client.of(home)
             # What somebody else proved in this flow is not theirs.
             flow.password_given, flow.amr = False, []
             self.show("password.html", flow=flow, problem="")
             return
-        elsewhere = state.firm_of_address(name)
+        elsewhere = state.tenant_of_address(name)
         if (
             home is not None
             and elsewhere is not None
@@ -95,24 +95,24 @@ class StepPage(StepsPage):
             self.noted(refused, flow, name[:100])
             self.ask_name(flow, name, _UNKNOWN)
 
-    def _stranger(self, flow: Flow, firm: Firm, name: str, home: Firm) -> None:
+    def _stranger(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
         app = flow.client.app
         refused = RefusalError(
-            50020, user=name, idp=f"https://sts.windows.net/{home.tenant_id}/", tenant=firm.name, app=app.app_id,
+            50020, user=name, idp=f"https://sts.windows.net/{home.tenant_id}/", tenant=tenant.name, app=app.app_id,
             name=app.display_name,
         )  # fmt: skip
         self.fail(refused, flow, name)
 
-    def _personal(self, flow: Flow, firm: Firm | None, name: str) -> None:
+    def _personal(self, flow: Flow, tenant: Tenant | None, name: str) -> None:
         app = flow.client.app
-        if firm is None:
+        if tenant is None:
             self.fail(RefusalError(500200, user=name), flow, name)
         else:
             refused = RefusalError(
                 50020,
                 user=name,
                 idp="live.com",
-                tenant=firm.name,
+                tenant=tenant.name,
                 app=app.app_id,
                 name=app.display_name,
             )
@@ -196,7 +196,7 @@ class StepPage(StepsPage):
             self._declined(flow)
 
     def _consented(self, flow: Flow, user: User) -> None:
-        assert flow.firm is not None  # noqa: S101 - a user has signed in
+        assert flow.tenant is not None  # noqa: S101 - a user has signed in
         if self.argument("answer") != "accept":
             self._declined(flow)
             return
@@ -207,24 +207,24 @@ class StepPage(StepsPage):
             return
         if flow.purpose.startswith("adminconsent"):
             if user.admin:
-                consent.grant(flow.client, flow.firm, None, asked)
+                consent.grant(flow.client, flow.tenant, None, asked)
                 self._consented_for_all(flow, asked)
             else:
                 self.go_on(flow)
-        elif consent.admin_must(flow.firm, user, asked):
-            self.show_approval(flow, flow.firm)
+        elif consent.admin_must(flow.tenant, user, asked):
+            self.show_approval(flow, flow.tenant)
         else:
             if self.argument("for_all") and user.admin:
-                consent.grant(flow.client, flow.firm, None, asked)
-            consent.grant(flow.client, flow.firm, user, asked)
+                consent.grant(flow.client, flow.tenant, None, asked)
+            consent.grant(flow.client, flow.tenant, user, asked)
             self.finish_flow(flow)
 
     def _consented_for_all(self, flow: Flow, asked: consent.Wanted) -> None:
         """Back to the app from the admin-consent page (facts B4)."""
-        assert flow.firm is not None  # noqa: S101 - an administrator has signed in
+        assert flow.tenant is not None  # noqa: S101 - an administrator has signed in
         self.people.flows.pop(flow.id, None)
         self.note_success(flow)
-        fields = {"admin_consent": "True", "tenant": flow.firm.tenant_id}
+        fields = {"admin_consent": "True", "tenant": flow.tenant.tenant_id}
         if flow.purpose == "adminconsent":
             fields["scope"] = " ".join(sorted({p.value for p in asked.permissions}))
         self.give_back(flow, fields)
@@ -245,19 +245,19 @@ class StepPage(StepsPage):
             self.give_back_error(flow, RefusalError(65004), error_subcode="cancel")
 
     def _approval(self, flow: Flow, user: User) -> None:
-        assert flow.firm is not None  # noqa: S101 - a user has signed in
+        assert flow.tenant is not None  # noqa: S101 - a user has signed in
         answer = self.argument("answer")
         if answer == "return":
-            number = 90095 if flow.firm.policies.consent_requests else 90094
+            number = 90095 if flow.tenant.policies.consent_requests else 90094
             self.give_back_error(
-                flow, RefusalError(number, tenant=flow.firm.name, name=flow.app_name)
+                flow, RefusalError(number, tenant=flow.tenant.name, name=flow.app_name)
             )
         elif answer == "other":
             self.ask_name(flow)
-        elif answer == "request" and flow.firm.policies.consent_requests:
+        elif answer == "request" and flow.tenant.policies.consent_requests:
             asked = self.wanted(flow)
             state = self.people.state
-            consent.request(state, flow.client, flow.firm, user, asked, self.argument("reason"))
+            consent.request(state, flow.client, flow.tenant, user, asked, self.argument("reason"))
             self.show("requested.html", flow=flow)
         else:
             self.go_on(flow)

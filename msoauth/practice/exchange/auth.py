@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from msoauth.practice.state import Firm, Mailbox, PracticeState, User
+from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 # facts B5: the audiences that Exchange takes; "as URI or app GUID"
@@ -94,7 +94,7 @@ class Judgement:
     verdict: Verdict
     why: str
     user: str = ""
-    firm: Firm | None = None
+    tenant: Tenant | None = None
     mailbox: Mailbox | None = None
     identity: str = ""
     expires: float = 0.0
@@ -129,8 +129,8 @@ def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes)
         claims = signer.verify(token)
     except TokenRefusedError:
         return Judgement(Verdict.SIGNATURE, "the token is not one of this place", user)
-    firm = _issuer(state, claims)
-    if firm is None:
+    tenant = _issuer(state, claims)
+    if tenant is None:
         return Judgement(Verdict.ISSUER, "no such tenant issued the token", user)
     who = str(claims.get("upn") or claims.get("unique_name") or "").lower()
     app = not claims.get("scp") and not who
@@ -140,50 +140,50 @@ def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes)
     def verdict(
         verdict: Verdict, why: str, mailbox: Mailbox | None = None, open_mailbox: bool = True
     ) -> Judgement:
-        return Judgement(verdict, why, user, firm, mailbox, identity, expires, open_mailbox)
+        return Judgement(verdict, why, user, tenant, mailbox, identity, expires, open_mailbox)
 
-    mailbox = None if app else _own_mailbox(firm, who)
+    mailbox = None if app else _own_mailbox(tenant, who)
     if protocol is Protocol.SMTP:
         # Policy may be checked before the token: a 5.7.139 can hide a bad token (facts E5).
-        refused = smtp_policy(firm, firm.mailbox(user) or mailbox)
+        refused = smtp_policy(tenant, tenant.mailbox(user) or mailbox)
         if refused is not None:
             return verdict(refused, f"policy: {refused.name.lower().replace('_', ' ')}")
     if (bad := _claims(state, protocol, claims, app)) is not None:
         return verdict(*bad)
-    account = None if app else firm.user(who)
+    account = None if app else tenant.user(who)
     if not app and (account is None or not account.account_enabled):
         return verdict(Verdict.USER_DISABLED, "the token's user is blocked or gone")
-    if app and firm.principal_in_exchange(identity) is None:
+    if app and tenant.principal_in_exchange(identity) is None:
         why = "no service principal in Exchange with the token's object id"
         return verdict(Verdict.NO_SERVICE_PRINCIPAL, why)
-    target = firm.mailbox(user)
+    target = tenant.mailbox(user)
     if protocol is Protocol.SMTP and not app:
         # Over SMTP user= must be the one who signed in, also for shared mailboxes (facts E1, field).
         if user.lower() != who:
             return verdict(Verdict.USER, "user= is not the token's user")
         target = mailbox
-    return verdict(*_mailbox(protocol, firm, target, account, identity))
+    return verdict(*_mailbox(protocol, tenant, target, account, identity))
 
 
-def smtp_policy(firm: Firm, mailbox: Mailbox | None) -> Verdict | None:
+def smtp_policy(tenant: Tenant, mailbox: Mailbox | None) -> Verdict | None:
     """The policy by which SMTP AUTH is refused there, whoever asks and however (facts E5)."""
-    if firm.policies.security_defaults:
+    if tenant.policies.security_defaults:
         return Verdict.SECURITY_DEFAULTS
-    if firm.policies.legacy_criteria_not_met:
+    if tenant.policies.legacy_criteria_not_met:
         return Verdict.CRITERIA
     if mailbox is None:
         return None
-    off = firm.smtp_auth_disabled(mailbox)
+    off = tenant.smtp_auth_disabled(mailbox)
     if off == "Mailbox":
         return Verdict.SMTP_OFF_MAILBOX
     return Verdict.SMTP_OFF_TENANT if off else None
 
 
-def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Firm | None:
-    firm = state.firm(str(claims.get("tid", "")))
-    if firm is None or claims.get("iss") != f"https://sts.windows.net/{firm.tenant_id}/":
+def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Tenant | None:
+    tenant = state.tenant(str(claims.get("tid", "")))
+    if tenant is None or claims.get("iss") != f"https://sts.windows.net/{tenant.tenant_id}/":
         return None
-    return None if firm.deprovisioned else firm
+    return None if tenant.deprovisioned else tenant
 
 
 def _claims(
@@ -204,21 +204,21 @@ def _claims(
     return None
 
 
-def _own_mailbox(firm: Firm, upn: str) -> Mailbox | None:
-    found = firm.mailbox(upn)
+def _own_mailbox(tenant: Tenant, upn: str) -> Mailbox | None:
+    found = tenant.mailbox(upn)
     if found is not None:
         return found
-    user = firm.user(upn)
+    user = tenant.user(upn)
     aliases = user.aliases if user else ()
-    return next((m for alias in aliases if (m := firm.mailbox(alias)) is not None), None)
+    return next((m for alias in aliases if (m := tenant.mailbox(alias)) is not None), None)
 
 
 def _mailbox(
-    protocol: Protocol, firm: Firm, target: Mailbox | None, account: User | None, identity: str
+    protocol: Protocol, tenant: Tenant, target: Mailbox | None, account: User | None, identity: str
 ) -> tuple[Verdict, str, Mailbox | None, bool]:
-    if target is None or not firm.exchange_online:
+    if target is None or not tenant.exchange_online:
         return Verdict.NO_MAILBOX, "no mailbox with that primary address", None, False
-    owner = firm.user(target.address)
+    owner = tenant.user(target.address)
     if not target.shared and (owner is None or not owner.licensed):
         return Verdict.NO_MAILBOX, "the mailbox's user has no licence", None, False
     own = account is not None and account is owner
@@ -236,7 +236,7 @@ def _mailbox(
     return Verdict.ACCEPTED, "accepted", target, rights
 
 
-def may_send_as(firm: Firm, login: Judgement, sender: str) -> bool:
+def may_send_as(tenant: Tenant, login: Judgement, sender: str) -> bool:
     """Whether that login may use *sender* as MAIL FROM or From."""
     own = login.mailbox
     if own is None:
@@ -244,13 +244,13 @@ def may_send_as(firm: Firm, login: Judgement, sender: str) -> bool:
     wanted = sender.strip().lower()
     if wanted == own.address.lower():
         return True
-    owner = firm.user(own.address)
+    owner = tenant.user(own.address)
     if owner is not None and wanted in {owner.upn.lower(), *owner.aliases}:
         return True
-    other = firm.mailbox(wanted)
+    other = tenant.mailbox(wanted)
     if other is None:
         return False
     who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}
-    if firm.principal_in_exchange(login.identity) is not None:
+    if tenant.principal_in_exchange(login.identity) is not None:
         who = {login.identity}
     return bool(who & other.send_as)

@@ -11,7 +11,7 @@ from email.parser import BytesHeaderParser
 from email.utils import format_datetime, formataddr, getaddresses, make_msgid
 from uuid import uuid4
 
-from msoauth.practice.state import Firm, Mailbox, PracticeState
+from msoauth.practice.state import Mailbox, PracticeState, Tenant
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
@@ -39,20 +39,20 @@ def authors(content: bytes) -> list[str]:
     return [address.lower() for _, address in found if "@" in address]
 
 
-def mailbox_at(state: PracticeState, address: str) -> tuple[Firm | None, Mailbox | None]:
-    """The firm that owns the address's domain, and the mailbox that gets mail for it (aliases too)."""
-    firm = state.firm_of_address(address)
-    if firm is None or not firm.exchange_online:
-        return firm, None
-    user = firm.user(address)
-    mailbox = firm.mailbox(address)
+def mailbox_at(state: PracticeState, address: str) -> tuple[Tenant | None, Mailbox | None]:
+    """The tenant that owns the address's domain, and the mailbox that gets mail for it (aliases too)."""
+    tenant = state.tenant_of_address(address)
+    if tenant is None or not tenant.exchange_online:
+        return tenant, None
+    user = tenant.user(address)
+    mailbox = tenant.mailbox(address)
     if mailbox is None and user is not None:
-        mailbox = firm.mailbox(user.upn)
+        mailbox = tenant.mailbox(user.upn)
     if mailbox is not None and not mailbox.shared:
-        owner = firm.user(mailbox.address)
+        owner = tenant.user(mailbox.address)
         if owner is None or not owner.licensed:
-            return firm, None
-    return firm, mailbox
+            return tenant, None
+    return tenant, mailbox
 
 
 def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
@@ -88,12 +88,12 @@ def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
     missing = []
     delivered: set[int] = set()
     for recipient in mail.recipients:
-        firm, mailbox = mailbox_at(state, recipient)
+        tenant, mailbox = mailbox_at(state, recipient)
         if mailbox is not None:
             if id(mailbox) not in delivered:
                 delivered.add(id(mailbox))
                 mailbox.deliver(arriving, moment.timestamp())
-        elif firm is not None:
+        elif tenant is not None:
             missing.append(recipient)
     if missing:
         login.deliver(_bounce(state, domain, missing, fields, message_id), moment.timestamp())

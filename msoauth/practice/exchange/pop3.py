@@ -184,9 +184,9 @@ class Pop3Session:
         elif login.verdict is Verdict.MOVED:
             answer = MOVED
         elif login.verdict is Verdict.ACCEPTED and mailbox is not None:
-            if service.strikes("pop3.unavailable", login.firm, mailbox):
+            if service.strikes("pop3.unavailable", login.tenant, mailbox):
                 answer, outcome = UNAVAILABLE, "temporary fault"
-            elif service.strikes("pop3.refused", login.firm, mailbox):
+            elif service.strikes("pop3.refused", login.tenant, mailbox):
                 outcome = "a fault that says nothing"
             elif service.sessions.count(Protocol.POP3, mailbox) >= service.limits.sessions:
                 service.note(Protocol.POP3, "too many sessions", login)
@@ -201,7 +201,7 @@ class Pop3Session:
 
     def _open(self, login: Judgement, mailbox: Mailbox) -> None:
         self._login, self._drop = login, Maildrop(mailbox)
-        self._fault = self.service.strikes("pop3.drop", login.firm, mailbox)
+        self._fault = self.service.strikes("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
         self.service.door.sign_in(self.wire)
         self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)

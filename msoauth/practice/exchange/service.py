@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, judge
 from msoauth.practice.exchange.wire import Wire
-from msoauth.practice.state import Firm, Mailbox, PracticeState
+from msoauth.practice.state import Mailbox, PracticeState, Tenant
 from msoauth.practice.tokens import Signer
 
 
@@ -164,9 +164,11 @@ class Service:
         """What becomes of a base64 XOAUTH2 line; the protocol log gets a line by the caller."""
         return judge(self.state, self.signer, protocol, line)
 
-    def strikes(self, fault: str, firm: Firm | None = None, mailbox: Mailbox | None = None) -> bool:
-        """Whether that fault strikes that mailbox of that firm (both None: before a login)."""
-        who = ([firm.tenant_id] if firm else []) + ([mailbox.address] if mailbox else [])
+    def strikes(
+        self, fault: str, tenant: Tenant | None = None, mailbox: Mailbox | None = None
+    ) -> bool:
+        """Whether that fault strikes that mailbox of that tenant (both None: before a login)."""
+        who = ([tenant.tenant_id] if tenant else []) + ([mailbox.address] if mailbox else [])
         return self.state.faults.value(fault, *who) is not None
 
     def now(self) -> datetime:
@@ -177,7 +179,9 @@ class Service:
         """Count *size* more bytes of mail; False when all mailboxes together hold too much already."""
         if self._kept + size > self.limits.kept:
             self._kept = sum(
-                box.size() for firm in self.state.firms.values() for box in firm.mailboxes.values()
+                box.size()
+                for tenant in self.state.tenants.values()
+                for box in tenant.mailboxes.values()
             )
         if self._kept + size > self.limits.kept:
             return False
@@ -193,13 +197,13 @@ class Service:
         user: str = "",
     ) -> None:
         """Write a line to the protocol log; *outcome* holds no credential."""
-        firm = login.firm if login else None
-        if firm is None and login is not None:
-            firm = self.state.firm_of_address(login.user)
+        tenant = login.tenant if login else None
+        if tenant is None and login is not None:
+            tenant = self.state.tenant_of_address(login.user)
         self.state.note(
             protocol.name,
             outcome,
-            firm=firm.name if firm else "",
+            tenant=tenant.name if tenant else "",
             user=(login.user if login else user)[:254],
             trace_id=session_id,
         )

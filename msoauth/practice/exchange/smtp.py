@@ -228,7 +228,7 @@ class SmtpSession:
         if not self._secure:
             return replies.TLS_REQUIRED
         login = self._login
-        if login is None or self.service.strikes("smtp.login-lost", login.firm, login.mailbox):
+        if login is None or self.service.strikes("smtp.login-lost", login.tenant, login.mailbox):
             if self._refused:
                 return replies.NOT_AUTHENTICATED_AGAIN.format(self._refused)
             return replies.NOT_AUTHENTICATED
@@ -294,7 +294,7 @@ class SmtpSession:
         reply, outcome = submit(self.service, self, login, mail)
         self.service.note(Protocol.SMTP, outcome, login, self.id)
         self._transaction.reset()
-        if self.service.strikes("smtp.drop", login.firm, login.mailbox):
+        if self.service.strikes("smtp.drop", login.tenant, login.mailbox):
             self.wire.drop_after(DROP_AT)
         self._say(reply)
         return not reply.startswith("421")

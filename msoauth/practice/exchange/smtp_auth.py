@@ -7,7 +7,7 @@ from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, smtp_policy
 from msoauth.practice.exchange.delivery import mailbox_at
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.state import Firm, Mailbox
+from msoauth.practice.state import Mailbox, Tenant
 
 
 def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
@@ -17,7 +17,7 @@ def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
     outcome = f"AUTH XOAUTH2 refused: {login.why}"
     if login.verdict is Verdict.MALFORMED:
         reply = replies.AUTH_MALFORMED
-    elif (fault := at_login(service, login.firm, login.mailbox)) is not None:
+    elif (fault := at_login(service, login.tenant, login.mailbox)) is not None:
         reply, outcome = replies.AT_LOGIN[fault], f"AUTH XOAUTH2 refused: {fault}"
     elif login.verdict is Verdict.MOVED:
         reply = replies.AUTH_TEMPORARY
@@ -29,22 +29,22 @@ def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
 def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
     """The refusal of a user name and password, and the name; the password is not looked at."""
     user = _decoded(user_line)
-    firm, mailbox = mailbox_at(service.state, user)
-    verdict = smtp_policy(firm, mailbox) if firm is not None else None
+    tenant, mailbox = mailbox_at(service.state, user)
+    verdict = smtp_policy(tenant, mailbox) if tenant is not None else None
     if verdict is not None:
         reply = replies.POLICY[verdict]
-    elif service.strikes("smtp.basic-removed", firm, mailbox):
+    elif service.strikes("smtp.basic-removed", tenant, mailbox):
         reply = replies.BASIC_REMOVED
-    elif service.strikes("smtp.credentials", firm, mailbox):
+    elif service.strikes("smtp.credentials", tenant, mailbox):
         reply = replies.CREDENTIALS
     else:
         reply = replies.BASIC_DISABLED
     return reply, user
 
 
-def at_login(service: Service, firm: Firm | None, mailbox: Mailbox | None) -> str | None:
+def at_login(service: Service, tenant: Tenant | None, mailbox: Mailbox | None) -> str | None:
     """The fault that strikes that login, or None."""
-    return next((f for f in replies.AT_LOGIN if service.strikes(f, firm, mailbox)), None)
+    return next((f for f in replies.AT_LOGIN if service.strikes(f, tenant, mailbox)), None)
 
 
 def _decoded(line: bytes) -> str:

@@ -36,7 +36,7 @@ class MailTransaction:
 
     def mail(self, argument: str, login: Judgement | None) -> str:
         """The reply to MAIL."""
-        if self.sender is not None or login is None or login.firm is None:
+        if self.sender is not None or login is None or login.tenant is None:
             return replies.SEQUENCE
         path = mail_path(argument, "FROM:")
         if path is None:
@@ -47,8 +47,8 @@ class MailTransaction:
         if not address.isascii() and "SMTPUTF8" not in parameters.upper():
             return replies.ADDRESS
         if not address or (
-            self.service.strikes("smtp.send-as-early", login.firm, login.mailbox)
-            and not may_send_as(login.firm, login, address)
+            self.service.strikes("smtp.send-as-early", login.tenant, login.mailbox)
+            and not may_send_as(login.tenant, login, address)
         ):
             # A null sender is nobody's mailbox; that it gets these words is unverified.
             return replies.SEND_AS_EARLY
@@ -70,10 +70,10 @@ class MailTransaction:
         return replies.RECIPIENT_OK
 
     def _unknown(self, address: str, login: Judgement) -> bool:
-        if not self.service.strikes("smtp.recipient-rejected", login.firm, login.mailbox):
+        if not self.service.strikes("smtp.recipient-rejected", login.tenant, login.mailbox):
             return False
-        firm, mailbox = mailbox_at(self.service.state, address)
-        return firm is not None and mailbox is None
+        tenant, mailbox = mailbox_at(self.service.state, address)
+        return tenant is not None and mailbox is None
 
     def data_refused(self, argument: str) -> str | None:
         """Why DATA may not begin; None when it may."""

@@ -4,15 +4,15 @@ from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
 from msoauth.practice.exchange.delivery import Submission, authors, deliver
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.state import Firm, Mailbox
+from msoauth.practice.state import Mailbox, Tenant
 
 
 def submit(
     service: Service, session: object, login: Judgement, mail: Submission | None
 ) -> tuple[str, str]:
     """The reply to a mail (None: it was too big), and one line for the protocol log."""
-    firm, mailbox = login.firm, login.mailbox
-    if firm is None or mailbox is None:
+    tenant, mailbox = login.tenant, login.mailbox
+    if tenant is None or mailbox is None:
         return replies.NOT_AUTHENTICATED, "nobody is signed in"
     if mail is None:
         return replies.TOO_BIG, "mail refused: over the size limit"
@@ -20,9 +20,9 @@ def submit(
         reply = replies.AFTER_DATA["smtp.mailbox-full"].replace("{}", service.host)
         return reply, "mail refused: the mailboxes of this practice tenant are full"
     for fault, reply in replies.AFTER_DATA.items():
-        if service.strikes(fault, firm, mailbox):
+        if service.strikes(fault, tenant, mailbox):
             return reply.replace("{}", service.host), f"mail refused: {fault}"
-    refused = _limits(service, session, mailbox) or _rights(service, login, firm, mailbox, mail)
+    refused = _limits(service, session, mailbox) or _rights(service, login, tenant, mailbox, mail)
     if refused is not None:
         return refused
     message_id = deliver(service.state, mailbox, mail)
@@ -46,12 +46,12 @@ def _limits(service: Service, session: object, mailbox: Mailbox) -> tuple[str, s
 
 
 def _rights(
-    service: Service, login: Judgement, firm: Firm, mailbox: Mailbox, mail: Submission
+    service: Service, login: Judgement, tenant: Tenant, mailbox: Mailbox, mail: Submission
 ) -> tuple[str, str] | None:
     if not login.open_mailbox:
         return replies.LOGON_FAILURE.format(service.host), "mail refused: the app has no FullAccess"
     for sender in (mail.sender, *authors(mail.content)):
-        if not may_send_as(firm, login, sender):
+        if not may_send_as(tenant, login, sender):
             shown = "".join(c for c in sender if c.isprintable())[:254]
             reply = replies.SEND_AS.format(mailbox.address, shown, service.host)
             return reply, f"mail refused: not allowed to send as {shown}"

@@ -127,7 +127,7 @@ class Graph(tornado.web.RequestHandler):
         self.state.note(
             "graph",
             f"GET /{path[:80]}: {outcome}",
-            firm=who.firm.name if who else "",
+            tenant=who.tenant.name if who else "",
             user=who.user.upn if who and who.user else "",
             correlation_id=correlation,
             trace_id=trace,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from msoauth.practice.registrations import ServicePrincipal
-from msoauth.practice.state import GRAPH_APP_ID, Firm, PracticeState, User
+from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 AUDIENCES = frozenset({"https://graph.microsoft.com", GRAPH_APP_ID})
@@ -46,7 +46,7 @@ class GraphError(Exception):
 class Caller:
     """Whoever sent an accepted token; *user* is None for an app."""
 
-    firm: Firm
+    tenant: Tenant
     app_id: str
     permissions: frozenset[str]
     user: User | None
@@ -54,7 +54,7 @@ class Caller:
     @property
     def principal(self) -> ServicePrincipal | None:
         """The enterprise application that called."""
-        return self.firm.principal_of(self.app_id)
+        return self.tenant.principal_of(self.app_id)
 
     def need(self, *either: str, admin: bool = True) -> None:
         """Whether the call may be made.
@@ -99,13 +99,13 @@ def caller(state: PracticeState, signer: Signer, header: str) -> Caller:
 
 
 def _who(state: PracticeState, claims: Mapping[str, Any]) -> Caller:
-    firm = state.firm(str(claims.get("tid", "")))
-    if firm is None or firm.deprovisioned:
+    tenant = state.tenant(str(claims.get("tid", "")))
+    if tenant is None or tenant.deprovisioned:
         raise GraphError.unauthenticated("Access token validation failure.")
     app_id = str(claims.get("appid", ""))
     if claims.get("idtyp") == "app":
-        return Caller(firm, app_id, frozenset(claims.get("roles", ())), None)
-    user = firm.users.get(str(claims.get("upn", "")).lower())
+        return Caller(tenant, app_id, frozenset(claims.get("roles", ())), None)
+    user = tenant.users.get(str(claims.get("upn", "")).lower())
     if user is None or not user.account_enabled:
         raise GraphError.unauthenticated("Access token validation failure.")
-    return Caller(firm, app_id, frozenset(str(claims.get("scp", "")).split()), user)
+    return Caller(tenant, app_id, frozenset(str(claims.get("scp", "")).split()), user)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msoauth.practice import permissions
 from msoauth.practice.registrations import AppRegistration, ClientSecret, ServicePrincipal
-from msoauth.practice.state import Firm
+from msoauth.practice.state import Tenant
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def secret(kept: ClientSecret) -> Row:
     }
 
 
-def application(firm: Firm, app: AppRegistration) -> Row:
+def application(tenant: Tenant, app: AppRegistration) -> Row:
     """An application: the registration."""
     by_resource: dict[str, list[Row]] = {}
     for resource, name, kind in app.required:
@@ -59,7 +59,7 @@ def application(firm: Firm, app: AppRegistration) -> Row:
         "displayName": app.display_name,
         "identifierUris": [],
         "isFallbackPublicClient": app.is_fallback_public_client or None,
-        "publisherDomain": firm.domain,
+        "publisherDomain": tenant.domain,
         "signInAudience": app.sign_in_audience,
         "tags": [],
         "api": {
@@ -97,9 +97,9 @@ def application(firm: Firm, app: AppRegistration) -> Row:
     }
 
 
-def applications(firm: Firm) -> list[Row]:
+def applications(tenant: Tenant) -> list[Row]:
     """The registrations of a tenant."""
-    return [application(firm, app) for app in firm.apps if not app.deleted]
+    return [application(tenant, app) for app in tenant.apps if not app.deleted]
 
 
 def service_principal(principal: ServicePrincipal, owner: str) -> Row:
@@ -132,11 +132,11 @@ def service_principal(principal: ServicePrincipal, owner: str) -> Row:
     }
 
 
-def resource_principal(firm: Firm, resource: str) -> Row:
+def resource_principal(tenant: Tenant, resource: str) -> Row:
     """The service principal of Microsoft Graph or Exchange Online, with the permissions that it offers."""
     name = permissions.RESOURCE_NAMES[resource]
     return {
-        "id": firm.resource_ids[resource],
+        "id": tenant.resource_ids[resource],
         "deletedDateTime": None,
         "accountEnabled": True,
         "appDisplayName": name,
@@ -181,35 +181,35 @@ def resource_principal(firm: Firm, resource: str) -> Row:
     }
 
 
-def grants(firm: Firm) -> list[Row]:
+def grants(tenant: Tenant) -> list[Row]:
     """Every oauth2PermissionGrant: one for each client, resource, and user or everybody."""
     rows = []
-    for principal in firm.principals:
+    for principal in tenant.principals:
         by_whom: list[tuple[str | None, dict[str, set[str]]]] = [(None, principal.admin_consent)]
         by_whom += [(user, consent) for user, consent in principal.user_consent.items()]
         for user, consent in by_whom:
             for resource, names in consent.items():
-                if names and resource in firm.resource_ids:
+                if names and resource in tenant.resource_ids:
                     rows.append(
                         {
                             "clientId": principal.object_id,
                             "consentType": "Principal" if user else "AllPrincipals",
                             "id": stable_id(principal.object_id, resource, user or ""),
                             "principalId": user,
-                            "resourceId": firm.resource_ids[resource],
+                            "resourceId": tenant.resource_ids[resource],
                             "scope": " ".join(sorted(names)),
                         }
                     )
     return rows
 
 
-def role_assignments(firm: Firm, principal: ServicePrincipal) -> list[Row]:
+def role_assignments(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
     """The application permissions that an app holds."""
     rows = []
     for resource, names in principal.app_roles.items():
         for name in sorted(names):
             known = permissions.permission(resource, name, "Role")
-            if known is not None and resource in firm.resource_ids:
+            if known is not None and resource in tenant.resource_ids:
                 rows.append(
                     {
                         "id": stable_id(principal.object_id, resource, name),
@@ -220,15 +220,15 @@ def role_assignments(firm: Firm, principal: ServicePrincipal) -> list[Row]:
                         "principalId": principal.object_id,
                         "principalType": "ServicePrincipal",
                         "resourceDisplayName": permissions.RESOURCE_NAMES[resource],
-                        "resourceId": firm.resource_ids[resource],
+                        "resourceId": tenant.resource_ids[resource],
                     }
                 )
     return rows
 
 
-def assigned_to(firm: Firm, principal: ServicePrincipal) -> list[Row]:
+def assigned_to(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
     """The users who are assigned to an app; the app defines no roles, so it is the default one."""
-    users = {user.id: user for user in firm.users.values()} if principal.assigned_users else {}
+    users = {user.id: user for user in tenant.users.values()} if principal.assigned_users else {}
     return [
         {
             "id": stable_id(principal.object_id, user_id),

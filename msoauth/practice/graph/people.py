@@ -1,17 +1,17 @@
 """Users, licences and the organization as Graph shows them (facts G1, G2)."""
 
 from msoauth.practice.graph.objects import Row, stable_id
-from msoauth.practice.state import Firm, User
+from msoauth.practice.state import Tenant, User
 
 # Ids of licences and of their Exchange service plan are not in the facts (memory, unverified).
 SKU = ("O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3")
 PLAN = ("EXCHANGE_S_STANDARD", "9aaf7827-d63c-4b61-89c3-182f06f82e5c")
 
 
-def user(firm: Firm, known: User) -> Row:
+def user(tenant: Tenant, known: User) -> Row:
     """A user. Licences: one that has Exchange Online in it, or none."""
     given, _blank, family = known.display_name.partition(" ")
-    mailbox = firm.mailbox(known.upn) if known.licensed else None
+    mailbox = tenant.mailbox(known.upn) if known.licensed else None
     return {
         "id": known.id,
         "accountEnabled": known.account_enabled,
@@ -60,12 +60,12 @@ def license_details(known: User) -> list[Row]:
     ]
 
 
-def organization(firm: Firm) -> Row:
+def organization(tenant: Tenant) -> Row:
     """The tenant (shape from memory, unverified)."""
     return {
-        "id": firm.tenant_id,
+        "id": tenant.tenant_id,
         "deletedDateTime": None,
-        "displayName": firm.name,
+        "displayName": tenant.name,
         "countryLetterCode": "US",
         "tenantType": "AAD",
         "verifiedDomains": [
@@ -73,14 +73,14 @@ def organization(firm: Firm) -> Row:
                 "capabilities": "Email, OfficeCommunicationsOnline",
                 "isDefault": True,
                 "isInitial": True,
-                "name": firm.domain,
+                "name": tenant.domain,
                 "type": "Managed",
             }
         ],
         "assignedPlans": [
             {
                 "assignedDateTime": None,
-                "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
+                "capabilityStatus": "Enabled" if tenant.exchange_online else "Deleted",
                 "service": "exchange",
                 "servicePlanId": PLAN[1],
             }
@@ -88,16 +88,16 @@ def organization(firm: Firm) -> Row:
     }
 
 
-def subscribed_skus(firm: Firm) -> list[Row]:
+def subscribed_skus(tenant: Tenant) -> list[Row]:
     """What the tenant has bought (shape from memory, unverified)."""
-    used = sum(1 for known in firm.users.values() if known.licensed)
+    used = sum(1 for known in tenant.users.values() if known.licensed)
     return [
         {
-            "id": f"{firm.tenant_id}_{SKU[1]}",
+            "id": f"{tenant.tenant_id}_{SKU[1]}",
             "appliesTo": "User",
-            "capabilityStatus": "Enabled" if firm.exchange_online else "Deleted",
+            "capabilityStatus": "Enabled" if tenant.exchange_online else "Deleted",
             "consumedUnits": used,
-            "prepaidUnits": {"enabled": len(firm.users), "suspended": 0, "warning": 0},
+            "prepaidUnits": {"enabled": len(tenant.users), "suspended": 0, "warning": 0},
             "skuId": SKU[1],
             "skuPartNumber": SKU[0],
             "servicePlans": [

@@ -6,7 +6,7 @@ from msoauth.practice.graph import objects, people, signins
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.objects import Row
 from msoauth.practice.registrations import ServicePrincipal
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Firm, PracticeState, User
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, PracticeState, Tenant, User
 
 _APPS = ("Application.Read.All", "Directory.Read.All")
 # The docs say Directory.Read.All, newer projects the other one (facts J11): either is taken.
@@ -21,39 +21,39 @@ Read = Callable[[PracticeState, Caller, str], list[Row] | Row]
 
 def _applications(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_APPS)
-    return objects.applications(who.firm)
+    return objects.applications(who.tenant)
 
 
 def _application(_world: PracticeState, who: Caller, key: str) -> Row:
     app = next(
-        (a for a in who.firm.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
+        (a for a in who.tenant.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
     )  # fmt: skip
     if not (app and who.user is None and app.app_id == who.app_id):
         who.need(*_APPS)  # an app reads its own registration without any permission (facts G1)
     if app is None:
         raise GraphError.missing(key)
-    return objects.application(who.firm, app)
+    return objects.application(who.tenant, app)
 
 
 def _principals(state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_APPS)
-    own = [_principal_row(state, who.firm, p) for p in who.firm.principals]
-    return own + [objects.resource_principal(who.firm, r) for r in _resources(who.firm)]
+    own = [_principal_row(state, who.tenant, p) for p in who.tenant.principals]
+    return own + [objects.resource_principal(who.tenant, r) for r in _resources(who.tenant)]
 
 
-def _resources(firm: Firm) -> list[str]:
+def _resources(tenant: Tenant) -> list[str]:
     """A tenant without Exchange Online may have no service principal of it (facts G3)."""
-    return [r for r in firm.resource_ids if r == GRAPH_APP_ID or firm.exchange_online]
+    return [r for r in tenant.resource_ids if r == GRAPH_APP_ID or tenant.exchange_online]
 
 
-def _principal_row(state: PracticeState, firm: Firm, principal: ServicePrincipal) -> Row:
-    owner = next((f for f in state.firms.values() if principal.app in f.apps), firm)
+def _principal_row(state: PracticeState, tenant: Tenant, principal: ServicePrincipal) -> Row:
+    owner = next((f for f in state.tenants.values() if principal.app in f.apps), tenant)
     return objects.service_principal(principal, owner.tenant_id)
 
 
 def _find_principal(who: Caller, key: str) -> ServicePrincipal | None:
     wanted = key.lower()
-    found = (p for p in who.firm.principals if wanted in (p.object_id, p.app.app_id.lower()))
+    found = (p for p in who.tenant.principals if wanted in (p.object_id, p.app.app_id.lower()))
     return next(found, None)
 
 
@@ -62,10 +62,10 @@ def _principal(state: PracticeState, who: Caller, key: str) -> Row:
     if not (found and who.user is None and found.app.app_id == who.app_id):
         who.need(*_APPS)
     if found is not None:
-        return _principal_row(state, who.firm, found)
-    for resource in _resources(who.firm):
-        if key.lower() in (resource, who.firm.resource_ids[resource]):
-            return objects.resource_principal(who.firm, resource)
+        return _principal_row(state, who.tenant, found)
+    for resource in _resources(who.tenant):
+        if key.lower() in (resource, who.tenant.resource_ids[resource]):
+            return objects.resource_principal(who.tenant, resource)
     raise GraphError.missing(key)
 
 
@@ -77,7 +77,7 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
     """
     found = _find_principal(who, key)
     if found is None and key.lower() not in (
-        EXCHANGE_APP_ID, GRAPH_APP_ID, *who.firm.resource_ids.values()
+        EXCHANGE_APP_ID, GRAPH_APP_ID, *who.tenant.resource_ids.values()
     ):  # fmt: skip
         raise GraphError.missing(key)
     return found
@@ -85,35 +85,35 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
 
 def _grants(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_GRANTS)
-    return objects.grants(who.firm)
+    return objects.grants(who.tenant)
 
 
 def _grants_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_GRANTS)
     found = _own_principal(who, key)
-    rows = objects.grants(who.firm) if found else []
+    rows = objects.grants(who.tenant) if found else []
     return [row for row in rows if found and row["clientId"] == found.object_id]
 
 
 def _roles_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
-    return objects.role_assignments(who.firm, found) if found else []
+    return objects.role_assignments(who.tenant, found) if found else []
 
 
 def _assigned(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
     if found is not None:
-        return objects.assigned_to(who.firm, found)
-    resource = next(r for r, id_ in who.firm.resource_ids.items() if key.lower() in (r, id_))
-    every = [row for p in who.firm.principals for row in objects.role_assignments(who.firm, p)]
-    return [row for row in every if row["resourceId"] == who.firm.resource_ids[resource]]
+        return objects.assigned_to(who.tenant, found)
+    resource = next(r for r, id_ in who.tenant.resource_ids.items() if key.lower() in (r, id_))
+    every = [row for p in who.tenant.principals for row in objects.role_assignments(who.tenant, p)]
+    return [row for row in every if row["resourceId"] == who.tenant.resource_ids[resource]]
 
 
 def _users(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_USERS)
-    return [people.user(who.firm, user) for user in who.firm.users.values()]
+    return [people.user(who.tenant, user) for user in who.tenant.users.values()]
 
 
 def _find_user(who: Caller, key: str) -> User:
@@ -123,8 +123,8 @@ def _find_user(who: Caller, key: str) -> User:
         GraphError: 403 or 404.
     """
     wanted = key.lower()
-    found = who.firm.users.get(wanted) or next(
-        (user for user in who.firm.users.values() if user.id == wanted), None
+    found = who.tenant.users.get(wanted) or next(
+        (user for user in who.tenant.users.values() if user.id == wanted), None
     )
     if found is not None and found is who.user:
         who.need(*_BASIC, admin=False)
@@ -136,7 +136,7 @@ def _find_user(who: Caller, key: str) -> User:
 
 
 def _user(_world: PracticeState, who: Caller, key: str) -> Row:
-    return people.user(who.firm, _find_user(who, key))
+    return people.user(who.tenant, _find_user(who, key))
 
 
 def _licenses(_world: PracticeState, who: Caller, key: str) -> list[Row]:
@@ -149,7 +149,7 @@ def me(_world: PracticeState, who: Caller, _key: str) -> Row:
             400, "BadRequest", "/me request is only valid with delegated authentication flow."
         )
     who.need(*_BASIC, admin=False)
-    return people.user(who.firm, who.user)
+    return people.user(who.tenant, who.user)
 
 
 def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
@@ -159,22 +159,22 @@ def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
 
 def _organization(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION, "User.Read", admin=False)
-    return [people.organization(who.firm)]
+    return [people.organization(who.tenant)]
 
 
 def _skus(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION)
-    return people.subscribed_skus(who.firm)
+    return people.subscribed_skus(who.tenant)
 
 
 def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need("AuditLog.Read.All")
-    if not who.firm.premium:
+    if not who.tenant.premium:
         raise GraphError(
             403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
             "Neither tenant is B2C or tenant doesn't have premium license",
         )  # fmt: skip
-    return signins.rows(state, who.firm)
+    return signins.rows(state, who.tenant)
 
 
 _ID = r"(?:\(appId='([^']+)'\))"

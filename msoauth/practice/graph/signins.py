@@ -3,25 +3,25 @@
 import re
 
 from msoauth.practice.graph.objects import Row, moment
-from msoauth.practice.state import Firm, LogEntry, PracticeState
+from msoauth.practice.state import LogEntry, PracticeState, Tenant
 
 _NUMBER = re.compile(r"AADSTS(\d+): (.*)", re.DOTALL)
 
 
-def rows(state: PracticeState, firm: Firm) -> list[Row]:
+def rows(state: PracticeState, tenant: Tenant) -> list[Row]:
     """The interactive sign-ins, newest first; others are in the beta version only (memory, unverified)."""
-    names = {p.app.app_id: p.app.display_name for p in firm.principals}
+    names = {p.app.app_id: p.app.display_name for p in tenant.principals}
     return [
-        _row(firm, entry, names)
+        _row(tenant, entry, names)
         for entry in reversed(state.log)
-        if entry.kind == "sign-in" and entry.firm == firm.name
+        if entry.kind == "sign-in" and entry.tenant == tenant.name
     ]
 
 
-def _row(firm: Firm, entry: LogEntry, names: dict[str, str]) -> Row:
+def _row(tenant: Tenant, entry: LogEntry, names: dict[str, str]) -> Row:
     match = _NUMBER.match(entry.outcome)
     number = int(match[1]) if match else 0
-    user = firm.users.get(entry.user.lower())
+    user = tenant.users.get(entry.user.lower())
     blocked = number in (53000, 53001, 53003, 530003, 50097)
     return {
         "id": entry.id,

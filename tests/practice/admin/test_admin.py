@@ -214,7 +214,7 @@ def test_ten_thousand_users_are_searched_and_paged() -> None:
         assert "user07777@contoso.example" in admin.says
         admin.looks_at["user"] = "user07777@contoso.example"
         admin.open().choose("mailbox.pop_enabled", "off")
-        firm = tenant.state.firm("contoso.example")
+        firm = tenant.state.tenant("contoso.example")
         assert firm is not None
         assert firm.mailboxes["user07777@contoso.example"].pop_enabled is False
 
@@ -270,7 +270,7 @@ def test_what_was_noted_down_wrongly_is_corrected_without_showing_secrets(admin:
 
 
 def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
-    _home, other = admin.place.tenant.state.firms.values()
+    _home, other = admin.place.tenant.state.tenants.values()
     form = next(f for f in forms(admin.browser.page) if "tenant" in f.options)
     admin.browser.submit(form, tenant=other.tenant_id)
     assert other.app.app_id in admin.says
@@ -355,7 +355,7 @@ def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> No
 def test_names_from_outside_are_never_read_as_html(place: Place, browser: Browser) -> None:
     evil = "<script>alert(1)</script>"
     place.firm.app.display_name = place.user().display_name = place.firm.name = evil
-    place.tenant.state.note("sign-in", evil, firm=evil, user=evil)
+    place.tenant.state.note("sign-in", evil, tenant=evil, user=evil)
     browser.open(f"{place.tenant.admin_url}?find={evil}&log={evil}&user={evil}")
     assert browser.status == 200
     assert "<script>" not in browser.page

@@ -11,7 +11,7 @@ import pytest
 from msoauth.practice import PracticeTenant, scenarios
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.settings import Reach
-from msoauth.practice.state import Firm
+from msoauth.practice.state import Tenant
 from tests.practice.admin.admin import Admin
 from tests.practice.browser import Place
 
@@ -76,7 +76,7 @@ def differences(before: State, now: State) -> list[tuple[str, ...]]:
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
-def _looks_at(firm: Firm, key: tuple[str, ...]) -> dict[str, str]:
+def _looks_at(firm: Tenant, key: tuple[str, ...]) -> dict[str, str]:
     """What the page has to be opened for, to mend that value."""
     if key[0] in ("app", "principal"):
         return {"app": firm.apps[int(key[1])].object_id}

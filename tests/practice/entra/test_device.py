@@ -137,7 +137,7 @@ def test_in_common_the_persons_tenant_is_taken(place: Place) -> None:
     app = place.firm.apps[1]
     app.sign_in_audience = "AzureADMultipleOrgs"
     answer = start(place, path="organizations")
-    _home, other = place.tenant.state.firms.values()
+    _home, other = place.tenant.state.tenants.values()
     browser = enter(place, answer["user_code"]).give_name_and_password(place.user(firm=other))
     browser.submit(press="Continue").submit(press="Accept")
     form = {"client_id": app.app_id, "grant_type": GRANT, "device_code": answer["device_code"]}

@@ -224,7 +224,7 @@ def test_cancel_and_a_code_that_is_too_old(place: Place, web: Any) -> None:
 def test_several_tenants_by_organizations(place: Place, make: Make) -> None:
     place.firm.app.sign_in_audience = "AzureADMultipleOrgs"
     app = make(place.firm.app, place.firm.app.secrets[0].value, tenant="organizations")
-    _home, other = place.tenant.state.firms.values()
+    _home, other = place.tenant.state.tenants.values()
     for firm in (place.firm, other):
         result = by_code(place, app, POP, place.user(firm=firm), prompt="login")
         assert result["id_token_claims"]["tid"] == firm.tenant_id

@@ -310,7 +310,7 @@ def test_these_are_sent_to_the_app(
 
 
 def test_a_single_app_serves_several_tenants_once_it_may(place: Place, browser: Browser) -> None:
-    app, (home, other) = place.firm.app, place.tenant.state.firms.values()
+    app, (home, other) = place.firm.app, place.tenant.state.tenants.values()
     app.sign_in_audience = "AzureADMultipleOrgs"
     browser.open(place.authorize_url(path="organizations"))
     browser.give_name_and_password(place.user(firm=other))
@@ -323,14 +323,14 @@ def test_a_single_app_serves_several_tenants_once_it_may(place: Place, browser: 
     assert principal.user_consent
     assert not home.principal.user_consent
     answer = place.redeem(browser.answer["code"], path="organizations").json()
-    assert place.tenant.state.firm(other.tenant_id) is other
+    assert place.tenant.state.tenant(other.tenant_id) is other
     assert answer["access_token"]
     wrong = place.redeem(browser.answer["code"], path=home.tenant_id).json()
     assert wrong["error_codes"] == [700005]
 
 
 def test_an_account_of_another_tenant_is_a_stranger(place: Place, browser: Browser) -> None:
-    _home, other = place.tenant.state.firms.values()
+    _home, other = place.tenant.state.tenants.values()
     stranger = place.user(firm=other)
     browser.open(place.authorize_url()).submit(loginfmt=stranger.upn)
     assert "AADSTS50020" in browser.says

@@ -16,7 +16,7 @@ from msoauth.practice.certificates import Contexts
 from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
 from msoauth.practice.network import Ports
 from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Firm, Mailbox, PracticeState, User, new_id
+from msoauth.practice.state import Mailbox, PracticeState, Tenant, User, new_id
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
@@ -53,7 +53,7 @@ class Exchange:
     """A running practice Exchange as a test sees it."""
 
     state: PracticeState
-    firm: Firm
+    firm: Tenant
     signer: Signer
     servers: ExchangeServers
     ports: Ports
@@ -174,8 +174,8 @@ def sasl(user: str, token: str) -> str:
     return base64.b64encode(f"user={user}\x01auth=Bearer {token}\x01\x01".encode()).decode()
 
 
-def contoso() -> Firm:
-    firm = Firm("Contoso Legal", new_id(), "contoso.example")
+def contoso() -> Tenant:
+    firm = Tenant("Contoso Legal", new_id(), "contoso.example")
     firm.register(AppRegistration(new_id(), "Mail"))
     for name in ("anna", "clara", "dora"):
         upn = f"{name}@contoso.example"

@@ -121,13 +121,13 @@ class ImapSession:
     def _expired(self, login: Judgement) -> bool:
         now = self.service.state.clock.time()
         return login.expires <= now or self.service.strikes(
-            "imap.token-expired", login.firm, login.mailbox
+            "imap.token-expired", login.tenant, login.mailbox
         )
 
     def _throttled(self) -> bool:
         login = self._login
         return login is not None and self.service.strikes(
-            "imap.throttled", login.firm, login.mailbox
+            "imap.throttled", login.tenant, login.mailbox
         )
 
     def _failed(self) -> bool:
@@ -155,7 +155,7 @@ class ImapSession:
             self.wire.write(b"+ \r\n")
             line = await readline(self.wire, COMMAND_LIMIT, service.timing.before_login)
         login = service.judge(Protocol.IMAP, line)
-        lost = service.strikes("imap.not-connected", login.firm, login.mailbox)
+        lost = service.strikes("imap.not-connected", login.tenant, login.mailbox)
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
             return self._open(tag, login, login.mailbox)
         if login.verdict.identity_refused:
@@ -171,7 +171,7 @@ class ImapSession:
 
     def _open(self, tag: str, login: Judgement, mailbox: Mailbox) -> bool:
         service = self.service
-        if service.strikes("imap.unavailable", login.firm, mailbox):
+        if service.strikes("imap.unavailable", login.tenant, mailbox):
             service.note(Protocol.IMAP, "temporary fault", login)
             say(self.wire, f"{tag} {responses.UNAVAILABLE}")
             return self._failed()
@@ -179,7 +179,7 @@ class ImapSession:
             service.note(Protocol.IMAP, "too many sessions", login)
             say(self.wire, responses.CLOSED)
             return False
-        drop = service.strikes("imap.drop", login.firm, mailbox)
+        drop = service.strikes("imap.drop", login.tenant, mailbox)
         self._login = login
         self._commands = MailboxCommands(service, self.wire, mailbox, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
