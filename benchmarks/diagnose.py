@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.relay import relay
-from msoauth import checks, clouds
+from msoauth import checks, clouds, judgement
 from msoauth.checks.in_turn import in_turn
 from msoauth.identity import signin
 from msoauth.model import Account, Firm, Signal
@@ -82,7 +82,7 @@ def seconds_of(workspace: Workspace, account: Account, side_by_side: bool) -> fl
     made = list((checks.run if side_by_side else in_turn)(checks.DIAGNOSE, context))
     took = time.perf_counter() - start
     context.hang_up()
-    assert checks.first_broken(made) is None, checks.verdict(made)
+    assert judgement.root_cause(made) is None, judgement.verdict(made)
     assert {f.signal for f in made} <= {Signal.PASSED, Signal.WARNING}
     return took
 

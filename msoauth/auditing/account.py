@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from msoauth import checks
 from msoauth.auditing import judge
-from msoauth.checks.in_turn import BARS, in_turn
+from msoauth.checks.in_turn import in_turn
+from msoauth.judgement import blocks
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -151,7 +152,7 @@ def look_at(
 def _will_log_in(context: checks.Context, given: dict[str, Finding]) -> bool:
     """Whether nothing is known that would keep the account from its login."""
     bars = (given[check] for check in ("network.smtp", "registration.secret") if check in given)
-    if any(known.signal in BARS for known in bars):
+    if any(blocks(known) for known in bars):
         return False
     signed_in = context.firm.access == "app-only" or context.workspace.tokens.status(
         context.mailbox.address

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msoauth import checks
-from msoauth.checks.answers import Answer
+from msoauth.judgement import Answer, root_cause, severity
 from msoauth.model import Firm, Signal
 from msoauth.store import TokenStatus
 
@@ -23,7 +23,6 @@ _ORDER = {
         (*checks.DIAGNOSE, *checks.NEWEST, *checks.SEND, *checks.ROUND_TRIP)
     )
 }
-_SEVERITY = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +59,12 @@ def broken(own: Iterable[Answer], firm: Iterable[Answer]) -> Link | None:
         firm: The answers about its firm; they count where they bar what was asked about the account.
     """
     kept = sorted(own, key=lambda a: in_order(a.check))
-    found = _first(kept)
+    found = root_cause(kept)
     if found is None or found.signal is Signal.WARNING:
         barred = not kept or any(a.signal is Signal.SKIPPED for a in kept)
         if barred:
-            found = _first(sorted(firm, key=lambda a: in_order(a.check))) or found
+            found = root_cause(sorted(firm, key=lambda a: in_order(a.check))) or found
     return None if found is None else Link(found.check, found.signal, found.cause)
-
-
-def _first(answers: Sequence[Answer]) -> Answer | None:
-    """Red before purple before amber with a cause; amber without one is no broken link."""
-    for signal in (Signal.FAILED, Signal.ERROR, Signal.WARNING):
-        for answer in answers:
-            if answer.signal is signal and (signal is not Signal.WARNING or answer.cause):
-                return answer
-    return None
 
 
 def soon(
@@ -114,8 +104,4 @@ def idle_days(firm: Firm, token: TokenStatus | None, now: datetime) -> int | Non
 
 def worst(links: Sequence[Link]) -> Link | None:
     """The link that stands for the account: the worst, the first among equals."""
-    for signal in _SEVERITY:
-        for link in links:
-            if link.signal is signal:
-                return link
-    return None
+    return max(links, key=lambda link: severity(link.signal), default=None)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from msoauth.auditing import history, judge
 from msoauth.auditing.history import Change
 from msoauth.auditing.judge import Link
-from msoauth.checks.answers import outdated
+from msoauth.judgement import outdated
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
 from msoauth.store.audits import AuditRun

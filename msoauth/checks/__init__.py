@@ -6,7 +6,7 @@ from msoauth.checks.network import NETWORK
 from msoauth.checks.newest import NEWEST
 from msoauth.checks.people import USERS
 from msoauth.checks.registration import REGISTRATION
-from msoauth.checks.run import Check, Context, Findings, answer, first_broken, run, verdict
+from msoauth.checks.run import Check, Context, Findings, answer, run
 from msoauth.checks.signin import SIGN_IN
 
 DIRECTORY = (*APP, *USERS)  # with an administrator's sign-in only
@@ -26,8 +26,6 @@ __all__ = [
     "Context",
     "Findings",
     "answer",
-    "first_broken",
     "greet_ahead",
     "run",
-    "verdict",
 ]

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from msoauth.checks.run import Check, Context, Findings, answer
-from msoauth.model import Finding, Signal
-
-BARS = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
+from msoauth.judgement import blocks
+from msoauth.model import Finding
 
 
 def in_turn(
@@ -18,13 +17,13 @@ def in_turn(
     """
     barred: dict[str, Finding] = {}  # by check id: the finding because of which it bars others
     for known in (given or {}).values():
-        if known.signal in BARS:
+        if blocks(known):
             barred[known.check] = known
     for check in checks:
         if not check.applies(context):
             continue
         broken = next((barred[need] for need in check.needs if need in barred), None)
         finding = answer(check, context, broken)
-        if finding.signal in BARS:
+        if blocks(finding):
             barred[check.id] = broken or finding
         yield finding

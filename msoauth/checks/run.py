@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from msoauth.errors import MsoauthError, StoreError
+from msoauth.errors import MsoauthError
+from msoauth.judgement import blocker, signal_of, verdict
 from msoauth.mail.transcript import Transcript
 from msoauth.mail.wire import Options
 from msoauth.model import Account, Finding, Firm, Signal
@@ -160,7 +161,7 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
     skipped, and says on which it hangs. Every finding is in the workspace's journal before it is yielded.
 
     Returns:
-        One sentence: the first broken link (see :func:`verdict`).
+        One sentence: the root cause (see :func:`msoauth.judgement.verdict`).
     """
     wanted = [check for check in checks if check.applies(context)]
     made: list[Finding] = []
@@ -194,28 +195,6 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
     return verdict(made)
 
 
-def verdict(findings: Iterable[Finding]) -> str:
-    """The end of a run in one sentence: the first broken link, or that there is none."""
-    made = list(findings)
-    broken = first_broken(made)
-    if broken is not None:
-        return _("The first broken link is {check}: {summary}").format(
-            check=broken.check, summary=broken.summary
-        )
-    if any(finding.signal is Signal.SKIPPED for finding in made):
-        return _("The run was broken off; what was checked holds.")
-    return _("Every link holds.")
-
-
-def first_broken(findings: Iterable[Finding]) -> Finding | None:
-    """The first link that does not hold: the first red finding, else the first purple, else the first amber with a cause."""
-    kept = list(findings)
-    red = (f for f in kept if f.signal is Signal.FAILED)
-    purple = (f for f in kept if f.signal is Signal.ERROR)
-    amber = (f for f in kept if f.signal is Signal.WARNING and f.cause is not None)
-    return next(red, None) or next(purple, None) or next(amber, None)
-
-
 def _carry_out(
     check: Check,
     context: Context,
@@ -225,7 +204,7 @@ def _carry_out(
     for future in before:
         future.result()
     made = [future.result() for future in needed]
-    broken = first_broken_need(one.broken or one.finding for one in made)
+    broken = blocker(one.broken or one.finding for one in made)
     return _Made(answer(check, context, broken), broken)
 
 
@@ -261,14 +240,6 @@ def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
     )
 
 
-def first_broken_need(findings: Iterable[Finding]) -> Finding | None:
-    """The first finding that bars a check which needs it: what did not pass, also when that may pass by itself."""
-    bad = (Signal.FAILED, Signal.ERROR, Signal.SKIPPED)
-    return next(
-        (f for f in findings if f.signal in bad or (f.signal is Signal.WARNING and f.cause)), None
-    )
-
-
 def _skipped(check: Check, context: Context, why: str) -> Finding:
     return Finding(
         check=check.id,
@@ -298,16 +269,10 @@ def _finding(check: str, outcome: Outcome, context: Context, seconds: float) -> 
 
 
 def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
-    """The finding that a failure amounts to: red, amber when it may pass by itself, purple when it is ours."""
-    if isinstance(failure, StoreError) or failure.cause == "graph-forbidden":
-        signal = Signal.ERROR
-    elif getattr(failure, "retriable", False):
-        signal = Signal.WARNING
-    else:
-        signal = Signal.FAILED
+    """The finding that *failure* amounts to."""
     plain = Finding(
         check=check,
-        signal=signal,
+        signal=signal_of(failure),
         summary=redact(failure.summary),
         evidence=redact(failure.evidence)[:8000],
         ids=failure.ids,

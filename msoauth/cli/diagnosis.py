@@ -11,6 +11,7 @@ from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, report, say
 from msoauth.errors import InputError
+from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
 from msoauth.texts import _
 
@@ -82,7 +83,7 @@ def diagnose(
                 yield finding
 
         status = report(watched(), as_json=json)
-        say(checks.verdict(found), as_json=json)
+        say(verdict(found), as_json=json)
         if transcript:
             for name, talk in run.transcripts.items():
                 say(f"\n{name}\n{talk.text()}", as_json=json)

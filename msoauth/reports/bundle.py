@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from msoauth import __version__
-from msoauth.checks import verdict
 from msoauth.errors import InputError
+from msoauth.judgement import verdict
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact

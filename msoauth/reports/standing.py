@@ -1,7 +1,7 @@
 """What stands of an account or a firm: the latest answer to each question, out of the journal."""
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
-from msoauth.checks.answers import outdated
+from msoauth.judgement import outdated
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
 

@@ -13,8 +13,9 @@ from msoauth.auditing import Audit, words
 from msoauth.auditing.history import history
 from msoauth.auditing.progress import Progress
 from msoauth.auditing.status import CauseGroup, Status, status
-from msoauth.checks import DIAGNOSE, first_broken, verdict
+from msoauth.checks import DIAGNOSE
 from msoauth.errors import InputError
+from msoauth.judgement import root_cause, verdict
 from msoauth.model import Finding, Signal
 from msoauth.reports import charts, frames
 from msoauth.reports.html_report import STAGES, changes_line, table_data
@@ -247,7 +248,7 @@ class AuditPanel(Panel):
     def show_account(self, address: str, rows: Sequence[Finding]) -> None:
         """Show an account's findings, the first broken link opened."""
         self.rows = list(rows)
-        broken = first_broken(self.rows)
+        broken = root_cause(self.rows)
         head = Markup("<h3>{}</h3>").format(address)
         said = html.paragraph(verdict(self.rows) if self.rows else _("It was never checked."))
         act = html.button(_("Diagnose now"), "diagnose", address, primary=True)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, first_broken, run, verdict
+from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, run
 from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import attempts
+from msoauth.judgement import root_cause, verdict
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
@@ -84,7 +85,7 @@ class DiagnosePanel(Panel):
         self._asked = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in last]
         if last:
             self.show_findings(list(last.values()))
-            broken = first_broken(self.rows)
+            broken = root_cause(self.rows)
             self.set_state(broken.signal if broken else Signal.PASSED)
 
     def busy(self, working: bool) -> None:
@@ -134,7 +135,7 @@ class DiagnosePanel(Panel):
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
         super().show_findings(rows)
-        broken = first_broken(rows)
+        broken = root_cause(rows)
         if broken is not None and self.state != "running":
             self.results.show(html.findings(self.rows, opened="-"))  # it is opened above
         known = {finding.check: finding.signal for finding in rows}
@@ -153,7 +154,7 @@ class DiagnosePanel(Panel):
 
     def _done(self, context: Context, made: Sequence[Finding]) -> None:
         self.jobs.finish()
-        broken = first_broken(made)
+        broken = root_cause(made)
         self.busy(False)
         self.set_state(broken.signal if broken else Signal.PASSED)
         self.show_findings(made)

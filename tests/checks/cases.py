@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth import checks, clouds
+from msoauth import checks, clouds, judgement
 from msoauth.errors import AuthError, MsoauthError
 from msoauth.explaining import explain
 from msoauth.graph import Graph
@@ -159,7 +159,7 @@ class Case:
         graph = Graph(firm.cloud, attempt.token)
         context = checks.Context(self.workspace, firm, account, graph=graph)
         wanted = (*checks.NETWORK, *checks.REGISTRATION, *checks.DIRECTORY)
-        broken = checks.first_broken(checks.run(wanted, context))
+        broken = judgement.root_cause(checks.run(wanted, context))
         return broken.cause if broken else None
 
     def log_in_with_a_password(self, account: Account) -> str:

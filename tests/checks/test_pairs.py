@@ -16,7 +16,7 @@ from functools import cache
 
 import pytest
 
-from msoauth import checks
+from msoauth import checks, judgement
 from msoauth.identity import attempts
 from msoauth.model import Finding, Signal
 from msoauth.practice.scenarios import Scenario, apply, scenarios
@@ -98,7 +98,7 @@ class Bench:
             if finding.signal is Signal.FAILED:
                 findings.close()
                 break
-        return checks.first_broken(made)
+        return judgement.root_cause(made)
 
     def apply(self, kind: str, scenario: Scenario) -> Callable[[], None]:
         """Bring a scenario about; gives what mends it."""

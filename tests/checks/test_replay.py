@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth import checks, clouds
+from msoauth import checks, clouds, judgement
 from msoauth.errors import AuthError
 from msoauth.identity import attempts, signin
 from msoauth.model import Account, Finding, Firm
@@ -68,7 +68,7 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
 def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_path: Path) -> None:
     account, there = original(case, scenario)
     found: list[Finding] = there.known["findings"]
-    expected = checks.first_broken(found)
+    expected = judgement.root_cause(found)
     assert expected is not None
     assert expected.cause == scenario.cause
     file = tmp_path / "case.zip"
@@ -84,7 +84,7 @@ def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_
         if firm.access == "delegated":
             sign_in(replay, workspace, mailbox)
         again = diagnosed(workspace, firm, mailbox, scenario).known["findings"]
-    broken = checks.first_broken(again)
+    broken = judgement.root_cause(again)
     assert broken is not None, list(replay.told())
     assert broken.cause == expected.cause, (list(replay.told()), broken)
 

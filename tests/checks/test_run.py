@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from msoauth.checks import DIAGNOSE, REGISTRATION
-from msoauth.checks.run import Check, Context, Outcome, first_broken, run
+from msoauth.checks.run import Check, Context, Outcome, run
 from msoauth.errors import AuthError, MailError, VaultError
+from msoauth.judgement import root_cause
 from msoauth.model import Account, Firm, Signal
 from msoauth.store import Workspace
 
@@ -212,11 +213,11 @@ def test_the_first_broken_link_is_red_before_amber(context: Context) -> None:
             context,
         )
     )
-    broken = first_broken(found)
+    broken = root_cause(found)
     assert broken is not None
     assert broken.check == "b.red"
     ours = VaultError("The passphrase is wrong.")
     purple = list(run((raising("a.purple", ours), raising("b.amber", busy)), context))
-    assert first_broken(purple) == purple[0]
-    assert first_broken([*purple, *found]) == broken  # what is broken before what we could not see
-    assert first_broken([]) is None
+    assert root_cause(purple) == purple[0]
+    assert root_cause([*purple, *found]) == broken  # what is broken before what we could not see
+    assert root_cause([]) is None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from msoauth import checks
+from msoauth import judgement
 from msoauth.practice.scenarios import Scenario, apply, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 
@@ -36,7 +36,7 @@ def _named(*shows: str) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("kind", ACCOUNTS)
 def test_a_healthy_account_has_no_broken_link(case: Case, kind: str) -> None:
-    assert checks.first_broken(case.diagnose(case.ready(kind))) is None
+    assert judgement.root_cause(case.diagnose(case.ready(kind))) is None
 
 
 @_named("diagnose", "send")
@@ -45,7 +45,7 @@ def test_a_scenario_is_diagnosed_as_its_cause(
 ) -> None:
     account = case.ready(scenario.account)
     bring_about(scenario)
-    broken = checks.first_broken(case.diagnose(account, scenario))
+    broken = judgement.root_cause(case.diagnose(account, scenario))
     assert broken is not None
     assert broken.cause == scenario.cause, broken
     assert broken.fix
