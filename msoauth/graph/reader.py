@@ -22,7 +22,7 @@ from msoauth.graph.objects import (
     SignInEntry,
 )
 from msoauth.identity import http
-from msoauth.identity.unanswered import unanswered
+from msoauth.identity.auth_errors import transport_error
 from msoauth.texts import _
 
 _PAGES = 200  # of a list; a tenant with more is cut off there
@@ -187,7 +187,7 @@ class Graph:
                     allow_redirects=False,
                 )
             except requests.RequestException as problem:
-                raise unanswered(problem, what) from None
+                raise transport_error(problem, what) from None
         try:
             answer = reply.json()
         except ValueError:

@@ -9,11 +9,11 @@ from typing import Any
 from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import owner
+from msoauth.identity.auth_errors import error_from_reply
 from msoauth.identity.authority import Client
 from msoauth.identity.browser import BrowserSignIn
 from msoauth.identity.device import DeviceSignIn
 from msoauth.identity.paste import PasteSignIn
-from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SignedIn, SignIn, Via, unreadable
 from msoauth.identity.surroundings import choose
 from msoauth.model import Account, Firm
@@ -49,7 +49,7 @@ class AdministratorSignIn(SignIn):
 
     def _store(self, result: dict[str, Any], what: str) -> SignedIn:
         if "error" in result:
-            raise refusal(result, what)
+            raise error_from_reply(result, what)
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
         redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))

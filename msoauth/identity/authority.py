@@ -16,8 +16,7 @@ from msoauth import redact
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.identity import http
-from msoauth.identity.refusals import refusal
-from msoauth.identity.unanswered import unanswered
+from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -53,7 +52,7 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
         try:
             reply = session.get(url)
         except requests.RequestException as problem:
-            raise unanswered(problem, what) from None
+            raise transport_error(problem, what) from None
     return take_configuration(cloud, tenant, reply)
 
 
@@ -71,7 +70,7 @@ def take_configuration(cloud: Cloud, tenant: str, reply: http.Answered) -> dict[
     what = _("Looking up the directory {tenant}").format(tenant=tenant)
     answer = json_of(reply, what)
     if "error" in answer or "authorization_endpoint" not in answer:
-        raise refusal(answer, what)
+        raise error_from_reply(answer, what)
     with _kept_lock:
         _kept[discovery_url(cloud, tenant), cloud.ca_file] = (time.monotonic(), answer)
     return answer
@@ -92,7 +91,7 @@ def json_of(reply: http.Answered, what: str) -> dict[str, Any]:
     if isinstance(answer, dict) and ("error" in answer or not outage):
         if not outage:
             return answer
-        refused = refusal(answer, what)
+        refused = error_from_reply(answer, what)
         if status == 429 and refused.cause == "unknown":
             refused.cause = "throttled"
         elif refused.cause == "unknown":

@@ -9,10 +9,9 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError
+from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client
-from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SignedIn, SignIn, unreadable
-from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -42,13 +41,13 @@ class DeviceSignIn(SignIn):
                 self._scopes(), claims_challenge=claims
             )
         except requests.RequestException as problem:
-            raise unanswered(problem, self._what) from None
+            raise transport_error(problem, self._what) from None
         except ValueError as problem:
             raise AuthError(
                 _("This sign-in service knows no device codes."), evidence=str(problem)[:300]
             ) from None
         if "error" in flow:
-            raise refusal(flow, self._what)
+            raise error_from_reply(flow, self._what)
         if not all(isinstance(flow.get(key), str) for key in _NEEDED):
             raise unreadable(self._what, None)
         redact.remember(flow.get("device_code"))
@@ -89,7 +88,7 @@ class DeviceSignIn(SignIn):
                     self._flow, exit_condition=lambda _flow: True
                 )
         except requests.RequestException as problem:
-            failure = unanswered(problem, self._what)
+            failure = transport_error(problem, self._what)
             if not failure.retriable:
                 raise failure from None
             return None, failure.retry_after or 2 * self._interval

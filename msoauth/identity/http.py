@@ -27,7 +27,7 @@ from urllib3.exceptions import (
 
 from msoauth import tls
 from msoauth.clouds import Cloud
-from msoauth.identity.unanswered import unanswered
+from msoauth.identity.auth_errors import transport_error
 from msoauth.texts import _
 
 _NAME = "msoauth"  # as which we introduce ourselves
@@ -327,7 +327,7 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
         except requests.RequestException as problem:
             adapter.end()
             host = url.split("/")[2]
-            raise unanswered(problem, _("Reaching {host}").format(host=host)) from None
+            raise transport_error(problem, _("Reaching {host}").format(host=host)) from None
     with _adapters_lock:
         old = _adapters.pop((cloud.ca_file, timeout), None) if keep else adapter
         if keep:

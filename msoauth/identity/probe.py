@@ -12,9 +12,8 @@ from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
 from msoauth.identity import http
+from msoauth.identity.auth_errors import error_from_reply, ids_of, transport_error
 from msoauth.identity.authority import Client, configuration, json_of, take_configuration
-from msoauth.identity.refusals import ids_of, refusal
-from msoauth.identity.unanswered import unanswered
 from msoauth.model import Firm
 from msoauth.redact import redact
 from msoauth.store import Secret
@@ -67,8 +66,8 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
             if "access_token" in result:
                 return
     except requests.RequestException as problem:
-        raise unanswered(problem, what) from None
-    refused = refusal(result, what)
+        raise transport_error(problem, what) from None
+    refused = error_from_reply(result, what)
     if refused.cause in _BEHIND_THE_SECRET:
         return  # the app and its secret were accepted; what is missing belongs to app-only access
     raise refused
@@ -108,7 +107,7 @@ def redirect_probe(firm: Firm) -> None:
         try:
             reply = session.get(endpoint, params=asked, allow_redirects=False)
         except requests.RequestException as problem:
-            raise unanswered(problem, what) from None
+            raise transport_error(problem, what) from None
     if reply.is_redirect:
         answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
         # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.
@@ -117,7 +116,7 @@ def redirect_probe(firm: Firm) -> None:
             or "code" in answer
         ):
             return
-        raise refusal(answer, what)
+        raise error_from_reply(answer, what)
     if reply.status_code >= 500 or reply.status_code in (407, 429):
         json_of(reply, what)
     page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text[:200_000])).split()))

@@ -16,9 +16,8 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import attempts, challenges, owner
+from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client, scopes_for
-from msoauth.identity.refusals import refusal
-from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -122,11 +121,11 @@ class SignIn:
                 cause="state-mismatch",
             )
         if "error" in answer:
-            raise refusal(answer, what)
+            raise error_from_reply(answer, what)
         try:
             result = self._client.app.acquire_token_by_auth_code_flow(flow, answer)
         except requests.RequestException as problem:
-            raise unanswered(problem, what) from None
+            raise transport_error(problem, what) from None
         except RuntimeError as problem:  # msal: the nonce in the ID token is another one
             raise AuthError(
                 _("The token does not belong to this sign-in; start again."),
@@ -147,7 +146,7 @@ class SignIn:
     def _store(self, result: dict[str, Any], what: str) -> SignedIn:
         """Keep the tokens, if they are those of the right user."""
         if "error" in result:
-            refused = refusal(result, what)
+            refused = error_from_reply(result, what)
             challenges.keep(self._workspace, self._account, refused.claims)
             raise refused
         if not isinstance(result.get("access_token"), str):

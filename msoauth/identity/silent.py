@@ -11,10 +11,9 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import challenges
+from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client, lent, scopes_for
-from msoauth.identity.refusals import refusal
 from msoauth.identity.signin import SKEW_SECONDS, unreadable
-from msoauth.identity.unanswered import unanswered
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -82,7 +81,7 @@ def _silent(
             force_refresh=force or _from_the_future(client),
         )
     except requests.RequestException as problem:
-        raise _for_now(unanswered(problem, what)) from None
+        raise _for_now(transport_error(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
         raise unreadable(what, problem) from None
     if result is None:
@@ -118,7 +117,7 @@ def _stored(
     workspace: Workspace, account: Account, client: Client, result: dict[str, Any], what: str
 ) -> AccessToken:
     if "error" in result:
-        refused = refusal(result, what)
+        refused = error_from_reply(result, what)
         if not refused.retriable:
             challenges.keep(workspace, account, refused.claims)
         raise refused
@@ -144,11 +143,11 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     try:
         result = client.app.acquire_token_for_client([firm.cloud.app_scope])
     except requests.RequestException as problem:
-        raise _for_now(unanswered(problem, what)) from None
+        raise _for_now(transport_error(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
         raise unreadable(what, problem) from None
     if "error" in result:
-        raise refusal(result, what)
+        raise error_from_reply(result, what)
     if not isinstance(result.get("access_token"), str):
         raise unreadable(what, None)
     redact.remember(result["access_token"])

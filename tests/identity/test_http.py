@@ -18,7 +18,7 @@ import trustme
 
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.identity import http
-from msoauth.identity.unanswered import unanswered
+from msoauth.identity.auth_errors import transport_error
 from tests.ports import kept_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -179,7 +179,7 @@ def test_a_form_is_not_sent_twice_to_a_server_that_hangs_up(
     with pytest.raises(requests.ConnectionError) as caught:
         send(cloud)
     assert server.connections == 1
-    assert unanswered(caught.value, "It").cause == "tls-failed"
+    assert transport_error(caught.value, "It").cause == "tls-failed"
 
 
 @pytest.mark.parametrize("step", ["broken off", "no gzip"])
@@ -190,7 +190,7 @@ def test_an_answer_that_does_not_come_whole_is_no_unreachable_server_and_asks_no
     assert send(cloud).text == "ok"
     with pytest.raises(requests.RequestException) as caught:
         send(cloud)
-    assert unanswered(caught.value, "It").cause == "unknown"
+    assert transport_error(caught.value, "It").cause == "unknown"
     assert len(server.heard) == 2
 
 
@@ -216,7 +216,7 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
     trustme.CA().cert_pem.write_to_path(stranger)
     with pytest.raises(requests.exceptions.SSLError) as caught:
         send(replace(cloud, ca_file=str(stranger)))
-    assert unanswered(caught.value, "It").cause == "tls-untrusted"
+    assert transport_error(caught.value, "It").cause == "tls-untrusted"
     assert not server.heard
 
 
@@ -230,21 +230,21 @@ def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None
         )
         with pytest.raises(requests.Timeout) as caught:
             send(cloud, timeout=0.05)
-        assert unanswered(caught.value, "It").cause == "connect-timeout"
+        assert transport_error(caught.value, "It").cause == "connect-timeout"
         with pytest.raises(requests.exceptions.ProxyError) as refused:
             send(
                 replace(cloud, authority="https://login.example/"),
                 proxies={"https": f"http://127.0.0.1:{closed_port}"},
             )
-        assert unanswered(refused.value, "It").cause == "proxy-required"
+        assert transport_error(refused.value, "It").cause == "proxy-required"
         closed = replace(cloud, authority=f"https://127.0.0.1:{closed_port}/")
         with pytest.raises(requests.ConnectionError) as nobody:
             send(closed)
-    assert unanswered(nobody.value, "It").cause == "connect-refused"
+    assert transport_error(nobody.value, "It").cause == "connect-refused"
     unknown = replace(cloud, authority="https://no-such-host.invalid/")
     with pytest.raises(requests.ConnectionError) as lost:
         send(unknown)
-    assert unanswered(lost.value, "It").cause == "dns-failed"
+    assert transport_error(lost.value, "It").cause == "dns-failed"
 
 
 @pytest.mark.parametrize("step", ["hang up", "broken off", "no gzip"])
@@ -255,7 +255,7 @@ def test_a_form_that_failed_is_not_in_what_is_told_of_it(
     planted = {"client_secret": "planted-secret-4711", "refresh_token": "planted-secret-4712"}
     with pytest.raises(requests.RequestException) as caught:
         http.post(cloud, cloud.authority, proxies={}, data=planted)
-    told = unanswered(caught.value, "It")
+    told = transport_error(caught.value, "It")
     shown = [*traceback.format_exception(caught.value), repr(told), told.summary, told.evidence]
     assert "planted-secret" not in "".join(shown)
 
