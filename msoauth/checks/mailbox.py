@@ -16,7 +16,7 @@ from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
 from msoauth.mail.testmail import compose_test_mail, send_patiently, wait_for_arrival
 from msoauth.texts import _
 
-_AHEAD_SECONDS = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten
+AHEAD_SECONDS = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
@@ -101,7 +101,7 @@ def _greeted(context: Context) -> Greeted:
     ahead, context.ahead = context.ahead, None
     if ahead is not None:
         greeted = ahead.result()
-        if time.monotonic() - greeted.at < _AHEAD_SECONDS:
+        if time.monotonic() - greeted.at < AHEAD_SECONDS:
             return greeted
         greeted.session.close(wait=False)
     return _greet(context)

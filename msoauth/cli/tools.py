@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from msoauth.explaining import Explanation
 
-_LARGEST = 256 << 20  # bytes of one text that are read from stdin
+LARGEST = 256 << 20  # bytes of one text that are read from stdin
 
 
 def lab(
@@ -128,11 +128,11 @@ def _shortened(words: str) -> str:
 
 
 def _stdin_text() -> str:
-    raw = sys.stdin.buffer.read(_LARGEST + 1)
-    if len(raw) > _LARGEST:  # a stream that never ends would fill the memory
+    raw = sys.stdin.buffer.read(LARGEST + 1)
+    if len(raw) > LARGEST:  # a stream that never ends would fill the memory
         raise InputError(
             _("The text is larger than {size} MB: give only the part around the failure.").format(
-                size=_LARGEST >> 20
+                size=LARGEST >> 20
             )
         )
     return raw.decode("utf-8", "replace")
@@ -140,10 +140,10 @@ def _stdin_text() -> str:
 
 def _stdin_lines() -> Iterator[str]:
     """The lines of stdin; of one that is too long, so much that it is answered as none."""
-    while raw := sys.stdin.buffer.readline(_LARGEST):
+    while raw := sys.stdin.buffer.readline(LARGEST):
         rest = raw
-        while len(rest) == _LARGEST and not rest.endswith(b"\n"):
-            rest = sys.stdin.buffer.readline(_LARGEST)
+        while len(rest) == LARGEST and not rest.endswith(b"\n"):
+            rest = sys.stdin.buffer.readline(LARGEST)
         yield raw.decode("utf-8", "replace")
 
 

@@ -23,6 +23,7 @@ from msoauth.graph.objects import (
 )
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
+from msoauth.store import Secret
 from msoauth.texts import _
 
 _PAGES = 200  # of a list; a tenant with more is cut off there
@@ -38,8 +39,8 @@ class Graph:
 
     def __init__(self, cloud: Cloud, token: str, *, signed_in_as: str = "") -> None:
         redact.remember(token)
-        self._cloud = cloud
-        self._token = token
+        self.cloud = cloud
+        self.token = Secret(token)
         self.signed_in_as = signed_in_as
         self._kept: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -137,7 +138,7 @@ class Graph:
             AuthError: it may not be read, or Graph did not answer.
         """
         chosen = quote(f"appId eq '{client_id}'", safe="'")
-        answer = self._get(f"{self._cloud.graph}v1.0/auditLogs/signIns?$filter={chosen}&$top=50")
+        answer = self._get(f"{self.cloud.graph}v1.0/auditLogs/signIns?$filter={chosen}&$top=50")
         found = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
         own = [one for one in found if one.user.casefold() == upn.casefold()]
         return sorted(own, key=lambda one: one.at or datetime.min.replace(tzinfo=UTC), reverse=True)
@@ -157,19 +158,19 @@ class Graph:
     def _one(self, path: str) -> dict[str, Any] | None:
         with self._lock:  # several checks ask for the same thing at the same time
             if path not in self._kept:
-                self._kept[path] = self._get(f"{self._cloud.graph}v1.0/{path}")
+                self._kept[path] = self._get(f"{self.cloud.graph}v1.0/{path}")
             found: dict[str, Any] | None = self._kept[path]
             return found
 
     def _all(self, path: str) -> list[dict[str, Any]]:
         with self._lock:
             if path not in self._kept:
-                self._kept[path] = list(self._pages(f"{self._cloud.graph}v1.0/{path}"))
+                self._kept[path] = list(self._pages(f"{self.cloud.graph}v1.0/{path}"))
             found: list[dict[str, Any]] = self._kept[path]
             return found
 
     def _pages(self, url: str) -> Iterator[dict[str, Any]]:
-        place = urlsplit(self._cloud.graph).netloc
+        place = urlsplit(self.cloud.graph).netloc
         for _page in range(_PAGES):
             answer = self._get(url) or {}
             yield from objects.dicts(answer.get("value"))
@@ -179,11 +180,11 @@ class Graph:
 
     def _get(self, url: str) -> dict[str, Any] | None:
         what = _("Reading from Microsoft Graph")
-        with http.session(self._cloud) as session:
+        with http.session(self.cloud) as session:
             try:
                 reply = session.get(
                     url,
-                    headers={"Authorization": f"Bearer {self._token}"},
+                    headers={"Authorization": f"Bearer {self.token.reveal()}"},
                     allow_redirects=False,
                 )
             except requests.RequestException as problem:

@@ -18,7 +18,7 @@ from msoauth.store import Workspace
 from msoauth.texts import _
 
 _TICK = 0.25  # seconds; Windows delivers Ctrl-C only between waits
-_OPEN_SECONDS = 3.0
+OPEN_SECONDS = 3.0
 
 
 class BrowserSignIn(SignIn):
@@ -107,5 +107,5 @@ def _open(url: str) -> bool:
     # Some browsers keep the caller until they are closed.
     asking = threading.Thread(target=ask, name="browser", daemon=True)
     asking.start()
-    asking.join(_OPEN_SECONDS)
+    asking.join(OPEN_SECONDS)
     return opened[0] if opened else True

@@ -28,10 +28,10 @@ def sync(files: list[str]) -> None:
     """Have these files put on disk: with one call where the system has one for a whole file system."""
     if not files:
         return
-    if len(files) > 2 and _syncfs is not None:
+    if len(files) > 2 and syncfs is not None:
         descriptor = os.open(files[0], os.O_RDONLY)
         try:
-            if _syncfs(descriptor) == 0:
+            if syncfs(descriptor) == 0:
                 return
         finally:
             os.close(descriptor)
@@ -58,7 +58,7 @@ def _find_syncfs() -> Callable[[int], int] | None:
     return found
 
 
-_syncfs = _find_syncfs()
+syncfs = _find_syncfs()
 
 
 def sync_folder(folder: str) -> None:

@@ -74,6 +74,17 @@ class Pop3Session:
             self._wire.close()
             raise
 
+    def ask_capabilities(self) -> dict[str, list[str]]:
+        """What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
+
+        Raises:
+            MailError: the conversation broke.
+        """
+        if not self._ask("CAPA"):
+            return {}
+        words = [line.decode("ascii", "replace").upper().split() for line in self._lines()]
+        return {w[0]: w[1:] for w in words if w}
+
     def _authenticate(self, user: str, token: str) -> None:
         connection = self._wire
         login = sasl.login(
@@ -315,7 +326,7 @@ def greet_pop3(
                 )
             connection.start_tls()
             connection.enter("greeting")
-        session.capabilities = _capabilities(session) if capabilities is None else capabilities
+        session.capabilities = session.ask_capabilities() if capabilities is None else capabilities
         session.pipelining = "PIPELINING" in session.capabilities
     except BaseException:
         connection.close()
@@ -337,10 +348,3 @@ def open_pop3(
     session = greet_pop3(endpoint, **options)
     session.log_in(user, access_token)
     return session
-
-
-def _capabilities(session: Pop3Session) -> dict[str, list[str]]:
-    if not session._ask("CAPA"):
-        return {}
-    words = [line.decode("ascii", "replace").upper().split() for line in session._lines()]
-    return {w[0]: w[1:] for w in words if w}

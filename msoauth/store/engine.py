@@ -67,7 +67,7 @@ def exposure(engine: sa.Engine) -> str | None:
         host, address = info.host, info.hostaddr
         mode = info.get_parameters().get("sslmode", "prefer")
         encrypted = bool(info.pgconn.ssl_in_use)
-    if _is_here(address or host) or (encrypted and mode in ("verify-ca", "verify-full")):
+    if is_this_computer(address or host) or (encrypted and mode in ("verify-ca", "verify-full")):
         return None
     said = (
         _("The connection to the database on {host} is encrypted, but nobody makes sure that it is the right server.")
@@ -78,7 +78,7 @@ def exposure(engine: sa.Engine) -> str | None:
     return f"{said} {remedy}".format(host=host, options="?sslmode=verify-full&sslrootcert=ca.pem")
 
 
-def _is_here(place: str) -> bool:
+def is_this_computer(place: str) -> bool:
     """Whether it is this computer: a socket's folder, or a loopback address."""
     try:
         return ipaddress.ip_address(place).is_loopback

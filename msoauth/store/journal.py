@@ -20,7 +20,7 @@ _t = schema.journal
 _insert = Bulk(lambda _dialect: _t.insert())
 _LAST = "SELECT max(id) FROM journal"
 _text = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() would make one for each finding
-_PAGE = 5000  # findings read at once
+PAGE_ROWS = 5000  # findings read at once
 _CHUNK = 500  # ids in one question; every SQLite takes as many
 
 
@@ -148,13 +148,13 @@ class Journal:
                 rows = connection.execute(query.order_by(_t.c.id.desc()).limit(limit)).all()
             yield from (body for _number, body in reversed(rows))
             return
-        query = query.order_by(_t.c.id).limit(_PAGE)
+        query = query.order_by(_t.c.id).limit(PAGE_ROWS)
         last = 0
         while True:
             with self._database.read() as connection:
                 rows = connection.execute(query.where(_t.c.id > last)).all()
             yield from (body for _number, body in rows)
-            if len(rows) < _PAGE:
+            if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1][0]
 

@@ -19,9 +19,9 @@ from msoauth.texts import _
 
 _MAGIC = b"MSOAUTH\x01"
 _SALT_BYTES = 16
-_PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 256 * 1024
 # The file travels, so guessing costs more than for the vault: about 0.3 s and 128 MB each.
-_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**17, 8, 1
+SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**17, 8, 1
 
 
 class Writer:
@@ -38,9 +38,9 @@ class Writer:
     def write(self, data: bytes) -> None:
         """Take more."""
         self._kept += data
-        while len(self._kept) > _PIECE_BYTES:
-            self._seal(bytes(self._kept[:_PIECE_BYTES]), last=False)
-            del self._kept[:_PIECE_BYTES]
+        while len(self._kept) > PIECE_BYTES:
+            self._seal(bytes(self._kept[:PIECE_BYTES]), last=False)
+            del self._kept[:PIECE_BYTES]
 
     def finish(self) -> None:
         """Seal the rest, and that nothing follows."""
@@ -77,7 +77,7 @@ def read(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
     length = file.read(4)
     while not last:
         size = struct.unpack(">I", length)[0] if len(length) == 4 else 0
-        sealed = file.read(size) if 16 <= size <= _PIECE_BYTES + 16 else b""
+        sealed = file.read(size) if 16 <= size <= PIECE_BYTES + 16 else b""
         length = file.read(4)
         last = not length
         try:
@@ -95,7 +95,7 @@ def read(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
 
 
 def _cipher(passphrase: str, salt: bytes) -> AESGCM:
-    key = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P)
+    key = Scrypt(salt=salt, length=32, n=SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P)
     return AESGCM(key.derive(passphrase.encode()))
 
 

@@ -30,7 +30,7 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _SERVICE = "msoauth"
 # scrypt at 2**15 takes about 0.1 s and 32 MB: enough against guessing, bearable at every start.
-_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
+SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 
 
 class Secret:
@@ -303,7 +303,7 @@ def _decrypt(key: bytes, sealed: bytes, place: str) -> bytes:
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=_KEY_BYTES, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(
+    return Scrypt(salt=salt, length=_KEY_BYTES, n=SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(
         passphrase.encode()
     )
 

@@ -42,7 +42,6 @@ class Workspace:
         self, engine: sa.Engine, folder: Path, passphrase: str | None, exposed: str | None = None
     ) -> None:
         self.folder = folder
-        self._engine = engine
         self._exposed = exposed
         database = Database(engine)
         self.vault = Vault(
@@ -124,7 +123,7 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.database.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +137,7 @@ class Workspace:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Workspace({self._engine.url.render_as_string(hide_password=True)!r})"
+        return f"Workspace({self.database.engine.url.render_as_string(hide_password=True)!r})"
 
     def _vault_record(self) -> VaultRecord | None:
         with self.database.read() as connection:

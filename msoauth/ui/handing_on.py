@@ -39,6 +39,10 @@ class HandingOn:
         self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
         self._running = ExitStack()  # the practice tenant of a replay, until the kernel ends
 
+    def close(self) -> None:
+        """End the practice tenant of a replay, if one is running."""
+        self._running.close()
+
     def clear(self) -> None:
         """Another account, or a new run: what was shown belongs to the old one."""
         self._letter.clear()
@@ -172,7 +176,7 @@ class HandingOn:
         if self._made is None:
             return
         made = bundle(self._panel.workspace, *self._made, pseudonymised=True)
-        self._running.close()
+        self.close()
         replay = self._running.enter_context(Replay(of_zip(made.as_zip())))
         noted = replay.endpoints["practice"]["firms"][0]
         there, case = self._made[0], replay.case

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from msoauth.ui.users import UsersPanel
 
 _PAUSES = (5.0, 20.0, 60.0)  # seconds before the second, third and fourth try
-_LONGEST_PAUSE = 300.0
+LONGEST_PAUSE = 300.0
 
 
 class Signing:
@@ -175,7 +175,7 @@ class Signing:
                 if seen.state is not Signal.WARNING or not seen.cause or pause is None:
                     break
                 # It fails only for now: it stays amber and is tried again, as late as the server wants it.
-                seconds = min(known.get("retry_after") or pause, _LONGEST_PAUSE)
+                seconds = min(known.get("retry_after") or pause, LONGEST_PAUSE)
                 panel.jobs.show(job, partial(self._try_again_in, account, seen, seconds))
                 if job.cancelled.wait(seconds):
                     return

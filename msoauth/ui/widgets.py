@@ -30,9 +30,14 @@ class Part(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self.on_msg(self._guarded)
+        self.on_msg(self.receive)
 
-    def _guarded(self, _widget: object, content: object, buffers: Any) -> None:
+    def receive(self, _widget: object, content: object, buffers: Any) -> None:
+        """Take a message as ipywidgets hands it over; what is no message of ours is passed over.
+
+        Raises:
+            Exception: what went wrong over it, where no panel asked to be told by ``failed``.
+        """
         if not isinstance(content, Mapping):
             return
         with handling(content):

@@ -45,7 +45,7 @@ _renew = silent.access_token
 def greetings(monkeypatch: pytest.MonkeyPatch) -> Greetings:
     watched = Greetings()
     monkeypatch.setattr(mailbox, "greet_smtp", watched.greet)
-    monkeypatch.setattr(mailbox, "_AHEAD_SECONDS", 60.0)  # a busy computer takes long for a token
+    monkeypatch.setattr(mailbox, "AHEAD_SECONDS", 60.0)  # a busy computer takes long for a token
     return watched
 
 
@@ -135,6 +135,6 @@ def test_a_server_that_turns_the_session_away_is_what_the_login_says(
 def test_a_server_that_was_let_wait_for_long_is_greeted_anew(
     one: Office, greetings: Greetings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "_AHEAD_SECONDS", -1.0)
+    monkeypatch.setattr(mailbox, "AHEAD_SECONDS", -1.0)
     assert {looked.signal for looked in Audit(one.workspace)} == {Signal.PASSED}
     assert len(greetings.sessions) == 2

@@ -14,7 +14,7 @@ from msoauth.auditing import Audit, Looked, account, judge, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probe
-from msoauth.mail import pop3
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from tests.auditing.conftest import FIRM, Office
@@ -56,13 +56,13 @@ def test_what_a_server_offers_is_asked_once_and_not_for_each_account(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    real = pop3._capabilities
+    real = Pop3Session.ask_capabilities
 
-    def counting(session: pop3.Pop3Session) -> dict[str, list[str]]:
+    def counting(session: Pop3Session) -> dict[str, list[str]]:
         asked.append(session)
         return real(session)
 
-    monkeypatch.setattr(pop3, "_capabilities", counting)
+    monkeypatch.setattr(Pop3Session, "ask_capabilities", counting)
     seen = list(Audit(office.workspace, workers=1))
     assert {looked.signal for looked in seen} == {Signal.PASSED}
     assert len(office.addresses) > 2
@@ -110,7 +110,7 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
         patched.setattr(probe, "discover", busy)
         seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
     assert seen == {Signal.WARNING}  # what needs the directory was skipped, as in a diagnosis
-    office.tenant.world.faults.set("token.status", 503)
+    office.tenant.state.faults.set("token.status", 503)
     later = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
     assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
         (Signal.WARNING, "service-unavailable")
@@ -148,7 +148,7 @@ def test_an_account_that_cannot_be_read_ends_no_audit(
     def unreadable(*_given: object) -> bool:
         raise ValueError("not a date")
 
-    monkeypatch.setattr(account, "_will_log_in", unreadable)
+    monkeypatch.setattr("msoauth.checks.greet_ahead", unreadable)
     assert {looked.signal for looked in Audit(office.workspace)} == {Signal.PASSED}
 
 

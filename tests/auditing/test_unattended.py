@@ -173,11 +173,11 @@ def test_without_the_passphrase_nothing_is_begun_and_one_sentence_says_why(offic
 def test_a_database_that_may_only_be_read_is_one_sentence(office: Office) -> None:
     with Workspace.open(office.folder) as other:
 
-        @event.listens_for(other._engine, "connect")
+        @event.listens_for(other.database.engine, "connect")
         def _read_only(connection: Any, _record: object) -> None:
             connection.execute("PRAGMA query_only = ON")
 
-        other._engine.dispose()
+        other.database.engine.dispose()
         with pytest.raises(StoreError, match="read-only"):
             list(Audit(other))
 

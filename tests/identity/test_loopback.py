@@ -2,12 +2,12 @@
 
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import requests
 
 from msoauth.errors import AuthError
-from msoauth.identity import loopback
 from msoauth.identity.loopback import Listener
 from tests.identity.authority import Authority
 from tests.identity.conftest import Office
@@ -145,13 +145,13 @@ def test_who_waits_goes_on_only_when_the_browser_has_its_page(
 ) -> None:
     """He may be a command that ends at once, and the page with it."""
     went_on: list[bool] = []
-    real = loopback._Handler._reply
+    real = BaseHTTPRequestHandler.end_headers
 
-    def reply(handler: loopback._Handler, status: int, page: str) -> None:
+    def end_headers(handler: BaseHTTPRequestHandler) -> None:
         went_on.append(listener.answered.wait(0.1))
-        real(handler, status, page)
+        real(handler)
 
-    monkeypatch.setattr(loopback._Handler, "_reply", reply)
+    monkeypatch.setattr(BaseHTTPRequestHandler, "end_headers", end_headers)
     url = listening(listener)
     try:
         assert requests.post(url, data=RIGHT, timeout=10).status_code == 200
@@ -167,7 +167,7 @@ def test_a_browser_that_went_away_holds_nobody_up(
     def gone(*_reply: object) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(loopback._Handler, "_reply", gone)
+    monkeypatch.setattr(BaseHTTPRequestHandler, "end_headers", gone)
     url = listening(listener)
     try:
         with pytest.raises(requests.ConnectionError):

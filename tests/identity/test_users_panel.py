@@ -171,7 +171,7 @@ def test_what_fails_for_now_stays_amber_and_is_tried_again(
         return box
 
     monkeypatch.setattr(signing, "again_in", told)
-    monkeypatch.setattr(signing, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(signing, "LONGEST_PAUSE", 0.05)
     authority.token = lambda _form: Answer("busy", 429, {"Retry-After": "0"})
     panel.on_action("check", office.anna.address)
     panel.jobs.wait()

@@ -91,7 +91,7 @@ def test_a_browser_that_cannot_be_opened_or_does_not_return_stops_nothing(
     assert "No browser could be opened" in attempt.message
     attempt.cancel()
     release = threading.Event()
-    monkeypatch.setattr(browser, "_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(browser, "OPEN_SECONDS", 0.05)
     monkeypatch.setattr("webbrowser.open", lambda _url: release.wait(20))
     attempt = signin.start(office.workspace, office.anna, "browser")
     release.set()

@@ -45,7 +45,7 @@ class Shown:
         state = {name: value for name, value in widget.get_state().items() if name[0] != "_"}
         state.pop("layout", None)
         state.pop("tooltip", None)
-        self._browser = page.evaluate_handle(MODEL, [widget._esm, state])
+        self._browser = page.evaluate_handle(MODEL, [widget.get_state()["_esm"], state])
         self.view()
 
     def view(self) -> JSHandle:
@@ -135,7 +135,7 @@ def test_a_long_list_that_is_drawn_anew_stays_where_it_was_scrolled_to(page: Pag
         return str(html.table(["Who", "State", "Action"], rows, label="Mailboxes"))
 
     view = Shown(page, View(Markup(rows("old"))))  # noqa: S704 - made above
-    page.add_style_tag(content=View._css)
+    page.add_style_tag(content=View().get_state()["_css"])
     region = page.get_by_role("region", name="Mailboxes")
     region.evaluate("region => { region.scrollTop = 500; }")
     view.set("html", rows("new"))

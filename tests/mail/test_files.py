@@ -95,7 +95,7 @@ class System:
         self.left = stops_at
         for name in self.NAMES:
             monkeypatch.setattr(os, name, self._counted(getattr(os, name), name))
-        monkeypatch.setattr(durable, "_syncfs", None)
+        monkeypatch.setattr(durable, "syncfs", None)
 
     def _counted(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -192,9 +192,16 @@ def test_a_plan_is_carried_out_also_when_others_wrote_after_the_crash(tmp_path: 
     place = tmp_path / "box"
     store = mbox.MboxStore(place)
     with pytest.MonkeyPatch.context() as patched, store:
-        patched.setattr(mbox.MboxStore, "_append", lambda _self: None)  # the crash comes before it
+        replace = os.replace
+
+        def replaced(*names: str) -> None:  # the plan is there, and nothing is appended yet
+            replace(*names)
+            raise Crash
+
+        patched.setattr(os, "replace", replaced)
         row = next(fetch(Box(letters(1)).session))
-        store.settle([(store.stage([letters(1)[0][1]]), row)])
+        with suppress(Crash):
+            store.settle([(store.stage([letters(1)[0][1]]), row)])
     theirs = b"From me Mon Nov  2 10:00:00 2026\nSubject: Theirs\n\nhello\n\n"
     place.write_bytes(theirs)
     with mbox.MboxStore(place):
@@ -245,7 +252,7 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        patched.setattr(durable, "_syncfs", None)
+        patched.setattr(durable, "syncfs", None)
         with pytest.raises(MailError, match="No space left"):
             list(fetch(Box(mails).session, to=place, format=kind))
     assert set(expected(mails[:2], kind)) <= set(kept(place, kind))

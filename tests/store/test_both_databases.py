@@ -47,7 +47,7 @@ def test_everything_comes_back_as_it_went_in_and_sealed(either: Workspace, place
         assert list(again.tokens.statuses()) == ["anna@contoso.example"]
         assert list(again.journal.findings()) == [found("smtp.login", Signal.FAILED)]
         assert again.settings.get("firm") == FIRM.name
-    with either._engine.connect() as connection:
+    with either.database.engine.connect() as connection:
         for table in schema.metadata.sorted_tables:
             for row in connection.execute(sa.select(table)):
                 assert MARKER not in str(row)
@@ -92,7 +92,7 @@ def test_a_skipped_question_keeps_its_last_answer(either: Workspace) -> None:
 def test_findings_come_page_by_page_in_order_and_whole(
     either: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msoauth.store.journal._PAGE", 4)
+    monkeypatch.setattr("msoauth.store.journal.PAGE_ROWS", 4)
     made = [found(f"c{n:02}", Signal.PASSED, n) for n in range(11)]
     either.journal.append(*made[:6])
     either.journal.append(*made[6:])
@@ -201,7 +201,7 @@ def test_a_workspace_of_the_first_layout_is_brought_up_to_date(
     for day, signal in enumerate([Signal.PASSED, Signal.FAILED, Signal.FAILED]):
         either.journal.append(found("smtp.login", signal, day))
     expected = either.journal.standings()
-    with either._engine.begin() as connection:
+    with either.database.engine.begin() as connection:
         for table in ("audit_accounts", "audits", "standings"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("ALTER TABLE journal DROP COLUMN seconds")
@@ -218,7 +218,7 @@ def test_a_workspace_of_the_first_layout_is_brought_up_to_date(
 
 
 def test_a_newer_layout_is_refused_in_one_sentence(either: Workspace, place: str) -> None:
-    with either._engine.begin() as connection:
+    with either.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE meta SET value = '99' WHERE key = 'version'")
     with pytest.raises(StoreError, match="update msoauth"):
         Workspace.open(place)

@@ -1,6 +1,7 @@
 """The vault and the whole workspace change their place: all of it, or nothing, whatever ends the program."""
 
 import os
+import secrets
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -25,9 +26,9 @@ ADDRESS = "anna@contoso.example"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cheap keys and small pieces: what is tested here does not depend on them."""
-    monkeypatch.setattr(parcel, "_SCRYPT_N", 2**8)
-    monkeypatch.setattr(vault, "_SCRYPT_N", 2**8)
-    monkeypatch.setattr(parcel, "_PIECE_BYTES", 4096)
+    monkeypatch.setattr(parcel, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(vault, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(parcel, "PIECE_BYTES", 4096)
 
 
 def filled(folder: Path, findings: int = 3) -> Workspace:
@@ -117,12 +118,18 @@ def test_who_cannot_open_the_vault_cannot_change_it(tmp_path: Path) -> None:
 
 def test_of_two_changes_at_once_one_is_told_that_it_changed_nothing(tmp_path: Path) -> None:
     with filled(tmp_path) as one, Workspace.open(tmp_path, passphrase=OLD) as two:
-        seen = two.vault._load()
-        one.vault.change("passphrase", NEW)
-        two.vault._data_key = one.vault.data_key()
-        two.vault._load = lambda: seen  # it looked before the other wrote
-        with pytest.raises(VaultError, match="Another program changed the vault"):
-            two.vault.change("file")
+        two.vault.data_key()
+        real = secrets.token_hex
+
+        def named(size: int) -> str:
+            patched.undo()
+            one.vault.change("passphrase", NEW)  # the other has looked, and has not written yet
+            return real(size)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(secrets, "token_hex", named)
+            with pytest.raises(VaultError, match="Another program changed the vault"):
+                two.vault.change("file")
     assert opens(tmp_path, NEW)
     assert list(tmp_path.glob("*.key")) == []
 
@@ -272,7 +279,7 @@ _CHILD = """
 import os, pathlib, shutil, sys
 from sqlalchemy import event
 from msoauth.store import Workspace, move, parcel, vault
-parcel._SCRYPT_N = vault._SCRYPT_N = 2**8
+parcel.SCRYPT_N = vault.SCRYPT_N = 2**8
 start, what, old, *more = sys.argv[1:]
 for step in range(1, 200):
     folder = pathlib.Path(f"{start}-{step:03}")
@@ -287,8 +294,8 @@ for step in range(1, 200):
             count += 1
             if count == step:
                 os._exit(9)  # like SIGKILL: no clean-up of any kind runs
-        event.listen(workspace._engine, "before_cursor_execute", end)
-        event.listen(workspace._engine, "commit", end)
+        event.listen(workspace.database.engine, "before_cursor_execute", end)
+        event.listen(workspace.database.engine, "commit", end)
         if what == "change":
             workspace.vault.change("passphrase", more[0])
         else:

@@ -13,7 +13,7 @@ from msoauth.errors import StoreError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
-from msoauth.store.engine import _is_here
+from msoauth.store.engine import is_this_computer
 from msoauth.store.locks import HeldError
 from tests.postgres import PASSWORD, Server
 
@@ -26,7 +26,7 @@ ACCOUNTS = [Account(f"user{n:02}@contoso.example", FIRM.name) for n in range(20)
 def test_tls_parameters_reach_the_database(server: Server) -> None:
     verified = f"?sslmode=verify-full&sslrootcert={server.ca_file}"
     with Workspace.open(server.new_database(verified)) as workspace:
-        with workspace._engine.connect() as connection:
+        with workspace.database.engine.connect() as connection:
             on = connection.exec_driver_sql(
                 "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
             ).scalar()
@@ -42,7 +42,7 @@ def test_a_database_that_falls_silent_is_not_waited_for_for_hours(server: Server
     # A computer that was switched off sends no last word; what the system waits by itself is too long for an audit.
     with (
         Workspace.open(server.new_database()) as workspace,
-        workspace._engine.connect() as connection,
+        workspace.database.engine.connect() as connection,
     ):
         raw: Any = connection.connection.dbapi_connection
         with socket.socket(fileno=os.dup(raw.fileno())) as wire:
@@ -57,7 +57,7 @@ def test_a_database_that_falls_silent_is_not_waited_for_for_hours(server: Server
         asked = connection.exec_driver_sql("SHOW tcp_keepalives_idle").scalar_one()
         assert 0 < int(asked) <= 60
     own = Workspace.open(server.new_database("?connect_timeout=7"))
-    with own, own._engine.connect() as connection:
+    with own, own.database.engine.connect() as connection:
         raw = connection.connection.dbapi_connection
         assert raw.info.get_parameters()["connect_timeout"] == "7"
 
@@ -69,7 +69,7 @@ def test_a_connection_over_the_network_that_others_could_read_is_told(
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "of no matter")
     with Workspace.open(server.new_database()) as workspace:
         assert workspace.warnings == ()  # it is on this computer
-    monkeypatch.setattr("msoauth.store.engine._is_here", lambda _place: False)
+    monkeypatch.setattr("msoauth.store.engine.is_this_computer", lambda _place: False)
     for options, told in (
         ("sslmode=disable", "is not encrypted"),
         ("sslmode=require", "right server"),
@@ -89,7 +89,7 @@ def test_a_connection_over_the_network_that_others_could_read_is_told(
      ("10.0.0.7", False), ("db.contoso.example", False), ("2001:db8::7", False)],
 )  # fmt: skip
 def test_which_places_are_this_computer(place: str, here: bool) -> None:
-    assert _is_here(place) is here
+    assert is_this_computer(place) is here
 
 
 def test_nobody_claims_what_another_has_claimed(server: Server) -> None:

@@ -52,7 +52,7 @@ def panel(tenant: PracticeTenant, session: Session) -> Iterator[DiagnosePanel]:
     session.choose_account(ANNA)
     made = DiagnosePanel(session, inline=True)
     yield made
-    made.handing_on._running.close()
+    made.handing_on.close()
 
 
 def sign_in(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
@@ -149,7 +149,7 @@ def test_an_administrator_signs_in_and_is_forgotten(
     assert ADMIN in panel.administration.view.html
     panel.choice.press("diagnose")
     assert "registration.consent" in {finding.check for finding in panel.rows}
-    token = next(iter(panel.administration.graph.values()))._token
+    token = next(iter(panel.administration.graph.values())).token.reveal()
     for file in panel.workspace.folder.rglob("*"):
         if file.is_file():
             assert token.encode() not in file.read_bytes()

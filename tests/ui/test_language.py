@@ -1,14 +1,14 @@
 """Another language in the middle of things: what was typed, found out and made is there as before."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from msoauth.graph import Graph
 from msoauth.mail.messages import MessageSummary
-from msoauth.model import Finding, Firm, Signal
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.jobs import Job
 from msoauth.ui.mailbox import MailPanel
@@ -76,11 +76,22 @@ def test_a_new_firm_that_is_being_typed_stays_a_new_one(session: Session, firm: 
     assert not any(b["disabled"] for b in panel.form.buttons if b["name"] == "check")
 
 
-def test_retrieved_mail_stays(session: Session, firm: Firm) -> None:
+def test_retrieved_mail_stays(
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
     panel = MailPanel(session, inline=True)
     when = datetime(2026, 11, 1, tzinfo=UTC)
     mail = MessageSummary("1", when, "anna@contoso.example", "", "Hello", 10, (), 0)
-    panel._done([Finding("mail.retrieve", Signal.PASSED, "")], [mail])
+
+    def retrieved(
+        *_of: object, told: Callable[[Finding], None], **_how: object
+    ) -> Iterator[MessageSummary]:
+        yield mail
+        told(Finding("mail.retrieve", Signal.PASSED, ""))
+
+    monkeypatch.setattr("msoauth.ui.mailbox.fetch_mail", retrieved)
+    panel.retrieve.press("retrieve")
     german(panel)
     assert "Hello" in panel.table.html
     assert len(panel.frame()) == 1

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from markupsafe import Markup
 
-from msoauth.checks import Context
+from msoauth.errors import AuthError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Secret
 from msoauth.ui.diagnosis import DiagnosePanel
@@ -38,12 +37,11 @@ def test_a_worker_draws_when_no_message_is_being_heard() -> None:
 
     def act(_name: str, _value: str) -> None:
         jobs.start(lambda job: jobs.show(job, lambda: drawn.append("worker")))
-        assert jobs._future is not None
         with pytest.raises(TimeoutError):  # were it not held up, it would have ended long ago
             jobs.wait(0.2)
         drawn.append("message")
 
-    View(on_action=act)._guarded(None, {"event": "act"}, [])
+    View(on_action=act).receive(None, {"event": "act"}, [])
     jobs.wait()
     assert drawn == ["message", "worker"]
 
@@ -59,51 +57,63 @@ def test_a_button_that_is_enabled_again_finds_the_work_ended(
     session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.workspace.accounts.add(Account("anna@contoso.example", firm.name))
+    session.workspace.firms.set_secret(firm.name, Secret("old~secret~of~the~firm"))
     register = RegisterPanel(session, inline=True)
     mail = MailPanel(session, inline=True)
     diagnose = DiagnosePanel(session, inline=True)
-    ended: list[tuple[str, bool]] = []
+    busy: list[bool] = []
     for panel in (register, mail, diagnose):
 
-        def busy(working: bool, *, panel: Panel = panel) -> None:
+        def note(working: bool, *, panel: Panel = panel) -> None:
             if not working:
-                ended.append((type(panel).__name__, panel.jobs.busy))
+                busy.append(panel.jobs.busy)
 
-        monkeypatch.setattr(panel, "busy", busy)
+        monkeypatch.setattr(panel, "busy", note)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AuthError("The new secret is refused.", cause="secret-wrong")
+
     finding = Finding("mail.retrieve", Signal.PASSED, "")
-    context = Context(session.workspace, firm, session.account())
-    lasts: list[tuple[Panel, Callable[[], None]]] = [
-        (register, lambda: register._done([], Markup(""))),
-        (register, lambda: register._refused(Markup(""))),
-        (mail, lambda: mail._done([finding])),
-        (diagnose, lambda: diagnose._done(context, [finding])),
-    ]
-    for drawn, done in lasts:
 
-        def work(job: Job, panel: Panel = drawn, done: Callable[[], None] = done) -> None:
-            panel.jobs.show(job, done)
+    def retrieved(*_of: object, told: Callable[[Finding], None], **_how: object) -> Iterator[Any]:
+        told(finding)
+        return iter(())
 
-        drawn.jobs.start(work)
-    assert ended == [
-        ("RegisterPanel", False),
-        ("RegisterPanel", False),
-        ("MailPanel", False),
-        ("DiagnosePanel", False),
+    monkeypatch.setattr(register, "run_checks", lambda *_of: [finding])
+    monkeypatch.setattr("msoauth.ui.registration.replace_secret", refuse)
+    monkeypatch.setattr("msoauth.ui.mailbox.fetch_mail", retrieved)
+    monkeypatch.setattr("msoauth.ui.diagnosis.run", lambda *_of: [finding])
+    presses: list[tuple[Panel, Callable[[], None]]] = [
+        (register, lambda: register.form.press("check")),
+        (mail, lambda: mail.retrieve.press("retrieve")),
+        (diagnose, lambda: diagnose.choice.press("diagnose")),
     ]
+    for worked, press in presses:
+        before = len(busy)
+        press()
+        assert len(busy) > before
+        assert worked.state is Signal.PASSED
+    register.form.type("secret", "new~secret~of~the~firm")
+    register.form.press("check")
+    assert register.state is Signal.FAILED
+    assert not any(busy)
 
 
 def test_a_failure_over_a_message_leaves_work_that_is_under_way_its_cancel_button(
-    session: Session, firm: Firm
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel = DiagnosePanel(session, inline=True)
     disabled: list[bool] = []
+    monkeypatch.setattr(
+        panel.box, "press", lambda _name: raising(RuntimeError("of another button"))
+    )
 
     def look() -> None:
         disabled.extend(b["disabled"] for b in panel.choice.buttons if b["name"] == "cancel")
 
     def work(_job: Job) -> None:
         panel.busy(True)
-        panel._failed(RuntimeError("of another button"))
+        panel.box.receive(panel.box, {"event": "press", "name": "explain"}, [])
         look()
         raise RuntimeError("of the work")
 
@@ -121,7 +131,7 @@ def test_what_is_typed_while_a_new_secret_is_checked_stays(
     form = panel.form
 
     def hear(number: int, **message: Any) -> None:
-        form._guarded(form, {**message, "page": "p", "number": number}, [])
+        form.receive(form, {**message, "page": "p", "number": number}, [])
 
     def replaced(*_arguments: object, **_options: object) -> None:
         hear(3, event="input", name="redirect_uri", value="http://localhost:81")
@@ -177,21 +187,8 @@ def test_what_was_seen_when_signing_in_is_noted_of_the_mailbox_and_the_text_that
     assert "anna@contoso.example" in panel.answer.html
 
 
-class Joining(weakref.WeakSet[Watcher]):
-    """Lets another thread join while it is gone through."""
-
-    def __init__(self, join: Callable[[], threading.Thread]) -> None:
-        super().__init__()
-        self.join = join
-
-    def __iter__(self) -> Iterator[Watcher]:
-        for watcher in super().__iter__():
-            self.join().join(0.2)
-            yield watcher
-
-
 def test_a_panel_may_come_to_be_in_a_cell_while_a_choice_is_told(
-    session: Session, firm: Firm
+    session: Session, firm: Firm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("anna", "max"):
         session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
@@ -202,7 +199,17 @@ def test_a_panel_may_come_to_be_in_a_cell_while_a_choice_is_told(
         joining.append(in_thread(lambda: late.append(MailPanel(session, inline=True))))
         return joining[-1]
 
-    session._watchers = Joining(join)
+    class Joining(weakref.WeakSet[Watcher]):
+        """Lets another thread join while it is gone through."""
+
+        def __iter__(self) -> Iterator[Watcher]:
+            for watcher in super().__iter__():
+                join().join(0.2)
+                yield watcher
+
+    with monkeypatch.context() as patched:
+        patched.setattr(weakref, "WeakSet", Joining)
+        session = Session(session.workspace)
     panels = [MailPanel(session, inline=True) for _ in range(2)]
     session.choose_account("max@contoso.example")
     for thread in joining:

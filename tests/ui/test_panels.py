@@ -59,7 +59,7 @@ def test_a_pasted_block_fills_all_fields_and_keeps_the_secret_out_of_the_state(
 ) -> None:
     panel = RegisterPanel(session, inline=True)
     block = f"Application (client) ID : {GUID}\nDirectory (tenant) ID : {OTHER}\nClient secret value: {SECRET}\n"
-    panel._pasted("name", block)
+    panel.form.receive(panel.form, {"event": "block", "name": "name", "text": block}, [])
     assert (panel.form.text("client_id"), panel.form.text("tenant")) == (GUID, OTHER)
     assert panel.form.typed("secret") == SECRET
     assert SECRET not in state_of(panel.form)

@@ -196,7 +196,9 @@ def test_a_change_of_language_waits_for_the_work_that_is_under_way(session: Sess
     assert panel.form is not before
 
 
-def test_a_failure_over_a_message_of_the_browser_is_shown_and_redacted(session: Session) -> None:
+def test_a_failure_over_a_message_of_the_browser_is_shown_and_redacted(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     panel = RegisterPanel(session, inline=True)
     panel.form.type("secret", SECRET)
     assert panel.form.secret("secret") is not None  # from now on it is known to be one
@@ -204,8 +206,8 @@ def test_a_failure_over_a_message_of_the_browser_is_shown_and_redacted(session: 
     def broken(_name: str) -> None:
         raise RuntimeError(f"broke at {SECRET}")
 
-    panel.form._on_press = broken
-    panel.form._guarded(panel.form, {"event": "press", "name": "check"}, [])
+    monkeypatch.setattr(panel.form, "press", broken)
+    panel.form.receive(panel.form, {"event": "press", "name": "check"}, [])
     assert panel.state is Signal.FAILED
     assert "fault in msoauth" in panel.message.html
     assert SECRET not in panel.message.html

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from msoauth.ui import message_order
 from msoauth.ui.widgets import Form, View
 
 
 @pytest.fixture(autouse=True)
-def _no_page_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_order, "_latest", None)
+def _a_page_was_loaded() -> None:
+    """The latest message is one of another page, not one of an earlier test."""
+    View().receive(None, {"event": "visible", "page": "another page", "number": 1}, [])
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def form(pressed: list[tuple[str, str, str]]) -> Form:
 
 
 def hear(part: Form | View, number: int, page: str = "p", **message: Any) -> None:
-    part._guarded(part, {**message, "page": page, "number": number}, [])
+    part.receive(part, {**message, "page": page, "number": number}, [])
 
 
 def sent(form: Form, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
@@ -165,8 +165,8 @@ def test_of_two_choices_the_later_counts() -> None:
 )
 def test_a_message_that_makes_no_sense_does_nothing(form: Form, content: Any) -> None:
     before = form.get_state()
-    form._guarded(form, content, None)
-    View()._guarded(form, content, None)
+    form.receive(form, content, None)
+    View().receive(form, content, None)
     assert form.get_state() == before
 
 
@@ -180,8 +180,8 @@ def test_a_message_that_does_not_say_when_it_was_made_is_heard(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
     hear(form, 9, event="input", name="id", value="before")
-    form._guarded(form, {"event": "input", "name": "id", "value": "after"}, [])
-    form._guarded(form, {"event": "press", "name": "go"}, [])
+    form.receive(form, {"event": "input", "name": "id", "value": "after"}, [])
+    form.receive(form, {"event": "press", "name": "go"}, [])
     assert pressed == [("go", "after", "")]
 
 
