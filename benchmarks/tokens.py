@@ -29,7 +29,7 @@ import msal
 import requests
 
 from msoauth.clouds import Cloud, Endpoint
-from msoauth.identity import authority, silent
+from msoauth.identity import access_tokens, authority
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace, schema
 
@@ -144,7 +144,7 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
 
 def ours(workspace: Workspace, number: int, *, force: bool) -> None:
     account = Account(address(number), FIRM.name)
-    assert silent.access_token(workspace, account, force=force).value.startswith("eyJ0.")
+    assert access_tokens.access_token(workspace, account, force=force).value.startswith("eyJ0.")
 
 
 # Theirs: one file

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from msoauth.errors import InputError
-from msoauth.identity import values
+from msoauth.identity import validation
 from msoauth.model import Account
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -54,12 +54,12 @@ def account_of(address: str, firm: str, login: str | None = None, retrieve: str 
     Raises:
         InputError: an address or the protocol is unusable.
     """
-    address = values.clean(address)
-    problem = values.address_problem(address)
+    address = validation.clean(address)
+    problem = validation.address_problem(address)
     if problem:
         raise InputError(problem, field="address")
-    login = values.clean(login or "") or None
-    problem = values.address_problem(login) if login else None
+    login = validation.clean(login or "") or None
+    problem = validation.address_problem(login) if login else None
     if problem:
         raise InputError(problem, field="login")
     protocol = retrieve.strip().lower().removesuffix("4") or "pop3"

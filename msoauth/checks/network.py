@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.clouds import Protocol
 from msoauth.errors import AuthError
-from msoauth.identity import http, values
+from msoauth.identity import http, validation
 from msoauth.identity.authority import discovery_url
 from msoauth.mail.imap import ImapSession, greet_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3
@@ -64,7 +64,7 @@ def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
 def _authority(context: Context) -> Outcome:
     cloud, tenant = context.firm.cloud, context.firm.tenant
     # One request serves three checks: this one, the clock, and the directory.
-    asked = "common" if values.tenant_problem(tenant) else tenant
+    asked = "common" if validation.tenant_problem(tenant) else tenant
     reached = _reach(context, discovery_url(cloud, asked), keep=True)
     if reached.reply.status_code == 407:
         raise AuthError(

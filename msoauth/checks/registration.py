@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import probe, values
+from msoauth.identity import probes, validation
 from msoauth.model import Signal
 from msoauth.texts import _
 
@@ -12,11 +12,11 @@ WARN_DAYS = 60  # a new secret needs somebody with rights on the tenant: that ta
 
 
 def _values(context: Context) -> Outcome:
-    values.check_firm(context.firm)
+    validation.check_firm(context.firm)
     secret = context.workspace.firms.secret(context.firm.name)
     if secret is not None:
         try:
-            values.check_secret(secret.reveal())
+            validation.check_secret(secret.reveal())
         except InputError as problem:
             return Outcome(problem.summary, Signal.FAILED, "secret-invalid")
     return Outcome(_("tenant, client ID and secret are well-formed"))
@@ -24,21 +24,21 @@ def _values(context: Context) -> Outcome:
 
 def _directory(context: Context) -> Outcome:
     reply = context.known.pop("discovery", None)
-    tenant_id = probe.discover(context.firm.cloud, context.firm.tenant, reply)
+    tenant_id = probes.discover(context.firm.cloud, context.firm.tenant, reply)
     context.known["tenant_id"] = tenant_id
     return Outcome(_("the directory exists: {tenant_id}").format(tenant_id=tenant_id))
 
 
 def _secret(context: Context) -> Outcome:
     secret = context.workspace.firms.secret(context.firm.name)
-    probe.client_credentials_probe(context.firm, secret)
+    probes.client_credentials_probe(context.firm, secret)
     if secret is None:
         return Outcome(_("the application exists"))
     return Outcome(_("the application exists and its client secret is accepted"))
 
 
 def _redirect(context: Context) -> Outcome:
-    probe.redirect_probe(context.firm)
+    probes.redirect_probe(context.firm)
     return Outcome(_("the redirect URI {uri} is registered").format(uri=context.firm.redirect_uri))
 
 

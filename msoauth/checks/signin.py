@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.claims import UnverifiedClaims, read_unverified
 from msoauth.errors import AuthError
-from msoauth.identity import attempts, silent
+from msoauth.identity import access_tokens, sign_in_history
 from msoauth.model import Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -17,7 +17,7 @@ IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (entra-docs
 def token_of(context: Context) -> str:
     """The access token of this run's account, renewed by an earlier check or fetched now."""
     if "token" not in context.known:
-        context.known["token"] = silent.access_token(context.workspace, context.mailbox)
+        context.known["token"] = access_tokens.access_token(context.workspace, context.mailbox)
     token: str = context.known["token"].value
     return token
 
@@ -49,8 +49,10 @@ def _nobody(context: Context) -> AuthError:
     user = context.mailbox.user
     refused = None
     if context.said.strip():
-        refused = attempts.tell(context.workspace, context.firm, context.mailbox, context.said)
-    refused = refused or attempts.last_refusal(context.workspace, context.mailbox)
+        refused = sign_in_history.tell(
+            context.workspace, context.firm, context.mailbox, context.said
+        )
+    refused = refused or sign_in_history.last_refusal(context.workspace, context.mailbox)
     if refused is None:
         return AuthError(
             _("{user} has not signed in yet").format(user=user),
@@ -70,7 +72,7 @@ def _nobody(context: Context) -> AuthError:
 def _token(context: Context) -> Outcome:
     # Forced, because a token from the cache would say nothing about the grant behind it.
     try:
-        token = silent.access_token(context.workspace, context.mailbox, force=True)
+        token = access_tokens.access_token(context.workspace, context.mailbox, force=True)
     except AuthError as refused:
         context.known["retry_after"] = refused.retry_after
         raise

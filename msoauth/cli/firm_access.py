@@ -27,8 +27,8 @@ def secret(
     json: Json = False,
 ) -> None:
     """Replace the client secret. The old one stays until the new one has worked; nobody signs in again."""
-    from msoauth.identity import values
-    from msoauth.identity.rotation import replace_secret
+    from msoauth.identity import validation
+    from msoauth.identity.secret_rotation import replace_secret
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
@@ -44,8 +44,8 @@ def secret(
             return
         if new is None:
             raise InputError(_("No new secret was given; the old one stays."))
-        new = values.clean(new)
-        values.check_secret(new)
+        new = validation.clean(new)
+        validation.check_secret(new)
         replace_secret(workspace, firm, new, expires=expires, wait=_wait_for_secret)
         say(
             _("The new secret of {name} works and has replaced the old one.").format(
@@ -76,7 +76,7 @@ def calendar(
     ] = None,
 ) -> None:
     """Save reminders of the days on which client secrets end, as a calendar file (.ics)."""
-    from msoauth.identity import reminders
+    from msoauth.reports import secret_calendar
 
     with context.obj.open() as workspace:
         firms = [workspace.firms.get(name)] if name else workspace.firms.list()
@@ -87,8 +87,8 @@ def calendar(
                 "No end date is recorded. Enter it with: msoauth firm secret NAME --secret-expires DATE"
             )
         )
-    file = to or Path(reminders.file_name(known))
-    files.write(file, reminders.calendar(known))
+    file = to or Path(secret_calendar.file_name(known))
+    files.write(file, secret_calendar.calendar(known))
     say(_("● {file} holds the reminders; open it with your calendar.").format(file=file))
 
 
@@ -103,7 +103,7 @@ def app_only(
     ] = None,
 ) -> None:
     """App-only access, for mailboxes nobody signs in to: switch it, and print the steps in Exchange."""
-    from msoauth.identity import apponly
+    from msoauth.identity import app_only
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
@@ -117,7 +117,7 @@ def app_only(
             return
         accounts = workspace.accounts.list(firm.name)
         try:
-            object_id = apponly.service_principal(workspace, firm)
+            object_id = app_only.service_principal(workspace, firm)
         except AuthError as refused:
             object_id = ""
             complain(
@@ -128,7 +128,7 @@ def app_only(
             name=firm.name
         )
     )
-    say(apponly.exchange_steps(firm, accounts, object_id).text())
+    say(app_only.exchange_steps(firm, accounts, object_id).text())
     first = accounts[0].address if accounts else "ADDRESS"
     complain(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
 

@@ -94,24 +94,24 @@ def add(
     ] = False,
 ) -> None:
     """Add a firm. The secret comes from stdin or a hidden prompt, never from an argument."""
-    from msoauth.identity import values  # msal is loaded only where it is used
+    from msoauth.identity import validation  # msal is loaded only where it is used
 
     firm = Firm(
-        name=values.clean(name),
-        tenant=values.clean(tenant),
-        client_id=values.clean(client_id),
+        name=validation.clean(name),
+        tenant=validation.clean(tenant),
+        client_id=validation.clean(client_id),
         cloud=clouds.load(cloud),
-        redirect_uri=values.clean(redirect_uri),
+        redirect_uri=validation.clean(redirect_uri),
         secret_expires=day_of(secret_expires),
         access="app-only" if app_only else "delegated",
     )
     settings: Settings = context.obj
     with settings.open() as workspace:
-        values.check_firm(firm)
+        validation.check_firm(firm)
         secret = read_secret(from_stdin=secret_stdin)
         if secret is not None:
-            secret = values.clean(secret)
-            values.check_secret(secret)
+            secret = validation.clean(secret)
+            validation.check_secret(secret)
         known = workspace.warnings
         workspace.firms.add(firm, secret=secret)
         if workspace.warnings != known:  # the first secret made the key

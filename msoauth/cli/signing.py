@@ -150,13 +150,13 @@ def _say_remedy(
     workspace: "Workspace", firm: Firm, account: Account, via: str, failure: AuthError
 ) -> None:
     """What helps now, as commands and links for this account."""
-    from msoauth.identity import consent, owner, signin
+    from msoauth.identity import consent, signed_in_user, signin
 
     again = f"msoauth sign-in {account.address}"
     if failure.cause == "account-wrong":
         say(_("Use another account: {command}").format(command=f"{again} --another"))
         with contextlib.suppress(AuthError):
-            say(_("Sign out at Microsoft: {url}").format(url=owner.sign_out_link(firm)))
+            say(_("Sign out at Microsoft: {url}").format(url=signed_in_user.sign_out_link(firm)))
         say(
             _("If the mailbox is shared, say who signs in: {command}").format(
                 command=f"msoauth account change {account.address} --login UPN"

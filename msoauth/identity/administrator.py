@@ -8,14 +8,14 @@ from typing import Any
 
 from msoauth import redact
 from msoauth.errors import AuthError
-from msoauth.identity import owner
+from msoauth.identity import signed_in_user
 from msoauth.identity.auth_errors import error_from_reply
 from msoauth.identity.authority import Client
 from msoauth.identity.browser import BrowserSignIn
 from msoauth.identity.device import DeviceSignIn
+from msoauth.identity.environment import choose
 from msoauth.identity.paste import PasteSignIn
 from msoauth.identity.signin import SignedIn, SignIn, Via, unreadable
-from msoauth.identity.surroundings import choose
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -53,7 +53,7 @@ class AdministratorSignIn(SignIn):
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
         redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))
-        self.token, self.signed_in_as = result["access_token"], owner.user_of(result)
+        self.token, self.signed_in_as = result["access_token"], signed_in_user.user_of(result)
         return SignedIn("", self.signed_in_as)
 
 

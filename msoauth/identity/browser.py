@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from msoauth.errors import AuthError, InputError
 from msoauth.identity.authority import Client
+from msoauth.identity.environment import LOOPBACK, has_screen
 from msoauth.identity.loopback import Listener
 from msoauth.identity.signin import TIME_LIMIT, SignedIn, SignIn
-from msoauth.identity.surroundings import LOOPBACK, has_screen
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _

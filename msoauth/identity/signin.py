@@ -15,7 +15,7 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import attempts, challenges, owner
+from msoauth.identity import challenges, sign_in_history, signed_in_user
 from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.model import Account, Firm
@@ -23,7 +23,7 @@ from msoauth.store import Workspace
 from msoauth.texts import _
 
 if TYPE_CHECKING:
-    from msoauth.identity.surroundings import Choice
+    from msoauth.identity.environment import Choice
 
 Via = Literal["browser", "device", "paste"]
 
@@ -97,7 +97,7 @@ class SignIn:
 
     def _ended(self, refused: AuthError | None) -> None:
         """Write down what came of it."""
-        attempts.keep(self._workspace, self._firm, self._account, refused)
+        sign_in_history.keep(self._workspace, self._firm, self._account, refused)
 
     def cancel(self) -> None:
         """End it; a waiting thread gets an AuthError. May be called at any time and more than once."""
@@ -152,8 +152,8 @@ class SignIn:
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
         redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))
-        actual = owner.user_of(result)
-        account = owner.rightful(self._client, self._account, actual)
+        actual = signed_in_user.user_of(result)
+        account = signed_in_user.rightful(self._client, self._account, actual)
         if account != self._account:
             self._workspace.accounts.replace(account)
         with self._workspace.tokens.lock(account.address):
@@ -288,7 +288,7 @@ def start(
 
 def propose(workspace: Workspace, account: Account) -> "Choice":
     """The way of signing in that can work here for this account, and why."""
-    from msoauth.identity.surroundings import choose
+    from msoauth.identity.environment import choose
 
     firm = workspace.firms.get(account.firm)
     return choose(

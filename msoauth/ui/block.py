@@ -2,7 +2,7 @@
 
 import re
 
-from msoauth.identity import values
+from msoauth.identity import validation
 
 _GUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 # English and German names as Azure shows them; between name and value may stand a colon, blanks, or a line end.
@@ -20,5 +20,5 @@ def take_apart(text: str) -> dict[str, str]:
     for name, pattern in _NAMES.items():
         match = re.search(pattern, text[:20_000], re.IGNORECASE)
         if match:
-            found[name] = values.clean(match[1])
+            found[name] = validation.clean(match[1])
     return found

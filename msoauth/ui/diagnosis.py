@@ -8,7 +8,7 @@ from markupsafe import Markup
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, run
 from msoauth.explaining import explain
 from msoauth.graph import Graph
-from msoauth.identity import attempts
+from msoauth.identity import sign_in_history
 from msoauth.judgement import root_cause, verdict
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
@@ -208,7 +208,7 @@ class DiagnosePanel(Panel):
         if name == "note":
             account = self.workspace.accounts.get(value)
             firm = self.workspace.firms.get(account.firm)
-            attempts.tell(self.workspace, firm, account, self._explained)
+            sign_in_history.tell(self.workspace, firm, account, self._explained)
             self.answer.show(
                 html.box(
                     "note",

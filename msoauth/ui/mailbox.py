@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from msoauth import checks
 from msoauth.errors import MsoauthError
-from msoauth.identity import values
+from msoauth.identity import validation
 from msoauth.mail.messages import MessageSummary, frame
 from msoauth.mail.stored import stored_mail
 from msoauth.model import Account, Finding
@@ -113,7 +113,9 @@ class MailPanel(Panel):
 
     def _typed(self, _name: str) -> None:
         typed = {name: self.send.text(name) for name in ("to", "sender")}
-        problems = {n: values.address_problem(text) for n, text in typed.items() if text.strip()}
+        problems = {
+            n: validation.address_problem(text) for n, text in typed.items() if text.strip()
+        }
         self.send.errors = {name: problem for name, problem in problems.items() if problem}
         self.unconfirm()
 
@@ -177,11 +179,11 @@ class MailPanel(Panel):
         self._typed("to")
         if account is None or self.send.errors:
             return
-        to = values.clean(self.send.text("to")) or None
+        to = validation.clean(self.send.text("to")) or None
         own = to is None or to.casefold() == account.address.casefold()
         wait = own and self.send.values.get("wait") is True
         subject = self.send.text("subject").strip() or None
-        sender = values.clean(self.send.text("sender")) or None
+        sender = validation.clean(self.send.text("sender")) or None
 
         def work(job: Job) -> None:
             context = checks.Context(

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from msoauth.checks import REGISTRATION
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import reminders, values
-from msoauth.identity.rotation import replace_secret
+from msoauth.identity import validation
+from msoauth.identity.secret_rotation import replace_secret
 from msoauth.model import Finding, Firm, Signal
+from msoauth.reports import secret_calendar
 from msoauth.store import Secret
 from msoauth.texts import _
 from msoauth.ui import guide, html, registration_form
@@ -147,7 +148,7 @@ class RegisterPanel(Panel):
         if not found and secret is None:
             self.form.fill(
                 {name: " ".join(text.split())}
-            ) if name != "secret" else self.form.keep_secret(name, values.clean(text))
+            ) if name != "secret" else self.form.keep_secret(name, validation.clean(text))
         else:
             self.form.fill(found)
             if secret is not None:
@@ -259,7 +260,7 @@ class RegisterPanel(Panel):
         def stored() -> None:
             self._shown = self.workspace.firms.get(firm.name)
             self._touched = {n for n, value in self.form.values.items() if value != asked.get(n)}
-            if values.clean(self.form.typed("secret")) == new_secret.reveal():
+            if validation.clean(self.form.typed("secret")) == new_secret.reveal():
                 self.form.clear_secret("secret")
             else:
                 self._touched.add("secret")
@@ -289,7 +290,9 @@ class RegisterPanel(Panel):
     def _save_calendar(self) -> None:
         firm = self._shown
         if firm is not None and firm.secret_expires is not None:
-            self.download(reminders.file_name([firm]), reminders.calendar([firm]), "text/calendar")
+            self.download(
+                secret_calendar.file_name([firm]), secret_calendar.calendar([firm]), "text/calendar"
+            )
 
     def busy(self, working: bool) -> None:
         self.form.enable(

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from msoauth import clouds
-from msoauth.identity import values
+from msoauth.identity import validation
 from msoauth.model import Firm
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -84,19 +84,19 @@ def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]
     """
     text = form.text
     secret = form.typed("secret")
-    name = values.clean(text("name"))
+    name = validation.clean(text("name"))
     taken = {f.name.casefold() for f in session.firms()}
     found = {
         "name": _name_problem(name, known.name if known else "", taken),
-        "tenant": values.tenant_problem(text("tenant")),
-        "client_id": values.client_id_problem(text("client_id")),
-        "secret": values.secret_problem(secret) if secret.strip() else None,
-        "redirect_uri": values.redirect_problem(text("redirect_uri")),
+        "tenant": validation.tenant_problem(text("tenant")),
+        "client_id": validation.client_id_problem(text("client_id")),
+        "secret": validation.secret_problem(secret) if secret.strip() else None,
+        "redirect_uri": validation.redirect_problem(text("redirect_uri")),
         "expires": None if not text("expires") or _day(text("expires")) else _("This is not a date."),
     }  # fmt: skip
     if (
         not found["client_id"]
-        and values.clean(text("client_id")).lower() == values.clean(text("tenant")).lower()
+        and validation.clean(text("client_id")).lower() == validation.clean(text("tenant")).lower()
     ):
         found["client_id"] = _(
             "This is the same as the Directory (tenant) ID; one of them was pasted twice."
@@ -141,15 +141,15 @@ def firm_of(form: Form, known: Firm | None) -> Firm:
     place = text("cloud")
     cloud = known.cloud if known is not None and place == known.cloud.name else clouds.load(place)
     firm = Firm(
-        name=values.clean(text("name")),
-        tenant=values.clean(text("tenant")),
-        client_id=values.clean(text("client_id")),
+        name=validation.clean(text("name")),
+        tenant=validation.clean(text("tenant")),
+        client_id=validation.clean(text("client_id")),
         cloud=cloud,
-        redirect_uri=values.clean(text("redirect_uri")),
+        redirect_uri=validation.clean(text("redirect_uri")),
         secret_expires=_day(text("expires")),
         access="app-only" if _app_only(form) else "delegated",
     )
-    values.check_firm(firm)
+    validation.check_firm(firm)
     return firm
 
 
@@ -159,10 +159,10 @@ def secret_of(form: Form) -> Secret | None:
     Raises:
         InputError: it cannot be one.
     """
-    typed = values.clean(form.typed("secret"))
+    typed = validation.clean(form.typed("secret"))
     if not typed:
         return None
-    values.check_secret(typed)
+    validation.check_secret(typed)
     return Secret(typed)
 
 

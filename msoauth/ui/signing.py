@@ -11,7 +11,7 @@ from markupsafe import Markup
 from msoauth.checks import MAILBOX, SIGN_IN
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import consent, signin
-from msoauth.identity.owner import sign_out_link
+from msoauth.identity.signed_in_user import sign_out_link
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html

@@ -7,8 +7,8 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.errors import InputError
-from msoauth.identity import signin, values
-from msoauth.identity.surroundings import choose
+from msoauth.identity import signin, validation
+from msoauth.identity.environment import choose
 from msoauth.model import Account, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
@@ -210,7 +210,7 @@ class UsersPanel(Panel):
         problems = dict(self.add_form.errors)
         if name in ("address", "login"):
             needed = name == "address" or bool(text(name).strip())
-            problems[name] = (values.address_problem(text(name)) if needed else None) or ""
+            problems[name] = (validation.address_problem(text(name)) if needed else None) or ""
         self.add_form.errors = {n: p for n, p in problems.items() if p}
 
     def _add(self, _name: str) -> None:
@@ -221,9 +221,9 @@ class UsersPanel(Panel):
         if firm is None or self.add_form.errors:
             return
         account = Account(
-            values.clean(text("address")),
+            validation.clean(text("address")),
             firm.name,
-            login=values.clean(text("login")) or None,
+            login=validation.clean(text("login")) or None,
             retrieve="imap" if text("retrieve") == "imap" else "pop3",
         )
         try:

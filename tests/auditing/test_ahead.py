@@ -10,8 +10,8 @@ import pytest
 from msoauth.auditing import Audit, Looked
 from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
-from msoauth.identity import silent
-from msoauth.identity.silent import AccessToken
+from msoauth.identity import access_tokens
+from msoauth.identity.access_tokens import AccessToken
 from msoauth.mail.smtp import SmtpSession, greet_smtp
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
@@ -38,7 +38,7 @@ class Greetings:
 
 
 _greet = greet_smtp
-_renew = silent.access_token
+_renew = access_tokens.access_token
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def renewing(
     def renew(workspace: Workspace, account: Account, **_options: Any) -> AccessToken:
         return then(workspace, account)
 
-    monkeypatch.setattr(silent, "access_token", renew)
+    monkeypatch.setattr(access_tokens, "access_token", renew)
 
 
 def smtp(looked: list[Looked]) -> Finding:

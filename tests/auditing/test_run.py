@@ -13,7 +13,7 @@ from msoauth import checks
 from msoauth.auditing import Audit, Looked, account, judge, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
-from msoauth.identity import probe
+from msoauth.identity import probes
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
@@ -107,7 +107,7 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
         raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
 
     with monkeypatch.context() as patched:
-        patched.setattr(probe, "discover", busy)
+        patched.setattr(probes, "discover", busy)
         seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
     assert seen == {Signal.WARNING}  # what needs the directory was skipped, as in a diagnosis
     office.tenant.state.faults.set("token.status", 503)

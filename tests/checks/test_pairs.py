@@ -17,7 +17,7 @@ from functools import cache
 import pytest
 
 from msoauth import checks, judgement
-from msoauth.identity import attempts
+from msoauth.identity import sign_in_history
 from msoauth.model import Finding, Signal
 from msoauth.practice.scenarios import Scenario, apply, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
@@ -155,7 +155,9 @@ def sign_in_in_vain(case: Case, causes: set[str]) -> Finding:
     try:
         _cause, page = case.sign_in(NEWCOMER)
         if page:
-            attempts.tell(case.workspace, case.workspace.firms.get(NEWCOMER.firm), NEWCOMER, page)
+            sign_in_history.tell(
+                case.workspace, case.workspace.firms.get(NEWCOMER.firm), NEWCOMER, page
+            )
     finally:
         journal.append = was  # type: ignore[method-assign]
     assert kept[-1].cause in causes

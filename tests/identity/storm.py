@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msoauth
-from msoauth.identity import silent
+from msoauth.identity import access_tokens
 from msoauth.identity.authority import scopes_for
 from msoauth.identity.granted import cache_of
 from msoauth.model import Account
@@ -28,14 +28,14 @@ PASSPHRASE = "a passphrase for tests"
 _WORKER = """
 import random, sys
 sys.path.insert(0, sys.argv[1])
-from msoauth.identity import silent
+from msoauth.identity import access_tokens
 from msoauth.store import Workspace
 with Workspace.open(sys.argv[2], passphrase=sys.argv[3]) as workspace:
     accounts = workspace.accounts.list()
     print("ready", flush=True)
     for _turn in range(int(sys.argv[4])):
         account = random.choice(accounts)
-        token = silent.access_token(workspace, account, force=True)
+        token = access_tokens.access_token(workspace, account, force=True)
         print(account.address, token.value, flush=True)
 """
 
@@ -82,9 +82,9 @@ def storm(folder: Path, *, processes: int, refreshes: int, accounts: int) -> Out
         with Workspace.open(folder / "workspace", passphrase=PASSPHRASE) as workspace:
             for account in workspace.accounts.list():
                 outcome.stored[account.address] = _number(
-                    silent.access_token(workspace, account).value
+                    access_tokens.access_token(workspace, account).value
                 )
-                silent.access_token(workspace, account, force=True)
+                access_tokens.access_token(workspace, account, force=True)
                 if _number(authority.asked[-1]["refresh_token"]) == outcome.stored[account.address]:
                     outcome.renewed.add(account.address)
         with sqlite3.connect(folder / "workspace" / "msoauth.db") as connection:

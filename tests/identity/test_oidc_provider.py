@@ -22,7 +22,7 @@ import trustme
 
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.errors import AuthError
-from msoauth.identity import signin, silent
+from msoauth.identity import access_tokens, signin
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from tests.identity.conftest import Office
@@ -144,9 +144,11 @@ def there(
 
 
 def renewed_again_and_again(workspace: Workspace, account: Account) -> None:
-    values = {silent.access_token(workspace, account, force=True).value for _turn in range(4)}
+    values = {
+        access_tokens.access_token(workspace, account, force=True).value for _turn in range(4)
+    }
     assert len(values) == 4
-    assert silent.access_token(workspace, account).value in values
+    assert access_tokens.access_token(workspace, account).value in values
 
 
 def test_code_with_pkce_then_refresh_with_rotation(

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from msoauth.errors import AuthError
-from msoauth.identity import owner, silent
+from msoauth.identity import access_tokens, signed_in_user
 from msoauth.model import Account
 from tests.identity.authority import Answer, Authority, Form
 from tests.identity.conftest import Office
@@ -66,7 +66,9 @@ def test_an_alias_that_graph_shows_is_the_same_person_and_the_sign_in_name_is_ke
     assert office.sign_in().signed_in_as == "a.mueller@contoso.example"
     kept = office.workspace.accounts.get(office.anna.address)
     assert kept.login == "a.mueller@contoso.example"
-    assert silent.access_token(office.workspace, kept, force=True).value.startswith("access-token")
+    assert access_tokens.access_token(office.workspace, kept, force=True).value.startswith(
+        "access-token"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,6 @@ def test_without_an_id_token_the_access_token_tells_or_nobody_is_taken_for_right
 
 
 def test_the_sign_out_page_is_that_of_the_firms_directory(office: Office) -> None:
-    link = owner.sign_out_link(office.firm)
+    link = signed_in_user.sign_out_link(office.firm)
     assert link.startswith(f"{office.firm.authority}/oauth2/v2.0/logout?")
     assert office.firm.client_id in link

@@ -9,9 +9,10 @@ import pytest
 from msoauth.checks import REGISTRATION, Context, run
 from msoauth.cli import main
 from msoauth.errors import AuthError
-from msoauth.identity import apponly, reminders, rotation, silent
+from msoauth.identity import access_tokens, app_only, secret_rotation
 from msoauth.identity.consent import admin_consent_link
 from msoauth.model import Account, Firm, Signal
+from msoauth.reports import secret_calendar
 from msoauth.store import Secret
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
@@ -34,10 +35,10 @@ def test_a_new_secret_that_works_replaces_the_old_one_and_nobody_signs_in_again(
 ) -> None:
     office.sign_in()
     authority.token = accepting(authority, NEW)
-    rotation.replace_secret(office.workspace, office.firm, NEW, expires=date(2028, 5, 31))
+    secret_rotation.replace_secret(office.workspace, office.firm, NEW, expires=date(2028, 5, 31))
     assert office.workspace.firms.secret("Contoso") == Secret(NEW)
     assert office.workspace.firms.get("Contoso").secret_expires == date(2028, 5, 31)
-    silent.access_token(office.workspace, office.anna, force=True)
+    access_tokens.access_token(office.workspace, office.anna, force=True)
     assert authority.asked[-1]["client_secret"] == NEW
     assert authority.asked[-1]["grant_type"] == "refresh_token"
 
@@ -47,11 +48,13 @@ def test_a_new_secret_that_is_refused_or_cannot_be_checked_leaves_the_old_one(
 ) -> None:
     authority.token = accepting(authority, SECRET)
     with pytest.raises(AuthError) as told:
-        rotation.replace_secret(office.workspace, office.firm, NEW, expires=date(2028, 5, 31))
+        secret_rotation.replace_secret(
+            office.workspace, office.firm, NEW, expires=date(2028, 5, 31)
+        )
     assert told.value.cause == "secret-invalid"
     authority.token = lambda _form: Answer("down", 503)
     with pytest.raises(AuthError):
-        rotation.replace_secret(office.workspace, office.firm, NEW)
+        secret_rotation.replace_secret(office.workspace, office.firm, NEW)
     assert office.workspace.firms.secret("Contoso") == Secret(SECRET)
     assert office.workspace.firms.get("Contoso").secret_expires is None
 
@@ -66,12 +69,12 @@ def test_a_secret_made_seconds_ago_is_tried_again(office: Office, authority: Aut
         return False
 
     authority.token = accepting(authority, SECRET)
-    rotation.replace_secret(office.workspace, office.firm, NEW, wait=wait)
-    assert waited == list(rotation.PAUSES)
+    secret_rotation.replace_secret(office.workspace, office.firm, NEW, wait=wait)
+    assert waited == list(secret_rotation.PAUSES)
     assert office.workspace.firms.secret("Contoso") == Secret(NEW)
     authority.token = WRONG_ALWAYS
     with pytest.raises(AuthError, match="Cancelled"):
-        rotation.replace_secret(office.workspace, office.firm, SECRET, wait=lambda _s: True)
+        secret_rotation.replace_secret(office.workspace, office.firm, SECRET, wait=lambda _s: True)
 
 
 def WRONG_ALWAYS(_form: Form) -> Answer:  # noqa: N802 - an answer like the others above
@@ -81,7 +84,7 @@ def WRONG_ALWAYS(_form: Form) -> Answer:  # noqa: N802 - an answer like the othe
 def test_the_form_checks_a_new_secret_before_it_takes_the_old_ones_place(
     office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotation, "PAUSES", ())
+    monkeypatch.setattr(secret_rotation, "PAUSES", ())
     panel = RegisterPanel(Session(office.workspace), inline=True)
     authority.token = accepting(authority, SECRET)
     panel.form.type("secret", NEW)
@@ -122,7 +125,7 @@ def _unfolded(content: bytes) -> list[str]:
 def test_the_calendar_reminds_on_each_day_that_is_still_to_come() -> None:
     name = "Müller; Söhne, Rechtsanwälte\nBEGIN:VEVENT – " + "ä" * 60
     firm = Firm(name, TENANT, CLIENT, secret_expires=date(2027, 1, 10))
-    content = reminders.calendar(
+    content = secret_calendar.calendar(
         [firm, Firm("None", TENANT, CLIENT)], datetime(2026, 12, 1, tzinfo=UTC)
     )
     lines = _unfolded(content)
@@ -136,7 +139,7 @@ def test_the_calendar_reminds_on_each_day_that_is_still_to_come() -> None:
     assert summaries[-1].endswith("ends today")
     uids = [line for line in lines if line.startswith("UID:")]
     assert len(set(uids)) == 5
-    again = reminders.calendar([firm], datetime(2026, 12, 5, tzinfo=UTC))
+    again = secret_calendar.calendar([firm], datetime(2026, 12, 5, tzinfo=UTC))
     assert [line for line in _unfolded(again) if line.startswith("UID:")] == uids
 
 
@@ -174,10 +177,10 @@ def test_the_calendar_is_saved_by_command_and_by_button(
 def test_the_steps_in_exchange_carry_the_firms_ids_and_every_mailbox() -> None:
     firm = Firm("O'Brien & Co", TENANT, CLIENT, access="app-only")
     accounts = [Account("a@contoso.example", firm.name), Account("b@contoso.example", firm.name)]
-    steps = apponly.exchange_steps(firm, accounts, "the-object-id")
+    steps = app_only.exchange_steps(firm, accounts, "the-object-id")
     text = steps.text()
     for words in (
-        *apponly.PERMISSIONS,
+        *app_only.PERMISSIONS,
         f"New-ServicePrincipal -AppId '{CLIENT}' -ObjectId 'the-object-id' -DisplayName 'O''Brien & Co'",
         "'a@contoso.example', 'b@contoso.example' | ForEach-Object { Add-MailboxPermission",
         "-AccessRights FullAccess",
@@ -185,7 +188,7 @@ def test_the_steps_in_exchange_carry_the_firms_ids_and_every_mailbox() -> None:
         f"Connect-ExchangeOnline -Organization '{TENANT}'\n",
     ):
         assert words in text
-    assert "Object ID of the enterprise application" in apponly.exchange_steps(firm, []).text()
+    assert "Object ID of the enterprise application" in app_only.exchange_steps(firm, []).text()
 
 
 def test_the_consent_link_asks_for_what_the_firm_uses() -> None:

@@ -16,8 +16,8 @@ import requests
 from msoauth import clouds
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin
+from msoauth.identity.access_tokens import access_token
 from msoauth.identity.consent import admin_consent_link
-from msoauth.identity.silent import access_token
 from msoauth.model import Account, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import GRAPH_APP_ID

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from msoauth.errors import AuthError
-from msoauth.identity import challenges, signin, silent
+from msoauth.identity import access_tokens, challenges, signin
 from msoauth.model import Account
 from tests.identity.authority import SECRET, Answer, Authority, refused
 from tests.identity.conftest import Office
@@ -18,9 +18,9 @@ REVOKED = refused(
 )  # fmt: skip
 
 
-def renew(office: Office) -> silent.AccessToken:
+def renew(office: Office) -> access_tokens.AccessToken:
     account = office.workspace.accounts.get(office.anna.address)
-    return silent.access_token(office.workspace, account, force=True)
+    return access_tokens.access_token(office.workspace, account, force=True)
 
 
 def test_a_good_token_comes_from_the_cache_without_a_request(
@@ -28,8 +28,8 @@ def test_a_good_token_comes_from_the_cache_without_a_request(
 ) -> None:
     office.sign_in()
     asked = len(authority.asked)
-    first = silent.access_token(office.workspace, office.anna)
-    assert silent.access_token(office.workspace, office.anna).value == first.value
+    first = access_tokens.access_token(office.workspace, office.anna)
+    assert access_tokens.access_token(office.workspace, office.anna).value == first.value
     assert len(authority.asked) == asked
     assert renew(office).value != first.value
     assert authority.asked[-1]["grant_type"] == "refresh_token"
@@ -58,7 +58,7 @@ def test_accounts_that_one_thread_renews_in_turn_keep_their_tokens_apart(
     for _turn in range(2):
         for account in (office.anna, ben):
             authority.user = account.address
-            silent.access_token(office.workspace, account, force=True)
+            access_tokens.access_token(office.workspace, account, force=True)
     homes = []
     for account in (office.anna, ben):
         cache = json.loads(office.workspace.tokens.load(account.address) or "")
@@ -171,7 +171,9 @@ def test_a_clock_that_is_wrong_by_hours_is_told_and_stops_nothing(
 ) -> None:
     authority.clock = hours * 3600.0
     assert said in office.sign_in().warning
-    assert silent.access_token(office.workspace, office.anna).value.startswith("access-token")
+    assert access_tokens.access_token(office.workspace, office.anna).value.startswith(
+        "access-token"
+    )
 
 
 def test_a_token_got_while_the_clock_was_ahead_is_renewed(
@@ -182,7 +184,7 @@ def test_a_token_got_while_the_clock_was_ahead_is_renewed(
         ahead.setattr(time, "time", lambda: real() + 5 * 3600)
         office.sign_in()
     old = len(authority.asked)
-    silent.access_token(office.workspace, office.anna)
+    access_tokens.access_token(office.workspace, office.anna)
     assert len(authority.asked) == old + 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import browser, challenges, signin
-from msoauth.identity.surroundings import choose
+from msoauth.identity.environment import choose
 from msoauth.model import Firm
 from tests.identity.authority import Answer, Authority, Form, refused
 from tests.identity.conftest import Office

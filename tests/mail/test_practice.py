@@ -7,7 +7,7 @@ import pytest
 
 from msoauth import work
 from msoauth.errors import MailError
-from msoauth.identity import silent
+from msoauth.identity import access_tokens
 from msoauth.mail.patience import Wait
 from msoauth.mail.sasl import xoauth2
 from msoauth.mail.smtp import open_smtp
@@ -56,7 +56,7 @@ def test_a_shared_mailbox_is_sent_from_by_the_user_who_signed_in(case: Case) -> 
 def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case) -> None:
     account = case.ready("pop3")
     cloud = case.workspace.firms.get(account.firm).cloud
-    token = silent.access_token(case.workspace, account).value
+    token = access_tokens.access_token(case.workspace, account).value
     transcript = Transcript()
     with open_smtp(
         cloud.smtp, account.user, token, transcript=transcript, ca_file=cloud.ca_file

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msoauth.claims import read_unverified
-from msoauth.identity import silent
+from msoauth.identity import access_tokens
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -46,7 +46,7 @@ def service_principal(workspace: Workspace, firm: Firm) -> str:
     Raises:
         AuthError: the app gets no token.
     """
-    said = read_unverified(silent.app_token(workspace, firm).value)
+    said = read_unverified(access_tokens.app_token(workspace, firm).value)
     return said.object_id if said is not None else ""
 
 

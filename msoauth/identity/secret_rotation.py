@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 
 from msoauth.errors import AuthError
-from msoauth.identity.probe import client_credentials_probe
+from msoauth.identity.probes import client_credentials_probe
 from msoauth.model import Firm
 from msoauth.store import Secret, Workspace
 from msoauth.texts import _
