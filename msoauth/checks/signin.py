@@ -49,7 +49,7 @@ def _nobody(context: Context) -> AuthError:
     user = context.mailbox.user
     refused = None
     if context.said.strip():
-        refused = sign_in_history.tell(
+        refused = sign_in_history.record_reported_text(
             context.workspace, context.firm, context.mailbox, context.said
         )
     refused = refused or sign_in_history.last_refusal(context.workspace, context.mailbox)

@@ -10,7 +10,7 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError
-from msoauth.identity import challenges
+from msoauth.identity import sign_in_history
 from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client, lent, scopes_for
 from msoauth.identity.signin import SKEW_SECONDS, unreadable
@@ -119,7 +119,7 @@ def _stored(
     if "error" in result:
         refused = error_from_reply(result, what)
         if not refused.retriable:
-            challenges.keep(workspace, account, refused.claims)
+            sign_in_history.keep_challenge(workspace, account, refused.claims)
         raise refused
     if not isinstance(result.get("access_token"), str):
         raise unreadable(what, None)

@@ -1,10 +1,12 @@
-"""What came of an account's last try to sign in: kept in the journal, so that a diagnosis can name it.
+"""What earlier sign-ins of an account left in the workspace: how each attempt ended, and what a policy still demands.
 
-Most refusals are shown on Microsoft's page and never reach the app (facts B4): what the user saw there can be
-told to :func:`tell`.
+Most refusals are shown on Microsoft's page and never reach the app (facts B4): a user who saw one can report its
+text (:func:`record_reported_text`). A claims challenge, in contrast, comes with a refused renewal (facts B2:
+``claims``); it is no secret, and the sign-in that passes it on may be in another program, so it is kept here.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,7 +21,7 @@ CHECK = "sign-in.attempt"
 _LOOKED_AT = 100  # findings of the account, the newest
 
 
-def keep(workspace: Workspace, firm: Firm, account: Account, refused: AuthError | None) -> None:
+def record(workspace: Workspace, firm: Firm, account: Account, refused: AuthError | None) -> None:
     """Write down that the user signed in (None), or was refused. A sign-in that was broken off says nothing."""
     if refused is None:
         finding = Finding(CHECK, Signal.PASSED, _("the user signed in"))
@@ -32,7 +34,9 @@ def keep(workspace: Workspace, firm: Firm, account: Account, refused: AuthError 
     _append(workspace, firm, account, finding)
 
 
-def tell(workspace: Workspace, firm: Firm, account: Account, text: str) -> Finding | None:
+def record_reported_text(
+    workspace: Workspace, firm: Firm, account: Account, text: str
+) -> Finding | None:
     """Write down what the user saw on a page of the sign-in; None when nothing known is in it."""
     seen = explain(text, firm=firm, account=account)
     if seen.cause == "unknown":
@@ -71,3 +75,19 @@ def _append(workspace: Workspace, firm: Firm, account: Account, finding: Finding
         StoreError
     ):  # what came of the sign-in is the news, and is not to be hidden
         workspace.journal.append(replace(finding, firm=firm.name, account=account.address))
+
+
+def keep_challenge(workspace: Workspace, account: Account, claims: str | None) -> None:
+    """Keep a claims challenge for the account's next sign-in; None or empty: there is none any more."""
+    with contextlib.suppress(StoreError):  # as above
+        if (claims or "") != workspace.settings.get(_challenge_key(account)):
+            workspace.settings.set(_challenge_key(account), claims or "")
+
+
+def pending_challenge(workspace: Workspace, account: Account) -> str | None:
+    """The claims challenge that the account's next sign-in has to pass on, if any."""
+    return workspace.settings.get(_challenge_key(account)) or None
+
+
+def _challenge_key(account: Account) -> str:
+    return f"claims/{hashlib.sha256(account.address.strip().casefold().encode()).hexdigest()[:40]}"

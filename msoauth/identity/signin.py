@@ -15,7 +15,7 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import challenges, sign_in_history, signed_in_user
+from msoauth.identity import sign_in_history, signed_in_user
 from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.identity.authority import Client, scopes_for
 from msoauth.model import Account, Firm
@@ -97,7 +97,7 @@ class SignIn:
 
     def _ended(self, refused: AuthError | None) -> None:
         """Write down what came of it."""
-        sign_in_history.keep(self._workspace, self._firm, self._account, refused)
+        sign_in_history.record(self._workspace, self._firm, self._account, refused)
 
     def cancel(self) -> None:
         """End it; a waiting thread gets an AuthError. May be called at any time and more than once."""
@@ -147,7 +147,7 @@ class SignIn:
         """Keep the tokens, if they are those of the right user."""
         if "error" in result:
             refused = error_from_reply(result, what)
-            challenges.keep(self._workspace, self._account, refused.claims)
+            sign_in_history.keep_challenge(self._workspace, self._account, refused.claims)
             raise refused
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
@@ -160,7 +160,7 @@ class SignIn:
             self._workspace.tokens.save(
                 account.address, self._client.serialized(), signed_in_as=actual
             )
-        challenges.keep(self._workspace, account, None)
+        sign_in_history.keep_challenge(self._workspace, account, None)
         return SignedIn(account.address, actual, self._warning(result))
 
     def _warning(self, result: dict[str, Any]) -> str:
@@ -267,7 +267,7 @@ def start(
     if firm.access == "app-only":
         raise InputError(_("{firm} uses app-only access: nobody signs in.").format(firm=firm.name))
     via = via or propose(workspace, account).via
-    claims = claims or challenges.pending(workspace, account)
+    claims = claims or sign_in_history.pending_challenge(workspace, account)
     # The device code flow has no redirect URI, so the app counts as public there (facts C2, C4).
     secret = None if via == "device" else workspace.firms.secret(firm.name)
     client = Client(firm, secret)
@@ -294,7 +294,7 @@ def propose(workspace: Workspace, account: Account) -> "Choice":
     return choose(
         firm,
         has_secret=workspace.firms.has_secret(firm.name),
-        challenged=challenges.pending(workspace, account) is not None,
+        challenged=sign_in_history.pending_challenge(workspace, account) is not None,
     )
 
 

@@ -208,7 +208,7 @@ class DiagnosePanel(Panel):
         if name == "note":
             account = self.workspace.accounts.get(value)
             firm = self.workspace.firms.get(account.firm)
-            sign_in_history.tell(self.workspace, firm, account, self._explained)
+            sign_in_history.record_reported_text(self.workspace, firm, account, self._explained)
             self.answer.show(
                 html.box(
                     "note",

@@ -44,15 +44,15 @@ def test_what_the_user_saw_on_the_page_is_the_cause_and_is_remembered(workspace:
 
 def test_a_refused_try_is_the_cause_until_one_succeeds(workspace: Workspace) -> None:
     refused = AuthError("refused", cause="account-wrong", evidence="signed in: x@y.example")
-    sign_in_history.keep(workspace, FIRM, ANNA, refused)
+    sign_in_history.record(workspace, FIRM, ANNA, refused)
     assert present(workspace).cause == "account-wrong"
-    sign_in_history.keep(workspace, FIRM, ANNA, None)
+    sign_in_history.record(workspace, FIRM, ANNA, None)
     assert present(workspace).cause == "session-missing"  # and signed out since
 
 
 def test_a_try_that_was_broken_off_says_nothing(workspace: Workspace) -> None:
     cancelled = AuthError("The sign-in was cancelled.", cause="consent-declined")
-    sign_in_history.keep(workspace, FIRM, ANNA, cancelled)
+    sign_in_history.record(workspace, FIRM, ANNA, cancelled)
     assert present(workspace).cause == "session-missing"
 
 

@@ -155,7 +155,7 @@ def sign_in_in_vain(case: Case, causes: set[str]) -> Finding:
     try:
         _cause, page = case.sign_in(NEWCOMER)
         if page:
-            sign_in_history.tell(
+            sign_in_history.record_reported_text(
                 case.workspace, case.workspace.firms.get(NEWCOMER.firm), NEWCOMER, page
             )
     finally:

@@ -57,7 +57,7 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
         if scenario.shows == "sign-in":
             _cause, page = case.sign_in(account)
             if page:
-                sign_in_history.tell(case.workspace, firm_there, account, page)
+                sign_in_history.record_reported_text(case.workspace, firm_there, account, page)
         return account, diagnosed(case.workspace, firm_there, account, scenario)
     finally:
         take_back()
@@ -120,7 +120,7 @@ def sign_in(replay: Replay, workspace: Workspace, mailbox: Account) -> None:
     try:
         page = sign_in_as_a_person(attempt.url, mailbox.user, password, patient=False)
         firm = workspace.firms.get(mailbox.firm)
-        if sign_in_history.tell(workspace, firm, mailbox, page) is None:
+        if sign_in_history.record_reported_text(workspace, firm, mailbox, page) is None:
             attempt.wait(10)
     except AuthError:
         pass

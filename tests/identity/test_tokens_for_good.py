@@ -6,7 +6,7 @@ import time
 import pytest
 
 from msoauth.errors import AuthError
-from msoauth.identity import access_tokens, challenges, signin
+from msoauth.identity import access_tokens, sign_in_history, signin
 from msoauth.model import Account
 from tests.identity.authority import SECRET, Answer, Authority, refused
 from tests.identity.conftest import Office
@@ -202,7 +202,7 @@ def test_a_claims_challenge_is_kept_and_passed_on(office: Office, authority: Aut
         renew(office)
     assert (told.value.cause, told.value.retriable) == ("mfa-required", False)
     assert told.value.claims == claims
-    assert challenges.pending(office.workspace, office.anna) == claims
+    assert sign_in_history.pending_challenge(office.workspace, office.anna) == claims
 
 
 @pytest.mark.parametrize("claims", [{"access_token": {"x": 1}}, '{"access_token": {"x": 1}}'])
@@ -213,7 +213,7 @@ def test_a_challenge_is_understood_as_text_and_as_object(
     authority.token = lambda _form: refused("interaction_required", "AADSTS50076: x", claims=claims)
     with pytest.raises(AuthError):
         renew(office)
-    kept = challenges.pending(office.workspace, office.anna)
+    kept = sign_in_history.pending_challenge(office.workspace, office.anna)
     assert kept is not None
     assert json.loads(kept) == {"access_token": {"x": 1}}
 

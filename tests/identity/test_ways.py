@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import browser, challenges, signin
+from msoauth.identity import browser, sign_in_history, signin
 from msoauth.identity.environment import choose
 from msoauth.model import Firm
 from tests.identity.authority import Answer, Authority, Form, refused
@@ -221,12 +221,12 @@ def test_a_challenge_is_kept_for_the_sign_in_that_answers_it(
     office: Office, authority: Authority
 ) -> None:
     claims = '{"access_token":{"capolids":{"essential":true,"values":["a-policy"]}}}'
-    challenges.keep(office.workspace, office.anna, claims)
+    sign_in_history.keep_challenge(office.workspace, office.anna, claims)
     attempt = office.start()
     asked = parse_qs(urlsplit(attempt.url).query)
     assert "a-policy" in asked["claims"][0]
     office.finish(attempt, authority.come_back)
-    assert challenges.pending(office.workspace, office.anna) is None
+    assert sign_in_history.pending_challenge(office.workspace, office.anna) is None
     later = office.start()
     later.cancel()
     assert "claims" not in parse_qs(urlsplit(later.url).query)

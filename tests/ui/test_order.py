@@ -173,7 +173,7 @@ def test_what_was_seen_when_signing_in_is_noted_of_the_mailbox_and_the_text_that
     for name in ("anna", "max"):
         session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
     noted: list[tuple[str, str]] = []
-    monkeypatch.setattr("msoauth.identity.sign_in_history.tell", lambda _workspace, _firm, account, text: noted.append((account.address, text)))  # fmt: skip
+    monkeypatch.setattr("msoauth.identity.sign_in_history.record_reported_text", lambda _workspace, _firm, account, text: noted.append((account.address, text)))  # fmt: skip
     panel = DiagnosePanel(session, inline=True)
     refusal = "AADSTS50105: Your administrator has configured the application to block users"
     panel.box.type("text", refusal)
