@@ -10,7 +10,7 @@ import requests
 
 from msoauth import clouds
 from msoauth.errors import InputError
-from msoauth.identity.granted import cache_of
+from msoauth.identity.authority import token_cache_from_grant
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -79,5 +79,5 @@ def _store(
         address = str(grant["address"])
         if address.casefold() not in there:
             workspace.accounts.add(Account(address, firm.name))
-        workspace.tokens.save(address, cache_of(firm, grant), signed_in_as=address)
+        workspace.tokens.save(address, token_cache_from_grant(firm, grant), signed_in_as=address)
         yield address

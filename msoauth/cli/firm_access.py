@@ -135,7 +135,7 @@ def app_only(
 
 def consent(context: typer.Context, name: Name) -> None:
     """Print the link by which an administrator of the firm consents for everybody."""
-    from msoauth.identity.consent import admin_consent_link
+    from msoauth.identity.entra_links import admin_consent_link
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)

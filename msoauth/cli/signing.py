@@ -150,21 +150,21 @@ def _say_remedy(
     workspace: "Workspace", firm: Firm, account: Account, via: str, failure: AuthError
 ) -> None:
     """What helps now, as commands and links for this account."""
-    from msoauth.identity import consent, signed_in_user, signin
+    from msoauth.identity import entra_links, signin
 
     again = f"msoauth sign-in {account.address}"
     if failure.cause == "account-wrong":
         say(_("Use another account: {command}").format(command=f"{again} --another"))
         with contextlib.suppress(AuthError):
-            say(_("Sign out at Microsoft: {url}").format(url=signed_in_user.sign_out_link(firm)))
+            say(_("Sign out at Microsoft: {url}").format(url=entra_links.sign_out_link(firm)))
         say(
             _("If the mailbox is shared, say who signs in: {command}").format(
                 command=f"msoauth account change {account.address} --login UPN"
             )
         )
-    if failure.cause in consent.CAUSES:
+    if failure.cause in entra_links.CONSENT_CAUSES:
         with contextlib.suppress(AuthError):
-            link = consent.admin_consent_link(firm, workspace.accounts.list(firm.name))
+            link = entra_links.admin_consent_link(firm, workspace.accounts.list(firm.name))
             say(_("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link))
     other = signin.other_way("device", failure) if via == "device" else None
     if other:

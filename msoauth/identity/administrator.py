@@ -53,7 +53,7 @@ class AdministratorSignIn(SignIn):
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
         redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))
-        self.token, self.signed_in_as = result["access_token"], signed_in_user.user_of(result)
+        self.token, self.signed_in_as = result["access_token"], signed_in_user.user_name(result)
         return SignedIn("", self.signed_in_as)
 
 

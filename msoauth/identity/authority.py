@@ -236,7 +236,7 @@ class Client:
         self.cache = _Cache()
         if cache:
             self.cache.deserialize(cache)
-            remember_cache(self.cache)
+            redact_cached_tokens(self.cache)
         self._http = made.http
         self.app = made.msal
         self.app.token_cache = self.cache
@@ -248,7 +248,7 @@ class Client:
 
     def serialized(self) -> str:
         """The token cache, to be sealed."""
-        remember_cache(self.cache)
+        redact_cached_tokens(self.cache)
         return self.cache.serialize()
 
 
@@ -305,9 +305,35 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
     return _App(firm, secret, document, speaker, answers, app)
 
 
-def remember_cache(cache: msal.SerializableTokenCache) -> None:
+def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
     """Have every token in *cache* taken out of whatever is shown."""
     kinds = msal.TokenCache.CredentialType
     for kind in (kinds.ACCESS_TOKEN, kinds.REFRESH_TOKEN, kinds.ID_TOKEN):
         for entry in cache.search(kind):
             redact.remember(entry.get("secret"))
+
+
+def token_cache_from_grant(firm: Firm, grant: Mapping[str, Any]) -> str:
+    """The token cache, as msal keeps it, for a grant: ``refresh_token``, ``client_info``, ``scope`` and
+    ``id_token_claims``, as a token answer has them.
+
+    Raises:
+        AuthError: the authority cannot be reached.
+    """
+    redact.remember(grant["refresh_token"])
+    cache = msal.SerializableTokenCache()
+    cache.add(
+        {
+            "client_id": firm.client_id,
+            "scope": str(grant["scope"]).split(),
+            "token_endpoint": configuration(firm.cloud, firm.tenant)["token_endpoint"],
+            "response": {
+                "token_type": "Bearer",
+                "refresh_token": grant["refresh_token"],
+                "client_info": grant["client_info"],
+                "id_token_claims": dict(grant["id_token_claims"]),
+                "scope": grant["scope"],
+            },
+        }
+    )
+    return str(cache.serialize())

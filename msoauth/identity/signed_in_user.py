@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 import requests
 
@@ -10,14 +9,14 @@ from msoauth import redact
 from msoauth.claims import from_mapping, read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import http
-from msoauth.identity.authority import Client, configuration
-from msoauth.model import Account, Firm
+from msoauth.identity.authority import Client
+from msoauth.model import Account
 from msoauth.texts import _
 
 _TIMEOUT = 10.0  # seconds; only a help where names differ
 
 
-def user_of(result: dict[str, Any]) -> str:
+def user_name(result: dict[str, Any]) -> str:
     """The user principal name in a token answer: of the ID token, else of the access token."""
     said = from_mapping(result.get("id_token_claims") or {})
     if said.user:
@@ -26,7 +25,7 @@ def user_of(result: dict[str, Any]) -> str:
     return access.user if access is not None else ""
 
 
-def rightful(client: Client, account: Account, actual: str) -> Account:
+def verify_signed_in_user(client: Client, account: Account, actual: str) -> Account:
     """The account as it is to be kept, when *actual* may hold it.
 
     A user whose sign-in name differs from the mailbox's address is right when Graph shows that address among
@@ -78,14 +77,3 @@ def _own_addresses(client: Client) -> frozenset[str]:
         if isinstance(text, str) and text[:5].casefold() == "smtp:"
     ]
     return frozenset(text.casefold() for text in addresses if isinstance(text, str))
-
-
-def sign_out_link(firm: Firm) -> str:
-    """The page on which the browser's session at Microsoft is ended (facts A2).
-
-    Raises:
-        AuthError: the authority cannot be reached.
-    """
-    known = configuration(firm.cloud, firm.tenant).get("end_session_endpoint")
-    endpoint = str(known or f"{firm.authority}/oauth2/v2.0/logout")
-    return f"{endpoint}?{urlencode({'client_id': firm.client_id})}"

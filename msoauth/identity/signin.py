@@ -152,8 +152,8 @@ class SignIn:
         if not isinstance(result.get("access_token"), str):
             raise unreadable(what, None)
         redact.remember(result["access_token"], result.get("refresh_token"), result.get("id_token"))
-        actual = signed_in_user.user_of(result)
-        account = signed_in_user.rightful(self._client, self._account, actual)
+        actual = signed_in_user.user_name(result)
+        account = signed_in_user.verify_signed_in_user(self._client, self._account, actual)
         if account != self._account:
             self._workspace.accounts.replace(account)
         with self._workspace.tokens.lock(account.address):

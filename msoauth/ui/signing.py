@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from msoauth.checks import MAILBOX, SIGN_IN
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import consent, signin
-from msoauth.identity.signed_in_user import sign_out_link
+from msoauth.identity import entra_links, signin
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
@@ -115,9 +114,9 @@ class Signing:
         sign_out = consent_link = ""
         with contextlib.suppress(AuthError):
             if refusal.cause == "account-wrong":
-                sign_out = sign_out_link(firm)
-            elif refusal.cause in consent.CAUSES:
-                consent_link = consent.admin_consent_link(firm, panel.session.accounts())
+                sign_out = entra_links.sign_out_link(firm)
+            elif refusal.cause in entra_links.CONSENT_CAUSES:
+                consent_link = entra_links.admin_consent_link(firm, panel.session.accounts())
         return refused(
             refusal,
             firm,

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import msoauth
 from msoauth.identity import access_tokens
-from msoauth.identity.authority import scopes_for
-from msoauth.identity.granted import cache_of
+from msoauth.identity.authority import scopes_for, token_cache_from_grant
 from msoauth.model import Account
 from msoauth.store import Workspace
 from tests.identity.authority import SECRET, Authority, running
@@ -104,7 +103,7 @@ def _sign_everybody_in(workspace: Workspace, authority: Authority, accounts: int
         granted = authority.grant({"scope": " ".join(scopes_for(account, firm.cloud))}).body
         assert isinstance(granted, dict)
         claims = {"preferred_username": address, "oid": address, "tid": firm.tenant, "sub": address}
-        cache = cache_of(firm, {**granted, "id_token_claims": claims})
+        cache = token_cache_from_grant(firm, {**granted, "id_token_claims": claims})
         workspace.tokens.save(address, cache, signed_in_as=address)
 
 

@@ -10,7 +10,7 @@ from msoauth.checks import REGISTRATION, Context, run
 from msoauth.cli import main
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, app_only, secret_rotation
-from msoauth.identity.consent import admin_consent_link
+from msoauth.identity.entra_links import admin_consent_link
 from msoauth.model import Account, Firm, Signal
 from msoauth.reports import secret_calendar
 from msoauth.store import Secret

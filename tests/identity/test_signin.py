@@ -17,7 +17,7 @@ from msoauth import clouds
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin
 from msoauth.identity.access_tokens import access_token
-from msoauth.identity.consent import admin_consent_link
+from msoauth.identity.entra_links import admin_consent_link
 from msoauth.model import Account, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import GRAPH_APP_ID

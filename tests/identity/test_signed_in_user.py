@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from msoauth.errors import AuthError
-from msoauth.identity import access_tokens, signed_in_user
+from msoauth.identity import access_tokens, entra_links
 from msoauth.model import Account
 from tests.identity.authority import Answer, Authority, Form
 from tests.identity.conftest import Office
@@ -119,6 +119,6 @@ def test_without_an_id_token_the_access_token_tells_or_nobody_is_taken_for_right
 
 
 def test_the_sign_out_page_is_that_of_the_firms_directory(office: Office) -> None:
-    link = signed_in_user.sign_out_link(office.firm)
+    link = entra_links.sign_out_link(office.firm)
     assert link.startswith(f"{office.firm.authority}/oauth2/v2.0/logout?")
     assert office.firm.client_id in link

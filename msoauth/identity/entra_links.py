@@ -1,4 +1,4 @@
-"""Consent by an administrator: one link for this tenant and this app, with the scopes that mail needs."""
+"""Links to pages of the sign-in service: where an administrator consents, and where a browser's session ends."""
 
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode
@@ -6,7 +6,10 @@ from urllib.parse import quote, urlencode
 from msoauth.identity.authority import configuration, scopes_for
 from msoauth.model import Account, Firm
 
-CAUSES = frozenset({"admin-consent-required", "consent-required", "permission-not-registered"})
+# The causes that an administrator's consent removes.
+CONSENT_CAUSES = frozenset(
+    {"admin-consent-required", "consent-required", "permission-not-registered"}
+)
 
 # The resource whose /.default names POP and IMAP permissions of an app in the global cloud (facts A5); nothing is
 # known of the national clouds, where the resource of the token is taken instead (unverified).
@@ -48,3 +51,14 @@ def _endpoint(firm: Firm) -> str:
     # An endpoints file's sign-in pages may be at another place than its token endpoint.
     pages = str(configuration(firm.cloud, firm.tenant)["authorization_endpoint"])
     return pages.replace("/oauth2/v2.0/authorize", "/v2.0/adminconsent")
+
+
+def sign_out_link(firm: Firm) -> str:
+    """The page on which the browser's session at Microsoft is ended (facts A2).
+
+    Raises:
+        AuthError: the authority cannot be reached.
+    """
+    known = configuration(firm.cloud, firm.tenant).get("end_session_endpoint")
+    endpoint = str(known or f"{firm.authority}/oauth2/v2.0/logout")
+    return f"{endpoint}?{urlencode({'client_id': firm.client_id})}"
