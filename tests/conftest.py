@@ -1,5 +1,6 @@
 """What all tests share: no contact with this computer's keyring or workspace, and the real servers' mark."""
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("steady")
+
+# What a test that fails shows of the practice tenant: why it closed connections.
+logging.getLogger("msoauth.practice").setLevel(logging.INFO)
 
 # The program by which we see that a Debian package is installed.
 PROGRAMS = {

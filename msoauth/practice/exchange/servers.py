@@ -38,13 +38,14 @@ class ExchangeServers:
         self,
         sock: socket.socket,
         session: Callable[[Wire], Awaitable[None]],
+        protocol: str,
     ) -> Stop:
-        """Serve on one listening socket; gives what ends it."""
+        """Serve on one listening socket; gives what ends it. The log calls it *protocol*."""
         service = self.service
 
         async def serve(wire: Wire) -> None:
             if not service.door.enter(wire):
-                wire.abort()
+                wire.abort("there are too many connections")
                 return
             try:
                 await session(wire)
@@ -52,7 +53,7 @@ class ExchangeServers:
                 service.door.leave(wire)
 
         def made() -> Wire:
-            return Wire(serve, lambda: service.state.latency, service.timing.write)
+            return Wire(serve, lambda: service.state.latency, service.timing.write, protocol)
 
         loop = asyncio.get_running_loop()
         server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
@@ -62,9 +63,8 @@ class ExchangeServers:
         """Drop every connection; the ports are closed by whom they were given to."""
         tasks = []
         for wire in self.service.door.all():
-            wire.abort()
+            wire.end("the practice tenant ends")
             if wire.task is not None:
-                wire.task.cancel()
                 tasks.append(wire.task)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,7 +115,7 @@ async def start_exchange(
 
     def server(name: str) -> Serve:
         async def serve(sock: socket.socket, tls: ssl.SSLContext | None) -> Stop:
-            return await servers.listen(sock, sessions(tls)[name])
+            return await servers.listen(sock, sessions(tls)[name], name)
 
         return serve
 

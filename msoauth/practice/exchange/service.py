@@ -17,7 +17,9 @@ from msoauth.practice.tokens import Signer
 class Timing:
     """Time-outs in seconds. POP and IMAP: on-premises defaults, the cloud's are not published (facts E2)."""
 
-    handshake: float = 10.0
+    # Longer than clients wait (ours 30 s): the server of a computer that was paused for a while, or of a process that
+    # had no processor, would otherwise hang up on a client before that could say its first word.
+    handshake: float = 60.0
     before_login: float = 60.0
     idle: float = 1800.0
     smtp_idle: float = 300.0
@@ -56,8 +58,7 @@ class Door:
                 return False
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            if oldest.task is not None:
-                oldest.task.cancel()
+            oldest.end("it makes room for a newer connection")
         self._strangers[wire] = None
         return True
 

@@ -24,6 +24,10 @@ class WireClosedError(Exception):
     """The peer is gone, or was too slow, or the connection was dropped on purpose."""
 
 
+# What an ordinary end of the peer looks like; anything else is the server's doing, or an attack.
+_LEFT = (WireClosedError, ConnectionResetError, BrokenPipeError)
+
+
 class LineTooLongError(Exception):
     """The peer sent more than a line may have without ending it."""
 
@@ -38,6 +42,7 @@ class Wire(asyncio.Protocol):
     Attributes:
         latency: Seconds awaited before each answer; read anew each time.
         write_seconds: How long a peer may take to read what is sent to it.
+        protocol: What is spoken, for the log.
         received: What came and was not taken yet; who takes from it sets ``answered`` to False.
         answered: Whether anything was sent since then, so that the next bytes are no new answer.
     """
@@ -47,9 +52,11 @@ class Wire(asyncio.Protocol):
         serve: Callable[["Wire"], Awaitable[None]],
         latency: Callable[[], float],
         write_seconds: float = 30.0,
+        protocol: str = "mail",
     ) -> None:
         self.latency = latency
         self.write_seconds = write_seconds
+        self.protocol = protocol
         self.received = bytearray()
         self.answered = False
         self.task: asyncio.Task[None] | None = None
@@ -58,6 +65,8 @@ class Wire(asyncio.Protocol):
         self._raw: asyncio.Transport | None = None  # the TCP connection below TLS
         self._farewell: asyncio.TimerHandle | None = None
         self._eof = False
+        self._lost: Exception | None = None
+        self._end_logged = False
         self._full = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -86,9 +95,10 @@ class Wire(asyncio.Protocol):
         self._eof = True
         self._wake()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+    def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._eof = True
+        self._lost = exc
         self._wake()
         if self._farewell is not None:
             self._farewell.cancel()
@@ -170,7 +180,7 @@ class Wire(asyncio.Protocol):
             if self._blocked:
                 await self._drained()
         if self._allowance is not None and self._allowance <= 0:
-            self.abort()
+            self.abort("dropped on purpose inside an answer")
             raise WireClosedError
 
     async def _drained(self) -> None:
@@ -179,7 +189,7 @@ class Wire(asyncio.Protocol):
             async with asyncio.timeout(self.write_seconds):
                 await self._writer
         except TimeoutError:
-            self.abort()
+            self.abort(f"the peer read nothing for {self.write_seconds:g} s")
             raise WireClosedError from None
         finally:
             self._writer = None
@@ -219,6 +229,7 @@ class Wire(asyncio.Protocol):
                 await self.more()
             self.write(TOO_OLD)
             await self.flush()
+            self._log_end("TLS was refused on purpose as too new")
             self._close()
             raise WireClosedError
         self._transport = await asyncio.get_running_loop().start_tls(
@@ -232,8 +243,8 @@ class Wire(asyncio.Protocol):
         self._full = False
 
     def remote(self) -> tuple[str, int] | None:
-        """The peer's address and port, while it is connected."""
-        name = self._transport.get_extra_info("peername") if self._transport else None
+        """The peer's address and port, once it was connected."""
+        name = self._raw.get_extra_info("peername") if self._raw else None
         return (str(name[0]), int(name[1])) if name else None
 
     def peer(self) -> str:
@@ -241,10 +252,24 @@ class Wire(asyncio.Protocol):
         name = self.remote()
         return name[0] if name else "127.0.0.1"
 
-    def abort(self) -> None:
-        """Drop the connection now."""
+    def abort(self, why: str, level: int = logging.INFO) -> None:
+        """Drop the connection now, and log *why*."""
+        self._log_end(why, level)
         if self._raw is not None:
             self._raw.abort()
+
+    def end(self, why: str) -> None:
+        """Drop the connection now, log *why*, and end its session."""
+        self.abort(why)
+        if self.task is not None:
+            self.task.cancel()
+
+    def _log_end(self, why: str, level: int = logging.INFO) -> None:
+        """Log why the connection ends, once: later reasons only follow from the first."""
+        if not self._end_logged:
+            self._end_logged = True
+            address, port = self.remote() or ("?", 0)
+            _log.log(level, "%s connection of %s:%d closed: %s", self.protocol, address, port, why)
 
     def _close(self) -> None:
         if self._transport is None or self._raw is None or self._raw.is_closing():
@@ -257,13 +282,17 @@ class Wire(asyncio.Protocol):
         try:
             await self._serve(self)
             await self.flush()
-        except (WireClosedError, LineTooLongError, IdleError, OSError):
-            self.abort()
+            self._log_end("the session is over", logging.DEBUG)
+        except (WireClosedError, LineTooLongError, IdleError, OSError) as end:
+            if isinstance(why := self._lost or end, _LEFT):  # peers come and go
+                self.abort(f"the peer has left ({why!r})", logging.DEBUG)
+            else:
+                self.abort(repr(why))
         except asyncio.CancelledError:
-            self.abort()
+            self.abort("the session was cancelled")
             raise
         except Exception:  # noqa: BLE001 - one session must not end the others
             _log.exception("A practice mail session failed")
-            self.abort()
+            self.abort("the session failed")
         finally:
             self._close()
