@@ -12,7 +12,7 @@ from msoauth.store import TokenStatus
 # A new secret needs somebody with rights on the tenant, an unused refresh token the user: both take weeks.
 SECRET_AMBER_DAYS = 60
 IDLE_AMBER_DAYS = 60
-IDLE_RED_DAYS = 90  # a refresh token ends after 90 days without use (facts B: refresh-tokens.md)
+IDLE_RED_DAYS = 90  # a refresh token ends after 90 days without use (facts B6)
 SILENT_DAYS = 30
 
 SECRET_END, TOKEN_AGE, NEWEST_MAIL = "registration.secret-end", "sign-in.age", "mail.newest"

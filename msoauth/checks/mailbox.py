@@ -21,7 +21,7 @@ _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
 def _smtp_user(context: Context) -> str:
-    """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts/field)."""
+    """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts M1)."""
     account = context.mailbox
     return account.address if context.firm.access == "app-only" else account.user
 

@@ -10,7 +10,7 @@ from msoauth.store import Secret, Workspace
 from msoauth.texts import _
 
 # Seconds before the second and third try: a secret that was just made is unknown to some of Microsoft's servers
-# for a while (facts/field: AADSTS7000215, mended by trying again after 10 seconds).
+# for a while (facts M1: AADSTS7000215, mended by trying again after 10 seconds).
 PAUSES = (5.0, 10.0)
 
 

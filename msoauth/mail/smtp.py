@@ -41,7 +41,7 @@ class SmtpSession:
         """Log in. The connection is closed on failure. Follow it by ``sender_accepted`` or ``send``.
 
         Args:
-            user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
+            user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
 
         Raises:
             MailError: with the stage where it broke.
@@ -307,7 +307,7 @@ def open_smtp(
     """Log in to an SMTP submission server, over TLS or not at all.
 
     Args:
-        user: Who signed in; for a shared mailbox this is not the mailbox (facts/field).
+        user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
 
     Raises:
         MailError: with the stage where it broke.

@@ -158,7 +158,7 @@ def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes)
         return verdict(Verdict.NO_SERVICE_PRINCIPAL, why)
     target = tenant.mailbox(user)
     if protocol is Protocol.SMTP and not app:
-        # Over SMTP user= must be the one who signed in, also for shared mailboxes (facts E1, field).
+        # Over SMTP user= must be the one who signed in, also for shared mailboxes (facts E1, M1).
         if user.lower() != who:
             return verdict(Verdict.USER, "user= is not the token's user")
         target = mailbox
