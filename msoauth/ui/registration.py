@@ -9,17 +9,15 @@ from markupsafe import Markup
 
 from msoauth.checks import REGISTRATION
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import validation
+from msoauth.identity import apponly, validation
 from msoauth.identity.secret_rotation import replace_secret
 from msoauth.model import Finding, Firm, Signal
 from msoauth.reports import secret_calendar
-from msoauth.store import Secret
+from msoauth.store import Secret, Workspace
 from msoauth.texts import _
 from msoauth.ui import guide, html, registration_form
-from msoauth.ui.block import take_apart
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
-from msoauth.ui.registration_view import exchange_steps_of, old_secret_stays
 from msoauth.ui.widgets import Form, View
 
 
@@ -143,7 +141,7 @@ class RegisterPanel(Panel):
         self._judge()
 
     def _pasted(self, name: str, text: str) -> None:
-        found = take_apart(text)
+        found = registration_form.values_in_text(text)
         secret = found.pop("secret", None)
         if not found and secret is None:
             self.form.fill(
@@ -227,7 +225,7 @@ class RegisterPanel(Panel):
             if new_secret is not None and not self._replaced(job, firm, new_secret, asked):
                 return
             made = self.run_checks(job, REGISTRATION, firm)
-            steps = exchange_steps_of(self.workspace, firm, made)
+            steps = _exchange_steps(self.workspace, firm, made)
             self.jobs.show(job, lambda: self._done(made, steps))
 
         self.set_state("running")
@@ -253,7 +251,7 @@ class RegisterPanel(Panel):
                 self.workspace, firm, new_secret.reveal(), expires=firm.secret_expires, wait=wait
             )
         except AuthError as refused:
-            shown = old_secret_stays(refused, firm)
+            shown = _refused_secret(refused, firm)
             self.jobs.show(job, lambda: self._refused(shown))
             return False
 
@@ -306,3 +304,34 @@ class RegisterPanel(Panel):
 def _latest(rows: Sequence[Finding]) -> list[Finding]:
     """The findings of the last run among *rows*."""
     return [f for f in rows if f.run == rows[-1].run] if rows else []
+
+
+def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -> Markup:
+    """The steps in Exchange for app-only access, once the app gets tokens; empty for other firms."""
+    if firm.access != "app-only" or html.worst(made) not in (Signal.PASSED, Signal.WARNING):
+        return Markup("")
+    try:
+        object_id = apponly.service_principal(workspace, firm)
+    except AuthError:
+        object_id = ""  # the checks have just said what is wrong, or it passes
+    steps = apponly.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
+    items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
+    shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
+    return html.box(
+        "note",
+        html.paragraph(_("App-only access: what an administrator of the firm does once")),
+        Markup('<ol class="mso-steps">{}</ol>').format(items),
+        Markup('<div class="mso-evidence">{}</div>').format(shown),
+        Markup("<p>{} {}</p>").format(
+            html.copy("\n".join(steps.commands), _("Copy the PowerShell")),
+            html.copy(steps.text(), _("Copy all of it")),
+        ),
+        html.paragraph(_("Then add the mailboxes in step 2 and check each: nobody signs in.")),
+    )
+
+
+def _refused_secret(refused: AuthError, firm: Firm) -> Markup:
+    """A new secret that was refused, or could not be checked."""
+    return html.failure(refused, firm) + html.box(
+        "note", html.paragraph(_("The new secret was not stored; the old one stays in use."))
+    )

@@ -1,5 +1,6 @@
 """The form of a firm's app registration: its fields, a firm's values in them, what is wrong, and the firm they make."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,15 @@ from msoauth.texts import _
 from msoauth.ui.header import place_name
 from msoauth.ui.session import Practice, Session
 from msoauth.ui.widgets import Form
+
+_GUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+# English and German labels as Azure shows them; a colon, blanks or a line end may separate label and value.
+_PASTED = {
+    "client_id": rf"(?:Application|Client|App|Anwendungs)[ -]?(?:\(client\) )?ID(?:\s*\(Client\))?\W{{0,6}}({_GUID})",
+    "tenant": rf"(?:Directory|Tenant|Verzeichnis)[ -]?(?:\(tenant\) )?ID(?:\s*\(Mandant\))?\W{{0,6}}({_GUID}|[\w-]+(?:\.[\w-]+)+)",
+    "secret": r"(?:client[ _-]?secret|geheimer Clientschlüssel|secret|Geheimnis)(?:[ _-]?(?:value|wert))?\s*[:=]\s*(\S{16,})",
+    "redirect_uri": r"(?:Redirect|Umleitungs)[ _-]?URIs?\s*[:=]\s*(https?://\S+)",
+}
 
 
 def fields(session: Session) -> list[dict[str, Any]]:
@@ -171,3 +181,17 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError:
         return None
+
+
+def values_in_text(text: str) -> dict[str, str]:
+    """The values in a pasted text, such as the app's Overview page or a mail.
+
+    Returns:
+        Those found of ``tenant``, ``client_id``, ``secret`` and ``redirect_uri``.
+    """
+    found = {}
+    for name, pattern in _PASTED.items():
+        match = re.search(pattern, text[:20_000], re.IGNORECASE)
+        if match:
+            found[name] = values.clean(match[1])
+    return found

@@ -33,6 +33,4 @@ def test_what_the_facts_list_is_told_as_they_say(section: str) -> None:
 
 
 def test_no_section_is_left_out() -> None:
-    assert {f"D{n}" for n in range(2, 12)} | {f"E{n}" for n in range(2, 7)} | {"M1"} == set(
-        FACTS
-    )
+    assert {f"D{n}" for n in range(2, 12)} | {f"E{n}" for n in range(2, 7)} | {"M1"} == set(FACTS)

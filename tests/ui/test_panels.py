@@ -8,10 +8,10 @@ import pytest
 from msoauth.model import Finding, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.ui import html
-from msoauth.ui.block import take_apart
 from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.registration import RegisterPanel
+from msoauth.ui.registration_form import values_in_text
 from msoauth.ui.session import Session
 from msoauth.ui.users import UsersPanel
 from msoauth.ui.widgets import Form
@@ -67,7 +67,7 @@ def test_a_pasted_block_fills_all_fields_and_keeps_the_secret_out_of_the_state(
 
 
 def test_the_german_names_are_understood() -> None:
-    found = take_apart(f"Anwendungs-ID (Client)\n{GUID}\nVerzeichnis-ID (Mandant)\n{OTHER}")
+    found = values_in_text(f"Anwendungs-ID (Client)\n{GUID}\nVerzeichnis-ID (Mandant)\n{OTHER}")
     assert found == {"client_id": GUID, "tenant": OTHER}
 
 
