@@ -81,17 +81,6 @@ def seconds_since(since: float) -> Markup:
     )
 
 
-def seconds_until(until: float) -> Markup:
-    """Minutes and seconds that are left, counted down in the browser.
-
-    Args:
-        until: When it ends, on the clock of ``time.time``.
-    """
-    return Markup('<span class="mso-clock" data-until="{}" data-now="{}"></span>').format(
-        f"{until:.1f}", f"{time.time():.1f}"
-    )
-
-
 def running(what: str, since: float | None = None) -> Markup:
     """A dot with the seconds that pass."""
     return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(since or time.time()))

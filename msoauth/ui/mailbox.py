@@ -101,10 +101,6 @@ class MailPanel(Panel):
         """The retrieved messages as a DataFrame."""
         return frame(self.messages)
 
-    def findings_frame(self) -> "pd.DataFrame":
-        """The findings shown, as a DataFrame."""
-        return super().frame()
-
     # What the user does
 
     def chosen(self, *, firm: bool) -> None:
