@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
 from msoauth.explaining.links import link as portal_link
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.texts import _
-from msoauth.ui import drawings, html
+from msoauth.ui import html
 from msoauth.ui.session import Session
 
 Known = Mapping[str, Signal]
@@ -156,7 +158,7 @@ def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
     ]
     opened = known.get("registration.secret") is not Signal.PASSED
     return checklist(
-        _("What to click at Microsoft"), items, known, drawings.values(), opened=opened
+        _("What to click at Microsoft"), items, known, _app_page_picture(), opened=opened
     )
 
 
@@ -206,7 +208,7 @@ def users(session: Session, account: Account | None, known: Known) -> Markup:
     ]
     opened = known.get("sign-in.token") is not Signal.PASSED
     return checklist(
-        _("What to click at Microsoft"), items, known, drawings.authenticated_smtp(), opened=opened
+        _("What to click at Microsoft"), items, known, _email_apps_picture(), opened=opened
     )
 
 
@@ -236,4 +238,61 @@ def mail(known: Known) -> Markup:
     ]
     return checklist(
         _("What to do here"), items, known, opened=known.get("mail.round-trip") is not Signal.PASSED
+    )
+
+
+@cache
+def _picture(name: str) -> Markup:
+    return Markup((Path(__file__).parent / "static" / f"{name}.svg").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+def _app_page_picture() -> Markup:
+    """Shows where to read the client ID, the tenant ID and the client secret's value, in the words of Microsoft's portal."""
+    return _picture("values").format(
+        label=_(
+            "Drawing: on the app's Overview page, 1 Application (client) ID and 2 Directory (tenant) ID; on the page "
+            "Certificates & secrets, 3 the column Value. Not the Object ID, and not the Secret ID."
+        ),
+        app=_("your app"),
+        overview=_("Overview"),
+        authentication=_("Authentication"),
+        secrets=_("Certificates & secrets"),
+        permissions=_("API permissions"),
+        essentials=_("Essentials"),
+        client_id=_("Application (client) ID"),
+        object_id=_("Object ID"),
+        tenant_id=_("Directory (tenant) ID"),
+        account_types=_("Supported account types"),
+        client_secrets=_("Client secrets"),
+        new_secret=_("New client secret"),
+        expires=_("Expires"),
+        value=_("Value"),
+        secret_id=_("Secret ID"),
+        once=_("The value is shown only once: copy it at once."),
+        not_the_id=_("The Secret ID is something else."),
+    )
+
+
+def _email_apps_picture() -> Markup:
+    """Shows where POP and “Authenticated SMTP” are switched on for a mailbox."""
+    return _picture("smtp").format(
+        label=_(
+            "Drawing: Microsoft 365 admin center, 1 Active users, the user, 2 the tab Mail, 3 Manage email apps, "
+            "4 POP and Authenticated SMTP ticked, then Save changes."
+        ),
+        center=_("Microsoft 365 admin center"),
+        users=_("Users"),
+        active_users=_("Active users"),
+        guests=_("Guest users"),
+        contacts=_("Contacts"),
+        tab_account=_("Account"),
+        tab_licenses=_("Licenses and apps"),
+        tab_mail=_("Mail"),
+        email_apps=_("Email apps"),
+        manage=_("Manage email apps"),
+        outlook_web=_("Outlook on the web"),
+        imap=_("IMAP"),
+        pop=_("POP"),
+        smtp=_("Authenticated SMTP"),
+        save=_("Save changes"),
     )

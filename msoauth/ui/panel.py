@@ -1,7 +1,9 @@
 """What every panel has: the line above, a header with a dot, a body, a place for messages, and a worker."""
 
 import time
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -9,10 +11,10 @@ from markupsafe import Markup
 
 from msoauth.checks import Check, Context, run
 from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.redact import redact
 from msoauth.store.journal import to_frame
 from msoauth.texts import _
 from msoauth.ui import header, html
-from msoauth.ui.fault import support_bundle
 from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.message_order import ui_lock
 from msoauth.ui.session import Session, shared
@@ -20,6 +22,8 @@ from msoauth.ui.widgets import Form, Part, View
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_BUNDLED = 200  # findings of the mailbox that go into a support bundle
 
 
 class Panel:
@@ -205,7 +209,7 @@ class Panel:
 
     def _on_message_action(self, name: str, value: str) -> None:
         if name == "bundle" and self._problem is not None:
-            where, content = support_bundle(self.session, self._problem, type(self).__name__)
+            where, content = _failure_bundle(self.session, self._problem, type(self).__name__)
             self.download(where.name, content, "application/zip")
             said = _("The support bundle is saved, without secrets: {path}").format(path=where)
             self.message.show(html.box("note", html.paragraph(said)))
@@ -276,3 +280,35 @@ def clear(*views: View) -> None:
     """Empty these."""
     for view in views:
         view.show(Markup(""))
+
+
+def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[Path, bytes]:
+    """Write a bundle of *problem* into the workspace: where it is, and its content.
+
+    Args:
+        where: The panel.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from msoauth.reports.bundle import bundle  # brings the templates, which are wanted only now
+
+    # A failure before there is a firm or a mailbox is worth a bundle as well.
+    firm = session.firm() or Firm("-", "-", "-")
+    account = session.account() or Account("nobody@nowhere.invalid", firm.name)
+    past = list(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))
+    last = [finding for finding in past if finding.run == past[-1].run]
+    told = Finding(
+        f"panel.{where}",
+        Signal.ERROR,
+        redact(f"{type(problem).__name__}: {problem}"),
+        evidence=redact("".join(traceback.format_exception(problem))),
+        cause="unknown",
+        firm=firm.name,
+        account=account.address,
+    )
+    made = bundle(session.workspace, firm, account, [*last, told], {})
+    folder = session.workspace.folder / "bundles"
+    folder.mkdir(parents=True, exist_ok=True)
+    made.write(folder / made.suggested_name)
+    return folder / made.suggested_name, made.as_zip()
