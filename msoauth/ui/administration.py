@@ -1,7 +1,5 @@
 """The sign-in of an administrator, for what only Graph shows. Its token stays in this kernel's memory."""
 
-from typing import TYPE_CHECKING
-
 import ipywidgets
 from markupsafe import Markup
 
@@ -12,11 +10,8 @@ from msoauth.model import Link, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.jobs import Job
-from msoauth.ui.panel import clear
+from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
-
-if TYPE_CHECKING:
-    from msoauth.ui.diagnosis import DiagnosePanel
 
 
 class Administration:
@@ -26,7 +21,7 @@ class Administration:
         graph: The reader, by the firm's name; nothing of it is stored.
     """
 
-    def __init__(self, panel: "DiagnosePanel", graph: dict[str, Graph]) -> None:
+    def __init__(self, panel: Panel, graph: dict[str, Graph]) -> None:
         self._panel = panel
         self._attempt: administrator.AdministratorSignIn | None = None
         self.graph = graph

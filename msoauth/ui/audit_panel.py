@@ -26,7 +26,7 @@ from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.audit_table import AccountTable
 from msoauth.ui.jobs import Job
-from msoauth.ui.letter_box import LetterBox
+from msoauth.ui.letter_view import LetterView
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
 
@@ -74,7 +74,7 @@ class AuditPanel(Panel):
         self.causes = View(on_action=self.on_action)
         self.table = AccountTable(on_open=self.open)
         self.charts = View()
-        self.letter = LetterBox(self)
+        self.letter = LetterView(self)
         return [self.options, self.progress, self.causes, self.charts, self.table]
 
     # What is seen

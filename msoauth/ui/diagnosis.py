@@ -14,7 +14,7 @@ from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.administration import Administration
-from msoauth.ui.handing_on import HandingOn
+from msoauth.ui.diagnosis_actions import DiagnosisActions
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.session import Session
@@ -31,7 +31,7 @@ class DiagnosePanel(Panel):
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self._graph: dict[str, Graph] = {}
         self._explained = ""
-        self.handing_on = HandingOn(self)
+        self.actions = DiagnosisActions(self)
         super().__init__(session, inline=inline)
 
     def name(self) -> str:
@@ -65,12 +65,12 @@ class DiagnosePanel(Panel):
         ]
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
-        return [self.talks, self.handing_on.view]
+        return [self.talks, self.actions.view]
 
     def refresh(self) -> None:
         super().refresh()
         self.administration.draw()
-        self.talks.show(self.handing_on.transcripts())
+        self.talks.show(self.actions.transcripts())
         self.busy(False)
         self._recall()
 
@@ -96,12 +96,12 @@ class DiagnosePanel(Panel):
     def chosen(self, *, firm: bool) -> None:
         clear(self.chain, self.talks)
         self._asked = []
-        self.handing_on.clear()
+        self.actions.clear()
         super().chosen(firm=firm)
 
     def on_action(self, name: str, value: str) -> None:
         super().on_action(name, value)
-        self.handing_on.on_action(name, value)
+        self.actions.on_action(name, value)
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
@@ -125,7 +125,7 @@ class DiagnosePanel(Panel):
             self.jobs.show(job, lambda: self._done(context, made))
 
         self._asked = [check for check in wanted if check.applies(context)]
-        self.handing_on.clear()
+        self.actions.clear()
         clear(self.talks)
         self.set_state("running")
         self.show_findings([])
@@ -158,12 +158,12 @@ class DiagnosePanel(Panel):
         self.busy(False)
         self.set_state(broken.signal if broken else Signal.PASSED)
         self.show_findings(made)
-        self.handing_on.take(context.firm, context.mailbox, made, context.transcripts)
-        self.talks.show(self.handing_on.transcripts())
+        self.actions.take(context.firm, context.mailbox, made, context.transcripts)
+        self.talks.show(self.actions.transcripts())
         signal = broken.signal if broken else Signal.PASSED
         line = html.paragraph("{}", html.dot(signal, verdict(made)))
         remedy = html.remedy(broken) if broken else Markup("")
-        parts = (line, remedy, self.handing_on.buttons())
+        parts = (line, remedy, self.actions.buttons())
         if broken is None:
             shown = html.box("passed", *parts)
         else:

@@ -235,12 +235,12 @@ class Panel:
         self._stale_language = self.at_work()  # then when the work is done
         if self._stale_language:
             return
-        forms = {name: part for name, part in vars(self).items() if isinstance(part, Form)}
+        forms = _forms(self.body.children)
         state, word, rows = self.state, self.state_word, self.rows
         self._put_together()
         self.refresh()
-        for name, form in forms.items():
-            getattr(self, name).take_over(form)
+        for former, form in zip(forms, _forms(self.body.children), strict=True):
+            form.take_over(former)
         self.show_findings(rows)
         self.set_state(state, None if state is Signal.NOT_RUN else word)
 
@@ -274,6 +274,10 @@ def _parts(widgets: Sequence[ipywidgets.Widget]) -> list[Part]:
             found.append(widget)
         found += _parts(getattr(widget, "children", ()))
     return found
+
+
+def _forms(widgets: Sequence[ipywidgets.Widget]) -> list[Form]:
+    return [part for part in _parts(widgets) if isinstance(part, Form)]
 
 
 def clear(*views: View) -> None:

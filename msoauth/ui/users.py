@@ -12,7 +12,7 @@ from msoauth.identity.environment import choose
 from msoauth.model import Account, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
-from msoauth.ui.many import ManyMailboxes
+from msoauth.ui.account_import import AccountImport
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.signing import Signing
 from msoauth.ui.users_state import Seen, last_seen
@@ -47,11 +47,10 @@ class UsersPanel(Panel):
             on_change=self._typed,
             on_press=self._add,
         )  # fmt: skip
-        self.many = ManyMailboxes(
+        self.account_import = AccountImport(
             self.session, on_failure=self._failed, on_added=self._list_grew, on_end=self._job_ended,
             inline=self.jobs.inline,
         )  # fmt: skip
-        self.many_form = self.many.form
         self.signing = Signing(self)
         self.paste_form = self.signing.paste_form
         return [
@@ -62,15 +61,15 @@ class UsersPanel(Panel):
         ]
 
     def at_work(self) -> bool:
-        return super().at_work() or self.many.busy
+        return super().at_work() or self.account_import.busy
 
     def translate(self) -> None:
-        became = self.many.outcome.html
+        became = self.account_import.outcome.html
         super().translate()
-        self.many.outcome.html = became
+        self.account_import.outcome.html = became
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
-        return [self.add_form, *self.many.widgets]
+        return [self.add_form, *self.account_import.widgets]
 
     def draw_guide(self) -> None:
         account = self.session.account()

@@ -52,7 +52,7 @@ def panel(tenant: PracticeTenant, session: Session) -> Iterator[DiagnosePanel]:
     session.choose_account(ANNA)
     made = DiagnosePanel(session, inline=True)
     yield made
-    made.handing_on.close()
+    made.actions.close()
 
 
 def sign_in(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
@@ -83,9 +83,9 @@ def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
     assert "eyJ" not in panel.talks.html
     saved = Saved(panel)
     panel.message.act("letter", "account")
-    assert "Authenticated SMTP" in panel.handing_on.view.html
+    assert "Authenticated SMTP" in panel.actions.view.html
     for form in ("html", "md", "eml"):
-        panel.handing_on.view.act("letter-save", form)
+        panel.actions.view.act("letter-save", form)
     assert {name.rpartition(".")[2] for name in saved.files} == {"html", "md", "eml"}
 
 
@@ -95,12 +95,12 @@ def test_the_bundle_is_looked_at_before_it_is_saved(
     panel.choice.press("diagnose")
     saved = Saved(panel)
     panel.message.act("bundle-look", "plain")
-    assert "findings.jsonl" in panel.handing_on.view.html
-    assert ANNA in panel.handing_on.view.html
+    assert "findings.jsonl" in panel.actions.view.html
+    assert ANNA in panel.actions.view.html
     assert not saved.files
-    panel.handing_on.view.act("bundle-look", "other")
-    assert ANNA not in panel.handing_on.view.html
-    panel.handing_on.view.act("bundle-save", "")
+    panel.actions.view.act("bundle-look", "other")
+    assert ANNA not in panel.actions.view.html
+    panel.actions.view.act("bundle-save", "")
     [(name, content)] = saved.files.items()
     assert name.endswith(".zip")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -114,7 +114,7 @@ def test_a_letter_without_anything_to_ask_for_says_so(
     panel.choice.press("diagnose")
     assert panel.state is Signal.PASSED
     panel.message.act("letter", "account")
-    assert "Nothing in the latest findings" in panel.handing_on.view.html
+    assert "Nothing in the latest findings" in panel.actions.view.html
 
 
 def test_what_the_user_saw_is_noted_down_and_named(
@@ -192,7 +192,7 @@ def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: Prac
     apply(tenant, "smtp-auth-off-mailbox")
     panel.choice.press("diagnose")
     panel.message.act("replay", "")
-    said = panel.handing_on.view.html
+    said = panel.actions.view.html
     assert "smtp-auth-disabled-mailbox" in said
     assert ANNA not in said
     firms = [firm.name for firm in panel.workspace.firms.list() if firm.name.endswith("(replay)")]

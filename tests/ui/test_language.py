@@ -52,15 +52,15 @@ def test_a_list_that_is_being_taken_is_told_in_the_new_language(
     panel = UsersPanel(session)
     add = session.workspace.accounts.add
     monkeypatch.setattr(session.workspace.accounts, "add", lambda account: go_on.wait(10) and add(account))  # fmt: skip
-    panel.many_form.type("list", "anna@contoso.example")
-    panel.many_form.press("add")
-    many = panel.many
+    panel.account_import.form.type("list", "anna@contoso.example")
+    panel.account_import.form.press("add")
+    many = panel.account_import
     german(panel)
-    assert panel.many is many
+    assert panel.account_import is many
     go_on.set()
     many.wait()
-    assert panel.many is not many
-    assert "1 Postfach" in panel.many.outcome.html
+    assert panel.account_import is not many
+    assert "1 Postfach" in panel.account_import.outcome.html
     assert "anna@contoso.example" in panel.list.html
 
 
@@ -102,8 +102,8 @@ def test_an_administrator_stays_signed_in_and_a_run_may_be_handed_on(
 ) -> None:
     panel = DiagnosePanel(session, inline=True)
     panel.administration.graph[firm.name] = Graph(firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example")  # fmt: skip
-    handing_on = panel.handing_on
+    actions = panel.actions
     german(panel)
     assert "admin@contoso.example" in panel.administration.view.html
-    assert panel.handing_on is handing_on
-    assert handing_on.view in panel.body.children
+    assert panel.actions is actions
+    assert actions.view in panel.body.children

@@ -12,9 +12,9 @@ from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.texts import _, language
 from msoauth.ui import guide, html
+from msoauth.ui.account_import import AccountImport
 from msoauth.ui.jobs import Job
 from msoauth.ui.mailbox import MailPanel
-from msoauth.ui.many import ManyMailboxes
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
 from msoauth.ui.start_panel import StartPanel
@@ -257,11 +257,11 @@ def test_names_from_outside_are_escaped_in_header_and_guide(session: Session) ->
     assert "x&amp;y@contoso.example" in panel.bar.html
 
 
-def many(session: Session) -> ManyMailboxes:
+def many(session: Session) -> AccountImport:
     def failed(problem: Exception) -> None:
         raise problem
 
-    return ManyMailboxes(session, on_failure=failed, on_added=lambda: None, inline=True)
+    return AccountImport(session, on_failure=failed, on_added=lambda: None, inline=True)
 
 
 def test_a_pasted_list_adds_what_it_can_and_tells_the_rest(session: Session, firm: Firm) -> None:
@@ -280,11 +280,11 @@ def test_a_pasted_list_adds_what_it_can_and_tells_the_rest(session: Session, fir
 def test_an_uploaded_list_of_500_mailboxes_is_taken_and_drawn(session: Session, firm: Firm) -> None:
     panel = UsersPanel(session, inline=True)
     lines = "\n".join(f"user{n:03}@contoso.example" for n in range(500))
-    panel.many_form.on_message(
+    panel.account_import.form.on_message(
         {"event": "file", "name": "file", "file": "users.csv"}, [lines.encode("utf-8")]
     )
     assert len(session.accounts()) == 500
-    assert "500 mailboxes were added." in panel.many.outcome.html
+    assert "500 mailboxes were added." in panel.account_import.outcome.html
     assert "user499@contoso.example" in panel.list.html
     assert "user499@contoso.example" in panel.bar.html
 

@@ -18,7 +18,7 @@ _EVERY = 25  # lines after which the count is drawn anew
 _SHOWN = 100  # lines that could not be taken and are drawn; the others are counted
 
 
-class ManyMailboxes:
+class AccountImport:
     """The form for a list, and what became of it.
 
     Args:

@@ -14,27 +14,27 @@ from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm
 from msoauth.texts import _
 from msoauth.ui import html
-from msoauth.ui.letter_box import LetterBox, file_name
+from msoauth.ui.letter_view import LetterView, file_name
+from msoauth.ui.panel import Panel
 from msoauth.ui.widgets import View
 
 if TYPE_CHECKING:
     from msoauth.reports.bundle import Bundle
-    from msoauth.ui.diagnosis import DiagnosePanel
 
 _HTML, _ZIP = "text/html", "application/zip"
 
 
-class HandingOn:
+class DiagnosisActions:
     """The buttons below a diagnosis, and what they show.
 
     Attributes:
         view: What was asked for last.
     """
 
-    def __init__(self, panel: "DiagnosePanel") -> None:
+    def __init__(self, panel: Panel) -> None:
         self._panel = panel
         self.view = View(live=True, on_action=self.on_action)
-        self._letter = LetterBox(panel)
+        self._letter = LetterView(panel)
         self._bundle: Bundle | None = None
         self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
         self._running = ExitStack()  # the practice tenant of a replay, until the kernel ends

@@ -12,7 +12,7 @@ from msoauth.ui.panel import Panel
 _MARKDOWN, _HTML, _MAIL = "text/markdown", "text/html", "message/rfc822"
 
 
-class LetterBox:
+class LetterView:
     """A letter with its buttons. Whoever shows it passes ``letter-save`` on to :meth:`save`."""
 
     def __init__(self, panel: Panel) -> None:
