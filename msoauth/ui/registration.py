@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from msoauth.checks import REGISTRATION
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import apponly, validation
+from msoauth.identity import app_only, validation
 from msoauth.identity.secret_rotation import replace_secret
 from msoauth.model import Finding, Firm, Signal
 from msoauth.reports import secret_calendar
@@ -311,10 +311,10 @@ def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -
     if firm.access != "app-only" or html.worst(made) not in (Signal.PASSED, Signal.WARNING):
         return Markup("")
     try:
-        object_id = apponly.service_principal(workspace, firm)
+        object_id = app_only.service_principal(workspace, firm)
     except AuthError:
         object_id = ""  # the checks have just said what is wrong, or it passes
-    steps = apponly.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
+    steps = app_only.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
     items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
     shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
     return html.box(

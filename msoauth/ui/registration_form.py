@@ -193,5 +193,5 @@ def values_in_text(text: str) -> dict[str, str]:
     for name, pattern in _PASTED.items():
         match = re.search(pattern, text[:20_000], re.IGNORECASE)
         if match:
-            found[name] = values.clean(match[1])
+            found[name] = validation.clean(match[1])
     return found

@@ -108,7 +108,7 @@ def test_a_peer_that_does_not_read(start: Start, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_drop_on_purpose(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:
-    exchange.world.faults.set("pop3.drop")
+    exchange.state.faults.set("pop3.drop")
     pop = log_in(exchange)
     pop.send("RETR 1")
     read_to_the_end(pop.sock)
@@ -118,7 +118,7 @@ def test_a_drop_on_purpose(exchange: Exchange, caplog: pytest.LogCaptureFixture)
 def test_tls_that_is_refused_on_purpose(
     exchange: Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exchange.world.faults.set("port.smtp", "old-tls")
+    exchange.state.faults.set("port.smtp", "old-tls")
     smtp = exchange.dialogue("smtp")
     smtp.line()
     smtp.ehlo()
