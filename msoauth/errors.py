@@ -85,6 +85,17 @@ class AuthError(MsoauthError):
         self.claims = claims
 
 
+class CancelledError(AuthError):
+    """The user cancelled a sign-in in msoauth itself: nothing was refused and nothing is wrong.
+
+    Its cause is ``cancelled``, which is none of the catalogue's: a finding about it has the signal *skipped* and no
+    cause. Who cancels on Microsoft's page instead is told by the server (``consent-declined``).
+    """
+
+    def __init__(self, summary: str) -> None:
+        super().__init__(summary, cause="cancelled")
+
+
 class MailError(MsoauthError):
     """A mail conversation broke.
 

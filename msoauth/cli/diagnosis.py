@@ -136,18 +136,18 @@ def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
         if attempt.code:
             complain(_("and enter the code {code}").format(code=attempt.code))
         complain(_("The administrator's token stays in memory and is gone when this command ends."))
-        if attempt.via == "paste":
+        if attempt.flow == "paste":
             said = _(
                 "Afterwards the browser shows an address that does not load: paste that whole address here, or the "
                 "mail that holds it, and end with an empty line."
             )
             complain(said)
             signing.take_address(attempt)
-        attempt.wait()
+        token = attempt.wait()
     except BaseException:
         attempt.cancel()
         raise
-    return Graph(firm.cloud, attempt.token, signed_in_as=attempt.signed_in_as)
+    return Graph(firm.cloud, token.value, signed_in_as=token.signed_in_as)
 
 
 def letter(

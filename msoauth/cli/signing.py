@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -14,7 +14,8 @@ from msoauth.model import Account, Firm
 from msoauth.texts import _
 
 if TYPE_CHECKING:
-    from msoauth.identity.signin import SignedIn, SignIn
+    from msoauth.identity.flows import SignIn
+    from msoauth.identity.signin import SignedIn
     from msoauth.store import Workspace
 
 
@@ -43,8 +44,8 @@ def sign_in(
         firm = workspace.firms.get(account.firm)
         chosen = via
         if chosen is None and firm.access == "delegated":
-            proposed = signin.propose(workspace, account)
-            chosen = proposed.via
+            proposed = signin.propose_flow(workspace, account)
+            chosen = proposed.flow
             if chosen != "browser":
                 complain(_("The “{via}” way: {why}").format(via=chosen, why=proposed.reason))
         try:
@@ -70,9 +71,9 @@ def sign_in(
         complain(_("Note: {warning}").format(warning=status.warning))
 
 
-def _show(account: Account, attempt: "SignIn", *, opened: bool) -> None:
+def _show(account: Account, attempt: "SignIn[Any]", *, opened: bool) -> None:
     """What the user has to do."""
-    if attempt.via == "paste":
+    if attempt.flow == "paste":
         say(_("Send this link to {user}:").format(user=account.user))
         say(attempt.url)
         say(
@@ -82,7 +83,7 @@ def _show(account: Account, attempt: "SignIn", *, opened: bool) -> None:
             )
         )
         return
-    if attempt.via == "browser" and opened:
+    if attempt.flow == "browser" and opened:
         say(attempt.message)
     say(_("Sign in as {user} at this address:").format(user=account.user))
     say(attempt.url)
@@ -93,7 +94,7 @@ def _show(account: Account, attempt: "SignIn", *, opened: bool) -> None:
 class _Countdown:
     """The line with the time that is left, drawn anew as often as the console likes."""
 
-    def __init__(self, attempt: "SignIn") -> None:
+    def __init__(self, attempt: "SignIn[Any]") -> None:
         self._attempt = attempt
 
     def __rich__(self) -> Text:
@@ -102,8 +103,8 @@ class _Countdown:
         return Text(_("Waiting for the sign-in, {clock} left. Ctrl-C cancels.").format(clock=clock))
 
 
-def _wait(attempt: "SignIn") -> "SignedIn":
-    if attempt.via == "paste":
+def _wait(attempt: "SignIn[SignedIn]") -> "SignedIn":
+    if attempt.flow == "paste":
         take_address(attempt)
         return attempt.wait()
     if sys.stderr.isatty():
@@ -118,7 +119,7 @@ def _wait(attempt: "SignIn") -> "SignedIn":
     return attempt.wait()
 
 
-def take_address(attempt: "SignIn") -> None:
+def take_address(attempt: "SignIn[Any]") -> None:
     """Read lines until they hold the answer; an empty line after some text says what is wrong with it.
 
     Raises:
@@ -166,6 +167,6 @@ def _say_remedy(
         with contextlib.suppress(AuthError):
             link = entra_links.admin_consent_link(firm, workspace.accounts.list(firm.name))
             say(_("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link))
-    other = signin.other_way("device", failure) if via == "device" else None
+    other = signin.alternative_flow("device", failure) if via == "device" else None
     if other:
         say(_("Another way: {command}").format(command=f"{again} --via {other}"))

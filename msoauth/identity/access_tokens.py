@@ -11,9 +11,8 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
-from msoauth.identity.auth_errors import error_from_reply, transport_error
-from msoauth.identity.authority import Client, lent, scopes_for
-from msoauth.identity.signin import SKEW_SECONDS, unreadable
+from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
+from msoauth.identity.authority import MAX_CLOCK_SKEW, Client, lent, scopes_for
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -83,7 +82,7 @@ def _silent(
     except requests.RequestException as problem:
         raise _for_now(transport_error(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
-        raise unreadable(what, problem) from None
+        raise unreadable_reply(what, problem) from None
     if result is None:
         raise AuthError(
             _("There is no refresh token for {user}: sign in again.").format(user=account.user),
@@ -95,7 +94,7 @@ def _silent(
 
 def _from_the_future(client: Client) -> bool:
     """Whether the cached token was got while this computer's clock was ahead: its end cannot be relied on."""
-    now = time.time() + SKEW_SECONDS
+    now = time.time() + MAX_CLOCK_SKEW
     return any(
         float(entry.get("cached_at") or 0) > now
         for entry in client.cache.search(msal.TokenCache.CredentialType.ACCESS_TOKEN)
@@ -122,7 +121,7 @@ def _stored(
             sign_in_history.keep_challenge(workspace, account, refused.claims)
         raise refused
     if not isinstance(result.get("access_token"), str):
-        raise unreadable(what, None)
+        raise unreadable_reply(what)
     redact.remember(result["access_token"])
     if client.cache.has_state_changed:
         workspace.tokens.save(account.address, client.serialized())
@@ -145,11 +144,11 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     except requests.RequestException as problem:
         raise _for_now(transport_error(problem, what)) from None
     except (ValueError, LookupError, TypeError) as problem:
-        raise unreadable(what, problem) from None
+        raise unreadable_reply(what, problem) from None
     if "error" in result:
         raise error_from_reply(result, what)
     if not isinstance(result.get("access_token"), str):
-        raise unreadable(what, None)
+        raise unreadable_reply(what)
     redact.remember(result["access_token"])
     return _token(result)
 

@@ -127,3 +127,11 @@ def _innermost(problem: BaseException) -> str:
         if len(texts) > 8:
             break
     return texts[0] if len(texts[0]) < 500 else texts[-1]
+
+
+def unreadable_reply(what: str, problem: Exception | None = None) -> AuthError:
+    """The error for a reply in which there is no token that can be read."""
+    return AuthError(
+        _("{what}: the answer holds no token that can be read.").format(what=what),
+        evidence=type(problem).__name__ if problem else "",
+    )

@@ -21,6 +21,9 @@ from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
 
+# Seconds. A clock that is wrong by more makes good tokens look expired, and dead ones good.
+MAX_CLOCK_SKEW = 300.0
+_DATE_PRECISION = 2.0  # seconds; a Date header has whole ones, and is on its way for a moment
 _KEEP_SECONDS = 3600.0
 _kept: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
 _kept_lock = threading.Lock()
@@ -140,22 +143,28 @@ class _MsalHttp:
     """What msal speaks HTTP with: our connections, and the discovery document from our own shelf.
 
     Attributes:
-        dated: When the last answer came, in seconds of this computer's clock, and its Date header.
+        seconds_ahead: By how much this computer's clock is ahead of the authority's, as the last Date header says.
     """
 
     def __init__(self, cloud: Cloud, tenant: str) -> None:
         self._cloud = cloud
         self._tenant = tenant
         self._proxies = http.proxies(cloud)
-        self.dated = (0.0, "")
+        self.seconds_ahead = 0.0
+        self._server_minus_monotonic = time.time() - time.monotonic()
 
-    def ahead(self) -> float:
-        """Seconds by which this computer's clock is ahead of the authority's, as its last answer says."""
-        here, there = self.dated
+    def server_time(self) -> float:
+        """The authority's time in seconds since 1970; this computer's until a Date header tells another."""
+        return time.monotonic() + self._server_minus_monotonic
+
+    def _read_date(self, header: str) -> None:
         try:
-            return here - parsedate_to_datetime(there).timestamp()
+            told = parsedate_to_datetime(header).timestamp()
         except (TypeError, ValueError):
-            return 0.0
+            return
+        self.seconds_ahead = time.time() - told
+        if abs(told - self.server_time()) > _DATE_PRECISION:
+            self._server_minus_monotonic = told - time.monotonic()
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
@@ -165,7 +174,7 @@ class _MsalHttp:
 
     def post(self, url: str, **options: Any) -> http.Reply:
         reply = http.post(self._cloud, url, proxies=self._proxies, **_known_options(options))
-        self.dated = (time.time(), reply.headers.get("Date", ""))
+        self._read_date(reply.headers.get("Date", ""))
         try:
             json_of(reply, _("Asking for a token"))
         except AuthError as problem:
@@ -244,7 +253,11 @@ class Client:
     @property
     def seconds_ahead(self) -> float:
         """By how much this computer's clock is ahead of the authority's, after a request; negative: behind."""
-        return self._http.ahead()
+        return self._http.seconds_ahead
+
+    def server_time(self) -> float:
+        """The authority's time in seconds since 1970, as its last reply told it; this computer's before that."""
+        return self._http.server_time()
 
     def serialized(self) -> str:
         """The token cache, to be sealed."""
@@ -265,7 +278,7 @@ def lent(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
     document = configuration(firm.cloud, firm.tenant)
     if kept is None or (kept.firm, kept.secret) != (firm, secret) or kept.document is not document:
         kept = _application(firm, secret)
-    kept.http.dated = (0.0, "")
+    kept.http.seconds_ahead = 0.0
     yield Client(firm, secret, cache, _kept=kept)
     # After a failure it is not lent again. What it knows of the account goes.
     kept.answers.clear()

@@ -1,33 +1,35 @@
-"""Which way of signing in can work where this program runs, and why."""
+"""Chooses the sign-in flow that can work where this program runs, and says why."""
 
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from msoauth.identity.signin import Via
 from msoauth.model import Firm
 from msoauth.texts import _
+
+Flow = Literal["browser", "device", "paste"]
 
 LOOPBACK = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A way of signing in.
+class FlowChoice:
+    """A sign-in flow.
 
     Attributes:
-        via: The way that can work here.
+        flow: The flow that can work here.
         reason: Why this one, as a sentence for people.
     """
 
-    via: Via
+    flow: Flow
     reason: str
 
 
-def choose(
+def choose_flow(
     firm: Firm,
     *,
     has_secret: bool,
@@ -35,15 +37,15 @@ def choose(
     environ: Mapping[str, str] = os.environ,
     root: Path = Path("/"),
     platform: str = sys.platform,
-) -> Choice:
-    """The way that can work for this firm on this computer.
+) -> FlowChoice:
+    """The flow that can work for this firm on this computer.
 
     Args:
         has_secret: Whether the app is a confidential client; such an app gets no tokens by device code unless
             "Allow public client flows" is on (facts C2, C4).
         challenged: Whether a claims challenge is to be passed on; a policy that asks for more than a password
             is met in a browser, and often forbids the device code.
-        environ, root, platform: Where to look for the marks of the surroundings (tests).
+        environ, root, platform: Where to look for the marks of the environment (tests).
     """
     redirect = urlsplit(firm.redirect_uri)
     if redirect.scheme != "http" or redirect.hostname not in LOOPBACK:
@@ -55,24 +57,26 @@ def choose(
         return _elsewhere(why, has_secret, challenged)
     if urlsplit(firm.cloud.authority).hostname in LOOPBACK:
         # Whoever sees these sign-in pages sits at this computer, so its browser reaches the listener too.
-        return Choice("browser", _("The sign-in pages are on this computer, and so is the answer."))
+        return FlowChoice(
+            "browser", _("The sign-in pages are on this computer, and so is the answer.")
+        )
     why = _apart(environ, root, platform)
     if why:
         return _elsewhere(why, has_secret, challenged)
-    return Choice("browser", _("The browser is on this computer."))
+    return FlowChoice("browser", _("The browser is on this computer."))
 
 
-def _elsewhere(why: str, has_secret: bool, challenged: bool) -> Choice:
+def _elsewhere(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
     if challenged:
         then = _(
             "A policy asks for more than a password: a link to open in a browser can answer it."
         )
-        return Choice("paste", f"{why} {then}")
+        return FlowChoice("paste", f"{why} {then}")
     if has_secret:
         then = _("For an app with a client secret a link to send works without further settings.")
-        return Choice("paste", f"{why} {then}")
+        return FlowChoice("paste", f"{why} {then}")
     then = _("A code can be entered on any computer.")
-    return Choice("device", f"{why} {then}")
+    return FlowChoice("device", f"{why} {then}")
 
 
 def _hosted(environ: Mapping[str, str]) -> str:

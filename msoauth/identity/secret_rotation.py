@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 
-from msoauth.errors import AuthError
+from msoauth.errors import AuthError, CancelledError
 from msoauth.identity.probes import client_credentials_probe
 from msoauth.model import Firm
 from msoauth.store import Secret, Workspace
@@ -31,6 +31,7 @@ def replace_secret(
             to try once.
 
     Raises:
+        CancelledError: *wait* said so; the old secret stays.
         AuthError: the new secret was refused or could not be checked; the old one stays.
     """
     new = Secret(value)
@@ -42,7 +43,7 @@ def replace_secret(
             if refused.cause != "secret-invalid" or not pauses or wait is None:
                 raise
             if wait(pauses.pop(0)):
-                raise AuthError(_("Cancelled; the old secret stays.")) from None
+                raise CancelledError(_("Cancelled; the old secret stays.")) from None
         else:
             break
     workspace.firms.set_secret(firm.name, new, expires=expires)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from msoauth.errors import AuthError, StoreError
+from msoauth.errors import AuthError, CancelledError, StoreError
 from msoauth.explaining import explain, for_cause
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -22,9 +22,11 @@ _LOOKED_AT = 100  # findings of the account, the newest
 
 
 def record(workspace: Workspace, firm: Firm, account: Account, refused: AuthError | None) -> None:
-    """Write down that the user signed in (None), or was refused. A sign-in that was broken off says nothing."""
+    """Write down that the user signed in (None), was refused, or cancelled; a sign-in that timed out says nothing."""
     if refused is None:
         finding = Finding(CHECK, Signal.PASSED, _("the user signed in"))
+    elif isinstance(refused, CancelledError):
+        finding = Finding(CHECK, Signal.SKIPPED, refused.summary)
     elif refused.evidence or refused.cause == "account-wrong":
         finding = _refused(
             firm, account, refused.summary, refused.cause, refused.evidence, refused.ids
@@ -47,9 +49,10 @@ def record_reported_text(
 
 
 def last_refusal(workspace: Workspace, account: Account) -> Finding | None:
-    """The refusal that the account's last try ended in, or None."""
+    """The refusal in which the account's last attempt ended, or None; an attempt that was cancelled does not count."""
     found = workspace.journal.findings(account=account.address, limit=_LOOKED_AT)
-    last = next((f for f in reversed(list(found)) if f.check == CHECK), None)
+    ended = (f for f in reversed(list(found)) if f.check == CHECK)
+    last = next((f for f in ended if f.signal is not Signal.SKIPPED), None)
     return last if last is not None and last.signal is Signal.FAILED else None
 
 

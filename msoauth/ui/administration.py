@@ -6,6 +6,7 @@ from markupsafe import Markup
 from msoauth.errors import AuthError, InputError
 from msoauth.graph import Graph
 from msoauth.identity import administrator
+from msoauth.identity.flows import SignIn
 from msoauth.model import Link, Signal
 from msoauth.texts import _
 from msoauth.ui import html
@@ -23,7 +24,7 @@ class Administration:
 
     def __init__(self, panel: Panel, graph: dict[str, Graph]) -> None:
         self._panel = panel
-        self._attempt: administrator.AdministratorSignIn | None = None
+        self._attempt: SignIn[administrator.AdministratorToken] | None = None
         self.graph = graph
         self.view = View(live=True, on_action=self.on_action)
         self.paste_form = Form(
@@ -82,12 +83,12 @@ class Administration:
                 return
             panel.jobs.show(job, lambda: self._wait_for(attempt))
             try:
-                attempt.wait()
+                token = attempt.wait()
             except AuthError as refused:
                 shown = html.failure(refused, firm)
                 panel.jobs.show(job, lambda: self._ended(shown))
                 return
-            graph = Graph(firm.cloud, attempt.token, signed_in_as=attempt.signed_in_as)
+            graph = Graph(firm.cloud, token.value, signed_in_as=token.signed_in_as)
             panel.jobs.show(job, lambda: self._signed_in(firm.name, graph))
 
         clear(panel.message)
@@ -96,7 +97,7 @@ class Administration:
         panel.busy(True)
         panel.jobs.start(work)
 
-    def _wait_for(self, attempt: administrator.AdministratorSignIn) -> None:
+    def _wait_for(self, attempt: SignIn[administrator.AdministratorToken]) -> None:
         self._attempt = attempt
         parts = [html.paragraph(attempt.message)] if attempt.message else []
         opened = html.link(Link(_("Open the sign-in page"), attempt.url))
@@ -106,7 +107,7 @@ class Administration:
             parts.append(html.paragraph("{} {}", code, html.copy(attempt.code)))
         parts.append(html.button(_("Cancel"), "cancel", small=True))
         self.view.show(html.box("note", *parts))
-        if attempt.via == "paste":
+        if attempt.flow == "paste":
             self.paste_form.layout.display = ""
 
     def _paste(self, _name: str) -> None:

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from msoauth.checks import MAILBOX, SIGN_IN
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import entra_links, signin
+from msoauth.identity.environment import Flow
+from msoauth.identity.flows import SignIn
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
@@ -37,7 +39,7 @@ class Signing:
 
     def __init__(self, panel: "UsersPanel") -> None:
         self._panel = panel
-        self.attempt: signin.SignIn | None = None
+        self.attempt: SignIn[signin.SignedIn] | None = None
         self.waiting = View(live=True, on_action=panel.on_action)
         self.paste_form = Form(
             [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area",
@@ -56,9 +58,7 @@ class Signing:
         self.paste_form.errors = {}
         self.paste_form.clear_secret("answer")
 
-    def start(
-        self, account: Account, via: signin.Via | None = None, *, another: bool = False
-    ) -> None:
+    def start(self, account: Account, via: Flow | None = None, *, another: bool = False) -> None:
         """Begin a sign-in and wait for it in the panel's worker.
 
         Args:
@@ -68,11 +68,11 @@ class Signing:
         panel = self._panel
         chosen = panel.choice.text("via")
         if via is None and chosen in ("browser", "device", "paste"):
-            via = cast("signin.Via", chosen)
+            via = cast(Flow, chosen)
 
         def work(job: Job) -> None:
-            proposed = signin.propose(panel.workspace, account)
-            attempt = signin.start(panel.workspace, account, via or proposed.via, another=another)
+            proposed = signin.propose_flow(panel.workspace, account)
+            attempt = signin.start(panel.workspace, account, via or proposed.flow, another=another)
             job.on_cancel(attempt.cancel)
             if job.cancelled.is_set():
                 return
@@ -81,7 +81,7 @@ class Signing:
             try:
                 result = attempt.wait()
             except AuthError as refusal:
-                shown = self._told(account, attempt.via, refusal)
+                shown = self._told(account, attempt.flow, refusal)
                 cause = refusal.cause
                 panel.jobs.show(job, lambda: self._refused(account, shown, cause))
                 return
@@ -101,13 +101,13 @@ class Signing:
             panel.set_state("running")
             panel.draw_list()
 
-    def _wait_for(self, account: Account, attempt: signin.SignIn, why: str) -> None:
+    def _wait_for(self, account: Account, attempt: SignIn[signin.SignedIn], why: str) -> None:
         self.attempt = attempt
         self.waiting.show(waiting(account, attempt, why))
-        if attempt.via == "paste":
+        if attempt.flow == "paste":
             self.paste_form.layout.display = ""
 
-    def _told(self, account: Account, via: signin.Via, refusal: AuthError) -> Markup:
+    def _told(self, account: Account, via: Flow, refusal: AuthError) -> Markup:
         """The refusal with what helps; in the worker, because the links may need a look at the authority."""
         panel = self._panel
         firm = panel.workspace.firms.get(account.firm)
@@ -121,7 +121,7 @@ class Signing:
             refusal,
             firm,
             account,
-            other=signin.other_way(via, refusal),
+            other=signin.alternative_flow(via, refusal),
             sign_out=sign_out,
             consent=consent_link,
         )

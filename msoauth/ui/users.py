@@ -7,8 +7,8 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.errors import InputError
-from msoauth.identity import signin, validation
-from msoauth.identity.environment import choose
+from msoauth.identity import validation
+from msoauth.identity.environment import Flow, choose_flow
 from msoauth.model import Account, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
@@ -132,7 +132,7 @@ class UsersPanel(Panel):
             "browser": _("in the browser"),
             "device": _("with a code"),
             "paste": _("with a link"),
-        }[choose(firm, has_secret=has_secret).via]
+        }[choose_flow(firm, has_secret=has_secret).flow]
 
     def _draw_practice(self) -> None:
         users = self._practice_users()
@@ -251,7 +251,7 @@ class UsersPanel(Panel):
         elif name == "another":
             self.signing.start(account, another=True)
         elif name in ("browser", "device", "paste"):
-            self.signing.start(account, cast("signin.Via", name))
+            self.signing.start(account, cast(Flow, name))
         elif name == "check":
             self.signing.check(account)
         elif name == "sign-out":

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msoauth.explaining import for_cause
-from msoauth.identity.signin import mended_by_signing_in
+from msoauth.identity.signin import fixed_by_signing_in
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.ui import html
@@ -29,7 +29,7 @@ class Seen:
     @property
     def needs_sign_in(self) -> bool:
         """Whether signing in again is what mends it."""
-        return self.state is Signal.FAILED and mended_by_signing_in(self.cause)
+        return self.state is Signal.FAILED and fixed_by_signing_in(self.cause)
 
 
 def seen_of(findings: Iterable[Finding]) -> Seen:

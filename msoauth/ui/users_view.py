@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from msoauth.errors import AuthError
-from msoauth.identity.signin import SignIn, Via
+from msoauth.identity.environment import Flow
+from msoauth.identity.flows import SignIn
 from msoauth.model import Account, Firm, Link, Signal
 from msoauth.store import TokenStatus
 from msoauth.texts import _
@@ -89,7 +91,7 @@ def app_row(account: Account, seen: Seen | None) -> Row:
     )
 
 
-def waiting(account: Account, attempt: SignIn, why: str) -> Markup:
+def waiting(account: Account, attempt: SignIn[Any], why: str) -> Markup:
     """What the user has to do while a sign-in is waited for, with the time that is left.
 
     Args:
@@ -99,7 +101,7 @@ def waiting(account: Account, attempt: SignIn, why: str) -> Markup:
     user = account.user
     opened = html.link(Link(_("Open the sign-in page"), attempt.url))
     line = Markup("<p>{} {}</p>")
-    if attempt.via == "device":
+    if attempt.flow == "device":
         how = [
             html.paragraph(
                 _("{user} opens this address on any computer and enters the code:").format(
@@ -117,7 +119,7 @@ def waiting(account: Account, attempt: SignIn, why: str) -> Markup:
                 html.copy(attempt.code),
             ),
         ]
-    elif attempt.via == "paste":
+    elif attempt.flow == "paste":
         told = _(
             "Send this link to {user}. After signing in, their browser ends on a page that does not load: "
             "that is right. They send back the address of that page; paste it below."
@@ -136,7 +138,7 @@ def waiting(account: Account, attempt: SignIn, why: str) -> Markup:
         "device": _("With a code"),
         "paste": _("With a link"),
     }
-    del others[attempt.via]
+    del others[attempt.flow]
     return html.box(
         "note",
         html.paragraph(
@@ -176,7 +178,7 @@ def refused(
     firm: Firm,
     account: Account,
     *,
-    other: Via | None,
+    other: Flow | None,
     sign_out: str = "",
     consent: str = "",
 ) -> Markup:

@@ -153,10 +153,10 @@ class Case:
         attempt = administrator.start(self.workspace, firm, "browser", open_browser=False)
         try:
             sign_in_as_a_person(attempt.url, admin, self.password(admin))
-            attempt.wait(20)
+            token = attempt.wait(20)
         finally:
             attempt.cancel()
-        graph = Graph(firm.cloud, attempt.token)
+        graph = Graph(firm.cloud, token.value)
         context = checks.Context(self.workspace, firm, account, graph=graph)
         wanted = (*checks.NETWORK, *checks.REGISTRATION, *checks.DIRECTORY)
         broken = judgement.root_cause(checks.run(wanted, context))

@@ -48,10 +48,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         attempt = administrator.start(case.workspace, firm, "browser", open_browser=False)
         try:
             sign_in_as_a_person(attempt.url, ADMIN, case.password(ADMIN))
-            attempt.wait(20)
+            token = attempt.wait(20)
         finally:
             attempt.cancel()
-        yield Office(case, Graph(firm.cloud, attempt.token, signed_in_as=ADMIN))
+        yield Office(case, Graph(firm.cloud, token.value, signed_in_as=ADMIN))
 
 
 def test_a_healthy_registration_has_nothing_red(office: Office) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from msoauth import checks
-from msoauth.errors import AuthError
+from msoauth.errors import AuthError, CancelledError
 from msoauth.identity import sign_in_history
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
@@ -50,10 +50,25 @@ def test_a_refused_try_is_the_cause_until_one_succeeds(workspace: Workspace) -> 
     assert present(workspace).cause == "session-missing"  # and signed out since
 
 
-def test_a_try_that_was_broken_off_says_nothing(workspace: Workspace) -> None:
-    cancelled = AuthError("The sign-in was cancelled.", cause="consent-declined")
+def test_a_cancelled_attempt_is_skipped_in_the_journal_and_hides_no_refusal(
+    workspace: Workspace,
+) -> None:
+    cancelled = CancelledError("The sign-in was cancelled.")
     sign_in_history.record(workspace, FIRM, ANNA, cancelled)
+    [written] = workspace.journal.findings(account=ANNA.address)
+    assert (written.signal, written.cause) == (Signal.SKIPPED, None)
     assert present(workspace).cause == "session-missing"
+    refused = AuthError("refused", cause="account-wrong", evidence="signed in: x@y.example")
+    sign_in_history.record(workspace, FIRM, ANNA, refused)
+    sign_in_history.record(workspace, FIRM, ANNA, cancelled)
+    assert present(workspace).cause == "account-wrong"
+
+
+def test_an_attempt_that_timed_out_says_nothing(workspace: Workspace) -> None:
+    late = AuthError("Nobody entered the code in time; start again.", cause="code-expired")
+    sign_in_history.record(workspace, FIRM, ANNA, late)
+    assert present(workspace).cause == "session-missing"
+    assert sign_in_history.last_refusal(workspace, ANNA) is None
 
 
 def test_a_secret_on_the_page_is_not_kept(workspace: Workspace) -> None:

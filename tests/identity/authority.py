@@ -20,7 +20,7 @@ import trustme
 
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.identity import http
-from msoauth.identity.signin import SignIn
+from msoauth.identity.flows import SignIn
 from msoauth.model import Firm
 
 TENANT = "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
@@ -119,14 +119,16 @@ class Authority:
             }
         )
 
-    def come_back(self, attempt: SignIn, *, post: bool = True, **fields: str) -> requests.Response:
+    def come_back(
+        self, attempt: SignIn[Any], *, post: bool = True, **fields: str
+    ) -> requests.Response:
         """Send the browser's answer to the listener, with a fresh code unless *fields* say otherwise."""
         home, answer = self.answer_to(attempt, **fields)
         if post:
             return requests.post(home, data=answer, timeout=10)
         return requests.get(home, params=answer, timeout=10)
 
-    def answer_to(self, attempt: SignIn, **fields: str) -> tuple[str, dict[str, str]]:
+    def answer_to(self, attempt: SignIn[Any], **fields: str) -> tuple[str, dict[str, str]]:
         """Where the browser ends, and with which fields."""
         asked = {k: v[0] for k, v in parse_qs(urlsplit(attempt.url).query).items()}
         answer = {"state": asked["state"], **fields}

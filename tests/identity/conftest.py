@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from msoauth.identity import signin
+from msoauth.identity.environment import Flow
+from msoauth.identity.flows import SignIn
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from tests.identity.authority import SECRET, Authority, running
@@ -29,7 +31,7 @@ class Office:
     firm: Firm
     anna: Account
 
-    def start(self, via: signin.Via = "browser", **options: Any) -> signin.SignIn:
+    def start(self, via: Flow = "browser", **options: Any) -> SignIn[signin.SignedIn]:
         return signin.start(self.workspace, self.anna, via, open_browser=False, **options)
 
     def sign_in(self, **options: Any) -> signin.SignedIn:
@@ -39,7 +41,9 @@ class Office:
         )
 
     @staticmethod
-    def finish(attempt: signin.SignIn, act: Callable[[signin.SignIn], object]) -> signin.SignedIn:
+    def finish(
+        attempt: SignIn[signin.SignedIn], act: Callable[[SignIn[signin.SignedIn]], object]
+    ) -> signin.SignedIn:
         """Act while somebody waits; what ``wait`` gave.
 
         Raises:

@@ -9,6 +9,7 @@ import pytest
 
 from msoauth.cli import main
 from msoauth.identity import signin
+from msoauth.identity.flows import SignIn
 from tests.identity.authority import Authority, refused
 from tests.identity.conftest import Office
 
@@ -21,12 +22,12 @@ def run(office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(
         *arguments: str,
-        person: Callable[[signin.SignIn], object] = lambda _attempt: None,
-        typed: Callable[[signin.SignIn], str] = lambda _attempt: "",
+        person: Callable[[SignIn[signin.SignedIn]], object] = lambda _attempt: None,
+        typed: Callable[[SignIn[signin.SignedIn]], str] = lambda _attempt: "",
     ) -> tuple[int, str, str]:
         threads: list[threading.Thread] = []
 
-        def start(*about: object, **options: object) -> signin.SignIn:
+        def start(*about: object, **options: object) -> SignIn[signin.SignedIn]:
             attempt = real(*about, **options)  # type: ignore[arg-type]
             monkeypatch.setattr("sys.stdin", io.StringIO(typed(attempt)))
             threads.append(threading.Thread(target=person, args=(attempt,)))
@@ -62,7 +63,7 @@ def test_the_device_way_shows_address_and_code(run: Run, authority: Authority) -
 
 
 def test_a_mail_is_pasted_line_by_line(run: Run, authority: Authority) -> None:
-    def mail(attempt: signin.SignIn) -> str:
+    def mail(attempt: SignIn[signin.SignedIn]) -> str:
         home, answer = authority.answer_to(attempt)
         url = f"{home}/?{urlencode(answer)}"
         return f"Guten Tag\n\nVon: Anna\n> {url[:40]}\n> {url[40:]}\n\n"

@@ -23,6 +23,7 @@ import trustme
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, signin
+from msoauth.identity.flows import SignIn
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from tests.identity.conftest import Office
@@ -122,7 +123,7 @@ def form_of(page: str) -> tuple[str, dict[str, str]]:
     return html.unescape(action[1]), fields
 
 
-def sign_in(provider: Provider, attempt: signin.SignIn, *, refuses: bool = False) -> None:
+def sign_in(provider: Provider, attempt: SignIn[signin.SignedIn], *, refuses: bool = False) -> None:
     """The person in the browser, up to the answer's arrival at the listener."""
     with browser(provider, ANNA, refuses=refuses) as session:
         page = session.get(attempt.url, timeout=20)
@@ -210,7 +211,7 @@ def test_a_code_that_is_used_twice_ends_the_sign_in(
     workspace, account = there
     answers: list[dict[str, str]] = []
 
-    def person(attempt: signin.SignIn) -> None:
+    def person(attempt: SignIn[signin.SignedIn]) -> None:
         with browser(provider, ANNA) as session:
             action, fields = form_of(session.get(attempt.url, timeout=20).text)
             answers.append(fields)

@@ -7,17 +7,18 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from msoauth.errors import AuthError, InputError
-from msoauth.identity import paste, signin
+from msoauth.identity import flows, signin
+from msoauth.identity.flows import SignIn
 from tests.identity.authority import Authority
 from tests.identity.conftest import Office
 
 
 @pytest.fixture
-def attempt(office: Office) -> signin.SignIn:
+def attempt(office: Office) -> SignIn[signin.SignedIn]:
     return office.start("paste")
 
 
-def address(authority: Authority, attempt: signin.SignIn, **fields: str) -> str:
+def address(authority: Authority, attempt: SignIn[signin.SignedIn], **fields: str) -> str:
     home, answer = authority.answer_to(attempt, code="0.AXkA" + "x" * 400, **fields)
     return f"{home}/?{urlencode({'code': answer['code'], 'session_state': 'f' * 32, 'state': answer['state']})}"
 
@@ -60,8 +61,8 @@ def test_the_address_is_found_in_the_noise_of_mail_programs(
     office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch, noise: str
 ) -> None:
     # A state may hold what link guards have a meaning of their own for.
-    state = f"-2Dx_-5F__41-{signin.new_state()}"
-    monkeypatch.setattr(signin, "new_state", lambda: state)
+    state = f"-2Dx_-5F__41-{flows.new_state()}"
+    monkeypatch.setattr(flows, "new_state", lambda: state)
     attempt = office.start("paste")
     attempt.paste(NOISE[noise](address(authority, attempt)))
     assert attempt.wait(20).signed_in_as == authority.user
@@ -83,7 +84,7 @@ def test_the_address_is_found_in_the_noise_of_mail_programs(
     ],
 )
 def test_what_is_no_answer_to_this_link_is_told_and_the_sign_in_goes_on(
-    office: Office, authority: Authority, attempt: signin.SignIn, text: str, said: str
+    office: Office, authority: Authority, attempt: SignIn[signin.SignedIn], text: str, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
         attempt.paste(text)
@@ -92,7 +93,10 @@ def test_what_is_no_answer_to_this_link_is_told_and_the_sign_in_goes_on(
 
 
 def test_the_answer_to_an_older_link_is_known_by_its_age(
-    office: Office, authority: Authority, attempt: signin.SignIn, monkeypatch: pytest.MonkeyPatch
+    office: Office,
+    authority: Authority,
+    attempt: SignIn[signin.SignedIn],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old = address(authority, attempt)
     newest = office.start("paste")
@@ -103,9 +107,9 @@ def test_the_answer_to_an_older_link_is_known_by_its_age(
 
 
 def test_a_link_that_is_too_old_counts_no_more(
-    authority: Authority, attempt: signin.SignIn, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, attempt: SignIn[signin.SignedIn], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = time.monotonic() + paste.PASTE_TIME_LIMIT + 1
+    late = time.monotonic() + flows.PASTE_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: late)
     with pytest.raises(InputError, match="older than 60 minutes"):
         attempt.paste(address(authority, attempt))
@@ -114,7 +118,7 @@ def test_a_link_that_is_too_old_counts_no_more(
 
 
 def test_a_refusal_in_the_address_is_told_with_its_cause(
-    authority: Authority, attempt: signin.SignIn
+    authority: Authority, attempt: SignIn[signin.SignedIn]
 ) -> None:
     home, answer = authority.answer_to(
         attempt,

@@ -18,6 +18,7 @@ from msoauth.errors import AuthError, InputError
 from msoauth.identity import signin
 from msoauth.identity.access_tokens import access_token
 from msoauth.identity.entra_links import admin_consent_link
+from msoauth.identity.flows import SignIn
 from msoauth.model import Account, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import GRAPH_APP_ID
@@ -36,7 +37,7 @@ class Place:
     passwords: dict[str, str]
     secret: str
 
-    def person(self, attempt: signin.SignIn, user: str | None = None) -> str:
+    def person(self, attempt: SignIn[signin.SignedIn], user: str | None = None) -> str:
         name = user or self.anna.address
         return sign_in_as_a_person(attempt.url, name, self.passwords[name])
 
@@ -56,7 +57,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(tenant, workspace, anna, passwords, known["client_secret"])
 
 
-def finish(place: Place, attempt: signin.SignIn, user: str | None = None) -> tuple[str, Any]:
+def finish(
+    place: Place, attempt: SignIn[signin.SignedIn], user: str | None = None
+) -> tuple[str, Any]:
     """The last page, and what ``wait`` gave or raised."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(attempt.wait, 20)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from msoauth.identity import signin
+from msoauth.identity.flows import SignIn
 from msoauth.model import Finding, Signal
 from msoauth.ui import signing, users_view
 from msoauth.ui.session import Session
@@ -31,7 +32,7 @@ def until(true: Callable[[], object]) -> None:
         threading.Event().wait(0.01)
 
 
-def begin(panel: UsersPanel, office: Office, act: str) -> signin.SignIn:
+def begin(panel: UsersPanel, office: Office, act: str) -> SignIn[signin.SignedIn]:
     panel.on_action(act, office.anna.address)
     until(lambda: panel.signing.attempt)
     assert panel.signing.attempt is not None

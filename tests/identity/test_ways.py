@@ -2,21 +2,24 @@
 
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from msoauth.errors import AuthError, InputError
-from msoauth.identity import browser, sign_in_history, signin
-from msoauth.identity.environment import choose
-from msoauth.model import Firm
+from msoauth.errors import AuthError, CancelledError, InputError
+from msoauth.identity import administrator, flows, sign_in_history, signin
+from msoauth.identity.environment import Flow, choose_flow
+from msoauth.model import Firm, Signal
 from tests.identity.authority import Answer, Authority, Form, refused
 from tests.identity.conftest import Office
 from tests.ports import kept_port
 
 FIRM = Firm("Contoso", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
 SCREEN = {"DISPLAY": ":0"}
+FLOWS: tuple[Flow, ...] = ("browser", "device", "paste")
 
 
 @pytest.mark.parametrize(
@@ -35,35 +38,36 @@ SCREEN = {"DISPLAY": ":0"}
 def test_the_way_follows_the_surroundings_and_says_why(
     tmp_path: Path, environ: dict[str, str], secret: bool, via: str, said: str
 ) -> None:
-    choice = choose(FIRM, has_secret=secret, environ=environ, root=tmp_path, platform="linux")
-    assert choice.via == via
+    choice = choose_flow(FIRM, has_secret=secret, environ=environ, root=tmp_path, platform="linux")
+    assert choice.flow == via
     assert said in choice.reason
 
 
 def test_a_container_is_known_by_its_mark(tmp_path: Path) -> None:
     (tmp_path / ".dockerenv").touch()
     for platform in ("linux", "darwin"):
-        choice = choose(FIRM, has_secret=True, environ=SCREEN, root=tmp_path, platform=platform)
-        assert choice.via == "paste"
+        choice = choose_flow(
+            FIRM, has_secret=True, environ=SCREEN, root=tmp_path, platform=platform
+        )
+        assert choice.flow == "paste"
 
 
 def test_a_redirect_uri_elsewhere_leaves_the_link(tmp_path: Path) -> None:
     firm = Firm("C", "contoso.example", FIRM.client_id, redirect_uri="https://contoso.example/cb")
-    choice = choose(firm, has_secret=True, environ=SCREEN, root=tmp_path, platform="darwin")
-    assert (choice.via, firm.redirect_uri in choice.reason) == ("paste", True)
+    choice = choose_flow(firm, has_secret=True, environ=SCREEN, root=tmp_path, platform="darwin")
+    assert (choice.flow, firm.redirect_uri in choice.reason) == ("paste", True)
 
 
 def test_a_challenge_is_never_answered_by_a_code(tmp_path: Path) -> None:
     hub = {"JUPYTERHUB_USER": "anna"}
-    choice = choose(FIRM, has_secret=False, challenged=True, environ=hub, root=tmp_path)
-    assert choice.via == "paste"
+    choice = choose_flow(FIRM, has_secret=False, challenged=True, environ=hub, root=tmp_path)
+    assert choice.flow == "paste"
 
 
 def test_the_user_may_choose_another_way(office: Office) -> None:
-    vias: tuple[signin.Via, ...] = ("browser", "device", "paste")
-    for via in vias:
-        attempt = office.start(via)
-        assert attempt.via == via
+    for flow in FLOWS:
+        attempt = office.start(flow)
+        assert attempt.flow == flow
         attempt.cancel()
 
 
@@ -91,7 +95,7 @@ def test_a_browser_that_cannot_be_opened_or_does_not_return_stops_nothing(
     assert "No browser could be opened" in attempt.message
     attempt.cancel()
     release = threading.Event()
-    monkeypatch.setattr(browser, "OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(flows, "OPEN_SECONDS", 0.05)
     monkeypatch.setattr("webbrowser.open", lambda _url: release.wait(20))
     attempt = signin.start(office.workspace, office.anna, "browser")
     release.set()
@@ -182,8 +186,8 @@ def test_a_refused_device_code_names_its_cause_and_the_way_to_offer(
     with pytest.raises(AuthError) as told:
         office.start("device").wait(20)
     assert told.value.cause == cause
-    assert signin.other_way("device", told.value) == other
-    assert signin.other_way("browser", told.value) is None
+    assert signin.alternative_flow("device", told.value) == other
+    assert signin.alternative_flow("browser", told.value) is None
 
 
 def test_a_device_answer_that_is_none_and_a_code_nobody_enters(
@@ -202,13 +206,127 @@ def test_a_device_answer_that_is_none_and_a_code_nobody_enters(
         office.start("device").wait(0.1)
 
 
-def test_cancel_ends_every_way_at_once(office: Office, authority: Authority) -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+def test_cancel_ends_every_flow_at_once_and_is_neither_a_refusal_nor_unknown(
+    office: Office, authority: Authority, flow: Flow
+) -> None:
     authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
-    vias: tuple[signin.Via, ...] = ("browser", "device", "paste")
-    for via in vias:
-        with pytest.raises(AuthError, match="cancelled"):
-            office.finish(office.start(via), lambda attempt: attempt.cancel())
+    with pytest.raises(CancelledError, match="cancelled") as told:
+        office.finish(office.start(flow), lambda attempt: attempt.cancel())
+    assert told.value.cause == "cancelled"
     assert office.workspace.tokens.status(office.anna.address) is None
+    [written] = office.workspace.journal.findings(account=office.anna.address)
+    assert (written.check, written.signal, written.cause) == (
+        "sign-in.attempt",
+        Signal.SKIPPED,
+        None,
+    )
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_an_administrators_cancel_is_the_same_and_is_not_written_down(
+    office: Office, authority: Authority, flow: Flow
+) -> None:
+    authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
+    attempt = administrator.start(office.workspace, office.firm, flow, open_browser=False)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(attempt.wait, 20)
+        attempt.cancel()
+    with pytest.raises(CancelledError):
+        waiting.result()
+    assert list(office.workspace.journal.findings()) == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_arrives_after_a_cancel_is_not_stored(
+    office: Office, authority: Authority, flow: Flow
+) -> None:
+    attempt = office.start(flow)
+
+    def cancel_meanwhile(form: Form) -> Answer:
+        attempt.cancel()
+        return authority.grant(form)
+
+    def answer() -> None:
+        if flow == "paste":
+            home, fields = authority.answer_to(attempt)
+            attempt.paste(f"{home}/?{urlencode(fields)}")
+        elif flow == "browser":
+            authority.come_back(attempt)
+
+    authority.token = cancel_meanwhile
+    with pytest.raises(CancelledError):
+        office.finish(attempt, lambda _attempt: answer())
+    assert office.workspace.tokens.status(office.anna.address) is None
+
+
+def test_ctrl_c_at_a_terminal_is_a_cancel(
+    office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_form: Form) -> Answer:
+        raise KeyboardInterrupt
+
+    attempt = office.start("paste")
+    home, fields = authority.answer_to(attempt)
+    attempt.paste(f"{home}/?{urlencode(fields)}")
+    monkeypatch.setattr("msoauth.identity.http.post", lambda *_of, **_more: interrupt({}))
+    with pytest.raises(KeyboardInterrupt):
+        attempt.wait(20)
+    [written] = office.workspace.journal.findings(account=office.anna.address)
+    assert (written.signal, written.cause) == (Signal.SKIPPED, None)
+
+
+def test_cancel_on_microsofts_page_stays_a_refusal(office: Office, authority: Authority) -> None:
+    said = "AADSTS65004: User declined to consent to access the app."
+    with pytest.raises(AuthError) as told:
+        office.finish(
+            office.start(),
+            lambda attempt: authority.come_back(
+                attempt, error="access_denied", error_description=said
+            ),
+        )
+    assert told.value.cause == "consent-declined"
+    assert not isinstance(told.value, CancelledError)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_users_and_the_administrators_sign_in_show_the_same(office: Office, flow: Flow) -> None:
+    mine = office.start(flow)
+    theirs = administrator.start(office.workspace, office.firm, flow, open_browser=False)
+    for attempt in (mine, theirs):
+        assert attempt.flow == flow
+        assert attempt.url.startswith("https://")
+        assert bool(attempt.code) == (flow == "device")
+        assert attempt.message
+        assert attempt.reason == ""  # the caller named the flow
+        assert attempt.seconds_left > 200
+        attempt.cancel()
+
+
+def test_a_flow_that_nobody_named_comes_with_its_reason(office: Office) -> None:
+    attempt = signin.start(office.workspace, office.anna, open_browser=False)
+    theirs = administrator.start(office.workspace, office.firm, open_browser=False)
+    attempt.cancel()
+    theirs.cancel()
+    assert attempt.reason == theirs.reason != ""
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+def test_the_time_left_is_counted_by_the_servers_clock(
+    office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    authority.clock = ahead
+    authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
+    attempt = office.start("device")
+    assert 890 < attempt.seconds_left <= 900
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 7200)  # somebody sets this computer's clock
+    assert 890 < attempt.seconds_left <= 900
+    monkeypatch.undo()
+    authority.clock = ahead + 600  # this computer slept for ten minutes
+    with pytest.raises(AuthError, match="Nobody entered the code in time"):
+        attempt.wait(0.1)
+    assert 280 < attempt.seconds_left <= 302  # a Date header has whole seconds
 
 
 def test_app_only_needs_no_sign_in(office: Office) -> None:

@@ -4,12 +4,15 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import ipywidgets
 import pytest
 
 from msoauth.identity import administrator, signin
+from msoauth.identity.administrator import AdministratorToken as Token
+from msoauth.identity.flows import SignIn
 from msoauth.model import Firm, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import apply
@@ -133,7 +136,7 @@ def test_an_administrator_signs_in_and_is_forgotten(
 ) -> None:
     start, people = administrator.start, list[threading.Thread]()
 
-    def at_once(*arguments: object, **_options: object) -> administrator.AdministratorSignIn:
+    def at_once(*arguments: object, **_options: object) -> SignIn[Token]:
         firm = panel.session.firm()
         assert firm is not None
         attempt = start(panel.workspace, firm, "browser", open_browser=False)
@@ -161,13 +164,15 @@ def test_an_administrator_signs_in_and_is_forgotten(
 def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widgets_state(
     panel: DiagnosePanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, wait = administrator.start, administrator.AdministratorSignIn.wait
+    start = administrator.start
     stored: list[str] = []
 
-    def by_paste(workspace: Workspace, firm: Firm, *_via: object) -> signin.SignIn:
-        return start(workspace, firm, "paste")
+    def by_paste(workspace: Workspace, firm: Firm, *_flow: object) -> SignIn[Token]:
+        attempt = start(workspace, firm, "paste")
+        monkeypatch.setattr(attempt, "wait", partial(pasting, attempt, attempt.wait))
+        return attempt
 
-    def pasting(attempt: administrator.AdministratorSignIn) -> signin.SignedIn:
+    def pasting(attempt: SignIn[Token], wait: Callable[[], Token]) -> Token:
         form = panel.administration.paste_form
         form.type("answer", f"http://localhost/?code={CODE}&state=of-another-sign-in")
         stored.append(stored_state())
@@ -175,10 +180,9 @@ def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widg
         assert form.errors["answer"]  # the state is not this sign-in's
         stored.append(stored_state())
         attempt.cancel()
-        return wait(attempt)
+        return wait()
 
     monkeypatch.setattr(administrator, "start", by_paste)
-    monkeypatch.setattr(administrator.AdministratorSignIn, "wait", pasting)
     panel.administration.view.act("admin")
     stored.append(stored_state())
     assert len(stored) == 3
