@@ -151,8 +151,7 @@ def _mail_server(protocol: Protocol) -> Check:
         context.greeted[protocol] = session  # the login goes on with it
         connection = session.connection
         stages = ", ".join(
-            f"{stage} {seconds * 1000:.0f} ms"
-            for stage, seconds in connection.timing.seconds.items()
+            f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in connection.seconds.items()
         )
         where = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
         return _answered(context, where, connection.issuer, f" ({stages})")

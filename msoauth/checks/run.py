@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from msoauth.errors import MsoauthError
 from msoauth.judgement import blocker, signal_of, verdict
+from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.transcript import Transcript
-from msoauth.mail.wire import Options
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
@@ -76,7 +76,7 @@ class Context:
         """The record of a conversation, made when it is first asked for."""
         return self.transcripts.setdefault(check, Transcript())
 
-    def options(self, check: str) -> Options:
+    def options(self, check: str) -> ConnectionOptions:
         """How a conversation with a mail server is held, and that it is recorded under *check*."""
         return {
             "transcript": self.transcript(check),

@@ -7,11 +7,11 @@ from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
-from msoauth.mail import framing, sasl, wire
+from msoauth.mail import sasl
+from msoauth.mail.connection import ConnectionOptions, connect
 from msoauth.mail.imap_commands import LITERAL, Commands
 from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
-from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Options, Wire
+from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
 _SEQUENCE = re.compile(rb"\* (\d{1,10}) FETCH ", re.IGNORECASE)
@@ -31,6 +31,7 @@ class ImapSession:
     """A session with a folder opened read-only: the inbox, until another is asked for.
 
     Attributes:
+        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         messages: Number of messages in the folder when it was opened.
         uid_validity: Changes when the server numbers the folder's messages anew.
         offered: The server's capabilities, in upper case.
@@ -39,18 +40,13 @@ class ImapSession:
 
     def __init__(self, commands: Commands, offered: bytes) -> None:
         self._commands = commands
-        self._wire = commands.connection
+        self.connection = commands.connection
         self._uids: dict[int, int] = {}  # by place in the folder
         self._in_body = False
         self.messages = 0
         self.uid_validity = ""
         self.offered = offered
         self.refused: dict[int, str] = {}
-
-    @property
-    def connection(self) -> Wire:
-        """The connection below: its certificate's issuer, its timing."""
-        return self._wire
 
     def log_in(self, user: str, access_token: str) -> None:
         """Log in and prove it with EXAMINE: an accepted AUTHENTICATE proves nothing. Closed on failure.
@@ -60,16 +56,16 @@ class ImapSession:
             InputError: the user name or the token cannot be sent.
         """
         try:
-            self._wire.enter("authenticate")
+            self.connection.enter("authenticate")
             self._authenticate(user, access_token)
             self.examine("INBOX")
-            self._wire.enter("work")
+            self.connection.enter("work")
         except BaseException:
-            self._wire.close()
+            self.connection.close()
             raise
 
     def _authenticate(self, user: str, token: str) -> None:
-        commands, connection = self._commands, self._wire
+        commands, connection = self._commands, self.connection
         mechanisms = [name.decode() for name in _AUTH.findall(self.offered)]
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
         start = f"AUTHENTICATE {login.mechanism}"
@@ -79,7 +75,7 @@ class ImapSession:
             tag = commands.send(start)
             reply = commands.tagged_or_continuation()
             if not reply.startswith("+"):
-                raise refusal(
+                raise error_from_reply(
                     connection,
                     reply,
                     _("the server does not take {mechanism}").format(mechanism=login.mechanism),
@@ -94,7 +90,7 @@ class ImapSession:
         if not reply.startswith(f"{tag} "):
             raise commands.out_of_turn(reply.encode())
         if not reply.upper().startswith(f"{tag} OK"):
-            raise refusal(connection, reply, _("the login was refused"), challenge=said)
+            raise error_from_reply(connection, reply, _("the login was refused"), challenge=said)
 
     def __enter__(self) -> Self:
         return self
@@ -181,8 +177,8 @@ class ImapSession:
         """Yields messages; returns what the server said if it refused the whole."""
         tag = self._commands.send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
         while True:
-            line = self._wire.line()
-            self._wire.transcript.server(line.decode("utf-8", "replace"))
+            line = self.connection.line()
+            self.connection.transcript.server(line.decode("utf-8", "replace"))
             if line.startswith(tag.encode() + b" "):
                 return self._refusal_of_some(tag, line)
             self._commands.check_bye(line)
@@ -214,18 +210,14 @@ class ImapSession:
         return uid if uid in uids else None
 
     def _body(self, size: int) -> Iterator[bytes]:
-        if size > framing.BLOCK_LIMIT:
-            raise self._wire.failure(
-                _("the server sent a message without end"), "service-unavailable"
-            )
         self._in_body = True
-        yield from self._wire.exactly(size)
-        rest = self._wire.line()
+        yield from self.connection.exactly(size)
+        rest = self.connection.line()
         if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
             # The literal was not as long as it said: what came is not the message.
             raise self._commands.out_of_turn(rest)
         self._in_body = False
-        self._wire.transcript.own("-", f"{size} bytes received")
+        self.connection.transcript.own("-", f"{size} bytes received")
 
     def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
         try:
@@ -251,16 +243,16 @@ class ImapSession:
         except MailError:
             pass  # the work is done
         finally:
-            self._wire.close()
+            self.connection.close()
 
 
-def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
+def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> ImapSession:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, **options)
+    connection = connect(endpoint, **options)
     try:
         commands = Commands(connection)
         connection.enter("greeting")
@@ -269,7 +261,7 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
         if not greeting.upper().startswith(("* OK", "* BYE")):
             raise commands.out_of_turn(greeting.encode())
         if greeting.upper().startswith("* BYE"):
-            raise refusal(connection, greeting, _("the server turned the connection away"))
+            raise error_from_reply(connection, greeting, _("the server turned the connection away"))
         if endpoint.tls == "starttls":
             try:
                 commands.ask("STARTTLS")
@@ -287,7 +279,7 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[Options]) -> ImapSession:
 
 
 def open_imap(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
 ) -> ImapSession:
     """Connect and log in over IMAP.
 

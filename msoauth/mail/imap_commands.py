@@ -3,9 +3,8 @@
 import re
 
 from msoauth.errors import MailError
-from msoauth.mail import framing
-from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Wire
+from msoauth.mail.connection import LINE_LIMIT, Connection
+from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
 LITERAL = re.compile(rb"\{(\d{1,18})\}$")  # at the end of a line: so many bytes come next
@@ -21,7 +20,7 @@ class Commands:
         leaving: LOGOUT is being said, to which the server's BYE is the answer and no failure.
     """
 
-    def __init__(self, connection: Wire) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.leaving = False
         self._tag = 0
@@ -58,7 +57,7 @@ class Commands:
         while True:
             line = self.connection.line()
             while literal := LITERAL.search(line):
-                if int(literal[1]) > framing.LINE_LIMIT:
+                if int(literal[1]) > LINE_LIMIT:
                     raise self.connection.failure(
                         _("the server sent a line without end"), "service-unavailable"
                     )
@@ -96,7 +95,7 @@ class Commands:
         """
         text = line.decode("utf-8", "replace")
         if not text.upper().startswith(f"{tag} OK"):
-            raise refusal(self.connection, text, _("the server refused"))
+            raise error_from_reply(self.connection, text, _("the server refused"))
 
     def check_bye(self, line: bytes) -> None:
         """Look at an untagged response.
@@ -105,7 +104,7 @@ class Commands:
             MailError: the server ends the session, and nobody asked it to.
         """
         if line.upper().startswith(b"* BYE") and not self.leaving:
-            raise refusal(
+            raise error_from_reply(
                 self.connection, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 

@@ -5,9 +5,9 @@ from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import sasl, wire
-from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Options, Wire
+from msoauth.mail import sasl
+from msoauth.mail.connection import Connection, ConnectionOptions, connect
+from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
 # Under way at once where the server offers PIPELINING: enough to fill a line of 100 ms and 300 Mbit/s,
@@ -21,13 +21,14 @@ class Pop3Session:
     """A session. Message numbers count from 1, the oldest first.
 
     Attributes:
+        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         count: Number of messages, as the server said right after the login.
         size: Their bytes.
         refused: What the server said of messages that it did not hand over, by number.
     """
 
-    def __init__(self, connection: Wire, count: int = 0, size: int = 0) -> None:
-        self._wire = connection
+    def __init__(self, connection: Connection, count: int = 0, size: int = 0) -> None:
+        self.connection = connection
         self._sizes: dict[int, int] = {}
         self._under_way = 0
         self._exact = False
@@ -37,11 +38,6 @@ class Pop3Session:
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
         self.refused: dict[int, str] = {}
-
-    @property
-    def connection(self) -> Wire:
-        """The connection below: its certificate's issuer, its timing."""
-        return self._wire
 
     def log_in(self, user: str, access_token: str) -> None:
         """Log in and prove it with STAT: an accepted AUTH proves nothing. The connection is closed on failure.
@@ -54,24 +50,24 @@ class Pop3Session:
             InputError: the user name or the token cannot be sent.
         """
         try:
-            self._wire.enter("authenticate")
+            self.connection.enter("authenticate")
             self._authenticate(user, access_token)
-            self._wire.command("STAT")
+            self.connection.command("STAT")
             if not self._positive():
-                raise refusal(
-                    self._wire,
+                raise error_from_reply(
+                    self.connection,
                     self._last,
                     _("the login was accepted, but the mailbox could not be opened"),
                 )
             words = self._last.split()
             if len(words) < 3 or not (_number(words[1]) and _number(words[2])):
-                raise self._wire.failure(
+                raise self.connection.failure(
                     _("the server's STAT makes no sense"), "service-unavailable", self._last
                 )
             self.count, self.size = int(words[1]), int(words[2])
-            self._wire.enter("work")
+            self.connection.enter("work")
         except BaseException:
-            self._wire.close()
+            self.connection.close()
             raise
 
     def ask_capabilities(self) -> dict[str, list[str]]:
@@ -86,7 +82,7 @@ class Pop3Session:
         return {w[0]: w[1:] for w in words if w}
 
     def _authenticate(self, user: str, token: str) -> None:
-        connection = self._wire
+        connection = self.connection
         login = sasl.login(
             self.capabilities.get("SASL", ()),
             user,
@@ -98,7 +94,7 @@ class Pop3Session:
         connection.command(f"AUTH {login.mechanism}")
         reply = connection.reply()
         if not _continues(reply):
-            raise refusal(
+            raise error_from_reply(
                 connection,
                 reply,
                 _("the server does not take {mechanism}").format(mechanism=login.mechanism),
@@ -111,7 +107,7 @@ class Pop3Session:
             connection.command(login.dismissal)
             reply = connection.reply()
         if not reply.startswith("+OK"):
-            raise refusal(connection, reply, _("the login was refused"), challenge=said)
+            raise error_from_reply(connection, reply, _("the login was refused"), challenge=said)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +122,9 @@ class Pop3Session:
     def sizes(self) -> dict[int, int]:
         """Bytes of each message by its number, as far as the server knows them."""
         if not self._ask("LIST"):
-            raise refusal(self._wire, self._last, _("{command} was refused").format(command="LIST"))
+            raise error_from_reply(
+                self.connection, self._last, _("{command} was refused").format(command="LIST")
+            )
         self._sizes = {
             int(number): int(size)
             for number, size in self._pairs()
@@ -159,7 +157,7 @@ class Pop3Session:
             self._under_way = sent - done
             # The window is filled anew when it is half empty: many commands in one packet.
             if sent == done:
-                self._wire.expect_silence()
+                self.connection.expect_silence()
             if sent == done or (
                 self.pipelining and self._under_way < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
             ):
@@ -172,8 +170,8 @@ class Pop3Session:
                     expected += sizes.get(commands[sent][0], 0)
                     sent += 1
                 for text in batch:
-                    self._wire.transcript.own("C", text)
-                self._wire.send("".join(f"{text}\r\n" for text in batch).encode())
+                    self.connection.transcript.own("C", text)
+                self.connection.send("".join(f"{text}\r\n" for text in batch).encode())
                 self._under_way = sent - done
             expected -= sizes.get(number, 0)
             if not self._positive():
@@ -184,7 +182,7 @@ class Pop3Session:
             for _rest in body:
                 pass  # whoever stopped reading in the middle must not shift the next reply
         self._under_way = 0
-        self._wire.expect_silence()
+        self.connection.expect_silence()
 
     def doubtful(self, number: int, size: int) -> bool:
         """Whether a message of this size may be another's: of a server that answered something twice, say.
@@ -200,20 +198,22 @@ class Pop3Session:
         return self._exact
 
     def _refused(self, number: int) -> None:
-        said = refusal(self._wire, self._last, _("message {n} was refused").format(n=number))
+        said = error_from_reply(
+            self.connection, self._last, _("message {n} was refused").format(n=number)
+        )
         if said.retriable:
             raise said
         self.refused[number] = self._last
 
     def _body(self) -> Iterator[bytes]:
         size = 0
-        for piece in self._wire.block():
+        for piece in self.connection.block():
             size += len(piece)
             yield piece
-        self._wire.transcript.own("-", f"{size} bytes received")
+        self.connection.transcript.own("-", f"{size} bytes received")
 
     def _ask(self, command: str) -> bool:
-        self._wire.command(command)
+        self.connection.command(command)
         return self._positive()
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
@@ -223,23 +223,23 @@ class Pop3Session:
 
     def _lines(self) -> Iterator[bytes]:
         count = 0
-        while (line := self._wire.line()) != b".":
+        while (line := self.connection.line()) != b".":
             count += 1
             if count > LINES:
-                raise self._wire.failure(
+                raise self.connection.failure(
                     _("the server's answer does not end"), "service-unavailable"
                 )
             yield line[1:] if line.startswith(b".") else line
         if count:
-            self._wire.transcript.remark(f"{count} lines received")
+            self.connection.transcript.remark(f"{count} lines received")
 
     def _positive(self) -> bool:
-        self._last = self._wire.reply()
+        self._last = self.connection.reply()
         if self._last.startswith("+OK"):
             return True
         if self._last.startswith("-ERR"):
             return False
-        raise self._wire.failure(
+        raise self.connection.failure(
             _("the server answered out of turn"), "service-unavailable", self._last
         )
 
@@ -265,14 +265,16 @@ class Pop3Session:
             numbers += found
         for number in numbers:
             if not self._ask(f"DELE {number}"):
-                reason = refusal(self._wire, self._last, _("the deletion was refused"))
-                self._wire.close()  # without QUIT: what was marked before stays
+                reason = error_from_reply(
+                    self.connection, self._last, _("the deletion was refused")
+                )
+                self.connection.close()  # without QUIT: what was marked before stays
                 raise reason
         try:
             if not self._ask("QUIT"):
-                raise refusal(self._wire, self._last, _("the deletion was refused"))
+                raise error_from_reply(self.connection, self._last, _("the deletion was refused"))
         finally:
-            self._wire.close()
+            self.connection.close()
 
     def close(self, *, wait: bool = True) -> None:
         """Say QUIT and let go. Nothing was marked, so QUIT deletes nothing.
@@ -282,13 +284,13 @@ class Pop3Session:
         """
         try:
             if not self._under_way:  # else what comes next is a message, not an answer to QUIT
-                self._wire.command("QUIT")
+                self.connection.command("QUIT")
                 if wait:
-                    self._wire.reply()
+                    self.connection.reply()
         except MailError:
             pass  # the work is done; a server that hangs up early took nothing away
         finally:
-            self._wire.close()
+            self.connection.close()
 
 
 def _number(text: str) -> bool:
@@ -303,7 +305,7 @@ def greet_pop3(
     endpoint: Endpoint,
     *,
     capabilities: dict[str, list[str]] | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ConnectionOptions],
 ) -> Pop3Session:
     """A session before its login: connected, encrypted, greeted, and its capabilities known.
 
@@ -313,12 +315,14 @@ def greet_pop3(
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, **options)
+    connection = connect(endpoint, **options)
     try:
         session = Pop3Session(connection)
         connection.enter("greeting")
         if not session._positive():
-            raise refusal(connection, session._last, _("the server turned the connection away"))
+            raise error_from_reply(
+                connection, session._last, _("the server turned the connection away")
+            )
         if endpoint.tls == "starttls":
             if not session._ask("STLS"):
                 raise connection.failure(
@@ -335,7 +339,7 @@ def greet_pop3(
 
 
 def open_pop3(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
 ) -> Pop3Session:
     """Connect and log in over POP3.
 

@@ -9,9 +9,9 @@ from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import sasl, unverified, wire
-from msoauth.mail.refusals import refusal
-from msoauth.mail.wire import Options, Wire
+from msoauth.mail import sasl, unverified_facts
+from msoauth.mail.connection import Connection, ConnectionOptions, connect
+from msoauth.mail.reply_errors import error_from_reply
 from msoauth.redact import redact
 from msoauth.texts import _
 
@@ -23,19 +23,15 @@ class SmtpSession:
     """A session.
 
     Attributes:
+        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         offered: What the server offers, by keyword in upper case, with what stands behind it.
         is_exchange: Whether the server greets as Exchange does (facts E4).
     """
 
-    def __init__(self, connection: Wire) -> None:
-        self._wire = connection
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.offered: dict[str, str] = {}
         self.is_exchange = False
-
-    @property
-    def connection(self) -> Wire:
-        """The connection below: its certificate's issuer, its timing."""
-        return self._wire
 
     def log_in(self, user: str, access_token: str) -> None:
         """Log in. The connection is closed on failure. Follow it by ``sender_accepted`` or ``send``.
@@ -48,15 +44,15 @@ class SmtpSession:
             InputError: the user name or the token cannot be sent.
         """
         try:
-            self._wire.enter("authenticate")
+            self.connection.enter("authenticate")
             self._authenticate(user, access_token)
-            self._wire.enter("work")
+            self.connection.enter("work")
         except BaseException:
-            self._wire.close()
+            self.connection.close()
             raise
 
     def _authenticate(self, user: str, token: str) -> None:
-        connection = self._wire
+        connection = self.connection
         mechanisms = self.offered.get("AUTH", "").upper().split()
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
         begin = f"AUTH {login.mechanism}"
@@ -79,7 +75,7 @@ class SmtpSession:
             connection.command(login.dismissal)
             code, text = self._reply()
         if code != 235:
-            raise refusal(connection, text, _("the login was refused"), challenge=said)
+            raise error_from_reply(connection, text, _("the login was refused"), challenge=said)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +122,7 @@ class SmtpSession:
         content = message.as_bytes(policy=SMTPUTF8_POLICY if international else SMTP_POLICY)
         limit = self.offered.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
-            raise self._wire.failure(
+            raise self.connection.failure(
                 _("the message has {size} bytes; the server takes {limit}").format(
                     size=len(content), limit=limit
                 ),
@@ -157,10 +153,10 @@ class SmtpSession:
         if body.startswith(b"."):
             body = b"." + body
         stuffed = body.replace(b"\r\n.", b"\r\n..")
-        self._wire.send(stuffed)
-        self._wire.transcript.remark(f"{len(stuffed)} bytes sent")
+        self.connection.send(stuffed)
+        self.connection.transcript.remark(f"{len(stuffed)} bytes sent")
         try:
-            self._wire.send(b".\r\n")
+            self.connection.send(b".\r\n")
             code, text = self._reply()
         except MailError as broken:
             broken.retriable = False  # it may have been taken: sending again could make two
@@ -168,7 +164,7 @@ class SmtpSession:
         if code < 400 and code != 250:
             raise self._out_of_turn(text)
         if code != 250:
-            raise refusal(self._wire, text, _("the message was refused"))
+            raise error_from_reply(self.connection, text, _("the message was refused"))
         return redact(text)
 
     def _international(self) -> str:
@@ -177,21 +173,23 @@ class SmtpSession:
         return " SMTPUTF8"
 
     def _expect(self, code: int, command: str, why: str, *, also: int = 0) -> str:
-        self._wire.command(command, unicode="SMTPUTF8" in self.offered)
+        self.connection.command(command, unicode="SMTPUTF8" in self.offered)
         got, text = self._reply()
         if got in (code, also):
             return text
         if got < 400:  # an answer to something else
             raise self._out_of_turn(text)
-        raise refusal(self._wire, text, why)
+        raise error_from_reply(self.connection, text, why)
 
     def _out_of_turn(self, text: str) -> MailError:
-        return self._wire.failure(_("the server answered out of turn"), "service-unavailable", text)
+        return self.connection.failure(
+            _("the server answered out of turn"), "service-unavailable", text
+        )
 
     def _reply(self) -> tuple[int, str]:
         lines: list[str] = []
         while True:
-            line = self._wire.reply()
+            line = self.connection.reply()
             code = line[:3]
             if not (code.isascii() and code.isdigit() and len(code) == 3) or (
                 lines and code != lines[0][:3]
@@ -201,7 +199,7 @@ class SmtpSession:
             if line[3:4] != "-":
                 return int(code), "\n".join(lines)
             if len(lines) > _REPLY_LINES:
-                raise self._wire.failure(
+                raise self.connection.failure(
                     _("the server's answer does not end"), "service-unavailable", line
                 )
 
@@ -223,13 +221,13 @@ class SmtpSession:
             wait: For the answer, which tells nothing but takes a round trip.
         """
         try:
-            self._wire.command("QUIT")
+            self.connection.command("QUIT")
             if wait:
-                self._wire.reply()
+                self.connection.reply()
         except MailError:
             pass  # the work is done
         finally:
-            self._wire.close()
+            self.connection.close()
 
 
 def ascii_domain(address: str) -> str:
@@ -268,19 +266,19 @@ def _own_name() -> str:
     return name if good and "." in name else "[127.0.0.1]"
 
 
-def greet_smtp(endpoint: Endpoint, **options: Unpack[Options]) -> SmtpSession:
+def greet_smtp(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> SmtpSession:
     """A session before its login: connected, greeted, encrypted, and what the server offers known.
 
     Raises:
         MailError: with the stage where it broke.
     """
-    connection = wire.connect(endpoint, **options)
+    connection = connect(endpoint, **options)
     try:
         session = SmtpSession(connection)
         connection.enter("greeting")
         code, text = _greeting(session, connection)
         if code != 220:
-            raise refusal(connection, text, _("the server turned the connection away"))
+            raise error_from_reply(connection, text, _("the server turned the connection away"))
         session.is_exchange = _EXCHANGE in text
         session.hello()
         if endpoint.tls == "starttls":
@@ -302,7 +300,7 @@ def greet_smtp(endpoint: Endpoint, **options: Unpack[Options]) -> SmtpSession:
 
 
 def open_smtp(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[Options]
+    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
 ) -> SmtpSession:
     """Log in to an SMTP submission server, over TLS or not at all.
 
@@ -317,14 +315,14 @@ def open_smtp(
     return session
 
 
-def _greeting(session: SmtpSession, connection: Wire) -> tuple[int, str]:
+def _greeting(session: SmtpSession, connection: Connection) -> tuple[int, str]:
     """The server's first reply. A port that says nothing may be waiting for TLS: then that is what is wrong."""
     try:
         return session._reply()
     except MailError as silence:
         if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
             raise
-        if not unverified.begins_with_tls(connection.endpoint, timeout=connection.timeout):
+        if not unverified_facts.begins_with_tls(connection.endpoint, timeout=connection.timeout):
             raise
         raise connection.failure(
             _("the port begins with TLS, but plain text and then STARTTLS were expected"),

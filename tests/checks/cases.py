@@ -15,7 +15,7 @@ from msoauth.errors import AuthError, MsoauthError
 from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import administrator, signin
-from msoauth.mail.wire import Options
+from msoauth.mail.connection import ConnectionOptions
 from msoauth.model import Account, Finding, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario
@@ -50,7 +50,7 @@ class Impatient(checks.Context):
         if "authority" in self.mute:
             self.timeout = SILENT
 
-    def options(self, check: str) -> Options:
+    def options(self, check: str) -> ConnectionOptions:
         given = super().options(check)
         given["timeout"] = SILENT if check.partition(".")[0] in self.mute else 20.0
         return given

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from msoauth.errors import MailError
-from msoauth.mail import framing, imap_commands
+from msoauth.mail import connection, imap_commands
 from msoauth.mail import pop3 as pop3_module
 from msoauth.mail.fetch import fetch
 from msoauth.mail.smtp import SmtpSession
@@ -201,7 +201,7 @@ def test_an_answer_that_does_not_end_is_left(
     prologue: bytes,
     line: bytes,
 ) -> None:
-    monkeypatch.setattr(framing, "BLOCK_LIMIT", 1 << 20)
+    monkeypatch.setattr(connection, "BLOCK_LIMIT", 1 << 20)
     monkeypatch.setattr(pop3_module, "LINES", 20_000)
     monkeypatch.setattr(imap_commands, "ANSWER_LIMIT", 1 << 20)
 

@@ -6,17 +6,17 @@ import pytest
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
+from msoauth.mail.connection import Connection
 from msoauth.mail.fetch import Session, fetch_patiently
 from msoauth.mail.patience import Patience, Wait
-from msoauth.mail.refusals import refusal
+from msoauth.mail.reply_errors import error_from_reply
 from msoauth.mail.testmail import wait_for_arrival
 from msoauth.mail.transcript import Transcript
-from msoauth.mail.wire import Wire
 from tests.mail.boxes import Box, letters, subjects
 
 
-def _wire() -> Wire:
-    made = Wire(Endpoint("localhost", 995, "implicit"), Transcript(), 20, None)
+def _connection() -> Connection:
+    made = Connection(Endpoint("localhost", 995, "implicit"), Transcript(), 20, None)
     made.stage = "authenticate"
     return made
 
@@ -41,7 +41,7 @@ def _wire() -> Wire:
     ],
 )  # fmt: skip
 def test_passing_trouble_is_told_apart(reply: str, cause: str, seconds: float | None) -> None:
-    failure = refusal(_wire(), reply, "refused")
+    failure = error_from_reply(_connection(), reply, "refused")
     assert (failure.cause, failure.retriable) == (cause, True)
     assert failure.retry_after == seconds
     assert reply in failure.evidence
@@ -60,7 +60,7 @@ def test_passing_trouble_is_told_apart(reply: str, cause: str, seconds: float | 
     ],
 )
 def test_what_will_not_pass_is_not_waited_for(reply: str) -> None:
-    assert not refusal(_wire(), reply, "refused").retriable
+    assert not error_from_reply(_connection(), reply, "refused").retriable
 
 
 def busy(cause: str = "throttled", retry_after: float | None = None) -> MailError:

@@ -1,14 +1,17 @@
-"""What a mail server's refusal means, as far as the transport must know; the whole catalogue is `explain`."""
+"""Errors from a mail server's negative replies: which pass by themselves, and after how long.
+
+All other causes come from the catalogue in ``msoauth.explaining``.
+"""
 
 import re
 
 from msoauth.errors import MailError
 from msoauth.explaining import explain
-from msoauth.mail.conversation import Conversation
+from msoauth.mail.connection import Connection
 
-# A 421 that does not pass: TLS is too old (facts E4).
+# TLS is too old (facts E4): a 421 or 5xx that does not pass by itself.
 _OLD_TLS = re.compile(r"^[45]\d\d \d\.7\.6[67]\b")
-# Passing trouble: wait and try again. Said by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
+# Replies after which it is worth trying again. Sent by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
 _PASSING = (
     (
         re.compile(
@@ -36,10 +39,12 @@ _PASSING = (
 _BACKOFF = re.compile(r"Suggested Backoff Time: (\d{1,9}) milliseconds", re.IGNORECASE)
 
 
-def refusal(
-    conversation: Conversation, reply: str, why: str, *, challenge: str | None = None
+def error_from_reply(
+    connection: Connection, reply: str, why: str, *, challenge: str | None = None
 ) -> MailError:
-    """The error for a server's negative *reply*.
+    """The error for a server's negative *reply* in the connection's present stage.
+
+    Example: ``-ERR [SYS/TEMP] Server Unavailable`` becomes a retriable ``service-unavailable``.
 
     Args:
         why: What was refused, as a clause for people.
@@ -47,24 +52,22 @@ def refusal(
     """
     evidence = reply if not challenge else f"{reply}\n{challenge}"
     if _OLD_TLS.search(reply):
-        return conversation.failure(why, "tls-failed", evidence)
+        return connection.failure(why, "tls-failed", evidence)
     for pattern, cause in _PASSING:
         if pattern.search(reply):
-            failure = conversation.failure(
-                why, cause, evidence, retriable=True, challenge=challenge
-            )
+            failure = connection.failure(why, cause, evidence, retriable=True, challenge=challenge)
             backoff = _BACKOFF.search(reply)
             failure.retry_after = int(backoff[1]) / 1000 if backoff else None
             return failure
     cause = explain(evidence).cause
-    if cause == "unknown" and conversation.stage == "authenticate":
+    if cause == "unknown" and connection.stage == "authenticate":
         cause = "mail-login-rejected"
     # POP3 has one answer for everything that is wrong with a login; a password was never sent here.
-    if conversation.stage == "authenticate" and cause in (
+    if connection.stage == "authenticate" and cause in (
         "password-wrong",
         "basic-auth-disabled",
         "pop-disabled",
         "imap-disabled",
     ):
         cause = "mail-login-rejected"
-    return conversation.failure(why, cause, evidence, challenge=challenge)
+    return connection.failure(why, cause, evidence, challenge=challenge)
