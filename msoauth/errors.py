@@ -2,6 +2,7 @@
 
 MsoauthError
 ├── InputError         what the user gave cannot be used (also a ValueError)
+│   └── NotFoundError  there is no firm or account of that name (also a LookupError)
 ├── StoreError         the workspace cannot be read or written
 │   └── VaultError     the key that seals secrets is missing or wrong
 ├── AuthError          the authority refused, or a sign-in failed
@@ -22,6 +23,12 @@ class MsoauthError(Exception):
         cause: An id of the catalogue of causes; ``"unknown"`` where nothing known matches.
         evidence: The server's own words, with secrets taken out.
         ids: What finds this failure again (``correlation_id``, ``trace_id``, ``timestamp``).
+
+    >>> try:
+    ...     ws.firms["Nobody's"]
+    ... except msoauth.MsoauthError as error:
+    ...     print(error.summary)
+    There is no firm “Nobody's” in this workspace.
     """
 
     def __init__(
@@ -49,6 +56,10 @@ class InputError(MsoauthError, ValueError):
     def __init__(self, summary: str, *, field: str = "", cause: str = "unknown") -> None:
         super().__init__(summary, cause=cause)
         self.field = field
+
+
+class NotFoundError(InputError, LookupError):
+    """There is no firm or account of that name in the workspace."""
 
 
 class StoreError(MsoauthError):

@@ -13,7 +13,11 @@ Access = Literal["delegated", "app-only"]
 
 
 class Signal(StrEnum):
-    """How a check ended. Always shown as a shape and a word beside the colour."""
+    """How a check ended. Always shown as a shape and a word beside the colour.
+
+    >>> msoauth.Signal("failed").shape
+    '✖'
+    """
 
     PASSED = "passed"
     WARNING = "warning"
@@ -49,6 +53,10 @@ class Firm:
         redirect_uri: As registered; the port of localhost is free (RFC 8252).
         secret_expires: Last day of the client secret, where it is known.
         access: ``delegated`` (every user signs in once) or ``app-only`` (client credentials).
+
+    >>> firm = msoauth.Firm("Fabrikam", tenant="fabrikam.example", client_id="00001111-aaaa-2222-bbbb-3333cccc4444")
+    >>> firm.authority
+    'https://login.microsoftonline.com/fabrikam.example'
     """
 
     name: str
@@ -74,6 +82,9 @@ class Account:
         firm: The firm's name.
         login: The user who signs in, where that is not the mailbox itself (shared mailbox, other UPN).
         retrieve: The protocol by which mail is retrieved.
+
+    >>> msoauth.Account("info@contoso.example", "Contoso Legal", login="anna.lindqvist@contoso.example").user
+    'anna.lindqvist@contoso.example'
     """
 
     address: str
@@ -110,6 +121,10 @@ class Finding:
         at: When it was made, UTC.
         run: The id that the findings of one run share.
         facts: What was measured, for tables: ``messages``, ``newest`` (ISO 8601, UTC); texts and numbers only.
+
+    >>> finding = msoauth.Finding("smtp.login", msoauth.Signal.FAILED, "Mail can't be sent.", cause="throttled")
+    >>> finding.as_json()["cause"]
+    'throttled'
     """
 
     check: str

@@ -73,6 +73,7 @@ class Audit:
             )
         names = None if firm is None else [firm] if isinstance(firm, str) else list(firm)
         firms = workspace.firms.list() if names is None else [workspace.firms.get(n) for n in names]
+        self._asked_firms = None if names is None else tuple(f.name for f in firms)
         self._workspace = workspace
         self._steady = workspace.steady()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
@@ -106,6 +107,16 @@ class Audit:
     def progress(self) -> Progress:
         """How far it is, how fast, and how long it will take."""
         return self._meter.progress()
+
+    @property
+    def firms(self) -> tuple[str, ...] | None:
+        """The names of the firms that it was asked for; None for all."""
+        return self._asked_firms
+
+    @property
+    def silent_days(self) -> int:
+        """Days without new mail after which it calls a mailbox silent."""
+        return self._silent_days
 
     @property
     def shared(self) -> bool:

@@ -162,6 +162,10 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
 
     Returns:
         One sentence: the root cause (see :func:`msoauth.judgement.verdict`).
+
+    >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"])
+    >>> {str(finding.signal) for finding in msoauth.run(msoauth.checks.REGISTRATION, context)}
+    {'passed'}
     """
     wanted = [check for check in checks if check.applies(context)]
     made: list[Finding] = []

@@ -10,8 +10,10 @@ from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import Cause, causes
 from msoauth.explaining.phrases import fold
 from msoauth.explaining.unwrap import unwrap
+from msoauth.explaining.who import who_in_words
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
+from msoauth.texts import _
 
 Confidence = Literal["sure", "likely", "unsure"]
 
@@ -52,7 +54,7 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """What an error means.
 
@@ -65,6 +67,10 @@ class Explanation:
         codes: The AADSTS numbers that were seen.
         evidence: The words it rests on, without secrets; of an unknown text, its beginning.
         confidence: ``sure``, ``likely`` or ``unsure``.
+
+    >>> found = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
+    >>> found.cause, found.who, found.confidence
+    ('secret-expired', 'tenant-admin', 'sure')
     """
 
     cause: str
@@ -78,6 +84,31 @@ class Explanation:
     codes: tuple[str, ...] = ()
     confidence: Confidence = "unsure"
     evidence: str = ""
+
+    def __repr__(self) -> str:
+        steps = [f"{number}. {step}" for number, step in enumerate(self.fix, 1)]
+        lines = [f"{self.title} ({self.cause})", self.meaning, self._who(), *steps]
+        return "\n".join(line for line in lines if line)
+
+    def _repr_html_(self) -> str:
+        from markupsafe import Markup
+
+        steps = Markup("").join(Markup("<li>{}</li>").format(step) for step in self.fix)
+        links = Markup("").join(
+            Markup('<p><a href="{}" target="_blank" rel="noopener noreferrer">{}</a></p>').format(
+                one.url, one.text
+            )
+            for one in self.links
+            if one.url.startswith("https://")
+        )
+        return str(
+            Markup(
+                "<div><strong>{}</strong> <code>{}</code><p>{}</p><p>{}</p><ol>{}</ol>{}</div>"
+            ).format(self.title, self.cause, self.meaning, self._who(), steps, links)
+        )
+
+    def _who(self) -> str:
+        return _("Who can fix it: {who}").format(who=who_in_words(self.who)) if self.who else ""
 
     def as_json(self) -> dict[str, Any]:
         """The explanation, ready for ``json.dumps``."""
@@ -102,6 +133,9 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     Args:
         firm: Fills the links with its tenant and client ids.
         account: Fills the commands with its mailbox.
+
+    >>> msoauth.explain("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.").cause
+    'smtp-auth-disabled-mailbox'
     """
     plain = unwrap(text)
     decision = decide(plain)
@@ -205,7 +239,7 @@ def _labelled(
 ) -> str:
     for label in labels:
         at = start - 1
-        for _ in range(20):
+        for _try in range(20):
             at = folded.find(label, at + 1)
             if at < 0:
                 break

@@ -87,6 +87,18 @@ class SignIn(Generic[Result]):
         self._cancelled = threading.Event()
         self._end_in(BROWSER_SECONDS)
 
+    def __repr__(self) -> str:
+        code = _("Code: {code}").format(code=self.code) if self.code else ""
+        return "\n".join(line for line in (self.message, self.url, code) if line)
+
+    def _repr_html_(self) -> str:
+        from markupsafe import Markup
+
+        page = Markup(
+            '<p>{}</p><p><a href="{}" target="_blank" rel="noopener noreferrer">{}</a></p>'
+        ).format(self.message, self.url, self.url)
+        return str(page + (Markup("<p><code>{}</code></p>").format(self.code) if self.code else ""))
+
     @property
     def seconds_left(self) -> float:
         """Seconds until it ends by itself, counted by the server's clock wherever the server has told its time.

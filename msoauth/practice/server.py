@@ -56,6 +56,10 @@ class PracticeTenant:
         ScenarioError: there is no such scenario, tenant or account.
         FirmsError: *firms* names none, or two that get the same domain.
 
+    >>> with msoauth.practice.PracticeTenant(scenarios=["pop-off"]) as tenant:
+    ...     tenant.endpoints["practice"]["firms"][0]["name"]
+    'Contoso Legal'
+
     Attributes:
         state: Everything it knows; changes are seen by the next request.
         active: The scenarios that are on, in the order in which they were brought about.

@@ -1,23 +1,68 @@
 """Accounts: the mailboxes of the firms."""
 
-from typing import Any, Literal, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
 
-from msoauth.errors import InputError
+from msoauth.display import Listing
+from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account
 from msoauth.store import schema
 from msoauth.store.database import Database
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _t = schema.accounts
 
 
-class Accounts:
-    """The accounts of a workspace. Addresses are compared without regard to case."""
+class Accounts(Listing[Account]):
+    """The accounts of a workspace, by address. Addresses are compared without regard to case.
+
+    >>> ws.accounts["Anna.Lindqvist@contoso.example"].firm
+    'Contoso Legal'
+    >>> "nobody@contoso.example" in ws.accounts
+    False
+    """
+
+    headers = ("address", "firm", "login", "retrieve")
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(_t)) or 0
+
+    def __getitem__(self, address: str) -> Account:
+        """The account of that address; raises NotFoundError as :meth:`get` does."""
+        return self.get(address)
+
+    def __contains__(self, address: object) -> bool:
+        if not isinstance(address, str):
+            return False
+        with self._database.read() as connection:
+            found = connection.scalar(sa.select(_t.c.key).where(_t.c.key == key(address)))
+        return found is not None
+
+    def frame(self) -> "pd.DataFrame":
+        """All accounts as a DataFrame, a row each: address, firm, login (where it is another), retrieve."""
+        import pandas as pd  # half a second to load: only for those who want a table
+
+        rows = [self._cells(account) for account in self]
+        return pd.DataFrame(rows, columns=list(self.headers), dtype="object")
+
+    def _caption(self) -> str:
+        count = len(self)
+        return ngettext("{count} account", "{count} accounts", count).format(count=f"{count:,}")
+
+    def _cells(self, account: Account) -> tuple[object, ...]:
+        return (account.address, account.firm, account.login or "", account.retrieve)
 
     def add(self, account: Account) -> None:
         """Add an account.
@@ -48,7 +93,7 @@ class Accounts:
         """The account of that address.
 
         Raises:
-            InputError: there is none.
+            NotFoundError: there is none.
         """
         with self._database.read() as connection:
             row = connection.execute(_select().where(_t.c.key == key(address))).mappings().first()
@@ -98,9 +143,9 @@ def key(address: str) -> str:
     return address.strip().casefold()
 
 
-def unknown(address: str) -> InputError:
+def unknown(address: str) -> NotFoundError:
     """The complaint that there is no such account."""
-    return InputError(
+    return NotFoundError(
         _("There is no account {address} in this workspace.").format(
             address=address.strip()[:200] or "“”"
         ),

@@ -1,18 +1,23 @@
 """Firms, and their sealed client secrets."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
 
 from msoauth import clouds
-from msoauth.errors import InputError
+from msoauth.display import Listing
+from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Firm
 from msoauth.store import schema
 from msoauth.store.database import Database
 from msoauth.store.vault import Secret, Vault
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _t = schema.firms
 
@@ -22,12 +27,57 @@ _one = sa.select(_t).where(_t.c.key == _of)
 _secret = sa.select(_t.c.secret).where(_t.c.key == _of)
 
 
-class Firms:
-    """The firms of a workspace. Names are compared without regard to case."""
+class Firms(Listing[Firm]):
+    """The firms of a workspace, by name. Names are compared without regard to case.
+
+    >>> len(ws.firms), [firm.name for firm in ws.firms]
+    (1, ['Contoso Legal'])
+    >>> ws.firms["contoso legal"].tenant == ws.firms["Contoso Legal"].tenant
+    True
+    >>> "Fabrikam" in ws.firms
+    False
+    """
+
+    headers = ("name", "cloud", "tenant", "client_id", "access", "secret_expires")
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+
+    def __iter__(self) -> Iterator[Firm]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(_t)) or 0
+
+    def __getitem__(self, name: str) -> Firm:
+        """The firm of that name; raises NotFoundError as :meth:`get` does."""
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        with self._database.read() as connection:
+            found = connection.scalar(sa.select(_t.c.key).where(_t.c.key == _key(name)))
+        return found is not None
+
+    def frame(self) -> "pd.DataFrame":
+        """All firms as a DataFrame, a row each; never a secret."""
+        import pandas as pd  # half a second to load: only for those who want a table
+
+        frame = pd.DataFrame(
+            [self._cells(firm) for firm in self], columns=list(self.headers), dtype="object"
+        )
+        frame["secret_expires"] = pd.to_datetime(frame["secret_expires"])
+        return frame
+
+    def _caption(self) -> str:
+        return ngettext("{count} firm", "{count} firms", len(self)).format(count=f"{len(self):,}")
+
+    def _cells(self, firm: Firm) -> tuple[object, ...]:
+        ends = firm.secret_expires
+        return (firm.name, firm.cloud.name, firm.tenant, firm.client_id, firm.access, ends or "")
 
     def add(self, firm: Firm, secret: str | Secret | None = None) -> None:
         """Add a firm, with its client secret if it has one.
@@ -56,7 +106,7 @@ class Firms:
         """The firm of that name.
 
         Raises:
-            InputError: there is none.
+            NotFoundError: there is none.
         """
         with self._database.read() as connection:
             row = connection.execute(_one, {"of": _key(name)}).mappings().first()
@@ -178,8 +228,8 @@ def _place(name: str) -> str:
     return f"firms/{_key(name)}/secret"
 
 
-def _unknown(name: str) -> InputError:
-    return InputError(
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(
         _("There is no firm “{name}” in this workspace.").format(name=name.strip()[:200]),
         field="firm",
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from msoauth.model import Finding, Signal
+from msoauth.findings import to_frame
+from msoauth.model import Finding
 from msoauth.store import schema, standings
 from msoauth.store.database import Bulk, Database, GroupCommit
 from msoauth.store.standings import Standing
@@ -171,34 +172,3 @@ def _row(finding: Finding) -> dict[str, Any]:
         "body": _text(finding.as_json()),
         "seconds": finding.seconds,
     }
-
-
-COLUMNS = (
-    "at",
-    "firm",
-    "account",
-    "check",
-    "signal",
-    "summary",
-    "cause",
-    "who",
-    "evidence",
-    "seconds",
-    "run",
-    "ids",
-)
-
-
-def to_frame(findings: Iterator[dict[str, Any]]) -> "pd.DataFrame":
-    """Findings in their JSON form as a typed DataFrame."""
-    import pandas as pd  # half a second to load: only for those who want a table
-
-    frame = pd.DataFrame(list(findings), columns=[*COLUMNS])
-    frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")
-    frame["signal"] = pd.Categorical(
-        frame["signal"], categories=[str(s) for s in Signal], ordered=True
-    )
-    frame["seconds"] = frame["seconds"].astype("float64")
-    for column in ("firm", "check", "cause", "who"):
-        frame[column] = frame[column].astype("category")
-    return frame

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import html
 import os
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
 from msoauth.store.tokens import SteadyTokens, Tokens
 from msoauth.store.vault import Vault, VaultRecord
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 
 _DATABASE = "msoauth.db"
 
@@ -36,6 +37,13 @@ class Workspace:
         folder: Where files belong that go with it (notebooks, retrieved mail).
         vault: What seals its secrets and tokens.
         database: Its transactions, for the rooms that keep something in it.
+
+    >>> ws
+    Workspace(1 firm, 5 accounts, 'sqlite:///...msoauth.db')
+    >>> [account.address for account in ws.accounts][1]
+    'anna.lindqvist@contoso.example'
+    >>> list(ws.journal.frame(account="anna.lindqvist@contoso.example").columns)[:3]
+    ['at', 'firm', 'account']
     """
 
     def __init__(
@@ -137,7 +145,25 @@ class Workspace:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Workspace({self.database.engine.url.render_as_string(hide_password=True)!r})"
+        return f"Workspace({self._contents()}, {self._place()!r})"
+
+    def _repr_html_(self) -> str:
+        place = html.escape(self._place())
+        return f"<p><code>{place}</code></p>{self.firms._repr_html_()}{self.accounts._repr_html_()}"
+
+    def _place(self) -> str:
+        return self.database.engine.url.render_as_string(hide_password=True)
+
+    def _contents(self) -> str:
+        firms, accounts = len(self.firms), len(self.accounts)
+        return ", ".join(
+            (
+                ngettext("{count} firm", "{count} firms", firms).format(count=f"{firms:,}"),
+                ngettext("{count} account", "{count} accounts", accounts).format(
+                    count=f"{accounts:,}"
+                ),
+            )
+        )
 
     def _vault_record(self) -> VaultRecord | None:
         with self.database.read() as connection:

@@ -10,9 +10,9 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.checks import Check, Context, run
+from msoauth.findings import to_frame
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
-from msoauth.store.journal import to_frame
 from msoauth.texts import _
 from msoauth.ui import header, html
 from msoauth.ui.jobs import Job, Jobs

@@ -169,9 +169,16 @@ _shared: Session | None = None
 
 
 def shared() -> Session:
-    """The session of this kernel."""
+    """The session of this kernel, on the default workspace unless :func:`share` named another."""
     global _shared
     with ui_lock:
         if _shared is None:
             _shared = Session()
         return _shared
+
+
+def share(workspace: Workspace | None) -> None:
+    """Let the panels that are made from now on work on *workspace*; None for the default one."""
+    global _shared
+    with ui_lock:
+        _shared = None if workspace is None else Session(workspace)

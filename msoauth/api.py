@@ -1,0 +1,394 @@
+"""The functions of ``import msoauth``: what the notebooks and the command line do, for a cell or a script of one's own.
+
+Each takes an open workspace first and works on it as the command of the same name does: findings go into its
+journal, mail is never deleted, and nothing is sent unless asked for. In the examples ``ws`` is a workspace on the
+practice tenant in which everybody has signed in.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from msoauth import checks, work
+from msoauth.auditing import Audit, Looked, words
+from msoauth.auditing.history import history
+from msoauth.auditing.status import CauseGroup, Status, status
+from msoauth.checks import Check, Context
+from msoauth.display import Listing
+from msoauth.findings import Findings
+from msoauth.mail.messages import MessageSummary
+from msoauth.mail.messages import frame as messages_frame
+from msoauth.model import Finding
+from msoauth.store import Workspace
+from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from msoauth.identity.environment import Flow
+    from msoauth.identity.flows import SignIn
+    from msoauth.identity.signin import SignedIn
+    from msoauth.reports.write import Kind
+
+Item = TypeVar("Item")
+
+
+def check_firm(workspace: Workspace, name: str, *, progress: bool = True) -> Findings:
+    """Check a firm's app registration: directory, application, client secret, redirect URI, end date.
+
+    Args:
+        name: The firm's name.
+        progress: Show progress in a notebook or on a terminal.
+
+    Raises:
+        NotFoundError: there is no such firm.
+        StoreError: the findings cannot be stored.
+
+    >>> msoauth.check_firm(ws, "Contoso Legal", progress=False).passed
+    True
+    """
+    context = Context(workspace, workspace.firms.get(name))
+    return _carried_out(checks.REGISTRATION, context, progress=progress)
+
+
+def diagnose(
+    workspace: Workspace, address: str, *, send: bool = False, progress: bool = True
+) -> Findings:
+    """Check everything for one account, in order: network, registration, sign-in, mailbox.
+
+    Args:
+        address: The account's address.
+        send: Also send a test mail to the mailbox itself and wait until it arrives.
+        progress: Show progress in a notebook or on a terminal.
+
+    Raises:
+        NotFoundError: there is no such account.
+        StoreError: the findings cannot be stored.
+
+    >>> found = msoauth.diagnose(ws, "anna.lindqvist@contoso.example", progress=False)
+    >>> found.root_cause is None
+    True
+    """
+    account = workspace.accounts.get(address)
+    context = Context(workspace, workspace.firms.get(account.firm), account)
+    wanted = (*checks.DIAGNOSE, *checks.SEND, *checks.ROUND_TRIP) if send else checks.DIAGNOSE
+    return _carried_out(wanted, context, progress=progress)
+
+
+def iter_messages(
+    workspace: Workspace,
+    address: str,
+    *,
+    limit: int | None = None,
+    headers_only: bool = False,
+    to: str | Path | None = None,
+) -> Iterator[MessageSummary]:
+    """Retrieve an account's mail, yielding each message once it is there. Nothing is deleted or marked.
+
+    Args:
+        address: The account's address.
+        limit: At most this many of the newest messages; None for all.
+        headers_only: Look at headers only; nothing is stored.
+        to: The folder for the .eml files; None for the workspace's own. Messages that are there already are not
+            retrieved again.
+
+    Raises:
+        NotFoundError: there is no such account.
+        AuthError: there is no good token.
+        MailError: the conversation broke; what was yielded is complete.
+        InputError: another retrieval is writing to that folder.
+
+    >>> for message in msoauth.iter_messages(ws, "anna.lindqvist@contoso.example", limit=2):
+    ...     print(message.size > 0)
+    True
+    True
+    """
+    account = workspace.accounts.get(address)
+    place = None if headers_only else Path(to) if to else work.mail_folder(workspace, account)
+    return work.fetch_mail(workspace, account, limit=limit, headers_only=headers_only, to=place)
+
+
+def fetch(
+    workspace: Workspace,
+    address: str,
+    *,
+    limit: int | None = None,
+    headers_only: bool = False,
+    to: str | Path | None = None,
+    progress: bool = True,
+) -> "pd.DataFrame":
+    """Retrieve an account's mail as a DataFrame of messages. Nothing is deleted or marked.
+
+    Args:
+        address, limit, headers_only, to: As for :func:`iter_messages`.
+        progress: Show progress in a notebook or on a terminal.
+
+    Returns:
+        A row for each message: ``date`` (UTC), ``from``, ``to``, ``subject``, ``size`` (bytes), ``attachments``,
+        ``uidl``.
+
+    Raises:
+        As :func:`iter_messages`.
+
+    >>> len(msoauth.fetch(ws, "anna.lindqvist@contoso.example", limit=3, progress=False))
+    3
+    """
+    found = iter_messages(workspace, address, limit=limit, headers_only=headers_only, to=to)
+    return messages_frame(_watched(found, _("Retrieving mail"), limit, show=progress))
+
+
+def send_test(
+    workspace: Workspace,
+    address: str,
+    *,
+    to: str | None = None,
+    round_trip: bool = False,
+    progress: bool = True,
+) -> Findings:
+    """Send a test mail from an account.
+
+    Args:
+        address: The account's address.
+        to: The recipient; None for the mailbox itself.
+        round_trip: Also wait until the mail arrives in the account's own mailbox.
+        progress: Show progress in a notebook or on a terminal.
+
+    Raises:
+        NotFoundError: there is no such account.
+        InputError: the recipient is not an address.
+
+    >>> msoauth.send_test(ws, "anna.lindqvist@contoso.example", progress=False).passed
+    True
+    """
+    account = workspace.accounts.get(address)
+    found = work.send_test(workspace, account, to=to, round_trip=round_trip)
+    return Findings(_watched(found, _("Sending a test mail"), None, show=progress))
+
+
+def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "SignIn[SignedIn]":
+    """Begin the sign-in of the user of an account.
+
+    Args:
+        address: The account's address.
+        via: ``browser``, ``device`` or ``paste``; None for the one that can work on this computer.
+
+    Returns:
+        What to show (``url``, ``code``, ``message``) with ``wait()``, which returns who signed in once the tokens are
+        stored, and ``cancel()``. ``paste(text)`` takes the address at which the browser ended (``paste`` only).
+
+    Raises:
+        NotFoundError: there is no such account.
+        AuthError: the authority refused or cannot be reached.
+        InputError: this way cannot work with this firm's registration.
+
+    >>> attempt = msoauth.sign_in(ws, "anna.lindqvist@contoso.example", via="paste")
+    >>> attempt.url.startswith("http://localhost:")
+    True
+    >>> attempt.cancel()
+    """
+    from msoauth.identity import signin
+
+    return signin.start(workspace, workspace.accounts.get(address), via, open_browser=False)
+
+
+class Problems(Listing[CauseGroup]):
+    """What is wrong, by cause: the most affected accounts first.
+
+    >>> msoauth.audit(ws, progress=False).problems
+    0 problems
+    """
+
+    headers = ("signal", "firm", "accounts", "what", "who")
+
+    def __init__(self, groups: Sequence[CauseGroup]) -> None:
+        self._groups = tuple(groups)
+
+    def __iter__(self) -> Iterator[CauseGroup]:
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def frame(self) -> "pd.DataFrame":
+        """A row for each problem; ``addresses`` holds the affected accounts."""
+        from msoauth.reports.frames import causes_frame
+
+        return causes_frame(self)
+
+    def _caption(self) -> str:
+        count = len(self)
+        return ngettext("{count} problem", "{count} problems", count).format(count=f"{count:,}")
+
+    def _cells(self, group: CauseGroup) -> tuple[object, ...]:
+        return (
+            f"{group.signal.shape} {group.signal}", group.firm, len(group.accounts),
+            words.group_words(group), words.who_word(words.group_who(group)),
+        )  # fmt: skip
+
+
+class AuditResult(Listing[Looked]):
+    """A finished audit: iterate over it for the result of each account.
+
+    Attributes:
+        run: The id that its findings share.
+        status: How every account of these firms stands now.
+
+    >>> result = msoauth.audit(ws, progress=False)
+    >>> len(result), list(result.frame()["signal"].unique())
+    (5, ['passed'])
+    """
+
+    headers = ("signal", "firm", "account", "cause")
+
+    def __init__(self, workspace: Workspace, audit: Audit, results: Iterable[Looked]) -> None:
+        self._accounts: list[Looked] = []
+        self._findings: list[Finding] = []
+        for one in results:
+            self._findings += one.findings
+            if one.account is not None:
+                self._accounts.append(one)
+        self.run = audit.run
+        names = audit.firms
+        self.status: Status = status(workspace, firm=names, silent_days=audit.silent_days)
+        self._history = history(workspace, names)
+
+    @property
+    def problems(self) -> Problems:
+        """What is wrong, by cause; also what works now and will stop."""
+        return Problems(self.status.groups)
+
+    @property
+    def findings(self) -> Findings:
+        """Every finding of this audit, those about the firms included."""
+        return Findings(self._findings)
+
+    def frame(self) -> "pd.DataFrame":
+        """A row for each account: signal, what is wrong, who can fix it, when it last worked (UTC)."""
+        from msoauth.reports.frames import accounts_frame
+
+        return accounts_frame(self.status.accounts)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML page that opens offline.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._write("html", path)
+
+    def to_excel(self, path: str | Path) -> None:
+        """Write the report as an Excel workbook.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._write("xlsx", path)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the accounts as CSV with semicolons and a byte order mark, as Excel opens it.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._write("csv", path)
+
+    def _write(self, kind: "Kind", path: str | Path) -> None:
+        from msoauth.reports.write import write_report
+
+        write_report(kind, Path(path), self.status, self._history)
+
+    def __iter__(self) -> Iterator[Looked]:
+        return iter(self._accounts)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def _caption(self) -> str:
+        count = len(self.status.accounts)
+        said = ngettext("{count} account: ", "{count} accounts: ", count).format(count=f"{count:,}")
+        return said + words.counts_line(self.status.signals)
+
+    def _cells(self, one: Looked) -> tuple[object, ...]:
+        cause = one.link.cause or one.link.check if one.link else ""
+        address = one.account.address if one.account else ""
+        return (f"{one.signal.shape} {one.signal}", one.firm.name, address, cause)
+
+
+@overload
+def audit(
+    workspace: Workspace,
+    firm: str | Sequence[str] | None = ...,
+    *,
+    stream: Literal[True],
+    **options: Any,
+) -> Audit: ...
+@overload
+def audit(
+    workspace: Workspace,
+    firm: str | Sequence[str] | None = ...,
+    *,
+    stream: Literal[False] = ...,
+    progress: bool = ...,
+    **options: Any,
+) -> AuditResult: ...
+def audit(
+    workspace: Workspace,
+    firm: str | Sequence[str] | None = None,
+    *,
+    stream: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> "Audit | AuditResult":
+    """Check all accounts of a workspace, or of some firms, many at once.
+
+    Args:
+        firm: A firm's name or several; None for all.
+        stream: Return the audit itself: iterate over it, and each account is yielded as it finishes.
+        progress: Show progress in a notebook or on a terminal.
+        options: ``workers`` (accounts at once, in all), ``per_firm`` and ``per_mailbox`` (at once of one tenant, and
+            of one user), ``send`` (also send a test mail to each mailbox itself), ``silent_days`` (without new mail
+            a mailbox is called silent), ``fresh`` (start over instead of resuming), ``timeout`` (seconds of each
+            step of a conversation), ``cancelled`` (an event that ends it).
+
+    Raises:
+        NotFoundError: there is no such firm.
+        InputError: an option is unusable, or another audit of this workspace is under way.
+        VaultError: the key that seals the secrets is missing or wrong; nothing was begun.
+        StoreError: the workspace cannot be written any more.
+
+    >>> result = msoauth.audit(ws, progress=False)
+    >>> result.problems
+    0 problems
+    >>> for account in msoauth.audit(ws, "Contoso Legal", stream=True):
+    ...     assert account.signal == "passed"
+    """
+    if "share" in options:
+        warnings.warn("share= goes with the next release", DeprecationWarning, stacklevel=2)
+    running = Audit(workspace, firm=firm, **options)
+    if stream:
+        return running
+    total = running.progress.total
+    return AuditResult(workspace, running, _watched(running, _("Auditing"), total, show=progress))
+
+
+def _carried_out(wanted: Sequence[Check], context: Context, *, progress: bool) -> Findings:
+    found = checks.run(wanted, context)
+    return Findings(_watched(found, _("Checking"), len(wanted), show=progress))
+
+
+def _watched(items: Iterable[Item], what: str, total: int | None, *, show: bool) -> Iterator[Item]:
+    """*items* as they come, counted on a progress bar where somebody can see one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    screen = Console(stderr=True)
+    seen = show and (screen.is_terminal or screen.is_jupyter)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=screen, transient=True, disable=not seen) as bar:
+        yield from bar.track(items, total=total, description=what)

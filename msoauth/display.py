@@ -1,0 +1,112 @@
+"""How collections look at a Python prompt and in a notebook cell: a table as text, and the same table as HTML."""
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from msoauth.texts import _
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Item = TypeVar("Item")
+
+MOST_ROWS = 20  # rows that a repr shows; .frame() has all of them
+_WIDEST = 240  # columns of text: wider tables are folded
+
+
+class Listing(ABC, Generic[Item]):
+    """Things that are listed in rows: iterable, countable, a table wherever Python shows them.
+
+    A subclass says how many there are, what each row shows, and gives all of them as a DataFrame.
+    """
+
+    headers: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Item]: ...
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def frame(self) -> "pd.DataFrame":
+        """All of them as a DataFrame, a row each."""
+
+    @abstractmethod
+    def _caption(self) -> str:
+        """The line above the table, such as "3 firms"."""
+
+    @abstractmethod
+    def _cells(self, item: Item) -> Sequence[object]:
+        """What the row of *item* shows, a value for each header."""
+
+    def __repr__(self) -> str:
+        return text_table(self._caption(), self.headers, self._shown(), self._hidden())
+
+    def _repr_html_(self) -> str:
+        return html_table(self._caption(), self.headers, self._shown(), self._hidden())
+
+    def _shown(self) -> list[list[str]]:
+        return [[str(cell) for cell in self._cells(item)] for item in islice(self, MOST_ROWS)]
+
+    def _hidden(self) -> int:
+        return max(0, len(self) - MOST_ROWS)
+
+
+def text_table(
+    caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
+) -> str:
+    """A table in plain text, without lines; *hidden* rows more are counted below it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = [_one_line(caption)]
+    if rows:
+        table = Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+        for row in rows:
+            table.add_row(*(Text(_one_line(cell)) for cell in row))
+        with io.StringIO() as written:
+            Console(file=written, width=_WIDEST, color_system=None, legacy_windows=False).print(
+                table, soft_wrap=False
+            )
+            lines += [line.rstrip() for line in written.getvalue().splitlines()]
+    if hidden:
+        lines.append(_("… and {count} more").format(count=f"{hidden:,}"))
+    return "\n".join(lines)
+
+
+def _one_line(value: str) -> str:
+    """*value* with a space for each sign that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else " " for sign in value)
+
+
+def html_table(
+    caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
+) -> str:
+    """The same as HTML for a notebook's cell; every value is escaped."""
+    from markupsafe import Markup
+
+    head = Markup("").join(
+        Markup('<th scope="col" style="text-align:left">{}</th>').format(h) for h in headers
+    )
+    body = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(Markup('<td style="text-align:left">{}</td>').format(c) for c in row)
+        )
+        for row in rows
+    )
+    more = (
+        Markup("<p>{}</p>").format(_("… and {count} more").format(count=f"{hidden:,}"))
+        if hidden
+        else Markup("")
+    )
+    table = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+    return str(
+        Markup("<div><strong>{}</strong>{}{}</div>").format(
+            caption, table if rows else Markup(""), more
+        )
+    )

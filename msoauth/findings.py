@@ -1,0 +1,96 @@
+"""The findings of a run, or of the journal: a sequence with its verdict, and a table wherever Python shows it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from msoauth.display import Listing
+from msoauth.judgement import is_problem, root_cause, verdict
+from msoauth.model import Finding, Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "at",
+    "firm",
+    "account",
+    "check",
+    "signal",
+    "summary",
+    "cause",
+    "who",
+    "evidence",
+    "seconds",
+    "run",
+    "ids",
+)
+
+
+class Findings(Listing[Finding], Sequence[Finding]):
+    """Findings in the order in which they were made.
+
+    >>> found = msoauth.check_firm(ws, "Contoso Legal", progress=False)
+    >>> found.passed, found.root_cause, found[0].check
+    (True, None, 'registration.values')
+    >>> list(found.frame().columns)[:5]
+    ['at', 'firm', 'account', 'check', 'signal']
+    """
+
+    headers = ("signal", "check", "summary", "cause", "who")
+
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        self._findings = tuple(findings)
+
+    @property
+    def root_cause(self) -> Finding | None:
+        """The finding to act on first, or None when nothing is wrong."""
+        return root_cause(self)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are findings, and none of them is a problem or was skipped."""
+        return bool(self) and not any(
+            is_problem(finding) or finding.signal in (Signal.SKIPPED, Signal.NOT_RUN)
+            for finding in self
+        )
+
+    def frame(self) -> "pd.DataFrame":
+        """The findings as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number."""
+        return to_frame(finding.as_json() for finding in self)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._findings)
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    @overload
+    def __getitem__(self, place: int) -> Finding: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Findings": ...
+    def __getitem__(self, place: int | slice) -> "Finding | Findings":
+        if isinstance(place, slice):
+            return Findings(self._findings[place])
+        return self._findings[place]
+
+    def _caption(self) -> str:
+        return verdict(self) if self else verdict(())
+
+    def _cells(self, finding: Finding) -> tuple[object, ...]:
+        signal = f"{finding.signal.shape} {finding.signal}"
+        return (signal, finding.check, finding.summary, finding.cause or "", finding.who)
+
+
+def to_frame(findings: Iterable[dict[str, Any]]) -> "pd.DataFrame":
+    """Findings in their JSON form (:meth:`Finding.as_json`) as a typed DataFrame."""
+    import pandas as pd  # half a second to load: only for those who want a table
+
+    frame = pd.DataFrame(list(findings), columns=[*COLUMNS])
+    frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")
+    frame["signal"] = pd.Categorical(
+        frame["signal"], categories=[str(s) for s in Signal], ordered=True
+    )
+    frame["seconds"] = frame["seconds"].astype("float64")
+    for column in ("firm", "check", "cause", "who"):
+        frame[column] = frame[column].astype("category")
+    return frame

@@ -1,0 +1,69 @@
+"""The examples in the docstrings of public names run on the practice tenant and print what they say."""
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import msoauth
+from msoauth.enrol import enrol
+from msoauth.practice import PracticeTenant
+
+# What somebody may use: the names of msoauth, of its panels, and the practice tenant.
+PUBLIC = {name: getattr(msoauth, name) for name in msoauth.__all__ if name != "__version__"}
+ROOMS = {name: room for name, room in PUBLIC.items() if inspect.ismodule(room)}
+NAMES = {name: thing for name, thing in PUBLIC.items() if name not in ROOMS} | {
+    f"{room}.{name}": getattr(ROOMS[room], name)
+    for room in ("practice", "ui")
+    for name in ROOMS[room].__all__
+}
+
+
+def examples() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name, thing in sorted(NAMES.items()):
+        yield from (test for test in finder.find(thing, name, globs={}) if test.examples)
+
+
+EXAMPLES = list(examples())
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_public_name_has_an_example(name: str) -> None:
+    assert any(test.name == name for test in EXAMPLES), f"{name} has no example in its docstring"
+
+
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[msoauth.Workspace]:
+    """A workspace on the practice tenant in which everybody has signed in."""
+    folder = tmp_path_factory.mktemp("examples")
+    with (
+        PracticeTenant() as tenant,
+        msoauth.Workspace.open(folder / "workspace", passphrase="of the examples") as workspace,
+    ):
+        for _address in enrol(workspace, tenant.endpoints_file):
+            pass
+        msoauth.ui.use(workspace)
+        yield workspace
+        msoauth.ui.use(None)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[test.name for test in EXAMPLES])
+def test_the_example_prints_what_it_says(
+    example: doctest.DocTest,
+    signed_in: msoauth.Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # examples may write files
+    globs: dict[str, Any] = {"msoauth": msoauth, "ws": signed_in}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    test = doctest.DocTest(
+        example.examples, globs, example.name, example.filename, example.lineno, example.docstring
+    )
+    said: list[str] = []
+    runner.run(test, out=said.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
