@@ -1,18 +1,16 @@
 """A page of plain instructions for who started the practice tenant."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from msoauth.practice.server import PracticeTenant
 from msoauth.practice.state import Tenant
-
-if TYPE_CHECKING:
-    from msoauth.practice.server import PracticeTenant
 
 _SHOWN = 8  # accounts; ten thousand would bury the rest
 _FIRMS = 6  # further firms that are named
 
 
-def instructions(practice: "PracticeTenant") -> str:
+def instructions(practice: PracticeTenant) -> str:
     """Where to sign in, with whom, where the admin center is, how to point the toolkit at it."""
     noted = practice.endpoints["practice"]["firms"]
     first, tenant = noted[0], next(iter(practice.state.tenants.values()))
@@ -72,10 +70,10 @@ def _filled(text: str, pieces: dict[str, list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _broken(practice: "PracticeTenant") -> list[str]:
-    if not practice.active:
+def _broken(practice: PracticeTenant) -> list[str]:
+    if not practice.scenarios.active:
         return [""]
-    told = [f"  {running.text}: {running.scenario.says}" for running in practice.active]
+    told = [f"  {running.text}: {running.scenario.says}" for running in practice.scenarios.active]
     return ["", "Broken on purpose", *told, ""]
 
 

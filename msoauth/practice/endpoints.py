@@ -1,11 +1,65 @@
 """The endpoints file: all that a cloud is, and the practice tenant's tenants with their users and passwords."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from msoauth.practice.registrations import AppRegistration
 from msoauth.practice.state import PracticeState, Tenant
+
+
+class EndpointsFile:
+    """The endpoints file of a running practice tenant, and what scenarios made wrong in it.
+
+    Attributes:
+        path: Where it lies.
+        content: What is in it; after a change to it call `write`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {}
+        self._original = "{}"
+
+    def begin(self, content: dict[str, Any]) -> None:
+        """Write the file for the first time; *content* is what counts as right from now on."""
+        self.content, self._original = content, json.dumps(content)
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file as a whole."""
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.content, ensure_ascii=False), encoding="utf-8")
+        new.replace(self.path)
+
+    def wrong_entries(self) -> list[tuple[str, Any, Any]]:
+        """What differs from the original: its place (``practice/firms/0/client_id``), its value, the right one."""
+        return list(_differences(self.content, json.loads(self._original), ()))
+
+    def correct(self, place: str) -> bool:
+        """Put one place right and write the file; False when it is not wrong."""
+        if place not in [path for path, _value, _right in self.wrong_entries()]:
+            return False
+        here: Any = self.content
+        right = json.loads(self._original)
+        *way, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
+        for part in way:
+            here, right = here[part], right[part]
+        here[last] = right[last]
+        self.write()
+        return True
+
+
+def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(now, dict) and isinstance(right, dict):
+        for name, value in right.items():
+            yield from _differences(now.get(name), value, (*path, name))
+    elif isinstance(now, list) and isinstance(right, list) and len(now) == len(right):
+        for number, value in enumerate(right):
+            yield from _differences(now[number], value, (*path, str(number)))
+    elif now != right:
+        yield "/".join(path), now, right
 
 
 def describe(

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from msoauth.practice.bundle import BundleError, Contents
 from msoauth.practice.corpus import typical
-from msoauth.practice.scenarios import Scenario, apply, scenarios
+from msoauth.practice.scenarios import Scenario, scenarios
 from msoauth.practice.server import PracticeTenant
 from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, User
 
@@ -104,7 +104,7 @@ class Replay(PracticeTenant):
         try:
             for one in self.replayed:
                 if one.scenario and not one.later:
-                    apply(self, one.scenario)
+                    self.scenarios.start(one.scenario)
             later = [one.scenario for one in self.replayed if one.scenario and one.later]
             if later:
                 self.state.log = _Watched(self.state.log, self, later)
@@ -139,7 +139,7 @@ class _Watched(deque[LogEntry]):
         own = entry.kind == "token" and entry.outcome == "success"
         if own and entry.user.lower() == self._replay.case.login.lower():
             while self._later:
-                apply(self._replay, self._later.pop(0))
+                self._replay.scenarios.start(self._later.pop(0))
 
 
 def _case(settings: dict[str, Any]) -> Case:

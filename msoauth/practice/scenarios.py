@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.settings import AREAS, Change, Reach, Undo
 from msoauth.practice.state import PracticeState, Tenant, new_id
-
-if TYPE_CHECKING:
-    from msoauth.practice.server import PracticeTenant
 
 Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "password"]
 
@@ -135,34 +133,58 @@ def aimed(state: PracticeState, text: str) -> Aimed:
     return Aimed(scenario, (tenant,), wanted)
 
 
-def apply(practice: "PracticeTenant", text: str) -> Callable[[], None]:
-    """Bring ``NAME`` or ``NAME@AIM`` about; gives the function that takes it back.
+class RunningScenarios:
+    """The scenarios that are on in a practice tenant.
 
-    Raises:
-        ScenarioError: as :func:`aimed`.
+    Attributes:
+        state: What they change.
+        endpoints: The endpoints file, which some of them change.
+        active: In the order in which they were started.
     """
-    asked = aimed(practice.state, text)
-    settings: list[
-        list[Undo]
-    ] = []  # of every setting, what it set on how many accounts and tenants
-    for path, value in asked.scenario.set.items():
-        area, _dot, name = path.partition(".")
-        settings.append([])
-        for tenant in asked.tenants if AREAS[area].reach < Reach.EVERYBODY else asked.tenants[:1]:
-            everybody = len(asked.tenants) == len(practice.state.tenants) and asked.account is None
-            change = Change(practice, tenant, asked.account, name, value, everybody=everybody)
-            settings[-1] += AREAS[area].act(change)
-    practice.publish()
 
-    def take_back() -> None:
-        for undo in reversed([undo for setting in settings for undo in setting]):
-            undo.step()
-        practice.active[:] = [other for other in practice.active if other is not running]
-        practice.publish()
+    def __init__(self, state: PracticeState, endpoints: EndpointsFile) -> None:
+        self.state = state
+        self.endpoints = endpoints
+        self.active: list[Running] = []
 
-    def holds() -> bool:
-        return all(any(undo.holds() for undo in setting) for setting in settings)
+    def start(self, text: str) -> Callable[[], None]:
+        """Start ``NAME`` or ``NAME@AIM``; gives the function that takes it back.
 
-    running = Running(text, asked.scenario, take_back, holds)
-    practice.active.append(running)
-    return take_back
+        Raises:
+            ScenarioError: as :func:`aimed`.
+        """
+        asked = aimed(self.state, text)
+        everybody = len(asked.tenants) == len(self.state.tenants) and asked.account is None
+        settings: list[
+            list[Undo]
+        ] = []  # of every setting, what it set on how many accounts and tenants
+        for path, value in asked.scenario.set.items():
+            area, _dot, name = path.partition(".")
+            settings.append([])
+            for tenant in (
+                asked.tenants if AREAS[area].reach < Reach.EVERYBODY else asked.tenants[:1]
+            ):
+                change = Change(
+                    self.state,
+                    self.endpoints,
+                    tenant,
+                    asked.account,
+                    name,
+                    value,
+                    everybody=everybody,
+                )
+                settings[-1] += AREAS[area].act(change)
+        self.endpoints.write()
+
+        def take_back() -> None:
+            for undo in reversed([undo for setting in settings for undo in setting]):
+                undo.step()
+            self.active[:] = [other for other in self.active if other is not running]
+            self.endpoints.write()
+
+        def holds() -> bool:
+            return all(any(undo.holds() for undo in setting) for setting in settings)
+
+        running = Running(text, asked.scenario, take_back, holds)
+        self.active.append(running)
+        return take_back

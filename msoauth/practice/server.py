@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import shutil
 import socket
 import ssl
@@ -17,12 +16,11 @@ from typing import Any, Self
 import tornado.web
 
 from msoauth.practice import graph
-from msoauth.practice import scenarios as known_scenarios
 from msoauth.practice.address import Address
 from msoauth.practice.admin import routes as admin_routes
 from msoauth.practice.certificates import Contexts
 from msoauth.practice.clock import Clock
-from msoauth.practice.endpoints import describe
+from msoauth.practice.endpoints import EndpointsFile, describe
 from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
@@ -31,6 +29,7 @@ from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, share
+from msoauth.practice.scenarios import RunningScenarios, aimed
 from msoauth.practice.seed import tenants as seeded_tenants
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
@@ -62,8 +61,8 @@ class PracticeTenant:
 
     Attributes:
         state: Everything it knows; changes are seen by the next request.
-        active: The scenarios that are on, in the order in which they were brought about.
-        endpoints: The endpoints file, as a dict.
+        scenarios: The scenarios that are on; ``scenarios.start("pop-off")`` lets something go wrong.
+        endpoints: What is in the endpoints file.
         endpoints_file: Where it lies until the end.
     """
 
@@ -82,16 +81,13 @@ class PracticeTenant:
         for tenant in seeded_tenants(self.state.clock, firms, accounts):
             self.state.add(tenant)
         self.address = Address(people_base)
-        self._scenarios = tuple(scenarios)
-        for scenario in self._scenarios:
-            known_scenarios.aimed(self.state, scenario)  # a wrong name is told before anything runs
+        self._wanted = tuple(scenarios)
+        for scenario in self._wanted:
+            aimed(self.state, scenario)  # a wrong name is told before anything runs
         self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
-        self.endpoints: dict[str, Any] = {}
-        self.described = "{}"  # the endpoints file of the start, as JSON
-        self.active: list[known_scenarios.Running] = []
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="msoauth-practice-"))
@@ -109,6 +105,11 @@ class PracticeTenant:
     def ca_file(self) -> Path:
         """The certificate authority that its TLS hangs on."""
         return self._inside / "ca.pem"
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """What is in the endpoints file."""
+        return self.scenarios.endpoints.content
 
     @property
     def endpoints_file(self) -> Path:
@@ -133,6 +134,7 @@ class PracticeTenant:
 
     def _start(self, folder: Path) -> None:
         tls = Contexts.make(folder / "ca.pem")
+        self.scenarios = RunningScenarios(self.state, EndpointsFile(self.endpoints_file))
         ready: threading.Event = threading.Event()
         failure: list[BaseException] = []
         self._thread = threading.Thread(
@@ -142,21 +144,15 @@ class PracticeTenant:
         ready.wait()
         if failure:
             raise failure[0]
-        self.endpoints = describe(self.state, self._ports, self.admin_url, self.ca_file)
-        self.described = json.dumps(self.endpoints)
-        self.publish()
-        for scenario in self._scenarios:
-            known_scenarios.apply(self, scenario)
+        self.scenarios.endpoints.begin(
+            describe(self.state, self._ports, self.admin_url, self.ca_file)
+        )
+        for scenario in self._wanted:
+            self.scenarios.start(scenario)
 
     def told(self) -> Iterator[str]:
         """What there is to say of it beside the instructions, a line each."""
         yield from ()
-
-    def publish(self) -> None:
-        """Write the endpoints file anew, as a whole."""
-        new = self.endpoints_file.with_suffix(".new")
-        new.write_text(json.dumps(self.endpoints, ensure_ascii=False), encoding="utf-8")
-        new.replace(self.endpoints_file)
 
     def _run(self, tls: Contexts, ready: threading.Event, failure: list[BaseException]) -> None:
         async def serve() -> None:
@@ -168,7 +164,7 @@ class PracticeTenant:
                 signer = Signer()
                 authority = Authority(self.state, signer)
                 met = People(authority, self.address)
-                people = _people_app(met, self)
+                people = _people_app(met, self.scenarios)
                 mail = Limits()
                 part = share(mail.connections + 2 * MOST)  # of the files that may be open
                 web = max(8, int(MOST * part))
@@ -227,9 +223,9 @@ def _api_app(authority: Authority, people: People) -> tornado.web.Application:
     )
 
 
-def _people_app(people: People, practice: PracticeTenant) -> tornado.web.Application:
+def _people_app(people: People, running: RunningScenarios) -> tornado.web.Application:
     return tornado.web.Application(
-        [*people_routes(people), *admin_routes(people, practice)],
+        [*people_routes(people), *admin_routes(people, running)],
         log_function=_quiet,
         default_handler_class=Nowhere,
         default_handler_args={"people": people},

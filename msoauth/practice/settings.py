@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from msoauth.practice.state import Mailbox, Tenant, User
-
-if TYPE_CHECKING:
-    from msoauth.practice.server import PracticeTenant
+from msoauth.practice.endpoints import EndpointsFile
+from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,8 @@ class Change:
         everybody: Every tenant gets the same.
     """
 
-    practice: "PracticeTenant"
+    state: PracticeState
+    endpoints: EndpointsFile
     tenant: Tenant
     account: str | None
     name: str
@@ -66,7 +65,7 @@ class Change:
     @property
     def published(self) -> dict[str, Any]:
         """The tenant's entry in the endpoints file."""
-        entries: list[dict[str, Any]] = self.practice.endpoints["practice"]["firms"]
+        entries: list[dict[str, Any]] = self.endpoints.content["practice"]["firms"]
         return next(entry for entry in entries if entry["name"] == self.tenant.name)
 
     def filled(self) -> Any:
@@ -138,7 +137,7 @@ def _organisation(change: Change) -> Iterable[Undo]:
 def _user(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if change.name in _FROM_NOW:
-        value += change.practice.state.clock.time()
+        value += change.state.clock.time()
     if change.name == "deleted":
         yield _removed(change.tenant, change.users)
         return
@@ -172,7 +171,7 @@ def _secret(change: Change) -> Iterable[Undo]:
 
     for secret in known:
         if change.name == "ended_days_ago":
-            end = change.practice.state.clock.now() - timedelta(days=change.value)
+            end = change.state.clock.now() - timedelta(days=change.value)
             yield replace(_put(secret, "end", end), holds=no_new_one)
         else:
             yield replace(_put(secret, "value", secret.value[::-1]), holds=no_new_one)
@@ -199,25 +198,25 @@ def _entered(entry: dict[str, Any], name: str, value: Any) -> Undo:
 def _endpoint(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if isinstance(value, dict):
-        value = {**change.practice.endpoints[change.name], **value}
-    yield _entered(change.practice.endpoints, change.name, value)
+        value = {**change.endpoints.content[change.name], **value}
+    yield _entered(change.endpoints.content, change.name, value)
 
 
 def _fault(change: Change) -> Iterable[Undo]:
     aim = change.account or (None if change.everybody else change.tenant.tenant_id)
-    faults = change.practice.state.faults
+    faults = change.state.faults
     faults.set(change.name, change.filled(), aim)
     yield Undo(lambda: faults.clear(change.name), lambda: faults.value(change.name) is not None)
 
 
 def _port(change: Change) -> Iterable[Undo]:
-    faults, name = change.practice.state.faults, f"port.{change.name}"
+    faults, name = change.state.faults, f"port.{change.name}"
     faults.set(name, change.filled())
     yield Undo(lambda: faults.clear(name), lambda: faults.value(name) is not None)
 
 
 def _clock(change: Change) -> Iterable[Undo]:
-    clock = change.practice.state.clock
+    clock = change.state.clock
     yield _put(clock, "offset", clock.offset + timedelta(days=change.value))
 
 

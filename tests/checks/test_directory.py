@@ -9,7 +9,6 @@ from msoauth import checks
 from msoauth.graph import Graph
 from msoauth.identity import administrator
 from msoauth.model import Account, Finding, Signal
-from msoauth.practice.scenarios import apply
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, Tenant
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 from tests.people import sign_in_as_a_person
@@ -167,7 +166,7 @@ def test_a_permission_that_is_neither_listed_nor_granted_is_named(office: Office
 
 def test_the_log_tells_why_a_user_never_got_through(office: Office) -> None:
     office.case.workspace.tokens.forget(NEWCOMER.address)
-    take_back = apply(office.case.tenant, f"password-expired@{NEWCOMER.address}")
+    take_back = office.case.tenant.scenarios.start(f"password-expired@{NEWCOMER.address}")
     try:
         cause, _page = office.case.sign_in(NEWCOMER)
         found = office.look(NEWCOMER)["sign-ins"]
@@ -185,7 +184,7 @@ def test_the_end_of_the_secret_is_taken_from_the_directory(office: Office) -> No
 
 
 def test_a_reading_that_is_forbidden_is_an_error_and_not_a_failure(office: Office) -> None:
-    take_back = apply(office.case.tenant, "graph-role-missing")
+    take_back = office.case.tenant.scenarios.start("graph-role-missing")
     try:
         found = office.look()
     finally:

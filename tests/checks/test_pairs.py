@@ -19,7 +19,7 @@ import pytest
 from msoauth import checks, judgement
 from msoauth.identity import sign_in_history
 from msoauth.model import Finding, Signal
-from msoauth.practice.scenarios import Scenario, apply, scenarios
+from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
 
 SIDE_BY_SIDE = 4
@@ -102,7 +102,7 @@ class Bench:
 
     def apply(self, kind: str, scenario: Scenario) -> Callable[[], None]:
         """Bring a scenario about; gives what mends it."""
-        take_back = apply(self.case.tenant, scenario.name)
+        take_back = self.case.tenant.scenarios.start(scenario.name)
         self._told(kind, scenario, self.barred.append)
 
         def mend() -> None:

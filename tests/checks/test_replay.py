@@ -12,7 +12,7 @@ from msoauth.identity import sign_in_history, signin
 from msoauth.model import Account, Finding, Firm
 from msoauth.practice.bundle import read
 from msoauth.practice.replay import Replay
-from msoauth.practice.scenarios import Scenario, apply, scenarios
+from msoauth.practice.scenarios import Scenario, scenarios
 from msoauth.reports.bundle import bundle
 from msoauth.store import Workspace
 from tests.checks.cases import NEWCOMER, Case, Impatient, mute, running
@@ -50,7 +50,7 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
         firm = next(iter(case.tenant.state.tenants.values()))
         firm.principal.user_consent.pop(firm.users[account.address].id, None)
         case.workspace.tokens.forget(account.address)
-    take_back = apply(case.tenant, scenario.name)
+    take_back = case.tenant.scenarios.start(scenario.name)
     try:
         case.reload()
         firm_there = case.workspace.firms.get(account.firm)

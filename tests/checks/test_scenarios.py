@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from msoauth import judgement
-from msoauth.practice.scenarios import Scenario, apply, scenarios
+from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 
 
@@ -20,7 +20,7 @@ def bring_about(case: Case) -> Iterator[Callable[[Scenario], None]]:
     taken_back = []
 
     def begin(scenario: Scenario) -> None:
-        taken_back.append(apply(case.tenant, scenario.name))
+        taken_back.append(case.tenant.scenarios.start(scenario.name))
         case.reload()
 
     yield begin
@@ -111,7 +111,7 @@ def test_every_scenario_is_in_one_of_the_tests_above() -> None:
 def test_a_scenario_that_was_taken_back_is_gone(case: Case) -> None:
     account = case.ready("pop3")
     for name in ("pop3-port-closed", "smtp-inspected", "authority-silent", "tenant-common"):
-        take_back = apply(case.tenant, name)
+        take_back = case.tenant.scenarios.start(name)
         take_back()
     case.reload()
     assert not {finding.cause for finding in case.diagnose(account)} - {None}

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from msoauth.practice import scenarios
 from tests.journey.conftest import Practice
 from tests.journey.servers import dot, shot, sign_in_on
 
@@ -86,7 +85,7 @@ def test_authenticated_smtp_is_off_and_both_notebooks_say_so(
     practice: Practice, page: Page
 ) -> None:
     practice.choose(ZOE)
-    take_back = scenarios.apply(practice.tenant, f"smtp-auth-off-mailbox@{ZOE}")
+    take_back = practice.tenant.scenarios.start(f"smtp-auth-off-mailbox@{ZOE}")
     try:
         practice.lab.notebook(page, "3 Retrieve and send")
         page.get_by_role("button", name="Send test mail").click()
@@ -140,7 +139,7 @@ def test_an_audit_of_all_accounts_and_of_one_that_is_broken(practice: Practice, 
     page.get_by_role("button", name="Audit all accounts").click()
     expect(dot(page)).to_have_attribute("data-state", re.compile("passed|warning"), timeout=60_000)
     shot(page, "5-audited")
-    take_back = scenarios.apply(practice.tenant, f"pop-off@{MAX}")
+    take_back = practice.tenant.scenarios.start(f"pop-off@{MAX}")
     try:
         page.get_by_role("button", name="Audit all accounts").click()
         expect(dot(page)).to_have_attribute("data-state", "failed", timeout=60_000)

@@ -6,7 +6,7 @@ import pytest
 
 from msoauth.explaining import causes, for_cause
 from msoauth.practice import PracticeTenant
-from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, apply, scenarios
+from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, scenarios
 from msoauth.practice.settings import AREAS, Reach
 from msoauth.practice.state import EXCHANGE_APP_ID
 
@@ -62,7 +62,7 @@ def test_what_a_scenario_broke_can_be_taken_back(
     tenant: PracticeTenant, scenario: Scenario
 ) -> None:
     before, file = _snapshot(tenant), tenant.endpoints_file.read_text(encoding="utf-8")
-    take_back = apply(tenant, scenario.name)
+    take_back = tenant.scenarios.start(scenario.name)
     if scenario.set:
         assert _snapshot(tenant) != before
     take_back()
@@ -72,12 +72,12 @@ def test_what_a_scenario_broke_can_be_taken_back(
 
 def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
     firm = next(iter(tenant.state.tenants.values()))
-    take_back = apply(tenant, f"pop-off@{ANNA.upper()}")
+    take_back = tenant.scenarios.start(f"pop-off@{ANNA.upper()}")
     try:
         assert [m.address for m in firm.mailboxes.values() if not m.pop_enabled] == [ANNA]
     finally:
         take_back()
-    take_back = apply(tenant, f"pop-unavailable@{ANNA}")
+    take_back = tenant.scenarios.start(f"pop-unavailable@{ANNA}")
     try:
         value = tenant.state.faults.value
         assert value("pop3.unavailable", firm.tenant_id, ANNA)

@@ -15,7 +15,6 @@ from msoauth.identity.administrator import AdministratorToken as Token
 from msoauth.identity.flows import SignIn
 from msoauth.model import Firm, Signal
 from msoauth.practice import PracticeTenant
-from msoauth.practice.scenarios import apply
 from msoauth.store import Workspace
 from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.registration import RegisterPanel
@@ -73,7 +72,7 @@ def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
     panel: DiagnosePanel, tenant: PracticeTenant
 ) -> None:
     sign_in(panel, tenant)
-    apply(tenant, "smtp-auth-off-mailbox")
+    tenant.scenarios.start("smtp-auth-off-mailbox")
     panel.choice.press("diagnose")
     assert panel.state is Signal.FAILED
     assert panel.chain.html.count("mso-broken") == 1
@@ -193,7 +192,7 @@ def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widg
 
 def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
     sign_in(panel, tenant)
-    apply(tenant, "smtp-auth-off-mailbox")
+    tenant.scenarios.start("smtp-auth-off-mailbox")
     panel.choice.press("diagnose")
     panel.message.act("replay", "")
     said = panel.actions.view.html

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from msoauth.practice import permissions, scenarios
+from msoauth.practice import permissions
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
 from msoauth.practice.entra import redirects
 from msoauth.practice.registrations import ClientSecret
+from msoauth.practice.scenarios import ScenarioError
 from msoauth.practice.seed import secret_value
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID
 
@@ -240,13 +241,13 @@ def _restore_user(view: View, form: Form) -> Done:
 def _start_scenario(view: View, form: Form) -> Done:
     aim = form.more.strip()
     try:
-        scenarios.apply(view.practice, f"{form.value}@{aim}" if aim else form.value)
-    except scenarios.ScenarioError as problem:
+        view.scenarios.start(f"{form.value}@{aim}" if aim else form.value)
+    except ScenarioError as problem:
         raise ChangeError(_told(problem)) from None
     return Done(f"The scenario “{form.value}” is on.")
 
 
-def _told(problem: scenarios.ScenarioError) -> str:
+def _told(problem: ScenarioError) -> str:
     if problem.problem == "name":
         return f"There is no scenario “{problem.name}”."
     if problem.problem == "aim":
@@ -255,7 +256,7 @@ def _told(problem: scenarios.ScenarioError) -> str:
 
 
 def _end_scenario(view: View, form: Form) -> Done:
-    running = next((a for a in view.practice.active if a.id == form.on), None)
+    running = next((a for a in view.scenarios.active if a.id == form.on), None)
     if running is None:
         raise ChangeError("The scenario is no longer on.")
     running.take_back()
@@ -268,7 +269,7 @@ def _clear_fault(view: View, form: Form) -> Done:
 
 
 def _correct(view: View, form: Form) -> Done:
-    if not view.correct(form.on):
+    if not view.endpoints.correct(form.on):
         raise ChangeError("This is noted down correctly already.")
     return Done("Put right in the endpoints file: who copied it before must copy it again.")
 

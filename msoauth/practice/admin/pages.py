@@ -3,7 +3,7 @@
 import hmac
 import secrets
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
@@ -14,10 +14,7 @@ from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
 from msoauth.practice.entra.pages import Page, People
 from msoauth.practice.faults import FAULTS
-from msoauth.practice.scenarios import scenarios
-
-if TYPE_CHECKING:
-    from msoauth.practice.server import PracticeTenant
+from msoauth.practice.scenarios import RunningScenarios, scenarios
 
 _NOTICES = 100  # that wait to be shown
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
@@ -42,8 +39,8 @@ class Center:
         notices: What is to be told once, by the key in the address that a change leads to.
     """
 
-    def __init__(self, practice: "PracticeTenant") -> None:
-        self.practice = practice
+    def __init__(self, active: RunningScenarios) -> None:
+        self.scenarios = active
         self.token = secrets.token_urlsafe(24)
         self.notices: dict[str, Done] = {}
 
@@ -95,7 +92,7 @@ class AdminPage(Page):
 
     def _view(self) -> View:
         here = view.look(
-            self.center.practice,
+            self.center.scenarios,
             tenant=self.argument("tenant"),
             app=self.argument("app"),
             user=self.argument("user"),
@@ -123,7 +120,7 @@ class AdminPage(Page):
 
 
 def routes(
-    people: People, practice: "PracticeTenant"
+    people: People, active: RunningScenarios
 ) -> list[tuple[str, type[AdminPage], dict[str, Any]]]:
     """The admin center's address."""
-    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(practice)})]
+    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(active)})]

@@ -1,19 +1,14 @@
 """What the admin center looks at: a tenant, one of its apps, a user, a mailbox; and the lists beside them."""
 
-import copy
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
+from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
-from msoauth.practice.scenarios import Running
+from msoauth.practice.scenarios import Running, RunningScenarios
 from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, User
-
-if TYPE_CHECKING:
-    from msoauth.practice.server import PracticeTenant
 
 PEOPLE = 20  # rows of a page of Active users
 LOG = 40
@@ -24,7 +19,7 @@ SIGN_INS, PROTOCOLS, CHANGES = ("sign-in", "token"), ("POP3", "IMAP", "SMTP", "g
 class View:
     """The things that one request is about; everything but the tenant may be missing."""
 
-    practice: "PracticeTenant"
+    scenarios: RunningScenarios
     tenant: Tenant
     app: AppRegistration | None
     principal: ServicePrincipal | None
@@ -38,7 +33,12 @@ class View:
     @property
     def state(self) -> PracticeState:
         """What the practice tenant knows."""
-        return self.practice.state
+        return self.scenarios.state
+
+    @property
+    def endpoints(self) -> EndpointsFile:
+        """The endpoints file."""
+        return self.scenarios.endpoints
 
     @property
     def tenants(self) -> list[Tenant]:
@@ -77,7 +77,7 @@ class View:
 
     def running(self) -> list[Running]:
         """The scenarios that are on; those that were mended by hand are over, and are forgotten here."""
-        active = self.practice.active
+        active = self.scenarios.active
         active[:] = [scenario for scenario in active if scenario.holds()]
         return list(active)
 
@@ -118,41 +118,10 @@ class View:
                 self._names[principal.object_id] = name
         return self._names.get(who, who)
 
-    # -- the endpoints file ----------------------------------------------------------------------
 
-    def wrongly_noted(self) -> list[tuple[str, Any, Any]]:
-        """What scenarios changed in the endpoints file: place, value, and what would be right."""
-        right = json.loads(self.practice.described)
-        return list(_differences(self.practice.endpoints, right, ()))
-
-    def correct(self, place: str) -> bool:
-        """Put one place of the endpoints file right; False when it is not wrong."""
-        right = json.loads(self.practice.described)
-        if place not in [path for path, _now, _right in self.wrongly_noted()]:
-            return False
-        there: Any = self.practice.endpoints
-        *way, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
-        for part in way:
-            there, right = there[part], right[part]
-        there[last] = copy.deepcopy(right[last])
-        self.practice.publish()
-        return True
-
-
-def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(now, dict) and isinstance(right, dict):
-        for name, value in right.items():
-            yield from _differences(now.get(name), value, (*path, name))
-    elif isinstance(now, list) and isinstance(right, list) and len(now) == len(right):
-        for number, value in enumerate(right):
-            yield from _differences(now[number], value, (*path, str(number)))
-    elif now != right:
-        yield "/".join(path), now, right
-
-
-def look(practice: "PracticeTenant", *, tenant: str, app: str, user: str, mailbox: str) -> View:
+def look(scenarios: RunningScenarios, *, tenant: str, app: str, user: str, mailbox: str) -> View:
     """The view that the parameters of a request name; what they do not name is chosen."""
-    state = practice.state
+    state = scenarios.state
     chosen = state.tenant(tenant) or next(iter(state.tenants.values()))
     apps = chosen.apps
     registration = next((a for a in apps if a.object_id == app), apps[0] if apps else None)
@@ -163,4 +132,4 @@ def look(practice: "PracticeTenant", *, tenant: str, app: str, user: str, mailbo
     box = chosen.mailbox(mailbox) if mailbox else None
     if box is None and person is not None:
         box = chosen.mailbox(person.upn)
-    return View(practice, chosen, registration, principal, person, box)
+    return View(scenarios, chosen, registration, principal, person, box)

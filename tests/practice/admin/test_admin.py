@@ -243,7 +243,7 @@ def test_a_scenario_is_started_for_one_account_and_ended(admin: Admin) -> None:
     assert place.firm.mailboxes[ANNA].pop_enabled is False
     assert place.firm.mailboxes["max.weiss@contoso.example"].pop_enabled is True
     assert "broken on purpose: pop-off@" in admin.says
-    (running,) = place.tenant.active
+    (running,) = place.tenant.scenarios.active
     admin.send("end-scenario", running.id)
     assert place.firm.mailboxes[ANNA].pop_enabled is True
     assert "broken on purpose" not in admin.says

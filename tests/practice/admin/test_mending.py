@@ -170,7 +170,7 @@ def test_a_scenario_is_mended_by_hand(place: Place, scenario: scenarios.Scenario
         place.user().id: {"00000002-0000-0ff1-ce00-000000000000": {"SMTP.Send"}}
     }
     before = state(place)
-    take_back = scenarios.apply(place.tenant, f"{scenario.name}{_aim(scenario)}")
+    take_back = place.tenant.scenarios.start(f"{scenario.name}{_aim(scenario)}")
     try:
         broken = differences(before, state(place))
         assert broken, "the scenario changes nothing"
@@ -202,11 +202,11 @@ def test_the_next_request_sees_what_was_mended() -> None:
             ("tenant-gone", "organisation.deprovisioned", "off"),
             ("exchange-not-subscribed", "organisation.exchange_online", "on"),
         ):
-            scenarios.apply(tenant, scenario)
+            tenant.scenarios.start(scenario)
             assert place.refresh(token).status_code >= 400, scenario
             admin.open().choose(setting, code)
             assert place.refresh(token).status_code == 200, scenario
-        scenarios.apply(tenant, "token-service-down")
+        tenant.scenarios.start("token-service-down")
         assert place.refresh(token).status_code == 503
         admin.open().send("clear-fault", "token.status")
         assert place.refresh(token).status_code == 200
