@@ -241,7 +241,7 @@ class _Nuisance(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
         if self._cut:
             sock = self._transport.get_extra_info("socket")
-            # No lingering: the peer gets a reset, not a farewell. Windows takes two short numbers, others two ints.
+            # No lingering: the peer gets a reset. Windows takes two short numbers, others two ints.
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.abort()

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
+from msoauth.practice.exchange.connection import Connection, IdleError, LineTooLongError
 
 
-async def readline(wire: Wire, limit: int, seconds: float) -> bytes:
+async def readline(connection: Connection, limit: int, seconds: float) -> bytes:
     """The next line without its end; answers that wait are sent before waiting for it.
 
     Args:
@@ -16,68 +16,71 @@ async def readline(wire: Wire, limit: int, seconds: float) -> bytes:
     Raises:
         LineTooLongError: *limit* was passed; the connection cannot be used any more.
         IdleError: *seconds* passed.
-        WireClosedError: the peer is gone.
+        ConnectionClosedError: the peer is gone.
     """
-    end = wire.received.find(b"\n")
+    end = connection.received.find(b"\n")
     if end < 0:
         try:
             async with asyncio.timeout(seconds):
                 while end < 0:
-                    searched = len(wire.received)
+                    searched = len(connection.received)
                     if searched > limit:
                         raise LineTooLongError
-                    await wire.more()
-                    end = wire.received.find(b"\n", searched)
+                    await connection.more()
+                    end = connection.received.find(b"\n", searched)
         except TimeoutError:
             raise IdleError from None
     if end > limit:
         raise LineTooLongError
-    line = bytes(wire.received[:end])
-    del wire.received[: end + 1]
-    wire.answered = False
+    line = bytes(connection.received[:end])
+    del connection.received[: end + 1]
+    connection.answered = False
     return line.removesuffix(b"\r")
 
 
-async def read_exactly(wire: Wire, count: int, seconds: float) -> bytes:
+async def read_exactly(connection: Connection, count: int, seconds: float) -> bytes:
     """The next *count* bytes; *seconds* is how long the peer may be silent between two pieces."""
-    await wire.flush()
+    await connection.flush()
     parts = bytearray()
     while len(parts) < count:
-        if not wire.received:
-            await _patiently(wire, seconds)
-        take = min(count - len(parts), len(wire.received))
-        parts += wire.received[:take]
-        del wire.received[:take]
-    wire.answered = False
+        if not connection.received:
+            await _patiently(connection, seconds)
+        take = min(count - len(parts), len(connection.received))
+        parts += connection.received[:take]
+        del connection.received[:take]
+    connection.answered = False
     return bytes(parts)
 
 
-async def skip(wire: Wire, count: int, seconds: float) -> None:
+async def skip(connection: Connection, count: int, seconds: float) -> None:
     """Read and forget *count* bytes."""
-    await wire.flush()
+    await connection.flush()
     while count:
-        if not wire.received:
-            await _patiently(wire, seconds)
-        take = min(count, len(wire.received))
-        del wire.received[:take]
+        if not connection.received:
+            await _patiently(connection, seconds)
+        take = min(count, len(connection.received))
+        del connection.received[:take]
         count -= take
-    wire.answered = False
+    connection.answered = False
 
 
 async def read_dotted(
-    wire: Wire, limit: int, seconds: float, holds: Callable[[int], bool] = lambda _size: True
+    connection: Connection,
+    limit: int,
+    seconds: float,
+    holds: Callable[[int], bool] = lambda _size: True,
 ) -> bytes | None:
     """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
 
     *holds* is told how much is kept by now, and says whether that may be. Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
     """
-    await wire.flush()
+    await connection.flush()
     body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
     known = 0
     too_big = False
     while True:
-        body += wire.received
-        wire.received.clear()
+        body += connection.received
+        connection.received.clear()
         end = body.find(b"\r\n.\r\n", max(0, known - 4))
         if end >= 0:
             break
@@ -86,17 +89,17 @@ async def read_dotted(
             del body[:-4]
             holds(0)
         known = len(body)
-        await _patiently(wire, seconds)
-    wire.received += body[end + 5 :]
-    wire.answered = False
+        await _patiently(connection, seconds)
+    connection.received += body[end + 5 :]
+    connection.answered = False
     if too_big or end > limit:
         return None
     return bytes(body[: end + 2]).replace(b"\r\n.", b"\r\n")[2:]
 
 
-async def _patiently(wire: Wire, seconds: float) -> None:
+async def _patiently(connection: Connection, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await wire.more()
+            await connection.more()
     except TimeoutError:
         raise IdleError from None

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.maildrop import Maildrop
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox
 
 COMMAND_LIMIT = 512  # octets a command may have (office-ps: Set-PopSettings.md, default)
@@ -45,9 +45,9 @@ MAX_FAILURES = 3  # tries before the connection is closed; unverified (facts J5)
 class Pop3Session:
     """One connection's dialogue."""
 
-    def __init__(self, service: Service, wire: Wire) -> None:
+    def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
-        self.wire = wire
+        self.connection = connection
         self._login: Judgement | None = None
         self._drop: Maildrop | None = None
         self._user: str | None = None
@@ -56,23 +56,23 @@ class Pop3Session:
 
     async def run(self) -> None:
         """Greet, then answer until QUIT or the end of the connection."""
-        self.wire.write(READY.format(self.service.encoded_host).encode())
-        await self.wire.flush()
+        self.connection.write(READY.format(self.service.encoded_host).encode())
+        await self.connection.flush()
         timing = self.service.timing
         try:
             while True:
                 idle = timing.idle if self._drop else timing.before_login
                 try:
-                    line = await readline(self.wire, COMMAND_LIMIT, idle)
+                    line = await readline(self.connection, COMMAND_LIMIT, idle)
                 except LineTooLongError:
-                    self.wire.write(TOO_LONG)
+                    self.connection.write(TOO_LONG)
                     break
                 except IdleError:
-                    self.wire.write(TIMED_OUT)
+                    self.connection.write(TIMED_OUT)
                     break
                 if not await self._command(line):
                     break
-            await self.wire.flush()
+            await self.connection.flush()
         finally:
             if self._drop is not None:
                 self.service.sessions.end(Protocol.POP3, self._drop.mailbox, self)
@@ -82,22 +82,22 @@ class Pop3Session:
         verb = verb.upper()
         if verb == "QUIT":
             self._update()
-            self.wire.write(GOODBYE)
+            self.connection.write(GOODBYE)
             return False
         if verb == "CAPA":
             more = b"RESP-CODES\r\nAUTH-RESP-CODE\r\n" if self._codes() else b""
-            self.wire.write(CAPABILITIES.replace(b"USER\r\n", b"USER\r\n" + more))
+            self.connection.write(CAPABILITIES.replace(b"USER\r\n", b"USER\r\n" + more))
         elif verb == "AUTH":
             return await self._auth(argument.strip())
         elif verb in ("USER", "PASS"):
             return self._basic(verb, argument.strip())
         elif (act := self._acts().get(verb)) is not None:
             if self._drop is None:
-                self.wire.write(BAD_STATE)
+                self.connection.write(BAD_STATE)
             else:
                 await act(self._drop, argument.split())
         else:
-            self.wire.write(UNKNOWN)
+            self.connection.write(UNKNOWN)
             return self._failed() if self._drop is None else True
         return True
 
@@ -120,7 +120,7 @@ class Pop3Session:
         code = RESPONSE_CODES.get(answer)
         if code is not None and self._codes():
             answer = answer.replace(b"-ERR ", b"-ERR [%b] " % code)
-        self.wire.write(answer)
+        self.connection.write(answer)
 
     # AUTHORIZATION
 
@@ -130,48 +130,48 @@ class Pop3Session:
 
     def _basic(self, verb: str, argument: str) -> bool:
         if self._drop is not None:
-            self.wire.write(BAD_STATE)
+            self.connection.write(BAD_STATE)
             return True
         if verb == "USER":
             self._user = argument[:254]
-            self.wire.write(OK)
+            self.connection.write(OK)
             return True
         if self._user is None:
-            self.wire.write(BAD_STATE)
+            self.connection.write(BAD_STATE)
             return True
         self.service.note(Protocol.POP3, "USER/PASS refused: basic authentication", user=self._user)
         self._user = None
-        self.wire.write(BASIC_DISABLED)
+        self.connection.write(BASIC_DISABLED)
         return self._failed()
 
     async def _auth(self, argument: str) -> bool:
         if self._drop is not None:
-            self.wire.write(BAD_STATE)
+            self.connection.write(BAD_STATE)
             return True
         if not argument:  # what Exchange Online answers is unverified (facts E2); RFC 5034's list
-            self.wire.write(b"+OK\r\nPLAIN\r\nXOAUTH2\r\n.\r\n")
+            self.connection.write(b"+OK\r\nPLAIN\r\nXOAUTH2\r\n.\r\n")
             return True
         mechanism, *initial = argument.split()
         mechanism = mechanism.upper()
         if mechanism not in ("XOAUTH2", "PLAIN"):
-            self.wire.write(UNKNOWN)
+            self.connection.write(UNKNOWN)
             return self._failed()
         if initial and mechanism == "XOAUTH2":
             # The one-line form fails on Exchange Online (facts E2).
             self.service.note(Protocol.POP3, "AUTH XOAUTH2 on one line: protocol error")
-            self.wire.write(TOO_LONG)
+            self.connection.write(TOO_LONG)
             return False
         if initial:
             line = initial[0].encode()
         else:
-            self.wire.write(b"+ \r\n")
+            self.connection.write(b"+ \r\n")
             try:
-                line = await readline(self.wire, SASL_LIMIT, self.service.timing.before_login)
+                line = await readline(self.connection, SASL_LIMIT, self.service.timing.before_login)
             except LineTooLongError:
-                self.wire.write(TOO_LONG)
+                self.connection.write(TOO_LONG)
                 return False
         if line == b"*" or mechanism == "PLAIN":
-            self.wire.write(BASIC_DISABLED if line != b"*" else REFUSED)
+            self.connection.write(BASIC_DISABLED if line != b"*" else REFUSED)
             self.service.note(Protocol.POP3, f"AUTH {mechanism} refused")
             return self._failed()
         return self._sign_in(self.service.judge(Protocol.POP3, line))
@@ -203,17 +203,17 @@ class Pop3Session:
         self._login, self._drop = login, Maildrop(mailbox)
         self._fault = self.service.strikes("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
-        self.service.door.sign_in(self.wire)
+        self.service.door.sign_in(self.connection)
         self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)
-        self.wire.write(SIGNED_IN)
+        self.connection.write(SIGNED_IN)
 
     # TRANSACTION
 
     async def _stat(self, drop: Maildrop, _words: list[str]) -> None:
         answer = f"+OK {drop.listing()}\r\n".encode()
         if self._fault:
-            self.wire.drop_after(len(answer) - 3)
-        self.wire.write(answer)
+            self.connection.drop_after(len(answer) - 3)
+        self.connection.write(answer)
 
     async def _list(self, drop: Maildrop, words: list[str]) -> None:
         await self._scan(drop, words, lambda i: str(drop.sizes[i]))
@@ -225,9 +225,9 @@ class Pop3Session:
         if words:
             index = drop.index(words[0])
             if index is None:
-                self.wire.write(NO_SUCH)
+                self.connection.write(NO_SUCH)
             else:
-                self.wire.write(f"+OK {index + 1} {say(index)}\r\n".encode())
+                self.connection.write(f"+OK {index + 1} {say(index)}\r\n".encode())
             return
         lines = "".join(f"{i + 1} {say(i)}\r\n" for i in drop.left())
         await self._long(f"+OK {drop.listing()}", lines.encode())
@@ -235,14 +235,14 @@ class Pop3Session:
     async def _retr(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 1 else None
         if index is None:
-            self.wire.write(NO_SUCH if words else SYNTAX)
+            self.connection.write(NO_SUCH if words else SYNTAX)
             return
         await self._long("+OK", _ended(drop.messages[index].raw), stuff=True)
 
     async def _top(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 2 else None
         if index is None or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 9:
-            self.wire.write(NO_SUCH if len(words) == 2 else SYNTAX)
+            self.connection.write(NO_SUCH if len(words) == 2 else SYNTAX)
             return
         raw = _ended(drop.messages[index].raw)
         head, _, body = raw.partition(b"\r\n\r\n")
@@ -255,25 +255,25 @@ class Pop3Session:
     async def _dele(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 1 else None
         if index is None:
-            self.wire.write(NO_SUCH if words else SYNTAX)
+            self.connection.write(NO_SUCH if words else SYNTAX)
             return
         drop.delete(index)
-        self.wire.write(OK)
+        self.connection.write(OK)
 
     async def _rset(self, drop: Maildrop, _words: list[str]) -> None:
         drop.reset()
-        self.wire.write(OK)
+        self.connection.write(OK)
 
     async def _noop(self, _drop: Maildrop, _words: list[str]) -> None:
-        self.wire.write(OK)
+        self.connection.write(OK)
 
     async def _long(self, first: str, lines: bytes, stuff: bool = False) -> None:
         if stuff and (lines.startswith(b".") or b"\r\n." in lines):
             lines = (b"\r\n" + lines).replace(b"\r\n.", b"\r\n..")[2:]
         if self._fault:
             # The beginning arrives, then the connection is gone: an end without its dot.
-            self.wire.drop_after(len(first) + 2 + min(DROP_AT, len(lines)))
-        await self.wire.send(first.encode() + b"\r\n" + lines + b".\r\n")
+            self.connection.drop_after(len(first) + 2 + min(DROP_AT, len(lines)))
+        await self.connection.send(first.encode() + b"\r\n" + lines + b".\r\n")
 
     # UPDATE
 

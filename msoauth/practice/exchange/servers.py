@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
 from msoauth.practice.certificates import Contexts
+from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.exchange.imap.session import ImapSession
 from msoauth.practice.exchange.pop3 import Pop3Session
 from msoauth.practice.exchange.service import Limits, Service, Timing
 from msoauth.practice.exchange.smtp import SmtpSession
-from msoauth.practice.exchange.wire import Wire
 from msoauth.practice.network import BACKLOG, Port, Ports, Serve, Stop
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
@@ -37,23 +37,23 @@ class ExchangeServers:
     async def listen(
         self,
         sock: socket.socket,
-        session: Callable[[Wire], Awaitable[None]],
+        session: Callable[[Connection], Awaitable[None]],
         protocol: str,
     ) -> Stop:
         """Serve on one listening socket; gives what ends it. The log calls it *protocol*."""
         service = self.service
 
-        async def serve(wire: Wire) -> None:
-            if not service.door.enter(wire):
-                wire.abort("there are too many connections")
+        async def serve(connection: Connection) -> None:
+            if not service.door.enter(connection):
+                connection.abort("there are too many connections")
                 return
             try:
-                await session(wire)
+                await session(connection)
             finally:
-                service.door.leave(wire)
+                service.door.leave(connection)
 
-        def made() -> Wire:
-            return Wire(serve, lambda: service.state.latency, service.timing.write, protocol)
+        def made() -> Connection:
+            return Connection(serve, lambda: service.state.latency, service.timing.write, protocol)
 
         loop = asyncio.get_running_loop()
         server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
@@ -62,10 +62,10 @@ class ExchangeServers:
     async def close(self) -> None:
         """Drop every connection; the ports are closed by whom they were given to."""
         tasks = []
-        for wire in self.service.door.all():
-            wire.end("the practice tenant ends")
-            if wire.task is not None:
-                tasks.append(wire.task)
+        for connection in self.service.door.all():
+            connection.end("the practice tenant ends")
+            if connection.task is not None:
+                tasks.append(connection.task)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -99,17 +99,17 @@ async def start_exchange(
     service = Service(state, signer, timing or Timing(), limits or Limits())
     servers = ExchangeServers(service)
 
-    def sessions(tls: ssl.SSLContext | None) -> dict[str, Callable[[Wire], Awaitable[None]]]:
-        async def pop3(wire: Wire) -> None:
-            await wire.start_tls(tls, service.timing.handshake)
-            await Pop3Session(service, wire).run()
+    def sessions(tls: ssl.SSLContext | None) -> dict[str, Callable[[Connection], Awaitable[None]]]:
+        async def pop3(connection: Connection) -> None:
+            await connection.start_tls(tls, service.timing.handshake)
+            await Pop3Session(service, connection).run()
 
-        async def imap(wire: Wire) -> None:
-            await wire.start_tls(tls, service.timing.handshake)
-            await ImapSession(service, wire).run()
+        async def imap(connection: Connection) -> None:
+            await connection.start_tls(tls, service.timing.handshake)
+            await ImapSession(service, connection).run()
 
-        async def smtp(wire: Wire) -> None:
-            await SmtpSession(service, wire, tls).run()
+        async def smtp(connection: Connection) -> None:
+            await SmtpSession(service, connection, tls).run()
 
         return {"pop3": pop3, "imap": imap, "smtp": smtp}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, judge
-from msoauth.practice.exchange.wire import Wire
+from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.state import Mailbox, PracticeState, Tenant
 from msoauth.practice.tokens import Signer
 
@@ -48,10 +48,10 @@ class Door:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._strangers: dict[Wire, None] = {}
-        self._known: set[Wire] = set()
+        self._strangers: dict[Connection, None] = {}
+        self._known: set[Connection] = set()
 
-    def enter(self, wire: Wire) -> bool:
+    def enter(self, connection: Connection) -> bool:
         """Admit a connection; the oldest one that has not signed in goes when there are too many."""
         if len(self._strangers) + len(self._known) >= self.limit:
             if not self._strangers:
@@ -59,20 +59,20 @@ class Door:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.end("it makes room for a newer connection")
-        self._strangers[wire] = None
+        self._strangers[connection] = None
         return True
 
-    def sign_in(self, wire: Wire) -> None:
+    def sign_in(self, connection: Connection) -> None:
         """This one may stay."""
-        self._strangers.pop(wire, None)
-        self._known.add(wire)
+        self._strangers.pop(connection, None)
+        self._known.add(connection)
 
-    def leave(self, wire: Wire) -> None:
+    def leave(self, connection: Connection) -> None:
         """The connection has ended."""
-        self._strangers.pop(wire, None)
-        self._known.discard(wire)
+        self._strangers.pop(connection, None)
+        self._known.discard(connection)
 
-    def all(self) -> list[Wire]:
+    def all(self) -> list[Connection]:
         """Every connection."""
         return [*self._strangers, *self._known]
 

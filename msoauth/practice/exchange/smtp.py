@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, Protocol
+from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.delivery import Submission
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.service import Service
@@ -15,7 +16,6 @@ from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
 from msoauth.practice.exchange.smtp_syntax import HELLO, chunk
 from msoauth.practice.exchange.smtp_transaction import MailTransaction
 from msoauth.practice.exchange.submission import submit
-from msoauth.practice.exchange.wire import DROP_AT, IdleError, LineTooLongError, Wire
 
 LINE_LIMIT = 12288  # octets of a SASL line (RFC 4954)
 MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's number is not published
@@ -24,9 +24,11 @@ MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's num
 class SmtpSession:
     """Greets, begins TLS, judges the login, and takes mails."""
 
-    def __init__(self, service: Service, wire: Wire, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, service: Service, connection: Connection, tls: ssl.SSLContext | None
+    ) -> None:
         self.service = service
-        self.wire = wire
+        self.connection = connection
         self._tls = tls
         self.id = f"08DD{secrets.randbits(48):012X}"
         self._secure = False
@@ -34,7 +36,7 @@ class SmtpSession:
         self._login: Judgement | None = None
         self._refused = ""  # the last refusal of AUTH, which MAIL FROM repeats
         self._errors = 0
-        self._transaction = MailTransaction(service, wire)
+        self._transaction = MailTransaction(service, connection)
         self._ends = asyncio.get_running_loop().time() + service.timing.smtp_session
 
     async def run(self) -> None:
@@ -46,11 +48,11 @@ class SmtpSession:
                 return
         moment = format_datetime(service.now())
         self._say(f"220 {service.host} Microsoft ESMTP MAIL Service ready at {moment} [{self.id}]")
-        await self.wire.flush()
+        await self.connection.flush()
         try:
             while await self._next():
                 pass
-            await self.wire.flush()
+            await self.connection.flush()
         finally:
             self._transaction.reset()
             if self._login is not None and self._login.mailbox is not None:
@@ -62,14 +64,14 @@ class SmtpSession:
         if "[..]" in reply:
             stamp = self.service.now().isoformat(timespec="milliseconds")[:-6]
             reply = reply.replace("[..]", f"[{self.service.host} {stamp}Z {self.id}]")
-        self.wire.write(reply.encode() + b"\r\n")
+        self.connection.write(reply.encode() + b"\r\n")
 
     async def _line(self) -> bytes | None:
         """The next line, or None when the session is over (the reason is said)."""
         left = self._ends - asyncio.get_running_loop().time()
         try:
             return await readline(
-                self.wire, LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
+                self.connection, LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
             )
         except LineTooLongError:
             self._say(replies.LINE_TOO_LONG)
@@ -121,13 +123,15 @@ class SmtpSession:
     async def _ehlo(self, name: str) -> bool:
         if not self._greet(name):
             return True
-        peer, size = self.wire.peer(), self.service.limits.size
-        self.wire.write(replies.capabilities(self.service.host, peer, self._secure, size).encode())
+        peer, size = self.connection.peer(), self.service.limits.size
+        self.connection.write(
+            replies.capabilities(self.service.host, peer, self._secure, size).encode()
+        )
         return True
 
     async def _helo(self, name: str) -> bool:
         if self._greet(name):
-            self._say(f"250 {self.service.host} Hello [{self.wire.peer()}]")
+            self._say(f"250 {self.service.host} Hello [{self.connection.peer()}]")
         return True
 
     def _greet(self, name: str) -> bool:
@@ -149,7 +153,7 @@ class SmtpSession:
             self._say(replies.HELLO_FIRST)
             return True
         # Whatever was sent behind STARTTLS in plain text is forgotten with it (no command injection).
-        await self.wire.start_tls(
+        await self.connection.start_tls(
             self._tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
         )
         self._secure, self._hello = True, False  # RFC 3207: the client says EHLO again
@@ -176,7 +180,7 @@ class SmtpSession:
         return True
 
     async def _ask(self, challenge: str) -> bytes | None:
-        self.wire.write(f"334 {challenge}\r\n".encode())
+        self.connection.write(f"334 {challenge}\r\n".encode())
         return await self._line()
 
     async def _xoauth2(self, initial: str) -> bool:
@@ -191,7 +195,7 @@ class SmtpSession:
         if reply == replies.AUTH_OK and login.mailbox is not None:
             self._login, self._refused = login, ""
             service.sessions.begin(Protocol.SMTP, login.mailbox, self)
-            service.door.sign_in(self.wire)
+            service.door.sign_in(self.connection)
         if self._login is None:
             self._refused = reply.removesuffix(" [..]")
         service.note(Protocol.SMTP, outcome, login, self.id)
@@ -288,13 +292,13 @@ class SmtpSession:
                 tuple(self._transaction.recipients),
                 content,
                 self.service.host,
-                self.wire.peer(),
+                self.connection.peer(),
                 self.id,
             )
         reply, outcome = submit(self.service, self, login, mail)
         self.service.note(Protocol.SMTP, outcome, login, self.id)
         self._transaction.reset()
         if self.service.strikes("smtp.drop", login.tenant, login.mailbox):
-            self.wire.drop_after(DROP_AT)
+            self.connection.drop_after(DROP_AT)
         self._say(reply)
         return not reply.startswith("421")

@@ -2,11 +2,11 @@
 
 from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import Judgement, may_send_as
+from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.exchange.delivery import mailbox_at
 from msoauth.practice.exchange.framing import read_dotted, read_exactly, skip
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.exchange.smtp_syntax import declared_size, mail_path
-from msoauth.practice.exchange.wire import Wire
 
 
 class MailTransaction:
@@ -18,9 +18,9 @@ class MailTransaction:
         too_big: Whether the chunks so far are more than a mail may have, and were not kept.
     """
 
-    def __init__(self, service: Service, wire: Wire) -> None:
+    def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
-        self.wire = wire
+        self.connection = connection
         self.sender: str | None = None
         self.recipients: list[str] = []
         self.too_big = False
@@ -86,10 +86,10 @@ class MailTransaction:
 
         Raises:
             IdleError: the peer said nothing for too long.
-            WireClosedError: the peer is gone.
+            ConnectionClosedError: the peer is gone.
         """
         return await read_dotted(
-            self.wire,
+            self.connection,
             self._limit,
             self.service.timing.smtp_idle,
             lambda size: self.service.under_way.hold(self, size),
@@ -100,21 +100,21 @@ class MailTransaction:
 
         Raises:
             IdleError: the peer said nothing for too long.
-            WireClosedError: the peer is gone.
+            ConnectionClosedError: the peer is gone.
         """
         have, idle = len(self._chunks or b""), self.service.timing.smtp_idle
         if refused:  # no room is asked for what is not kept
-            await skip(self.wire, count, idle)
+            await skip(self.connection, count, idle)
             self._chunks = None
             return
         room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
         self.too_big = self.too_big or not room
         if self.too_big:
-            await skip(self.wire, count, idle)
+            await skip(self.connection, count, idle)
             self._chunks = bytearray()
         else:
             self._chunks = self._chunks if self._chunks is not None else bytearray()
-            self._chunks += await read_exactly(self.wire, count, idle)
+            self._chunks += await read_exactly(self.connection, count, idle)
 
     def chunks(self) -> bytes | None:
         """The content that BDAT brought; None when it is too big."""

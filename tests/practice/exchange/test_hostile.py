@@ -146,9 +146,9 @@ def test_who_does_not_read_is_dropped_before_much_is_kept_for_him(start: Start) 
     with a_good_client_beside(exchange):
         slow.sock.sendall(f"RETR {number}\r\n".encode() * 200)
         own = next(
-            wire
-            for wire in exchange.servers.service.door.all()
-            if wire.remote() == slow.sock.getsockname()
+            connection
+            for connection in exchange.servers.service.door.all()
+            if connection.remote() == slow.sock.getsockname()
         )
         assert own.task is not None
         # Part of the first answers fits into the network's buffers; then the time to read is over.

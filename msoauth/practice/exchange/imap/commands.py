@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
+from msoauth.practice.exchange.connection import DROP_AT, Connection
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.imap import folders, items, responses
 from msoauth.practice.exchange.imap.folders import Folder
 from msoauth.practice.exchange.imap.grammar import COMMAND_LIMIT, GrammarError, Text, Word, astring
 from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.wire import DROP_AT, Wire
 from msoauth.practice.state import Mailbox
 
 Act = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
@@ -23,9 +23,11 @@ class MailboxCommands:
         ACTS: What each command does, by its name.
     """
 
-    def __init__(self, service: Service, wire: Wire, mailbox: Mailbox, *, drop: bool) -> None:
+    def __init__(
+        self, service: Service, connection: Connection, mailbox: Mailbox, *, drop: bool
+    ) -> None:
         self.service = service
-        self.wire = wire
+        self.connection = connection
         self.mailbox = mailbox
         self._drop = drop
         self._folder: Folder | None = None
@@ -42,12 +44,12 @@ class MailboxCommands:
         self._folder = None
         folder = folders.find(self.mailbox, folders.name_of(given), read_only=read_only)
         if folder is None:
-            say(self.wire, f"{tag} {responses.NO_FOLDER}")
+            say(self.connection, f"{tag} {responses.NO_FOLDER}")
             return
         self._folder = folder
         for line in folder.opened():
-            say(self.wire, f"* {line}")
-        complete(self.wire, tag, verb, "[READ-ONLY] " if read_only else "[READ-WRITE] ")
+            say(self.connection, f"* {line}")
+        complete(self.connection, tag, verb, "[READ-ONLY] " if read_only else "[READ-WRITE] ")
 
     async def _list(self, tag: str, given: list[Word]) -> None:
         self._listed(tag, "LIST", given)
@@ -57,42 +59,42 @@ class MailboxCommands:
 
     def _listed(self, tag: str, verb: str, given: list[Word]) -> None:
         for line in folders.listed(verb, given):
-            say(self.wire, line)
-        complete(self.wire, tag, verb)
+            say(self.connection, line)
+        complete(self.connection, tag, verb)
 
     async def _namespace(self, tag: str, _given: list[Word]) -> None:
-        say(self.wire, '* NAMESPACE (("" "/")) NIL NIL')
-        complete(self.wire, tag, "NAMESPACE")
+        say(self.connection, '* NAMESPACE (("" "/")) NIL NIL')
+        complete(self.connection, tag, "NAMESPACE")
 
     async def _status(self, tag: str, given: list[Word]) -> None:
         folder = folders.find(self.mailbox, folders.name_of(given), read_only=True)
         if folder is None:
-            say(self.wire, f"{tag} {responses.NO_FOLDER}")
+            say(self.connection, f"{tag} {responses.NO_FOLDER}")
             return
-        say(self.wire, f"* STATUS {folder.quoted} ({folder.status(given[1:])})")
-        complete(self.wire, tag, "STATUS")
+        say(self.connection, f"* STATUS {folder.quoted} ({folder.status(given[1:])})")
+        complete(self.connection, tag, "STATUS")
 
     async def _append(self, tag: str, given: list[Word]) -> None:
         folder = folders.find(self.mailbox, folders.name_of(given), read_only=False)
         if folder is None:
-            say(self.wire, f"{tag} NO [TRYCREATE] The folder doesn't exist.")
+            say(self.connection, f"{tag} NO [TRYCREATE] The folder doesn't exist.")
             return
         if not self.service.may_keep(sum(len(w.value) for w in given if isinstance(w, Text))):
-            say(self.wire, f"{tag} NO Mailbox full.")  # unverified wording
+            say(self.connection, f"{tag} NO Mailbox full.")  # unverified wording
             return
         uid = folder.append(given, self.service.now().timestamp())
-        complete(self.wire, tag, "APPEND", f"[APPENDUID {self.mailbox.uid_validity} {uid}] ")
+        complete(self.connection, tag, "APPEND", f"[APPENDUID {self.mailbox.uid_validity} {uid}] ")
 
     async def _check(self, tag: str, _given: list[Word]) -> None:
-        complete(self.wire, tag, "CHECK")
+        complete(self.connection, tag, "CHECK")
 
     async def _idle(self, tag: str, _given: list[Word]) -> None:
-        say(self.wire, "+ IDLE accepted, awaiting DONE command.")
+        say(self.connection, "+ IDLE accepted, awaiting DONE command.")
         while (
-            await readline(self.wire, COMMAND_LIMIT, self.service.timing.idle)
+            await readline(self.connection, COMMAND_LIMIT, self.service.timing.idle)
         ).upper() != b"DONE":
             await asyncio.sleep(0)
-        complete(self.wire, tag, "IDLE")
+        complete(self.connection, tag, "IDLE")
 
     # Selected
 
@@ -100,17 +102,17 @@ class MailboxCommands:
         if self._folder is not None and not self._folder.read_only:
             self._folder.expunge()
         self._folder = None
-        complete(self.wire, tag, "CLOSE")
+        complete(self.connection, tag, "CLOSE")
 
     async def _unselect(self, tag: str, _given: list[Word]) -> None:
         self._folder = None
-        complete(self.wire, tag, "UNSELECT")
+        complete(self.connection, tag, "UNSELECT")
 
     async def _expunge(self, tag: str, _given: list[Word]) -> None:
         if (folder := self._writable(tag)) is not None:
             for number in folder.expunge():
-                say(self.wire, f"* {number} EXPUNGE")
-            complete(self.wire, tag, "EXPUNGE")
+                say(self.connection, f"* {number} EXPUNGE")
+            complete(self.connection, tag, "EXPUNGE")
 
     async def _fetch(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
         if (folder := self._selected(tag)) is None:
@@ -120,15 +122,15 @@ class MailboxCommands:
             row = items.row(number, message, wanted, read_only=folder.read_only)
             if self._drop:
                 # The beginning arrives, then the connection is gone.
-                self.wire.drop_after(min(DROP_AT, len(row)))
-            await self.wire.send(row)
-        complete(self.wire, tag, "FETCH")
+                self.connection.drop_after(min(DROP_AT, len(row)))
+            await self.connection.send(row)
+        complete(self.connection, tag, "FETCH")
 
     async def _search(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
         if (folder := self._selected(tag)) is not None:
             found = "".join(f" {n}" for n in folder.search(given, by_uid=by_uid))
-            say(self.wire, f"* SEARCH{found}")
-            complete(self.wire, tag, "SEARCH")
+            say(self.connection, f"* SEARCH{found}")
+            complete(self.connection, tag, "SEARCH")
 
     async def _store(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
         if (folder := self._writable(tag)) is None:
@@ -137,8 +139,8 @@ class MailboxCommands:
         for number, message in changed:
             if not silent:
                 shown = items.flags(message) + (f" UID {message.uid}" if by_uid else "")
-                say(self.wire, f"* {number} FETCH ({shown})")
-        complete(self.wire, tag, "STORE")
+                say(self.connection, f"* {number} FETCH ({shown})")
+        complete(self.connection, tag, "STORE")
 
     async def _uid(self, tag: str, given: list[Word]) -> None:
         verb = astring(given[0]).upper() if given else ""
@@ -149,13 +151,13 @@ class MailboxCommands:
 
     def _selected(self, tag: str) -> Folder | None:
         if self._folder is None:
-            say(self.wire, f"{tag} {responses.INVALID_STATE}")
+            say(self.connection, f"{tag} {responses.INVALID_STATE}")
         return self._folder
 
     def _writable(self, tag: str) -> Folder | None:
         folder = self._selected(tag)
         if folder is not None and folder.read_only:
-            say(self.wire, f"{tag} {responses.READ_ONLY}")
+            say(self.connection, f"{tag} {responses.READ_ONLY}")
             return None
         return folder
 

@@ -1,6 +1,6 @@
 """The IMAP server's words, as facts E3 have them."""
 
-from msoauth.practice.exchange.wire import Wire
+from msoauth.practice.exchange.connection import Connection
 
 READY = "* OK The Microsoft Exchange IMAP4 service is ready. [{}]"
 BEFORE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
@@ -24,11 +24,11 @@ READ_ONLY = "NO The folder was opened read-only."
 NO_FOLDER = "NO The folder doesn't exist."
 
 
-def say(wire: Wire, line: str) -> None:
+def say(connection: Connection, line: str) -> None:
     """Put a line into the answer."""
-    wire.write(line.encode("utf-8", "replace") + b"\r\n")
+    connection.write(line.encode("utf-8", "replace") + b"\r\n")
 
 
-def complete(wire: Wire, tag: str, verb: str, code: str = "") -> None:
+def complete(connection: Connection, tag: str, verb: str, code: str = "") -> None:
     """End a command that succeeded; *code* is a response code with a space behind it."""
-    say(wire, f"{tag} OK {code}{verb} completed.")
+    say(connection, f"{tag} OK {code}{verb} completed.")

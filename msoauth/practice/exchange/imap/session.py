@@ -1,6 +1,7 @@
 """One IMAP connection: its commands read, its login judged (RFC 3501 with the banners and refusals of facts E3)."""
 
 from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.connection import Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.framing import read_exactly, readline
 from msoauth.practice.exchange.imap import responses
 from msoauth.practice.exchange.imap.commands import MailboxCommands
@@ -14,7 +15,6 @@ from msoauth.practice.exchange.imap.grammar import (
 )
 from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.wire import IdleError, LineTooLongError, Wire
 from msoauth.practice.state import Mailbox
 
 LITERAL_LIMIT = 65536  # bytes of a literal outside APPEND; ours
@@ -24,9 +24,9 @@ MAX_FAILURES = 3  # tries before the connection is closed; unverified
 class ImapSession:
     """Greets, judges the login, and then has the mailbox's commands done."""
 
-    def __init__(self, service: Service, wire: Wire) -> None:
+    def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
-        self.wire = wire
+        self.connection = connection
         self._login: Judgement | None = None
         self._commands: MailboxCommands | None = None
         self._connected = True
@@ -34,15 +34,15 @@ class ImapSession:
 
     async def run(self) -> None:
         """Answer until LOGOUT or the end of the connection."""
-        say(self.wire, responses.READY.format(self.service.encoded_host))
-        await self.wire.flush()
+        say(self.connection, responses.READY.format(self.service.encoded_host))
+        await self.connection.flush()
         try:
             while await self._next():
                 pass
-            await self.wire.flush()
+            await self.connection.flush()
         except (LineTooLongError, IdleError):
-            say(self.wire, responses.CLOSED)
-            await self.wire.flush()
+            say(self.connection, responses.CLOSED)
+            await self.connection.flush()
         finally:
             self.service.under_way.hold(self, 0)
             if self._commands is not None:
@@ -52,26 +52,26 @@ class ImapSession:
         timing = self.service.timing
         parts = await self._parts(timing.idle if self._login else timing.before_login)
         if self._login is not None and self._expired(self._login):
-            say(self.wire, responses.EXPIRED)
+            say(self.connection, responses.EXPIRED)
             return False
         tag, _, rest = parts[0].decode("utf-8", "replace").partition(" ")
         verb, _, _ = rest.partition(" ")
         verb = verb.upper()
         if not verb or not tag.isascii() or not tag.isprintable() or len(tag) > 100:
-            say(self.wire, f"* {responses.UNKNOWN}")
+            say(self.connection, f"* {responses.UNKNOWN}")
             return self._failed() if self._login is None else True
         parts[0] = rest[len(verb) :].encode()
         try:
             return await self._command(tag, verb, words(parts))
         except GrammarError:
-            say(self.wire, f"{tag} {responses.ARGUMENTS}")
+            say(self.connection, f"{tag} {responses.ARGUMENTS}")
             return True
         finally:
             self.service.under_way.hold(self, 0)
 
     async def _parts(self, seconds: float) -> list[bytes]:
         """A command's line, with the literals and lines that belong to it."""
-        parts = [await readline(self.wire, COMMAND_LIMIT, seconds)]
+        parts = [await readline(self.connection, COMMAND_LIMIT, seconds)]
         while (announced := literal(parts[-1])) is not None:
             size, waits = announced
             append = b" APPEND " in parts[0][:200].upper() and self._commands is not None
@@ -80,42 +80,50 @@ class ImapSession:
             if not self.service.under_way.hold(self, size):
                 raise LineTooLongError
             if waits:
-                say(self.wire, "+ Ready for additional command text.")
-            parts.append(await read_exactly(self.wire, size, self.service.timing.before_login))
-            parts.append(await readline(self.wire, COMMAND_LIMIT, seconds))
+                say(self.connection, "+ Ready for additional command text.")
+            parts.append(
+                await read_exactly(self.connection, size, self.service.timing.before_login)
+            )
+            parts.append(await readline(self.connection, COMMAND_LIMIT, seconds))
         return parts
 
     async def _command(self, tag: str, verb: str, given: list[Word]) -> bool:
         if verb == "LOGOUT":
-            say(self.wire, responses.GOODBYE)
-            complete(self.wire, tag, verb)
+            say(self.connection, responses.GOODBYE)
+            complete(self.connection, tag, verb)
             return False
         if verb == "CAPABILITY":
-            say(self.wire, f"* CAPABILITY {responses.AFTER if self._login else responses.BEFORE}")
-            complete(self.wire, tag, verb)
+            say(
+                self.connection,
+                f"* CAPABILITY {responses.AFTER if self._login else responses.BEFORE}",
+            )
+            complete(self.connection, tag, verb)
         elif verb == "ID":
-            say(self.wire, '* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")')
-            complete(self.wire, tag, verb)
+            say(
+                self.connection,
+                '* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")',
+            )
+            complete(self.connection, tag, verb)
         elif verb == "NOOP" and self._connected:
-            complete(self.wire, tag, verb)
+            complete(self.connection, tag, verb)
         elif verb in ("AUTHENTICATE", "LOGIN"):
             if self._login is None:
                 return await self._authenticate(tag, verb, given)
-            say(self.wire, f"{tag} {responses.INVALID_STATE}")
+            say(self.connection, f"{tag} {responses.INVALID_STATE}")
         elif self._login is not None and not self._connected:
-            say(self.wire, f"{tag} {responses.NOT_CONNECTED}")
-            say(self.wire, responses.CLOSED)
+            say(self.connection, f"{tag} {responses.NOT_CONNECTED}")
+            say(self.connection, responses.CLOSED)
             return False
         elif self._commands is None:
             known = verb in MailboxCommands.ACTS
-            say(self.wire, f"{tag} {responses.INVALID_STATE if known else responses.UNKNOWN}")
+            say(self.connection, f"{tag} {responses.INVALID_STATE if known else responses.UNKNOWN}")
             return self._failed()
         elif self._throttled():
-            say(self.wire, f"{tag} {responses.THROTTLED}")
+            say(self.connection, f"{tag} {responses.THROTTLED}")
         elif (act := MailboxCommands.ACTS.get(verb)) is not None:
             await act(self._commands, tag, given)
         else:
-            say(self.wire, f"{tag} {responses.UNKNOWN}")
+            say(self.connection, f"{tag} {responses.UNKNOWN}")
         return True
 
     def _expired(self, login: Judgement) -> bool:
@@ -134,7 +142,7 @@ class ImapSession:
         self._failures += 1
         if self._failures < MAX_FAILURES:
             return True
-        say(self.wire, responses.CLOSED)
+        say(self.connection, responses.CLOSED)
         return False
 
     # Not authenticated
@@ -144,46 +152,46 @@ class ImapSession:
         mechanism = astring(given[0]).upper() if given else ""
         if verb == "LOGIN" or mechanism == "PLAIN":
             service.note(Protocol.IMAP, f"{verb} refused: basic authentication")
-            say(self.wire, f"{tag} {responses.LOGIN_REFUSED}")
+            say(self.connection, f"{tag} {responses.LOGIN_REFUSED}")
             return self._failed()
         if mechanism != "XOAUTH2":
-            say(self.wire, f"{tag} {responses.REFUSED}")
+            say(self.connection, f"{tag} {responses.REFUSED}")
             return self._failed()
         if len(given) > 1:
             line = astring(given[1]).encode()
         else:
-            self.wire.write(b"+ \r\n")
-            line = await readline(self.wire, COMMAND_LIMIT, service.timing.before_login)
+            self.connection.write(b"+ \r\n")
+            line = await readline(self.connection, COMMAND_LIMIT, service.timing.before_login)
         login = service.judge(Protocol.IMAP, line)
         lost = service.strikes("imap.not-connected", login.tenant, login.mailbox)
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
             return self._open(tag, login, login.mailbox)
         if login.verdict.identity_refused:
             service.note(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
-            say(self.wire, f"{tag} {responses.REFUSED}")
+            say(self.connection, f"{tag} {responses.REFUSED}")
             return self._failed()
         # The token was fine; that the mailbox does not open comes out with the next command (facts E3).
         why = "a fault that says nothing" if lost else login.why
         service.note(Protocol.IMAP, f"authenticated but not connected: {why}", login)
         self._login, self._connected = login, False
-        complete(self.wire, tag, "AUTHENTICATE")
+        complete(self.connection, tag, "AUTHENTICATE")
         return True
 
     def _open(self, tag: str, login: Judgement, mailbox: Mailbox) -> bool:
         service = self.service
         if service.strikes("imap.unavailable", login.tenant, mailbox):
             service.note(Protocol.IMAP, "temporary fault", login)
-            say(self.wire, f"{tag} {responses.UNAVAILABLE}")
+            say(self.connection, f"{tag} {responses.UNAVAILABLE}")
             return self._failed()
         if service.sessions.count(Protocol.IMAP, mailbox) >= service.limits.sessions:
             service.note(Protocol.IMAP, "too many sessions", login)
-            say(self.wire, responses.CLOSED)
+            say(self.connection, responses.CLOSED)
             return False
         drop = service.strikes("imap.drop", login.tenant, mailbox)
         self._login = login
-        self._commands = MailboxCommands(service, self.wire, mailbox, drop=drop)
+        self._commands = MailboxCommands(service, self.connection, mailbox, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
-        service.door.sign_in(self.wire)
+        service.door.sign_in(self.connection)
         service.note(Protocol.IMAP, "AUTHENTICATE XOAUTH2 accepted", login)
-        complete(self.wire, tag, "AUTHENTICATE")
+        complete(self.connection, tag, "AUTHENTICATE")
         return True

@@ -3,29 +3,29 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from msoauth.practice.exchange.connection import Connection, IdleError
 from msoauth.practice.exchange.framing import readline
-from msoauth.practice.exchange.wire import IdleError, Wire
 
 
 def test_a_line_that_comes_during_the_latency_of_an_answer_is_read() -> None:
     lines: list[bytes] = []
 
-    async def serve(wire: Wire) -> None:
-        wire.write(b"+ \r\n")
+    async def serve(connection: Connection) -> None:
+        connection.write(b"+ \r\n")
         try:
-            lines.append(await readline(wire, 100, 1.0))
+            lines.append(await readline(connection, 100, 1.0))
         except IdleError:
             lines.append(b"not seen")
 
     def latency() -> float:
-        wires[0].data_received(b"token\r\n")  # the client did not wait for the answer
+        connections[0].data_received(b"token\r\n")  # the client did not wait for the answer
         return 0.001
 
-    wires: list[Wire] = []
+    connections: list[Connection] = []
 
-    def made() -> Wire:
-        wires.append(Wire(serve, latency))
-        return wires[0]
+    def made() -> Connection:
+        connections.append(Connection(serve, latency))
+        return connections[0]
 
     async def dialogue() -> None:
         server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)

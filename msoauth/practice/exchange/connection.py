@@ -15,17 +15,17 @@ from msoauth.practice.network import TOO_OLD
 HIGH_WATER = 64 * 1024  # bytes kept unread before the peer is told to wait
 DROP_AT = 20  # bytes of an answer that still arrive when a fault drops the connection inside it
 CHUNK = 128 * 1024  # bytes handed to the transport at once
-CLOSING = 2.0  # seconds that a peer has for TLS's farewell and for what is still unread
+CLOSING = 2.0  # seconds that a peer has to answer TLS's closing message and to read what is left
 
 _log = logging.getLogger("msoauth.practice")
 
 
-class WireClosedError(Exception):
+class ConnectionClosedError(Exception):
     """The peer is gone, or was too slow, or the connection was dropped on purpose."""
 
 
 # What an ordinary end of the peer looks like; anything else is the server's doing, or an attack.
-_LEFT = (WireClosedError, ConnectionResetError, BrokenPipeError)
+_LEFT = (ConnectionClosedError, ConnectionResetError, BrokenPipeError)
 
 
 class LineTooLongError(Exception):
@@ -36,7 +36,7 @@ class IdleError(Exception):
     """The peer said nothing complete for too long."""
 
 
-class Wire(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection; ``serve`` is run in a task of its own when it is made.
 
     Attributes:
@@ -49,7 +49,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(
         self,
-        serve: Callable[["Wire"], Awaitable[None]],
+        serve: Callable[["Connection"], Awaitable[None]],
         latency: Callable[[], float],
         write_seconds: float = 30.0,
         protocol: str = "mail",
@@ -63,7 +63,7 @@ class Wire(asyncio.Protocol):
         self._serve = serve
         self._transport: asyncio.Transport | None = None
         self._raw: asyncio.Transport | None = None  # the TCP connection below TLS
-        self._farewell: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self._eof = False
         self._lost: Exception | None = None
         self._end_logged = False
@@ -100,10 +100,10 @@ class Wire(asyncio.Protocol):
         self._eof = True
         self._lost = exc
         self._wake()
-        if self._farewell is not None:
-            self._farewell.cancel()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         if self._writer is not None and not self._writer.done():
-            self._writer.set_exception(WireClosedError())
+            self._writer.set_exception(ConnectionClosedError())
 
     def pause_writing(self) -> None:
         """The peer reads slowly."""
@@ -121,12 +121,12 @@ class Wire(asyncio.Protocol):
         """Send what was written, and wait until more has come.
 
         Raises:
-            WireClosedError: the peer is gone.
+            ConnectionClosedError: the peer is gone.
         """
         before = len(self.received)
         await self.flush()
         if self._eof or self._transport is None:
-            raise WireClosedError
+            raise ConnectionClosedError
         if self._full:
             self._full = False
             self._transport.resume_reading()
@@ -159,7 +159,7 @@ class Wire(asyncio.Protocol):
         """Send what was written.
 
         Raises:
-            WireClosedError: the peer is gone, or does not read.
+            ConnectionClosedError: the peer is gone, or does not read.
         """
         if not self._out:
             return
@@ -175,13 +175,13 @@ class Wire(asyncio.Protocol):
         view = memoryview(data)
         for start in range(0, len(view), CHUNK):
             if self._transport is None or self._transport.is_closing():
-                raise WireClosedError
+                raise ConnectionClosedError
             self._transport.write(view[start : start + CHUNK])
             if self._blocked:
                 await self._drained()
         if self._allowance is not None and self._allowance <= 0:
             self.abort("dropped on purpose inside an answer")
-            raise WireClosedError
+            raise ConnectionClosedError
 
     async def _drained(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()
@@ -190,12 +190,12 @@ class Wire(asyncio.Protocol):
                 await self._writer
         except TimeoutError:
             self.abort(f"the peer read nothing for {self.write_seconds:g} s")
-            raise WireClosedError from None
+            raise ConnectionClosedError from None
         finally:
             self._writer = None
 
     def drop_after(self, count: int) -> None:
-        """Send *count* more bytes at most, then drop the connection without a farewell."""
+        """Send *count* more bytes at most, then drop the connection without closing TLS."""
         self._allowance = count
 
     # TLS and the end
@@ -215,7 +215,7 @@ class Wire(asyncio.Protocol):
         """
         transport = self._transport
         if transport is None:
-            raise WireClosedError
+            raise ConnectionClosedError
         transport.pause_reading()
         self.received.clear()
         if reply is not None:
@@ -231,7 +231,7 @@ class Wire(asyncio.Protocol):
             await self.flush()
             self._log_end("TLS was refused on purpose as too new")
             self._close()
-            raise WireClosedError
+            raise ConnectionClosedError
         self._transport = await asyncio.get_running_loop().start_tls(
             transport,
             self,
@@ -276,14 +276,14 @@ class Wire(asyncio.Protocol):
             return
         self._transport.close()
         # A peer that does not read the last answer would keep the socket open for ever.
-        self._farewell = asyncio.get_running_loop().call_later(CLOSING, self._raw.abort)
+        self._close_timer = asyncio.get_running_loop().call_later(CLOSING, self._raw.abort)
 
     async def _run(self) -> None:
         try:
             await self._serve(self)
             await self.flush()
             self._log_end("the session is over", logging.DEBUG)
-        except (WireClosedError, LineTooLongError, IdleError, OSError) as end:
+        except (ConnectionClosedError, LineTooLongError, IdleError, OSError) as end:
             if isinstance(why := self._lost or end, _LEFT):  # peers come and go
                 self.abort(f"the peer has left ({why!r})", logging.DEBUG)
             else:
