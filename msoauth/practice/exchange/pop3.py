@@ -203,7 +203,7 @@ class Pop3Session:
         self._login, self._drop = login, Maildrop(mailbox)
         self._fault = self.service.strikes("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
-        self.service.door.sign_in(self.connection)
+        self.service.connections.sign_in(self.connection)
         self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)
         self.connection.write(SIGNED_IN)
 

@@ -44,13 +44,13 @@ class ExchangeServers:
         service = self.service
 
         async def serve(connection: Connection) -> None:
-            if not service.door.enter(connection):
+            if not service.connections.admit(connection):
                 connection.abort("there are too many connections")
                 return
             try:
                 await session(connection)
             finally:
-                service.door.leave(connection)
+                service.connections.remove(connection)
 
         def made() -> Connection:
             return Connection(serve, lambda: service.state.latency, service.timing.write, protocol)
@@ -62,7 +62,7 @@ class ExchangeServers:
     async def close(self) -> None:
         """Drop every connection; the ports are closed by whom they were given to."""
         tasks = []
-        for connection in self.service.door.all():
+        for connection in self.service.connections.all():
             connection.end("the practice tenant ends")
             if connection.task is not None:
                 tasks.append(connection.task)

@@ -1,4 +1,4 @@
-"""What the three mail servers share: the state, the doorkeeper, names, limits and time-outs."""
+"""What the POP3, IMAP and SMTP servers share: the tenant's state, limits, time-outs, and who is signed in."""
 
 import asyncio
 import base64
@@ -37,65 +37,65 @@ class Limits:
     recipients: int = 500
     size: int = 157286400  # what EHLO offers
     mail: int = 35 << 20  # what a mailbox may send; the default is unverified (facts E7)
-    # Ours, so that nobody can fill this computer's memory:
+    # Not Microsoft's: these keep a client from filling this computer's memory.
     connections: int = 4000  # open at a time
-    under_way: int = 128 << 20  # bytes of mails that are being received, all together
+    receiving: int = 128 << 20  # bytes of mails that are being received, all together
     kept: int = 256 << 20  # bytes of mails that were sent and lie in mailboxes
 
 
-class Door:
-    """Keeps the number of connections bounded: strangers give way to those who sign in."""
+class ConnectionLimit:
+    """The open connections, bounded in number; those that have not signed in give way first."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._strangers: dict[Connection, None] = {}
-        self._known: set[Connection] = set()
+        self._anonymous: dict[Connection, None] = {}
+        self._signed_in: set[Connection] = set()
 
-    def enter(self, connection: Connection) -> bool:
+    def admit(self, connection: Connection) -> bool:
         """Admit a connection; the oldest one that has not signed in goes when there are too many."""
-        if len(self._strangers) + len(self._known) >= self.limit:
-            if not self._strangers:
+        if len(self._anonymous) + len(self._signed_in) >= self.limit:
+            if not self._anonymous:
                 return False
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
+            oldest = next(iter(self._anonymous))
+            del self._anonymous[oldest]
             oldest.end("it makes room for a newer connection")
-        self._strangers[connection] = None
+        self._anonymous[connection] = None
         return True
 
     def sign_in(self, connection: Connection) -> None:
-        """This one may stay."""
-        self._strangers.pop(connection, None)
-        self._known.add(connection)
+        """Note that the connection has signed in, so it is no longer closed to make room."""
+        self._anonymous.pop(connection, None)
+        self._signed_in.add(connection)
 
-    def leave(self, connection: Connection) -> None:
-        """The connection has ended."""
-        self._strangers.pop(connection, None)
-        self._known.discard(connection)
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self._anonymous.pop(connection, None)
+        self._signed_in.discard(connection)
 
     def all(self) -> list[Connection]:
         """Every connection."""
-        return [*self._strangers, *self._known]
+        return [*self._anonymous, *self._signed_in]
 
 
-class Room:
-    """Bytes that may be held at a time, by all sessions together."""
+class MemoryBudget:
+    """A bound on the bytes that all sessions together keep in memory."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._taken: dict[object, int] = {}
+        self._reserved: dict[object, int] = {}
 
     @property
-    def taken(self) -> int:
-        """Bytes that are held now."""
-        return sum(self._taken.values())
+    def reserved(self) -> int:
+        """Bytes that are reserved now."""
+        return sum(self._reserved.values())
 
-    def hold(self, session: object, count: int) -> bool:
-        """Let *session* hold so many bytes; False when that is too much for all together (then it holds none)."""
-        self._taken.pop(session, None)
-        if count > self.most - self.taken:
+    def reserve(self, session: object, count: int) -> bool:
+        """Reserve *count* bytes for *session*, in place of what it had; False (and none) when all together would exceed the limit."""
+        self._reserved.pop(session, None)
+        if count > self.most - self.reserved:
             return False
         if count:
-            self._taken[session] = count
+            self._reserved[session] = count
         return True
 
 
@@ -107,11 +107,11 @@ class Sessions:
         self._sent: dict[str, deque[float]] = {}
 
     def begin(self, protocol: Protocol, mailbox: Mailbox, session: object) -> None:
-        """A session begins."""
+        """Add a session."""
         self._open.setdefault((protocol, mailbox.address), {})[session] = None
 
     def end(self, protocol: Protocol, mailbox: Mailbox, session: object) -> None:
-        """A session ends."""
+        """Remove a session."""
         key = (protocol, mailbox.address)
         if (there := self._open.get(key)) is not None:
             there.pop(session, None)
@@ -139,7 +139,7 @@ class Sessions:
 
 @dataclass
 class Service:
-    """One practice Exchange.
+    """The Exchange Online of one practice tenant.
 
     Attributes:
         host: The server's name, shaped like those of Exchange Online's front ends.
@@ -154,21 +154,21 @@ class Service:
     )
 
     def __post_init__(self) -> None:
-        self.door = Door(self.limits.connections)
+        self.connections = ConnectionLimit(self.limits.connections)
         self.sessions = Sessions()
-        self.under_way = Room(self.limits.under_way)
+        self.receiving = MemoryBudget(self.limits.receiving)
         self._kept = 0
         # facts E2: the bracket of POP's and IMAP's greetings is base64 of the UTF-16LE host name
         self.encoded_host = base64.b64encode(self.host.encode("utf-16-le")).decode()
 
     def judge(self, protocol: Protocol, line: bytes) -> Judgement:
-        """What becomes of a base64 XOAUTH2 line; the protocol log gets a line by the caller."""
+        """Check a base64 XOAUTH2 line; the caller writes the outcome to the protocol log."""
         return judge(self.state, self.signer, protocol, line)
 
     def strikes(
         self, fault: str, tenant: Tenant | None = None, mailbox: Mailbox | None = None
     ) -> bool:
-        """Whether that fault strikes that mailbox of that tenant (both None: before a login)."""
+        """Whether that fault is set for the tenant or the mailbox (both None: before a login, for anybody)."""
         who = ([tenant.tenant_id] if tenant else []) + ([mailbox.address] if mailbox else [])
         return self.state.faults.value(fault, *who) is not None
 

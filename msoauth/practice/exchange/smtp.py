@@ -195,7 +195,7 @@ class SmtpSession:
         if reply == replies.AUTH_OK and login.mailbox is not None:
             self._login, self._refused = login, ""
             service.sessions.begin(Protocol.SMTP, login.mailbox, self)
-            service.door.sign_in(self.connection)
+            service.connections.sign_in(self.connection)
         if self._login is None:
             self._refused = reply.removesuffix(" [..]")
         service.note(Protocol.SMTP, outcome, login, self.id)

@@ -28,7 +28,7 @@ class MailTransaction:
 
     def reset(self) -> None:
         """Forget the mail."""
-        self.service.under_way.hold(self, 0)
+        self.service.receiving.reserve(self, 0)
         self.sender = None
         self.recipients = []
         self.too_big = False
@@ -92,7 +92,7 @@ class MailTransaction:
             self.connection,
             self._limit,
             self.service.timing.smtp_idle,
-            lambda size: self.service.under_way.hold(self, size),
+            lambda size: self.service.receiving.reserve(self, size),
         )
 
     async def read_chunk(self, count: int, *, refused: bool) -> None:
@@ -107,7 +107,7 @@ class MailTransaction:
             await skip(self.connection, count, idle)
             self._chunks = None
             return
-        room = have + count <= self._limit and self.service.under_way.hold(self, have + count)
+        room = have + count <= self._limit and self.service.receiving.reserve(self, have + count)
         self.too_big = self.too_big or not room
         if self.too_big:
             await skip(self.connection, count, idle)

@@ -37,7 +37,9 @@ def closings(
 
 def until_nobody_is_connected(exchange: Exchange) -> None:
     async def wait() -> None:
-        while tasks := [w.task for w in exchange.servers.service.door.all() if w.task is not None]:
+        while tasks := [
+            w.task for w in exchange.servers.service.connections.all() if w.task is not None
+        ]:
             await asyncio.wait(tasks)
 
     asyncio.run_coroutine_threadsafe(wait(), exchange.loop).result(20)
@@ -166,7 +168,7 @@ def test_a_client_that_was_stalled_before_its_handshake_is_waited_for(exchange: 
     sock = exchange.raw("pop3")
 
     async def stalled() -> None:
-        while not exchange.servers.service.door.all():
+        while not exchange.servers.service.connections.all():
             await asyncio.sleep(0)
         for _ in range(10):  # until the time limit of the handshake is set
             await asyncio.sleep(0)

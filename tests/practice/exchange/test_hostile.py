@@ -147,7 +147,7 @@ def test_who_does_not_read_is_dropped_before_much_is_kept_for_him(start: Start) 
         slow.sock.sendall(f"RETR {number}\r\n".encode() * 200)
         own = next(
             connection
-            for connection in exchange.servers.service.door.all()
+            for connection in exchange.servers.service.connections.all()
             if connection.remote() == slow.sock.getsockname()
         )
         assert own.task is not None
@@ -165,7 +165,7 @@ def test_a_flood_of_strangers_gives_way_to_who_signs_in(start: Start) -> None:
     for _ in range(3):  # the flood stays; the oldest of it makes room
         assert log_in(exchange, CLARA).ask("QUIT").startswith("+OK")
     assert known.ask("NOOP") == "+OK"  # who had signed in stays
-    assert len(exchange.servers.service.door.all()) <= 40
+    assert len(exchange.servers.service.connections.all()) <= 40
     for sock in flood:
         sock.close()
 
@@ -192,11 +192,11 @@ def submitting(exchange: Exchange, sender: str) -> Dialogue:
 
 
 def test_mails_under_way_share_a_bounded_room(start: Start) -> None:
-    exchange = start(limits=Limits(under_way=1_000_000))
-    room = exchange.servers.service.under_way
+    exchange = start(limits=Limits(receiving=1_000_000))
+    budget = exchange.servers.service.receiving
 
     async def held() -> None:
-        while room.taken < 600_000:
+        while budget.reserved < 600_000:
             await asyncio.sleep(0)  # lets the server read on
 
     first = submitting(exchange, ANNA)
@@ -206,16 +206,16 @@ def test_mails_under_way_share_a_bounded_room(start: Start) -> None:
     second.sock.sendall(b"Subject: two\r\n\r\n" + b"y" * 900_000 + b"\r\n")
     assert second.ask(".").startswith("552 5.3.4")
     assert first.ask(".").startswith("250 2.0.0 OK")
-    assert room.taken == 0
+    assert budget.reserved == 0
 
 
 def test_a_chunk_that_is_refused_takes_no_room(start: Start) -> None:
-    exchange = start(limits=Limits(under_way=1_000_000))
+    exchange = start(limits=Limits(receiving=1_000_000))
     smtp = submitting(exchange, ANNA)
     smtp.ask("Subject: none\r\n\r\n.")
     smtp.sock.sendall(b"BDAT 900000\r\n" + b"x" * 900_000)
     assert smtp.line().startswith("503 ")
-    assert exchange.servers.service.under_way.taken == 0
+    assert exchange.servers.service.receiving.reserved == 0
     smtp.ask(f"MAIL FROM:<{ANNA}>")
     smtp.ask(f"RCPT TO:<{CLARA}>")
     smtp.sock.sendall(b"BDAT 3 LAST\r\nx\r\n")

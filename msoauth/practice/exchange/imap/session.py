@@ -44,7 +44,7 @@ class ImapSession:
             say(self.connection, responses.CLOSED)
             await self.connection.flush()
         finally:
-            self.service.under_way.hold(self, 0)
+            self.service.receiving.reserve(self, 0)
             if self._commands is not None:
                 self.service.sessions.end(Protocol.IMAP, self._commands.mailbox, self)
 
@@ -67,7 +67,7 @@ class ImapSession:
             say(self.connection, f"{tag} {responses.ARGUMENTS}")
             return True
         finally:
-            self.service.under_way.hold(self, 0)
+            self.service.receiving.reserve(self, 0)
 
     async def _parts(self, seconds: float) -> list[bytes]:
         """A command's line, with the literals and lines that belong to it."""
@@ -77,7 +77,7 @@ class ImapSession:
             append = b" APPEND " in parts[0][:200].upper() and self._commands is not None
             if size > (self.service.limits.mail if append else LITERAL_LIMIT) or len(parts) > 20:
                 raise LineTooLongError
-            if not self.service.under_way.hold(self, size):
+            if not self.service.receiving.reserve(self, size):
                 raise LineTooLongError
             if waits:
                 say(self.connection, "+ Ready for additional command text.")
@@ -191,7 +191,7 @@ class ImapSession:
         self._login = login
         self._commands = MailboxCommands(service, self.connection, mailbox, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
-        service.door.sign_in(self.connection)
+        service.connections.sign_in(self.connection)
         service.note(Protocol.IMAP, "AUTHENTICATE XOAUTH2 accepted", login)
         complete(self.connection, tag, "AUTHENTICATE")
         return True
