@@ -1,6 +1,6 @@
-"""What Exchange makes of an XOAUTH2 string: whose token, for which protocol, on which mailbox.
+"""Checking a login by XOAUTH2: whose token it is, for which protocol, and for which mailbox.
 
-The order of the questions is that of a diagnostic tool by a Microsoft support engineer (facts E1, B5):
+The order of the checks is that of a diagnostic tool by a Microsoft support engineer (facts E1, B5):
 form, signature, issuer, audience, expiry, permission, user; then the mailbox's settings.
 """
 
@@ -48,10 +48,10 @@ class Protocol(Enum):
 
 
 class Verdict(Enum):
-    """Why a login is accepted or refused; each server words it its own way."""
+    """Why a login is accepted or refused; each server has its own reply for it."""
 
     ACCEPTED = auto()
-    # who are you
+    # the token itself is refused
     MALFORMED = auto()
     SIGNATURE = auto()
     ISSUER = auto()
@@ -62,7 +62,7 @@ class Verdict(Enum):
     USER = auto()
     USER_DISABLED = auto()
     NO_SERVICE_PRINCIPAL = auto()
-    # you are known, but
+    # the token is good, but the mailbox or a policy refuses
     NO_MAILBOX = auto()
     NO_RIGHTS = auto()
     PROTOCOL_OFF = auto()
@@ -74,14 +74,14 @@ class Verdict(Enum):
     CRITERIA = auto()
 
     @property
-    def identity_refused(self) -> bool:
+    def token_refused(self) -> bool:
         """The token itself was not accepted."""
         return Verdict.MALFORMED.value <= self.value <= Verdict.NO_SERVICE_PRINCIPAL.value
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict with what is known by then; never the token.
+class LoginResult:
+    """The outcome of a login: the verdict and what is known of the user by then; never the token.
 
     Attributes:
         user: What stood in ``user=``.
@@ -119,19 +119,23 @@ def parse(line: bytes) -> tuple[str, str] | None:
     return user, auth.removeprefix("auth=Bearer ")
 
 
-def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes) -> Judgement:
-    """What becomes of a base64 XOAUTH2 line."""
+def check_login(
+    state: PracticeState, signer: Signer, protocol: Protocol, line: bytes
+) -> LoginResult:
+    """Check a base64 XOAUTH2 line."""
     parsed = parse(line)
     if parsed is None:
-        return Judgement(Verdict.MALFORMED, "no XOAUTH2 string")
+        return LoginResult(Verdict.MALFORMED, "no XOAUTH2 string")
     user, token = parsed
     try:
         claims = signer.verify(token)
     except TokenRefusedError:
-        return Judgement(Verdict.SIGNATURE, "the token is not one of this place", user)
+        return LoginResult(
+            Verdict.SIGNATURE, "the token was not issued by this practice tenant", user
+        )
     tenant = _issuer(state, claims)
     if tenant is None:
-        return Judgement(Verdict.ISSUER, "no such tenant issued the token", user)
+        return LoginResult(Verdict.ISSUER, "no such tenant issued the token", user)
     who = str(claims.get("upn") or claims.get("unique_name") or "").lower()
     app = not claims.get("scp") and not who
     identity = str(claims.get("oid", "")) if app else who
@@ -139,8 +143,8 @@ def judge(state: PracticeState, signer: Signer, protocol: Protocol, line: bytes)
 
     def verdict(
         verdict: Verdict, why: str, mailbox: Mailbox | None = None, open_mailbox: bool = True
-    ) -> Judgement:
-        return Judgement(verdict, why, user, tenant, mailbox, identity, expires, open_mailbox)
+    ) -> LoginResult:
+        return LoginResult(verdict, why, user, tenant, mailbox, identity, expires, open_mailbox)
 
     mailbox = None if app else _own_mailbox(tenant, who)
     if protocol is Protocol.SMTP:
@@ -236,7 +240,7 @@ def _mailbox(
     return Verdict.ACCEPTED, "accepted", target, rights
 
 
-def may_send_as(tenant: Tenant, login: Judgement, sender: str) -> bool:
+def may_send_as(tenant: Tenant, login: LoginResult, sender: str) -> bool:
     """Whether that login may use *sender* as MAIL FROM or From."""
     own = login.mailbox
     if own is None:

@@ -1,4 +1,4 @@
-"""One TCP connection with bounded buffers both ways and TLS, for all three mail servers.
+"""A client's TCP connection to one of the mail servers, with TLS and bounded buffers in both directions.
 
 asyncio's StreamReader keeps plaintext that was read before STARTTLS, and leaves the limits to its users;
 this protocol keeps at most a line (or one network buffer) and forgets everything when TLS begins.

@@ -1,4 +1,4 @@
-"""What a client says, cut as the mail protocols cut it: lines, counted bytes, dot-stuffed mails; all bounded."""
+"""Reading what a client sends: lines, counted bytes and dot-stuffed mails, each within a limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,7 +44,7 @@ async def read_exactly(connection: Connection, count: int, seconds: float) -> by
     parts = bytearray()
     while len(parts) < count:
         if not connection.received:
-            await _patiently(connection, seconds)
+            await _wait_for_more(connection, seconds)
         take = min(count - len(parts), len(connection.received))
         parts += connection.received[:take]
         del connection.received[:take]
@@ -57,7 +57,7 @@ async def skip(connection: Connection, count: int, seconds: float) -> None:
     await connection.flush()
     while count:
         if not connection.received:
-            await _patiently(connection, seconds)
+            await _wait_for_more(connection, seconds)
         take = min(count, len(connection.received))
         del connection.received[:take]
         count -= take
@@ -72,7 +72,8 @@ async def read_dotted(
 ) -> bytes | None:
     """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
 
-    *holds* is told how much is kept by now, and says whether that may be. Only CRLF ends a line here: a bare LF before the dot must not end a mail (SMTP smuggling).
+    *holds* is called with the bytes read so far and tells whether they may be kept. Only CRLF ends a line here: a
+    bare LF before the dot must not end a mail (SMTP smuggling).
     """
     await connection.flush()
     body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
@@ -89,7 +90,7 @@ async def read_dotted(
             del body[:-4]
             holds(0)
         known = len(body)
-        await _patiently(connection, seconds)
+        await _wait_for_more(connection, seconds)
     connection.received += body[end + 5 :]
     connection.answered = False
     if too_big or end > limit:
@@ -97,7 +98,7 @@ async def read_dotted(
     return bytes(body[: end + 2]).replace(b"\r\n.", b"\r\n")[2:]
 
 
-async def _patiently(connection: Connection, seconds: float) -> None:
+async def _wait_for_more(connection: Connection, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await connection.more()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict
 from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.maildrop import Maildrop
@@ -48,7 +48,7 @@ class Pop3Session:
     def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
         self.connection = connection
-        self._login: Judgement | None = None
+        self._login: LoginResult | None = None
         self._drop: Maildrop | None = None
         self._user: str | None = None
         self._failures = 0
@@ -114,7 +114,7 @@ class Pop3Session:
         }
 
     def _codes(self) -> bool:
-        return self.service.strikes("pop3.response-codes")
+        return self.service.has_fault("pop3.response-codes")
 
     def _refuse(self, answer: bytes) -> None:
         code = RESPONSE_CODES.get(answer)
@@ -174,9 +174,9 @@ class Pop3Session:
             self.connection.write(BASIC_DISABLED if line != b"*" else REFUSED)
             self.service.note(Protocol.POP3, f"AUTH {mechanism} refused")
             return self._failed()
-        return self._sign_in(self.service.judge(Protocol.POP3, line))
+        return self._sign_in(self.service.check_login(Protocol.POP3, line))
 
-    def _sign_in(self, login: Judgement) -> bool:
+    def _sign_in(self, login: LoginResult) -> bool:
         service = self.service
         mailbox, answer, outcome = login.mailbox, REFUSED, login.why
         if login.verdict is Verdict.BUSY:
@@ -184,9 +184,9 @@ class Pop3Session:
         elif login.verdict is Verdict.MOVED:
             answer = MOVED
         elif login.verdict is Verdict.ACCEPTED and mailbox is not None:
-            if service.strikes("pop3.unavailable", login.tenant, mailbox):
+            if service.has_fault("pop3.unavailable", login.tenant, mailbox):
                 answer, outcome = UNAVAILABLE, "temporary fault"
-            elif service.strikes("pop3.refused", login.tenant, mailbox):
+            elif service.has_fault("pop3.refused", login.tenant, mailbox):
                 outcome = "a fault that says nothing"
             elif service.sessions.count(Protocol.POP3, mailbox) >= service.limits.sessions:
                 service.note(Protocol.POP3, "too many sessions", login)
@@ -199,9 +199,9 @@ class Pop3Session:
         self._refuse(answer)
         return self._failed()
 
-    def _open(self, login: Judgement, mailbox: Mailbox) -> None:
+    def _open(self, login: LoginResult, mailbox: Mailbox) -> None:
         self._login, self._drop = login, Maildrop(mailbox)
-        self._fault = self.service.strikes("pop3.drop", login.tenant, mailbox)
+        self._fault = self.service.has_fault("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
         self.service.connections.sign_in(self.connection)
         self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)

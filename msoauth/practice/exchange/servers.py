@@ -1,4 +1,4 @@
-"""Listening: three ports, one loop, one task a connection."""
+"""Starting the POP3, IMAP and SMTP servers on the running loop, with one task for each connection."""
 
 import asyncio
 import contextlib

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from msoauth.practice.exchange.auth import Judgement, Protocol, judge
+from msoauth.practice.exchange.auth import LoginResult, Protocol, check_login
 from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.state import Mailbox, PracticeState, Tenant
 from msoauth.practice.tokens import Signer
@@ -161,11 +161,11 @@ class Service:
         # facts E2: the bracket of POP's and IMAP's greetings is base64 of the UTF-16LE host name
         self.encoded_host = base64.b64encode(self.host.encode("utf-16-le")).decode()
 
-    def judge(self, protocol: Protocol, line: bytes) -> Judgement:
+    def check_login(self, protocol: Protocol, line: bytes) -> LoginResult:
         """Check a base64 XOAUTH2 line; the caller writes the outcome to the protocol log."""
-        return judge(self.state, self.signer, protocol, line)
+        return check_login(self.state, self.signer, protocol, line)
 
-    def strikes(
+    def has_fault(
         self, fault: str, tenant: Tenant | None = None, mailbox: Mailbox | None = None
     ) -> bool:
         """Whether that fault is set for the tenant or the mailbox (both None: before a login, for anybody)."""
@@ -193,7 +193,7 @@ class Service:
         self,
         protocol: Protocol,
         outcome: str,
-        login: Judgement | None = None,
+        login: LoginResult | None = None,
         session_id: str = "",
         user: str = "",
     ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, Protocol
+from msoauth.practice.exchange.auth import LoginResult, Protocol
 from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.delivery import Submission
 from msoauth.practice.exchange.framing import readline
@@ -33,7 +33,7 @@ class SmtpSession:
         self.id = f"08DD{secrets.randbits(48):012X}"
         self._secure = False
         self._hello = False
-        self._login: Judgement | None = None
+        self._login: LoginResult | None = None
         self._refused = ""  # the last refusal of AUTH, which MAIL FROM repeats
         self._errors = 0
         self._transaction = MailTransaction(service, connection)
@@ -43,7 +43,7 @@ class SmtpSession:
         """Greet, then answer until QUIT or the end of the connection."""
         service = self.service
         for fault, reply in (("smtp.busy", replies.BUSY), ("smtp.old-tls", replies.TLS_OLD)):
-            if service.strikes(fault):
+            if service.has_fault(fault):
                 self._say(reply)
                 return
         moment = format_datetime(service.now())
@@ -232,7 +232,7 @@ class SmtpSession:
         if not self._secure:
             return replies.TLS_REQUIRED
         login = self._login
-        if login is None or self.service.strikes("smtp.login-lost", login.tenant, login.mailbox):
+        if login is None or self.service.has_fault("smtp.login-lost", login.tenant, login.mailbox):
             if self._refused:
                 return replies.NOT_AUTHENTICATED_AGAIN.format(self._refused)
             return replies.NOT_AUTHENTICATED
@@ -298,7 +298,7 @@ class SmtpSession:
         reply, outcome = submit(self.service, self, login, mail)
         self.service.note(Protocol.SMTP, outcome, login, self.id)
         self._transaction.reset()
-        if self.service.strikes("smtp.drop", login.tenant, login.mailbox):
+        if self.service.has_fault("smtp.drop", login.tenant, login.mailbox):
             self.connection.drop_after(DROP_AT)
         self._say(reply)
         return not reply.startswith("421")

@@ -4,15 +4,15 @@ import base64
 import binascii
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict, smtp_policy
+from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict, smtp_policy
 from msoauth.practice.exchange.delivery import mailbox_at
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox, Tenant
 
 
-def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, Judgement]:
+def answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, LoginResult]:
     """The reply, one line for the protocol log, and the judgement; only ``AUTH_OK`` signs in."""
-    login = service.judge(Protocol.SMTP, line)
+    login = service.check_login(Protocol.SMTP, line)
     reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
     outcome = f"AUTH XOAUTH2 refused: {login.why}"
     if login.verdict is Verdict.MALFORMED:
@@ -33,9 +33,9 @@ def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
     verdict = smtp_policy(tenant, mailbox) if tenant is not None else None
     if verdict is not None:
         reply = replies.POLICY[verdict]
-    elif service.strikes("smtp.basic-removed", tenant, mailbox):
+    elif service.has_fault("smtp.basic-removed", tenant, mailbox):
         reply = replies.BASIC_REMOVED
-    elif service.strikes("smtp.credentials", tenant, mailbox):
+    elif service.has_fault("smtp.credentials", tenant, mailbox):
         reply = replies.CREDENTIALS
     else:
         reply = replies.BASIC_DISABLED
@@ -44,7 +44,7 @@ def answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
 
 def at_login(service: Service, tenant: Tenant | None, mailbox: Mailbox | None) -> str | None:
     """The fault that strikes that login, or None."""
-    return next((f for f in replies.AT_LOGIN if service.strikes(f, tenant, mailbox)), None)
+    return next((f for f in replies.AT_LOGIN if service.has_fault(f, tenant, mailbox)), None)
 
 
 def _decoded(line: bytes) -> str:

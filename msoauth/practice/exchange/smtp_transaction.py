@@ -1,7 +1,7 @@
 """SMTP's mail transaction (RFC 5321, 3.3): the envelope by MAIL and RCPT, the content by DATA or BDAT."""
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, may_send_as
+from msoauth.practice.exchange.auth import LoginResult, may_send_as
 from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.exchange.delivery import mailbox_at
 from msoauth.practice.exchange.framing import read_dotted, read_exactly, skip
@@ -34,7 +34,7 @@ class MailTransaction:
         self.too_big = False
         self._chunks = None
 
-    def mail(self, argument: str, login: Judgement | None) -> str:
+    def mail(self, argument: str, login: LoginResult | None) -> str:
         """The reply to MAIL."""
         if self.sender is not None or login is None or login.tenant is None:
             return replies.SEQUENCE
@@ -47,7 +47,7 @@ class MailTransaction:
         if not address.isascii() and "SMTPUTF8" not in parameters.upper():
             return replies.ADDRESS
         if not address or (
-            self.service.strikes("smtp.send-as-early", login.tenant, login.mailbox)
+            self.service.has_fault("smtp.send-as-early", login.tenant, login.mailbox)
             and not may_send_as(login.tenant, login, address)
         ):
             # A null sender is nobody's mailbox; that it gets these words is unverified.
@@ -55,7 +55,7 @@ class MailTransaction:
         self.sender = address
         return replies.SENDER_OK
 
-    def rcpt(self, argument: str, login: Judgement | None) -> str:
+    def rcpt(self, argument: str, login: LoginResult | None) -> str:
         """The reply to RCPT."""
         if self.sender is None or login is None or self._chunks is not None:
             return replies.SEQUENCE
@@ -69,8 +69,8 @@ class MailTransaction:
         self.recipients.append(path[0])
         return replies.RECIPIENT_OK
 
-    def _unknown(self, address: str, login: Judgement) -> bool:
-        if not self.service.strikes("smtp.recipient-rejected", login.tenant, login.mailbox):
+    def _unknown(self, address: str, login: LoginResult) -> bool:
+        if not self.service.has_fault("smtp.recipient-rejected", login.tenant, login.mailbox):
             return False
         tenant, mailbox = mailbox_at(self.service.state, address)
         return tenant is not None and mailbox is None

@@ -1,14 +1,14 @@
 """What Exchange says to a mail that was handed over: the checks after DATA, in one place."""
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import Judgement, Protocol, may_send_as
+from msoauth.practice.exchange.auth import LoginResult, Protocol, may_send_as
 from msoauth.practice.exchange.delivery import Submission, authors, deliver
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox, Tenant
 
 
 def submit(
-    service: Service, session: object, login: Judgement, mail: Submission | None
+    service: Service, session: object, login: LoginResult, mail: Submission | None
 ) -> tuple[str, str]:
     """The reply to a mail (None: it was too big), and one line for the protocol log."""
     tenant, mailbox = login.tenant, login.mailbox
@@ -20,7 +20,7 @@ def submit(
         reply = replies.AFTER_DATA["smtp.mailbox-full"].replace("{}", service.host)
         return reply, "mail refused: the mailboxes of this practice tenant are full"
     for fault, reply in replies.AFTER_DATA.items():
-        if service.strikes(fault, tenant, mailbox):
+        if service.has_fault(fault, tenant, mailbox):
             return reply.replace("{}", service.host), f"mail refused: {fault}"
     refused = _limits(service, session, mailbox) or _rights(service, login, tenant, mailbox, mail)
     if refused is not None:
@@ -46,7 +46,7 @@ def _limits(service: Service, session: object, mailbox: Mailbox) -> tuple[str, s
 
 
 def _rights(
-    service: Service, login: Judgement, tenant: Tenant, mailbox: Mailbox, mail: Submission
+    service: Service, login: LoginResult, tenant: Tenant, mailbox: Mailbox, mail: Submission
 ) -> tuple[str, str] | None:
     if not login.open_mailbox:
         return replies.LOGON_FAILURE.format(service.host), "mail refused: the app has no FullAccess"

@@ -1,6 +1,6 @@
 """One IMAP connection: its commands read, its login judged (RFC 3501 with the banners and refusals of facts E3)."""
 
-from msoauth.practice.exchange.auth import Judgement, Protocol, Verdict
+from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict
 from msoauth.practice.exchange.connection import Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.framing import read_exactly, readline
 from msoauth.practice.exchange.imap import responses
@@ -27,7 +27,7 @@ class ImapSession:
     def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
         self.connection = connection
-        self._login: Judgement | None = None
+        self._login: LoginResult | None = None
         self._commands: MailboxCommands | None = None
         self._connected = True
         self._failures = 0
@@ -126,15 +126,15 @@ class ImapSession:
             say(self.connection, f"{tag} {responses.UNKNOWN}")
         return True
 
-    def _expired(self, login: Judgement) -> bool:
+    def _expired(self, login: LoginResult) -> bool:
         now = self.service.state.clock.time()
-        return login.expires <= now or self.service.strikes(
+        return login.expires <= now or self.service.has_fault(
             "imap.token-expired", login.tenant, login.mailbox
         )
 
     def _throttled(self) -> bool:
         login = self._login
-        return login is not None and self.service.strikes(
+        return login is not None and self.service.has_fault(
             "imap.throttled", login.tenant, login.mailbox
         )
 
@@ -162,11 +162,11 @@ class ImapSession:
         else:
             self.connection.write(b"+ \r\n")
             line = await readline(self.connection, COMMAND_LIMIT, service.timing.before_login)
-        login = service.judge(Protocol.IMAP, line)
-        lost = service.strikes("imap.not-connected", login.tenant, login.mailbox)
+        login = service.check_login(Protocol.IMAP, line)
+        lost = service.has_fault("imap.not-connected", login.tenant, login.mailbox)
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
             return self._open(tag, login, login.mailbox)
-        if login.verdict.identity_refused:
+        if login.verdict.token_refused:
             service.note(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
             say(self.connection, f"{tag} {responses.REFUSED}")
             return self._failed()
@@ -177,9 +177,9 @@ class ImapSession:
         complete(self.connection, tag, "AUTHENTICATE")
         return True
 
-    def _open(self, tag: str, login: Judgement, mailbox: Mailbox) -> bool:
+    def _open(self, tag: str, login: LoginResult, mailbox: Mailbox) -> bool:
         service = self.service
-        if service.strikes("imap.unavailable", login.tenant, mailbox):
+        if service.has_fault("imap.unavailable", login.tenant, mailbox):
             service.note(Protocol.IMAP, "temporary fault", login)
             say(self.connection, f"{tag} {responses.UNAVAILABLE}")
             return self._failed()
@@ -187,7 +187,7 @@ class ImapSession:
             service.note(Protocol.IMAP, "too many sessions", login)
             say(self.connection, responses.CLOSED)
             return False
-        drop = service.strikes("imap.drop", login.tenant, mailbox)
+        drop = service.has_fault("imap.drop", login.tenant, mailbox)
         self._login = login
         self._commands = MailboxCommands(service, self.connection, mailbox, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
