@@ -10,11 +10,11 @@ from msoauth import checks
 from msoauth.checks.mailbox import open_box
 from msoauth.checks.run import finding_of
 from msoauth.errors import MsoauthError
-from msoauth.mail.fetch import Format, fetch_patiently
+from msoauth.mail.fetch import Format, fetch_with_retries
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
-from msoauth.mail.patience import LIMIT, Patience, Wait
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
 from msoauth.mail.smtp import envelope
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
@@ -31,10 +31,6 @@ def _open_box(context: checks.Context) -> Pop3Session | ImapSession:
     return open_box(context, "fetch")
 
 
-def _quietly(_wait: Wait) -> None:
-    """A face that shows no pauses."""
-
-
 def fetch_mail(
     workspace: Workspace,
     account: Account,
@@ -43,23 +39,22 @@ def fetch_mail(
     headers_only: bool = False,
     to: Path | None = None,
     format: Format = "eml",  # noqa: A002 - the option's name
-    told: Callable[[Finding], None] = lambda _finding: None,
-    waiting: Callable[[Wait], None] = _quietly,
+    on_finding: Callable[[Finding], None] = lambda _finding: None,
+    on_retry: Callable[[Retry], None] = lambda _retry: None,
     patience: float = LIMIT,
     cancelled: threading.Event | None = None,
 ) -> Iterator[MessageSummary]:
     """Retrieve mail, yielding each message when it is there. Nothing is deleted or marked.
 
-    A server that throttles, a mailbox in use or a line that breaks is waited for, and the retrieval goes on
-    where it was. The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
+    When a server throttles, a mailbox is in use or the connection breaks, it waits, logs in again and continues. The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
 
     Args:
         limit: At most this many of the newest messages; None for all.
         headers_only: Look at headers only; nothing is stored.
         to: Where mail goes; messages that are there already are not retrieved again.
         format: ``eml`` and ``maildir`` for a folder, ``mbox`` for one file.
-        told: Gets that finding too.
-        waiting: Gets each pause when it begins.
+        on_finding: Gets that finding too.
+        on_retry: Called when a pause before a retry begins.
         patience: Seconds that may be waited altogether.
         cancelled: Ends whatever is waited for.
 
@@ -86,12 +81,12 @@ def fetch_mail(
             run=context.run,
         )
         workspace.journal.append(finding)
-        told(finding)
+        on_finding(finding)
 
     try:
-        for message in fetch_patiently(
+        for message in fetch_with_retries(
             lambda: _open_box(context),
-            Patience(patience, waiting, context.cancelled),
+            RetryPolicy(patience, on_retry, context.cancelled),
             limit=limit,
             headers_only=headers_only,
             to=to,
@@ -129,7 +124,7 @@ def send_test(
     round_trip: bool = False,
     sender: str | None = None,
     patience: float = LIMIT,
-    waiting: Callable[[Wait], None] = _quietly,
+    on_retry: Callable[[Retry], None] = lambda _retry: None,
     progress: Callable[[float], None] = lambda _seconds: None,
     context: checks.Context | None = None,
 ) -> Iterator[Finding]:
@@ -141,7 +136,7 @@ def send_test(
         round_trip: Wait for the mail in the account's own mailbox.
         sender: The From address (Send As); None for the mailbox itself.
         patience: Seconds that may be waited altogether while the server is busy.
-        waiting: Gets each pause of that kind when it begins.
+        on_retry: Called when such a pause begins.
         progress: Told the seconds of the round trip so far, twice a second.
         context: The run to belong to, where the caller wants to cancel it.
 
@@ -156,7 +151,7 @@ def send_test(
     context.known["recipient"] = to
     context.known["subject"] = subject
     context.known["sender"] = sender
-    context.known["patience"] = Patience(patience, waiting, context.cancelled)
+    context.known["patience"] = RetryPolicy(patience, on_retry, context.cancelled)
     context.known["progress"] = progress
     wanted = (*checks.SEND, *checks.ROUND_TRIP) if round_trip else checks.SEND
     yield from checks.run(wanted, context)

@@ -10,10 +10,10 @@ from msoauth.checks.run import Check, Context, Greeted, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
-from msoauth.mail.patience import Patience
 from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
-from msoauth.mail.testmail import compose_test_mail, send_patiently, wait_for_arrival
+from msoauth.mail.testmail import compose_test_mail, send_with_retries, wait_for_arrival
 from msoauth.texts import _
 
 AHEAD_SECONDS = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten
@@ -145,8 +145,8 @@ def _send(context: Context) -> Outcome:
         )
 
     # Without patience in the context (many accounts at once) a busy server is told at once.
-    patience = context.known.get("patience") or Patience(0, cancelled=context.cancelled)
-    reply = send_patiently(open_sender, message, sender, [recipient], patience)
+    patience = context.known.get("patience") or RetryPolicy(0, cancelled=context.cancelled)
+    reply = send_with_retries(open_sender, message, sender, [recipient], patience)
     return Outcome(
         _("the test mail to {recipient} was accepted").format(recipient=recipient),
         evidence=str(reply or ""),

@@ -13,7 +13,7 @@ from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, emit, report, say, say_failure
 from msoauth.cli.tables import show_table
 from msoauth.errors import AuthError, InputError, MailError
-from msoauth.mail.patience import LIMIT
+from msoauth.mail.retry import LIMIT
 from msoauth.model import Account, Finding
 from msoauth.texts import _, ngettext
 
@@ -79,7 +79,7 @@ def fetch(
                 to=place,
                 format=format.value,
                 patience=patience,
-                waiting=lambda wait: complain(str(wait)),
+                on_retry=lambda wait: complain(str(wait)),
             ):
                 count += 1
                 if json:
@@ -165,7 +165,7 @@ def send_test(
             round_trip=round_trip,
             sender=sender,
             patience=patience,
-            waiting=lambda wait: complain(str(wait)),
+            on_retry=lambda wait: complain(str(wait)),
             progress=clock,
         )
         status = report(clock.passing(findings), as_json=json)

@@ -11,8 +11,8 @@ from msoauth.mail.files import FileStore
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.mbox import MboxStore
 from msoauth.mail.messages import MessageSummary, summary_of
-from msoauth.mail.patience import Patience
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.settle import Settling, Store
 from msoauth.mail.structure import Scanner
 from msoauth.texts import ngettext
@@ -70,19 +70,19 @@ def fetch(
         yield from fetch_into(store, session, limit=limit, headers_only=headers_only)
 
 
-def fetch_patiently(
+def fetch_with_retries(
     open_box: Callable[[], Session],
-    patience: Patience,
+    policy: RetryPolicy,
     *,
     limit: int | None = None,
     headers_only: bool = False,
     to: Path | None = None,
     format: Format = "eml",  # noqa: A002 - the option's name
 ) -> Iterator[MessageSummary]:
-    """Like ``fetch``, and when a server is busy or the conversation breaks: wait, log in again, go on.
+    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in again and continue.
 
     Raises:
-        MailError: it did not pass within the patience that there was, or will not pass by itself.
+        MailError: the failure is not retriable, or lasts longer than the policy's limit.
     """
     store = store_in(to, format) if to is not None and not headers_only else None
     told: set[str] = set()
@@ -98,7 +98,7 @@ def fetch_patiently(
                         yield row
                 return
             except MailError as failure:
-                patience.after(failure, progressed=len(told) > before)
+                policy.wait_after(failure, progressed=len(told) > before)
 
 
 def fetch_into(

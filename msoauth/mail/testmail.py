@@ -10,8 +10,8 @@ from email.utils import format_datetime, make_msgid
 
 from msoauth.errors import InputError, MailError
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.patience import Patience
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.smtp import SmtpSession, envelope
 from msoauth.mail.structure import scan
 from msoauth.texts import _
@@ -61,12 +61,12 @@ def _address(text: str, field: str) -> Address:
         ) from None
 
 
-def send_patiently(
+def send_with_retries(
     open_sender: Callable[[], SmtpSession],
     message: EmailMessage,
     sender: str,
     recipients: Sequence[str],
-    patience: Patience,
+    policy: RetryPolicy,
 ) -> str:
     """Send a mail once; where the server is busy and did not take it, wait and try again.
 
@@ -83,7 +83,7 @@ def send_patiently(
             with open_sender() as session:
                 return session.send(message, sender, recipients)
         except MailError as failure:
-            patience.after(failure)
+            policy.wait_after(failure)
 
 
 def wait_for_arrival(

@@ -156,8 +156,8 @@ class MailPanel(Panel):
                 limit=limit,
                 headers_only=headers_only,
                 to=folder,
-                told=findings.append,
-                waiting=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                on_finding=findings.append,
+                on_retry=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
                 cancelled=job.cancelled,
             ):
                 if job.cancelled.is_set():
@@ -197,7 +197,7 @@ class MailPanel(Panel):
                 subject=subject,
                 sender=sender,
                 round_trip=wait,
-                waiting=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                on_retry=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
                 context=context,
             ):
                 made.append(finding)

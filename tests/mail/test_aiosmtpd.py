@@ -13,9 +13,9 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail.patience import Patience
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.smtp import SmtpSession, open_smtp
-from msoauth.mail.testmail import compose_test_mail, send_patiently
+from msoauth.mail.testmail import compose_test_mail, send_with_retries
 from msoauth.mail.transcript import Transcript
 from tests.mail.hostile import TOKEN, USER
 from tests.ports import kept_port
@@ -123,13 +123,15 @@ def test_a_busy_server_gets_the_mail_once_when_it_has_time(server: Running) -> N
     busy = "432 4.3.2 Concurrent connections limit exceeded"
     server.box.answers = [busy, busy]
     mail = compose_test_mail(USER, USER, "x")
-    patience = Patience(99, sleep=lambda _seconds: False)
-    send_patiently(server.open, mail, USER, [USER], patience)
+    policy = RetryPolicy(99, sleep=lambda _seconds: False)
+    send_with_retries(server.open, mail, USER, [USER], policy)
     assert len(server.box.mails) == 1
-    assert patience.waited > 0
+    assert policy.waited > 0
     server.box.answers = [busy] * 99
     with pytest.raises(MailError) as given_up:
-        send_patiently(server.open, mail, USER, [USER], Patience(3, sleep=lambda _seconds: False))
+        send_with_retries(
+            server.open, mail, USER, [USER], RetryPolicy(3, sleep=lambda _seconds: False)
+        )
     assert given_up.value.cause == "throttled"
     assert len(server.box.mails) == 1
 

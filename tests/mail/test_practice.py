@@ -8,7 +8,7 @@ import pytest
 from msoauth import work
 from msoauth.errors import MailError
 from msoauth.identity import access_tokens
-from msoauth.mail.patience import Wait
+from msoauth.mail.retry import Retry
 from msoauth.mail.sasl import xoauth2
 from msoauth.mail.smtp import open_smtp
 from msoauth.mail.transcript import Transcript
@@ -39,10 +39,10 @@ def test_a_mailbox_is_retrieved_and_again_without_asking(
 ) -> None:
     account = case.ready(kind)
     told: list[Finding] = []
-    first = list(work.fetch_mail(case.workspace, account, to=tmp_path, told=told.append))
+    first = list(work.fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
     assert first
     assert len(list(tmp_path.glob("*.eml"))) == len(first)
-    again = list(work.fetch_mail(case.workspace, account, to=tmp_path, told=told.append))
+    again = list(work.fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
     assert sorted(row.uidl for row in again) == sorted(row.uidl for row in first)
     assert [finding.signal for finding in told] == [Signal.PASSED, Signal.PASSED]
 
@@ -83,9 +83,9 @@ def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
     account = case.ready("pop3")
     faults.append("smtp.throttled")
     case.tenant.state.faults.set("smtp.throttled")
-    waits: list[Wait] = []
+    waits: list[Retry] = []
     findings = list(
-        work.send_test(case.workspace, account, to=ANNA, patience=1.5, waiting=waits.append)
+        work.send_test(case.workspace, account, to=ANNA, patience=1.5, on_retry=waits.append)
     )
     assert (findings[-1].cause, findings[-1].signal) == ("throttled", Signal.WARNING)
     assert waits
@@ -100,7 +100,7 @@ def test_a_server_that_has_time_again_gets_the_mail_once(case: Case, faults: lis
             case.workspace,
             account,
             patience=30,
-            waiting=lambda _wait: case.tenant.state.faults.clear("smtp.busy"),
+            on_retry=lambda _wait: case.tenant.state.faults.clear("smtp.busy"),
             round_trip=True,
         )
     )
@@ -120,7 +120,7 @@ def test_after_a_drop_the_retrieval_goes_on(
             case.workspace,
             account,
             to=tmp_path,
-            waiting=lambda _wait: case.tenant.state.faults.clear(f"{protocol}.drop"),
+            on_retry=lambda _wait: case.tenant.state.faults.clear(f"{protocol}.drop"),
         )
     )
     assert len(rows) == len(everything)
@@ -132,7 +132,7 @@ def test_imap_told_to_back_off_says_so(case: Case, faults: list[str]) -> None:
     case.tenant.state.faults.set("imap.throttled")
     told: list[Finding] = []
     with pytest.raises(MailError) as failure:
-        list(work.fetch_mail(case.workspace, account, patience=0, told=told.append))
+        list(work.fetch_mail(case.workspace, account, patience=0, on_finding=told.append))
     assert failure.value.cause == "throttled"
     assert failure.value.retry_after
     assert (told[0].cause, told[0].signal) == ("throttled", Signal.WARNING)

@@ -85,10 +85,10 @@ def test_retrieved_mail_stays(
     mail = MessageSummary("1", when, "anna@contoso.example", "", "Hello", 10, (), 0)
 
     def retrieved(
-        *_of: object, told: Callable[[Finding], None], **_how: object
+        *_of: object, on_finding: Callable[[Finding], None], **_how: object
     ) -> Iterator[MessageSummary]:
         yield mail
-        told(Finding("mail.retrieve", Signal.PASSED, ""))
+        on_finding(Finding("mail.retrieve", Signal.PASSED, ""))
 
     monkeypatch.setattr("msoauth.ui.mailbox.fetch_mail", retrieved)
     panel.retrieve.press("retrieve")

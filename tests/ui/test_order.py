@@ -75,8 +75,10 @@ def test_a_button_that_is_enabled_again_finds_the_work_ended(
 
     finding = Finding("mail.retrieve", Signal.PASSED, "")
 
-    def retrieved(*_of: object, told: Callable[[Finding], None], **_how: object) -> Iterator[Any]:
-        told(finding)
+    def retrieved(
+        *_of: object, on_finding: Callable[[Finding], None], **_how: object
+    ) -> Iterator[Any]:
+        on_finding(finding)
         return iter(())
 
     monkeypatch.setattr(register, "run_checks", lambda *_of: [finding])
