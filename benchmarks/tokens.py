@@ -29,7 +29,7 @@ import msal
 import requests
 
 from msoauth.clouds import Cloud, Endpoint
-from msoauth.identity import access_tokens, authority
+from msoauth.identity import access_tokens, client
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace, schema
 
@@ -46,7 +46,7 @@ MAIL = Endpoint("mail.benchmark.test", 995, "implicit")
 CLOUD = Cloud("benchmark", "https://login.benchmark.test/", "https://graph.benchmark.test/",
               "https://outlook.office.com", MAIL, MAIL, MAIL)  # fmt: skip
 FIRM = Firm("Benchmark", TENANT, CLIENT, cloud=CLOUD)
-SCOPES = authority.scopes_for(Account("x@contoso.example", FIRM.name), CLOUD)
+SCOPES = client.scopes_for(Account("x@contoso.example", FIRM.name), CLOUD)
 
 _numbers = itertools.count(1)
 
@@ -86,7 +86,7 @@ def answer(form: dict[str, str]) -> requests.Response:
 class NoNetwork:
     """The HTTP client of both."""
 
-    ahead = 0.0
+    seconds_ahead = 0.0
 
     def __init__(self, *_about: object) -> None:
         pass
@@ -217,8 +217,8 @@ def measure(folder: Path, many: int, turns: int) -> tuple[list[dict[str, Any]], 
 
     chance = random.Random(4711)
     with (
-        mock.patch.object(authority, "_MsalHttp", NoNetwork),
-        mock.patch.object(authority, "configuration", return_value=DISCOVERY),
+        mock.patch.object(client, "MsalHttp", NoNetwork),
+        mock.patch.object(client, "configuration", return_value=DISCOVERY),
         filled(folder / "few", 10) as few,
         filled(folder / "many", many) as all_of_them,
     ):

@@ -9,7 +9,6 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 
@@ -23,18 +22,13 @@ class UnverifiedClaims:
         roles: ``roles`` of an app-only token.
         object_id: ``oid``: of the user, or of the app's service principal in an app-only token.
         user: ``upn``, else ``preferred_username``, else ``unique_name``; empty for app-only tokens.
-        expires: ``exp`` in UTC, or None.
     """
 
     audience: str
-    tenant: str
-    client_id: str
     scopes: frozenset[str]
     roles: frozenset[str]
     user: str
     object_id: str
-    issued: datetime | None
-    expires: datetime | None
 
 
 def read_unverified(token: str) -> UnverifiedClaims | None:
@@ -55,21 +49,8 @@ def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
     user = body.get("upn") or body.get("preferred_username") or body.get("unique_name") or ""
     return UnverifiedClaims(
         audience=str(body.get("aud", "")),
-        tenant=str(body.get("tid", "")),
-        client_id=str(body.get("appid") or body.get("azp") or ""),
         scopes=frozenset(str(body.get("scp", "")).split()),
         roles=frozenset(map(str, roles)) if isinstance(roles, list) else frozenset(),
         user=str(user),
         object_id=str(body.get("oid", "")),
-        issued=_moment(body.get("iat")),
-        expires=_moment(body.get("exp")),
     )
-
-
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(value, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None

@@ -10,7 +10,7 @@ import requests
 
 from msoauth import clouds
 from msoauth.errors import InputError
-from msoauth.identity.authority import token_cache_from_grant
+from msoauth.identity.client import token_cache_from_grant
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _

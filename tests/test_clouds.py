@@ -8,7 +8,7 @@ import pytest
 from msoauth import clouds
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.errors import InputError
-from msoauth.identity.authority import scopes_for
+from msoauth.identity.client import scopes_for
 from msoauth.model import Account, Firm
 
 VALUES = {

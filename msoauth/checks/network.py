@@ -10,7 +10,7 @@ from msoauth.checks.run import Check, Context, Outcome
 from msoauth.clouds import Protocol
 from msoauth.errors import AuthError
 from msoauth.identity import http, validation
-from msoauth.identity.authority import discovery_url
+from msoauth.identity.discovery import discovery_url
 from msoauth.mail.imap import ImapSession, greet_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3
 from msoauth.mail.smtp import SmtpSession, greet_smtp

@@ -12,7 +12,7 @@ from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
 from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
-from msoauth.identity.authority import MAX_CLOCK_SKEW, Client, lent, scopes_for
+from msoauth.identity.client import MAX_CLOCK_SKEW, Client, reused_client, scopes_for
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -51,11 +51,11 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         # A grant by device code has no redirect URI behind it and belongs to the public side of the app;
         # which side it was cannot be seen, so a refusal for presenting a secret is answered without one.
         secret = workspace.firms.secret(firm.name)
-        with lent(firm, secret, cache) as client:
+        with reused_client(firm, secret, cache) as client:
             result = _silent(client, account, firm, what, force=force)
             if secret is None or not _without_secret(result):
                 return _stored(workspace, account, client, result, what)
-        with lent(firm, None, cache) as public:
+        with reused_client(firm, None, cache) as public:
             result = _silent(public, account, firm, what, force=force)
             return _stored(workspace, account, public, result, what)
 

@@ -7,7 +7,7 @@ firm's own app, and may be asked to consent to the four reading permissions.
 from dataclasses import dataclass, field
 from typing import Any
 
-from msoauth.identity.authority import Client
+from msoauth.identity.client import Client
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
 from msoauth.identity.signed_in_user import user_name

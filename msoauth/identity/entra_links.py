@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
-from msoauth.identity.authority import configuration, scopes_for
+from msoauth.identity.client import scopes_for
+from msoauth.identity.discovery import configuration
 from msoauth.model import Account, Firm
 
 # The causes that an administrator's consent removes.

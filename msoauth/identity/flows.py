@@ -24,7 +24,7 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
-from msoauth.identity.authority import MAX_CLOCK_SKEW, Client
+from msoauth.identity.client import MAX_CLOCK_SKEW, Client
 from msoauth.identity.environment import LOOPBACK, Flow, FlowChoice, has_screen
 from msoauth.identity.loopback import Listener
 from msoauth.identity.pasted_address import find_replies

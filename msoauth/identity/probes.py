@@ -13,7 +13,8 @@ from msoauth.errors import AuthError
 from msoauth.explaining import explain
 from msoauth.identity import http
 from msoauth.identity.auth_errors import error_from_reply, ids_of, transport_error
-from msoauth.identity.authority import Client, configuration, json_of, take_configuration
+from msoauth.identity.client import Client
+from msoauth.identity.discovery import configuration, configuration_from_reply, json_from_reply
 from msoauth.model import Firm
 from msoauth.redact import redact
 from msoauth.store import Secret
@@ -37,7 +38,7 @@ def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) 
     if reply is None:
         document = configuration(cloud, tenant, fresh=True)
     else:
-        document = take_configuration(cloud, tenant, reply)
+        document = configuration_from_reply(cloud, tenant, reply)
     found = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
         str(document.get("token_endpoint", ""))
     )
@@ -118,7 +119,7 @@ def redirect_probe(firm: Firm) -> None:
             return
         raise error_from_reply(answer, what)
     if reply.status_code >= 500 or reply.status_code in (407, 429):
-        json_of(reply, what)
+        json_from_reply(reply, what)
     page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text[:200_000])).split()))
     code = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)
     words = code[0] if code else page[:600]

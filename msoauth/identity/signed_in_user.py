@@ -9,7 +9,7 @@ from msoauth import redact
 from msoauth.claims import from_mapping, read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import http
-from msoauth.identity.authority import Client
+from msoauth.identity.client import Client
 from msoauth.model import Account
 from msoauth.texts import _
 

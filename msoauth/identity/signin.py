@@ -9,7 +9,7 @@ from typing import Any
 
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import sign_in_history
-from msoauth.identity.authority import MAX_CLOCK_SKEW, Client, scopes_for
+from msoauth.identity.client import MAX_CLOCK_SKEW, Client, scopes_for
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
 from msoauth.identity.signed_in_user import user_name, verify_signed_in_user

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from msoauth.explaining import for_cause
-from msoauth.identity.authority import scopes_for
+from msoauth.identity.client import scopes_for
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Block, Cell, Document, Heading, Items, Paragraph, Table

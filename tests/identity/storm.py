@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msoauth
 from msoauth.identity import access_tokens
-from msoauth.identity.authority import scopes_for, token_cache_from_grant
+from msoauth.identity.client import scopes_for, token_cache_from_grant
 from msoauth.model import Account
 from msoauth.store import Workspace
 from tests.identity.authority import SECRET, Authority, running

@@ -1,4 +1,4 @@
-"""The authority of a tenant: its discovery document, and the msal client of a firm."""
+"""The msal client of a firm: with our HTTP, the discovery document that is kept, and one account's token cache."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from msoauth import redact
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.identity import http
-from msoauth.identity.auth_errors import error_from_reply, transport_error
+from msoauth.identity.discovery import configuration, json_from_reply
 from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -24,9 +24,6 @@ from msoauth.texts import _
 # Seconds. A clock that is wrong by more makes good tokens look expired, and dead ones good.
 MAX_CLOCK_SKEW = 300.0
 _DATE_PRECISION = 2.0  # seconds; a Date header has whole ones, and is on its way for a moment
-_KEEP_SECONDS = 3600.0
-_kept: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
-_kept_lock = threading.Lock()
 
 
 def scopes_for(account: Account, cloud: Cloud) -> list[str]:
@@ -38,109 +35,20 @@ def scopes_for(account: Account, cloud: Cloud) -> list[str]:
     return [cloud.scope(retrieve), cloud.scope("SMTP.Send")]
 
 
-def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str, Any]:
-    """The discovery document of a tenant; kept for an hour, unless *fresh*.
-
-    Raises:
-        AuthError: the tenant does not exist, or the authority cannot be reached.
-    """
-    url = discovery_url(cloud, tenant)
-    place = (url, cloud.ca_file)
-    with _kept_lock:
-        kept = _kept.get(place)
-    if kept is not None and not fresh and time.monotonic() - kept[0] < _KEEP_SECONDS:
-        return kept[1]
-    what = _("Looking up the directory {tenant}").format(tenant=tenant)
-    with http.session(cloud) as session:
-        try:
-            reply = session.get(url)
-        except requests.RequestException as problem:
-            raise transport_error(problem, what) from None
-    return take_configuration(cloud, tenant, reply)
-
-
-def discovery_url(cloud: Cloud, tenant: str) -> str:
-    """Where the discovery document of a tenant is."""
-    return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
-
-
-def take_configuration(cloud: Cloud, tenant: str, reply: http.Answered) -> dict[str, Any]:
-    """The discovery document out of an answer to its address; kept from now on.
-
-    Raises:
-        AuthError: the tenant does not exist, or the answer is no such document.
-    """
-    what = _("Looking up the directory {tenant}").format(tenant=tenant)
-    answer = json_of(reply, what)
-    if "error" in answer or "authorization_endpoint" not in answer:
-        raise error_from_reply(answer, what)
-    with _kept_lock:
-        _kept[discovery_url(cloud, tenant), cloud.ca_file] = (time.monotonic(), answer)
-    return answer
-
-
-def json_of(reply: http.Answered, what: str) -> dict[str, Any]:
-    """The JSON object that the authority answered.
-
-    Raises:
-        AuthError: the answer is not JSON: a proxy's page, or an outage; or it is 429 or 5xx, in whatever form.
-    """
-    try:
-        answer = reply.json()
-    except ValueError:
-        answer = None
-    status = reply.status_code
-    outage = status >= 500 or status == 429
-    if isinstance(answer, dict) and ("error" in answer or not outage):
-        if not outage:
-            return answer
-        refused = error_from_reply(answer, what)
-        if status == 429 and refused.cause == "unknown":
-            refused.cause = "throttled"
-        elif refused.cause == "unknown":
-            refused.cause = "service-unavailable"
-        refused.retriable = True
-        refused.retry_after = _retry_after(reply)
-        raise refused
-    said = _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
-    if outage:
-        said = _("{what}: the sign-in service is busy or down (HTTP {status}); try again later.")
-    raise AuthError(
-        said.format(what=what, status=status),
-        cause="throttled"
-        if status == 429
-        else "service-unavailable"
-        if outage
-        else "proxy-required"
-        if status == 407
-        else "unknown",
-        evidence=redact.redact(reply.text[:500]),
-        retriable=outage,
-        retry_after=_retry_after(reply),
-    )
-
-
-def _retry_after(reply: http.Answered) -> float | None:
-    """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
-    text = reply.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
-
-
 class OutageError(requests.RequestException):
-    """An outage in the form that msal lets pass, falling back on a token that is still good."""
+    """An outage (429, 5xx, or no JSON) as an exception that makes msal use a cached token that is still good.
+
+    Attributes:
+        error: What :func:`transport_error` then returns.
+    """
 
     def __init__(self, error: AuthError) -> None:
         super().__init__(error.summary)
         self.error = error
 
 
-class _MsalHttp:
-    """What msal speaks HTTP with: our connections, and the discovery document from our own shelf.
+class MsalHttp:
+    """msal's ``http_client``: our connections, and the discovery document that is kept.
 
     Attributes:
         seconds_ahead: By how much this computer's clock is ahead of the authority's, as the last Date header says.
@@ -168,30 +76,28 @@ class _MsalHttp:
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
-            return _Known(configuration(self._cloud, self._tenant))
+            return _DiscoveryReply(configuration(self._cloud, self._tenant))
         with http.session(self._cloud) as session:
-            return session.get(url, **_known_options(options))
+            return session.get(url, **_supported(options))
 
     def post(self, url: str, **options: Any) -> http.Reply:
-        reply = http.post(self._cloud, url, proxies=self._proxies, **_known_options(options))
+        reply = http.post(self._cloud, url, proxies=self._proxies, **_supported(options))
         self._read_date(reply.headers.get("Date", ""))
         try:
-            json_of(reply, _("Asking for a token"))
+            json_from_reply(reply, _("Asking for a token"))
         except AuthError as problem:
             raise OutageError(problem) from None
         return reply
 
 
-def _known_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in options.items()
-        if key in ("params", "data", "headers", "timeout")
-    }
+def _supported(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of msal's options that our HTTP functions take."""
+    names = ("params", "data", "headers", "timeout")
+    return {name: options[name] for name in names if name in options}
 
 
-class _Known:
-    """A discovery document in the form of an HTTP answer."""
+class _DiscoveryReply:
+    """A discovery document that is kept, in the form of an HTTP reply."""
 
     status_code = 200
 
@@ -220,16 +126,18 @@ class _App:
     firm: Firm
     secret: Secret | None
     document: dict[str, Any] = field(repr=False)
-    http: _MsalHttp
-    answers: dict[str, Any] = field(repr=False)  # msal's own memory of requests that were refused
+    http: MsalHttp
+    refused_requests: dict[str, Any] = field(
+        repr=False
+    )  # which msal does not send again for a minute
     msal: Any
 
 
 class Client:
     """The msal application of a firm, with one account's token cache.
 
-    A new one costs no request (the discovery document is shared), and msal's own memory of refused requests,
-    which would answer "check again" with the old refusal for a minute, goes with it.
+    A new client sends no request, because the discovery document is shared. It also forgets which requests were
+    refused: msal answers such a request itself for a minute, and "check again" would get the old refusal.
     """
 
     def __init__(
@@ -238,9 +146,9 @@ class Client:
         secret: Secret | None,
         cache: str | None = None,
         *,
-        _kept: _App | None = None,
+        _reused: _App | None = None,
     ) -> None:
-        made = _kept or _application(firm, secret)
+        made = _reused or _application(firm, secret)
         self.firm = firm
         self.cache = _Cache()
         if cache:
@@ -265,25 +173,25 @@ class Client:
         return self.cache.serialize()
 
 
-_idle = threading.local()
+_thread = threading.local()  # .app: the msal application that this thread used last
 
 
 @contextmanager
-def lent(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
-    """A client for as long as the block lasts; its msal application serves this thread's next one.
+def reused_client(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
+    """A client whose msal application is reused for this thread's next account of the same firm.
 
-    Making one takes longer than its request, and an audit needs one for each of ten thousand accounts.
+    To make an application takes longer than a request, and an audit renews the tokens of ten thousand accounts.
     """
-    kept: _App | None = _idle.__dict__.pop("app", None)
+    app: _App | None = _thread.__dict__.pop("app", None)
     document = configuration(firm.cloud, firm.tenant)
-    if kept is None or (kept.firm, kept.secret) != (firm, secret) or kept.document is not document:
-        kept = _application(firm, secret)
-    kept.http.seconds_ahead = 0.0
-    yield Client(firm, secret, cache, _kept=kept)
-    # After a failure it is not lent again. What it knows of the account goes.
-    kept.answers.clear()
-    kept.msal.token_cache = None
-    _idle.app = kept
+    if app is None or (app.firm, app.secret) != (firm, secret) or app.document is not document:
+        app = _application(firm, secret)
+    app.http.seconds_ahead = 0.0
+    yield Client(firm, secret, cache, _reused=app)
+    # After a failure it is not used again. What it knows of the account goes.
+    app.refused_requests.clear()
+    app.msal.token_cache = None
+    _thread.app = app
 
 
 def _application(firm: Firm, secret: Secret | None) -> _App:
@@ -293,11 +201,11 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
         AuthError: the sign-in service cannot be used.
     """
     document = configuration(firm.cloud, firm.tenant)
-    speaker, answers = _MsalHttp(firm.cloud, firm.tenant), dict[str, Any]()
+    client, refused = MsalHttp(firm.cloud, firm.tenant), dict[str, Any]()
     options: dict[str, Any] = {
         "authority": firm.authority,
-        "http_client": speaker,
-        "http_cache": answers,
+        "http_client": client,
+        "http_cache": refused,
         # Only Microsoft's hosts are known to Microsoft's instance discovery.
         "instance_discovery": None if firm.cloud.is_microsoft else False,
     }
@@ -315,7 +223,7 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
             cause="tenant-not-found",
             evidence=redact.redact(str(problem))[:1000],
         ) from None
-    return _App(firm, secret, document, speaker, answers, app)
+    return _App(firm, secret, document, client, refused, app)
 
 
 def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
@@ -327,8 +235,10 @@ def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
 
 
 def token_cache_from_grant(firm: Firm, grant: Mapping[str, Any]) -> str:
-    """The token cache, as msal keeps it, for a grant: ``refresh_token``, ``client_info``, ``scope`` and
-    ``id_token_claims``, as a token answer has them.
+    """An msal token cache, as text, with a grant that somebody else obtained (the practice tenant, a test).
+
+    Args:
+        grant: ``refresh_token``, ``client_info``, ``scope`` and ``id_token_claims``, as a token reply has them.
 
     Raises:
         AuthError: the authority cannot be reached.
