@@ -13,7 +13,7 @@ from msoauth.judgement import root_cause, verdict
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
-from msoauth.ui.administration import Administration
+from msoauth.ui.administrator import AdministratorSection
 from msoauth.ui.diagnosis_actions import DiagnosisActions
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
@@ -49,7 +49,7 @@ class DiagnosePanel(Panel):
             on_press=self._pressed,
         )  # fmt: skip
         self.chain = View(live=True)
-        self.administration = Administration(self, self._graph)
+        self.administrator = AdministratorSection(self, self._graph)
         self.talks = View()
         self.box = Form(
             [{"name": "text", "label": _("Any error text"), "kind": "textarea",
@@ -60,7 +60,7 @@ class DiagnosePanel(Panel):
         )  # fmt: skip
         self.answer = View(live=True, on_action=self._on_answer_action)
         return [
-            *(self.choice, self.administration.view, self.administration.paste_form, self.chain),
+            *(self.choice, *self.administrator.widgets, self.chain),
             *(self.box, self.answer),
         ]
 
@@ -69,7 +69,7 @@ class DiagnosePanel(Panel):
 
     def refresh(self) -> None:
         super().refresh()
-        self.administration.draw()
+        self.administrator.draw()
         self.talks.show(self.actions.transcripts())
         self.busy(False)
         self._recall()
@@ -93,6 +93,11 @@ class DiagnosePanel(Panel):
             diagnose=self.session.account() is not None and not working, cancel=working
         )
 
+    def cancel(self) -> None:
+        if self.jobs.busy:
+            super().cancel()
+            self.administrator.draw()
+
     def chosen(self, *, firm: bool) -> None:
         clear(self.chain, self.talks)
         self._asked = []
@@ -113,7 +118,7 @@ class DiagnosePanel(Panel):
         firm = self.workspace.firms.get(account.firm)
         wanted = (*DIAGNOSE, *SEND, *ROUND_TRIP) if self.choice.values.get("send") else DIAGNOSE
         context = Context(
-            self.workspace, firm, account, graph=self.administration.graph.get(firm.name)
+            self.workspace, firm, account, graph=self.administrator.graph.get(firm.name)
         )
 
         def work(job: Job) -> None:

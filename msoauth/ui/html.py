@@ -71,14 +71,18 @@ def dot(state: State, text: str | None = None) -> Markup:
 
 
 def seconds_since(since: float) -> Markup:
-    """Minutes and seconds that pass in the browser; it may be on another computer with another clock.
+    """Minutes and seconds that pass, counted up in the browser.
 
     Args:
-        since: When it began, on the clock of ``time.time``.
+        since: When it began, by this computer's clock (``time.time``); the view corrects for the browser's.
     """
-    return Markup('<span class="mso-clock" data-since="{}" data-now="{}">{}</span>').format(
-        f"{since:.1f}", f"{time.time():.1f}", "0:00"
-    )
+    return Markup('<span class="mso-clock" data-since="{:.1f}">0:00</span>').format(since)
+
+
+def countdown(seconds: float) -> Markup:
+    """Minutes and seconds that are left, counted down in the browser."""
+    until = time.time() + seconds
+    return Markup('<strong class="mso-clock" data-until="{:.1f}"></strong>').format(until)
 
 
 def running(what: str, since: float | None = None) -> Markup:

@@ -119,7 +119,7 @@ class Panel:
         if self.jobs.busy:
             self.jobs.cancel()
             self.message.show(html.box("note", html.paragraph(_("Cancelled."))))
-            self.set_state(Signal.NOT_RUN)
+            self.set_state(Signal.SKIPPED, _("cancelled"))
             self.busy(False)
             self._job_ended()
 

@@ -1,23 +1,29 @@
 """Step 2: the users of a firm, and the one sign-in of each."""
 
-from collections.abc import Sequence
-from typing import cast
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.errors import InputError
-from msoauth.identity import validation
+from msoauth.checks import MAILBOX, SIGN_IN
+from msoauth.errors import AuthError, CancelledError, InputError
+from msoauth.identity import entra_links, signin, validation
 from msoauth.identity.environment import Flow, choose_flow
-from msoauth.model import Account, Signal
+from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.texts import _
 from msoauth.ui import guide, html
 from msoauth.ui.account_import import AccountImport
+from msoauth.ui.jobs import Job
+from msoauth.ui.mailbox_list import MailboxList, SignInStatus, is_about_sign_in, status_of
 from msoauth.ui.panel import Panel, clear
-from msoauth.ui.signing import Signing
-from msoauth.ui.users_state import Seen, last_seen
-from msoauth.ui.users_view import app_row, mailbox_row, mailboxes
+from msoauth.ui.sign_in_view import SignInView
 from msoauth.ui.widgets import Form, View
+
+PAUSES = (5.0, 20.0, 60.0)  # seconds before the second, third and fourth check of a token
+LONGEST_PAUSE = 300.0
 
 
 class UsersPanel(Panel):
@@ -29,9 +35,8 @@ class UsersPanel(Panel):
         return _("Sign in the users")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self.seen: dict[str, Seen] = {}
         self.choice = Form([], [], on_change=self._chosen)
-        self.list = View(on_action=self.on_action)
+        self.list = MailboxList(self.session, self.on_action)
         self.practice_box = View(on_action=self.on_action)
         self.add_form = Form(
             [
@@ -51,13 +56,12 @@ class UsersPanel(Panel):
             self.session, on_failure=self._failed, on_added=self._list_grew, on_end=self._job_ended,
             inline=self.jobs.inline,
         )  # fmt: skip
-        self.signing = Signing(self)
-        self.paste_form = self.signing.paste_form
+        self.sign_in_view = SignInView(self.jobs, self.on_action)
         return [
             self.choice,
             self.practice_box,
             self.list,
-            *self.signing.widgets,
+            *self.sign_in_view.widgets,
         ]
 
     def at_work(self) -> bool:
@@ -93,8 +97,7 @@ class UsersPanel(Panel):
         self.choice.fill({"via": self.workspace.settings.get("via", "auto")})
         if firm is not None and firm.access == "app-only":
             self.choice.fields = []  # nobody signs in
-        if firm is not None and not self.seen:
-            self.seen = last_seen(self.workspace, firm, self.session.accounts())
+        self.list.recall()
         if firm is None:
             self.message.show(
                 html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
@@ -105,7 +108,7 @@ class UsersPanel(Panel):
         if account is not None and not self.rows:
             past = [
                 f for f in self.workspace.journal.findings(account=account.address, limit=100)
-                if f.check.startswith("sign-in.")
+                if is_about_sign_in(f)
             ]  # fmt: skip
             self.show_findings([f for f in past if f.run == past[-1].run])
 
@@ -150,44 +153,11 @@ class UsersPanel(Panel):
             )
         )
 
-    # The list
-
     def draw_list(self) -> None:
-        """Draw the mailboxes with their dots."""
-        accounts = self.session.accounts()
-        practice = self.session.practice
-        firm = self.session.firm()
-        app_only = firm is not None and firm.access == "app-only"
-        rows = []
-        for account in accounts:
-            seen = self.seen.get(account.address)
-            if app_only:
-                rows.append(app_row(account, seen))
-                continue
-            status = self.workspace.tokens.status(account.address)
-            password = practice.password(account.user) if practice and status is None else None
-            rows.append(mailbox_row(account, status, seen, password))
-        if rows:
-            self.list.show(mailboxes(rows))
-        else:
-            text = _("No mailbox yet. Add the first one below.")
-            self.list.show(html.paragraph(text) if self.session.firm() else Markup(""))
+        """Draw the mailboxes, and unless something is under way the panel's own dot."""
+        self.list.draw()
         if not self.jobs.busy:
-            self._sum_up(accounts, app_only=app_only)
-
-    def _sum_up(self, accounts: Sequence[Account], *, app_only: bool) -> None:
-        """The panel's own dot: the worst of its mailboxes', green when every one is."""
-        shown = [self.seen[a.address].state for a in accounts if a.address in self.seen]
-        bad = next((s for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING) if s in shown), None)
-        if app_only:
-            every = bool(accounts) and shown == [Signal.PASSED] * len(accounts)
-            word = _("nobody signs in")
-        else:
-            signed_in = sum(self.workspace.tokens.status(a.address) is not None for a in accounts)
-            every = bool(accounts) and signed_in == len(accounts)
-            word = _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
-        state = bad or (Signal.PASSED if every else Signal.NOT_RUN)
-        self.set_state(state, word if accounts else None)
+            self.set_state(*self.list.summary())
 
     # What the user does
 
@@ -200,8 +170,8 @@ class UsersPanel(Panel):
             self.draw_bar()
             self.draw_guide()
             return
-        self._stop()
-        self.seen.clear()
+        self.cancel()
+        self.list.statuses.clear()
         super().chosen(firm=firm)
 
     def _typed(self, name: str) -> None:
@@ -237,7 +207,7 @@ class UsersPanel(Panel):
 
     def on_action(self, name: str, value: str) -> None:
         if name == "cancel":
-            self._stop()
+            self.cancel()
             return
         if name == "practice":
             self._add_practice_users()
@@ -247,17 +217,17 @@ class UsersPanel(Panel):
             return
         self.session.choose_account(account.address, by=self)
         if name == "sign-in":
-            self.signing.start(account)
+            self.sign_in(account)
         elif name == "another":
-            self.signing.start(account, another=True)
+            self.sign_in(account, another=True)
         elif name in ("browser", "device", "paste"):
-            self.signing.start(account, cast(Flow, name))
+            self.sign_in(account, cast(Flow, name))
         elif name == "check":
-            self.signing.check(account)
+            self.check(account)
         elif name == "sign-out":
-            self._stop()
+            self.cancel()
             self.workspace.tokens.forget(account.address)
-            self.seen.pop(account.address, None)
+            self.list.statuses.pop(account.address, None)
             self.message.show(
                 html.box("note", html.paragraph(_("{user} is signed out; the tokens are forgotten.").format(user=account.user)))
             )  # fmt: skip
@@ -280,21 +250,119 @@ class UsersPanel(Panel):
             self.workspace.accounts.add(Account(address, firm.name if firm else ""))
         self._list_grew()
 
-    def _stop(self) -> None:
-        self.cancel()
-        self.settle()
-        self.signing.clear()
+    # The sign-in of a user, and the check of the tokens
+
+    def sign_in(self, account: Account, flow: Flow | None = None, *, another: bool = False) -> None:
+        """Begin a sign-in and wait for it in the worker; one that was under way is cancelled.
+
+        Args:
+            flow: None for the one chosen in the panel, or else the one that can work here.
+            another: Another account signed in before; see :func:`msoauth.identity.signin.start`.
+        """
+        chosen = self.choice.text("via")
+        if flow is None and chosen in ("browser", "device", "paste"):
+            flow = cast(Flow, chosen)
+
+        def work(job: Job) -> None:
+            attempt = signin.start(self.workspace, account, flow, another=another)
+            try:
+                result = self.sign_in_view.wait(job, attempt, account.user, account.address)
+            except CancelledError:
+                self.jobs.show(job, self.cancel)
+                return
+            except AuthError as refusal:
+                shown, cause = self._refusal(account, attempt.flow, refusal), refusal.cause
+                self.jobs.show(job, lambda: self._refused(account, shown, cause))
+                return
+            kept = self.workspace.accounts.get(account.address)
+            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(kept.firm), kept)
+            self.jobs.show(job, lambda: self._signed_in(kept, result, made))
+
+        what = _("Starting the sign-in of {user} …").format(user=account.user)
+        clear(self.results)
+        self._begin(account, what, work)
+        if self.jobs.busy:
+            self.set_state("running")
+
+    def _begin(self, account: Account, what: str, work: Callable[[Job], None]) -> None:
+        """Start work for one mailbox in place of what was under way."""
+        self.sign_in_view.clear()
+        self.list.end_running()
+        clear(self.message)
+        self.list.statuses[account.address] = SignInStatus("running")
+        self.sign_in_view.view.show(self.wait_for(what))
+        self.jobs.start(work)
+        if self.jobs.busy:
+            self.draw_list()
+
+    def _refused(self, account: Account, shown: Markup, cause: str) -> None:
+        self.sign_in_view.clear()
+        self.list.end_running()
+        # A refusal takes nothing from tokens that are there: somebody else may have signed in.
+        if self.workspace.tokens.status(account.address) is None:
+            self.list.statuses[account.address] = SignInStatus(Signal.FAILED, cause)
+        self.message.show(shown)
+        self.set_state(Signal.FAILED)
+        self._draw_list_keeping_state()
+
+    def _signed_in(
+        self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
+    ) -> None:
+        said = _("{user} is signed in. The tokens are stored; from now on mail can be retrieved and sent without a browser.")  # fmt: skip
+        parts = [html.paragraph(said.format(user=result.signed_in_as))]
+        if result.warning:
+            parts.append(html.paragraph(result.warning))
+        self.message.show(html.box("warning" if result.warning else "passed", *parts))
+        self._checked(account, status_of(made))
+
+    def _checked(self, account: Account, status: SignInStatus) -> None:
+        self.sign_in_view.clear()
+        self.list.statuses[account.address] = status
+        self.jobs.finish()
         self.draw_list()
 
-    def settle(self) -> None:
-        """Nothing is under way any more: what was running is again as the journal knows it."""
-        firm = self.session.firm()
-        known = last_seen(self.workspace, firm, self.session.accounts()) if firm else {}
-        ended = {a for a, seen in self.seen.items() if seen.state == "running"}
-        self.seen = {a: seen for a, seen in self.seen.items() if a not in ended}
-        self.seen |= {a: known[a] for a in ended if a in known}
+    def check(self, account: Account) -> None:
+        """Check the account's tokens; what fails only for now is checked again a few times, visibly."""
+        firm = self.workspace.firms.get(account.firm)
+        wanted = SIGN_IN if firm.access == "delegated" else (*SIGN_IN, *MAILBOX)
 
-    def draw_list_keeping_state(self) -> None:
+        def work(job: Job) -> None:
+            for pause in (*PAUSES, None):
+                known: dict[str, Any] = {}
+                status = status_of(self.run_checks(job, wanted, firm, account, known))
+                if status.state is not Signal.WARNING or not status.cause or pause is None:
+                    break
+                # It fails only for now: it stays amber and is tried again, as late as the server wants it.
+                seconds = min(known.get("retry_after") or pause, LONGEST_PAUSE)
+                self.jobs.show(job, partial(self._show_retry, account, status, seconds))
+                if job.cancelled.wait(seconds):
+                    return
+            self.jobs.show(job, lambda: self._checked(account, status))
+
+        self._begin(account, _("Checking {user} …").format(user=account.user), work)
+
+    def _show_retry(self, account: Account, status: SignInStatus, pause: float) -> None:
+        self.list.statuses[account.address] = status
+        told = _("{user}: {cause}. This passes by itself; nothing is lost.")
+        self.sign_in_view.view.show(
+            html.box(
+                "warning",
+                html.paragraph(
+                    told.format(user=account.user, cause=status.title or html.word(status.state))
+                ),
+                Markup("<p>{} {}</p>").format(_("Tried again in"), html.countdown(pause)),
+                html.button(_("Cancel"), "cancel"),
+            )
+        )
+        self.draw_list()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.list.end_running()
+        self.sign_in_view.clear()
+        self.draw_list()
+
+    def _draw_list_keeping_state(self) -> None:
         """Draw the list after something failed, whose dot the header keeps."""
         state, word = self.state, self.state_word
         self.jobs.finish()
@@ -302,9 +370,51 @@ class UsersPanel(Panel):
         self.set_state(state, word)
 
     def _failed(self, problem: Exception) -> None:
-        self.signing.clear()
+        self.sign_in_view.clear()
         account = self.session.account()
         if account is not None:
-            self.seen[account.address] = Seen(Signal.FAILED)
+            self.list.statuses[account.address] = SignInStatus(Signal.FAILED)
         super()._failed(problem)
-        self.draw_list_keeping_state()
+        self._draw_list_keeping_state()
+
+    def _refusal(self, account: Account, flow: Flow, refusal: AuthError) -> Markup:
+        """Why nobody was signed in and what to do now; in the worker, because a link may need the authority's metadata."""
+        firm = self.workspace.firms.get(account.firm)
+        parts = [html.failure(refusal, firm, account)]
+        if refusal.cause == "account-wrong":
+            sign_out = Markup("")
+            with contextlib.suppress(AuthError):
+                sign_out = html.link(
+                    Link(_("Sign out at Microsoft"), entra_links.sign_out_link(firm))
+                )
+            another = html.button(_("Use another account"), "another", account.address, primary=True)  # fmt: skip
+            shared = _("If {mailbox} is a shared mailbox, or this is its user under another name: remove it here and add it anew with “Signs in as”.")  # fmt: skip
+            shared = shared.format(mailbox=account.address)
+            parts.append(Markup("<p>{} {}</p>").format(another, sign_out))
+            parts.append(Markup('<p class="mso-quiet">{}</p>').format(shared))
+            return Markup("").join(parts)
+        if refusal.cause in entra_links.CONSENT_CAUSES:
+            with contextlib.suppress(AuthError):
+                link = entra_links.admin_consent_link(firm, self.session.accounts())
+                parts.append(_consent_box(firm, link))
+        other = signin.alternative_flow(flow, refusal)
+        actions = [html.button(_("Try again"), "sign-in", account.address, primary=other is None)]
+        if other == "paste":
+            offer = html.button(_("Send a link instead"), "paste", account.address, primary=True)
+            actions.insert(0, offer)
+        return Markup("").join([*parts, Markup("<p>{}</p>").format(Markup(" ").join(actions))])
+
+
+def _consent_box(firm: Firm, link: str) -> Markup:
+    """The link by which an administrator of the firm consents for everybody, to be copied."""
+    told = _(
+        "An administrator of {firm} opens this link, signs in and presses Accept. The page that follows does not load: that is right."
+    )
+    return html.box(
+        "note",
+        html.paragraph(told.format(firm=firm.name)),
+        Markup("<p>{} {}</p>").format(
+            html.copy(link, _("Copy the admin-consent link")),
+            html.link(Link(_("Open it here"), link)),
+        ),
+    )

@@ -1,5 +1,6 @@
 """The two widgets that ipywidgets lacks: a form whose secrets stay out of the widget's state, and a live view."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -300,5 +301,7 @@ class View(Part):
             if when is None or not when.before(self._chosen.get(name)):
                 self._chosen[name] = when
                 self.act(name, str(content.get("value", "")))
+        elif event == "clock":
+            self.send({"event": "clock", "now": time.time()})
         elif event == "visible" and self._on_visible is not None:
             self._on_visible(str(content.get("language", "")))

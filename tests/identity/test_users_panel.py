@@ -10,7 +10,7 @@ import pytest
 from msoauth.identity import signin
 from msoauth.identity.flows import SignIn
 from msoauth.model import Finding, Signal
-from msoauth.ui import signing, users_view
+from msoauth.ui import users
 from msoauth.ui.session import Session
 from msoauth.ui.users import UsersPanel
 from tests.identity.authority import Answer, Authority, refused
@@ -34,9 +34,9 @@ def until(true: Callable[[], object]) -> None:
 
 def begin(panel: UsersPanel, office: Office, act: str) -> SignIn[signin.SignedIn]:
     panel.on_action(act, office.anna.address)
-    until(lambda: panel.signing.attempt)
-    assert panel.signing.attempt is not None
-    return panel.signing.attempt
+    until(lambda: panel.sign_in_view.attempt)
+    assert panel.sign_in_view.attempt is not None
+    return panel.sign_in_view.attempt
 
 
 @pytest.mark.parametrize("via", ["browser", "device", "paste"])
@@ -45,21 +45,21 @@ def test_each_way_shows_what_to_do_the_time_left_and_the_other_ways(
 ) -> None:
     authority.token = lambda _form: refused("authorization_pending", "AADSTS70016: pending")
     attempt = begin(panel, office, via)
-    shown = panel.signing.waiting.html
+    shown = panel.sign_in_view.view.html
     assert "data-until" in shown
     assert attempt.url.replace("&", "&amp;") in shown
     for other in {"browser", "device", "paste"} - {via}:
         assert f'data-act="{other}"' in shown
     assert ('data-copy="FJC3MZ5XW"' in shown) == (via == "device")
-    assert (panel.signing.paste_form.layout.display == "") == (via == "paste")
+    assert (panel.sign_in_view.paste_form.layout.display == "") == (via == "paste")
     panel.on_action("cancel", "")
-    assert panel.signing.waiting.html == ""
+    assert panel.sign_in_view.view.html == ""
     assert "not signed in" in panel.list.html
 
 
 def test_the_way_that_nobody_chose_says_why(panel: UsersPanel, office: Office) -> None:
     begin(panel, office, "sign-in")
-    assert "sign-in pages are on this computer" in panel.signing.waiting.html
+    assert "sign-in pages are on this computer" in panel.sign_in_view.view.html
 
 
 def test_another_account_is_named_and_the_remedy_offered(
@@ -86,7 +86,7 @@ def test_a_pasted_text_without_an_address_is_told_at_its_field(
     panel: UsersPanel, office: Office, authority: Authority
 ) -> None:
     attempt = begin(panel, office, "paste")
-    form = panel.signing.paste_form
+    form = panel.sign_in_view.paste_form
     form.type("answer", "Guten Tag")
     form.press("paste")
     assert "no address" in form.errors["answer"]
@@ -163,22 +163,23 @@ def test_what_fails_for_now_stays_amber_and_is_tried_again(
 ) -> None:
     office.sign_in()
     shown: list[str] = []
-    real = users_view.again_in
+    draw = panel.draw_list
 
-    def told(*about: object) -> object:
-        box = real(*about)  # type: ignore[arg-type]
-        shown.append(f"{about[2]} {panel.seen[office.anna.address].state} {box}")
-        authority.token = authority.grant
-        return box
+    def drawn() -> None:
+        draw()
+        box = panel.sign_in_view.view.html
+        if "Tried again in" in box:
+            shown.append(f"{panel.list.statuses[office.anna.address].state} {box}")
+            authority.token = authority.grant
 
-    monkeypatch.setattr(signing, "again_in", told)
-    monkeypatch.setattr(signing, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(panel, "draw_list", drawn)
+    monkeypatch.setattr(users, "LONGEST_PAUSE", 0.05)
     authority.token = lambda _form: Answer("busy", 429, {"Retry-After": "0"})
     panel.on_action("check", office.anna.address)
     panel.jobs.wait()
     assert len(shown) == 1
     assert "warning" in shown[0]
-    assert "Tried again in" in shown[0]
+    assert "data-until" in shown[0]
     assert 'data-state="failed"' not in panel.list.html
 
 
@@ -190,3 +191,21 @@ def test_a_finding_older_than_the_sign_in_counts_no_more(office: Office) -> None
     office.sign_in()
     panel = UsersPanel(Session(office.workspace))
     assert 'data-state="passed"' in panel.list.html
+
+
+def test_a_sign_in_that_is_cancelled_leaves_the_mailbox_as_it_was(
+    panel: UsersPanel, office: Office, authority: Authority
+) -> None:
+    office.sign_in()
+    attempt = begin(panel, office, "browser")
+    attempt.cancel()  # by whatever way
+    panel.jobs.wait()
+    assert "Cancelled." in panel.message.html
+    assert panel.sign_in_view.view.html == ""
+    for shown in (panel, UsersPanel(Session(office.workspace))):
+        assert shown.state is Signal.PASSED
+        assert 'data-state="passed"' in shown.list.html
+        assert 'data-state="failed' not in shown.message.html + shown.list.html
+        assert "was cancelled" not in shown.results.html
+    newest = list(office.workspace.journal.findings(account=office.anna.address))[-1]
+    assert (newest.check, newest.signal, newest.cause) == ("sign-in.attempt", Signal.SKIPPED, None)

@@ -1,5 +1,7 @@
 """The browser's side of forms, views and the table by itself: what a person does while the kernel draws."""
 
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -260,3 +262,14 @@ def test_a_choice_says_that_it_is_one_and_when_it_was_made(page: Page) -> None:
     assert (first["name"], first["value"], second["value"]) == ("who", "b", "a")
     assert first["page"] == second["page"]
     assert first["number"] < second["number"]
+
+
+def test_seconds_are_those_of_the_kernels_clock_on_a_page_loaded_anew_too(page: Page) -> None:
+    ahead = 3600  # seconds by which the kernel's clock is ahead of this browser's
+    kernel = time.time() + ahead
+    drawn = Markup('<b data-until="{}"></b><i data-since="{}"></i>').format(kernel + 90, kernel - 60)  # fmt: skip
+    shown = Shown(page, View(drawn))
+    assert len(shown.sent("clock")) == 1
+    shown.tell({"event": "clock", "now": time.time() + ahead})
+    expect(page.locator("b")).to_have_text(re.compile(r"^1:[0-3]\d$"))
+    expect(page.locator("i")).to_have_text(re.compile(r"^1:\d\d$"))

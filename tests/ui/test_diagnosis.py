@@ -145,19 +145,19 @@ def test_an_administrator_signs_in_and_is_forgotten(
         return attempt
 
     monkeypatch.setattr(administrator, "start", at_once)
-    assert "never stored" in panel.administration.view.html
-    panel.administration.view.act("admin")
+    assert "never stored" in panel.administrator.view.html
+    panel.administrator.view.act("admin")
     people[0].join(20)
-    assert ADMIN in panel.administration.view.html
+    assert ADMIN in panel.administrator.view.html
     panel.choice.press("diagnose")
     assert "registration.consent" in {finding.check for finding in panel.rows}
-    token = next(iter(panel.administration.graph.values())).token.reveal()
+    token = next(iter(panel.administrator.graph.values())).token.reveal()
     for file in panel.workspace.folder.rglob("*"):
         if file.is_file():
             assert token.encode() not in file.read_bytes()
-    assert token not in json.dumps([part.get_state() for part in (panel.administration.view, panel.results)], default=str)  # fmt: skip
-    panel.administration.view.act("forget")
-    assert panel.administration.graph == {}
+    assert token not in json.dumps([part.get_state() for part in (panel.administrator.view, panel.results)], default=str)  # fmt: skip
+    panel.administrator.view.act("forget")
+    assert panel.administrator.graph == {}
 
 
 def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widgets_state(
@@ -172,7 +172,7 @@ def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widg
         return attempt
 
     def pasting(attempt: SignIn[Token], wait: Callable[[], Token]) -> Token:
-        form = panel.administration.paste_form
+        form = panel.administrator.sign_in_view.paste_form
         form.type("answer", f"http://localhost/?code={CODE}&state=of-another-sign-in")
         stored.append(stored_state())
         form.press("paste")
@@ -182,12 +182,15 @@ def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widg
         return wait()
 
     monkeypatch.setattr(administrator, "start", by_paste)
-    panel.administration.view.act("admin")
+    panel.administrator.view.act("admin")
     stored.append(stored_state())
     assert len(stored) == 3
     for state in stored:
         assert "The address at which the browser ended" in state  # so this is the right place
         assert CODE not in state
+    assert panel.state is Signal.SKIPPED  # cancelled, and not refused
+    assert "Cancelled." in panel.message.html
+    assert "For administrators" in panel.administrator.view.html
 
 
 def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: PracticeTenant) -> None:

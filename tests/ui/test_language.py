@@ -101,9 +101,9 @@ def test_an_administrator_stays_signed_in_and_a_run_may_be_handed_on(
     session: Session, firm: Firm
 ) -> None:
     panel = DiagnosePanel(session, inline=True)
-    panel.administration.graph[firm.name] = Graph(firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example")  # fmt: skip
+    panel.administrator.graph[firm.name] = Graph(firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example")  # fmt: skip
     actions = panel.actions
     german(panel)
-    assert "admin@contoso.example" in panel.administration.view.html
+    assert "admin@contoso.example" in panel.administrator.view.html
     assert panel.actions is actions
     assert actions.view in panel.body.children

@@ -107,9 +107,9 @@ def test_a_pasted_authorization_code_is_not_in_the_notebook_file(
     monkeypatch.setenv("PLANTED", answer)
     sources = [
         "from msoauth import ui; import os; panel = ui.diagnose(); panel",
-        "panel.administration.paste_form.type('answer', os.environ['PLANTED'])",
+        "panel.administrator.sign_in_view.paste_form.type('answer', os.environ['PLANTED'])",
         "users = ui.sign_in(); users",
-        "users.signing.paste_form.type('answer', os.environ['PLANTED'])",
+        "users.sign_in_view.paste_form.type('answer', os.environ['PLANTED'])",
     ]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
     book = run(nbformat.v4.new_notebook(cells=cells))  # type: ignore[no-untyped-call]

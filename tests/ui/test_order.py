@@ -157,13 +157,13 @@ def test_one_mailbox_is_waited_for_at_a_time(
     for name in ("anna", "max", "zoe"):
         session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
     panel, go_on = UsersPanel(session), threading.Event()
-    monkeypatch.setattr("msoauth.ui.signing.SIGN_IN", ())
+    monkeypatch.setattr("msoauth.ui.users.SIGN_IN", ())
     monkeypatch.setattr("msoauth.identity.signin.propose_flow", lambda *_of: go_on.wait(10))
     panel.on_action("sign-in", "anna@contoso.example")
     panel.on_action("sign-in", "max@contoso.example")
-    assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["max@contoso.example"]  # fmt: skip
+    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == ["max@contoso.example"]  # fmt: skip
     panel.on_action("check", "zoe@contoso.example")
-    assert [a for a, seen in panel.seen.items() if seen.state == "running"] == ["zoe@contoso.example"]  # fmt: skip
+    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == ["zoe@contoso.example"]  # fmt: skip
     panel.cancel()
     go_on.set()
     panel.jobs.wait()

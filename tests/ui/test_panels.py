@@ -97,13 +97,15 @@ def test_from_the_form_to_a_mail_that_arrived(tenant: PracticeTenant, session: S
     users = UsersPanel(session)
     users.on_action("practice", "")
     person = known["accounts"][1]
-    users.signing.start(next(a for a in session.accounts() if a.address == person["address"]))
+    users.sign_in(next(a for a in session.accounts() if a.address == person["address"]))
     for _turn in range(2000):
-        if users.signing.attempt is not None:
+        if users.sign_in_view.attempt is not None:
             break
         threading.Event().wait(0.01)
-    assert users.signing.attempt is not None
-    last = sign_in_as_a_person(users.signing.attempt.url, person["address"], person["password"])
+    assert users.sign_in_view.attempt is not None
+    last = sign_in_as_a_person(
+        users.sign_in_view.attempt.url, person["address"], person["password"]
+    )
     users.jobs.wait()
     assert "Verification code received" in last
     assert session.workspace.tokens.status(person["address"]) is not None

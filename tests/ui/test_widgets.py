@@ -1,6 +1,7 @@
 """Forms and views whose messages a kernel hears in another order than they were sent, or in two threads."""
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -240,3 +241,15 @@ def test_messages_in_two_threads_are_heard_one_after_the_other() -> None:
     first.join(10)
     second.join(10)
     assert seen == ["first", "then"]
+
+
+def test_a_view_is_told_this_computers_clock_when_it_appears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, messages = View(), list[Mapping[str, Any]]()
+    monkeypatch.setattr(view, "send", messages.append)
+    before = time.time()
+    view.receive(view, {"event": "clock"}, [])
+    [message] = messages
+    assert message["event"] == "clock"
+    assert before <= message["now"] <= time.time()

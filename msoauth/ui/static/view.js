@@ -2,9 +2,6 @@
 // the kernel, data-since counts seconds up and data-until down, data-notebook opens a notebook; files that the kernel
 // sends are saved.
 
-// How far this browser's clock is ahead of the kernel's, which may be on another computer.
-let ahead = 0;
-
 async function copy(button) {
   // A path belongs to this server; whoever gets it by mail needs the whole address.
   const own = /^\/[^/\\\s]\S*$/.test(button.dataset.copy);
@@ -55,6 +52,9 @@ function render({ model, el }) {
   box.className = "mso mso-view";
   if (model.get("live")) box.setAttribute("aria-live", "polite");
 
+  // Seconds by which this browser's clock is ahead of the kernel's, which may run on another computer.
+  let ahead = 0;
+
   function tick() {
     const now = Date.now() / 1000 - ahead;
     for (const place of box.querySelectorAll("[data-since]")) place.textContent = clock(now - Number(place.dataset.since));
@@ -77,14 +77,7 @@ function render({ model, el }) {
     tick();
   }
 
-  const drawAfterPress = afterPress(draw);
-
-  function changed() {
-    const stamp = / data-now="([^"]+)"/.exec(model.get("html"));
-    if (stamp) ahead = Date.now() / 1000 - Number(stamp[1]);
-    drawAfterPress();
-  }
-
+  const changed = afterPress(draw);
   const act = (event, place, value) => model.send(numbered({ event, name: place.dataset.act, value }));
 
   box.addEventListener("click", (event) => {
@@ -111,11 +104,16 @@ function render({ model, el }) {
   const onMessage = (message, buffers) => {
     if (message.event === "download") save(message, buffers);
     else if (message.event === "reveal") requestAnimationFrame(reveal);
+    else if (message.event === "clock") {
+      ahead = Date.now() / 1000 - message.now;
+      tick();
+    }
   };
   model.on("change:html", changed);
   model.on("msg:custom", onMessage);
   draw();
   el.append(box);
+  model.send(numbered({ event: "clock" }));
   const timer = setInterval(tick, 500);
 
   let watch;

@@ -1,0 +1,202 @@
+"""The list of mailboxes in step 2: how the sign-in of each stands, and the buttons for what can be done with it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from msoauth.explaining import for_cause
+from msoauth.identity import sign_in_history
+from msoauth.identity.signin import fixed_by_signing_in
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.store import TokenStatus, Workspace
+from msoauth.texts import _
+from msoauth.ui import html
+from msoauth.ui.session import Session
+from msoauth.ui.widgets import View
+
+_Row = Sequence[Markup | str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInStatus:
+    """How the sign-in of a mailbox stands.
+
+    Attributes:
+        state: The dot.
+        cause: Why it is not green, an id of the catalogue of causes, or empty.
+    """
+
+    state: html.State
+    cause: str = ""
+
+    @property
+    def title(self) -> str:
+        """The cause in a few words, or empty."""
+        return for_cause(self.cause).title if self.cause and self.cause != "unknown" else ""
+
+    @property
+    def needs_sign_in(self) -> bool:
+        """Whether signing in again fixes it."""
+        return self.state is Signal.FAILED and fixed_by_signing_in(self.cause)
+
+
+class MailboxList(View):
+    """The mailboxes of the chosen firm, one a row.
+
+    Attributes:
+        statuses: By address, the sign-in status; without an entry, whether there are tokens decides.
+    """
+
+    def __init__(self, session: Session, on_action: Callable[[str, str], None]) -> None:
+        super().__init__(on_action=on_action)
+        self._session = session
+        self.statuses: dict[str, SignInStatus] = {}
+
+    def recall(self) -> None:
+        """Take the statuses from the journal, unless some are known already."""
+        self.statuses = self.statuses or self._recorded()
+
+    def end_running(self) -> None:
+        """Nothing is under way any more: what was running is again as the journal knows it."""
+        recorded = self._recorded()
+        for address, status in list(self.statuses.items()):
+            if status.state == "running":
+                del self.statuses[address]
+                if address in recorded:
+                    self.statuses[address] = recorded[address]
+
+    def draw(self) -> None:
+        """Draw the rows anew."""
+        firm, accounts = self._session.firm(), self._session.accounts()
+        if firm is None or not accounts:
+            text = _("No mailbox yet. Add the first one below.")
+            self.show(html.paragraph(text) if firm else Markup(""))
+            return
+        app_only = firm.access == "app-only"
+        rows = [self._app_only_row(a) if app_only else self._row(a) for a in accounts]
+        head = [_("Sign-in"), _("Mailbox"), _("Retrieved by"), _("Token last used"), _("Actions")]
+        self.show(html.table(head, rows, times=[3, 4], label=_("Mailboxes")))
+
+    def summary(self) -> tuple[Signal, str | None]:
+        """The worst dot of the list, passed only when every mailbox is ready; and a word for it."""
+        firm, accounts = self._session.firm(), self._session.accounts()
+        shown = [self.statuses[a.address].state for a in accounts if a.address in self.statuses]
+        bad = next((s for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING) if s in shown), None)
+        if firm is not None and firm.access == "app-only":
+            ready = bool(accounts) and shown == [Signal.PASSED] * len(accounts)
+            word = _("nobody signs in")
+        else:
+            tokens = self._session.workspace.tokens
+            signed_in = sum(tokens.status(a.address) is not None for a in accounts)
+            ready = bool(accounts) and signed_in == len(accounts)
+            word = _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
+        return bad or (Signal.PASSED if ready else Signal.NOT_RUN), word if accounts else None
+
+    def _recorded(self) -> dict[str, SignInStatus]:
+        firm = self._session.firm()
+        return (
+            last_statuses(self._session.workspace, firm, self._session.accounts()) if firm else {}
+        )
+
+    def _row(self, account: Account) -> _Row:
+        """A mailbox: its dot, who signs in, and what can be done."""
+        tokens = self._session.workspace.tokens.status(account.address)
+        status = self.statuses.get(account.address)
+        status = status or SignInStatus(Signal.PASSED if tokens else Signal.NOT_RUN)
+        words: dict[html.State, str] = {
+            Signal.PASSED: _("signed in"),
+            Signal.NOT_RUN: _("not signed in"),
+        }
+        notes = []
+        if account.login:
+            notes.append(_("signs in as {user}").format(user=account.login))
+        if status.title and status.state is not Signal.PASSED:
+            notes.append(status.title)
+        practice = self._session.practice
+        if tokens is None and practice and (password := practice.password(account.user)):
+            notes.append(_("practice password: {password}").format(password=password))
+        return (
+            html.dot(status.state, words.get(status.state)),
+            _with_note(account.address, "; ".join(notes)),
+            account.retrieve.upper(),
+            f"{tokens.refreshed_at.astimezone():%Y-%m-%d %H:%M}" if tokens else "",
+            Markup(" ").join(_buttons(account.address, tokens, status)),
+        )
+
+    def _app_only_row(self, account: Account) -> _Row:
+        """A mailbox to which nobody signs in."""
+        status = self.statuses.get(account.address, SignInStatus(Signal.NOT_RUN))
+        check = html.button(_("Check"), "check", account.address, primary=True, small=True)
+        remove = html.button(_("Remove"), "remove", account.address, small=True)
+        return (
+            html.dot(status.state),
+            _with_note(account.address, status.title),
+            account.retrieve.upper(),
+            "",
+            check + " " + remove,
+        )
+
+
+def _with_note(address: str, note: str) -> Markup:
+    quiet = Markup('<br><span class="mso-quiet">{}</span>').format(note)
+    return Markup("{}{}").format(address, quiet if note else "")
+
+
+def _buttons(address: str, tokens: TokenStatus | None, status: SignInStatus) -> list[Markup]:
+    if tokens is None:
+        return [
+            html.button(_("Authenticate"), "sign-in", address, primary=True, small=True),
+            html.button(_("Remove"), "remove", address, small=True),
+        ]
+    again = html.button(
+        _("Sign in again"), "sign-in", address, primary=status.needs_sign_in, small=True
+    )
+    if status.needs_sign_in:
+        return [again]
+    troubled = status.state in (Signal.FAILED, Signal.WARNING)
+    check = html.button(
+        _("Check again") if troubled else _("Check"), "check", address, primary=troubled, small=True
+    )
+    return [again, check, html.button(_("Sign out"), "sign-out", address, small=True)]
+
+
+def status_of(findings: Iterable[Finding]) -> SignInStatus:
+    """The status that the findings of one run amount to."""
+    made = list(findings)
+    state = html.worst(made)
+    cause = next((f.cause for f in made if f.signal is state and f.cause), "")
+    return SignInStatus(state, cause or "")
+
+
+def is_about_sign_in(finding: Finding) -> bool:
+    """Whether a finding says something about a sign-in; one that was cancelled does not."""
+    cancelled = finding.check == sign_in_history.CHECK and finding.signal is Signal.SKIPPED
+    return finding.check.startswith("sign-in.") and not cancelled
+
+
+def last_statuses(
+    workspace: Workspace, firm: Firm, accounts: Iterable[Account]
+) -> dict[str, SignInStatus]:
+    """By address, what the last check of a mailbox found, unless somebody has signed in since."""
+    runs: dict[str, list[Finding]] = {}
+    for finding in workspace.journal.findings(firm=firm.name, limit=2000):
+        if is_about_sign_in(finding) and finding.account:
+            kept = runs.setdefault(finding.account.casefold(), [])
+            if kept and kept[0].run != finding.run:
+                kept.clear()
+            kept.append(finding)
+    statuses = {}
+    for account in accounts:
+        made = runs.get(account.address.casefold(), [])
+        if made and _still_holds(workspace, firm, account, made):
+            statuses[account.address] = status_of(made)
+    return statuses
+
+
+def _still_holds(workspace: Workspace, firm: Firm, account: Account, made: list[Finding]) -> bool:
+    asked_for_a_user = any(finding.check == "sign-in.present" for finding in made)
+    if firm.access == "app-only":
+        return not asked_for_a_user
+    status = workspace.tokens.status(account.address)
+    return status is not None and made[-1].at >= status.signed_in_at
