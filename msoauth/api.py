@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msoauth import checks, work
-from msoauth.auditing import Audit, Looked, words
+from msoauth.auditing import Audit, Looked, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import Check, Context
@@ -223,7 +223,7 @@ class Problems(Listing[CauseGroup]):
     def _cells(self, group: CauseGroup) -> tuple[object, ...]:
         return (
             f"{group.signal.shape} {group.signal}", group.firm, len(group.accounts),
-            words.group_words(group), words.who_word(words.group_who(group)),
+            labels.group_label(group), labels.who_label(labels.group_who(group)),
         )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ class AuditResult(Listing[Looked]):
     def _caption(self) -> str:
         count = len(self.status.accounts)
         said = ngettext("{count} account: ", "{count} accounts: ", count).format(count=f"{count:,}")
-        return said + words.counts_line(self.status.signals)
+        return said + labels.counts_line(self.status.signals)
 
     def _cells(self, one: Looked) -> tuple[object, ...]:
         cause = one.link.cause or one.link.check if one.link else ""

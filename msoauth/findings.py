@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from msoauth.display import Listing
-from msoauth.judgement import is_problem, root_cause, verdict
+from msoauth.judgement import root_cause, succeeded, verdict
 from msoauth.model import Finding, Signal
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
     @property
     def passed(self) -> bool:
         """Whether there are findings, and none of them is a problem or was skipped."""
-        return bool(self) and not any(
-            is_problem(finding) or finding.signal in (Signal.SKIPPED, Signal.NOT_RUN)
-            for finding in self
-        )
+        return succeeded(self)
 
     def frame(self) -> "pd.DataFrame":
         """The findings as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number."""

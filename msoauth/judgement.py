@@ -1,15 +1,29 @@
-"""What findings amount to: how bad, what is the root cause, what blocks what. Nothing else decides what is green.
+"""What findings amount to: how bad, the root cause, what blocks what, what is about to expire. Nothing else decides.
 
-Pure functions on findings, or on whatever has a check, a signal, a cause and a moment (:class:`Answer`).
+Pure functions on findings, or on whatever has a check, a signal, a cause and a moment (:class:`Answer`); what depends
+on the calendar takes ``now`` or ``today``. Each limit stands here once.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol, TypeVar
 
 from msoauth.errors import MsoauthError, StoreError
 from msoauth.model import Finding, Signal
 from msoauth.texts import _
+
+# A new secret needs somebody with rights on the tenant, an unused refresh token the user: both take weeks.
+SECRET_WARNING_DAYS = 60
+IDLE_WARNING_DAYS = 60
+IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (facts B: refresh-tokens.md)
+SILENT_DAYS = 30
+# Entra accepts small differences; beyond this good tokens look expired to MSAL, and expired ones good.
+CLOCK_SKEW_SECONDS = 300
+
+SECRET_END, TOKEN_AGE, NEWEST_MAIL = "registration.secret-end", "sign-in.age", "mail.newest"
+RETRIEVING = ("pop3.login", "imap.login", "mail.retrieve")
+SENDING = ("smtp.login", "smtp.send")
 
 WORST_FIRST = (
     Signal.FAILED,
@@ -100,6 +114,20 @@ def verdict(findings: Iterable[Finding]) -> str:
     return _("Every link holds.")
 
 
+def succeeded(answers: Iterable[Answer]) -> bool:
+    """Whether a step is done: something was checked, nothing was left out, and there is no problem."""
+    done = [not blocks(answer) and answer.signal is not Signal.NOT_RUN for answer in answers]
+    return bool(done) and all(done)
+
+
+def proven(answers: Iterable[Answer]) -> bool:
+    """Whether mail was seen to be retrieved and to be sent: a login of one kind says nothing of the other."""
+    passed = {answer.check for answer in answers if answer.signal is Signal.PASSED}
+    return not passed.isdisjoint(RETRIEVING) and not passed.isdisjoint(SENDING)
+
+
+# Which answers count now
+
 # What is asked on request only, or by a person, counts until a later check of every run answers for it.
 _ANSWERED_BY = {
     # A fault of ours, of an account or a firm; each later run that looked at it asks these first.
@@ -119,3 +147,158 @@ def outdated(answer: Answer, latest: Mapping[str, Answer]) -> bool:
     """
     others = (latest.get(check) for check in _ANSWERED_BY.get(answer.check, ()))
     return any(o.signal is Signal.PASSED and o.at > answer.at for o in others if o)
+
+
+def current(
+    own: Iterable[AnAnswer], of_firm: Iterable[AnAnswer], retrieve: str
+) -> tuple[list[AnAnswer], list[AnAnswer]]:
+    """The latest answers that still count for an account: those about itself, and the remaining ones about its firm.
+
+    A question about the firm is asked in an audit (of the firm) and in a diagnosis (of the account): the newer answer
+    counts. What another protocol said once does not, nor what a later check outdates.
+
+    Args:
+        retrieve: The protocol by which the account's mail is retrieved, ``pop3`` or ``imap``.
+    """
+    by_check = {answer.check: answer for answer in own}
+    theirs = {answer.check: answer for answer in of_firm}
+    other = "imap" if retrieve == "pop3" else "pop3"
+    kept = []
+    for answer in by_check.values():
+        if answer.check in (f"{other}.login", f"network.{other}"):
+            continue
+        if (newer := theirs.get(answer.check)) is not None:
+            if newer.at >= answer.at:
+                continue
+            del theirs[answer.check]
+        if not outdated(answer, by_check):
+            kept.append(answer)
+    return kept, [answer for answer in theirs.values() if not outdated(answer, theirs)]
+
+
+# What the calendar says
+
+
+def days_left(expires: date, today: date) -> int:
+    """Days until the client secret ends; 0 on its last day, negative afterwards."""
+    return (expires - today).days
+
+
+def days_since(moment: datetime, now: datetime) -> int:
+    """Whole days from *moment* to *now*; 0 for what a wrong clock dated in the future."""
+    return max(0, (now - moment).days)
+
+
+def secret_signal(days: int) -> Signal:
+    """The signal of a client secret that ends in *days* days: a warning from 60 on, failed after its last day."""
+    if days < 0:
+        return Signal.FAILED
+    return Signal.WARNING if days <= SECRET_WARNING_DAYS else Signal.PASSED
+
+
+def idle_signal(days: int) -> Signal:
+    """The signal of a refresh token unused for *days* days: a warning from 60 on, failed from 90 on."""
+    if days >= IDLE_END_DAYS:
+        return Signal.FAILED
+    return Signal.WARNING if days >= IDLE_WARNING_DAYS else Signal.PASSED
+
+
+def silence_signal(days: int, limit: int = SILENT_DAYS) -> Signal:
+    """The signal of a mailbox whose newest mail is *days* days old: a warning from *limit* on."""
+    return Signal.WARNING if days >= limit else Signal.PASSED
+
+
+def clock_is_wrong(seconds_ahead: float) -> bool:
+    """Whether this computer's clock is too far from the server's, ahead or behind."""
+    return abs(seconds_ahead) > CLOCK_SKEW_SECONDS
+
+
+# What stands for an account
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A failing check, or something about to expire.
+
+    Attributes:
+        check: The check's id.
+        signal: How bad it is now.
+        days: Days left (secret) or passed (idle, silent) where the calendar says so; None where a check did.
+    """
+
+    check: str
+    signal: Signal
+    cause: str | None = None
+    days: int | None = None
+
+    @property
+    def expiring(self) -> bool:
+        """Whether the account works now and will stop."""
+        return self.signal is Signal.WARNING and self.days is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The dates on which an account depends; None for what is not known or does not matter.
+
+    Attributes:
+        secret_expires: The last day of its firm's client secret, as somebody noted it down.
+        token_used: When its refresh token was last used.
+        newest_mail: When its newest mail came.
+    """
+
+    secret_expires: date | None = None
+    token_used: datetime | None = None
+    newest_mail: datetime | None = None
+
+
+def expiring(dates: Dates, now: datetime, silent_days: int = SILENT_DAYS) -> list[Issue]:
+    """What will stop an account before long, or has by the calendar."""
+    issues = []
+    if dates.secret_expires is not None:
+        left = days_left(dates.secret_expires, now.date())
+        # Never worse than a warning, for a note may be wrong: whether the secret is refused, its own check says.
+        signal = min(secret_signal(left), Signal.WARNING, key=severity)
+        issues.append(Issue(SECRET_END, signal, "secret-expired", left))
+    if dates.token_used is not None:
+        idle = days_since(dates.token_used, now)
+        issues.append(Issue(TOKEN_AGE, idle_signal(idle), "refresh-expired", idle))
+    if dates.newest_mail is not None:
+        silent = days_since(dates.newest_mail, now)
+        issues.append(Issue(NEWEST_MAIL, silence_signal(silent, silent_days), None, silent))
+    return [issue for issue in issues if issue.signal is not Signal.PASSED]
+
+
+def account_issue(
+    own: Iterable[Answer],
+    of_firm: Iterable[Answer],
+    dates: Dates,
+    now: datetime,
+    silent_days: int = SILENT_DAYS,
+) -> Issue | None:
+    """What stands for an account: its root cause or what is about to expire, whichever is worse; None if nothing is.
+
+    The firm's answers count where they block what was asked about the account. What a check said of a date counts only
+    where the date itself is not known: the calendar has gone on since.
+
+    Args:
+        own: The answers about the account, in the order of a diagnosis; *of_firm* those about its firm.
+    """
+    dated = {SECRET_END: dates.secret_expires, TOKEN_AGE: dates.token_used}
+    kept = [answer for answer in own if dated.get(answer.check) is None]
+    cause = root_cause(kept)
+    blocked = not kept or any(answer.signal is Signal.SKIPPED for answer in kept)
+    if blocked and (cause is None or cause.signal is Signal.WARNING):
+        cause = root_cause(a for a in of_firm if dated.get(a.check) is None) or cause
+    issues = expiring(dates, now, silent_days)
+    if cause is not None:
+        issues.insert(0, Issue(cause.check, cause.signal, cause.cause))
+    return max(issues, key=lambda issue: severity(issue.signal), default=None)
+
+
+def standing(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
+    """The signal of an account with *issue*; without one, green when a check answered at all, else not run."""
+    if issue is not None:
+        return issue.signal
+    answered = any(answer.signal in (Signal.PASSED, Signal.WARNING) for answer in answers)
+    return Signal.PASSED if answered else Signal.NOT_RUN

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
-from msoauth.auditing import judge
 from msoauth.checks.in_turn import in_turn
-from msoauth.judgement import blocks
+from msoauth.judgement import Dates, Issue, account_issue, blocks, root_cause, standing
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -55,7 +54,7 @@ class Looked:
     account: Account | None
     findings: tuple[Finding, ...]
     signal: Signal
-    link: judge.Link | None
+    link: Issue | None
     seconds: float
 
     @property
@@ -71,7 +70,7 @@ class Looked:
             self.account.address.strip().casefold() if self.account else "",
             self.signal,
             link.check if link else "",
-            link.cause if link and not link.soon else None,
+            link.cause if link and not link.expiring else None,
             self.seconds,
         )
 
@@ -107,7 +106,7 @@ def _side_by_side(
     }
     made = list(in_turn([c for c in wanted if c.id not in greeted], context))
     made += [future.result() for future in greeted.values()]
-    yield from sorted(made, key=lambda finding: judge.in_order(finding.check))
+    yield from checks.in_order(made)
 
 
 def look_at(
@@ -171,14 +170,14 @@ def _looked(
     except Exception as bug:  # noqa: BLE001 - one account's trouble never stops the others
         finding = _fault(context, bug)
         findings.append(finding)
-        link = judge.Link(finding.check, finding.signal, finding.cause)
+        link = Issue(finding.check, finding.signal, finding.cause)
     finally:
         context.hang_up()
     return Looked(
         context.firm,
         context.account,
         tuple(findings),
-        link.signal if link else Signal.PASSED,
+        standing(link, findings),
         link,
         time.perf_counter() - start,
     )
@@ -186,15 +185,14 @@ def _looked(
 
 def _link(
     context: checks.Context, findings: Sequence[Finding], given: dict[str, Finding]
-) -> judge.Link | None:
-    broken = judge.broken(findings, given.values())
+) -> Issue | None:
     if context.account is None:
-        return broken
-    now = datetime.now(UTC)
+        broken = root_cause(findings)
+        return Issue(broken.check, broken.signal, broken.cause) if broken else None
     # The token's idle days are not asked here: it was used just now, or its own check says why not.
-    coming = judge.soon(context.firm, None, now, newest=context.known.get("newest"),
-                        silent_days=context.known["silent_days"])  # fmt: skip
-    return judge.worst([broken, *coming] if broken else coming)
+    dates = Dates(context.firm.secret_expires, None, context.known.get("newest"))
+    firms = checks.in_order(given.values())
+    return account_issue(findings, firms, dates, datetime.now(UTC), context.known["silent_days"])
 
 
 def _fault(context: checks.Context, bug: Exception) -> Finding:

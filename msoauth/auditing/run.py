@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from msoauth.auditing.account import Looked, look_at, look_at_firm, new_run
-from msoauth.auditing.judge import SILENT_DAYS
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
 from msoauth.auditing.scope import Scope
 from msoauth.errors import InputError
+from msoauth.judgement import SILENT_DAYS
 from msoauth.model import Account, Finding, Firm
 from msoauth.store import Workspace
 from msoauth.store.audits import AuditRun

@@ -5,19 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from msoauth.auditing import history, judge
+from msoauth import checks, judgement
+from msoauth.auditing import history
 from msoauth.auditing.history import Change
-from msoauth.auditing.judge import Link
-from msoauth.judgement import outdated
+from msoauth.judgement import Dates, Issue
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
 from msoauth.store.audits import AuditRun
 from msoauth.store.standings import Standing
-
-_SIGN_IN = ("sign-in.token",)
-_RETRIEVAL = ("pop3.login", "imap.login", "mail.retrieve")
-_SENDING = ("smtp.login", "smtp.send")
-_WORST_FIRST = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class AccountStatus:
 
     account: Account
     signal: Signal
-    link: Link | None = None
+    issue: Issue | None = None
     since: datetime | None = None
     finding: Finding | None = None
     checked_at: datetime | None = None
@@ -64,7 +59,7 @@ class CauseGroup:
 
     Attributes:
         cause: The cause's id; None where only the check is known.
-        soon: Whether they work as yet.
+        expiring: Whether they work now and will stop.
         accounts: Their addresses.
         since: The earliest moment since which one of them is so.
     """
@@ -73,7 +68,7 @@ class CauseGroup:
     check: str
     cause: str | None
     signal: Signal
-    soon: bool
+    expiring: bool
     accounts: tuple[str, ...]
     since: datetime | None
 
@@ -91,7 +86,7 @@ class FirmStatus:
     @property
     def signal(self) -> Signal:
         """The worst of its accounts."""
-        return next((s for s in _WORST_FIRST if self.signals.get(s)), Signal.PASSED)
+        return judgement.worst(s for s, count in self.signals.items() if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +107,11 @@ class Status:
     before: AuditRun | None = None
     signals: Mapping[Signal, int] = field(default_factory=dict)
 
+    @property
+    def signal(self) -> Signal:
+        """The worst of all accounts."""
+        return judgement.worst(signal for signal, count in self.signals.items() if count)
+
     def changed(self, change: Change) -> list[AccountStatus]:
         """The accounts with that change against the audit before."""
         return [one for one in self.accounts if one.change == change]
@@ -122,7 +122,7 @@ def status(
     *,
     firm: str | Sequence[str] | None = None,
     now: datetime | None = None,
-    silent_days: int = judge.SILENT_DAYS,
+    silent_days: int = judgement.SILENT_DAYS,
 ) -> Status:
     """How every account of the workspace, or of some firms, stands.
 
@@ -160,7 +160,7 @@ def status(
                 changes.get(key, ""), now, silent_days,
             )
         )  # fmt: skip
-    rows.sort(key=lambda row: _WORST_FIRST.index(row[0].signal))
+    rows.sort(key=lambda row: -judgement.severity(row[0].signal))
     return _assembled(workspace, rows, firms, now, last, before)
 
 
@@ -175,54 +175,40 @@ def _account(
     now: datetime,
     silent_days: int,
 ) -> tuple[AccountStatus, int | None]:
-    kept, bars = _current(account, own, of_firm)
-    broken = judge.broken(kept, bars)
-    coming = judge.soon(firm, token, now, newest=newest, silent_days=silent_days)
-    link = judge.worst([broken, *coming] if broken else coming)
-    stand = next((s for s in (*kept, *bars) if link and s.check == link.check), None)
-    checked = max((s.at for s in own), default=None)
-    passed = {s.check: s.passed_at for s in own}
+    kept, firms = judgement.current(own, of_firm, account.retrieve)
+    kept, firms = checks.in_order(kept), checks.in_order(firms)
+    secret, used = firm.secret_expires, token.refreshed_at if token else None
+    dates = Dates(secret, None if firm.access == "app-only" else used, newest)
+    issue = judgement.account_issue(kept, firms, dates, now, silent_days)
+    if issue is None:  # what a cancelled run skipped is as it was when it was last answered
+        kept = [
+            replace(one, signal=one.verdict) if one.verdict and one.verdict != one.signal else one
+            for one in kept
+        ]
+        issue = judgement.account_issue(kept, (), dates, now, silent_days)
+    behind = next((one for one in (*kept, *firms) if issue and one.check == issue.check), None)
+    passed = {one.check: one.passed_at for one in own}
 
-    def last(*checks: str) -> datetime | None:
-        return max((at for check in checks if (at := passed.get(check))), default=None)
+    def last(*asked: str) -> datetime | None:
+        return max((at for check in asked if (at := passed.get(check))), default=None)
 
-    said = AccountStatus(
+    row = AccountStatus(
         account=account,
-        signal=link.signal if link else Signal.PASSED if kept else Signal.NOT_RUN,
-        link=link,
-        since=stand.since if stand and link and not link.soon else None,
-        checked_at=checked,
-        last_sign_in=last(*_SIGN_IN) or (token.signed_in_at if token else None),
-        last_retrieval=last(*_RETRIEVAL),
-        last_sending=last(*_SENDING),
+        signal=judgement.standing(issue, kept),
+        issue=issue,
+        since=behind.since if behind and issue and not issue.expiring else None,
+        checked_at=max((one.at for one in own), default=None),
+        last_sign_in=last("sign-in.token") or (token.signed_in_at if token else None),
+        last_retrieval=last(*judgement.RETRIEVING),
+        last_sending=last(*judgement.SENDING),
         signed_in_as=token.signed_in_as if token else "",
-        idle_days=judge.idle_days(firm, token, now),
-        secret_days=judge.secret_days(firm, now),
+        idle_days=judgement.days_since(dates.token_used, now) if dates.token_used else None,
+        secret_days=judgement.days_left(secret, now.date()) if secret else None,
         newest_mail=newest,
-        silent_days=(now - newest).days if newest else None,
+        silent_days=judgement.days_since(newest, now) if newest else None,
         change=change,
     )
-    return said, stand.finding if stand and broken is not None and link is broken else None
-
-
-def _current(
-    account: Account, own: Sequence[Standing], of_firm: Sequence[Standing]
-) -> tuple[list[Standing], list[Standing]]:
-    """The answers that count now: about the account, and about its firm; of two to one question the newer."""
-    theirs = {s.check: s for s in of_firm}
-    by_check = {s.check: s for s in own}
-    other = "imap" if account.retrieve == "pop3" else "pop3"
-    kept = []
-    for standing in own:
-        if standing.check in (f"{other}.login", f"network.{other}"):
-            continue  # it was retrieved in another way once
-        if (newer := theirs.get(standing.check)) is not None:
-            if newer.at >= standing.at:
-                continue
-            del theirs[standing.check]
-        if not outdated(standing, by_check):
-            kept.append(standing)
-    return kept, [s for s in theirs.values() if not outdated(s, theirs)]
+    return row, behind.finding if behind and issue and issue.days is None else None
 
 
 def _newest(
@@ -233,7 +219,7 @@ def _newest(
         s.finding: account
         for (_firm, account), rows in standings.items()
         for s in rows
-        if s.check == judge.NEWEST_MAIL and account
+        if s.check == judgement.NEWEST_MAIL and account
     }
     found = {}
     for number, finding in workspace.journal.by_id(asked).items():
@@ -261,7 +247,8 @@ def _assembled(
         own = [a for a in accounts if a.account.firm == firm.name]
         said.append(
             FirmStatus(
-                firm, len(own), Counter(a.signal for a in own), judge.secret_days(firm, now),
+                firm, len(own), Counter(a.signal for a in own),
+                judgement.days_left(firm.secret_expires, now.date()) if firm.secret_expires else None,
                 tuple(g for g in groups if g.firm == firm.name),
             )
         )  # fmt: skip
@@ -273,16 +260,18 @@ def group(accounts: Iterable[AccountStatus]) -> tuple[CauseGroup, ...]:
     """What hangs on one cause, firm by firm."""
     found: dict[tuple[str, bool, str], list[AccountStatus]] = defaultdict(list)
     for one in accounts:
-        if one.link is not None:
-            place = one.account.firm, one.link.soon, one.link.cause or one.link.check
+        if one.issue is not None:
+            place = one.account.firm, one.issue.expiring, one.issue.cause or one.issue.check
             found[place].append(one)
     groups = []
-    for (firm, soon, _name), rows in found.items():
-        link = rows[0].link
-        if link is not None:
+    for (firm, expiring, _name), rows in found.items():
+        issue = rows[0].issue
+        if issue is not None:
             since = min((r.since for r in rows if r.since), default=None)
             addresses = tuple(sorted(r.account.address for r in rows))
             groups.append(
-                CauseGroup(firm, link.check, link.cause, link.signal, soon, addresses, since)
+                CauseGroup(firm, issue.check, issue.cause, issue.signal, expiring, addresses, since)
             )
-    return tuple(sorted(groups, key=lambda g: (g.soon, -len(g.accounts), g.firm, g.cause or "")))
+    return tuple(
+        sorted(groups, key=lambda g: (g.expiring, -len(g.accounts), g.firm, g.cause or ""))
+    )

@@ -1,5 +1,7 @@
 """The checks, and the one line of code that carries them out: ``run(checks, context)``."""
 
+from collections.abc import Iterable
+
 from msoauth.checks.directory import DIRECTORY as APP
 from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND, greet_ahead
 from msoauth.checks.network import NETWORK
@@ -8,9 +10,17 @@ from msoauth.checks.people import USERS
 from msoauth.checks.registration import REGISTRATION
 from msoauth.checks.run import Check, Context, Findings, answer, run
 from msoauth.checks.signin import SIGN_IN
+from msoauth.judgement import AnAnswer
 
 DIRECTORY = (*APP, *USERS)  # with an administrator's sign-in only
 DIAGNOSE = (*NETWORK, *REGISTRATION, *DIRECTORY, *SIGN_IN, *MAILBOX)
+_PLACES = {check.id: n for n, check in enumerate((*DIAGNOSE, *NEWEST, *SEND, *ROUND_TRIP))}
+
+
+def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
+    """*answers* in the order in which a diagnosis asks, so that causes come before effects; unknown checks last."""
+    return sorted(answers, key=lambda a: (_PLACES.get(a.check, len(_PLACES)), a.check))
+
 
 __all__ = [
     "DIAGNOSE",
@@ -27,5 +37,6 @@ __all__ = [
     "Findings",
     "answer",
     "greet_ahead",
+    "in_order",
     "run",
 ]

@@ -11,6 +11,7 @@ from msoauth.clouds import Protocol
 from msoauth.errors import AuthError
 from msoauth.identity import http, validation
 from msoauth.identity.discovery import discovery_url
+from msoauth.judgement import clock_is_wrong
 from msoauth.mail.imap import ImapSession, greet_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3
 from msoauth.mail.smtp import SmtpSession, greet_smtp
@@ -18,8 +19,6 @@ from msoauth.model import Signal
 from msoauth.redact import redact
 from msoauth.texts import _
 
-# Entra accepts small differences; MSAL and token lifetimes suffer from about five minutes on.
-SKEW_SECONDS = 300
 # Who issues the certificates of Microsoft's servers (unverified: seen in the field). Another one is no proof of
 # harm, but the usual sign of a proxy that opens TLS.
 _ISSUERS = ("digicert", "microsoft")
@@ -121,7 +120,7 @@ def _clock(context: Context) -> Outcome:
             Signal.WARNING,
         )
     ahead = (here - there).total_seconds()
-    if abs(ahead) <= SKEW_SECONDS:
+    if not clock_is_wrong(ahead):
         return Outcome(_("this computer's clock is right"))
     sentence = (
         _("this computer's clock is {minutes} minutes ahead")

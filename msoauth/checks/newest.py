@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import MailError
+from msoauth.judgement import days_since, silence_signal
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.newest import newest
 from msoauth.mail.pop3 import Pop3Session
-from msoauth.model import Signal
 from msoauth.texts import _, ngettext
 
 
@@ -26,8 +26,7 @@ def _newest(context: Context) -> Outcome:
     moment: datetime | None = context.known["newest"]
     if moment is None:
         return Outcome(_("the mailbox is empty"))
-    days = max(0, (datetime.now(UTC) - moment).days)
-    silent = days >= context.known["silent_days"]
+    days = days_since(moment, datetime.now(UTC))
     said = ngettext(
         "the newest mail came {days} day ago, on {date}",
         "the newest mail came {days} days ago, on {date}",
@@ -35,7 +34,7 @@ def _newest(context: Context) -> Outcome:
     ).format(days=days, date=f"{moment:%Y-%m-%d}")
     return Outcome(
         said,
-        Signal.WARNING if silent else Signal.PASSED,
+        silence_signal(days, context.known["silent_days"]),
         facts={"newest": moment.isoformat(timespec="seconds")},
     )
 

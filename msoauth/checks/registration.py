@@ -5,10 +5,9 @@ from datetime import UTC, date, datetime
 from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import probes, validation
+from msoauth.judgement import days_left, secret_signal
 from msoauth.model import Signal
 from msoauth.texts import _
-
-WARN_DAYS = 60  # a new secret needs somebody with rights on the tenant: that takes weeks
 
 
 def _values(context: Context) -> Outcome:
@@ -51,17 +50,18 @@ def _secret_end(context: Context) -> Outcome:
             ),
             Signal.WARNING,
         )
-    days = (expires - datetime.now(UTC).date()).days
-    if days < 0:
+    days = days_left(expires, datetime.now(UTC).date())
+    signal = secret_signal(days)
+    if signal is Signal.FAILED:
         return Outcome(
             _("the client secret ended on {date}").format(date=expires),
-            Signal.FAILED,
+            signal,
             "secret-expired",
         )
     sentence = _("the client secret is good until {date}, {days} more days").format(
         date=expires, days=days
     )
-    return Outcome(sentence, Signal.WARNING if days <= WARN_DAYS else Signal.PASSED)
+    return Outcome(sentence, signal)
 
 
 def _real_end(context: Context) -> date | None:

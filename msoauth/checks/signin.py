@@ -6,12 +6,10 @@ from msoauth.checks.run import Check, Context, Outcome
 from msoauth.claims import UnverifiedClaims, read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, sign_in_history
+from msoauth.judgement import idle_signal, severity
 from msoauth.model import Signal
 from msoauth.redact import redact
 from msoauth.texts import _
-
-IDLE_WARN_DAYS = 60
-IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (entra-docs: refresh-tokens.md)
 
 
 def token_of(context: Context) -> str:
@@ -134,7 +132,8 @@ def _user(context: Context) -> Outcome:
 
 
 def _age(context: Context) -> Outcome:
-    days = context.known["idle"].days
+    days = max(0, context.known["idle"].days)
+    signal = idle_signal(days)
     if context.known.get("renewed"):
         sentence = (
             _("the refresh token had not been used for {days} days; it was renewed now")
@@ -143,14 +142,11 @@ def _age(context: Context) -> Outcome:
         )
         return Outcome(
             sentence.format(days=days),
-            Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED,
+            min(signal, Signal.WARNING, key=severity),  # it works again
         )
     sentence = _("the refresh token has not been used for {days} days; Microsoft ends it after 90")
-    if days >= IDLE_END_DAYS:
-        return Outcome(sentence.format(days=days), Signal.FAILED, "refresh-expired")
-    return Outcome(
-        sentence.format(days=days), Signal.WARNING if days >= IDLE_WARN_DAYS else Signal.PASSED
-    )
+    cause = "refresh-expired" if signal is Signal.FAILED else None
+    return Outcome(sentence.format(days=days), signal, cause)
 
 
 def _delegated(context: Context) -> bool:

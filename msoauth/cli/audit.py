@@ -15,6 +15,7 @@ from rich.text import Text
 
 from msoauth.cli import files
 from msoauth.cli.output import COLOURS, EXIT_INTERRUPTED, complain, console, emit, status_of
+from msoauth.judgement import SILENT_DAYS
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def audit(
     silent_days: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Days without new mail that make a mailbox silent."),
-    ] = 30,
+    ] = SILENT_DAYS,
     fresh: Annotated[
         bool,
         typer.Option("--fresh", help="Begin anew instead of going on with what was broken off."),
@@ -229,7 +230,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
 
 def _show(stands: "Status", screen: Console) -> None:
     """How everything stands, for people."""
-    from msoauth.auditing import words
+    from msoauth.auditing import labels
     from msoauth.reports.html_report import changes_line
     from msoauth.reports.letter import for_it
 
@@ -240,24 +241,24 @@ def _show(stands: "Status", screen: Console) -> None:
     screen.print(
         Text(
             ngettext("{count} account: ", "{count} accounts: ", total).format(count=f"{total:,}")
-            + words.counts_line(stands.signals)
+            + labels.counts_line(stands.signals)
         ),
         style="bold",
     )
     for group in stands.groups[:_LINES]:
         line = Text(f"{group.signal.shape} ", style=COLOURS[group.signal])
         line.append(f"{group.firm}: " if many else "", style="default")
-        line.append(words.group_line(group), style="default")
-        who = words.who_word(words.group_who(group))
+        line.append(labels.group_line(group), style="default")
+        who = labels.who_label(labels.group_who(group))
         if who:
             line.append(f" ({who})", style="bright_black")
         screen.print(line)
         screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
-        if steps := words.group_fix(group):
-            screen.print(Text(f"    → {words.steps_line(steps)}", style="bright_black"))
+        if steps := labels.group_fix(group):
+            screen.print(Text(f"    → {labels.steps_line(steps)}", style="bright_black"))
     if len(stands.groups) > _LINES:
         screen.print(_("… and {count} more causes.").format(count=len(stands.groups) - _LINES))
-    theirs = {g.firm for g in stands.groups if g.cause and for_it(g.cause, words.group_who(g))}
+    theirs = {g.firm for g in stands.groups if g.cause and for_it(g.cause, labels.group_who(g))}
     if theirs:
         whose = f'"{theirs.pop()}"' if len(theirs) == 1 else "NAME"
         screen.print(Text(_("One letter to a firm's IT about all of it: {command}").format(

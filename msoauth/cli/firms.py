@@ -11,7 +11,8 @@ from msoauth.cli import ask
 from msoauth.cli.output import Settings, complain, emit, report, say
 from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
-from msoauth.model import Firm
+from msoauth.judgement import days_left, secret_signal
+from msoauth.model import Firm, Signal
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
         "access": firm.access,
         "has_secret": workspace.firms.has_secret(firm.name),
         "secret_expires": firm.secret_expires.isoformat() if firm.secret_expires else None,
-        "secret_days": (firm.secret_expires - datetime.now(UTC).date()).days
+        "secret_days": days_left(firm.secret_expires, datetime.now(UTC).date())
         if firm.secret_expires
         else None,
         "accounts": len(workspace.accounts.list(firm.name)),
@@ -172,14 +173,13 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 def _secret_until(row: dict[str, object]) -> str:
     """How long the secret of a firm lasts, with a mark when that is not long any more."""
-    from msoauth.checks.registration import WARN_DAYS
-
     date, days = row["secret_expires"], row["secret_days"]
     if not isinstance(days, int):
         return _("not recorded") if row["has_secret"] else _("no secret")
-    if days < 0:
+    signal = secret_signal(days)
+    if signal is Signal.FAILED:
         return _("✖ {date}, ended").format(date=date)
-    if days <= WARN_DAYS:
+    if signal is Signal.WARNING:
         return _("▲ {date}, {days} days left").format(date=date, days=days)
     return str(date)
 

@@ -12,7 +12,8 @@ from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
 from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
-from msoauth.identity.client import MAX_CLOCK_SKEW, Client, reused_client, scopes_for
+from msoauth.identity.client import Client, reused_client, scopes_for
+from msoauth.judgement import CLOCK_SKEW_SECONDS
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -94,7 +95,7 @@ def _silent(
 
 def _from_the_future(client: Client) -> bool:
     """Whether the cached token was got while this computer's clock was ahead: its end cannot be relied on."""
-    now = time.time() + MAX_CLOCK_SKEW
+    now = time.time() + CLOCK_SKEW_SECONDS
     return any(
         float(entry.get("cached_at") or 0) > now
         for entry in client.cache.search(msal.TokenCache.CredentialType.ACCESS_TOKEN)

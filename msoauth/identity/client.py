@@ -21,8 +21,6 @@ from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
 
-# Seconds. A clock that is wrong by more makes good tokens look expired, and dead ones good.
-MAX_CLOCK_SKEW = 300.0
 _DATE_PRECISION = 2.0  # seconds; a Date header has whole ones, and is on its way for a moment
 
 

@@ -24,10 +24,11 @@ import requests
 from msoauth import redact
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
-from msoauth.identity.client import MAX_CLOCK_SKEW, Client
+from msoauth.identity.client import Client
 from msoauth.identity.environment import LOOPBACK, Flow, FlowChoice, has_screen
 from msoauth.identity.loopback import Listener
 from msoauth.identity.pasted_address import find_replies
+from msoauth.judgement import CLOCK_SKEW_SECONDS
 from msoauth.model import Firm
 from msoauth.store import Secret
 from msoauth.texts import _
@@ -391,7 +392,7 @@ def _state_age(state: str) -> float | None:
     except ValueError:
         return None
     age = time.time() - made
-    return age if -MAX_CLOCK_SKEW < age < 366 * 86400 else None
+    return age if -CLOCK_SKEW_SECONDS < age < 366 * 86400 else None
 
 
 class DeviceSignIn(SignIn[Result]):

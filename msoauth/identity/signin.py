@@ -9,10 +9,11 @@ from typing import Any
 
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import sign_in_history
-from msoauth.identity.client import MAX_CLOCK_SKEW, Client, scopes_for
+from msoauth.identity.client import Client, scopes_for
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
 from msoauth.identity.signed_in_user import user_name, verify_signed_in_user
+from msoauth.judgement import clock_is_wrong
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -94,7 +95,7 @@ def _warning(client: Client, reply: dict[str, Any]) -> str:
             )
         )
     ahead = client.seconds_ahead
-    if abs(ahead) > MAX_CLOCK_SKEW:
+    if clock_is_wrong(ahead):
         sentence = (
             _("This computer's clock is {minutes} minutes ahead of Microsoft's: set it right, or good tokens will look expired.")
             if ahead > 0

@@ -20,9 +20,9 @@ from typing import Any
 
 from msoauth import __version__
 from msoauth.errors import InputError
-from msoauth.judgement import verdict
+from msoauth.judgement import is_problem, verdict
 from msoauth.mail.transcript import Transcript
-from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.model import Account, Finding, Firm
 from msoauth.redact import redact
 from msoauth.reports.document import Block, Code, Document, Fold, Heading, Items, Paragraph, Table
 from msoauth.reports.pseudonyms import for_workspace
@@ -34,7 +34,6 @@ VERSION = 1
 
 _LIBRARIES = ("msal", "requests", "urllib3", "cryptography", "sqlalchemy", "truststore", "keyring", "ipywidgets",
               "anywidget", "jupyterlab", "pandas")  # fmt: skip
-_BAD = (Signal.FAILED, Signal.ERROR, Signal.WARNING)
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def _index(
         ),
     )  # fmt: skip
     for finding in findings:
-        if finding.signal in _BAD and finding.cause:
+        if is_problem(finding) and finding.cause:
             page.add(*_details(finding, change))
     talks = {name: text for name, text in files.items() if name.startswith("transcripts/")}
     if talks:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from msoauth.auditing import words
+from msoauth.auditing import labels
 from msoauth.model import Signal
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
@@ -51,13 +51,13 @@ def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
                         '<rect class="s-{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
                     ).format(
                         signal, x, top, wide, max(0.5, bottom - top),
-                        f"{run.started:%Y-%m-%d %H:%M}: {count[signal]} {words.signal_word(signal)}",
+                        f"{run.started:%Y-%m-%d %H:%M}: {count[signal]} {labels.signal_label(signal)}",
                     )
                 )  # fmt: skip
                 floor += count[signal]
     parts.append(_days(runs, step))
     label = _("Accounts by signal, audit by audit")
-    legend = [(f"s-{s}", "", f"{s.shape} {words.signal_word(s)}") for s in STACK]
+    legend = [(f"s-{s}", "", f"{s.shape} {labels.signal_label(s)}") for s in STACK]
     return _chart(label, parts, legend)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from msoauth.auditing import words
+from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus, Status
 from msoauth.model import Signal
 from msoauth.store.audits import AuditRun
@@ -53,9 +53,9 @@ class Sheet(Generic[_Row]):
 def shown(kind: Kind, value: Any) -> Any:
     """A value as people read it in a table: signals and changes in words."""
     if kind == "signal":
-        return f"{value.shape} {words.signal_word(value)}"
+        return f"{value.shape} {labels.signal_label(value)}"
     if kind == "change":
-        return words.change_word(value)
+        return labels.change_label(value)
     if kind == "flag":
         return _("yes") if value else ""
     return value
@@ -65,12 +65,12 @@ ACCOUNTS: tuple[Column[AccountStatus], ...] = (
     Column("signal", lambda: _("Signal"), "signal", lambda a: a.signal, 16),
     Column("firm", lambda: _("Firm"), "text", lambda a: a.account.firm, 24),
     Column("account", lambda: _("Account"), "text", lambda a: a.account.address, 34),
-    Column("what", lambda: _("What is wrong"), "text", lambda a: words.link_words(a.link), 46),
+    Column("what", lambda: _("What is wrong"), "text", lambda a: labels.issue_label(a.issue), 46),
     Column("since", lambda: _("Since (UTC)"), "moment", lambda a: a.since, 17),
     Column("who", lambda: _("Who can mend it"), "text",
-           lambda a: words.who_word(words.account_who(a)), 26),
+           lambda a: labels.who_label(labels.account_who(a)), 26),
     Column("fix", lambda: _("What to do"), "text",
-           lambda a: words.steps_line(words.account_fix(a)), 60),
+           lambda a: labels.steps_line(labels.account_fix(a)), 60),
     Column("change", lambda: _("Since last time"), "change", lambda a: a.change, 14),
     Column("last_sign_in", lambda: _("Signed in (UTC)"), "moment", lambda a: a.last_sign_in, 17),
     Column("last_retrieval", lambda: _("Retrieved (UTC)"), "moment", lambda a: a.last_retrieval, 17),
@@ -80,8 +80,8 @@ ACCOUNTS: tuple[Column[AccountStatus], ...] = (
     Column("secret_days", lambda: _("Secret ends, days"), "number", lambda a: a.secret_days, 12),
     Column("silent_days", lambda: _("Silent, days"), "number", lambda a: a.silent_days, 12),
     Column("never_signed_in", lambda: _("Never signed in"), "flag", lambda a: a.never_signed_in, 12),
-    Column("check", lambda: _("Name of the check"), "text", lambda a: a.link.check if a.link else None, 20),
-    Column("cause", lambda: _("Cause"), "text", lambda a: a.link.cause if a.link else None, 26),
+    Column("check", lambda: _("Name of the check"), "text", lambda a: a.issue.check if a.issue else None, 20),
+    Column("cause", lambda: _("Cause"), "text", lambda a: a.issue.cause if a.issue else None, 26),
     Column("evidence", lambda: _("The server's own words"), "text",
            lambda a: a.finding.evidence if a.finding else None, 60),
     Column("retrieve", lambda: _("Protocol"), "text", lambda a: a.account.retrieve, 10),
@@ -93,13 +93,13 @@ CAUSES: tuple[Column[CauseGroup], ...] = (
     Column("signal", lambda: _("Signal"), "signal", lambda g: g.signal, 16),
     Column("firm", lambda: _("Firm"), "text", lambda g: g.firm, 24),
     Column("count", lambda: _("Accounts"), "number", lambda g: len(g.accounts), 10),
-    Column("what", lambda: _("What they hang on"), "text", words.group_words, 50),
+    Column("what", lambda: _("What they hang on"), "text", labels.group_label, 50),
     Column("who", lambda: _("Who can mend it"), "text",
-           lambda g: words.who_word(words.group_who(g)), 26),
+           lambda g: labels.who_label(labels.group_who(g)), 26),
     Column("fix", lambda: _("What to do"), "text",
-           lambda g: words.steps_line(words.group_fix(g)), 60),
+           lambda g: labels.steps_line(labels.group_fix(g)), 60),
     Column("since", lambda: _("Since (UTC)"), "moment", lambda g: g.since, 17),
-    Column("soon", lambda: _("Works as yet"), "flag", lambda g: g.soon, 12),
+    Column("soon", lambda: _("Works as yet"), "flag", lambda g: g.expiring, 12),
     Column("cause", lambda: _("Cause"), "text", lambda g: g.cause, 26),
     Column("check", lambda: _("Name of the check"), "text", lambda g: g.check, 20),
     Column("accounts", lambda: _("Which"), "text", lambda g: _some(g.accounts), 80),
@@ -121,7 +121,7 @@ FIRMS: tuple[Column[FirmStatus], ...] = (
     Column("not_run", lambda: _("Never checked"), "number", _count(Signal.NOT_RUN), 12),
     Column("secret_days", lambda: _("Secret ends, days"), "number", lambda f: f.secret_days, 12),
     Column("causes", lambda: _("What its accounts hang on"), "text",
-           lambda f: "; ".join(words.group_line(g) for g in f.groups) or None, 80),
+           lambda f: "; ".join(labels.group_line(g) for g in f.groups) or None, 80),
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _some(addresses: Sequence[str]) -> str:
 
 def sheets(status: Status, runs: Sequence[AuditRun]) -> list[Sheet[Any]]:
     """The tables of a report, one for each question."""
-    soon = [a for a in status.accounts if a.link is not None and a.link.soon]
+    soon = [a for a in status.accounts if a.issue is not None and a.issue.expiring]
     changed = [a for a in status.accounts if a.change]
     return [
         Sheet("accounts", _("Accounts"), _("How does every account stand?"), ACCOUNTS,

@@ -13,8 +13,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from msoauth.auditing import words
+from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, Status
+from msoauth.judgement import WORST_FIRST
 from msoauth.model import Signal
 from msoauth.reports import charts
 from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown
@@ -66,7 +67,7 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         title=_("Mail audit"),
         as_of=_as_of(status),
         cards=[
-            (str(s), s.shape, words.signal_word(s), status.signals.get(s, 0))
+            (str(s), s.shape, labels.signal_label(s), status.signals.get(s, 0))
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED, Signal.NOT_RUN)
             if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
         ],
@@ -97,7 +98,7 @@ def changes_line(status: Status) -> str:
         return ""
     counts = Counter(one.change for one in status.accounts if one.change)
     said = ", ".join(
-        f"{words.change_word(change)}: {counts[change]:,}"
+        f"{labels.change_label(change)}: {counts[change]:,}"
         for change in ("new", "worse", "better", "mended")
         if counts[change]
     )
@@ -113,11 +114,11 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
         "columns": [{"key": c.key, "heading": c.heading(), "kind": c.kind} for c in ACCOUNTS],
         "rows": [[_plain_value(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
         "signals": {
-            str(s): [s.shape, words.signal_word(s)]
-            for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN, Signal.PASSED)
+            str(s): [s.shape, labels.signal_label(s)]
+            for s in WORST_FIRST if s is not Signal.SKIPPED
         },
-        "causes": words.cause_words(a.link for a in accounts if a.link),
-        "changes": {c: words.change_word(c) for c in ("new", "worse", "better", "mended")},
+        "causes": labels.cause_labels(a.issue for a in accounts if a.issue),
+        "changes": {c: labels.change_label(c) for c in ("new", "worse", "better", "mended")},
         "words": {
             "find": _("Find"), "every": _("all"), "all": _("Show all"), "yes": _("yes"),
             "count": _("{shown} of {all} accounts"), "table": _("Accounts"),
@@ -156,7 +157,7 @@ def _plain(sheet: Sheet[Any]) -> dict[str, Any]:
 def _causes(status: Status) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for group in status.groups:
-        counts[words.group_words(group)] += len(group.accounts)
+        counts[labels.group_label(group)] += len(group.accounts)
     return dict(counts.most_common(12))
 
 

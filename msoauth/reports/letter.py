@@ -12,7 +12,7 @@ from msoauth.explaining.links import link
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table
-from msoauth.reports.standing import latest
+from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
@@ -98,15 +98,20 @@ def letter(
     Raises:
         InputError: there are no findings yet, or nothing in them is for the firm's IT.
     """
-    standing = latest(workspace, firm.name, account)
-    if not standing:
+    latest = latest_findings(workspace, firm.name, account)
+    if not latest:
         raise InputError(
             _("There are no findings of {firm} yet: diagnose an account first.").format(
                 firm=firm.name
             )
         )
-    broken = _broken(standing)
-    return of_findings(firm, [f for f in broken if cause is None or f.cause == cause])
+    asked = [
+        finding
+        for address in sorted(latest)
+        for finding in latest[address]
+        if finding.signal in (Signal.FAILED, Signal.WARNING) and cause in (None, finding.cause)
+    ]
+    return of_findings(firm, asked)
 
 
 def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
@@ -171,22 +176,6 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
         len(by_cause),
     ).format(n=len(by_cause), firm=firm.name)
     return Letter(subject, document)
-
-
-def _broken(standing: dict[str, list[Finding]]) -> list[Finding]:
-    """What is not in order now; what was wrong for the firm and has passed with an account since is mended."""
-    passed: dict[str, datetime] = {}
-    for rows in standing.values():
-        for row in rows:
-            if row.signal is Signal.PASSED:
-                passed[row.check] = max(row.at, passed.get(row.check, row.at))
-    broken = []
-    for address in sorted(standing):
-        for row in standing[address]:
-            mended = not address and row.check in passed and passed[row.check] > row.at
-            if row.cause and row.signal in (Signal.FAILED, Signal.WARNING) and not mended:
-                broken.append(row)
-    return broken
 
 
 def _request(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from msoauth.auditing import words
+from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus
 
 
@@ -12,19 +12,19 @@ def as_json(one: AccountStatus) -> dict[str, Any]:
 
     ``soon`` tells what works as yet and will stop; ``who`` is an id as in a finding; moments are UTC.
     """
-    link, finding = one.link, one.finding
+    issue, finding = one.issue, one.finding
     return {
         "firm": one.account.firm,
         "account": one.account.address,
         "signal": str(one.signal),
-        "check": link.check if link else None,
-        "cause": link.cause if link else None,
-        "summary": words.link_words(link),
-        "soon": link.soon if link else False,
+        "check": issue.check if issue else None,
+        "cause": issue.cause if issue else None,
+        "summary": labels.issue_label(issue),
+        "soon": issue.expiring if issue else False,
         "since": _moment(one.since),
         "evidence": finding.evidence if finding else "",
-        "fix": list(words.account_fix(one)),
-        "who": words.account_who(one),
+        "fix": list(labels.account_fix(one)),
+        "who": labels.account_who(one),
         "ids": dict(finding.ids) if finding else {},
         "change": one.change,
         "last_sign_in": _moment(one.last_sign_in),

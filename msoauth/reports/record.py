@@ -1,19 +1,20 @@
 """The onboarding record: what was registered, permitted, set up and tested, for both files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from msoauth.auditing.status import AccountStatus, status
 from msoauth.explaining import for_cause
 from msoauth.identity.client import scopes_for
+from msoauth.judgement import days_left, is_problem, proven, secret_signal
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Block, Cell, Document, Heading, Items, Paragraph, Table
-from msoauth.reports.standing import latest
+from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
 _TESTS = ("pop3.login", "imap.login", "smtp.login", "smtp.send", "mail.round-trip", "mail.retrieve")
-_BAD = (Signal.FAILED, Signal.ERROR)
 
 
 def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Document:
@@ -22,13 +23,13 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
     What is not in order yet is told as an open point, so a record can be made at any time.
     """
     accounts = workspace.accounts.list(firm.name)
-    standing = latest(workspace, firm.name)
+    latest = latest_findings(workspace, firm.name)
+    stands = status(workspace, firm=firm.name).accounts
+    signals = {one.account: _signal(one, _of(one.account, latest)) for one in stands}
     today = today or datetime.now(UTC).date()
     page = Document(_("Onboarding record: {firm}").format(firm=firm.name))
-    open_points = _open_points(workspace, firm, accounts, standing, today)
-    bad = sum(
-        _status(standing.get(a.address.casefold(), [])) is not Signal.PASSED for a in accounts
-    )
+    open_points = _open_points(workspace, firm, signals, latest, today)
+    bad = sum(signals[account] is not Signal.PASSED for account in accounts)
     if accounts and not bad:
         said = ngettext(
             "The mailbox works: mail can be retrieved and sent with OAuth 2.0.",
@@ -59,9 +60,9 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
             _("Signed in as"),
             _("Signed in on"),
         )
-        page.add(Table(head, tuple(_account(workspace, a, standing) for a in accounts)))
+        page.add(Table(head, tuple(_account(workspace, a, signals[a]) for a in accounts)))
         page.add(Heading(_("Test results")))
-        tests = [row for a in accounts for row in _tests(a, standing.get(a.address.casefold(), []))]
+        tests = [row for a in accounts for row in _tests(a, _of(a, latest))]
         if tests:
             asked = (_("Mailbox"), _("Name of the check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
             page.add(Table(asked, tuple(tests)))
@@ -97,7 +98,7 @@ def _registration(
                 _("Secret's end date"),
                 _("not noted down")
                 if ends is None
-                else _("{date}, in {days} days").format(date=ends, days=(ends - today).days),
+                else _("{date}, in {days} days").format(date=ends, days=days_left(ends, today)),
             )
         )
     return rows
@@ -116,32 +117,25 @@ def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[Block]:
     ]  # fmt: skip
 
 
-def _status(findings: Sequence[Finding]) -> Signal:
-    """Green only where both ways were tried and no check is red."""
-    signals = [f.signal for f in findings]
-    for bad in _BAD:
-        if bad in signals:
-            return bad
-    passed = {f.check for f in findings if f.signal is Signal.PASSED}
-    both = passed & {"pop3.login", "imap.login", "mail.retrieve"} and passed & {
-        "smtp.login",
-        "smtp.send",
-    }
-    if not both:
-        return Signal.NOT_RUN
-    return Signal.WARNING if any(f.signal is Signal.WARNING and f.cause for f in findings) else Signal.PASSED  # fmt: skip
+def _signal(status: AccountStatus, findings: Sequence[Finding]) -> Signal:
+    """Green only where mail was seen to be retrieved and to be sent, and nothing fails; what is expiring works."""
+    if status.issue is not None and not status.issue.expiring:
+        return status.issue.signal
+    return Signal.PASSED if proven(findings) else Signal.NOT_RUN
 
 
-def _account(
-    workspace: Workspace, account: Account, standing: dict[str, list[Finding]]
-) -> tuple[Cell, ...]:  # fmt: skip
-    status = workspace.tokens.status(account.address)
+def _of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
+    return latest.get(account.address.strip().casefold(), [])
+
+
+def _account(workspace: Workspace, account: Account, signal: Signal) -> tuple[Cell, ...]:
+    token = workspace.tokens.status(account.address)
     return (
         account.address,
-        _status(standing.get(account.address.casefold(), [])),
+        signal,
         account.retrieve.upper(),
-        status.signed_in_as if status else _("not yet"),
-        f"{status.signed_in_at:%Y-%m-%d}" if status else "–",
+        token.signed_in_as if token else _("not yet"),
+        f"{token.signed_in_at:%Y-%m-%d}" if token else "–",
     )
 
 
@@ -164,8 +158,8 @@ def _tests(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ..
 def _open_points(
     workspace: Workspace,
     firm: Firm,
-    accounts: Sequence[Account],
-    standing: dict[str, list[Finding]],
+    signals: Mapping[Account, Signal],
+    latest: Mapping[str, list[Finding]],
     today: date,
 ) -> list[str]:
     points = []
@@ -174,32 +168,34 @@ def _open_points(
             points.append(
                 _("Note down the end date of the client secret (Certificates & secrets).")
             )
-        elif (firm.secret_expires - today).days <= 60:
+        elif secret_signal(days_left(firm.secret_expires, today)) is not Signal.PASSED:
             points.append(
                 _("Renew the client secret before {date}.").format(date=firm.secret_expires)
             )
-    for account in accounts:
-        findings = standing.get(account.address.casefold(), [])
+    points += _problems(firm.name, latest.get("", []))
+    for account, signal in signals.items():
         if firm.access == "delegated" and workspace.tokens.status(account.address) is None:
             points.append(
                 _("{address}: the user has not signed in yet.").format(address=account.address)
             )
             continue
-        broken = [
-            f for f in findings if f.signal in _BAD or (f.signal is Signal.WARNING and f.cause)
-        ]
-        points += [
-            _("{address}: {check}: {summary}").format(
-                address=account.address,
-                check=f.check,
-                summary=for_cause(f.cause).title if f.cause else redact(f.summary),
-            )
-            for f in broken
-        ]
-        if not broken and _status(findings) is Signal.NOT_RUN:
+        points += (problems := _problems(account.address, _of(account, latest)))
+        if not problems and signal is not Signal.PASSED:
             points.append(
                 _("{address}: retrieving and sending were not tested yet.").format(
                     address=account.address
                 )
             )
     return points
+
+
+def _problems(whose: str, findings: Sequence[Finding]) -> list[str]:
+    return [
+        _("{address}: {check}: {summary}").format(
+            address=whose,
+            check=f.check,
+            summary=for_cause(f.cause).title if f.cause else redact(f.summary),
+        )
+        for f in findings
+        if is_problem(f)
+    ]

@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
+from msoauth.judgement import SECRET_WARNING_DAYS
 from msoauth.model import Firm
 from msoauth.texts import _, ngettext
 
 # Days before the end. The first leaves the firm's IT the weeks that a new secret takes.
-REMINDERS = (60, 30, 14, 7, 1, 0)
+REMINDERS = (SECRET_WARNING_DAYS, 30, 14, 7, 1, 0)
 
 
 def calendar(firms: Iterable[Firm], now: datetime | None = None) -> bytes:

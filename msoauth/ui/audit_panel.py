@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.auditing import Audit, words
+from msoauth.auditing import Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.progress import Progress
 from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import DIAGNOSE
 from msoauth.errors import InputError
 from msoauth.judgement import root_cause, verdict
-from msoauth.model import Finding, Signal
+from msoauth.model import Finding
 from msoauth.reports import charts, frames
 from msoauth.reports.html_report import STAGES, changes_line, table_data
+from msoauth.reports.latest_findings import latest_findings
 from msoauth.reports.letter import for_it, letter
-from msoauth.reports.standing import latest
 from msoauth.reports.write import MEDIA, Kind, write_report
 from msoauth.texts import _
 from msoauth.ui import html
@@ -108,7 +108,7 @@ class AuditPanel(Panel):
         )  # fmt: skip
         self.causes.show(self._causes(stands))
         if not self.jobs.busy:
-            self.set_state(_worst(stands), words.counts_words(stands.signals) or None)
+            self.set_state(stands.signal, labels.counts_words(stands.signals) or None)
 
     def _causes(self, stands: Status) -> Markup:
         if not stands.accounts:
@@ -126,19 +126,19 @@ class AuditPanel(Panel):
         return Markup("").join(parts)
 
     def _cause(self, group: CauseGroup) -> list[Markup | str]:
-        who = words.group_who(group)
+        who = labels.group_who(group)
         value = f"{group.cause or group.check}\n{group.firm}"
         acts = [
             html.button(_("Show these"), "filter" if group.cause else "find", value, small=True)
         ]
-        if group.cause and not group.soon and for_it(group.cause, who):
+        if group.cause and not group.expiring and for_it(group.cause, who):
             acts.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
-        dot = html.dot(group.signal, words.signal_word(group.signal))
+        dot = html.dot(group.signal, labels.signal_label(group.signal))
         return [
             dot,
-            words.group_line(group),
+            labels.group_line(group),
             group.firm,
-            words.who_word(who),
+            labels.who_label(who),
             Markup(" ").join(acts),
         ]
 
@@ -224,7 +224,7 @@ class AuditPanel(Panel):
             Markup("<p>{}<br>{}<br>{}</p>").format(
                 bar.format(max(1, progress.total), progress.done, _("Accounts done")),
                 progress.text(),
-                words.counts_line(progress.signals),
+                labels.counts_line(progress.signals),
             )
         )
 
@@ -241,7 +241,7 @@ class AuditPanel(Panel):
     def open(self, address: str) -> None:
         """Show what is known of an account, and offer its diagnosis."""
         account = self.workspace.accounts.get(address)
-        known = latest(self.workspace, account.firm, account)
+        known = latest_findings(self.workspace, account.firm, account)
         rows = [*known.get("", []), *known.get(account.address.casefold(), [])]
         self.show_account(address, rows)
 
@@ -300,11 +300,3 @@ class AuditPanel(Panel):
     def causes_frame(self) -> "pd.DataFrame":
         """What hangs on one cause."""
         return frames.causes_frame(self.stands.groups if self.stands else ())
-
-
-def _worst(stands: Status) -> Signal:
-    order = (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.NOT_RUN)
-    return next(
-        (s for s in order if stands.signals.get(s)),
-        Signal.PASSED if stands.accounts else Signal.NOT_RUN,
-    )

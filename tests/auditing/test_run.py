@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.auditing import Audit, Looked, account, judge, run
+from msoauth.auditing import Audit, Looked, account, run
 from msoauth.checks.run import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probes
@@ -115,18 +115,6 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
     assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
         (Signal.WARNING, "service-unavailable")
     }
-
-
-def test_what_the_firm_is_barred_by_for_now_counts_for_its_accounts() -> None:
-    skipped = Finding("sign-in.token", Signal.SKIPPED, "not checked")
-    passing = Finding("registration.directory", Signal.WARNING, "busy", cause="throttled")
-    link = judge.broken([skipped], [passing])
-    assert link is not None
-    assert (link.check, link.signal, link.cause) == (
-        "registration.directory",
-        Signal.WARNING,
-        "throttled",
-    )
 
 
 def test_a_fault_of_ours_while_a_firm_is_looked_at_leaves_its_accounts_to_be_looked_at(

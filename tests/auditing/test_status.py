@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.auditing import words
+from msoauth.auditing import labels
 from msoauth.auditing.history import Change, change, history
 from msoauth.auditing.scope import Scope
 from msoauth.auditing.status import AccountStatus, status
@@ -66,8 +66,8 @@ def test_the_first_broken_link_its_days_and_the_last_successes(workspace: Worksp
     said(workspace, "smtp.login", Signal.FAILED, 1, cause=OFF)
     one = of(workspace)
     assert one.signal is Signal.FAILED
-    assert one.link is not None
-    assert (one.link.check, one.link.cause) == ("smtp.login", OFF)
+    assert one.issue is not None
+    assert (one.issue.check, one.issue.cause) == ("smtp.login", OFF)
     assert one.since == NOW - timedelta(days=3)
     assert one.last_sign_in == one.last_retrieval == NOW - timedelta(days=3)
     assert one.last_sending == NOW - timedelta(days=9)
@@ -98,8 +98,8 @@ def test_a_firms_broken_link_bars_its_accounts_until_it_is_mended(workspace: Wor
     said(workspace, "smtp.login", Signal.SKIPPED, 2)
     one = of(workspace)
     assert one.signal is Signal.FAILED
-    assert one.link is not None
-    assert one.link.check == "registration.secret"
+    assert one.issue is not None
+    assert one.issue.check == "registration.secret"
     said(workspace, "registration.secret", Signal.PASSED, 1, None)
     said(workspace, "smtp.login", Signal.PASSED, 1)
     assert of(workspace).signal is Signal.PASSED
@@ -165,7 +165,7 @@ def test_a_silent_mailbox_is_amber(workspace: Workspace) -> None:
     said(workspace, "mail.newest", Signal.PASSED, 0, newest=(NOW - timedelta(days=31)).isoformat())
     one = of(workspace)
     assert (one.signal, one.silent_days) == (Signal.WARNING, 31)
-    assert "31" in words.link_words(one.link)
+    assert "31" in labels.issue_label(one.issue)
 
 
 def test_who_never_signed_in_is_known(workspace: Workspace) -> None:
@@ -183,8 +183,8 @@ def test_what_hangs_on_one_cause_is_one_line(workspace: Workspace) -> None:
     stands = status(workspace)
     first, second = stands.groups
     assert len(first.accounts) == 5
-    assert words.group_line(first).startswith("5 accounts: ")
-    assert words.group_who(first) == "tenant-admin"
+    assert labels.group_line(first).startswith("5 accounts: ")
+    assert labels.group_who(first) == "tenant-admin"
     assert first.since == NOW - timedelta(days=4)
     assert second.accounts == (MAX.address,)
     assert stands.firms[0].signals[Signal.FAILED] == 6
@@ -299,3 +299,54 @@ def test_some_firms_and_no_word_of_the_others(three_firms: Workspace) -> None:
         "eva@fabrikam.example"
     ]
     assert len(status(workspace).firms) == 3
+
+
+def test_a_cancelled_diagnosis_makes_no_broken_account_green(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.FAILED, 2, cause=OFF)
+    said(workspace, "smtp.login", Signal.SKIPPED, 1)
+    one = of(workspace)
+    assert one.signal is Signal.FAILED
+    assert one.since == NOW - timedelta(days=2)
+
+
+def test_what_was_only_skipped_is_not_green(workspace: Workspace) -> None:
+    said(workspace, "smtp.login", Signal.SKIPPED, 1)
+    assert of(workspace).signal is Signal.NOT_RUN
+    said(workspace, "registration.secret", Signal.PASSED, 0.5, None)  # the firm's trouble passed
+    assert of(workspace).signal is Signal.NOT_RUN
+    said(workspace, "smtp.login", Signal.PASSED, 0.2)
+    assert of(workspace).signal is Signal.PASSED
+
+
+@pytest.mark.parametrize("account", [ANNA, None])
+def test_dates_are_judged_by_todays_calendar_and_not_by_an_old_answer(
+    workspace: Workspace, account: Account | None
+) -> None:
+    def signal(days: int) -> Signal:
+        expires = NOW.date() + timedelta(days=days)
+        workspace.firms.replace(
+            Firm(FIRM.name, FIRM.tenant, FIRM.client_id, secret_expires=expires)
+        )
+        return of(workspace, now=NOW).signal
+
+    said(workspace, "registration.secret-end", Signal.FAILED, 2, account, cause="secret-expired")
+    said(workspace, "smtp.login", Signal.PASSED, 1)
+    assert signal(-1) is Signal.WARNING  # whoever asked: the secret is accepted as yet
+    assert signal(400) is Signal.PASSED  # the date of the new secret was noted since
+    said(workspace, "registration.directory", Signal.WARNING, 0, None, cause="throttled")
+    said(workspace, "smtp.login", Signal.SKIPPED, 0)
+    one = of(workspace, now=NOW)
+    assert one.issue is not None
+    assert one.issue.check == "registration.directory"  # this is what kept it from its login
+
+
+def test_a_firm_without_accounts_is_not_green(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "empty") as opened:
+        opened.firms.add(FIRM)
+        [firm] = status(opened).firms
+    assert firm.signal is Signal.NOT_RUN
+
+
+def test_mail_dated_in_the_future_is_no_days_old(workspace: Workspace) -> None:
+    said(workspace, "mail.newest", Signal.PASSED, 0, newest=(NOW + timedelta(days=2)).isoformat())
+    assert of(workspace, now=NOW).silent_days == 0

@@ -133,3 +133,23 @@ def test_what_a_later_login_answered_is_not_asked_for(workspace: Workspace) -> N
     workspace.journal.append(finding(ANNA, "smtp.login"))
     with pytest.raises(InputError, match="Nothing in the latest findings"):
         letter(workspace, FIRM)
+
+
+def test_what_an_audit_saw_pass_since_for_the_whole_firm_is_not_asked_for(
+    workspace: Workspace,
+) -> None:
+    workspace.journal.append(
+        finding(ANNA, "network.smtp", Signal.FAILED, "connect-refused"),
+        finding(None, "network.smtp", minutes=1),
+        finding(ANNA, "smtp.login", minutes=1),
+    )
+    with pytest.raises(InputError, match="firm's IT"):
+        letter(workspace, FIRM)
+
+
+def test_a_protocol_that_is_not_used_any_more_is_not_asked_for(workspace: Workspace) -> None:
+    workspace.journal.append(
+        finding(ANNA, "imap.login", Signal.FAILED, "imap-disabled"), finding(ANNA, "pop3.login")
+    )
+    with pytest.raises(InputError, match="firm's IT"):
+        letter(workspace, FIRM)

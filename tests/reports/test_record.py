@@ -58,3 +58,25 @@ def test_it_is_one_page_that_loads_nothing(workspace: Workspace) -> None:
     assert "<script" not in page
     assert "src=" not in page
     assert "default-src 'none'" in page
+
+
+def test_a_failure_of_the_firm_keeps_its_mailboxes_from_green(workspace: Workspace) -> None:
+    green(workspace)
+    workspace.journal.append(
+        finding(None, "registration.secret", Signal.FAILED, "secret-expired", minutes=1),
+        *(
+            finding(ANNA, check, Signal.SKIPPED, minutes=1)
+            for check in ("sign-in.token", "pop3.login", "smtp.login")
+        ),
+    )
+    text = record(workspace, FIRM, today=TODAY).text()
+    assert "1 of 2 mailboxes work" in text  # the other has not been looked at since
+    assert f"{FIRM.name}: registration.secret" in text
+
+
+def test_a_protocol_that_is_not_used_any_more_is_no_open_point(workspace: Workspace) -> None:
+    green(workspace)
+    workspace.journal.append(finding(ANNA, "imap.login", Signal.FAILED, "imap-disabled"))
+    text = record(workspace, FIRM, today=TODAY).text()
+    assert "All 2 mailboxes work" in text
+    assert "imap" not in text

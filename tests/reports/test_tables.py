@@ -12,8 +12,9 @@ import openpyxl
 import pytest
 from openpyxl.utils import get_column_letter
 
-from msoauth.auditing import judge, words
+from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, FirmStatus, Status, group
+from msoauth.judgement import NEWEST_MAIL, SECRET_END, Issue
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.reports import frames
 from msoauth.reports.cells import is_formula
@@ -34,7 +35,7 @@ MARKUP = "<script>alert(1)</script></script>"
 def account(address: str, signal: Signal, evidence: str = "", **more: Any) -> AccountStatus:
     link = None
     if signal is not Signal.PASSED:
-        link = judge.Link("smtp.login", signal, "smtp-auth-disabled-mailbox")
+        link = Issue("smtp.login", signal, "smtp-auth-disabled-mailbox")
     finding = Finding("smtp.login", signal, "x", evidence=evidence) if evidence else None
     return AccountStatus(
         Account(address, FIRM.name), signal, link, AT - timedelta(days=2) if link else None, finding,
@@ -150,8 +151,8 @@ def test_every_table_says_what_to_do(stands: Status) -> None:
     assert works == ""
     assert frames.causes_frame(stands.groups)["fix"][0] == broken
     silent = account("silent@contoso.example", Signal.WARNING)
-    silent = replace(silent, link=judge.Link(judge.NEWEST_MAIL, Signal.WARNING, None, 40))
-    assert "mail is expected" in words.account_fix(silent)[0]
+    silent = replace(silent, issue=Issue(NEWEST_MAIL, Signal.WARNING, None, 40))
+    assert "mail is expected" in labels.account_fix(silent)[0]
 
 
 def test_a_finding_of_an_english_night_says_what_to_do_in_german_by_day(stands: Status) -> None:
@@ -160,7 +161,7 @@ def test_a_finding_of_an_english_night_says_what_to_do_in_german_by_day(stands: 
     one = replace(one, finding=replace(one.finding, fix=("Tick the box.",)))
     use_language("de")
     try:
-        assert "Benutzer" in words.account_fix(one)[0]
+        assert "Benutzer" in labels.account_fix(one)[0]
     finally:
         use_language("en")
 
@@ -208,15 +209,11 @@ def test_the_page_speaks_german(stands: Status) -> None:
 
 def test_the_filter_calls_a_cause_by_what_it_is_now(stands: Status) -> None:
     ending = account("soon@contoso.example", Signal.WARNING)
-    ending = replace(
-        ending, link=judge.Link(judge.SECRET_END, Signal.WARNING, "secret-expired", 40)
-    )
+    ending = replace(ending, issue=Issue(SECRET_END, Signal.WARNING, "secret-expired", 40))
     names = table_data([ending, *stands.accounts])["causes"]
     assert names["secret-expired"] == "The client secret ends soon"
     assert names["smtp-auth-disabled-mailbox"].startswith("Authenticated SMTP is off")
-    expired = replace(
-        ending, link=judge.Link("registration.secret", Signal.FAILED, "secret-expired")
-    )
+    expired = replace(ending, issue=Issue("registration.secret", Signal.FAILED, "secret-expired"))
     assert "expired" in table_data([ending, expired])["causes"]["secret-expired"]
 
 

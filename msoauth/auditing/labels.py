@@ -1,0 +1,171 @@
+"""What people read of an audit: its signals, changes, issues and causes as short texts in the language of now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from msoauth.auditing.history import Change
+from msoauth.auditing.status import AccountStatus, CauseGroup
+from msoauth.explaining import for_cause
+from msoauth.judgement import IDLE_END_DAYS, NEWEST_MAIL, SECRET_END, TOKEN_AGE, WORST_FIRST, Issue
+from msoauth.model import Signal
+from msoauth.texts import _, language, ngettext
+
+
+def signal_label(signal: Signal) -> str:
+    """An account's signal for people."""
+    return {
+        Signal.PASSED: _("works"),
+        Signal.WARNING: _("watch"),
+        Signal.FAILED: _("broken"),
+        Signal.ERROR: _("could not be checked"),
+        Signal.SKIPPED: _("skipped"),
+        Signal.NOT_RUN: _("never checked"),
+    }[signal]
+
+
+def change_label(change: Change) -> str:
+    """A change since the audit before, for people."""
+    return {
+        "": "",
+        "new": _("new trouble"),
+        "worse": _("worse"),
+        "better": _("better"),
+        "mended": _("mended"),
+    }[change]
+
+
+def who_label(who: str) -> str:
+    """Who can fix something, for people; *who* is an id as in a finding."""
+    return {
+        "user": _("the user"),
+        "tenant-admin": _("the firm's administrator"),
+        "consultant": _("the consultant"),
+        "microsoft": _("Microsoft"),
+    }.get(who, who)
+
+
+def issue_label(issue: Issue | None) -> str:
+    """An issue in one phrase: “The client secret ends in 40 days”, or the title of its cause."""
+    if issue is None:
+        return ""
+    if issue.check == SECRET_END and issue.days is not None:
+        if issue.days < 0:
+            return _("The client secret's end date has passed")
+        return ngettext(
+            "The client secret ends in {days} day",
+            "The client secret ends in {days} days",
+            issue.days,
+        ).format(days=issue.days)
+    if issue.check == TOKEN_AGE and issue.days is not None:
+        return _("The sign-in was not used for {days} days; it ends after {end}").format(
+            days=issue.days, end=IDLE_END_DAYS
+        )
+    if issue.check == NEWEST_MAIL and issue.days is not None:
+        return _("No new mail for {days} days").format(days=issue.days)
+    if issue.cause and issue.cause != "unknown":
+        return _title(issue.cause, language())
+    return issue.check
+
+
+def group_label(group: CauseGroup) -> str:
+    """The problem that some accounts share, without the accounts."""
+    return _what(group.check, group.cause, expiring=group.expiring)
+
+
+def cause_labels(issues: Iterable[Issue]) -> dict[str, str]:
+    """What to call each cause among *issues*, by its id; what fails names it before what is expiring."""
+    found: dict[str, str] = {}
+    for issue in sorted(issues, key=lambda issue: issue.expiring):
+        if issue.cause and issue.cause not in found:
+            found[issue.cause] = _what(issue.check, issue.cause, expiring=issue.expiring)
+    return found
+
+
+def _what(check: str, cause: str | None, *, expiring: bool) -> str:
+    if check == SECRET_END and expiring:
+        return _("The client secret ends soon")
+    if check == TOKEN_AGE and expiring:
+        return _("The sign-in is hardly used and will end")
+    if check == NEWEST_MAIL:
+        return _("No new mail for a long time")
+    if cause and cause != "unknown":
+        return _title(cause, language())
+    return check
+
+
+@lru_cache(maxsize=500)
+def _title(cause: str, _language: str) -> str:
+    """A cause's title, kept because thousands of accounts share a few causes."""
+    return for_cause(cause).title.rstrip(".")
+
+
+@lru_cache(maxsize=500)
+def _steps(cause: str, _language: str) -> tuple[str, ...]:
+    return tuple(for_cause(cause).fix)
+
+
+@lru_cache(maxsize=500)
+def _who(cause: str) -> str:
+    return for_cause(cause).who
+
+
+def group_line(group: CauseGroup) -> str:
+    """A shared problem with its accounts counted: “7 accounts: Authenticated SMTP is off”."""
+    count = len(group.accounts)
+    return ngettext("{count} account: {what}", "{count} accounts: {what}", count).format(
+        count=count, what=group_label(group)
+    )
+
+
+def group_who(group: CauseGroup) -> str:
+    """Who can fix the problem that some accounts share: an id such as ``tenant-admin``, or empty."""
+    return _who(group.cause) if group.cause else ""
+
+
+def account_who(one: AccountStatus) -> str:
+    """Who can fix an account: an id such as ``tenant-admin``, or empty."""
+    if one.issue is None or one.issue.cause is None:
+        return ""
+    return (one.finding.who if one.finding else "") or _who(one.issue.cause)
+
+
+def account_fix(one: AccountStatus) -> tuple[str, ...]:
+    """The steps that fix an account; none where nothing is wrong."""
+    if one.issue is None:
+        return ()
+    # The catalogue speaks the current language, a finding that of the day when it was made.
+    return _fix(one.issue.check, one.issue.cause) or (one.finding.fix if one.finding else ())
+
+
+def group_fix(group: CauseGroup) -> tuple[str, ...]:
+    """The steps that fix the problem that some accounts share."""
+    return _fix(group.check, group.cause)
+
+
+def _fix(check: str, cause: str | None) -> tuple[str, ...]:
+    if cause is None and check == NEWEST_MAIL:
+        return (
+            _("Ask whether mail is expected there: a rule or a forwarding may take it elsewhere."),
+        )
+    return _steps(cause, language()) if cause else ()
+
+
+def steps_line(steps: Sequence[str]) -> str:
+    """Steps on one line: “1. Do this. 2. Do that.”; one alone without its number."""
+    if len(steps) < 2:
+        return "".join(steps)
+    return " ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def counts_line(signals: Mapping[Signal, int]) -> str:
+    """How many accounts have which signal, the worst first: “✖ 3 broken   ▲ 2 watch   ● 120 works”."""
+    return "   ".join(f"{s.shape} {signals[s]:,} {signal_label(s)}" for s in _counted(signals))
+
+
+def counts_words(signals: Mapping[Signal, int]) -> str:
+    """The same without shapes, for a place that shows one itself: “3 broken, 2 watch, 120 works”."""
+    return ", ".join(f"{signals[s]:,} {signal_label(s)}" for s in _counted(signals))
+
+
+def _counted(signals: Mapping[Signal, int]) -> list[Signal]:
+    return [signal for signal in WORST_FIRST if signals.get(signal)]
