@@ -1,6 +1,6 @@
-"""What findings amount to: severity, root cause, what blocks what."""
+"""What findings amount to: severity, root cause, what blocks what, what is about to expire, and each limit at its edge."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -8,13 +8,30 @@ from hypothesis import strategies as st
 
 from msoauth.errors import AuthError, MailError, MsoauthError, StoreError, VaultError
 from msoauth.judgement import (
+    NEWEST_MAIL,
+    SECRET_END,
+    TOKEN_AGE,
+    Dates,
+    Issue,
+    account_issue,
     blocker,
     blocks,
+    clock_is_wrong,
+    current,
+    days_left,
+    days_since,
+    expiring,
+    idle_signal,
     is_problem,
     outdated,
+    proven,
     root_cause,
+    secret_signal,
     severity,
     signal_of,
+    silence_signal,
+    standing,
+    succeeded,
     verdict,
     worst,
 )
@@ -184,6 +201,52 @@ def test_a_run_in_one_sentence(made: list[Finding], said: str) -> None:
     assert verdict(made) == said
 
 
+# Whether a step is done
+
+
+@pytest.mark.parametrize(
+    ("made", "done"),
+    [
+        ([], False),
+        ([finding(PASSED)], True),
+        ([finding(PASSED), finding(WARNING)], True),  # a remark
+        ([finding(PASSED), finding(WARNING, "throttled")], False),
+        ([finding(PASSED), finding(SKIPPED)], False),
+        ([finding(PASSED), finding(NOT_RUN)], False),
+        ([finding(PASSED), finding(ERROR)], False),
+        ([finding(FAILED)], False),
+    ],
+)
+def test_a_step_is_done_when_all_was_checked_and_nothing_is_wrong(
+    made: list[Finding], done: bool
+) -> None:
+    assert succeeded(made) is done
+
+
+@given(findings)
+def test_what_has_a_root_cause_is_not_done(made: list[Finding]) -> None:
+    assert not (succeeded(made) and root_cause(made))
+
+
+@pytest.mark.parametrize(
+    ("passed", "expected"),
+    [
+        ((), False),
+        (("pop3.login",), False),
+        (("smtp.login", "smtp.send"), False),
+        (("pop3.login", "smtp.login"), True),
+        (("imap.login", "smtp.send"), True),
+        (("mail.retrieve", "smtp.login"), True),
+        (("sign-in.token", "mail.round-trip"), False),
+    ],
+)
+def test_mail_is_proven_when_it_was_retrieved_and_sent(
+    passed: tuple[str, ...], expected: bool
+) -> None:
+    assert proven([finding(PASSED, check=check) for check in passed]) is expected
+    assert not proven([finding(WARNING, check=check) for check in passed])
+
+
 # What a later answer outdates
 
 
@@ -210,3 +273,193 @@ def test_a_later_pass_of_the_check_that_answers_for_it_outdates_an_answer(
     assert not outdated(old, later(WARNING, 1))
     assert not outdated(old, {"pop3.capabilities": later(PASSED, 1)[by]})
     assert not outdated(finding(FAILED, "x", "pop3.login"), later(PASSED, 1))
+
+
+# Which answers count
+
+
+def said(check: str, signal: Signal, minutes: int = 0, cause: str | None = None) -> Finding:
+    return Finding(check, signal, "", cause=cause, at=NOW + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(("own", "firm", "counts"), [(1, 0, "own"), (0, 0, "firm"), (0, 1, "firm")])
+def test_of_two_answers_to_a_question_about_the_firm_the_newer_counts(
+    own: int, firm: int, counts: str
+) -> None:
+    mine, theirs = said("network.smtp", FAILED, own), said("network.smtp", PASSED, firm)
+    kept, of_firm = current([mine], [theirs], "pop3")
+    assert (kept, of_firm) == (([mine], []) if counts == "own" else ([], [theirs]))
+
+
+def test_the_protocol_that_is_not_used_does_not_count() -> None:
+    own = [said(check, FAILED) for check in ("imap.login", "network.imap", "pop3.login")]
+    assert [one.check for one in current(own, [], "pop3")[0]] == ["pop3.login"]
+    assert [one.check for one in current(own, [], "imap")[0]] == ["imap.login", "network.imap"]
+
+
+def test_what_a_later_check_outdates_does_not_count() -> None:
+    own = [said("smtp.send", FAILED), said("smtp.login", PASSED, 1)]
+    firm = [said("audit.account", ERROR), said("registration.values", PASSED, 1)]
+    kept, of_firm = current(own, firm, "pop3")
+    assert [one.check for one in (*kept, *of_firm)] == ["smtp.login", "registration.values"]
+
+
+# The limits, each at its edge
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(61, PASSED), (60, WARNING), (59, WARNING), (1, WARNING), (0, WARNING), (-1, FAILED)],
+)
+def test_a_secret_is_warned_of_from_60_days_on_and_good_through_its_last_day(
+    days: int, expected: Signal
+) -> None:
+    assert secret_signal(days) is expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(0, PASSED), (59, PASSED), (60, WARNING), (61, WARNING), (89, WARNING), (90, FAILED), (91, FAILED)],
+)  # fmt: skip
+def test_a_token_is_warned_of_from_60_days_on_and_gone_after_90(
+    days: int, expected: Signal
+) -> None:
+    assert idle_signal(days) is expected
+
+
+@pytest.mark.parametrize(
+    ("days", "limit", "expected"),
+    [(29, 30, PASSED), (30, 30, WARNING), (31, 30, WARNING), (6, 7, PASSED), (7, 7, WARNING)],
+)
+def test_a_mailbox_is_silent_from_the_limit_on(days: int, limit: int, expected: Signal) -> None:
+    assert silence_signal(days, limit) is expected
+    assert silence_signal(30) is WARNING
+
+
+@pytest.mark.parametrize(
+    ("ahead", "wrong"), [(0, False), (300, False), (-300, False), (300.5, True), (-301, True)]
+)
+def test_a_clock_may_be_wrong_by_five_minutes(ahead: float, wrong: bool) -> None:
+    assert clock_is_wrong(ahead) is wrong
+
+
+def test_days_are_counted_whole() -> None:
+    assert days_left(date(2026, 12, 1), date(2026, 11, 30)) == 1
+    assert days_left(date(2026, 11, 29), date(2026, 11, 30)) == -1
+    assert days_since(NOW - timedelta(hours=47), NOW) == 1
+    assert days_since(NOW + timedelta(days=3), NOW) == 0  # a clock is wrong somewhere
+
+
+# What is about to expire
+
+
+def ago(days: int) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (Dates(), None),
+        (Dates(NOW.date() + timedelta(days=61), ago(59), ago(29)), None),
+        (Dates(NOW.date() + timedelta(days=60)), Issue(SECRET_END, WARNING, "secret-expired", 60)),
+        (Dates(NOW.date() - timedelta(days=1)), Issue(SECRET_END, WARNING, "secret-expired", -1)),
+        (Dates(token_used=ago(60)), Issue(TOKEN_AGE, WARNING, "refresh-expired", 60)),
+        (Dates(token_used=ago(90)), Issue(TOKEN_AGE, FAILED, "refresh-expired", 90)),
+        (Dates(newest_mail=ago(30)), Issue(NEWEST_MAIL, WARNING, None, 30)),
+    ],
+)
+def test_what_is_about_to_expire(dates: Dates, expected: Issue | None) -> None:
+    assert expiring(dates, NOW) == ([expected] if expected else [])
+    assert account_issue([finding(PASSED)], [], dates, NOW) == expected
+    if expected:
+        assert expected.expiring is (expected.signal is WARNING)
+
+
+def test_how_long_a_mailbox_may_be_silent_is_the_callers_choice() -> None:
+    dates = Dates(newest_mail=ago(10))
+    assert not expiring(dates, NOW, silent_days=11)
+    assert expiring(dates, NOW, silent_days=10)
+
+
+# What stands for an account
+
+
+FIRM_RED = said("registration.secret", FAILED, cause="secret-invalid")
+
+
+@pytest.mark.parametrize(
+    ("own", "firm", "check"),
+    [
+        ([], [], None),
+        ([said("smtp.login", PASSED)], [], None),
+        ([said("pop3.login", WARNING, cause="throttled"), said("smtp.login", FAILED)], [], "smtp.login"),
+        ([said("smtp.login", PASSED)], [FIRM_RED], None),  # it blocks nothing here
+        ([], [FIRM_RED], "registration.secret"),
+        ([said("smtp.login", SKIPPED)], [FIRM_RED], "registration.secret"),
+        ([said("pop3.login", WARNING, cause="throttled"), said("smtp.login", SKIPPED)], [FIRM_RED], "registration.secret"),
+        ([said("pop3.login", FAILED), said("smtp.login", SKIPPED)], [FIRM_RED], "pop3.login"),
+        ([said("pop3.login", ERROR), said("smtp.login", SKIPPED)], [FIRM_RED], "pop3.login"),
+        ([said("pop3.login", WARNING, cause="throttled"), said("smtp.login", SKIPPED)], [], "pop3.login"),
+        ([said("smtp.login", SKIPPED)], [said("registration.directory", WARNING, cause="throttled")], "registration.directory"),
+        ([said("smtp.login", SKIPPED)], [said("network.graph", WARNING)], None),
+    ],
+)  # fmt: skip
+def test_what_stands_for_an_account(
+    own: list[Finding], firm: list[Finding], check: str | None
+) -> None:
+    issue = account_issue(own, firm, Dates(), NOW)
+    assert (issue.check if issue else None) == check
+    assert issue is None or (issue.days is None and not issue.expiring)
+
+
+def test_what_fails_now_comes_before_what_is_expiring_and_after_what_has_expired() -> None:
+    soon, gone = Dates(NOW.date() + timedelta(days=9)), Dates(token_used=ago(90))
+    busy = said("pop3.login", WARNING, cause="throttled")
+    for own, dates, check in (
+        ([busy], soon, "pop3.login"),
+        ([said("smtp.login", FAILED)], gone, "smtp.login"),
+        ([busy], gone, TOKEN_AGE),
+        ([said("smtp.login", PASSED)], soon, SECRET_END),
+    ):
+        issue = account_issue(own, [], dates, NOW)
+        assert issue is not None
+        assert issue.check == check
+
+
+def test_a_date_that_is_known_counts_more_than_what_a_check_said_of_it_then() -> None:
+    own = [said(SECRET_END, FAILED, cause="secret-expired"), said(TOKEN_AGE, FAILED, cause="refresh-expired")]  # fmt: skip
+    assert account_issue(own, [], Dates(), NOW) == Issue(SECRET_END, FAILED, "secret-expired")
+    later = Dates(NOW.date() + timedelta(days=400))
+    assert account_issue(own, [], later, NOW) == Issue(TOKEN_AGE, FAILED, "refresh-expired")
+    later = Dates(NOW.date() + timedelta(days=400), token_used=ago(1))
+    assert account_issue(own, [], later, NOW) is None
+
+
+@given(findings, findings)
+def test_an_accounts_issue_is_never_less_severe_than_its_root_cause(
+    own: list[Finding], firm: list[Finding]
+) -> None:
+    issue = account_issue(own, firm, Dates(), NOW)
+    cause = root_cause(own)
+    if cause is not None:
+        assert issue is not None
+        assert severity(issue.signal) >= severity(cause.signal)
+    if issue is None:
+        assert standing(issue, own) in (PASSED, NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    ("issue", "made", "expected"),
+    [
+        (Issue("smtp.login", ERROR), [PASSED], ERROR),
+        (None, [], NOT_RUN),
+        (None, [SKIPPED, SKIPPED], NOT_RUN),
+        (None, [SKIPPED, PASSED], PASSED),
+        (None, [WARNING], PASSED),
+    ],
+)
+def test_the_signal_of_an_account(
+    issue: Issue | None, made: list[Signal], expected: Signal
+) -> None:
+    assert standing(issue, [finding(signal) for signal in made]) is expected

@@ -9,7 +9,7 @@ from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, run
 from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import sign_in_history
-from msoauth.judgement import root_cause, verdict
+from msoauth.judgement import root_cause, succeeded, verdict, worst
 from msoauth.model import Account, Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
@@ -85,8 +85,7 @@ class DiagnosePanel(Panel):
         self._asked = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in last]
         if last:
             self.show_findings(list(last.values()))
-            broken = root_cause(self.rows)
-            self.set_state(broken.signal if broken else Signal.PASSED)
+            self.set_state(worst(finding.signal for finding in self.rows))
 
     def busy(self, working: bool) -> None:
         self.choice.enable(
@@ -161,18 +160,16 @@ class DiagnosePanel(Panel):
         self.jobs.finish()
         broken = root_cause(made)
         self.busy(False)
-        self.set_state(broken.signal if broken else Signal.PASSED)
+        signal = worst(finding.signal for finding in made)
+        self.set_state(signal)
         self.show_findings(made)
         self.actions.take(context.firm, context.mailbox, made, context.transcripts)
         self.talks.show(self.actions.transcripts())
-        signal = broken.signal if broken else Signal.PASSED
         line = html.paragraph("{}", html.dot(signal, verdict(made)))
         remedy = html.remedy(broken) if broken else Markup("")
         parts = (line, remedy, self.actions.buttons())
-        if broken is None:
-            shown = html.box("passed", *parts)
-        else:
-            shown = html.box("warning" if signal is Signal.WARNING else "failed", *parts)
+        failed = signal in (Signal.FAILED, Signal.ERROR)
+        shown = html.box("passed" if succeeded(made) else "failed" if failed else "warning", *parts)
         self.message.show(shown)
 
     def _explain(self, _name: str) -> None:

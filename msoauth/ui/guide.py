@@ -8,12 +8,13 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from msoauth.explaining.links import link as portal_link
+from msoauth.judgement import root_cause, succeeded
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.session import Session
 
-Known = Mapping[str, Signal]
+Known = Mapping[str, Finding]
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class Item:
     def state(self, known: Known) -> Signal:
         """Done, not done, or not known yet."""
         seen = [known[check] for check in self.checks if check in known]
-        seen = [signal for signal in seen if signal not in (Signal.SKIPPED, Signal.NOT_RUN)]
-        if not seen:
-            return Signal.NOT_RUN
-        bad = [signal for signal in seen if signal in (Signal.FAILED, Signal.ERROR)]
-        return bad[0] if bad else Signal.PASSED
+        if (broken := root_cause(seen)) is not None:
+            return broken.signal
+        return Signal.PASSED if succeeded(seen) else Signal.NOT_RUN
 
 
-def known_of(rows: Sequence[Finding]) -> dict[str, Signal]:
-    """What the newest finding of each check says."""
-    return {finding.check: finding.signal for finding in rows}
+def known_of(rows: Sequence[Finding]) -> dict[str, Finding]:
+    """The newest finding of each check."""
+    return {finding.check: finding for finding in rows}
+
+
+def _undone(known: Known, check: str) -> bool:
+    return check not in known or known[check].signal is not Signal.PASSED
 
 
 def checklist(
@@ -156,7 +159,7 @@ def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
             ("sign-in.token",),
         ),
     ]
-    opened = known.get("registration.secret") is not Signal.PASSED
+    opened = _undone(known, "registration.secret")
     return checklist(
         _("What to click at Microsoft"), items, known, _app_page_picture(), opened=opened
     )
@@ -206,7 +209,7 @@ def users(session: Session, account: Account | None, known: Known) -> Markup:
             ("sign-in.user",),
         ),
     ]
-    opened = known.get("sign-in.token") is not Signal.PASSED
+    opened = _undone(known, "sign-in.token")
     return checklist(
         _("What to click at Microsoft"), items, known, _email_apps_picture(), opened=opened
     )
@@ -236,9 +239,7 @@ def mail(known: Known) -> Markup:
             _say(_("The test mail arrives: both ways work, from end to end.")), ("mail.round-trip",)
         ),
     ]
-    return checklist(
-        _("What to do here"), items, known, opened=known.get("mail.round-trip") is not Signal.PASSED
-    )
+    return checklist(_("What to do here"), items, known, opened=_undone(known, "mail.round-trip"))
 
 
 @cache

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
 from msoauth.errors import MsoauthError
 from msoauth.explaining import for_cause, who_in_words
+from msoauth.judgement import root_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -271,10 +272,8 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
     if not rows:
         return Markup("")
     if opened is None:
-        broken = [f for f in rows if f.signal in (Signal.FAILED, Signal.ERROR)] or [
-            f for f in rows if f.signal is Signal.WARNING
-        ]
-        opened = broken[0].check if broken else ""
+        first = root_cause(rows) or next((f for f in rows if f.signal is Signal.WARNING), None)
+        opened = first.check if first else ""
     lines = []
     for finding in rows:
         details = remedy(finding)
@@ -318,10 +317,3 @@ def failure(problem: Exception, firm: Firm | None = None, account: Account | Non
         ),
         paragraph(_("Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words.")),
     )  # fmt: skip
-
-
-def worst(rows: Iterable[Finding]) -> Signal:
-    """The signal that stands for many findings."""
-    order = [Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.SKIPPED, Signal.PASSED]
-    seen = {finding.signal for finding in rows}
-    return next((signal for signal in order if signal in seen), Signal.NOT_RUN)

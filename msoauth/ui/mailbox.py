@@ -10,6 +10,7 @@ from markupsafe import Markup
 from msoauth import checks
 from msoauth.errors import MsoauthError
 from msoauth.identity import validation
+from msoauth.judgement import worst
 from msoauth.mail.messages import MessageSummary, frame
 from msoauth.mail.stored import stored_mail
 from msoauth.model import Account, Finding
@@ -93,7 +94,7 @@ class MailPanel(Panel):
         last = list({finding.check: finding for finding in past}.values())
         if last:
             self.show_findings(last)
-            self.set_state(html.worst(last))
+            self.set_state(worst(f.signal for f in last))
         self.messages = stored_mail(mail_folder(self.workspace, account), _SHOWN)
         self._draw_table()
 
@@ -241,7 +242,7 @@ class MailPanel(Panel):
             self._show_mail(messages)
         clear(self.message)
         self.jobs.finish()
-        self.set_state(html.worst(made))
+        self.set_state(worst(f.signal for f in made))
         self.busy(False)
 
 

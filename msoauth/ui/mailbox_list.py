@@ -8,6 +8,7 @@ from markupsafe import Markup
 from msoauth.explaining import for_cause
 from msoauth.identity import sign_in_history
 from msoauth.identity.signin import fixed_by_signing_in
+from msoauth.judgement import root_cause, worst
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
 from msoauth.texts import _
@@ -82,7 +83,6 @@ class MailboxList(View):
         """The worst dot of the list, passed only when every mailbox is ready; and a word for it."""
         firm, accounts = self._session.firm(), self._session.accounts()
         shown = [self.statuses[a.address].state for a in accounts if a.address in self.statuses]
-        bad = next((s for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING) if s in shown), None)
         if firm is not None and firm.access == "app-only":
             ready = bool(accounts) and shown == [Signal.PASSED] * len(accounts)
             word = _("nobody signs in")
@@ -91,7 +91,9 @@ class MailboxList(View):
             signed_in = sum(tokens.status(a.address) is not None for a in accounts)
             ready = bool(accounts) and signed_in == len(accounts)
             word = _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
-        return bad or (Signal.PASSED if ready else Signal.NOT_RUN), word if accounts else None
+        signals = [state for state in shown if isinstance(state, Signal)]
+        signals.append(Signal.PASSED if ready else Signal.NOT_RUN)
+        return worst(signals), word if accounts else None
 
     def _recorded(self) -> dict[str, SignInStatus]:
         firm = self._session.firm()
@@ -164,9 +166,8 @@ def _buttons(address: str, tokens: TokenStatus | None, status: SignInStatus) -> 
 def status_of(findings: Iterable[Finding]) -> SignInStatus:
     """The status that the findings of one run amount to."""
     made = list(findings)
-    state = html.worst(made)
-    cause = next((f.cause for f in made if f.signal is state and f.cause), "")
-    return SignInStatus(state, cause or "")
+    broken = root_cause(made)
+    return SignInStatus(worst(f.signal for f in made), (broken and broken.cause) or "")
 
 
 def is_about_sign_in(finding: Finding) -> bool:

@@ -11,6 +11,7 @@ from msoauth.checks import REGISTRATION
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import app_only, validation
 from msoauth.identity.secret_rotation import replace_secret
+from msoauth.judgement import succeeded, worst
 from msoauth.model import Finding, Firm, Signal
 from msoauth.reports import secret_calendar
 from msoauth.store import Secret, Workspace
@@ -61,7 +62,7 @@ class RegisterPanel(Panel):
         )  # fmt: skip
         if past:
             self.show_findings(past)
-            self.set_state(html.worst(past))
+            self.set_state(worst(f.signal for f in past))
 
     def draw_guide(self) -> None:
         firm = self._shown
@@ -274,11 +275,10 @@ class RegisterPanel(Panel):
         self.busy(False)
 
     def _done(self, made: Sequence[Finding], steps: Markup) -> None:
-        state = html.worst(made)
         self.jobs.finish()
-        self.set_state(state)
+        self.set_state(worst(f.signal for f in made))
         self.busy(False)
-        if state in (Signal.PASSED, Signal.WARNING):
+        if succeeded(made):
             self.message.show(
                 html.box("passed", html.paragraph(
                     _("The registration works and is stored. Go on with step 2, Sign in the users."))) + steps)  # fmt: skip
@@ -308,7 +308,7 @@ def _latest(rows: Sequence[Finding]) -> list[Finding]:
 
 def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -> Markup:
     """The steps in Exchange for app-only access, once the app gets tokens; empty for other firms."""
-    if firm.access != "app-only" or html.worst(made) not in (Signal.PASSED, Signal.WARNING):
+    if firm.access != "app-only" or not succeeded(made):
         return Markup("")
     try:
         object_id = app_only.service_principal(workspace, firm)

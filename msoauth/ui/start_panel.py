@@ -1,11 +1,12 @@
 """Step 0: what this is, practice or real, the state of the workspace, and where to go next."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import ipywidgets
 from markupsafe import Markup
 
+from msoauth.judgement import succeeded, worst
 from msoauth.model import Finding, Signal
 from msoauth.texts import _, ngettext
 from msoauth.ui import header, html
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 _RECENT = 200  # findings of the chosen firm or mailbox that are looked at
 _MANY = 2000  # mailboxes from which on they are not counted one by one
+
+
+class _Step(NamedTuple):
+    """What is known of a step of the onboarding."""
+
+    state: Signal = Signal.NOT_RUN
+    said: str = ""
+    done: bool = False
 
 
 class StartPanel(Panel):
@@ -39,7 +48,7 @@ class StartPanel(Panel):
         steps = self._steps()
         self.steps.show(self._table(steps))
         self.place.show(self._place())
-        done = sum(state in (Signal.PASSED, Signal.WARNING) for state, _said in steps)
+        done = sum(step.done for step in steps)
         if done == len(steps):
             self.set_state(Signal.PASSED, _("everything works"))
         else:
@@ -124,11 +133,11 @@ class StartPanel(Panel):
             )
         return Markup("").join(said)
 
-    def _steps(self) -> list[tuple[html.State, str]]:
+    def _steps(self) -> list[_Step]:
         """What is known of steps 1 to 5 for the chosen firm and mailbox."""
         firm, account = self.session.firm(), self.session.account()
         if firm is None:
-            return [(Signal.NOT_RUN, _("not registered yet")), *[(Signal.NOT_RUN, "")] * 4]
+            return [_Step(said=_("not registered yet")), *[_Step()] * 4]
         of_firm = list(self.workspace.journal.findings(firm=firm.name, account="", limit=_RECENT))
         accounts = [a.address for a in self.session.accounts()]
         signed_in = self._signed_in(accounts)
@@ -137,19 +146,18 @@ class StartPanel(Panel):
             if account
             else []
         )
-        people: html.State = (
-            Signal.PASSED if accounts and signed_in == len(accounts) else Signal.NOT_RUN
-        )
+        everybody = bool(accounts) and signed_in == len(accounts)
         mail = _newest(of_account, "mail.retrieve", "smtp.send", "mail.round-trip")
         links = _newest(of_account, "network.", "pop3.", "imap.", "smtp.login")
         everything = list(self.workspace.journal.findings(firm=firm.name, limit=_RECENT))
         return [
             self._of(_newest(of_firm, "registration."), firm.name),
-            (
-                people,
+            _Step(
+                Signal.PASSED if everybody else Signal.NOT_RUN,
                 _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
                 if accounts
                 else _("no mailbox yet"),
+                everybody,
             ),
             self._of(mail, account.address if account else ""),
             self._of(links, account.address if account else ""),
@@ -157,25 +165,24 @@ class StartPanel(Panel):
         ]
 
     @staticmethod
-    def _of(rows: Sequence[Finding], whose: str) -> tuple[html.State, str]:
+    def _of(rows: Sequence[Finding], whose: str) -> _Step:
         if not rows:
-            return Signal.NOT_RUN, ""
+            return _Step()
         when = max(f.at for f in rows).astimezone()
-        return html.worst(rows), _("{whose}, {when}").format(
-            whose=whose, when=f"{when:%Y-%m-%d %H:%M}"
-        )
+        said = _("{whose}, {when}").format(whose=whose, when=f"{when:%Y-%m-%d %H:%M}")
+        return _Step(worst(f.signal for f in rows), said, succeeded(rows))
 
-    def _table(self, steps: Sequence[tuple[html.State, str]]) -> Markup:
-        undone = [n for n, (state, _said) in enumerate(steps, 1) if state not in (Signal.PASSED, Signal.WARNING)]  # fmt: skip
+    def _table(self, steps: Sequence[_Step]) -> Markup:
+        undone = [number for number, step in enumerate(steps, 1) if not step.done]
         rows = []
-        for number, (state, said) in enumerate(steps, 1):
-            here = bool(undone) and number == undone[0]
+        for number, step in enumerate(steps, 1):
+            here = undone[:1] == [number]
             link = header.notebook_link(number)
             if here:
                 link = Markup('<strong>{}</strong> <span class="mso-next">{}</span>').format(
                     link, _("go on here")
                 )
-            rows.append((link, html.dot(state), said))
+            rows.append((link, html.dot(step.state), step.said))
         return html.table([_("Step"), _("State"), _("What is known")], rows, label=_("Steps"))
 
     def _place(self) -> Markup:

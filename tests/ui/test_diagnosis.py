@@ -13,7 +13,7 @@ import pytest
 from msoauth.identity import administrator, signin
 from msoauth.identity.administrator import AdministratorToken as Token
 from msoauth.identity.flows import SignIn
-from msoauth.model import Firm, Signal
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from msoauth.ui.diagnosis import DiagnosePanel
@@ -204,3 +204,21 @@ def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: Prac
     firms = [firm.name for firm in panel.workspace.firms.list() if firm.name.endswith("(replay)")]
     assert len(firms) == 1
     assert len(panel.workspace.accounts.list(firms[0])) == 1
+
+
+def test_a_diagnosis_that_was_cancelled_is_not_green_after_a_restart(
+    session: Session, firm: Firm
+) -> None:
+    account = Account("anna@contoso.example", firm.name)
+    session.workspace.accounts.add(account)
+    session.workspace.journal.append(
+        *(
+            Finding(check, signal, "", firm=firm.name, account=account.address, run="r1")
+            for check, signal in (
+                ("network.authority", Signal.PASSED),
+                ("sign-in.token", Signal.SKIPPED),
+            )
+        )
+    )
+    session.choose_account(account.address)
+    assert DiagnosePanel(session, inline=True).state is Signal.SKIPPED

@@ -341,3 +341,36 @@ def test_a_firm_of_another_cloud_keeps_it_when_it_is_saved_beside_the_practice_t
     assert session.workspace.firms.get(firm.name).cloud == away
     assert panel.state in (Signal.FAILED, Signal.ERROR, Signal.WARNING)
     assert panel.form.text("tenant") == "contoso.example"
+
+
+def test_a_step_that_was_only_busy_is_neither_done_nor_called_working(
+    session: Session, firm: Firm
+) -> None:
+    session.workspace.journal.append(
+        Finding("registration.directory", Signal.WARNING, "", cause="throttled", firm=firm.name),
+        Finding("registration.secret", Signal.SKIPPED, "", firm=firm.name),
+    )
+    panel = RegisterPanel(session, inline=True)
+    assert "0 of 5 done" in panel.guide.html
+    start = StartPanel(session, inline=True)
+    assert str(start.state_word).startswith("0 of 5")
+    first = next(row for row in start.steps.html.split("<tr>") if "go on here" in row)
+    assert "warning" in first
+
+
+def test_a_remark_is_no_reason_to_call_a_step_undone(session: Session, firm: Firm) -> None:
+    session.workspace.journal.append(
+        Finding("registration.secret", Signal.PASSED, "", firm=firm.name),
+        Finding("registration.secret-end", Signal.WARNING, "not recorded", firm=firm.name),
+    )
+    assert str(StartPanel(session, inline=True).state_word).startswith("1 of 5")
+
+
+def test_the_root_cause_is_the_finding_that_is_opened() -> None:
+    shown = html.findings(
+        [
+            Finding("a.error", Signal.ERROR, "s", cause="graph-forbidden", evidence="ours"),
+            Finding("b.failed", Signal.FAILED, "s", cause="secret-expired", evidence="theirs"),
+        ]
+    )
+    assert 'data-key=" b.failed" open' in shown
