@@ -1,1 +1,1 @@
-"""Sign-in, silent renewal and probes of a registration. The only room that knows msal."""
+"""Signs users in, renews their tokens silently, and probes app registrations; the only importer of msal."""

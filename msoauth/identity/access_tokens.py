@@ -1,17 +1,17 @@
-"""Access tokens without anybody signing in: from the account's cache, or renewed."""
+"""Gets access tokens without anybody signing in: from the account's token cache, or renewed by its refresh token."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import msal
-import requests
 
-from msoauth import redact
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
-from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
+from msoauth.identity.auth_errors import access_token_in, as_auth_errors
 from msoauth.identity.client import Client, reused_client, scopes_for
 from msoauth.judgement import CLOCK_SKEW_SECONDS
 from msoauth.model import Account, Firm
@@ -53,12 +53,12 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         # which side it was cannot be seen, so a refusal for presenting a secret is answered without one.
         secret = workspace.firms.secret(firm.name)
         with reused_client(firm, secret, cache) as client:
-            result = _silent(client, account, firm, what, force=force)
+            result = _acquire_silently(client, account, firm, what, force=force)
             if secret is None or not _without_secret(result):
-                return _stored(workspace, account, client, result, what)
+                return _store(workspace, account, client, result, what)
         with reused_client(firm, None, cache) as public:
-            result = _silent(public, account, firm, what, force=force)
-            return _stored(workspace, account, public, result, what)
+            result = _acquire_silently(public, account, firm, what, force=force)
+            return _store(workspace, account, public, result, what)
 
 
 def _without_secret(result: dict[str, Any]) -> bool:
@@ -66,7 +66,7 @@ def _without_secret(result: dict[str, Any]) -> bool:
     return result.get("error") == "invalid_client" and 700025 in result.get("error_codes", ())
 
 
-def _silent(
+def _acquire_silently(
     client: Client, account: Account, firm: Firm, what: str, *, force: bool
 ) -> dict[str, Any]:
     known = client.app.get_accounts()
@@ -74,16 +74,12 @@ def _silent(
         raise AuthError(
             _("{user} has not signed in yet.").format(user=account.user), cause="session-missing"
         )
-    try:
+    with _network_retriable(what):
         result = client.app.acquire_token_silent_with_error(
             scopes_for(account, firm.cloud),
             account=known[0],
-            force_refresh=force or _from_the_future(client),
+            force_refresh=force or _cached_by_a_fast_clock(client),
         )
-    except requests.RequestException as problem:
-        raise _for_now(transport_error(problem, what)) from None
-    except (ValueError, LookupError, TypeError) as problem:
-        raise unreadable_reply(what, problem) from None
     if result is None:
         raise AuthError(
             _("There is no refresh token for {user}: sign in again.").format(user=account.user),
@@ -93,7 +89,7 @@ def _silent(
     return answer
 
 
-def _from_the_future(client: Client) -> bool:
+def _cached_by_a_fast_clock(client: Client) -> bool:
     """Whether the cached token was got while this computer's clock was ahead: its end cannot be relied on."""
     now = time.time() + CLOCK_SKEW_SECONDS
     return any(
@@ -102,31 +98,35 @@ def _from_the_future(client: Client) -> bool:
     )
 
 
-# The network between here and the authority says nothing of the grant: the renewal is tried again.
 _NETWORK = frozenset(
     {"dns-failed", "connect-refused", "connect-timeout", "tls-failed", "proxy-required"}
 )
 
 
-def _for_now(failure: AuthError) -> AuthError:
-    failure.retriable = failure.retriable or failure.cause in _NETWORK
-    return failure
+@contextmanager
+def _network_retriable(what: str) -> Iterator[None]:
+    """As :func:`as_auth_errors`; a fault of the network says nothing of the grant, so it may be tried again."""
+    try:
+        with as_auth_errors(what):
+            yield
+    except AuthError as failure:
+        failure.retriable = failure.retriable or failure.cause in _NETWORK
+        raise
 
 
-def _stored(
-    workspace: Workspace, account: Account, client: Client, result: dict[str, Any], what: str
+def _store(
+    workspace: Workspace, account: Account, client: Client, reply: dict[str, Any], what: str
 ) -> AccessToken:
-    if "error" in result:
-        refused = error_from_reply(result, what)
+    """Keep the renewed cache; of a refusal keep the claims challenge, for the sign-in that has to pass it on."""
+    try:
+        token = _token(reply, what)
+    except AuthError as refused:
         if not refused.retriable:
             sign_in_history.keep_challenge(workspace, account, refused.claims)
-        raise refused
-    if not isinstance(result.get("access_token"), str):
-        raise unreadable_reply(what)
-    redact.remember(result["access_token"])
+        raise
     if client.cache.has_state_changed:
         workspace.tokens.save(account.address, client.serialized())
-    return _token(result)
+    return token
 
 
 def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
@@ -139,21 +139,12 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     what = _("Getting a token for the app of {firm}").format(firm=firm.name)
     if secret is None:
         raise AuthError(_("App-only access needs a client secret."), cause="secret-required")
-    client = Client(firm, secret)
-    try:
-        result = client.app.acquire_token_for_client([firm.cloud.app_scope])
-    except requests.RequestException as problem:
-        raise _for_now(transport_error(problem, what)) from None
-    except (ValueError, LookupError, TypeError) as problem:
-        raise unreadable_reply(what, problem) from None
-    if "error" in result:
-        raise error_from_reply(result, what)
-    if not isinstance(result.get("access_token"), str):
-        raise unreadable_reply(what)
-    redact.remember(result["access_token"])
-    return _token(result)
+    with _network_retriable(what):
+        reply = Client(firm, secret).app.acquire_token_for_client([firm.cloud.app_scope])
+    return _token(reply, what)
 
 
-def _token(result: dict[str, Any]) -> AccessToken:
-    seconds = float(result.get("expires_in") or 0)  # a number from Entra, a text from some others
-    return AccessToken(result["access_token"], datetime.fromtimestamp(time.time() + seconds, UTC))
+def _token(reply: dict[str, Any], what: str) -> AccessToken:
+    value = access_token_in(reply, what)
+    seconds = float(reply.get("expires_in") or 0)  # a number from Entra, a text from some others
+    return AccessToken(value, datetime.fromtimestamp(time.time() + seconds, UTC))

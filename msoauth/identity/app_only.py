@@ -1,4 +1,5 @@
-"""App-only access: what Exchange must be told once before an app may open mailboxes to which nobody signs in."""
+"""Writes the steps for app-only access: what an administrator sets up in Entra and Exchange so that an app may open
+mailboxes to which nobody signs in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class ExchangeSteps:
     Attributes:
         steps: In words, in order.
         commands: The PowerShell of it, a line each.
-        verify: The PowerShell that shows that it was done.
+        verify: The PowerShell that shows whether it was done.
     """
 
     steps: tuple[str, ...]
@@ -38,9 +39,9 @@ class ExchangeSteps:
 
 
 def service_principal(workspace: Workspace, firm: Firm) -> str:
-    """The object ID of the app's service principal, as a token of the app names it; empty where it cannot be read.
+    """The object ID of the app's service principal, read from a token of the app; empty if the token is unreadable.
 
-    It is the Object ID of the *enterprise application*. That of the app registration is another one, with which
+    It is the Object ID of the *enterprise application*. The app registration has another one: with that,
     ``New-ServicePrincipal`` succeeds and every login fails (facts A5).
 
     Raises:
@@ -54,7 +55,7 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
     """The steps for this firm and these mailboxes.
 
     Args:
-        object_id: As :func:`service_principal` gives it; empty puts a placeholder in its place.
+        object_id: As :func:`service_principal` returns it; empty for a placeholder.
     """
     known = object_id or _PLACEHOLDER
     environment = _ENVIRONMENTS.get(firm.cloud.name)
@@ -97,7 +98,7 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
 
 
 def _quoted(text: str) -> str:
-    """A PowerShell string in which nothing is carried out."""
+    """*text* as a PowerShell string literal in which nothing is expanded."""
     plain = "".join(c for c in text if c.isprintable())
     for mark in "'‘’‚‛":  # PowerShell takes the typographic ones for quotes too
         plain = plain.replace(mark, mark * 2)

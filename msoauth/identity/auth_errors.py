@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import requests
 
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.redact import redact
+from msoauth.redact import redact, remember
 from msoauth.texts import _
 
 # Texts and numbers change without notice; only `error` is a contract (entra-docs: reference-error-codes.md).
@@ -135,3 +136,33 @@ def unreadable_reply(what: str, problem: Exception | None = None) -> AuthError:
         _("{what}: the answer holds no token that can be read.").format(what=what),
         evidence=type(problem).__name__ if problem else "",
     )
+
+
+@contextmanager
+def as_auth_errors(what: str) -> Iterator[None]:
+    """Turn what msal raises for a token request inside the block into an AuthError.
+
+    Args:
+        what: What was tried, as a noun phrase for people.
+    """
+    try:
+        yield
+    except requests.RequestException as problem:
+        raise transport_error(problem, what) from None
+    except (ValueError, LookupError, TypeError) as problem:
+        raise unreadable_reply(what, problem) from None
+
+
+def access_token_in(reply: Mapping[str, Any], what: str) -> str:
+    """The access token in a token endpoint's reply; its tokens are redacted wherever they turn up from now on.
+
+    Raises:
+        AuthError: the reply is an error, or holds no access token.
+    """
+    if "error" in reply:
+        raise error_from_reply(reply, what)
+    token = reply.get("access_token")
+    if not isinstance(token, str):
+        raise unreadable_reply(what)
+    remember(token, reply.get("refresh_token"), reply.get("id_token"))
+    return token

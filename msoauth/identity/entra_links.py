@@ -18,10 +18,10 @@ _GLOBAL_APP_SCOPE = "https://ps.outlook.com/.default"
 
 
 def admin_consent_link(firm: Firm, accounts: Iterable[Account] = ()) -> str:
-    """The page on which an administrator consents for everybody (facts A2, B4).
+    """The page on which an administrator consents for all users (facts A2, B4).
 
-    Afterwards the browser ends at the redirect URI with ``admin_consent=True``, or with ``error=…``; nobody
-    needs to listen there.
+    Afterwards the browser is redirected to the redirect URI with ``admin_consent=True`` or ``error=…``; nobody has
+    to listen there.
 
     Args:
         accounts: The firm's mailboxes; they decide whether POP, IMAP or both are asked for.
@@ -55,7 +55,7 @@ def _endpoint(firm: Firm) -> str:
 
 
 def sign_out_link(firm: Firm) -> str:
-    """The page on which the browser's session at Microsoft is ended (facts A2).
+    """The page that ends the browser's session at Microsoft (facts A2).
 
     Raises:
         AuthError: the authority cannot be reached.

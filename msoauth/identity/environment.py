@@ -44,29 +44,30 @@ def choose_flow(
         has_secret: Whether the app is a confidential client; such an app gets no tokens by device code unless
             "Allow public client flows" is on (facts C2, C4).
         challenged: Whether a claims challenge is to be passed on; a policy that asks for more than a password
-            is met in a browser, and often forbids the device code.
-        environ, root, platform: Where to look for the marks of the environment (tests).
+            is satisfied in a browser, and often forbids the device code.
+        environ, root, platform: Where to look for signs of the environment; other values are for tests.
     """
     redirect = urlsplit(firm.redirect_uri)
     if redirect.scheme != "http" or redirect.hostname not in LOOPBACK:
         why = _("The redirect URI {uri} does not lead to this computer.")
         return _elsewhere(why.format(uri=firm.redirect_uri), has_secret, challenged)
-    hosted = _hosted(environ)
+    hosted = _hosting_service(environ)
     if hosted:
         why = _("This runs in {place}, not on the computer with the browser.").format(place=hosted)
         return _elsewhere(why, has_secret, challenged)
     if urlsplit(firm.cloud.authority).hostname in LOOPBACK:
-        # Whoever sees these sign-in pages sits at this computer, so its browser reaches the listener too.
+        # The sign-in pages are on this computer, so the browser that shows them reaches the listener too.
         return FlowChoice(
             "browser", _("The sign-in pages are on this computer, and so is the answer.")
         )
-    why = _apart(environ, root, platform)
+    why = _why_browser_is_elsewhere(environ, root, platform)
     if why:
         return _elsewhere(why, has_secret, challenged)
     return FlowChoice("browser", _("The browser is on this computer."))
 
 
 def _elsewhere(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
+    """The choice when the browser is on another computer, for the reason *why*."""
     if challenged:
         then = _(
             "A policy asks for more than a password: a link to open in a browser can answer it."
@@ -79,8 +80,8 @@ def _elsewhere(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
     return FlowChoice("device", f"{why} {then}")
 
 
-def _hosted(environ: Mapping[str, str]) -> str:
-    """The service whose computer this is, or empty."""
+def _hosting_service(environ: Mapping[str, str]) -> str:
+    """The hosted notebook service that runs this program, or empty."""
     if any(
         name in environ for name in ("BINDER_SERVICE_HOST", "BINDER_REPO_URL", "BINDER_REQUEST")
     ):
@@ -94,7 +95,7 @@ def _hosted(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def _apart(environ: Mapping[str, str], root: Path, platform: str) -> str:
+def _why_browser_is_elsewhere(environ: Mapping[str, str], root: Path, platform: str) -> str:
     """Why the user's browser is probably on another computer, or empty."""
     if any(name in environ for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")):
         return _("This runs on a computer that you are connected to by SSH.")

@@ -23,7 +23,13 @@ import requests
 
 from msoauth import redact
 from msoauth.errors import AuthError, CancelledError, InputError
-from msoauth.identity.auth_errors import error_from_reply, transport_error, unreadable_reply
+from msoauth.identity.auth_errors import (
+    access_token_in,
+    as_auth_errors,
+    error_from_reply,
+    transport_error,
+    unreadable_reply,
+)
 from msoauth.identity.client import Client
 from msoauth.identity.environment import LOOPBACK, Flow, FlowChoice, has_screen
 from msoauth.identity.loopback import Listener
@@ -122,11 +128,7 @@ class SignIn(Generic[Result]):
         try:
             reply = self._reply(math.inf if timeout is None else time.monotonic() + timeout)
             self._raise_if_cancelled()
-            if "error" in reply:
-                raise error_from_reply(reply, self._what)
-            if not isinstance(reply.get("access_token"), str):
-                raise unreadable_reply(self._what)
-            redact.remember(*(reply.get(f"{kind}_token") for kind in ("access", "refresh", "id")))
+            access_token_in(reply, self._what)
             result = self._request.on_tokens(self._client, reply)
         except AuthError as error:
             self._request.on_end(error)
@@ -228,19 +230,16 @@ class CodeFlowSignIn(SignIn[Result]):
         if "error" in answer:
             raise error_from_reply(answer, self._what)
         try:
-            reply: dict[str, Any] = self._client.app.acquire_token_by_auth_code_flow(
-                self._msal_flow, answer
-            )
-        except requests.RequestException as problem:
-            raise transport_error(problem, self._what) from None
+            with as_auth_errors(self._what):
+                reply: dict[str, Any] = self._client.app.acquire_token_by_auth_code_flow(
+                    self._msal_flow, answer
+                )
         except RuntimeError as problem:  # msal: the nonce in the ID token is another one
             raise AuthError(
                 _("The token does not belong to this sign-in; start again."),
                 cause="state-mismatch",
                 evidence=redact.redact(str(problem))[:500],
             ) from None
-        except (ValueError, LookupError, TypeError) as problem:
-            raise unreadable_reply(self._what, problem) from None
         if "error" in reply:
             error = error_from_reply(reply, self._what)
             if error.cause == "refresh-expired":  # AADSTS70008 says the same of codes
@@ -444,19 +443,16 @@ class DeviceSignIn(SignIn[Result]):
         ``slow_down`` makes msal lengthen the interval that the flow carries (RFC 8628).
         """
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), as_auth_errors(self._what):
                 # The interval is kept here, to the second.
                 warnings.simplefilter("ignore", UserWarning)
                 reply: dict[str, Any] = self._client.app.acquire_token_by_device_flow(
                     self._msal_flow, exit_condition=lambda _flow: True
                 )
-        except requests.RequestException as problem:
-            failure = transport_error(problem, self._what)
+        except AuthError as failure:
             if not failure.retriable:
-                raise failure from None
+                raise
             return None, failure.retry_after or 2 * self._interval
-        except (ValueError, LookupError, TypeError) as problem:
-            raise unreadable_reply(self._what, problem) from None
         if reply.get("error") in ("authorization_pending", "slow_down"):
             return None, self._interval
         return reply, 0.0

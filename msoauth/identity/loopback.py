@@ -1,4 +1,7 @@
-"""The listener for the browser's answer: takes one, from one path, with one state; harmless to all else."""
+"""Listens on the loopback interface for the browser's redirect at the end of a sign-in (RFC 8252, 7.3).
+
+It takes one answer, at one path, with one state; every other request gets an error page.
+"""
 
 import errno
 import hmac
@@ -14,7 +17,7 @@ from msoauth.errors import AuthError
 from msoauth.texts import _, language
 
 _BODY_LIMIT = 64 * 1024  # an answer has a few kilobytes
-_PORTS = 10  # free ports of 127.0.0.1 that are tried until one is free on ::1 as well
+_ATTEMPTS = 10  # to find a port that is free on both 127.0.0.1 and ::1
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
@@ -35,7 +38,7 @@ class Listener:
         self._lock = threading.Lock()
         self._servers: list[_Server] = []
         self._threads: list[threading.Thread] = []
-        for _attempt in range(_PORTS):
+        for _attempt in range(_ATTEMPTS):
             try:
                 self._servers = self._bind(host, port or 0)
                 break
@@ -96,8 +99,8 @@ class Listener:
                 thread.join(5)
         self.answered.set()
 
-    def judge(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
-        """The status and the page for a request; 200 for the answer alone, which is kept."""
+    def handle(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
+        """The HTTP status and the page for a request; 200 only for the answer, which is stored in ``answer``."""
         try:
             name = urlsplit(f"//{host}").hostname
             path = urlsplit(target).path or "/"
@@ -137,6 +140,8 @@ class Listener:
 
 
 class _Server(ThreadingHTTPServer):
+    """An HTTP server on one loopback address."""
+
     daemon_threads = True
     # On Windows two programs may share a port unless one asks for it alone; elsewhere, reuse only skips the
     # minutes for which a port rests after its last connection.
@@ -153,7 +158,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle is no news."""
+        """Print nothing when a browser closes the connection early."""
 
 
 class _Server6(_Server):
@@ -165,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds for a whole request: half-open connections do not pile up
 
     def do_GET(self) -> None:
-        self._judge(_fields(self.path.partition("?")[2]))
+        self._handle(_fields(self.path.partition("?")[2]))
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -173,11 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(413, _page(_("Too long"), _("This is not a sign-in's answer.")))
             return
         body = self.rfile.read(int(length)).decode("utf-8", "replace")
-        self._judge(_fields(body))
+        self._handle(_fields(body))
 
-    def _judge(self, fields: dict[str, str]) -> None:
+    def _handle(self, fields: dict[str, str]) -> None:
         listener = self.server.listener
-        status, page = listener.judge(self.path, self.headers.get("Host", ""), fields)
+        status, page = listener.handle(self.path, self.headers.get("Host", ""), fields)
         try:
             self._reply(status, page)
         finally:
@@ -202,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "msoauth"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """The request line holds the code: it is written nowhere."""
+        """Log nothing: the request line holds the authorization code."""
 
 
 def _fields(query: str) -> dict[str, str]:

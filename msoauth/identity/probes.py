@@ -1,4 +1,4 @@
-"""Questions to the authority that need no user: does the directory exist, the app, the secret, the redirect URI?"""
+"""Asks the authority, without any user, whether the directory, the app, its secret and its redirect URI exist."""
 
 import re
 import secrets
@@ -12,7 +12,7 @@ from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
 from msoauth.identity import http
-from msoauth.identity.auth_errors import error_from_reply, ids_of, transport_error
+from msoauth.identity.auth_errors import as_auth_errors, error_from_reply, ids_of, transport_error
 from msoauth.identity.client import Client
 from msoauth.identity.discovery import configuration, configuration_from_reply, json_from_reply
 from msoauth.model import Firm
@@ -27,10 +27,10 @@ _TAGS = re.compile(
 
 
 def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) -> str:
-    """The directory (tenant) ID of a tenant, by its ID or a domain; asked anew.
+    """Look up the directory (tenant) ID of a tenant by its ID or one of its domains.
 
     Args:
-        reply: The answer to the tenant's discovery address, where it has just been asked for.
+        reply: The reply of the tenant's discovery address, if it was just asked; None to ask it now.
 
     Raises:
         AuthError: there is no such directory in this cloud, or the authority cannot be reached.
@@ -46,42 +46,38 @@ def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) 
 
 
 def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
-    """Ask for a token of the app itself, which needs no permission: the app exists and its secret is accepted.
+    """Check that the app exists and that its secret is accepted, by asking for a token of the app itself.
 
-    Without a secret the app is asked for a device code, which names an unknown app too.
+    Such a token needs no permission. Without a secret a device code is asked for, which an unknown app does not get.
 
     Raises:
         AuthError: the app is unknown or disabled, or its secret is wrong or expired.
     """
     what = _("Checking the application")
-    client = Client(firm, secret)
-    try:
-        if secret is None:
-            result: dict[str, Any] = client.app.initiate_device_flow(
-                [firm.cloud.scope("SMTP.Send")]
-            )
-            if "user_code" in result:
-                return
-        else:
-            result = client.app.acquire_token_for_client([firm.cloud.app_scope])
-            if "access_token" in result:
-                return
-    except requests.RequestException as problem:
-        raise transport_error(problem, what) from None
-    refused = error_from_reply(result, what)
-    if refused.cause in _BEHIND_THE_SECRET:
-        return  # the app and its secret were accepted; what is missing belongs to app-only access
-    raise refused
+    app = Client(firm, secret).app
+    with as_auth_errors(what):
+        reply: dict[str, Any] = (
+            app.initiate_device_flow([firm.cloud.scope("SMTP.Send")])
+            if secret is None
+            else app.acquire_token_for_client([firm.cloud.app_scope])
+        )
+    if "user_code" in reply or "access_token" in reply:
+        return
+    refused = error_from_reply(reply, what)
+    if refused.cause not in _AFTER_THE_SECRET:
+        raise refused
 
 
-# A refusal for one of these comes after the secret was looked at, and does not concern delegated sign-in.
-_BEHIND_THE_SECRET = frozenset(
+# Entra refuses for one of these only after it accepted the secret; what is missing matters to app-only access alone.
+_AFTER_THE_SECRET = frozenset(
     {"permission-not-registered", "admin-consent-required", "consent-required"}
 )
 
 
 def redirect_probe(firm: Firm) -> None:
-    """Ask for a sign-in without anybody there (prompt=none): a wrong redirect URI is refused on a page of its own.
+    """Check the redirect URI, by asking for a sign-in without any user (``prompt=none``).
+
+    A registered URI is redirected to, with an error; an unknown one is refused on a page.
 
     Raises:
         AuthError: the redirect URI, the app or the directory was refused.

@@ -1,4 +1,4 @@
-"""Replacing a client secret without anybody signing in again."""
+"""Replaces a firm's client secret, once the authority accepts the new one; nobody has to sign in again."""
 
 from collections.abc import Callable
 from datetime import date
@@ -9,8 +9,8 @@ from msoauth.model import Firm
 from msoauth.store import Secret, Workspace
 from msoauth.texts import _
 
-# Seconds before the second and third try: a secret that was just made is unknown to some of Microsoft's servers
-# for a while (facts M1: AADSTS7000215, mended by trying again after 10 seconds).
+# Seconds before the second and third try: some of Microsoft's servers do not know a new secret
+# for a while (facts M1: AADSTS7000215, solved by trying again after 10 seconds).
 PAUSES = (5.0, 10.0)
 
 
@@ -24,11 +24,11 @@ def replace_secret(
 ) -> None:
     """Check a new client secret at the authority and, only when it was accepted, store it in the old one's place.
 
-    Refresh tokens of users stay good: they are bound to user and app, not to the secret.
+    Users' refresh tokens stay valid: they are bound to user and app, not to the secret.
 
     Args:
-        wait: Waits so many seconds before a refused secret is tried again; true when the user cancelled. None
-            to try once.
+        wait: Waits the given number of seconds before a refused secret is tried again, and returns true when the
+            user cancelled meanwhile. None to try only once.
 
     Raises:
         CancelledError: *wait* said so; the old secret stays.

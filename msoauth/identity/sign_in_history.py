@@ -18,11 +18,11 @@ from msoauth.store import Workspace
 from msoauth.texts import _
 
 CHECK = "sign-in.attempt"
-_LOOKED_AT = 100  # findings of the account, the newest
+_NEWEST = 100  # findings of the account that are searched
 
 
 def record(workspace: Workspace, firm: Firm, account: Account, refused: AuthError | None) -> None:
-    """Write down that the user signed in (None), was refused, or cancelled; a sign-in that timed out says nothing."""
+    """Write to the journal that the user signed in (None), was refused, or cancelled; a timeout is not written."""
     if refused is None:
         finding = Finding(CHECK, Signal.PASSED, _("the user signed in"))
     elif isinstance(refused, CancelledError):
@@ -39,7 +39,7 @@ def record(workspace: Workspace, firm: Firm, account: Account, refused: AuthErro
 def record_reported_text(
     workspace: Workspace, firm: Firm, account: Account, text: str
 ) -> Finding | None:
-    """Write down what the user saw on a page of the sign-in; None when nothing known is in it."""
+    """Write the error that the user saw on a sign-in page to the journal; None when the text holds no known error."""
     seen = explain(text, firm=firm, account=account)
     if seen.cause == "unknown":
         return None
@@ -50,7 +50,7 @@ def record_reported_text(
 
 def last_refusal(workspace: Workspace, account: Account) -> Finding | None:
     """The refusal in which the account's last attempt ended, or None; an attempt that was cancelled does not count."""
-    found = workspace.journal.findings(account=account.address, limit=_LOOKED_AT)
+    found = workspace.journal.findings(account=account.address, limit=_NEWEST)
     ended = (f for f in reversed(list(found)) if f.check == CHECK)
     last = next((f for f in ended if f.signal is not Signal.SKIPPED), None)
     return last if last is not None and last.signal is Signal.FAILED else None
@@ -76,13 +76,13 @@ def _refused(
 def _append(workspace: Workspace, firm: Firm, account: Account, finding: Finding) -> None:
     with contextlib.suppress(
         StoreError
-    ):  # what came of the sign-in is the news, and is not to be hidden
+    ):  # the caller needs the result of the sign-in more than this
         workspace.journal.append(replace(finding, firm=firm.name, account=account.address))
 
 
 def keep_challenge(workspace: Workspace, account: Account, claims: str | None) -> None:
     """Keep a claims challenge for the account's next sign-in; None or empty: there is none any more."""
-    with contextlib.suppress(StoreError):  # as above
+    with contextlib.suppress(StoreError):  # as in _append
         if (claims or "") != workspace.settings.get(_challenge_key(account)):
             workspace.settings.set(_challenge_key(account), claims or "")
 

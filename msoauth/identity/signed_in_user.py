@@ -1,4 +1,4 @@
-"""Whose tokens these are: the user who signed in, compared with the mailbox that is being set up."""
+"""Verifies that the user who signed in is the one whose mailbox is being set up."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,23 +13,24 @@ from msoauth.identity.client import Client
 from msoauth.model import Account
 from msoauth.texts import _
 
-_TIMEOUT = 10.0  # seconds; only a help where names differ
+_TIMEOUT = 10.0  # seconds
 
 
-def user_name(result: dict[str, Any]) -> str:
-    """The user principal name in a token answer: of the ID token, else of the access token."""
-    said = from_mapping(result.get("id_token_claims") or {})
-    if said.user:
-        return said.user
-    access = read_unverified(str(result.get("access_token", "")))
+def user_name(reply: dict[str, Any]) -> str:
+    """The user principal name in a token reply: from the ID token, else from the access token."""
+    claims = from_mapping(reply.get("id_token_claims") or {})
+    if claims.user:
+        return claims.user
+    access = read_unverified(str(reply.get("access_token", "")))
     return access.user if access is not None else ""
 
 
 def verify_signed_in_user(client: Client, account: Account, actual: str) -> Account:
-    """The account as it is to be kept, when *actual* may hold it.
+    """Check that *actual*, who signed in, is the user of *account*; the account as it is to be stored.
 
-    A user whose sign-in name differs from the mailbox's address is right when Graph shows that address among
-    the user's own; the sign-in name is then recorded. For a shared mailbox the account itself says who signs in.
+    A user whose user name differs from the mailbox's address is accepted when Graph lists that address among
+    the user's own; the returned account then has the user name as its login. For a shared mailbox the account
+    itself says who signs in.
 
     Raises:
         AuthError: somebody else signed in (``account-wrong``).
@@ -47,10 +48,10 @@ def verify_signed_in_user(client: Client, account: Account, actual: str) -> Acco
 
 
 def _own_addresses(client: Client) -> frozenset[str]:
-    """The addresses that Graph shows of the user whose tokens *client* holds; empty when it shows none.
+    """The addresses of the user whose tokens *client* holds, from Graph; empty when Graph may not be read.
 
-    ``GET /me`` needs User.Read (facts G1), which mail access alone does not bring: where nobody consented to
-    it, the authority refuses, and the sign-in name decides.
+    ``GET /me`` needs User.Read (facts G1), to which consent for mail does not extend: where nobody consented to
+    it, the authority refuses, and the user name alone decides.
     """
     known = client.app.get_accounts()
     try:

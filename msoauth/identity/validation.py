@@ -1,7 +1,7 @@
-"""The values of an app registration as people type and paste them: trimmed, and judged at their field.
+"""Cleans and validates what people type and paste: the values of an app registration, and mailbox addresses.
 
-Each ``*_problem`` returns one sentence for people, or None. None of them contacts anybody, so a form may ask
-at every key.
+Each ``*_problem`` function returns one sentence that says what is wrong, or None. They use no network, so a form can
+call them at every keystroke.
 """
 
 import re
