@@ -1,4 +1,4 @@
-"""A firm's mailboxes as a list that somebody has: pasted text, CSV or Excel, as exported or as typed."""
+"""Reads a list of a firm's mailboxes (pasted text, CSV or Excel, as exported or as typed) and adds the accounts."""
 
 import csv
 import io
@@ -48,8 +48,10 @@ class Outcome:
     problem: str = ""
 
 
-def account_of(address: str, firm: str, login: str | None = None, retrieve: str = "") -> Account:
-    """An account of these texts as people type them.
+def account_from_text(
+    address: str, firm: str, login: str | None = None, retrieve: str = ""
+) -> Account:
+    """An account from texts as people type them.
 
     Raises:
         InputError: an address or the protocol is unusable.
@@ -173,7 +175,7 @@ def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[
         try:
             found = _ADDRESS.findall(line.address)
             written = found[0] if len(found) == 1 else line.address  # “Anna <anna@contoso.example>”
-            account = account_of(written, firm, line.login, line.retrieve)
+            account = account_from_text(written, firm, line.login, line.retrieve)
             workspace.accounts.add(account)
         except InputError as wrong:
             yield Outcome(line, None, wrong.summary)

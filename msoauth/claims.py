@@ -1,4 +1,4 @@
-"""What a token says of itself, read without checking its signature: for hints, never for trust.
+"""Reads the claims of a token without verifying its signature: for hints, never for trust.
 
 Microsoft asks clients to treat access tokens as opaque, and those of personal accounts are not JWTs
 at all: whatever cannot be read is simply absent.
@@ -32,7 +32,7 @@ class UnverifiedClaims:
 
 
 def read_unverified(token: str) -> UnverifiedClaims | None:
-    """What *token* says, or None when it is not a JWT that can be read."""
+    """The claims of *token*, or None when it is not a readable JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -1,4 +1,4 @@
-"""Hosts, ports and scopes of the Microsoft clouds, as data, and of any place an endpoints file describes.
+"""Hosts, ports and scopes of the Microsoft clouds, and of any other place that an endpoints file describes.
 
 Sources: Microsoft's national-cloud pages for the authority and Graph hosts; Microsoft's POP3/IMAP4
 page for the global mail hosts; field tables for the mail hosts and scopes of the national clouds
@@ -29,7 +29,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """All that is to be known of a cloud.
+    """The hosts, ports and scopes of one cloud.
 
     Attributes:
         name: ``global``, ``usgov``, ``china``, or the name in the endpoints file.

@@ -1,4 +1,4 @@
-"""The practice tenant's firms and users brought into a workspace, everybody signed in, without a browser."""
+"""Adds the practice tenant's firms and users to a workspace, all of them signed in, without a browser."""
 
 import json
 from collections.abc import Iterator
@@ -67,17 +67,16 @@ def _store(
     workspace: Workspace, firm: Firm, secret: str, grants: list[dict[str, Any]]
 ) -> Iterator[str]:
     known = {f.name.casefold() for f in workspace.firms.list()}
-    if (
-        firm.name.casefold() in known
-    ):  # another run of the practice tenant has other ports and secrets
+    if firm.name.casefold() in known:
+        # Each run of the practice tenant has other ports and secrets.
         workspace.firms.replace(firm)
         workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
     else:
         workspace.firms.add(firm, secret=secret or None)
-    there = {account.address.casefold() for account in workspace.accounts.list()}
+    present = {account.address.casefold() for account in workspace.accounts.list()}
     for grant in grants:
         address = str(grant["address"])
-        if address.casefold() not in there:
+        if address.casefold() not in present:
             workspace.accounts.add(Account(address, firm.name))
         workspace.tokens.save(address, token_cache_from_grant(firm, grant), signed_in_as=address)
         yield address

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that carry the cause.
+"""The exceptions of msoauth; each carries a cause that the catalogue explains.
 
 MsoauthError
 ├── InputError         what the user gave cannot be used (also a ValueError)
@@ -6,6 +6,7 @@ MsoauthError
 ├── StoreError         the workspace cannot be read or written
 │   └── VaultError     the key that seals secrets is missing or wrong
 ├── AuthError          the authority refused, or a sign-in failed
+│   └── CancelledError the user cancelled the sign-in
 └── MailError          a mail conversation broke; knows the stage
 """
 
@@ -22,7 +23,7 @@ class MsoauthError(Exception):
         summary: One sentence for people: what was tried and what came of it.
         cause: An id of the catalogue of causes; ``"unknown"`` where nothing known matches.
         evidence: The server's own words, with secrets taken out.
-        ids: What finds this failure again (``correlation_id``, ``trace_id``, ``timestamp``).
+        ids: By which Microsoft's support finds this failure (``correlation_id``, ``trace_id``, ``timestamp``).
 
     >>> try:
     ...     ws.firms["Nobody's"]
@@ -47,7 +48,7 @@ class MsoauthError(Exception):
 
 
 class InputError(MsoauthError, ValueError):
-    """What the user gave cannot be used; the summary says how to mend it.
+    """What the user gave cannot be used; the summary says how to fix it.
 
     Args:
         field: The name of the form field or option that is wrong, where there is one.
@@ -74,7 +75,7 @@ class AuthError(MsoauthError):
     """The authority refused, could not be reached, or a sign-in failed.
 
     Args:
-        retriable: True when the same request may succeed later without anybody mending anything.
+        retriable: True when the same request may succeed later without anybody fixing anything.
         retry_after: Seconds the server asked to wait, where it said so.
         claims: The claims challenge to pass on to an interactive sign-in, where there is one.
     """

@@ -1,4 +1,4 @@
-"""JupyterLab on the guided notebooks, on the practice tenant while there is no firm yet."""
+"""Runs JupyterLab (or Voilà) on the guided notebooks, and starts the practice tenant while no real firm exists."""
 
 import contextlib
 import hashlib
@@ -100,7 +100,7 @@ def open_lab(
         real: Never start the practice tenant.
         app: Show the panels alone, as an app without code (Voilà), in place of JupyterLab.
         language: What the panels are to speak from now on; None for what was chosen last, else the browser's.
-        say: Tells people what goes on.
+        say: Gets each sentence for the user.
 
     Raises:
         InputError: *app* is wanted, and Voilà is not installed.
@@ -136,7 +136,7 @@ def open_lab(
         command = _app(notebooks[0], port) if app else _jupyterlab(notebooks[0], port)
         if not browser:
             command.append("--no-browser")
-        return _until_it_ends(command, environment)
+        return _run_until_exit(command, environment)
 
 
 def _jupyterlab(first: Path, port: int | None) -> list[str]:
@@ -183,10 +183,10 @@ def _practice(say: Callable[[str], None]) -> Iterator[Path]:
 
 
 def adopt_practice(workspace: Workspace, endpoints: Path) -> None:
-    """Bring practice firms of an earlier practice tenant up to the one that runs now.
+    """Point the practice firms in the workspace to the practice tenant that runs now.
 
-    Every practice tenant has ids, ports and a secret of its own, so the old ones, and the tokens got with them,
-    lead nowhere any more; firms and accounts stay.
+    Every practice tenant has ids, ports and a secret of its own. Those of an earlier one are replaced and the tokens
+    got with them forgotten; firms and accounts stay.
     """
     fresh = {
         f["name"]: f for f in json.loads(endpoints.read_text(encoding="utf-8"))["practice"]["firms"]
@@ -204,7 +204,7 @@ def adopt_practice(workspace: Workspace, endpoints: Path) -> None:
             workspace.tokens.forget(account.address)
 
 
-def _until_it_ends(command: list[str], environment: dict[str, str]) -> int:
+def _run_until_exit(command: list[str], environment: dict[str, str]) -> int:
     ending = threading.Event()
     with subprocess.Popen(command, env=environment) as process:
         # Whoever ends msoauth ends JupyterLab with it, and the practice tenant is cleared away.

@@ -1,4 +1,4 @@
-"""TLS that believes whom the operating system believes, made once and used for thousands of connections."""
+"""Makes TLS client contexts that trust what the operating system trusts; each serves thousands of connections."""
 
 import functools
 import ssl

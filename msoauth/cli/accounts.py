@@ -47,10 +47,10 @@ def add(
     retrieve: Annotated[Retrieve, typer.Option(help="How mail is retrieved.")] = "pop3",
 ) -> None:
     """Add a mailbox."""
-    from msoauth.account_list import account_of
+    from msoauth.account_list import account_from_text
 
     with context.obj.open() as workspace:
-        account = account_of(address, workspace.firms.get(firm).name, login, retrieve)
+        account = account_from_text(address, workspace.firms.get(firm).name, login, retrieve)
         workspace.accounts.add(account)
     say(_("Added {address}. Next: msoauth sign-in {address}").format(address=account.address))
 
@@ -136,11 +136,11 @@ def change(
     retrieve: Annotated[Retrieve | None, typer.Option(help="How mail is retrieved.")] = None,
 ) -> None:
     """Change who signs in to a mailbox (shared mailbox, other user name), or how its mail is retrieved."""
-    from msoauth.account_list import account_of
+    from msoauth.account_list import account_from_text
 
     with context.obj.open() as workspace:
         known = workspace.accounts.get(address)
-        wanted = account_of(
+        wanted = account_from_text(
             known.address, known.firm, login or known.login, retrieve or known.retrieve
         )
         if wanted.login and wanted.login.casefold() == known.address.casefold():

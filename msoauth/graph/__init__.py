@@ -1,6 +1,6 @@
-"""What an administrator's sign-in lets us read of a tenant: Microsoft Graph, read only (facts G).
+"""Reads a tenant's configuration from Microsoft Graph with an administrator's token; changes nothing (facts G).
 
-The administrator's token is held in memory by a :class:`Graph` and nowhere else; it is gone with it.
+A :class:`Graph` holds the token in memory and nowhere else.
 SMTP AUTH, POP and IMAP switches of mailboxes are not in Graph: only Exchange PowerShell shows them (facts G1).
 """
 

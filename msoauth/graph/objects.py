@@ -1,4 +1,4 @@
-"""What Graph shows, as values: each read with care, because anything may be absent (facts G2)."""
+"""Parses Graph's JSON into dataclasses; any property may be absent (facts G2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class DirectoryUser:
 
     Attributes:
         addresses: Mail address and proxy addresses, in lower case.
-        exchange: Whether an Exchange Online plan is enabled; None when it was not told.
+        exchange: Whether an Exchange Online plan is enabled; None when Graph does not say.
     """
 
     id: str
@@ -128,7 +128,7 @@ def application(found: Mapping[str, Any]) -> Application:
                 str(entry.get("keyId", "")),
                 str(entry.get("displayName") or ""),
                 str(entry.get("hint") or ""),
-                moment(entry.get("endDateTime")),
+                parse_time(entry.get("endDateTime")),
             )
             for entry in dicts(found.get("passwordCredentials"))
         ),
@@ -170,25 +170,24 @@ def sign_in(row: Mapping[str, Any]) -> SignInEntry:
         user=str(row.get("userPrincipalName") or ""),
         code=code if isinstance(code, int) else 0,
         reason=str(status.get("failureReason") or ""),
-        at=moment(row.get("createdDateTime")),
+        at=parse_time(row.get("createdDateTime")),
         correlation_id=str(row.get("correlationId") or ""),
     )
 
 
 def dicts(value: object) -> list[dict[str, Any]]:
-    """The objects of a list that may be none."""
+    """The JSON objects in *value*; none if it is no list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def moment(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """A Graph date: ISO 8601 in UTC, with up to seven fractional digits (facts G2)."""
     text = str(value or "")
     whole, dot, rest = text.partition(".")
     digits = rest.rstrip("Zz")[:6]
     try:
-        moment = datetime.fromisoformat(
+        return datetime.fromisoformat(
             f"{whole}.{digits}+00:00" if dot and digits else whole.removesuffix("Z") + "+00:00"
-        )
+        ).astimezone(UTC)
     except ValueError:
         return None
-    return moment.astimezone(UTC)

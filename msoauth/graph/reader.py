@@ -1,7 +1,7 @@
-"""Reading Microsoft Graph with an administrator's token, which this object holds and nobody else."""
+"""The HTTP client for Microsoft Graph: one tenant, read with an administrator's token, each path at most once."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -26,7 +26,7 @@ from msoauth.identity.auth_errors import transport_error
 from msoauth.store import Secret
 from msoauth.texts import _
 
-_PAGES = 200  # of a list; a tenant with more is cut off there
+_MAX_PAGES = 200  # of a list; the rest is not read
 
 
 class Graph:
@@ -42,7 +42,7 @@ class Graph:
         self.cloud = cloud
         self.token = Secret(token)
         self.signed_in_as = signed_in_as
-        self._kept: dict[str, Any] = {}
+        self._replies: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class Graph:
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        found = self._one(f"applications(appId='{quote(client_id, safe='')}')")
+        found = self._object(f"applications(appId='{quote(client_id, safe='')}')")
         return None if found is None else objects.application(found)
 
     def service_principal(self, app_id: str) -> ServicePrincipal | None:
@@ -63,7 +63,7 @@ class Graph:
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        found = self._one(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
+        found = self._object(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
         if found is None:
             return None
         return ServicePrincipal(
@@ -76,12 +76,12 @@ class Graph:
     def permissions(self, resource_app_id: str) -> dict[str, str]:
         """Names of a resource's permissions by id, delegated and application; empty without such a resource.
 
-        They are asked for, because many published lists mix up those of Graph and of Exchange (facts G3).
+        They are read from the tenant, because many published lists confuse Graph's with Exchange's (facts G3).
 
         Raises:
             AuthError: they may not be read, or Graph did not answer.
         """
-        found = self._one(f"servicePrincipals(appId='{resource_app_id}')") or {}
+        found = self._object(f"servicePrincipals(appId='{resource_app_id}')") or {}
         return {
             str(entry.get("id", "")): str(entry.get("value", ""))
             for kind in ("oauth2PermissionScopes", "appRoles")
@@ -94,7 +94,9 @@ class Graph:
         Raises:
             AuthError: they may not be read, or Graph did not answer.
         """
-        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/oauth2PermissionGrants")
+        rows = self._list(
+            f"servicePrincipals/{quote(principal_id, safe='')}/oauth2PermissionGrants"
+        )
         return [
             Grant(
                 principal_id=""
@@ -112,7 +114,7 @@ class Graph:
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignedTo")
+        rows = self._list(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignedTo")
         return [
             Assigned(
                 str(row.get("principalId", "")),
@@ -128,7 +130,7 @@ class Graph:
         Raises:
             AuthError: they may not be read, or Graph did not answer.
         """
-        rows = self._all(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignments")
+        rows = self._list(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignments")
         return {str(r.get("appRoleId", "")) for r in rows if r.get("resourceId") == resource_id}
 
     def sign_ins(self, client_id: str, upn: str) -> list[SignInEntry]:
@@ -150,28 +152,29 @@ class Graph:
             AuthError: it may not be read, or Graph did not answer.
         """
         wanted = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
-        found = self._one(f"users/{quote(upn, safe='@')}?$select={wanted}")
+        found = self._object(f"users/{quote(upn, safe='@')}?$select={wanted}")
         return None if found is None else objects.user(found)
 
     # Below: HTTP
 
-    def _one(self, path: str) -> dict[str, Any] | None:
-        with self._lock:  # several checks ask for the same thing at the same time
-            if path not in self._kept:
-                self._kept[path] = self._get(f"{self.cloud.graph}v1.0/{path}")
-            found: dict[str, Any] | None = self._kept[path]
-            return found
+    def _object(self, path: str) -> dict[str, Any] | None:
+        """The JSON object at *path*, or None when there is none."""
+        found: dict[str, Any] | None = self._once(path, self._get)
+        return found
 
-    def _all(self, path: str) -> list[dict[str, Any]]:
-        with self._lock:
-            if path not in self._kept:
-                self._kept[path] = list(self._pages(f"{self.cloud.graph}v1.0/{path}"))
-            found: list[dict[str, Any]] = self._kept[path]
-            return found
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        """The rows of the list at *path*, of all pages."""
+        return list(self._once(path, lambda url: list(self._pages(url))))
+
+    def _once(self, path: str, read: Callable[[str], Any]) -> Any:
+        with self._lock:  # several checks ask for the same thing at the same time
+            if path not in self._replies:
+                self._replies[path] = read(f"{self.cloud.graph}v1.0/{path}")
+            return self._replies[path]
 
     def _pages(self, url: str) -> Iterator[dict[str, Any]]:
         place = urlsplit(self.cloud.graph).netloc
-        for _page in range(_PAGES):
+        for _page in range(_MAX_PAGES):
             answer = self._get(url) or {}
             yield from objects.dicts(answer.get("value"))
             url = str(answer.get("@odata.nextLink") or "")
@@ -203,10 +206,10 @@ class Graph:
             "ResourceNotFound",
         ):
             return None
-        raise _refused(reply, error, what)
+        raise _error_from_reply(reply, error, what)
 
 
-def _refused(reply: requests.Response, error: Mapping[str, Any], what: str) -> AuthError:
+def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], what: str) -> AuthError:
     words = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
     inner = error.get("innerError") or error.get("innererror")
     inner = inner if isinstance(inner, dict) else {}
