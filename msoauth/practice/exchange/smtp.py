@@ -1,21 +1,21 @@
 """Exchange Online's SMTP client submission on 587 (facts E4 to E6): one connection's dialogue."""
 
 import asyncio
+import base64
+import binascii
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import LoginResult, Protocol
+from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict, smtp_policy
 from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
-from msoauth.practice.exchange.delivery import Submission
+from msoauth.practice.exchange.delivery import Submission, mailbox_at, submit
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.exchange.smtp_auth import answer_basic, answer_xoauth2
-from msoauth.practice.exchange.smtp_syntax import HELLO, chunk
-from msoauth.practice.exchange.smtp_transaction import MailTransaction
-from msoauth.practice.exchange.submission import submit
+from msoauth.practice.exchange.smtp_transaction import HELLO, MailTransaction, chunk
+from msoauth.practice.state import Mailbox, Tenant
 
 LINE_LIMIT = 12288  # octets of a SASL line (RFC 4954)
 MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's number is not published
@@ -191,7 +191,7 @@ class SmtpSession:
             self._say(replies.AUTH_CANCELLED)
             return True
         service = self.service
-        reply, outcome, login = answer_xoauth2(service, line)
+        reply, outcome, login = _answer_xoauth2(service, line)
         if reply == replies.AUTH_OK and login.mailbox is not None:
             self._login, self._refused = login, ""
             service.sessions.begin(Protocol.SMTP, login.mailbox, self)
@@ -213,7 +213,7 @@ class SmtpSession:
             self._say(replies.AUTH_CANCELLED)
             return True
         del password  # it is not looked at: Basic authentication is over
-        reply, from_user = answer_basic(self.service, user)
+        reply, from_user = _answer_basic(self.service, user)
         self._refused = reply.removesuffix(" [..]")
         self.service.note(
             Protocol.SMTP,
@@ -302,3 +302,49 @@ class SmtpSession:
             self.connection.drop_after(DROP_AT)
         self._say(reply)
         return not reply.startswith("421")
+
+
+def _answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, LoginResult]:
+    """The reply, one line for the protocol log, and the judgement; only ``AUTH_OK`` signs in."""
+    login = service.check_login(Protocol.SMTP, line)
+    reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
+    outcome = f"AUTH XOAUTH2 refused: {login.why}"
+    if login.verdict is Verdict.MALFORMED:
+        reply = replies.AUTH_MALFORMED
+    elif (fault := _fault_at_login(service, login.tenant, login.mailbox)) is not None:
+        reply, outcome = replies.AT_LOGIN[fault], f"AUTH XOAUTH2 refused: {fault}"
+    elif login.verdict is Verdict.MOVED:
+        reply = replies.AUTH_TEMPORARY
+    elif login.verdict is Verdict.ACCEPTED and login.mailbox is not None:
+        reply, outcome = replies.AUTH_OK, "AUTH XOAUTH2 accepted"
+    return reply, outcome, login
+
+
+def _answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
+    """The refusal of a user name and password, and the name; the password is not looked at."""
+    user = _decoded(user_line)
+    tenant, mailbox = mailbox_at(service.state, user)
+    verdict = smtp_policy(tenant, mailbox) if tenant is not None else None
+    if verdict is not None:
+        reply = replies.POLICY[verdict]
+    elif service.has_fault("smtp.basic-removed", tenant, mailbox):
+        reply = replies.BASIC_REMOVED
+    elif service.has_fault("smtp.credentials", tenant, mailbox):
+        reply = replies.CREDENTIALS
+    else:
+        reply = replies.BASIC_DISABLED
+    return reply, user
+
+
+def _fault_at_login(service: Service, tenant: Tenant | None, mailbox: Mailbox | None) -> str | None:
+    """The fault that strikes that login, or None."""
+    return next((f for f in replies.AT_LOGIN if service.has_fault(f, tenant, mailbox)), None)
+
+
+def _decoded(line: bytes) -> str:
+    """The user name of AUTH LOGIN, for the log only."""
+    try:
+        name = base64.b64decode(line, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return name if "@" in name and name.isprintable() else ""  # not a password sent too early
