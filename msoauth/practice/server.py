@@ -24,7 +24,7 @@ from msoauth.practice.endpoints import EndpointsFile, describe
 from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
-from msoauth.practice.entra.pages import Nowhere, People
+from msoauth.practice.entra.pages import NotFound, SignInSite
 from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
@@ -163,14 +163,14 @@ class PracticeTenant:
             try:
                 signer = Signer()
                 authority = Authority(self.state, signer)
-                met = People(authority, self.address)
-                people = _people_app(met, self.scenarios)
+                site = SignInSite(authority, self.address)
+                people = _people_app(site, self.scenarios)
                 mail = Limits()
                 part = share(mail.connections + 2 * MOST)  # of the files that may be open
                 web = max(8, int(MOST * part))
                 await self._open(ports, "people", people, tls, web)
                 self.address.port = self._ports["people"]
-                await self._open(ports, "authority", _api_app(authority, met), tls, web)
+                await self._open(ports, "authority", _api_app(authority, site), tls, web)
                 mail = replace(mail, connections=max(16, int(mail.connections * part)))
                 exchange = await start_exchange(
                     self.state, signer, tls, ports, HOST, self._ports, limits=mail
@@ -211,24 +211,24 @@ class PracticeTenant:
             self._folder = None
 
 
-def _api_app(authority: Authority, people: People) -> tornado.web.Application:
-    address = people.address
+def _api_app(authority: Authority, site: SignInSite) -> tornado.web.Application:
+    address = site.address
     # Microsoft serves both from one host; a program may ask there, where a person's address leads to a proxy.
-    asked = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"people": people})
+    asked = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"site": site})
     return tornado.web.Application(
         [*api.routes(authority, address), *graph.routes(authority.state, authority.signer), asked],
         log_function=_quiet,
-        default_handler_class=api.Nowhere,
+        default_handler_class=api.NotFound,
         default_handler_args={"authority": authority, "address": address},
     )
 
 
-def _people_app(people: People, running: RunningScenarios) -> tornado.web.Application:
+def _people_app(site: SignInSite, running: RunningScenarios) -> tornado.web.Application:
     return tornado.web.Application(
-        [*people_routes(people), *admin_routes(people, running)],
+        [*people_routes(site), *admin_routes(site, running)],
         log_function=_quiet,
-        default_handler_class=Nowhere,
-        default_handler_args={"people": people},
+        default_handler_class=NotFound,
+        default_handler_args={"site": site},
     )
 
 

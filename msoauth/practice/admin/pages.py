@@ -12,7 +12,7 @@ from msoauth.practice.admin import actions, view
 from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Done, Form
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
-from msoauth.practice.entra.pages import Page, People
+from msoauth.practice.entra.pages import Page, SignInSite
 from msoauth.practice.faults import FAULTS
 from msoauth.practice.scenarios import RunningScenarios, scenarios
 
@@ -31,7 +31,7 @@ def _templates() -> jinja2.Environment:
     )
 
 
-class Center:
+class AdminCenter:
     """What the requests of one admin center share.
 
     Attributes:
@@ -56,10 +56,10 @@ class Center:
 class AdminPage(Page):
     """``/admin``."""
 
-    center: Center
+    center: AdminCenter
 
-    def initialize(self, people: People, center: Center | None = None) -> None:
-        super().initialize(people)
+    def initialize(self, site: SignInSite, center: AdminCenter | None = None) -> None:
+        super().initialize(site)
         assert center is not None  # noqa: S101 - routes() gives it
         self.center = center
 
@@ -112,7 +112,7 @@ class AdminPage(Page):
                 view=here, tenant=here.tenant, app=here.app, principal=here.principal, user=here.user,
                 mailbox=here.mailbox, state=here.state, people=people, count=count, pages=-(-count // view.PEOPLE),
                 token=self.center.token, done=done, problem=problem, settings=SETTINGS, listings=LISTINGS,
-                permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.people.code,
+                permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.site.code,
                 scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,
                 changes=view.CHANGES, root=self.root,
             )
@@ -120,7 +120,7 @@ class AdminPage(Page):
 
 
 def routes(
-    people: People, active: RunningScenarios
+    site: SignInSite, active: RunningScenarios
 ) -> list[tuple[str, type[AdminPage], dict[str, Any]]]:
     """The admin center's address."""
-    return [(r"/admin/?", AdminPage, {"people": people, "center": Center(active)})]
+    return [(r"/admin/?", AdminPage, {"site": site, "center": AdminCenter(active)})]

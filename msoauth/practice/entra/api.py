@@ -1,4 +1,4 @@
-"""The machine's side of Entra: discovery, keys, token and device-code endpoints, over TLS."""
+"""Entra's endpoints for programs: discovery, keys, token and device code, over TLS."""
 
 import asyncio
 import base64
@@ -12,8 +12,7 @@ import tornado.web
 
 from msoauth.practice.address import Address
 from msoauth.practice.entra import clients
-from msoauth.practice.entra.codes import DEVICE_SECONDS
-from msoauth.practice.entra.grants import Authority
+from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import PracticeState, Tenant
 
@@ -21,7 +20,7 @@ _PENDING = 70016
 
 
 class Api(tornado.web.RequestHandler):
-    """An endpoint for programs: JSON out, delayed by the state's latency."""
+    """An endpoint for programs: it answers JSON, after the practice tenant's latency."""
 
     authority: Authority
     address: Address
@@ -92,7 +91,7 @@ class Api(tornado.web.RequestHandler):
         )
 
 
-class Nowhere(Api):
+class NotFound(Api):
     """Any other address."""
 
     async def prepare(self) -> None:
@@ -111,7 +110,7 @@ class Discovery(Api):
             self.refuse(refused)
             return
         here = f"{self.base}/{path_tenant}"
-        people = f"{self.address.url}/{path_tenant}"
+        site = f"{self.address.url}/{path_tenant}"
         nobody = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
         issued_for = tenant.tenant_id if tenant else nobody
         self.answer(
@@ -127,11 +126,11 @@ class Discovery(Api):
                 "issuer": f"https://login.microsoftonline.com/{issued_for}/v2.0",
                 "request_uri_parameter_supported": False,
                 "userinfo_endpoint": f"{self.base}/graph/oidc/userinfo",
-                "authorization_endpoint": f"{people}/oauth2/v2.0/authorize",
+                "authorization_endpoint": f"{site}/oauth2/v2.0/authorize",
                 "device_authorization_endpoint": f"{here}/oauth2/v2.0/devicecode",
                 "http_logout_supported": True,
                 "frontchannel_logout_supported": True,
-                "end_session_endpoint": f"{people}/oauth2/v2.0/logout",
+                "end_session_endpoint": f"{site}/oauth2/v2.0/logout",
                 "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "email"],
                 "tenant_region_scope": "EU",
                 "cloud_instance_name": "microsoftonline.com",
@@ -172,10 +171,10 @@ class Token(Api):
         tenant = self.state.tenant(path_tenant)
         status = self.state.faults.value("token.status", tenant.tenant_id if tenant else "")
         if status is not None:
-            self._ill(int(status), tenant)
+            self._answer_unavailable(int(status), tenant)
             return
         try:
-            form = self._with_basic(self.form())
+            form = self._with_basic_authentication(self.form())
             form["client-request-id"] = self.correlation_id
             form["Origin"] = self.request.headers.get("Origin", "")
             if form["Origin"]:
@@ -187,8 +186,8 @@ class Token(Api):
     def get(self, _path_tenant: str) -> None:
         self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
 
-    def _ill(self, status: int, tenant: Tenant | None) -> None:
-        """Throttled or out of order; perhaps without JSON (facts B2)."""
+    def _answer_unavailable(self, status: int, tenant: Tenant | None) -> None:
+        """Answer as a service that is throttled or out of order, without JSON (facts B2)."""
         self.state.note("token", f"HTTP {status}", tenant=tenant.name if tenant else "")
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=us-ascii")
@@ -198,7 +197,7 @@ class Token(Api):
             f"<html><head><title>{status}</title></head><body><h2>Our services aren't available right now</h2></body></html>"
         )
 
-    def _with_basic(self, form: dict[str, str]) -> dict[str, str]:
+    def _with_basic_authentication(self, form: dict[str, str]) -> dict[str, str]:
         """HTTP Basic is accepted as well (facts A3); its parts are URL-encoded (RFC 6749)."""
         header = self.request.headers.get("Authorization", "")
         if not header.startswith("Basic "):

@@ -47,12 +47,12 @@ class GrantsPage(Page):
             body = json.loads(self.request.body) if asked == "application/json" else None
         except ValueError:
             body = None
-        state = self.people.state
+        state = self.site.state
         tenant = state.tenant(str(body.get("tenant", ""))) if isinstance(body, dict) else None
         if tenant is None:
             self.set_status(400)
             self.finish({"error": "send JSON with the tenant of a practice firm"})
             return
-        given = grants(self.people.authority, tenant)
+        given = grants(self.site.authority, tenant)
         state.note("admin", f"grants for {len(given)} users", tenant=tenant.name)
         self.finish({"grants": given})

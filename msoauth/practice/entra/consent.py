@@ -11,8 +11,8 @@ from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an app asks for in one tenant.
+class RequestedPermissions:
+    """The permissions that an app requests in one tenant.
 
     Attributes:
         permissions: Delegated and application permissions that consent would grant.
@@ -30,7 +30,7 @@ class Wanted:
         return list(dict.fromkeys(found))
 
 
-def wanted(client: Client, scope: str) -> Wanted:
+def requested_permissions(client: Client, scope: str) -> RequestedPermissions:
     """The permissions that a delegated request asks for; of every resource that it names.
 
     Raises:
@@ -42,20 +42,20 @@ def wanted(client: Client, scope: str) -> Wanted:
         for asked in read.consentable()
         for name in sorted(scopes.delegated(asked, client.app).names)
     ]
-    return Wanted(tuple(p for p in found if p), read.oidc)
+    return RequestedPermissions(tuple(p for p in found if p), read.oidc)
 
 
-def registered(client: Client, resource: str = "") -> Wanted:
+def registered(client: Client, resource: str = "") -> RequestedPermissions:
     """The permissions that the registration lists, of one resource or of all: what an administrator grants."""
     found = [
         permissions.permission(r, name, kind)
         for r, name, kind in client.app.required
         if not resource or r == resource
     ]
-    return Wanted(tuple(p for p in found if p), frozenset())
+    return RequestedPermissions(tuple(p for p in found if p), frozenset())
 
 
-def for_admin(client: Client, scope: str) -> Wanted:
+def for_admin(client: Client, scope: str) -> RequestedPermissions:
     """The permissions that an administrator is asked for at ``/v2.0/adminconsent``.
 
     ``<resource>/.default`` means all that the registration lists of that resource.
@@ -66,22 +66,22 @@ def for_admin(client: Client, scope: str) -> Wanted:
     read = scopes.read(scope, client.tenant, client.app)
     if ".default" in read.first.names:
         return registered(client, read.first.resource)
-    return wanted(client, scope)
+    return requested_permissions(client, scope)
 
 
-def missing(client: Client, user: User, asked: Wanted) -> bool:
+def missing(client: Client, user: User, asked: RequestedPermissions) -> bool:
     """Whether the user must consent to something first."""
     return any(p.value not in client.consented(user.id, p.resource) for p in asked.permissions)
 
 
-def admin_must(tenant: Tenant, user: User, asked: Wanted) -> bool:
+def admin_must(tenant: Tenant, user: User, asked: RequestedPermissions) -> bool:
     """Whether only an administrator may grant it: user consent is off, or a permission is that high."""
     if user.admin:
         return False
     return not tenant.policies.user_consent or any(p.admin_only for p in asked.permissions)
 
 
-def grant(client: Client, tenant: Tenant, user: User | None, asked: Wanted) -> None:
+def grant(client: Client, tenant: Tenant, user: User | None, asked: RequestedPermissions) -> None:
     """Record the consent of *user*, or of the administrator for all users (None).
 
     The first consent makes the enterprise application of an app from another tenant.
@@ -98,7 +98,12 @@ def grant(client: Client, tenant: Tenant, user: User | None, asked: Wanted) -> N
 
 
 def request(
-    state: PracticeState, client: Client, tenant: Tenant, user: User, asked: Wanted, why: str
+    state: PracticeState,
+    client: Client,
+    tenant: Tenant,
+    user: User,
+    asked: RequestedPermissions,
+    why: str,
 ) -> None:
     """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
     kept = [r for r in tenant.consent_requests if (r.user_id, r.app) != (user.id, client.app)]

@@ -1,32 +1,67 @@
-"""The token endpoint: every grant, as functions from a form to an answer (facts A3, B1 to B3)."""
+"""The token service: redeems codes, refresh tokens, device codes and client credentials (facts A3, B1 to B3)."""
 
 import base64
 import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from msoauth.practice import permissions
 from msoauth.practice.entra import clients, redirects, scopes
 from msoauth.practice.entra.clients import Client
-from msoauth.practice.entra.codes import CODE_SECONDS, DEVICE_SECONDS, Code, Device
 from msoauth.practice.entra.issue import Grant, Issuer
-from msoauth.practice.entra.policy import HIDDEN, admit, check_second_factor
+from msoauth.practice.entra.policy import HIDDEN, check_access, check_second_factor
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
 
+CODE_SECONDS = 600  # about ten minutes (facts B6)
+DEVICE_SECONDS = 900
 DEVICES_KEPT = 2000
 REFRESH_IDLE_SECONDS = 90 * 86400
 SPA_SECONDS = 86400
 _DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
 
 
+@dataclass(slots=True)
+class Code:
+    """An authorization code that was issued, and what it was issued for."""
+
+    client: Client
+    tenant: Tenant
+    user: User
+    redirect_uri: str
+    platform: str
+    scope: str
+    challenge: str
+    challenge_method: str
+    nonce: str
+    issued: float
+    signed_in: float
+    amr: list[str]
+    redeemed: bool = False
+
+
+@dataclass(slots=True)
+class Device:
+    """A device code that was issued; ``tenant`` and ``user`` are set when a user has approved it."""
+
+    client: Client
+    scope: str
+    user_code: str
+    issued: float
+    tenant: Tenant | None = None
+    user: User | None = None
+    declined: bool = False
+    polled: float = 0.0
+    amr: list[str] = field(default_factory=list)
+
+
 class Authority:
-    """Hands out codes and tokens, and judges those it gets back."""
+    """Issues codes and tokens, and checks those that come back."""
 
     def __init__(self, state: PracticeState, signer: Signer) -> None:
         self.state = state
@@ -73,7 +108,7 @@ class Authority:
         self.devices[text] = device
         return text, device
 
-    def device_over(self, device: Device) -> bool:
+    def device_expired(self, device: Device) -> bool:
         """Whether the 15 minutes of a device code are over."""
         return self.state.clock.time() - device.issued > DEVICE_SECONDS
 
@@ -212,7 +247,7 @@ class Authority:
         # No redirect URI in the request: "Allow public client flows" decides what the app is (facts C2).
         kind = "public" if client.app.is_fallback_public_client else "web"
         acr = clients.authenticate(client.app, form, kind, now)
-        if self.device_over(device):
+        if self.device_expired(device):
             raise RefusalError(70020)
         if device.declined:
             # Number and text of this refusal are not known (facts J2); other emulators use this number.
@@ -257,7 +292,7 @@ class Authority:
         client: Client,
         tenant: Tenant,
         user: User,
-        asked: scopes.Asked,
+        asked: scopes.RequestedScopes,
         oidc: frozenset[str],
         grant: Grant,
         acr: str,
@@ -265,7 +300,7 @@ class Authority:
         nonce: str = "",
     ) -> dict[str, Any]:
         """The answer with a user's tokens (facts B1)."""
-        admit(client, tenant, user, device_flow=grant.device)
+        check_access(client, tenant, user, device_flow=grant.device)
         asked = scopes.delegated(asked, client.app)
         consented = client.consented(user.id, asked.resource)
         if not asked.names <= consented:

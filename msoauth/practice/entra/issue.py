@@ -11,7 +11,7 @@ from typing import Any
 
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.entra.scopes import Asked
+from msoauth.practice.entra.scopes import RequestedScopes
 from msoauth.practice.registrations import ServicePrincipal
 from msoauth.practice.state import Tenant, User
 from msoauth.practice.tokens import Signer
@@ -61,7 +61,7 @@ class Issuer:
     # -- access tokens -----------------------------------------------------------------------
 
     def access_token(
-        self, client: Client, tenant: Tenant, user: User, asked: Asked, names: list[str], amr: list[str], acr: str, now: int
+        self, client: Client, tenant: Tenant, user: User, asked: RequestedScopes, names: list[str], amr: list[str], acr: str, now: int
     ) -> tuple[str, int]:  # fmt: skip
         """A user's access token and its lifetime in seconds."""
         given, _blank, family = user.display_name.partition(" ")
@@ -88,7 +88,7 @@ class Issuer:
         return self.signer.sign(claims), seconds
 
     def app_token(
-        self, client: Client, tenant: Tenant, principal: ServicePrincipal, asked: Asked, acr: str, now: int
+        self, client: Client, tenant: Tenant, principal: ServicePrincipal, asked: RequestedScopes, acr: str, now: int
     ) -> tuple[str, int]:  # fmt: skip
         """An access token without a user, and its lifetime; without any role the claim is simply absent (facts A3)."""
         common, seconds = self._common(client, tenant, asked.uri, acr, now)

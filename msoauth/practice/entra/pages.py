@@ -1,4 +1,4 @@
-"""What people's pages share: the sign-in a browser is in the middle of, its sessions, templates, answers."""
+"""What the pages for the browser share: sign-ins that are under way, browser sessions, templates, and redirects to the app."""
 
 import secrets
 import time
@@ -12,8 +12,7 @@ import tornado.web
 
 from msoauth.practice.address import Address
 from msoauth.practice.entra.clients import Client
-from msoauth.practice.entra.codes import Code
-from msoauth.practice.entra.grants import Authority
+from msoauth.practice.entra.grants import Authority, Code
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Tenant, User
 
@@ -24,7 +23,7 @@ COOKIE = "PRACTICE_SESSIONS"
 
 @cache
 def templates() -> jinja2.Environment:
-    """The pages' templates; everything that is filled in is escaped."""
+    """The templates of the pages; every value is escaped."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("msoauth.practice.entra", "templates"),
         autoescape=True,
@@ -34,15 +33,15 @@ def templates() -> jinja2.Environment:
 
 @dataclass(slots=True)
 class Session:
-    """That a user has signed in in a browser, and how."""
+    """A user's session in a browser, as its cookie stands for it."""
 
     tenant: Tenant
     user: User
     amr: list[str]
     signed_in: float
 
-    def good(self, now: float) -> bool:
-        """Whether it still stands: not revoked, and not older than the sign-in frequency allows."""
+    def is_valid(self, now: float) -> bool:
+        """Whether it is still valid: not revoked, and not older than the sign-in frequency allows."""
         revoked = max(self.user.tokens_valid_from, self.user.passwords_tokens_valid_from)
         frequency = self.tenant.policies.sign_in_frequency
         stale = frequency is not None and now - self.signed_in > frequency.total_seconds()
@@ -54,21 +53,21 @@ class Flow:
     """A sign-in that a browser is in the middle of.
 
     Attributes:
-        asked: The parameters of the request that began it.
+        parameters: The parameters of the request that began it.
         purpose: ``authorize``, ``device``, ``adminconsent`` or ``adminconsent-v1``.
         device: The device code that is to be approved.
-        elsewhere: The page *Are you trying to sign in to …?* was answered with Continue.
+        confirmed: The page *Are you trying to sign in to …?* was answered with Continue.
     """
 
     client: Client
-    asked: dict[str, str]
+    parameters: dict[str, str]
     platform: str
     purpose: str = "authorize"
     device: str = ""
     tenant: Tenant | None = None
     user: User | None = None
     password_given: bool = False
-    elsewhere: bool = False
+    confirmed: bool = False
     amr: list[str] = field(default_factory=list)
     signed_in: float = 0.0
     started: float = field(default_factory=time.monotonic)
@@ -82,20 +81,20 @@ class Flow:
     @property
     def scope(self) -> str:
         """The scope that was asked for."""
-        return self.asked.get("scope", "")
+        return self.parameters.get("scope", "")
 
-    def take(self, session: Session) -> None:
-        """Go on as the user of a session."""
+    def use_session(self, session: Session) -> None:
+        """Continue the sign-in as the user of an existing session."""
         self.tenant, self.user = session.tenant, session.user
         self.amr, self.signed_in = list(session.amr), session.signed_in
         self.client = self.client.of(session.tenant)
 
 
-class People:
-    """What the handlers of people's pages share.
+class SignInSite:
+    """What the page handlers share: the token service, sign-ins under way, and browser sessions.
 
     Attributes:
-        code: What everybody's authenticator app shows.
+        code: The code that every user's authenticator app shows.
     """
 
     def __init__(self, authority: Authority, address: Address) -> None:
@@ -107,7 +106,7 @@ class People:
         self.code = f"{secrets.randbelow(1_000_000):06d}"
 
     def begin(self, flow: Flow) -> Flow:
-        """Remember a flow, and forget those that nobody goes on with."""
+        """Keep a new flow, and drop those that were abandoned."""
         old = time.monotonic() - FLOW_SECONDS
         while self.flows:  # the oldest stands first
             first = next(iter(self.flows))
@@ -119,15 +118,15 @@ class People:
 
 
 class Page(tornado.web.RequestHandler):
-    """A page for people. Answers only under a loopback name or its public one, against DNS rebinding."""
+    """A page for the browser; answers only under a loopback name or its public name, against DNS rebinding."""
 
-    people: People
+    site: SignInSite
 
-    def initialize(self, people: People) -> None:
-        self.people = people
+    def initialize(self, site: SignInSite) -> None:
+        self.site = site
 
     def prepare(self) -> None:
-        if not self.people.address.serves(self.request.host):
+        if not self.site.address.serves(self.request.host):
             self.set_status(403)
             self.finish("This is the practice tenant; it answers on this computer only.")
 
@@ -139,7 +138,7 @@ class Page(tornado.web.RequestHandler):
 
     @property
     def root(self) -> str:
-        """The way from this page to the first one, so that links hold behind any proxy's prefix."""
+        """The relative path from this page to the root, so that links work behind any proxy's prefix."""
         return "../" * (self.request.path.count("/") - 1) or "./"
 
     def show(self, template: str, status: int = 200, **values: Any) -> None:
@@ -153,18 +152,18 @@ class Page(tornado.web.RequestHandler):
 
     def write_error(self, status_code: int, **_more: Any) -> None:
         self.set_status(status_code)
-        self.finish(templates().get_template("nowhere.html").render(root=self.root))
+        self.finish(templates().get_template("not_found.html").render(root=self.root))
 
-    def fail(self, refused: RefusalError, flow: Flow | None = None, user: str = "") -> None:
+    def show_refusal(self, refused: RefusalError, flow: Flow | None = None, user: str = "") -> None:
         """Show a refusal as Entra does: code, ids, timestamp."""
-        self.show("error.html", 400, refused=refused, answer=self.noted(refused, flow, user))
+        self.show("error.html", 400, refused=refused, answer=self.log_refusal(refused, flow, user))
 
-    def noted(
+    def log_refusal(
         self, refused: RefusalError, flow: Flow | None = None, user: str = ""
     ) -> dict[str, Any]:
         """Write a refusal to the sign-in log; its answer with ids (the client's own correlation id, if any)."""
-        asked = flow.asked.get("client-request-id", "") if flow else ""
-        state = self.people.state
+        asked = flow.parameters.get("client-request-id", "") if flow else ""
+        state = self.site.state
         answer = refused.as_json(state.clock.now(), asked or self.argument("client-request-id"))
         tenant = (flow.tenant or flow.client.tenant) if flow else None
         state.note(
@@ -181,32 +180,32 @@ class Page(tornado.web.RequestHandler):
     # -- sessions ----------------------------------------------------------------------------
 
     def sessions(self) -> list[Session]:
-        """The sessions of this browser that still stand."""
-        now = self.people.state.clock.time()
-        kept = self.people.sessions.get(self.get_cookie(COOKIE) or "", [])
-        return [session for session in kept if session.good(now)]
+        """The valid sessions of this browser."""
+        now = self.site.state.clock.time()
+        kept = self.site.sessions.get(self.get_cookie(COOKIE) or "", [])
+        return [session for session in kept if session.is_valid(now)]
 
     def remember(self, flow: Flow) -> None:
         """Give this browser a session of the flow's user, in place of an older one of the same user."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
-        flow.signed_in = self.people.state.clock.time()
+        flow.signed_in = self.site.state.clock.time()
         known = self.get_cookie(COOKIE)
-        key = known if known in self.people.sessions else secrets.token_urlsafe(24)
+        key = known if known in self.site.sessions else secrets.token_urlsafe(24)
         assert key is not None  # noqa: S101 - a key of the dict, or a fresh one
-        kept = [s for s in self.people.sessions.get(key, []) if s.user is not flow.user]
+        kept = [s for s in self.site.sessions.get(key, []) if s.user is not flow.user]
         kept.append(Session(flow.tenant, flow.user, list(flow.amr), flow.signed_in))
-        self.people.sessions[key] = kept
-        path = self.people.address.cookie_path(self.request.host)
+        self.site.sessions[key] = kept
+        path = self.site.address.cookie_path(self.request.host)
         self.set_cookie(COOKIE, key, path=path, httponly=True, samesite="Lax")
 
-    # -- back to the app ---------------------------------------------------------------------
+    # -- redirects to the app ---------------------------------------------------------------
 
-    def give_back_code(self, flow: Flow) -> None:
+    def redirect_with_code(self, flow: Flow) -> None:
         """Send the browser back to the app with a code."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        asked, state = flow.asked, self.people.state
-        self.people.flows.pop(flow.id, None)
-        self.note_success(flow)
+        asked, state = flow.parameters, self.site.state
+        self.site.flows.pop(flow.id, None)
+        self.log_success(flow)
         code = Code(
             client=flow.client,
             tenant=flow.tenant,
@@ -221,49 +220,49 @@ class Page(tornado.web.RequestHandler):
             signed_in=flow.signed_in,
             amr=flow.amr,
         )
-        text = self.people.authority.new_code(code)
-        self.give_back(flow, {"code": text, "session_state": secrets.token_hex(16)})
+        text = self.site.authority.new_code(code)
+        self.redirect_back(flow, {"code": text, "session_state": secrets.token_hex(16)})
 
-    def note_success(self, flow: Flow) -> None:
+    def log_success(self, flow: Flow) -> None:
         """Write a sign-in that succeeded to the log."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        self.people.state.note(
+        self.site.state.note(
             "sign-in",
             "success",
             tenant=flow.tenant.name,
             user=flow.user.upn,
-            correlation_id=flow.asked.get("client-request-id", ""),
+            correlation_id=flow.parameters.get("client-request-id", ""),
             app_id=flow.client.app.app_id,
         )
 
-    def give_back_error(self, flow: Flow, refused: RefusalError, **more: str) -> None:
+    def redirect_with_error(self, flow: Flow, refused: RefusalError, **more: str) -> None:
         """Send the browser back to the app with an error, or show it where Entra never sends it back."""
         if refused.page_only or flow.device:
-            self.fail(refused, flow)
+            self.show_refusal(refused, flow)
             return
-        answer = self.noted(refused, flow)
-        self.people.flows.pop(flow.id, None)
+        answer = self.log_refusal(refused, flow)
+        self.site.flows.pop(flow.id, None)
         fields = {
             "error": refused.error,
             "error_description": answer["error_description"],
             "error_uri": answer["error_uri"],
         }
-        self.give_back(flow, fields | more)
+        self.redirect_back(flow, fields | more)
 
     def _state(self, flow: Flow) -> str:
         who = [flow.tenant.tenant_id if flow.tenant else "", flow.user.upn if flow.user else ""]
-        if self.people.state.faults.value("state.other", *who):
+        if self.site.state.faults.value("state.other", *who):
             return secrets.token_urlsafe(
                 16
             )  # as an older tab, or somebody else's link, would send it
-        return flow.asked["state"]
+        return flow.parameters["state"]
 
-    def give_back(self, flow: Flow, fields: dict[str, str]) -> None:
+    def redirect_back(self, flow: Flow, fields: dict[str, str]) -> None:
         """The redirect itself, as ``response_mode`` asks (facts B4)."""
-        if flow.asked.get("state"):
+        if flow.parameters.get("state"):
             fields["state"] = self._state(flow)
-        uri = flow.asked["redirect_uri"]
-        mode = flow.asked.get("response_mode", "query")
+        uri = flow.parameters["redirect_uri"]
+        mode = flow.parameters.get("response_mode", "query")
         if mode == "form_post":
             self.show("form_post.html", uri=uri, fields=fields)
             return
@@ -277,10 +276,10 @@ class Page(tornado.web.RequestHandler):
         self.redirect(urlunsplit(parts._replace(query=query)))
 
 
-class Nowhere(Page):
+class NotFound(Page):
     """Any other address."""
 
     def prepare(self) -> None:
         super().prepare()
         if not self._finished:
-            self.show("nowhere.html", 404)
+            self.show("not_found.html", 404)

@@ -1,4 +1,4 @@
-"""Who gets tokens for an app at all: blocked users, Conditional Access, assignment (facts D6 to D9)."""
+"""Whether a user may get tokens for an app: blocked users, Conditional Access, assignment (facts D6 to D9)."""
 
 import json
 
@@ -10,7 +10,7 @@ HIDDEN = "{EmailHidden}"  # what Entra puts in place of addresses in texts that 
 _DEVICE = {"compliant": 53000, "joined": 53001, "managed": 530003, "known": 50097}
 
 
-def admit(client: Client, tenant: Tenant, user: User, *, device_flow: bool = False) -> None:
+def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: bool = False) -> None:
     """Whether the user may get tokens for this app.
 
     Args:

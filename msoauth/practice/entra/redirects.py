@@ -10,8 +10,6 @@ MAX_URIS = 256
 MAX_LENGTH = 256
 _UNSUPPORTED = set("!$'(),;")
 
-NATIVE = "https://login.microsoftonline.com/common/oauth2/nativeclient"
-
 
 def same(registered: str, asked: str) -> bool:
     """Whether two redirect URIs match.

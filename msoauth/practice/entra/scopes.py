@@ -23,8 +23,8 @@ RESOURCES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked of one resource: its app id, its name as the client wrote it, short scope names."""
+class RequestedScopes:
+    """The scopes requested of one resource: its app id, its name as the client wrote it, short scope names."""
 
     resource: str
     uri: str
@@ -36,15 +36,15 @@ class Scopes:
     """The scope of one request: OpenID scopes, and the resources in the order of their first mention."""
 
     oidc: frozenset[str]
-    resources: tuple[Asked, ...]
+    resources: tuple[RequestedScopes, ...]
     text: str
 
     @property
-    def first(self) -> Asked:
+    def first(self) -> RequestedScopes:
         """What a refresh gives a token for when several resources are asked for (facts A3)."""
         return self.resources[0]
 
-    def consentable(self) -> tuple[Asked, ...]:
+    def consentable(self) -> tuple[RequestedScopes, ...]:
         """All resources, for the authorize endpoint, where several may be asked for one by one (facts A4).
 
         Raises:
@@ -55,7 +55,7 @@ class Scopes:
             raise RefusalError(70011, scope=words)
         return self.resources
 
-    def single(self) -> Asked:
+    def single(self) -> RequestedScopes:
         """The one resource that may be asked for at the token endpoint.
 
         Raises:
@@ -95,13 +95,13 @@ def read(text: str, tenant: Tenant | None, app: AppRegistration) -> Scopes:
     if any(".default" in names and len(names) > 1 for _uri, names in found.values()):
         raise RefusalError(70011, scope=" ".join(word for word in words if word not in OIDC))
     asked = tuple(
-        Asked(resource, uri, frozenset(names)) for resource, (uri, names) in found.items()
+        RequestedScopes(resource, uri, frozenset(names)) for resource, (uri, names) in found.items()
     )
     oidc = frozenset(word for word in words if word in OIDC)
-    return Scopes(oidc, asked or (Asked(GRAPH_APP_ID, GRAPH, frozenset()),), text)
+    return Scopes(oidc, asked or (RequestedScopes(GRAPH_APP_ID, GRAPH, frozenset()),), text)
 
 
-def delegated(asked: Asked, app: AppRegistration) -> Asked:
+def delegated(asked: RequestedScopes, app: AppRegistration) -> RequestedScopes:
     """The same with ``.default`` replaced by the delegated permissions that the registration lists.
 
     Raises:
@@ -115,4 +115,4 @@ def delegated(asked: Asked, app: AppRegistration) -> Asked:
             650057, app=app.app_id, name=app.display_name, resource=asked.uri, resource_app=asked.resource,
             listed=", ".join(sorted({r for r, _n, _kind in app.required})),
         )  # fmt: skip
-    return Asked(asked.resource, asked.uri, frozenset(names))
+    return RequestedScopes(asked.resource, asked.uri, frozenset(names))

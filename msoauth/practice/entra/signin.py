@@ -1,9 +1,9 @@
-"""Where a sign-in begins and ends: authorize, admin consent, the device page, sign-out."""
+"""The pages where a sign-in begins or ends: authorize, admin consent, device code, error, sign-out."""
 
 from msoauth.practice.entra import clients, consent, redirects
+from msoauth.practice.entra.flow_page import FlowPage
 from msoauth.practice.entra.pages import COOKIE, Flow, Page, Session
 from msoauth.practice.entra.refusals import RefusalError, meaning
-from msoauth.practice.entra.sequence import StepsPage
 
 _KEPT = (
     "client_id", "redirect_uri", "response_mode", "response_type", "scope", "state", "nonce", "prompt", "login_hint",
@@ -13,50 +13,50 @@ _PROMPTS = ("", "login", "none", "consent", "select_account")
 _MODES = ("query", "fragment", "form_post")
 
 
-class AuthorizePage(StepsPage):
+class AuthorizePage(FlowPage):
     """``/{tenant}/oauth2/v2.0/authorize``."""
 
     def get(self, path: str) -> None:
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         try:
-            client = clients.client(self.people.state, path, asked.get("client_id", ""))
+            client = clients.client(self.site.state, path, asked.get("client_id", ""))
             # Without a redirect URI the server picks a registered one (facts A3).
             known = redirects.registered(client.app)
             asked.setdefault("redirect_uri", known[0] if known else "")
             platform = redirects.platform(client.app, asked["redirect_uri"])
         except RefusalError as refused:
-            self.fail(refused)
+            self.show_refusal(refused)
             return
-        flow = self.people.begin(Flow(client, asked, platform))
+        flow = self.site.begin(Flow(client, asked, platform))
         flow.tenant = client.tenant
         try:
             _check(asked)
-            consent.wanted(client, flow.scope)
+            consent.requested_permissions(client, flow.scope)
         except RefusalError as refused:
             asked.setdefault("response_mode", "query")
             if asked["response_mode"] not in _MODES:
                 asked["response_mode"] = "query"
-            self.give_back_error(flow, refused)
+            self.redirect_with_error(flow, refused)
             return
         if asked.get("prompt") == "none":
-            self._silently(flow)
+            self._sign_in_silently(flow)
         else:
             self.choose(flow)
 
     post = get
 
-    def _silently(self, flow: Flow) -> None:
+    def _sign_in_silently(self, flow: Flow) -> None:
         sessions = self.fitting(flow)
         if len(sessions) == 1:
-            flow.take(sessions[0])
-            self.go_on(flow)
+            flow.use_session(sessions[0])
+            self.show_next_page(flow)
             return
         app = flow.client.app
         several = RefusalError(
             16000, user="{EmailHidden}", idp="https://sts.windows.net/", tenant=flow.client.where,
             app=app.app_id, name=app.display_name,
         )  # fmt: skip
-        self.give_back_error(flow, several if sessions else RefusalError(50058))
+        self.redirect_with_error(flow, several if sessions else RefusalError(50058))
 
 
 def _check(asked: dict[str, str]) -> None:
@@ -79,39 +79,39 @@ def _check(asked: dict[str, str]) -> None:
         raise RefusalError(90100)
 
 
-class AdminConsentPage(StepsPage):
+class AdminConsentPage(FlowPage):
     """``/{tenant}/v2.0/adminconsent`` and, for what is registered, ``/{tenant}/adminconsent`` (facts A2, B4)."""
 
     def get(self, path: str, version: str | None) -> None:
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         asked["response_mode"] = "query"
         try:
-            client = clients.client(self.people.state, path, asked.get("client_id", ""))
+            client = clients.client(self.site.state, path, asked.get("client_id", ""))
             known = redirects.registered(client.app)
             asked.setdefault("redirect_uri", known[0] if known else "")
             platform = redirects.platform(client.app, asked["redirect_uri"])
             if version and not asked.get("scope", "").strip():
                 raise RefusalError(900144, parameter="scope")
             purpose = "adminconsent" if version else "adminconsent-v1"
-            flow = self.people.begin(Flow(client, asked, platform, purpose))
+            flow = self.site.begin(Flow(client, asked, platform, purpose))
             flow.tenant = client.tenant
-            self.wanted(flow)
+            self.requested_permissions(flow)
         except RefusalError as refused:
-            self.fail(refused)
+            self.show_refusal(refused)
             return
         self.choose(flow)
 
 
-class DevicePage(StepsPage):
+class DevicePage(FlowPage):
     """``/devicelogin``: where the code of the device flow is entered."""
 
     def get(self) -> None:
         self.show("device.html", problem="")
 
     def post(self) -> None:
-        authority = self.people.authority
+        authority = self.site.authority
         if not self.argument("otc").strip():
-            self.fail(RefusalError(90119))
+            self.show_refusal(RefusalError(90119))
             return
         found = authority.device(self.argument("otc"))
         if found is None:
@@ -119,16 +119,16 @@ class DevicePage(StepsPage):
             return
         key, device = found
         if device.user is not None or device.declined:
-            self.fail(RefusalError(90120))
+            self.show_refusal(RefusalError(90120))
             return
-        if authority.device_over(device):
+        if authority.device_expired(device):
             self.show(
                 "device.html",
                 problem="That code has expired. Get a new one from the app, and try again.",
             )
             return
         asked = {"scope": device.scope, "client_id": device.client.app.app_id}
-        flow = self.people.begin(Flow(device.client, asked, "public", "device", device=key))
+        flow = self.site.begin(Flow(device.client, asked, "public", "device", device=key))
         flow.tenant = device.client.tenant
         self.choose(flow)
 
@@ -142,21 +142,21 @@ class ErrorPage(Page):
         self.show("meaning.html", number=text[:12], meaning=meaning(number))
 
 
-class LogoutPage(StepsPage):
+class LogoutPage(FlowPage):
     """``/{tenant}/oauth2/v2.0/logout``: ends the browser's sessions, and revokes no token (facts B6)."""
 
     def get(self, _path: str) -> None:
         key = self.get_cookie(COOKIE) or ""
         hint = self.argument("logout_hint").strip().lower()
-        kept = self.people.sessions.get(key, [])
+        kept = self.site.sessions.get(key, [])
         left = [s for s in kept if hint and not _is(s, hint)]
         if left:
-            self.people.sessions[key] = left
+            self.site.sessions[key] = left
         else:
-            self.people.sessions.pop(key, None)
-            self.clear_cookie(COOKIE, path=self.people.address.cookie_path(self.request.host))
+            self.site.sessions.pop(key, None)
+            self.clear_cookie(COOKIE, path=self.site.address.cookie_path(self.request.host))
         back = self.argument("post_logout_redirect_uri")
-        apps = [app for tenant in self.people.state.tenants.values() for app in tenant.apps]
+        apps = [app for tenant in self.site.state.tenants.values() for app in tenant.apps]
         if back and any(
             redirects.same(uri, back) for app in apps for uri in redirects.registered(app)
         ):

@@ -70,7 +70,7 @@ def test_the_platform_is_that_of_the_uri_and_web_wins() -> None:
         "http://localhost",
         "http://localhost/cb",
         "https://app.contoso.example/cb",
-        redirects.NATIVE,
+        "https://login.microsoftonline.com/common/oauth2/nativeclient",
         "msal31a96bc://auth",
     ],
 )

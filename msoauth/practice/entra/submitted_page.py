@@ -1,13 +1,13 @@
-"""What people fill in, page after page: user name, password, second factor, and their decisions."""
+"""Handling what a user submits during a sign-in: user name, password, second factor, and decisions."""
 
 import hmac
 
 from msoauth.practice.entra import consent
 from msoauth.practice.entra.clients import is_consumers
+from msoauth.practice.entra.flow_page import FlowPage
 from msoauth.practice.entra.pages import Flow
 from msoauth.practice.entra.policy import HIDDEN
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.entra.sequence import StepsPage
 from msoauth.practice.state import Tenant, User
 
 LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
@@ -20,30 +20,30 @@ _WRONG = "Your account or password is incorrect. If you don't remember your pass
 _WRONG_CODE = "You didn't enter the expected verification code. Please try again."
 
 
-class StepPage(StepsPage):
-    """``/practice/step``: a submitted page of a sign-in."""
+class SubmittedPage(FlowPage):
+    """``POST /practice/step``: a form of a sign-in page, filled in; ``step`` in it names which."""
 
     def post(self) -> None:
-        flow = self.people.flows.get(self.argument("flow"))
+        flow = self.site.flows.get(self.argument("flow"))
         if flow is None:
             self.show(
                 "stale.html",
                 400,
                 refused=(refused := RefusalError(50089)),
-                answer=self.noted(refused),
+                answer=self.log_refusal(refused),
             )
             return
         step = self.argument("step")
         if step == "pick":
-            self._picked(flow)
+            self._submitted_account(flow)
         elif step == "user" or flow.user is None:
-            self._named(flow)
+            self._submitted_name(flow)
         elif step == "password":
-            self._gave_password(flow, flow.user)
+            self._submitted_password(flow, flow.user)
         elif step == "new-password" and flow.password_given:
-            self._changed_password(flow, flow.user)
+            self._submitted_new_password(flow, flow.user)
         elif step == "code" and flow.password_given:
-            self._gave_code(flow, flow.user)
+            self._submitted_code(flow, flow.user)
         elif step in _DECISIONS and flow.amr:
             getattr(self, _DECISIONS[step])(flow, flow.user)
         else:
@@ -51,22 +51,22 @@ class StepPage(StepsPage):
 
     # -- user name, password, second factor ----------------------------------------------------
 
-    def _picked(self, flow: Flow) -> None:
+    def _submitted_account(self, flow: Flow) -> None:
         chosen = self.argument("account").lower()
         session = next((s for s in self.sessions() if s.user.upn.lower() == chosen), None)
         if session is None:
             self.ask_name(flow)
         elif flow.client.tenant is not None and session.tenant is not flow.client.tenant:
-            self._stranger(flow, flow.client.tenant, session.user.upn, session.tenant)
+            self._refuse_other_tenant(flow, flow.client.tenant, session.user.upn, session.tenant)
         else:
-            flow.take(session)
-            self.go_on(flow)
+            flow.use_session(session)
+            self.show_next_page(flow)
 
-    def _named(self, flow: Flow) -> None:
+    def _submitted_name(self, flow: Flow) -> None:
         name = self.argument("loginfmt").strip()
-        state = self.people.state
+        state = self.site.state
         if is_consumers(flow.client.path):
-            self.noted(RefusalError(50034, user=HIDDEN, tenant="Microsoft Accounts"), flow)
+            self.log_refusal(RefusalError(50034, user=HIDDEN, tenant="Microsoft Accounts"), flow)
             self.ask_name(flow, name, _NO_PERSONAL)
             return
         home = flow.client.tenant or state.tenant_of_address(name)
@@ -74,39 +74,39 @@ class StepPage(StepsPage):
         if user is not None and home is not None:
             flow.tenant, flow.user = home, user
             flow.client = flow.client.of(home)
-            # What somebody else proved in this flow is not theirs.
+            # Another user of the same flow may have given a password before.
             flow.password_given, flow.amr = False, []
             self.show("password.html", flow=flow, problem="")
             return
-        elsewhere = state.tenant_of_address(name)
+        other_home = state.tenant_of_address(name)
         if (
             home is not None
-            and elsewhere is not None
-            and elsewhere is not home
-            and elsewhere.user(name)
+            and other_home is not None
+            and other_home is not home
+            and other_home.user(name)
         ):
-            self._stranger(flow, home, name, elsewhere)
+            self._refuse_other_tenant(flow, home, name, other_home)
         elif name.rpartition("@")[2].lower() in PERSONAL_DOMAINS:
-            self._personal(flow, home, name)
+            self._refuse_personal_account(flow, home, name)
         else:
             refused = (
                 RefusalError(50034, user=HIDDEN, tenant=home.name) if home else RefusalError(50128)
             )
-            self.noted(refused, flow, name[:100])
+            self.log_refusal(refused, flow, name[:100])
             self.ask_name(flow, name, _UNKNOWN)
 
-    def _stranger(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
+    def _refuse_other_tenant(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
         app = flow.client.app
         refused = RefusalError(
             50020, user=name, idp=f"https://sts.windows.net/{home.tenant_id}/", tenant=tenant.name, app=app.app_id,
             name=app.display_name,
         )  # fmt: skip
-        self.fail(refused, flow, name)
+        self.show_refusal(refused, flow, name)
 
-    def _personal(self, flow: Flow, tenant: Tenant | None, name: str) -> None:
+    def _refuse_personal_account(self, flow: Flow, tenant: Tenant | None, name: str) -> None:
         app = flow.client.app
         if tenant is None:
-            self.fail(RefusalError(500200, user=name), flow, name)
+            self.show_refusal(RefusalError(500200, user=name), flow, name)
         else:
             refused = RefusalError(
                 50020,
@@ -116,18 +116,18 @@ class StepPage(StepsPage):
                 app=app.app_id,
                 name=app.display_name,
             )
-            self.fail(refused, flow, name)
+            self.show_refusal(refused, flow, name)
 
-    def _gave_password(self, flow: Flow, user: User) -> None:
-        now = self.people.state.clock.time()
+    def _submitted_password(self, flow: Flow, user: User) -> None:
+        now = self.site.state.clock.time()
         if user.locked_until > now:
-            self.fail(RefusalError(50053), flow)
+            self.show_refusal(RefusalError(50053), flow)
             return
         if not hmac.compare_digest(self.argument("passwd").encode(), user.password.encode()):
             user.failed_tries += 1
             if user.failed_tries >= LOCK_AFTER:
                 user.failed_tries, user.locked_until = 0, now + LOCK_SECONDS
-            self.noted(RefusalError(50126), flow)
+            self.log_refusal(RefusalError(50126), flow)
             self.show("password.html", flow=flow, problem=_WRONG)
             return
         user.failed_tries = 0
@@ -139,12 +139,12 @@ class StepPage(StepsPage):
                 flow=flow,
                 problem="",
                 refused=refused,
-                answer=self.noted(refused, flow),
+                answer=self.log_refusal(refused, flow),
             )
         else:
             self._after_password(flow, user)
 
-    def _changed_password(self, flow: Flow, user: User) -> None:
+    def _submitted_new_password(self, flow: Flow, user: User) -> None:
         new, again = self.argument("newpasswd"), self.argument("confirmnewpasswd")
         problem = ""
         if not hmac.compare_digest(self.argument("oldpasswd").encode(), user.password.encode()):
@@ -157,60 +157,60 @@ class StepPage(StepsPage):
             problem = "The passwords do not match."
         if problem:
             refused = RefusalError(50055)
-            answer = refused.as_json(self.people.state.clock.now())
+            answer = refused.as_json(self.site.state.clock.now())
             self.show(
                 "new_password.html", flow=flow, problem=problem, refused=refused, answer=answer
             )
             return
         user.password, user.password_expired = new, False
         # A changed password revokes what public clients got with the old one (facts B6).
-        user.passwords_tokens_valid_from = self.people.state.clock.time()
+        user.passwords_tokens_valid_from = self.site.state.clock.time()
         self._after_password(flow, user)
 
     def _after_password(self, flow: Flow, user: User) -> None:
         if user.mfa is None:
             flow.amr = ["pwd"]
             self.remember(flow)
-            self.go_on(flow)
+            self.show_next_page(flow)
         else:
             self.ask_code(flow, user)
 
-    def _gave_code(self, flow: Flow, user: User) -> None:
+    def _submitted_code(self, flow: Flow, user: User) -> None:
         given = self.argument("otc").replace(" ", "")
-        if not hmac.compare_digest(given.encode(), self.people.code.encode()):
-            self.noted(RefusalError(500121), flow)
+        if not hmac.compare_digest(given.encode(), self.site.code.encode()):
+            self.log_refusal(RefusalError(500121), flow)
             self.ask_code(flow, user, _WRONG_CODE)
             return
         user.mfa = "enrolled"
         flow.amr = ["pwd", "mfa"]
         self.remember(flow)
-        self.go_on(flow)
+        self.show_next_page(flow)
 
     # -- decisions -----------------------------------------------------------------------------
 
-    def _confirmed(self, flow: Flow, _user: User) -> None:
+    def _submitted_confirmation(self, flow: Flow, _user: User) -> None:
         if self.argument("answer") == "accept":
-            flow.elsewhere = True
-            self.go_on(flow)
+            flow.confirmed = True
+            self.show_next_page(flow)
         else:
-            self._declined(flow)
+            self._decline(flow)
 
-    def _consented(self, flow: Flow, user: User) -> None:
+    def _submitted_consent(self, flow: Flow, user: User) -> None:
         assert flow.tenant is not None  # noqa: S101 - a user has signed in
         if self.argument("answer") != "accept":
-            self._declined(flow)
+            self._decline(flow)
             return
         try:
-            asked = self.wanted(flow)
+            asked = self.requested_permissions(flow)
         except RefusalError as refused:
-            self.give_back_error(flow, refused)
+            self.redirect_with_error(flow, refused)
             return
         if flow.purpose.startswith("adminconsent"):
             if user.admin:
                 consent.grant(flow.client, flow.tenant, None, asked)
-                self._consented_for_all(flow, asked)
+                self._redirect_after_admin_consent(flow, asked)
             else:
-                self.go_on(flow)
+                self.show_next_page(flow)
         elif consent.admin_must(flow.tenant, user, asked):
             self.show_approval(flow, flow.tenant)
         else:
@@ -219,48 +219,54 @@ class StepPage(StepsPage):
             consent.grant(flow.client, flow.tenant, user, asked)
             self.finish_flow(flow)
 
-    def _consented_for_all(self, flow: Flow, asked: consent.Wanted) -> None:
+    def _redirect_after_admin_consent(
+        self, flow: Flow, asked: consent.RequestedPermissions
+    ) -> None:
         """Back to the app from the admin-consent page (facts B4)."""
         assert flow.tenant is not None  # noqa: S101 - an administrator has signed in
-        self.people.flows.pop(flow.id, None)
-        self.note_success(flow)
+        self.site.flows.pop(flow.id, None)
+        self.log_success(flow)
         fields = {"admin_consent": "True", "tenant": flow.tenant.tenant_id}
         if flow.purpose == "adminconsent":
             fields["scope"] = " ".join(sorted({p.value for p in asked.permissions}))
-        self.give_back(flow, fields)
+        self.redirect_back(flow, fields)
 
-    def _declined(self, flow: Flow) -> None:
+    def _decline(self, flow: Flow) -> None:
         if flow.device:
-            device = self.people.authority.devices.get(flow.device)
+            device = self.site.authority.devices.get(flow.device)
             if device is not None:
                 device.declined = True
-            self.people.flows.pop(flow.id, None)
-            self.noted(RefusalError(65004), flow)
+            self.site.flows.pop(flow.id, None)
+            self.log_refusal(RefusalError(65004), flow)
             self.show("declined.html", flow=flow)
         elif flow.purpose.startswith("adminconsent"):
             error = "permission_denied" if flow.purpose == "adminconsent-v1" else ""
             text = "The resource owner or authorization server denied the request."
-            self.give_back_error(flow, RefusalError(65004, error=error, text=text))
+            self.redirect_with_error(flow, RefusalError(65004, error=error, text=text))
         else:
-            self.give_back_error(flow, RefusalError(65004), error_subcode="cancel")
+            self.redirect_with_error(flow, RefusalError(65004), error_subcode="cancel")
 
-    def _approval(self, flow: Flow, user: User) -> None:
+    def _submitted_approval(self, flow: Flow, user: User) -> None:
         assert flow.tenant is not None  # noqa: S101 - a user has signed in
         answer = self.argument("answer")
         if answer == "return":
             number = 90095 if flow.tenant.policies.consent_requests else 90094
-            self.give_back_error(
+            self.redirect_with_error(
                 flow, RefusalError(number, tenant=flow.tenant.name, name=flow.app_name)
             )
         elif answer == "other":
             self.ask_name(flow)
         elif answer == "request" and flow.tenant.policies.consent_requests:
-            asked = self.wanted(flow)
-            state = self.people.state
+            asked = self.requested_permissions(flow)
+            state = self.site.state
             consent.request(state, flow.client, flow.tenant, user, asked, self.argument("reason"))
             self.show("requested.html", flow=flow)
         else:
-            self.go_on(flow)
+            self.show_next_page(flow)
 
 
-_DECISIONS = {"confirm": "_confirmed", "consent": "_consented", "approval": "_approval"}
+_DECISIONS = {
+    "confirm": "_submitted_confirmation",
+    "consent": "_submitted_consent",
+    "approval": "_submitted_approval",
+}
