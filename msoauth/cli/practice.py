@@ -262,8 +262,8 @@ def list_scenarios(json: Json = False) -> None:
     """Every state that goes wrong the way customers' tenants do."""
     from rich.text import Text
 
+    from msoauth.practice.scenario_settings import Reach
     from msoauth.practice.scenarios import scenarios
-    from msoauth.practice.settings import Reach
 
     reaches = {
         Reach.ACCOUNT: _("an account"),

@@ -1,4 +1,4 @@
-"""Named states that go wrong the way customers' tenants do: each a sentence, a cause, and the settings it sets."""
+"""Scenarios: named troubles as customers' tenants have them, each with its cause and the settings that bring it about."""
 
 import tomllib
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from msoauth.practice.endpoints import EndpointsFile
-from msoauth.practice.settings import AREAS, Change, Reach, Undo
+from msoauth.practice.scenario_settings import AREAS, Change, Reach, Undo
 from msoauth.practice.state import PracticeState, Tenant, new_id
 
 Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "password"]
@@ -17,7 +17,7 @@ Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "pass
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A state that goes wrong.
+    """One kind of trouble that a practice tenant can be put into.
 
     Attributes:
         says: One sentence for people.
@@ -48,11 +48,11 @@ class Scenario:
 
 
 class ScenarioError(ValueError):
-    """A scenario was asked for that there is not, or for somebody who is not there.
+    """There is no such scenario, or nobody at whom it was aimed.
 
     Attributes:
         problem: ``name`` (no such scenario), ``aim`` (no such tenant or account), or ``narrow`` (this scenario
-            strikes more than was aimed at).
+            affects more than was aimed at).
         name: The scenario that was asked for.
         aim: The tenant or account, or empty.
         near: Scenarios or accounts of a similar name.
@@ -73,8 +73,8 @@ class ScenarioError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Aimed:
-    """A scenario and whom it strikes: tenants, and within them one account (None: all of them)."""
+class AimedScenario:
+    """A scenario and its targets: tenants, and one account in them (None: all accounts)."""
 
     scenario: Scenario
     tenants: tuple[Tenant, ...]
@@ -82,17 +82,17 @@ class Aimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A scenario that was brought about: as it was asked for, and how it is taken back.
+class RunningScenario:
+    """A scenario that was started: its text, and the functions that end it and check it.
 
     Attributes:
-        holds: Whether it still goes wrong; not any more once one of its settings was mended for everybody.
+        still_broken: Whether it still goes wrong: False once one of its settings was fixed for everybody.
     """
 
     text: str
     scenario: Scenario
     take_back: Callable[[], None]
-    holds: Callable[[], bool]
+    still_broken: Callable[[], bool]
     id: str = field(default_factory=new_id)
 
 
@@ -103,8 +103,8 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(Scenario(name, **table) for name, table in tomllib.loads(text).items())
 
 
-def aimed(state: PracticeState, text: str) -> Aimed:
-    """The scenario that ``NAME`` or ``NAME@AIM`` asks for; AIM is an address, or a tenant's name, domain or id.
+def aimed(state: PracticeState, text: str) -> AimedScenario:
+    """Find the scenario that ``NAME`` or ``NAME@AIM`` names; AIM is an address, or a tenant's name, domain or id.
 
     Raises:
         ScenarioError: there is no such scenario, tenant or account, or it cannot be aimed so narrowly.
@@ -115,14 +115,14 @@ def aimed(state: PracticeState, text: str) -> Aimed:
         near = get_close_matches(name, [known.name for known in scenarios()], 3, 0.5)
         raise ScenarioError("name", name, aim, near)
     if not at:
-        return Aimed(scenario, tuple(state.tenants.values()), None)
+        return AimedScenario(scenario, tuple(state.tenants.values()), None)
     wanted = aim.lower()
     tenant = next((f for f in state.tenants.values() if wanted == f.name.lower()), None)
     tenant = tenant or state.tenant(aim)
     if tenant is not None:
         if scenario.reach > Reach.FIRM:
             raise ScenarioError("narrow", name, aim, reach=scenario.reach)
-        return Aimed(scenario, (tenant,), None)
+        return AimedScenario(scenario, (tenant,), None)
     tenant = state.tenant_of_address(aim)
     if tenant is None or (tenant.user(wanted) is None and tenant.mailbox(wanted) is None):
         known = [f.name for f in state.tenants.values()]
@@ -130,7 +130,7 @@ def aimed(state: PracticeState, text: str) -> Aimed:
         raise ScenarioError("aim", name, aim, get_close_matches(aim, known[:5000], 3, 0.5))
     if scenario.reach > Reach.ACCOUNT:
         raise ScenarioError("narrow", name, aim, reach=scenario.reach)
-    return Aimed(scenario, (tenant,), wanted)
+    return AimedScenario(scenario, (tenant,), wanted)
 
 
 class RunningScenarios:
@@ -145,10 +145,10 @@ class RunningScenarios:
     def __init__(self, state: PracticeState, endpoints: EndpointsFile) -> None:
         self.state = state
         self.endpoints = endpoints
-        self.active: list[Running] = []
+        self.active: list[RunningScenario] = []
 
     def start(self, text: str) -> Callable[[], None]:
-        """Start ``NAME`` or ``NAME@AIM``; gives the function that takes it back.
+        """Start ``NAME`` or ``NAME@AIM``; returns the function that ends it.
 
         Raises:
             ScenarioError: as :func:`aimed`.
@@ -178,13 +178,13 @@ class RunningScenarios:
 
         def take_back() -> None:
             for undo in reversed([undo for setting in settings for undo in setting]):
-                undo.step()
+                undo.undo()
             self.active[:] = [other for other in self.active if other is not running]
             self.endpoints.write()
 
-        def holds() -> bool:
-            return all(any(undo.holds() for undo in setting) for setting in settings)
+        def still_broken() -> bool:
+            return all(any(undo.still_set() for undo in setting) for setting in settings)
 
-        running = Running(text, asked.scenario, take_back, holds)
+        running = RunningScenario(text, asked.scenario, take_back, still_broken)
         self.active.append(running)
         return take_back

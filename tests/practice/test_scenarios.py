@@ -6,8 +6,8 @@ import pytest
 
 from msoauth.explaining import causes, for_cause
 from msoauth.practice import PracticeTenant
+from msoauth.practice.scenario_settings import AREAS, Reach
 from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, scenarios
-from msoauth.practice.settings import AREAS, Reach
 from msoauth.practice.state import EXCHANGE_APP_ID
 
 ANNA = "anna.lindqvist@contoso.example"

@@ -1,4 +1,4 @@
-"""What the buttons of the admin center do besides setting a setting."""
+"""The changes that the admin center's buttons make, by their names (`ACTIONS`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,57 +23,57 @@ class ChangeError(Exception):
 
 @dataclass(slots=True)
 class Form:
-    """What was filled in: the thing a button belongs to (``on``), the value, and a second one."""
+    """What a form of the page sends: what it is about (a setting, a secret, a user …), a value, and a second one."""
 
-    on: str = ""
+    target: str = ""
     value: str = ""
-    more: str = ""
+    extra: str = ""
 
 
 @dataclass(slots=True)
-class Done:
-    """What to tell about a change that was made; a new secret's value is shown this once."""
+class Notice:
+    """The message after a change; a new secret's value is shown in it once."""
 
     text: str = ""
     secret: ClientSecret | None = None
     steps: list[str] = field(default_factory=list)
 
 
-Action = Callable[[View, Form], Done]
+Action = Callable[[View, Form], Notice]
 
 
-def set_setting(view: View, form: Form) -> Done:
+def set_setting(view: View, form: Form) -> Notice:
     """Set a setting of SETTINGS to one of its choices."""
-    setting = SETTINGS.get(form.on)
+    setting = SETTINGS.get(form.target)
     choice = setting.choice(form.value) if setting else None
-    if setting is None or choice is None or not view.knows(form.on):
+    if setting is None or choice is None or not view.knows(form.target):
         raise ChangeError("There is no such setting, or it has no such value.")
-    area, _dot, name = form.on.partition(".")
-    setattr(view.thing(area), name, choice.value)
-    return Done(f"{setting.label}: {choice.label}")
+    area, _dot, name = form.target.partition(".")
+    setattr(view.object_of(area), name, choice.value)
+    return Notice(f"{setting.label}: {choice.label}")
 
 
-def add(view: View, form: Form) -> Done:
+def add(view: View, form: Form) -> Notice:
     """Add to a list of LISTINGS."""
-    if form.on not in LISTINGS or not view.knows(form.on):
+    if form.target not in LISTINGS or not view.knows(form.target):
         raise ChangeError("There is no such list.")
-    value = _checked(view, form.on, form.value.strip())
-    area, _dot, name = form.on.partition(".")
-    thing = view.thing(area)
-    before = getattr(thing, name)
-    setattr(thing, name, type(before)([*before, value]))
-    return Done(f"{LISTINGS[form.on].label}: added {form.value.strip()}")
+    value = _checked(view, form.target, form.value.strip())
+    area, _dot, name = form.target.partition(".")
+    object_of = view.object_of(area)
+    before = getattr(object_of, name)
+    setattr(object_of, name, type(before)([*before, value]))
+    return Notice(f"{LISTINGS[form.target].label}: added {form.value.strip()}")
 
 
-def remove(view: View, form: Form) -> Done:
+def remove(view: View, form: Form) -> Notice:
     """Remove from a list of LISTINGS."""
-    if form.on not in LISTINGS or not view.knows(form.on):
+    if form.target not in LISTINGS or not view.knows(form.target):
         raise ChangeError("There is no such list.")
-    area, _dot, name = form.on.partition(".")
-    thing = view.thing(area)
-    before = getattr(thing, name)
-    setattr(thing, name, type(before)(item for item in before if item != form.value))
-    return Done(f"{LISTINGS[form.on].label}: removed {view.named(form.value)}")
+    area, _dot, name = form.target.partition(".")
+    object_of = view.object_of(area)
+    before = getattr(object_of, name)
+    setattr(object_of, name, type(before)(item for item in before if item != form.value))
+    return Notice(f"{LISTINGS[form.target].label}: removed {view.named(form.value)}")
 
 
 def _checked(view: View, path: str, value: str) -> str:
@@ -112,63 +112,67 @@ def _checked(view: View, path: str, value: str) -> str:
 # -- app registrations ------------------------------------------------------------------------------
 
 
-def _new_secret(view: View, form: Form) -> Done:
-    if view.app is None or form.more not in LIFETIMES:
+def _new_secret(view: View, form: Form) -> Notice:
+    if view.app is None or form.extra not in LIFETIMES:
         raise ChangeError("Choose when the secret expires.")
     now = view.state.clock.now()
-    end = now + timedelta(days=int(form.more))
+    end = now + timedelta(days=int(form.extra))
     name = form.value.strip()[:60] or "Password uploaded"
     made = ClientSecret(secret_value(), min(now, end - timedelta(days=1)), end, display_name=name)
     view.app.secrets.append(made)
-    return Done("The new client secret was added.", secret=made)
+    return Notice("The new client secret was added.", secret=made)
 
 
-def _delete_secret(view: View, form: Form) -> Done:
+def _delete_secret(view: View, form: Form) -> Notice:
     if view.app is not None:
-        view.app.secrets[:] = [s for s in view.app.secrets if s.key_id != form.on]
-    return Done("The client secret was deleted.")
+        view.app.secrets[:] = [s for s in view.app.secrets if s.key_id != form.target]
+    return Notice("The client secret was deleted.")
 
 
-def _add_permission(view: View, form: Form) -> Done:
+def _add_permission(view: View, form: Form) -> Notice:
     resource, name, kind = (*form.value.split("|"), "", "")[:3]
     if view.app is None or permissions.permission(resource, name, kind) is None:
         raise ChangeError("There is no such permission.")
     if (resource, name, kind) not in view.app.required:
         view.app.required.append((resource, name, kind))
-    return Done(f"{name} was added; it is not granted yet.")
+    return Notice(f"{name} was added; it is not granted yet.")
 
 
-def _remove_permission(view: View, form: Form) -> Done:
+def _remove_permission(view: View, form: Form) -> Notice:
     if view.app is not None:
-        view.app.required[:] = [entry for entry in view.app.required if "|".join(entry) != form.on]
-    return Done("The permission was removed from the registration; what was granted stays granted.")
+        view.app.required[:] = [
+            entry for entry in view.app.required if "|".join(entry) != form.target
+        ]
+    return Notice(
+        "The permission was removed from the registration; what was granted stays granted."
+    )
 
 
-def _grant(view: View, _form: Form) -> Done:
+def _grant(view: View, _form: Form) -> Notice:
     if view.app is None or view.principal is None:
         raise ChangeError("There is no enterprise application.")
     for resource, name, kind in view.app.required:
         granted = view.principal.admin_consent if kind == "Scope" else view.principal.app_roles
         granted.setdefault(resource, set()).add(name)
-    return Done(f"Admin consent was granted for {view.tenant.name}.")
+    return Notice(f"Admin consent was granted for {view.tenant.name}.")
 
 
-def _revoke(view: View, form: Form) -> Done:
+def _revoke(view: View, form: Form) -> Notice:
     principal = view.principal
-    if principal is not None and form.on == "admin":
+    if principal is not None and form.target == "admin":
         principal.admin_consent.clear()
         principal.app_roles.clear()
     elif principal is not None:
-        principal.user_consent.pop(form.on, None)
-    return Done("The consent was revoked.")
+        principal.user_consent.pop(form.target, None)
+    return Notice("The consent was revoked.")
 
 
-def _new_service_principal(view: View, form: Form) -> Done:
+def _new_service_principal(view: View, form: Form) -> Notice:
     """New-ServicePrincipal takes any Object ID, also the wrong one (facts A5)."""
     if view.principal is None:
         raise ChangeError("There is no enterprise application.")
     view.principal.exchange_object_id = form.value.strip() or None
-    return Done(
+    return Notice(
         "Exchange knows the app under this Object ID." if form.value.strip() else "Removed."
     )
 
@@ -176,35 +180,35 @@ def _new_service_principal(view: View, form: Form) -> Done:
 # -- consent requests -------------------------------------------------------------------------------
 
 
-def _decide(view: View, form: Form) -> Done:
-    request = next((r for r in view.tenant.consent_requests if r.id == form.on), None)
+def _decide(view: View, form: Form) -> Notice:
+    request = next((r for r in view.tenant.consent_requests if r.id == form.target), None)
     if request is None:
         raise ChangeError("The request is no longer there.")
     view.tenant.consent_requests.remove(request)
     if form.value != "approve":
-        return Done("The request was denied.")
+        return Notice("The request was denied.")
     principal = view.tenant.principal_of(request.app.app_id) or view.tenant.enroll(request.app)
     for resource, name in request.wanted:
         principal.admin_consent.setdefault(resource, set()).add(name)
-    return Done(f"{request.app.display_name} was approved for {view.tenant.name}.")
+    return Notice(f"{request.app.display_name} was approved for {view.tenant.name}.")
 
 
 # -- users ------------------------------------------------------------------------------------------
 
 
-def _reset_password(view: View, form: Form) -> Done:
+def _reset_password(view: View, form: Form) -> Notice:
     """As in the Entra admin center, where it revokes what every kind of client holds (facts B6)."""
     user = view.user
     if user is None or len(form.value.strip()) < 8:
         raise ChangeError("A password has at least 8 characters.")
-    user.password, user.password_expired = form.value.strip(), form.more == "change"
+    user.password, user.password_expired = form.value.strip(), form.extra == "change"
     _revoke_tokens(view)
-    return Done(f"The password of {user.upn} was reset, and all sessions are revoked.")
+    return Notice(f"The password of {user.upn} was reset, and all sessions are revoked.")
 
 
-def _revoke_sessions(view: View, _form: Form) -> Done:
+def _revoke_sessions(view: View, _form: Form) -> Notice:
     _revoke_tokens(view)
-    return Done("All sessions are revoked: the user must sign in again.")
+    return Notice("All sessions are revoked: the user must sign in again.")
 
 
 def _revoke_tokens(view: View) -> None:
@@ -213,41 +217,41 @@ def _revoke_tokens(view: View) -> None:
         view.user.tokens_valid_from = view.user.passwords_tokens_valid_from = now
 
 
-def _unlock(view: View, _form: Form) -> Done:
+def _unlock(view: View, _form: Form) -> Notice:
     if view.user is not None:
         view.user.locked_until, view.user.failed_tries = 0.0, 0
-    return Done("The lockout was lifted.")
+    return Notice("The lockout was lifted.")
 
 
-def _delete_user(view: View, form: Form) -> Done:
-    tenant, key = view.tenant, form.on.lower()
+def _delete_user(view: View, form: Form) -> Notice:
+    tenant, key = view.tenant, form.target.lower()
     if key in tenant.users:
         tenant.users = dict(tenant.users)
         tenant.deleted_users[key] = tenant.users.pop(key)
-    return Done(f"{form.on} was deleted; it can be restored.")
+    return Notice(f"{form.target} was deleted; it can be restored.")
 
 
-def _restore_user(view: View, form: Form) -> Done:
-    tenant, key = view.tenant, form.on.lower()
+def _restore_user(view: View, form: Form) -> Notice:
+    tenant, key = view.tenant, form.target.lower()
     if key not in tenant.deleted_users:
         raise ChangeError("There is no such deleted user.")
     tenant.users = tenant.users | {key: tenant.deleted_users.pop(key)}
-    return Done(f"{form.on} was restored.")
+    return Notice(f"{form.target} was restored.")
 
 
 # -- the practice tenant itself ---------------------------------------------------------------------
 
 
-def _start_scenario(view: View, form: Form) -> Done:
-    aim = form.more.strip()
+def _start_scenario(view: View, form: Form) -> Notice:
+    aim = form.extra.strip()
     try:
         view.scenarios.start(f"{form.value}@{aim}" if aim else form.value)
     except ScenarioError as problem:
-        raise ChangeError(_told(problem)) from None
-    return Done(f"The scenario “{form.value}” is on.")
+        raise ChangeError(_explain(problem)) from None
+    return Notice(f"The scenario “{form.value}” is on.")
 
 
-def _told(problem: ScenarioError) -> str:
+def _explain(problem: ScenarioError) -> str:
     if problem.problem == "name":
         return f"There is no scenario “{problem.name}”."
     if problem.problem == "aim":
@@ -255,30 +259,30 @@ def _told(problem: ScenarioError) -> str:
     return f"The scenario “{problem.name}” cannot be aimed as narrowly as “{problem.aim}”."
 
 
-def _end_scenario(view: View, form: Form) -> Done:
-    running = next((a for a in view.scenarios.active if a.id == form.on), None)
+def _end_scenario(view: View, form: Form) -> Notice:
+    running = next((a for a in view.scenarios.active if a.id == form.target), None)
     if running is None:
         raise ChangeError("The scenario is no longer on.")
     running.take_back()
-    return Done(f"The scenario “{running.text}” has ended.")
+    return Notice(f"The scenario “{running.text}” has ended.")
 
 
-def _clear_fault(view: View, form: Form) -> Done:
-    view.state.faults.clear(form.on)
-    return Done("The fault was mended.")
+def _clear_fault(view: View, form: Form) -> Notice:
+    view.state.faults.clear(form.target)
+    return Notice("The fault was mended.")
 
 
-def _correct(view: View, form: Form) -> Done:
-    if not view.endpoints.correct(form.on):
+def _correct(view: View, form: Form) -> Notice:
+    if not view.endpoints.correct(form.target):
         raise ChangeError("This is noted down correctly already.")
-    return Done("Put right in the endpoints file: who copied it before must copy it again.")
+    return Notice("Put right in the endpoints file: who copied it before must copy it again.")
 
 
-def _move_clock(view: View, form: Form) -> Done:
+def _move_clock(view: View, form: Form) -> Notice:
     try:
         amount = float(form.value.replace(",", "."))
         by = timedelta(
-            **{form.more if form.more in ("minutes", "hours", "days") else "days": amount}
+            **{form.extra if form.extra in ("minutes", "hours", "days") else "days": amount}
         )
         view.state.clock.now() + view.state.clock.offset + by
     except (ValueError, OverflowError):
@@ -286,19 +290,19 @@ def _move_clock(view: View, form: Form) -> Done:
     if abs(view.state.clock.offset + by) > timedelta(days=36500):
         raise ChangeError("The clock moves by a hundred years at most.")
     view.state.clock.advance(by)
-    return Done("The clock was moved.")
+    return Notice("The clock was moved.")
 
 
-def _reset_clock(view: View, _form: Form) -> Done:
+def _reset_clock(view: View, _form: Form) -> Notice:
     view.state.clock.offset = timedelta()
-    return Done("The clock shows this computer's time again.")
+    return Notice("The clock shows this computer's time again.")
 
 
-def _set_latency(view: View, form: Form) -> Done:
+def _set_latency(view: View, form: Form) -> Notice:
     if not form.value.strip().isdecimal() or int(form.value) > 60_000:
         raise ChangeError("The delay is a number of milliseconds, at most 60000.")
     view.state.latency = int(form.value) / 1000
-    return Done("The delay was set.")
+    return Notice("The delay was set.")
 
 
 ACTIONS: dict[str, Action] = {

@@ -1,4 +1,4 @@
-"""The one page of the admin center: it shows a view, and carries out the changes that its forms send."""
+"""The admin center's page: it shows the tenant's settings and makes the changes that its forms send."""
 
 import hmac
 import secrets
@@ -9,7 +9,7 @@ import jinja2
 
 from msoauth.practice import permissions
 from msoauth.practice.admin import actions, view
-from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Done, Form
+from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Form, Notice
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
 from msoauth.practice.entra.pages import Page, SignInSite
@@ -35,21 +35,21 @@ class AdminCenter:
     """What the requests of one admin center share.
 
     Attributes:
-        token: Stands in every form, so that no other page can send one.
-        notices: What is to be told once, by the key in the address that a change leads to.
+        token: A secret in every form, so that no other page can send one (CSRF).
+        notices: Messages to be shown once, by the key in the address that a change redirects to.
     """
 
     def __init__(self, active: RunningScenarios) -> None:
         self.scenarios = active
         self.token = secrets.token_urlsafe(24)
-        self.notices: dict[str, Done] = {}
+        self.notices: dict[str, Notice] = {}
 
-    def keep(self, done: Done) -> str:
-        """Keep what is to be told once; gives its key."""
+    def keep(self, notice: Notice) -> str:
+        """Keep a message to be shown once; returns its key."""
         while len(self.notices) >= _NOTICES:
             self.notices.pop(next(iter(self.notices)))
         key = secrets.token_urlsafe(12)
-        self.notices[key] = done
+        self.notices[key] = notice
         return key
 
 
@@ -64,8 +64,8 @@ class AdminPage(Page):
         self.center = center
 
     def get(self) -> None:
-        done = self.center.notices.pop(self.argument("told"), None)
-        self._render(self._view(), done=done)
+        notice = self.center.notices.pop(self.argument("notice"), None)
+        self._render(self._view(), notice=notice)
 
     def post(self) -> None:
         given = self.argument("token").encode()
@@ -78,7 +78,7 @@ class AdminPage(Page):
         try:
             if act is None:
                 raise ChangeError("There is no such change.")
-            done = act(
+            notice = act(
                 here, Form(self.argument("on"), self.argument("value"), self.argument("more"))
             )
         except ChangeError as refused:
@@ -87,11 +87,11 @@ class AdminPage(Page):
             return
         # Not the value: it may be a password.
         here.state.note("admin", f"{change} {self.argument('on')}".strip(), tenant=here.tenant.name)
-        key = self.center.keep(done)
-        self.redirect(f"admin?{here.query(told=key)}#{self.argument('place')}", status=303)
+        key = self.center.keep(notice)
+        self.redirect(f"admin?{here.query(notice=key)}#{self.argument('place')}", status=303)
 
     def _view(self) -> View:
-        here = view.look(
+        here = view.view_for(
             self.center.scenarios,
             tenant=self.argument("tenant"),
             app=self.argument("app"),
@@ -103,7 +103,7 @@ class AdminPage(Page):
         here.page = int(page) if page.isdecimal() and len(page) < 6 else 0
         return here
 
-    def _render(self, here: View, *, done: Done | None = None, problem: str = "") -> None:
+    def _render(self, here: View, *, notice: Notice | None = None, problem: str = "") -> None:
         people, count = here.people()
         self.set_header("Content-Security-Policy", _POLICY)
         template = _templates().get_template("admin.html")
@@ -111,7 +111,7 @@ class AdminPage(Page):
             template.render(
                 view=here, tenant=here.tenant, app=here.app, principal=here.principal, user=here.user,
                 mailbox=here.mailbox, state=here.state, people=people, count=count, pages=-(-count // view.PEOPLE),
-                token=self.center.token, done=done, problem=problem, settings=SETTINGS, listings=LISTINGS,
+                token=self.center.token, notice=notice, problem=problem, settings=SETTINGS, listings=LISTINGS,
                 permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.site.code,
                 scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,
                 changes=view.CHANGES, root=self.root,

@@ -1,4 +1,4 @@
-"""What the admin center looks at: a tenant, one of its apps, a user, a mailbox; and the lists beside them."""
+"""What one request of the admin center shows: a tenant, an app, a user, a mailbox, and the lists beside them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
-from msoauth.practice.scenarios import Running, RunningScenarios
+from msoauth.practice.scenarios import RunningScenario, RunningScenarios
 from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, User
 
 PEOPLE = 20  # rows of a page of Active users
@@ -17,7 +17,7 @@ SIGN_INS, PROTOCOLS, CHANGES = ("sign-in", "token"), ("POP3", "IMAP", "SMTP", "g
 
 @dataclass(slots=True)
 class View:
-    """The things that one request is about; everything but the tenant may be missing."""
+    """The objects that a request shows; everything but the tenant may be missing."""
 
     scenarios: RunningScenarios
     tenant: Tenant
@@ -45,8 +45,8 @@ class View:
         """All tenants."""
         return list(self.state.tenants.values())
 
-    def thing(self, area: str) -> Any:
-        """What a setting's area means here; None when it is missing."""
+    def object_of(self, area: str) -> Any:
+        """The object that holds a setting's area (``app``, ``user`` …); None when it is missing."""
         return {
             "app": self.app, "principal": self.principal, "policies": self.tenant.policies,
             "organisation": self.tenant, "user": self.user, "mailbox": self.mailbox,
@@ -55,12 +55,12 @@ class View:
     def value(self, path: str) -> Any:
         """The value of a setting."""
         area, _dot, name = path.partition(".")
-        return getattr(self.thing(area), name)
+        return getattr(self.object_of(area), name)
 
     def knows(self, path: str) -> bool:
-        """Whether that setting exists, and what it belongs to is here."""
+        """Whether that setting exists and its object is shown."""
         known = path in SETTINGS or path in LISTINGS
-        return known and self.thing(path.partition(".")[0]) is not None
+        return known and self.object_of(path.partition(".")[0]) is not None
 
     def query(self, **changes: Any) -> str:
         """The query of a link to this view, or to another one."""
@@ -75,10 +75,10 @@ class View:
         }
         return urlencode({name: value for name, value in (now | changes).items() if value})
 
-    def running(self) -> list[Running]:
-        """The scenarios that are on; those that were mended by hand are over, and are forgotten here."""
+    def running(self) -> list[RunningScenario]:
+        """The scenarios that are on; those that were fixed by hand have ended and are dropped."""
         active = self.scenarios.active
-        active[:] = [scenario for scenario in active if scenario.holds()]
+        active[:] = [scenario for scenario in active if scenario.still_broken()]
         return list(active)
 
     # -- lists ---------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class View:
         return found
 
     def named(self, who: str) -> str:
-        """A user id or an object id of a service principal, for people."""
+        """The name of a user or service principal by its id; the id itself when it is unknown."""
         if not self._names:
             self._names = {user.id: user.upn for user in self.tenant.users.values()}
             for principal in self.tenant.principals:
@@ -119,8 +119,10 @@ class View:
         return self._names.get(who, who)
 
 
-def look(scenarios: RunningScenarios, *, tenant: str, app: str, user: str, mailbox: str) -> View:
-    """The view that the parameters of a request name; what they do not name is chosen."""
+def view_for(
+    scenarios: RunningScenarios, *, tenant: str, app: str, user: str, mailbox: str
+) -> View:
+    """The view that a request's parameters name; a default where they name nothing."""
     state = scenarios.state
     chosen = state.tenant(tenant) or next(iter(state.tenants.values()))
     apps = chosen.apps

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from msoauth.practice.graph import objects, people, signins
+from msoauth.practice.graph import objects, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.objects import Row
 from msoauth.practice.registrations import ServicePrincipal
@@ -19,12 +19,12 @@ _BASIC = ("User.Read", *_USERS)
 Read = Callable[[PracticeState, Caller, str], list[Row] | Row]
 
 
-def _applications(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _applications(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_APPS)
     return objects.applications(who.tenant)
 
 
-def _application(_world: PracticeState, who: Caller, key: str) -> Row:
+def _application(_state: PracticeState, who: Caller, key: str) -> Row:
     app = next(
         (a for a in who.tenant.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
     )  # fmt: skip
@@ -83,25 +83,25 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
     return found
 
 
-def _grants(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _grants(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_GRANTS)
     return objects.grants(who.tenant)
 
 
-def _grants_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
+def _grants_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_GRANTS)
     found = _own_principal(who, key)
     rows = objects.grants(who.tenant) if found else []
     return [row for row in rows if found and row["clientId"] == found.object_id]
 
 
-def _roles_of(_world: PracticeState, who: Caller, key: str) -> list[Row]:
+def _roles_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
     return objects.role_assignments(who.tenant, found) if found else []
 
 
-def _assigned(_world: PracticeState, who: Caller, key: str) -> list[Row]:
+def _assigned(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.need(*_APPS)
     found = _own_principal(who, key)
     if found is not None:
@@ -111,9 +111,9 @@ def _assigned(_world: PracticeState, who: Caller, key: str) -> list[Row]:
     return [row for row in every if row["resourceId"] == who.tenant.resource_ids[resource]]
 
 
-def _users(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _users(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_USERS)
-    return [people.user(who.tenant, user) for user in who.tenant.users.values()]
+    return [users.user(who.tenant, user) for user in who.tenant.users.values()]
 
 
 def _find_user(who: Caller, key: str) -> User:
@@ -135,36 +135,36 @@ def _find_user(who: Caller, key: str) -> User:
     return found
 
 
-def _user(_world: PracticeState, who: Caller, key: str) -> Row:
-    return people.user(who.tenant, _find_user(who, key))
+def _user(_state: PracticeState, who: Caller, key: str) -> Row:
+    return users.user(who.tenant, _find_user(who, key))
 
 
-def _licenses(_world: PracticeState, who: Caller, key: str) -> list[Row]:
-    return people.license_details(_find_user(who, key))
+def _licenses(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    return users.license_details(_find_user(who, key))
 
 
-def me(_world: PracticeState, who: Caller, _key: str) -> Row:
+def me(_state: PracticeState, who: Caller, _key: str) -> Row:
     if who.user is None:
         raise GraphError(
             400, "BadRequest", "/me request is only valid with delegated authentication flow."
         )
     who.need(*_BASIC, admin=False)
-    return people.user(who.tenant, who.user)
+    return users.user(who.tenant, who.user)
 
 
 def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
     me(state, who, key)
-    return people.license_details(who.user) if who.user else []
+    return users.license_details(who.user) if who.user else []
 
 
-def _organization(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _organization(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION, "User.Read", admin=False)
-    return [people.organization(who.tenant)]
+    return [users.organization(who.tenant)]
 
 
-def _skus(_world: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _skus(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.need(*_ORGANIZATION)
-    return people.subscribed_skus(who.tenant)
+    return users.subscribed_skus(who.tenant)
 
 
 def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:

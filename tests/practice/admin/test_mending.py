@@ -10,7 +10,7 @@ import pytest
 
 from msoauth.practice import PracticeTenant, scenarios
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
-from msoauth.practice.settings import Reach
+from msoauth.practice.scenario_settings import Reach
 from msoauth.practice.state import Tenant
 from tests.practice.admin.admin import Admin
 from tests.practice.browser import Place

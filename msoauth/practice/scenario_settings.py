@@ -1,4 +1,4 @@
-"""What a scenario's settings set: one function for each area of the tenant, and how to take it back."""
+"""How each setting of a scenario is applied and taken back: one function for each area of settings."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -13,17 +13,17 @@ from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """How one value is taken back, and whether it still is what the scenario made of it."""
+    """Taking back one value: a function that restores it, and one that tells whether the scenario's value is still set."""
 
-    step: Callable[[], None]
-    holds: Callable[[], bool]
+    undo: Callable[[], None]
+    still_set: Callable[[], bool]
 
 
 _FROM_NOW = ("locked_until", "tokens_valid_from", "passwords_tokens_valid_from")  # seconds from now
 
 
 class Reach(IntEnum):
-    """How narrowly a setting can be aimed."""
+    """The narrowest target of a setting: one account, one tenant, or everybody."""
 
     ACCOUNT = 1
     FIRM = 2
@@ -48,7 +48,7 @@ class Change:
 
     @property
     def users(self) -> list[User]:
-        """The users that are meant."""
+        """The users whom the change is for."""
         if self.account is not None:
             found = self.tenant.user(self.account)
             return [found] if found else []
@@ -56,7 +56,7 @@ class Change:
 
     @property
     def mailboxes(self) -> list[Mailbox]:
-        """The mailboxes that are meant."""
+        """The mailboxes that the change is for."""
         if self.account is not None:
             found = self.tenant.mailbox(self.account)
             return [found] if found else []
@@ -69,7 +69,7 @@ class Change:
         return next(entry for entry in entries if entry["name"] == self.tenant.name)
 
     def filled(self) -> Any:
-        """The value, with the ids of this tenant put in where it names them."""
+        """The value, with this tenant's ids in place of ``{tenant_id}``, ``{client_id}`` and the like."""
         if not isinstance(self.value, str):
             return copy.deepcopy(self.value)
         app = self.tenant.app
@@ -83,7 +83,7 @@ class Change:
         return self.value.format(**known)
 
 
-def _put(thing: Any, name: str, value: Any) -> Undo:
+def _set_attribute(thing: Any, name: str, value: Any) -> Undo:
     """Set an attribute; lists of the file become sets where the attribute is one."""
     before = getattr(thing, name)
     if isinstance(before, set):
@@ -91,12 +91,12 @@ def _put(thing: Any, name: str, value: Any) -> Undo:
     elif isinstance(before, dict):
         value = {key: set(items) for key, items in value.items()}
     setattr(thing, name, value)
-    made = copy.copy(value)  # what is mended by hand may be changed in place
+    made = copy.copy(value)  # a fix by hand may change the value in place
     return Undo(lambda: setattr(thing, name, before), lambda: bool(getattr(thing, name) == made))
 
 
 def _app(change: Change) -> Iterable[Undo]:
-    yield _put(change.tenant.app, change.name, change.filled())
+    yield _set_attribute(change.tenant.app, change.name, change.filled())
 
 
 def _service(change: Change) -> Iterable[Undo]:
@@ -105,14 +105,16 @@ def _service(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if isinstance(value, str):
         value = value.replace("[service_app_object_id]", principal.app.object_id)
-    yield _put(principal, change.name, value)
+    yield _set_attribute(principal, change.name, value)
 
 
 def _principal(change: Change) -> Iterable[Undo]:
     principal = change.tenant.principal
-    undo = _put(principal, change.name, change.filled())
+    undo = _set_attribute(principal, change.name, change.filled())
     if change.name in ("user_consent", "admin_consent"):  # either is consent
-        undo = replace(undo, holds=lambda: not (principal.user_consent or principal.admin_consent))
+        undo = replace(
+            undo, still_set=lambda: not (principal.user_consent or principal.admin_consent)
+        )
     yield undo
 
 
@@ -120,18 +122,18 @@ def _policies(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if change.name == "sign_in_frequency":
         value = timedelta(seconds=value)
-    yield _put(change.tenant.policies, change.name, value)
+    yield _set_attribute(change.tenant.policies, change.name, value)
 
 
 def _blocked(change: Change) -> Iterable[Undo]:
     """A Conditional Access policy that blocks the users that are meant."""
     names = {user.upn.lower() for user in change.users}
     policies = change.tenant.policies
-    yield _put(policies, "blocked_users", policies.blocked_users | names)
+    yield _set_attribute(policies, "blocked_users", policies.blocked_users | names)
 
 
 def _organisation(change: Change) -> Iterable[Undo]:
-    yield _put(change.tenant, change.name, change.filled())
+    yield _set_attribute(change.tenant, change.name, change.filled())
 
 
 def _user(change: Change) -> Iterable[Undo]:
@@ -139,13 +141,13 @@ def _user(change: Change) -> Iterable[Undo]:
     if change.name in _FROM_NOW:
         value += change.state.clock.time()
     if change.name == "deleted":
-        yield _removed(change.tenant, change.users)
+        yield _delete_users(change.tenant, change.users)
         return
     for user in change.users:
-        yield _put(user, change.name, value)
+        yield _set_attribute(user, change.name, value)
 
 
-def _removed(tenant: Tenant, users: Iterable[User]) -> Undo:
+def _delete_users(tenant: Tenant, users: Iterable[User]) -> Undo:
     before, gone = tenant.users, {user.upn.lower() for user in users}
     tenant.users = {upn: user for upn, user in before.items() if upn not in gone}
     tenant.deleted_users |= {upn: before[upn] for upn in gone}
@@ -160,35 +162,35 @@ def _removed(tenant: Tenant, users: Iterable[User]) -> Undo:
 
 def _mailbox(change: Change) -> Iterable[Undo]:
     for mailbox in change.mailboxes:
-        yield _put(mailbox, change.name, change.filled())
+        yield _set_attribute(mailbox, change.name, change.filled())
 
 
 def _secret(change: Change) -> Iterable[Undo]:
     app, known = change.tenant.app, list(change.tenant.app.secrets)
 
-    def no_new_one() -> bool:  # a secret is mended by another one
+    def no_new_one() -> bool:  # an expired or wrong secret is fixed by a new one
         return all(any(secret is old for old in known) for secret in app.secrets)
 
     for secret in known:
         if change.name == "ended_days_ago":
             end = change.state.clock.now() - timedelta(days=change.value)
-            yield replace(_put(secret, "end", end), holds=no_new_one)
+            yield replace(_set_attribute(secret, "end", end), still_set=no_new_one)
         else:
-            yield replace(_put(secret, "value", secret.value[::-1]), holds=no_new_one)
+            yield replace(_set_attribute(secret, "value", secret.value[::-1]), still_set=no_new_one)
 
 
-def _noted(change: Change) -> Iterable[Undo]:
-    """What was noted down about the tenant, or about an account of it: the endpoints file tells it."""
+def _endpoints_entry(change: Change) -> Iterable[Undo]:
+    """A value in the tenant's or an account's entry in the endpoints file, as if it had been copied wrongly."""
     # The first app stands in the tenant's own entry and among its apps.
     entries = [e for e in (change.published, change.published["apps"][0]) if change.name in e]
     if change.name == "password":
         meant = {user.upn.lower() for user in change.users}
         entries = [e for e in change.published["accounts"] if e["address"].lower() in meant]
     for entry in entries:
-        yield _entered(entry, change.name, change.filled())
+        yield _set_entry(entry, change.name, change.filled())
 
 
-def _entered(entry: dict[str, Any], name: str, value: Any) -> Undo:
+def _set_entry(entry: dict[str, Any], name: str, value: Any) -> Undo:
     before = entry[name]
     entry[name] = value
     made = copy.copy(value)
@@ -199,7 +201,7 @@ def _endpoint(change: Change) -> Iterable[Undo]:
     value = change.filled()
     if isinstance(value, dict):
         value = {**change.endpoints.content[change.name], **value}
-    yield _entered(change.endpoints.content, change.name, value)
+    yield _set_entry(change.endpoints.content, change.name, value)
 
 
 def _fault(change: Change) -> Iterable[Undo]:
@@ -217,7 +219,7 @@ def _port(change: Change) -> Iterable[Undo]:
 
 def _clock(change: Change) -> Iterable[Undo]:
     clock = change.state.clock
-    yield _put(clock, "offset", clock.offset + timedelta(days=change.value))
+    yield _set_attribute(clock, "offset", clock.offset + timedelta(days=change.value))
 
 
 class Area(NamedTuple):
@@ -237,8 +239,8 @@ AREAS = {
     "user": Area(_user, Reach.ACCOUNT),
     "mailbox": Area(_mailbox, Reach.ACCOUNT),
     "secret": Area(_secret, Reach.FIRM),
-    "noted": Area(_noted, Reach.FIRM),
-    "account": Area(_noted, Reach.ACCOUNT),
+    "noted": Area(_endpoints_entry, Reach.FIRM),
+    "account": Area(_endpoints_entry, Reach.ACCOUNT),
     "endpoint": Area(_endpoint, Reach.EVERYBODY),
     "fault": Area(_fault, Reach.ACCOUNT),
     "port": Area(_port, Reach.EVERYBODY),
