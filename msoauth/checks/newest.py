@@ -6,7 +6,6 @@ from msoauth.checks.run import Check, Context, Outcome
 from msoauth.errors import MailError
 from msoauth.judgement import days_since, silence_signal
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.newest import newest
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.texts import _, ngettext
 
@@ -15,7 +14,7 @@ def look_for_newest(context: Context, session: Pop3Session | ImapSession) -> Non
     """Note when the newest mail came, if this run wants to know."""
     if "silent_days" in context.known:
         try:
-            context.known["newest"] = newest(session)
+            context.known["newest"] = session.latest_message_date()
         except MailError:
             return  # the login stands; a server that does not tell is no trouble of the account
 

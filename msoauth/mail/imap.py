@@ -8,9 +8,8 @@ from typing import Self, Unpack
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import sasl
-from msoauth.mail.connection import ConnectionOptions, connect
-from msoauth.mail.imap_commands import LITERAL, Commands
-from msoauth.mail.imap_words import Folder, folder_of, quoted, status_of
+from msoauth.mail.connection import LINE_LIMIT, Connection, ConnectionOptions, connect
+from msoauth.mail.imap_parser import Folder, parse_list, parse_status, quote_folder
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
@@ -25,6 +24,118 @@ _INTERNAL = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
 _BATCH = 100  # messages asked for at once
+_LITERAL = re.compile(rb"\{(\d{1,18})\}$")  # at the end of a line: so many bytes follow
+ANSWER_LIMIT = 256 << 20  # bytes of one answer without message bodies
+_RECORDED = 200  # lines of one answer that the transcript shows
+
+
+class CommandChannel:
+    """Sends IMAP commands, each with a tag of its own, and reads the responses to them (RFC 3501, 2.2).
+
+    Attributes:
+        connection: What it uses; message bodies are read from it directly.
+        leaving: LOGOUT was sent: the server's BYE is no failure then.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.leaving = False
+        self._tag = 0
+
+    def send(self, command: str, *, shown: str | None = None) -> str:
+        """Send a command; the tag with which the server will complete it.
+
+        Args:
+            shown: What the transcript shows in its place, where the command holds a secret.
+        """
+        self._tag += 1
+        tag = f"M{self._tag}"
+        self.connection.command(
+            f"{tag} {command}", shown=None if shown is None else f"{tag} {shown}", alone=False
+        )
+        return tag
+
+    def ask(self, command: str) -> list[bytes]:
+        """Send a command; the untagged responses to it.
+
+        Raises:
+            MailError: the server refused, or the connection broke.
+        """
+        return self.responses(self.send(command))
+
+    def responses(self, tag: str) -> list[bytes]:
+        """The untagged responses up to the completion of a command, each literal in them as a quote_folder string.
+
+        Raises:
+            MailError: the server refused, or the connection broke.
+        """
+        lines: list[bytes] = []
+        received = 0
+        while True:
+            line = self.connection.line()
+            while literal := _LITERAL.search(line):
+                if int(literal[1]) > LINE_LIMIT:
+                    raise self.connection.failure(
+                        _("the server sent a line without end"), "service-unavailable"
+                    )
+                content = b"".join(self.connection.exactly(int(literal[1])))
+                line = line[: literal.start()] + _as_quoted(content) + self.connection.line()
+            if line.startswith(tag.encode() + b" "):
+                if len(lines) > _RECORDED:
+                    self.connection.transcript.remark(f"{len(lines)} lines received")
+                self.connection.transcript.server(line.decode("utf-8", "replace"))
+                self.check_completion(tag, line)
+                return lines
+            if len(lines) < _RECORDED:
+                self.connection.transcript.server(line.decode("utf-8", "replace"))
+            if not line.startswith((b"* ", b"+")):
+                raise self.out_of_turn(line)
+            self.check_bye(line)
+            lines.append(line)
+            received += len(line)
+            if received > ANSWER_LIMIT:
+                raise self.connection.failure(
+                    _("the server's answer does not end"), "service-unavailable"
+                )
+
+    def tagged_or_continuation(self) -> str:
+        """The next line that is not untagged: a continuation request, or the completion of a command."""
+        while (reply := self.connection.reply()).startswith("*"):
+            self.check_bye(reply.encode())
+        return reply
+
+    def check_completion(self, tag: str, line: bytes) -> None:
+        """Raise unless the line completes the command with OK.
+
+        Raises:
+            MailError: it is NO or BAD.
+        """
+        text = line.decode("utf-8", "replace")
+        if not text.upper().startswith(f"{tag} OK"):
+            raise error_from_reply(self.connection, text, _("the server refused"))
+
+    def check_bye(self, line: bytes) -> None:
+        """Raise when the server ends the session unasked.
+
+        Raises:
+            MailError: the line is ``* BYE`` and no LOGOUT was sent.
+        """
+        if line.upper().startswith(b"* BYE") and not self.leaving:
+            raise error_from_reply(
+                self.connection, line.decode("utf-8", "replace"), _("the server ended the session")
+            )
+
+    def out_of_turn(self, line: bytes) -> MailError:
+        """The error for a line that is no answer to what was asked."""
+        return self.connection.failure(
+            _("the server answered out of turn"),
+            "service-unavailable",
+            line.decode("utf-8", "replace"),
+        )
+
+
+def _as_quoted(content: bytes) -> bytes:
+    return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 class ImapSession:
@@ -38,7 +149,7 @@ class ImapSession:
         refused: What the server said of messages that it did not hand over, by UID.
     """
 
-    def __init__(self, commands: Commands, offered: bytes) -> None:
+    def __init__(self, commands: CommandChannel, offered: bytes) -> None:
         self._commands = commands
         self.connection = commands.connection
         self._uids: dict[int, int] = {}  # by place in the folder
@@ -109,7 +220,7 @@ class ImapSession:
             folder: Its name in plain text, as ``folders()`` tells it.
         """
         self.messages, self.uid_validity, self._uids = 0, "", {}
-        for line in self._commands.ask(f"EXAMINE {quoted(folder)}"):
+        for line in self._commands.ask(f"EXAMINE {quote_folder(folder)}"):
             exists, validity = _EXISTS.match(line), _VALIDITY.search(line)
             self.messages = int(exists[1]) if exists else self.messages
             self.uid_validity = validity[1].decode() if validity else self.uid_validity
@@ -117,17 +228,23 @@ class ImapSession:
 
     def folders(self) -> list[Folder]:
         """All folders."""
-        return [folder for line in self._commands.ask('LIST "" "*"') if (folder := folder_of(line))]
+        return [
+            folder for line in self._commands.ask('LIST "" "*"') if (folder := parse_list(line))
+        ]
 
     def counts(self, folder: str) -> dict[str, int]:
         """``MESSAGES``, ``UNSEEN`` and ``UIDNEXT`` of a folder, without opening it."""
         told: dict[str, int] = {}
-        for line in self._commands.ask(f"STATUS {quoted(folder)} (MESSAGES UNSEEN UIDNEXT)"):
-            told.update(status_of(line))
+        for line in self._commands.ask(f"STATUS {quote_folder(folder)} (MESSAGES UNSEEN UIDNEXT)"):
+            told.update(parse_status(line))
         return told
 
-    def newest(self) -> datetime | None:
-        """When the last message of the folder came, UTC; None when there is none."""
+    def latest_message_date(self) -> datetime | None:
+        """When the latest message of the folder arrived (its INTERNALDATE), in UTC; None when there is none.
+
+        Raises:
+            MailError: the connection broke.
+        """
         if not self.messages:
             return None
         for line in self._commands.ask(f"FETCH {self.messages} (INTERNALDATE)"):
@@ -184,7 +301,7 @@ class ImapSession:
             self._commands.check_bye(line)
             if not (_SEQUENCE.match(line) and _BODY.search(line)):
                 continue  # news, such as flags that changed
-            literal, short = LITERAL.search(line), _SHORT.search(line)
+            literal, short = _LITERAL.search(line), _SHORT.search(line)
             uid = self._uid_of(line, uids)
             if literal is None and short is None:
                 raise self._commands.out_of_turn(line)
@@ -254,7 +371,7 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Imap
     """
     connection = connect(endpoint, **options)
     try:
-        commands = Commands(connection)
+        commands = CommandChannel(connection)
         connection.enter("greeting")
         greeting = connection.reply()
         # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.

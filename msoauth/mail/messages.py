@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from msoauth.mail import words
+from msoauth.mail import headers
 from msoauth.mail.structure import Part, Scanner, scan
 from msoauth.texts import _, ngettext
 
@@ -114,9 +114,9 @@ def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSumm
     return MessageSummary(
         uidl=uidl,
         date=_date(fields),
-        from_=words.decoded(fields.get(b"from", b"")),
-        to=words.decoded(fields.get(b"to", b"")),
-        subject=words.decoded(fields.get(b"subject", b"")),
+        from_=headers.decode_text(fields.get(b"from", b"")),
+        to=headers.decode_text(fields.get(b"to", b"")),
+        subject=headers.decode_text(fields.get(b"subject", b"")),
         size=seen.size if size is None else size,
         attachments=named,
         more_attachments=more,
@@ -124,11 +124,11 @@ def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSumm
 
 
 def _date(fields: Mapping[bytes, bytes]) -> datetime | None:
-    own = words.moment(fields.get(b"date", b""))
+    own = headers.parse_date(fields.get(b"date", b""))
     if own is not None:
         return own
     # The topmost Received is the one that the own server wrote; its date stands behind the last semicolon.
-    return words.moment(fields.get(b"received", b"").rpartition(b";")[2])
+    return headers.parse_date(fields.get(b"received", b"").rpartition(b";")[2])
 
 
 def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
@@ -144,7 +144,7 @@ def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
         if len(named) >= _ATTACHMENTS_LIMIT:
             more += 1
             continue
-        name = words.file_name(disposition, kind)
+        name = headers.file_name(disposition, kind)
         if not (name or attached):
             continue
         nameless = _("(an attached mail)") if is_mail else _("(without a name)")

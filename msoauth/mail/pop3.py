@@ -1,11 +1,12 @@
 """POP3 with XOAUTH2: log in, count, list, retrieve. What deletes is one method of a long name that nothing here calls."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Self, Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import sasl
+from msoauth.mail import headers, sasl
 from msoauth.mail.connection import Connection, ConnectionOptions, connect
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
@@ -148,6 +149,16 @@ class Pop3Session:
     def top(self, numbers: Sequence[int], lines: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
         """The headers of messages, and so many lines of each body, in the same way."""
         yield from self._each([(number, f"TOP {number} {lines}") for number in numbers], {})
+
+    def latest_message_date(self) -> datetime | None:
+        """When the latest message arrived, in UTC; None when there is none, or it has no readable date.
+
+        Raises:
+            MailError: the connection broke.
+        """
+        for _number, pieces in self.top([self.count] if self.count else []):
+            return headers.arrival_date(b"".join(pieces))
+        return None
 
     def _each(
         self, commands: Sequence[tuple[int, str]], sizes: Mapping[int, int]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from msoauth import redact
 from msoauth.errors import InputError, MsoauthError
-from msoauth.mail import imap_words, sasl
+from msoauth.mail import imap_parser, sasl
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import open_pop3
 from msoauth.mail.smtp import SmtpSession
@@ -131,13 +131,13 @@ def test_no_login_is_tried_with_what_could_be_more_than_a_login(
 @settings(max_examples=60)
 def test_a_folder_name_stays_in_its_quotes(name: str) -> None:
     try:
-        line = imap_words.quoted(name)
+        line = imap_parser.quote_folder(name)
     except InputError:
         assert not name or any(ord(c) < 32 or ord(c) == 127 for c in name)
         return
     assert line.isascii()
     assert line.isprintable()
-    told = imap_words.folder_of(b'* LIST () "/" ' + line.encode())
+    told = imap_parser.parse_list(b'* LIST () "/" ' + line.encode())
     assert told is not None
     assert told.name == name
 

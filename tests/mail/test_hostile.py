@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from msoauth.errors import MailError
-from msoauth.mail import connection, imap_commands
+from msoauth.mail import connection
+from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
 from msoauth.mail.fetch import fetch
 from msoauth.mail.smtp import SmtpSession
@@ -203,7 +204,7 @@ def test_an_answer_that_does_not_end_is_left(
 ) -> None:
     monkeypatch.setattr(connection, "BLOCK_LIMIT", 1 << 20)
     monkeypatch.setattr(pop3_module, "LINES", 20_000)
-    monkeypatch.setattr(imap_commands, "ANSWER_LIMIT", 1 << 20)
+    monkeypatch.setattr(imap_module, "ANSWER_LIMIT", 1 << 20)
 
     def script(peer: Peer) -> None:
         say = peer.say

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msoauth.mail import words
+from msoauth.mail import headers
 from msoauth.mail.messages import frame, summarize
 
 
@@ -41,15 +41,15 @@ from msoauth.mail.messages import frame, summarize
     ],
 )
 def test_a_field_is_read_as_people_would(raw: bytes, text: str) -> None:
-    assert words.decoded(raw) == text
+    assert headers.decode_text(raw) == text
 
 
 @given(st.binary(max_size=200))
 def test_no_field_raises_and_all_are_one_printable_line(raw: bytes) -> None:
-    assert words.decoded(b"=?utf-8?q?" + raw + b"?=").isprintable()
-    assert words.decoded(raw).isprintable()
-    words.moment(raw)
-    assert words.file_name(b"attachment; filename=" + raw, raw).isprintable()
+    assert headers.decode_text(b"=?utf-8?q?" + raw + b"?=").isprintable()
+    assert headers.decode_text(raw).isprintable()
+    headers.parse_date(raw)
+    assert headers.file_name(b"attachment; filename=" + raw, raw).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_no_field_raises_and_all_are_one_printable_line(raw: bytes) -> None:
     ],
 )
 def test_dates_that_make_no_sense_are_none(raw: bytes, when: datetime | None) -> None:
-    assert words.moment(raw) == when
+    assert headers.parse_date(raw) == when
 
 
 def test_without_a_date_of_its_own_the_day_of_receipt_stands() -> None:
@@ -96,7 +96,7 @@ def test_without_a_date_of_its_own_the_day_of_receipt_stands() -> None:
     ],
 )
 def test_file_names_are_found(disposition: bytes, kind: bytes, name: str) -> None:
-    assert words.file_name(disposition, kind) == name
+    assert headers.file_name(disposition, kind) == name
 
 
 def test_the_frame_has_types_and_takes_any_mail() -> None:
@@ -111,3 +111,21 @@ def test_the_frame_has_types_and_takes_any_mail() -> None:
     assert table["size"].dtype == "int64"
     assert list(table["uidl"]) == ["1", "2"]
     assert frame([]).empty
+
+
+@pytest.mark.parametrize(
+    ("raw", "when"),
+    [
+        (
+            b"Received: from a by b; Mon, 2 Nov 2026\r\n 10:01:00 +0100\r\n"
+            b"Received: from c by a; Sun, 1 Nov 2026 10:01:00 +0100\r\nDate: 1 Oct 2026 10:01 +0000\r\n",
+            datetime(2026, 11, 2, 9, 1, tzinfo=UTC),
+        ),
+        (b"Received: by b\r\nDate: 1 Oct 2026 10:01 -0000\r\n", datetime(2026, 10, 1, 10, 1, tzinfo=UTC)),
+        (b"Subject: Date: 1 Oct 2026\r\n\r\nDate: 1 Oct 2026 10:01 +0000\r\n", None),
+    ],
+)  # fmt: skip
+def test_a_mail_arrived_when_the_last_server_wrote_so_else_at_its_own_date(
+    raw: bytes, when: datetime | None
+) -> None:
+    assert headers.arrival_date(raw) == when

@@ -1,4 +1,7 @@
-"""Header fields as people read them: RFC 2047 words, broken in the ways that real mail breaks them, and dates."""
+"""Header fields as text, dates and file names, however real mail breaks the standards; nothing here raises.
+
+Decodes RFC 2047 encoded words, RFC 2231 parameters and unlabelled bytes.
+"""
 
 import base64
 import binascii
@@ -9,16 +12,18 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-SHOWN = 2000  # characters of a field that a table shows
-_LOOKED_AT = 16 << 10  # bytes of a field
+from msoauth.mail.structure import scan
+
+_SHOWN = 2000  # characters of a field that a table shows
+_FIELD_LIMIT = 16 << 10  # bytes of a field
 _NAME_LIMIT = 4 << 10  # bytes of a field that gives a file its name
 
-_WORD = re.compile(
+_ENCODED_WORD = re.compile(
     r"=\?([^?\s]{1,40})\?([bBqQ])\?(.{0,4000}?)\?=(?:(\s+)(?==\?[^?\s]{1,40}\?[bBqQ]\?))?",
     re.DOTALL,
 )
-# What mail calls by these names is in truth the larger set, as every mail program has learned.
-_LARGER = {
+# Mail labelled with these charsets often holds characters of a superset, which every mail program decodes.
+_SUPERSETS = {
     "us-ascii": "windows-1252",
     "ascii": "windows-1252",
     "iso-8859-1": "windows-1252",
@@ -32,7 +37,7 @@ _LARGER = {
     "utf8mb4": "utf-8",
     "unicode-1-1-utf-7": "utf-7",
 }
-_NOT_FOR_TEXT = {
+_NO_CHARSETS = {
     "idna",
     "punycode",
     "unicode_escape",
@@ -41,7 +46,7 @@ _NOT_FOR_TEXT = {
     "mbcs",
     "oem",
 }
-_YEARS = range(1970, 2100)
+_PLAUSIBLE_YEARS = range(1970, 2100)
 _EXTENDED = re.compile(
     rb"\b(?:file)?name\*(?:0\*)?[ \t]*=[ \t]*\"?([\w-]*)'[\w-]*'([^\s\";]{1,2000})", re.IGNORECASE
 )
@@ -50,49 +55,55 @@ _PLAIN = re.compile(
 )
 
 
-def decoded(raw: bytes) -> str:
-    """A field's text on one line, every word decoded as well as it can be; never raises."""
-    text = guessed(raw[:_LOOKED_AT])
+def decode_text(raw: bytes) -> str:
+    """A field as one printable line of at most 2,000 characters.
+
+    Example: ``=?utf-8?q?Gr=C3=BC=C3=9Fe?=`` gives ``Grüße``.
+    """
+    text = decode_unlabelled(raw[:_FIELD_LIMIT])
     if "=?" in text:
-        text = _with_words(text)
+        text = _decode_words(text)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:SHOWN]
+    return " ".join(text.split())[:_SHOWN]
 
 
-def guessed(raw: bytes) -> str:
-    """Bytes that say nothing of their charset: UTF-8 in most cases, else Windows' western set."""
+def decode_unlabelled(raw: bytes) -> str:
+    """Text from bytes without a charset label: UTF-8 in most cases, else windows-1252."""
     try:
         return raw.decode("ascii")
     except UnicodeDecodeError:
-        return _in_charset(raw, "utf-8")
+        return _decode_charset(raw, "utf-8")
 
 
-def _with_words(text: str) -> str:
-    """Words that stand side by side in one charset are joined before they are decoded: some split a letter."""
+def _decode_words(text: str) -> str:
+    """Decode the encoded words in *text*.
+
+    Adjacent words of one charset are joined first, because some senders split a character between two.
+    """
     pieces: list[str] = []
     charset, pending, end = "", b"", 0
-    for match in _WORD.finditer(text):
+    for match in _ENCODED_WORD.finditer(text):
         between = text[end : match.start()]
         own = match[1].partition("*")[0].lower()
         if pending and (between or own != charset):
-            pieces.append(_in_charset(pending, charset))
+            pieces.append(_decode_charset(pending, charset))
             pending = b""
         pieces.append(between)
         charset = own
-        pending += _undone(match[2], match[3])
+        pending += _decode_word(match[2], match[3])
         end = match.end()
     if pending:
-        pieces.append(_in_charset(pending, charset))
+        pieces.append(_decode_charset(pending, charset))
     return "".join(pieces) + text[end:]
 
 
-def _undone(encoding: str, text: str) -> bytes:
+def _decode_word(encoding: str, text: str) -> bytes:
     raw = text.encode("utf-8", "replace")
     if encoding in "qQ":
         return quopri.decodestring(raw, header=True)
     letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-    if len(letters) % 4 == 1:  # cut in the middle
+    if len(letters) % 4 == 1:  # a truncated word
         letters = letters[:-1]
     try:
         return base64.b64decode(letters + b"=" * (-len(letters) % 4))
@@ -100,65 +111,81 @@ def _undone(encoding: str, text: str) -> bytes:
         return raw
 
 
-def _in_charset(raw: bytes, charset: str) -> str:
-    name = _LARGER.get(charset, charset)
+def _decode_charset(raw: bytes, charset: str) -> str:
+    name = _SUPERSETS.get(charset, charset)
     for codec in (name, "utf-8", "windows-1252"):
-        if codec.replace("-", "_") in _NOT_FOR_TEXT:
+        if codec.replace("-", "_") in _NO_CHARSETS:
             continue
         try:
             return raw.decode(codec)
         except (LookupError, ValueError):  # UnicodeDecodeError is a ValueError
             continue
-    try:  # right but for a few bytes
+    try:  # the right charset with a few wrong bytes
         return raw.decode(name, "replace")
     except (LookupError, ValueError):
         return raw.decode("latin-1")
 
 
-def moment(raw: bytes) -> datetime | None:
-    """The moment that a date field names, in UTC; None for what makes no sense."""
+def parse_date(raw: bytes) -> datetime | None:
+    """The date of a Date field in UTC, or None when it makes no sense.
+
+    A time without a zone is UTC (RFC 5322 writes it as -0000).
+    """
     try:
         parsed = email.utils.parsedate_to_datetime(raw[:200].decode("ascii", "replace").strip())
         parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
         return None
-    return parsed if parsed.year in _YEARS else None
+    return parsed if parsed.year in _PLAUSIBLE_YEARS else None
+
+
+def arrival_date(headers: bytes) -> datetime | None:
+    """When a message arrived, in UTC: the date of its topmost Received field, else its own Date.
+
+    Args:
+        headers: The message's header, as retrieved.
+    """
+    fields = scan([headers]).fields
+    received = fields.get(b"received", b"").rpartition(b";")[2]
+    return parse_date(received) or parse_date(fields.get(b"date", b""))
 
 
 def file_name(disposition: bytes, kind: bytes) -> str:
-    """The file name that a part's Content-Disposition, or else its Content-Type, gives; empty for none."""
+    """An attachment's file name from its Content-Disposition, else its Content-Type; empty for none."""
     for field in (disposition[:_NAME_LIMIT], kind[:_NAME_LIMIT]):
         if b"name" not in field.lower():
             continue
-        name = _by_the_book(field) or _by_guess(field)
+        name = _file_name_by_parser(field) or _file_name_by_pattern(field)
         if name:
             return name
     return ""
 
 
-def _by_the_book(field: bytes) -> str:
+def _file_name_by_parser(field: bytes) -> str:
     message = email.message.Message()
     try:
-        message["Content-Disposition"] = guessed(field).replace("\r", "").replace("\n", "").strip()
+        message["Content-Disposition"] = (
+            decode_unlabelled(field).replace("\r", "").replace("\n", "").strip()
+        )
         found = message.get_param("filename", None, "Content-Disposition")
         if found is None:
             found = message.get_param("name", None, "Content-Disposition")
         if isinstance(found, tuple):
             charset, _language, text = found
-            return decoded(
-                _in_charset(
+            return decode_text(
+                _decode_charset(
                     str(text).encode("latin-1", "replace"), (charset or "utf-8").lower()
                 ).encode()
             )
-        return decoded(str(found).encode("utf-8", "replace")) if found else ""
+        return decode_text(str(found).encode("utf-8", "replace")) if found else ""
     except Exception:  # noqa: BLE001 - email has raised TypeError, KeyError, AssertionError and others here
         return ""
 
 
-def _by_guess(field: bytes) -> str:
+def _file_name_by_pattern(field: bytes) -> str:
     extended = _EXTENDED.search(field)
     if extended:
         charset = extended[1].decode("ascii", "replace").lower() or "utf-8"
-        return decoded(_in_charset(unquote_to_bytes(extended[2]), charset).encode())
+        return decode_text(_decode_charset(unquote_to_bytes(extended[2]), charset).encode())
     plain = _PLAIN.search(field)
-    return decoded(plain[1] or plain[2]) if plain else ""
+    return decode_text(plain[1] or plain[2]) if plain else ""

@@ -1,4 +1,4 @@
-"""IMAP's words: folder names in modified UTF-7 (RFC 3501, 5.1.3), and the answers to LIST and STATUS."""
+"""Parsing IMAP: folder names in modified UTF-7 (RFC 3501, 5.1.3), and the responses to LIST and STATUS."""
 
 import base64
 import binascii
@@ -14,13 +14,13 @@ _LIST = re.compile(
 )
 _STATUS = re.compile(rb"\* STATUS .*\((?P<items>[^()]*)\)\s*$", re.IGNORECASE)
 _ESCAPED = re.compile(rb"\\(.)")
-_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
-_BEYOND = re.compile(r"[^\x20-\x7e]+")
+_UTF7_RUN = re.compile(r"&([A-Za-z0-9+,]*)-")
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder: its name in plain text, what separates the levels in it, and its flags in lower case."""
+    """A folder: its name, the separator of its levels (``/``), and its flags in lower case (``\\noselect``)."""
 
     name: str
     separator: str
@@ -32,21 +32,27 @@ class Folder:
         return not self.flags & {"\\noselect", "\\nonexistent"}
 
 
-def folder_of(line: bytes) -> Folder | None:
-    """The folder that a line of LIST's answer tells of; None for any other line."""
+def parse_list(line: bytes) -> Folder | None:
+    """The folder in a response to LIST; None for any other line.
+
+    Example: ``* LIST (\\HasNoChildren) "/" "Entw&APw-rfe"`` gives the folder ``Entwürfe``.
+    """
     match = _LIST.match(line)
     if match is None:
         return None
-    separator = b"" if match["separator"].upper() == b"NIL" else _unquoted(match["separator"])
+    separator = b"" if match["separator"].upper() == b"NIL" else _unquote(match["separator"])
     return Folder(
-        decoded(_unquoted(match["name"].strip()).decode("utf-8", "replace")),
+        decode_utf7(_unquote(match["name"].strip()).decode("utf-8", "replace")),
         separator.decode("ascii", "replace"),
         frozenset(match["flags"].decode("ascii", "replace").lower().split()),
     )
 
 
-def status_of(line: bytes) -> dict[str, int]:
-    """The numbers that a line of STATUS's answer tells."""
+def parse_status(line: bytes) -> dict[str, int]:
+    """The numbers in a response to STATUS; empty for any other line.
+
+    Example: ``* STATUS "INBOX" (MESSAGES 3 UNSEEN 1)`` gives ``{"MESSAGES": 3, "UNSEEN": 1}``.
+    """
     match = _STATUS.match(line)
     words = match["items"].split() if match else []
     return {
@@ -56,40 +62,40 @@ def status_of(line: bytes) -> dict[str, int]:
     }
 
 
-def _unquoted(text: bytes) -> bytes:
+def _unquote(text: bytes) -> bytes:
     if len(text) >= 2 and text.startswith(b'"') and text.endswith(b'"'):
         return _ESCAPED.sub(rb"\1", text[1:-1])
     return text
 
 
-def quoted(name: str) -> str:
-    """A folder's name as it stands in a command.
+def quote_folder(name: str) -> str:
+    """A folder's name as a quoted string for a command.
 
     Raises:
         InputError: it holds control characters.
     """
     if not name or any(ord(c) < 32 or ord(c) == 127 for c in name):
         raise InputError(_("A folder's name must not be empty or hold control characters."))
-    return '"' + encoded(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + encode_utf7(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def encoded(name: str) -> str:
-    """A name in modified UTF-7."""
+def encode_utf7(name: str) -> str:
+    """A folder's name in modified UTF-7."""
     plain = name.replace("&", "&-")
-    return _BEYOND.sub(lambda m: f"&{_shifted(m[0])}-", plain)
+    return _NOT_ASCII.sub(lambda m: f"&{_encode_run(m[0])}-", plain)
 
 
-def _shifted(text: str) -> str:
+def _encode_run(text: str) -> str:
     raw = text.encode("utf-16-be", "surrogatepass")
     return base64.b64encode(raw).decode().rstrip("=").replace("/", ",")
 
 
-def decoded(name: str) -> str:
-    """A name out of modified UTF-7; what is none stays as it is."""
-    return _SHIFTED.sub(_plain, name)
+def decode_utf7(name: str) -> str:
+    """A folder's name from modified UTF-7; runs that are not valid stay as they are."""
+    return _UTF7_RUN.sub(_decode_run, name)
 
 
-def _plain(match: re.Match[str]) -> str:
+def _decode_run(match: re.Match[str]) -> str:
     if not match[1]:
         return "&"
     text = match[1].replace(",", "/")
