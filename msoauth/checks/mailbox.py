@@ -12,8 +12,8 @@ from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
 from msoauth.mail.retry import RetryPolicy
+from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_for_arrival
 from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
-from msoauth.mail.testmail import compose_test_mail, send_with_retries, wait_for_arrival
 from msoauth.texts import _
 
 AHEAD_SECONDS = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten

@@ -16,7 +16,7 @@ from typing import Self, TypedDict, Unpack
 from msoauth import tls
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
-from msoauth.mail import dial, unverified_facts
+from msoauth.mail import sockets, unverified_facts
 from msoauth.mail.transcript import Transcript
 from msoauth.texts import _
 
@@ -179,22 +179,22 @@ class Connection:
         """
         host, port = self.endpoint.host, self.endpoint.port
         try:
-            addresses = dial.addresses(host, port, self.timeout, self.cancelled)
+            addresses = sockets.resolve(host, port, self.timeout, self.cancelled)
         except (socket.gaierror, ValueError) as problem:  # ValueError: not a valid host name
             raise self.failure(_("the host name does not resolve"), "dns-failed", problem) from None
         except TimeoutError as problem:
             raise self.failure(
                 _("the host name did not resolve in time"), "dns-failed", problem
             ) from None
-        except (OSError, dial.CancelledError) as problem:
+        except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
         self.enter("connect")
         try:
-            plain = dial.first_to_answer(addresses, self.timeout, self.cancelled)
+            plain = sockets.connect_any(addresses, self.timeout, self.cancelled)
             self._use(plain)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = plain.getpeername()[0]
-        except (OSError, dial.CancelledError) as problem:
+        except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
         self.transcript.remark(f"connected to {peer} port {port}")
         if self.endpoint.tls == "implicit":
@@ -215,10 +215,12 @@ class Connection:
         )
         try:
             context = tls.context(self._ca_file)
-            secured = dial.encrypt(plain, context, self.endpoint.host, self.timeout, self.cancelled)
+            secured = sockets.start_tls(
+                plain, context, self.endpoint.host, self.timeout, self.cancelled
+            )
             self._use(secured)
-            self.issuer = dial.issuer(secured)
-        except (OSError, ValueError, dial.CancelledError) as problem:
+            self.issuer = sockets.certificate_issuer(secured)
+        except (OSError, ValueError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
         self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
 
@@ -298,7 +300,7 @@ class Connection:
 
     def error_from(self, problem: Exception) -> MailError:
         """The error for an exception of the operating system or of TLS."""
-        if isinstance(problem, dial.CancelledError):
+        if isinstance(problem, sockets.CancelledError):
             return self.failure(_("cancelled"), "unknown")
         if isinstance(problem, TimeoutError):
             return self.failure(
@@ -322,7 +324,7 @@ class Connection:
 
     def _untrusted(self, problem: ssl.SSLCertVerificationError) -> MailError:
         """The error for an untrusted certificate; its issuer tells a company's TLS proxy from a wrong server."""
-        self.issuer = unverified_facts.issuer(
+        self.issuer = unverified_facts.certificate_issuer(
             self.endpoint, self._sent_unencrypted, min(self.timeout, 5.0)
         )
         why = _("the server's certificate is not trusted")
@@ -348,18 +350,18 @@ class Connection:
         try:
             while left:
                 if self.cancelled.is_set():
-                    raise dial.CancelledError
+                    raise sockets.CancelledError
                 try:
                     left = left[connection.send(left[:_CHUNK]) :]
                 except _NOT_YET as wants:
                     # TLS may want to read before it writes.
                     write = not isinstance(wants, ssl.SSLWantReadError)
-                    dial.ready(connection, dial.POLL, write=write)
+                    sockets.wait_ready(connection, sockets.POLL, write=write)
                     if time.monotonic() >= deadline:
                         raise TimeoutError from None
                 else:
                     deadline = time.monotonic() + self.timeout
-        except (OSError, dial.CancelledError) as problem:
+        except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
 
     def command(
@@ -409,9 +411,9 @@ class Connection:
         return self._buffer.block()
 
     def _is_readable(self, connection: socket.socket) -> bool:
-        """Wait up to :data:`dial.POLL` seconds for bytes; whether there are some."""
+        """Wait up to :data:`sockets.POLL` seconds for bytes; whether there are some."""
         ahead = isinstance(connection, ssl.SSLSocket) and connection.pending()
-        return bool(ahead) or dial.ready(connection, dial.POLL)
+        return bool(ahead) or sockets.wait_ready(connection, sockets.POLL)
 
     def _receive(self) -> bytes:
         """Wait for more bytes.
@@ -431,7 +433,7 @@ class Connection:
             self._time_left -= time.monotonic() - began
             if received is None or self._time_left <= 0:
                 if self.cancelled.is_set():
-                    raise self.error_from(dial.CancelledError())
+                    raise self.error_from(sockets.CancelledError())
                 if self._time_left <= 0:
                     raise self.error_from(TimeoutError())
             if received is not None:

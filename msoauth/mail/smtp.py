@@ -322,7 +322,7 @@ def _greeting(session: SmtpSession, connection: Connection) -> tuple[int, str]:
     except MailError as silence:
         if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
             raise
-        if not unverified_facts.begins_with_tls(connection.endpoint, timeout=connection.timeout):
+        if not unverified_facts.port_expects_tls(connection.endpoint, timeout=connection.timeout):
             raise
         raise connection.failure(
             _("the port begins with TLS, but plain text and then STARTTLS were expected"),

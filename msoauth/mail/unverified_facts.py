@@ -1,4 +1,4 @@
-"""What a server shows of itself to those who do not believe it: for a diagnosis only, and nothing is told it."""
+"""What a server shows without certificate verification: for the text of an error only; no secret is ever sent."""
 
 import socket
 import ssl
@@ -8,30 +8,30 @@ from contextlib import suppress
 from msoauth.clouds import Endpoint
 
 
-def _believing_nothing() -> ssl.SSLContext:
+def _unverified_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def begins_with_tls(endpoint: Endpoint, *, timeout: float) -> bool:
-    """Whether a port takes a TLS handshake as the first thing; whose certificate it has does not matter here."""
+def port_expects_tls(endpoint: Endpoint, *, timeout: float) -> bool:
+    """Whether a port expects TLS from the first byte on, with whatever certificate."""
     try:
         with (
             socket.create_connection((endpoint.host, endpoint.port), timeout) as plain,
-            _believing_nothing().wrap_socket(plain, server_hostname=endpoint.host),
+            _unverified_context().wrap_socket(plain, server_hostname=endpoint.host),
         ):
             return True
     except (OSError, ValueError):
         return False
 
 
-def issuer(endpoint: Endpoint, before: Sequence[str], timeout: float) -> str:
-    """Who issued the certificate that a server shows, believed or not; an empty text when it cannot be told.
+def certificate_issuer(endpoint: Endpoint, before: Sequence[str], timeout: float) -> str:
+    """The organisation, else the common name, that issued a server's certificate, trusted or not; empty if unknown.
 
     Args:
-        before: What has to be said in plain text before TLS begins.
+        before: The commands to send in plain text before TLS (EHLO, STARTTLS).
     """
     with suppress(OSError, ValueError):
         with socket.create_connection((endpoint.host, endpoint.port), timeout) as plain:
@@ -40,7 +40,7 @@ def issuer(endpoint: Endpoint, before: Sequence[str], timeout: float) -> str:
                 plain.sendall(line.encode() + b"\r\n")
             if before:
                 plain.recv(4096)
-            with _believing_nothing().wrap_socket(plain, server_hostname=endpoint.host) as secured:
+            with _unverified_context().wrap_socket(plain, server_hostname=endpoint.host) as secured:
                 shown = secured.getpeercert(binary_form=True)
         if shown:
             from cryptography import x509  # only when something is wrong

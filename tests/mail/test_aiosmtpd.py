@@ -14,8 +14,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail.retry import RetryPolicy
+from msoauth.mail.round_trip import compose_test_mail, send_with_retries
 from msoauth.mail.smtp import SmtpSession, open_smtp
-from msoauth.mail.testmail import compose_test_mail, send_with_retries
 from msoauth.mail.transcript import Transcript
 from tests.mail.hostile import TOKEN, USER
 from tests.ports import kept_port

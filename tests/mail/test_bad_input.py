@@ -16,8 +16,8 @@ from msoauth.errors import InputError, MsoauthError
 from msoauth.mail import imap_parser, sasl
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import open_pop3
+from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
-from msoauth.mail.testmail import compose_test_mail
 from tests.mail.hostile import TOKEN, USER, Hostile, hostile
 
 EVIL = (

@@ -8,8 +8,8 @@ from msoauth.errors import InputError, MailError
 from msoauth.mail.fetch import fetch
 from msoauth.mail.imap import greet_imap, open_imap
 from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import greet_smtp, open_smtp
-from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
 

@@ -13,8 +13,8 @@ from msoauth.mail import connection
 from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
 from msoauth.mail.fetch import fetch
+from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
-from msoauth.mail.testmail import compose_test_mail
 from tests.mail.hostile import (
     MAILS,
     SCRIPTS,

@@ -11,8 +11,8 @@ import pytest
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
+from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession, open_smtp
-from msoauth.mail.testmail import compose_test_mail
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot, Server, answers, told
 from tests.ports import kept_port

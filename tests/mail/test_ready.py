@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from msoauth.mail import dial
+from msoauth.mail import sockets
 
 Pair = tuple[socket.socket, socket.socket]
 
 
 def by_select(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
-    return dial.by_select(connection.fileno(), seconds, write=write)
+    return sockets.wait_ready_by_select(connection.fileno(), seconds, write=write)
 
 
-WAYS = pytest.mark.parametrize("ready", [dial.ready, by_select])
+WAYS = pytest.mark.parametrize("ready", [sockets.wait_ready, by_select])
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_room_to_write_is_told_and_its_lack_too(pair: Pair, ready: Callable[...,
 def test_a_connection_that_was_closed_is_an_error_of_the_system(pair: Pair) -> None:
     pair[0].close()
     with pytest.raises(OSError, match="descriptor"):
-        dial.ready(pair[0], 1.0)
+        sockets.wait_ready(pair[0], 1.0)
 
 
 def test_a_time_that_has_passed_is_no_wait_for_ever(pair: Pair) -> None:
-    assert not dial.ready(pair[0], -1.0)
+    assert not sockets.wait_ready(pair[0], -1.0)

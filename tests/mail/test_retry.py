@@ -10,7 +10,7 @@ from msoauth.mail.connection import Connection
 from msoauth.mail.fetch import Session, fetch_with_retries
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.mail.retry import Retry, RetryPolicy
-from msoauth.mail.testmail import wait_for_arrival
+from msoauth.mail.round_trip import wait_for_arrival
 from msoauth.mail.transcript import Transcript
 from tests.mail.boxes import Box, letters, subjects
 

@@ -1,4 +1,4 @@
-"""Reaching a server: its addresses tried side by side (RFC 8305), and TLS that believes whom the system believes."""
+"""TCP and TLS sockets with a time limit and cancellation: name lookup, Happy Eyeballs (RFC 8305), handshake."""
 
 import errno
 import os
@@ -15,38 +15,38 @@ from typing import Any, TypeVar
 
 from msoauth.texts import _
 
-# For one or two sockets that wait once: epoll and kqueue would be opened and closed each time.
+# For one wait on one or two sockets: epoll and kqueue would open and close a descriptor of their own each time.
 Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.DefaultSelector
 )
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-POLL = 0.2  # seconds after which a wait looks whether it was cancelled
-_HEAD_START = 0.25  # seconds that an address gets before the next one is tried too
-_UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035}  # 10035: Windows
+POLL = 0.2  # seconds between two checks for cancellation
+_HEAD_START = 0.25  # seconds before the next address is tried as well (RFC 8305, 5)
+_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035}  # 10035: Windows
 
 
-def by_select(descriptor: int, seconds: float, *, write: bool) -> bool:
-    """As :func:`ready`, on every system; elsewhere than on Windows it knows small numbers only."""
+def wait_ready_by_select(descriptor: int, seconds: float, *, write: bool) -> bool:
+    """Like :func:`wait_ready`, on every system; except on Windows only for descriptors below 1024."""
     wanted = [descriptor]
-    # Windows tells a connection that failed among the third.
+    # Windows reports a failed connection in the third set.
     return any(select.select([] if write else wanted, wanted if write else [], wanted, seconds))
 
 
 if sys.platform == "win32":
-    _ready = by_select
+    _wait_ready = wait_ready_by_select
 else:
 
-    def _ready(descriptor: int, seconds: float, *, write: bool) -> bool:
+    def _wait_ready(descriptor: int, seconds: float, *, write: bool) -> bool:
         waiting = select.poll()
         waiting.register(descriptor, select.POLLOUT if write else select.POLLIN)
         return bool(waiting.poll(seconds * 1000))
 
 
-def ready(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
-    """Whether something can be read (or written) within some time, or the connection has ended.
+def wait_ready(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
+    """Wait until the socket can be read (or written) or has ended; whether it did within *seconds*.
 
     Raises:
         OSError: the connection is closed.
@@ -54,31 +54,31 @@ def ready(connection: socket.socket, seconds: float, *, write: bool = False) -> 
     descriptor = connection.fileno()
     if descriptor < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return _ready(descriptor, max(0.0, seconds), write=write)
+    return _wait_ready(descriptor, max(0.0, seconds), write=write)
 
 
 class CancelledError(Exception):
-    """Somebody asked to stop."""
+    """The caller's ``cancelled`` event was set."""
 
 
-def beside(
-    action: Callable[[], Made],
+def run_abandonable(
+    action: Callable[[], Result],
     timeout: float,
     cancelled: threading.Event,
-    unwanted: Callable[[Made], None] = lambda _made: None,
-) -> Made:
-    """What *action* returns; it is left alone when it takes too long or nobody wants it any more.
+    discard: Callable[[Result], None] = lambda _made: None,
+) -> Result:
+    """Run *action* in a daemon thread; abandon it on timeout or cancellation.
 
-    For what cannot be interrupted: looking up a name, a TLS handshake.
+    For what cannot be interrupted: looking up a host name, a TLS handshake that the operating system verifies.
 
     Args:
-        unwanted: Gets what is made after all when nobody waits for it any more.
+        discard: Gets the result of an abandoned action, to close it.
 
     Raises:
         TimeoutError: it took longer than *timeout* seconds.
         CancelledError: *cancelled* was set.
     """
-    future: Future[Made] = Future()
+    future: Future[Result] = Future()
 
     def act() -> None:
         try:
@@ -90,9 +90,9 @@ def beside(
             if future.set_running_or_notify_cancel():
                 future.set_result(made)
             else:
-                unwanted(made)
+                discard(made)
 
-    threading.Thread(target=act, daemon=True, name="dial").start()
+    threading.Thread(target=act, daemon=True, name="abandonable").start()
     deadline = time.monotonic() + timeout
     while True:
         left = deadline - time.monotonic()
@@ -103,34 +103,29 @@ def beside(
             return future.result()
 
 
-_KEPT_SECONDS = 30.0  # a name is looked up again after so long
-_known: dict[tuple[str, int], tuple[float, list[Address]]] = {}
+_CACHE_SECONDS = 30.0  # after which a name is looked up again
+_resolved: dict[tuple[str, int], tuple[float, list[Address]]] = {}
 
 
-def addresses(host: str, port: int, timeout: float, cancelled: threading.Event) -> list[Address]:
-    """The addresses of *host*; asked once in half a minute, however many connections are made.
+def resolve(host: str, port: int, timeout: float, cancelled: threading.Event) -> list[Address]:
+    """The addresses of *host*, IPv6 and IPv4 alternating (RFC 8305, 4); cached for half a minute.
 
     Raises:
         OSError, ValueError: the name does not resolve, or is no name.
         TimeoutError: it did not resolve in time.
         CancelledError: *cancelled* was set.
     """
-    known = _known.get((host, port))
-    if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
+    known = _resolved.get((host, port))
+    if known is not None and time.monotonic() - known[0] < _CACHE_SECONDS:
         return known[1]
-    found = beside(lambda: resolve(host, port), timeout, cancelled)
-    if len(_known) > 200:
-        _known.clear()
-    _known[host, port] = (time.monotonic(), found)
+    found = run_abandonable(lambda: _look_up(host, port), timeout, cancelled)
+    if len(_resolved) > 200:
+        _resolved.clear()
+    _resolved[host, port] = (time.monotonic(), found)
     return found
 
 
-def resolve(host: str, port: int) -> list[Address]:
-    """The addresses of *host*, IPv6 and IPv4 in turn.
-
-    Raises:
-        OSError, ValueError: the name does not resolve, or is no name.
-    """
+def _look_up(host: str, port: int) -> list[Address]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     six: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET6]
     four: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET]
@@ -138,13 +133,13 @@ def resolve(host: str, port: int) -> list[Address]:
     return mixed + six[len(four) :] + four[len(six) :]
 
 
-def first_to_answer(
+def connect_any(
     addresses: list[Address], timeout: float, cancelled: threading.Event
 ) -> socket.socket:
-    """The first connection to come about; each address gets a head start over the next.
+    """The first connection that succeeds; each address gets a head start over the next (Happy Eyeballs).
 
     Raises:
-        OSError: none came about; the text names every address and what became of it.
+        OSError: none succeeded; the text names each address and its error.
         TimeoutError: none answered in time.
         CancelledError: *cancelled* was set.
     """
@@ -157,30 +152,30 @@ def first_to_answer(
             while left or pending:
                 next_at = deadline
                 if left:
-                    _begin(left.pop(0), pending, failures, selector)
+                    _start_connecting(left.pop(0), pending, failures, selector)
                     next_at = min(deadline, time.monotonic() + _HEAD_START) if left else deadline
                 failed_before = len(failures)
                 while pending and len(failures) == failed_before:
                     if cancelled.is_set():
                         raise CancelledError
-                    # A last look when the time is over: this thread may have had no processor before.
-                    patience = max(0.0, min(POLL, next_at - time.monotonic()))
-                    winner = _settled(selector, patience, pending, failures)
+                    # Look once more when the time is over: on a busy computer this thread may not have run until now.
+                    seconds = max(0.0, min(POLL, next_at - time.monotonic()))
+                    winner = _first_connected(selector, seconds, pending, failures)
                     if winner is not None:
                         return winner
-                    if patience == 0:
+                    if seconds == 0:
                         break
                 if time.monotonic() >= deadline:
                     raise TimeoutError(
-                        "; ".join([*_told(failures), *(f"{name}: no answer" for name in pending.values())])
+                        "; ".join([*_describe(failures), *(f"{name}: no answer" for name in pending.values())])
                     )  # fmt: skip
-            raise _failure(failures)
+            raise _connect_error(failures)
         finally:
             for candidate in pending:
                 candidate.close()
 
 
-def _begin(
+def _start_connecting(
     address: Address,
     pending: dict[socket.socket, str],
     failures: list[tuple[str, int]],
@@ -189,13 +184,13 @@ def _begin(
     family, where = address
     try:
         candidate = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as problem:  # this computer does not know the family
+    except OSError as problem:  # no IPv6 here
         failures.append((str(where[0]), problem.errno or errno.EAFNOSUPPORT))
         return
     candidate.setblocking(False)
-    # No route (IPv6 on a network without) is told here, and here only.
+    # A missing route (IPv6 on a network without it) is reported here, and nowhere else.
     told = candidate.connect_ex(where)
-    if told not in _UNDER_WAY:
+    if told not in _IN_PROGRESS:
         candidate.close()
         failures.append((str(where[0]), told))
         return
@@ -203,13 +198,13 @@ def _begin(
     pending[candidate] = str(where[0])
 
 
-def _settled(
+def _first_connected(
     selector: selectors.BaseSelector,
-    patience: float,
+    seconds: float,
     pending: dict[socket.socket, str],
     failures: list[tuple[str, int]],
 ) -> socket.socket | None:
-    for key, _events in selector.select(patience):
+    for key, _events in selector.select(seconds):
         candidate = next(s for s in pending if s is key.fileobj)
         error = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         selector.unregister(candidate)
@@ -221,46 +216,46 @@ def _settled(
     return None
 
 
-def _told(failures: list[tuple[str, int]]) -> list[str]:
+def _describe(failures: list[tuple[str, int]]) -> list[str]:
     return [f"{name}: {os.strerror(number)}" for name, number in failures]
 
 
-def _failure(failures: list[tuple[str, int]]) -> OSError:
+def _connect_error(failures: list[tuple[str, int]]) -> OSError:
     if not failures:
         return OSError(errno.EADDRNOTAVAIL, _("the name has no address"))
-    # A refusal says more than a route that is missing.
+    # A refused connection says more than a missing route.
     numbers = [number for _name, number in failures]
     refused = next((n for n in numbers if n in (errno.ECONNREFUSED, 10061)), numbers[-1])
-    return OSError(refused, "; ".join(_told(failures)))
+    return OSError(refused, "; ".join(_describe(failures)))
 
 
-def encrypt(
+def start_tls(
     plain: socket.socket,
     context: ssl.SSLContext,
     host: str,
     timeout: float,
     cancelled: threading.Event,
 ) -> ssl.SSLSocket:
-    """TLS over a connection.
+    """Negotiate TLS on a connected socket.
 
     Raises:
         OSError, ValueError: it failed.
         CancelledError: *cancelled* was set.
     """
-    plain.getpeername()  # of a connection that was reset, wrap_socket() would make one without TLS
+    plain.getpeername()  # raises after a reset, where wrap_socket() would return a socket without TLS
     if type(context) is ssl.SSLContext:
-        return _shake_hands(plain, context, host, timeout, cancelled)
-    # Where the operating system verifies, the handshake cannot be interrupted.
+        return _handshake(plain, context, host, timeout, cancelled)
+    # With the operating system's verifier (truststore) the handshake cannot be interrupted.
     plain.settimeout(timeout)
-    return beside(
-        lambda: _wrapped(plain, context, host),
+    return run_abandonable(
+        lambda: _handshake_blocking(plain, context, host),
         timeout,
         cancelled,
-        unwanted=lambda late: late.close(),
+        discard=lambda late: late.close(),
     )
 
 
-def _wrapped(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+def _handshake_blocking(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     secured = context.wrap_socket(plain, server_hostname=host)
     try:
         if secured.version() is None:
@@ -271,14 +266,14 @@ def _wrapped(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SS
     return secured
 
 
-def _shake_hands(
+def _handshake(
     plain: socket.socket,
     context: ssl.SSLContext,
     host: str,
     timeout: float,
     cancelled: threading.Event,
 ) -> ssl.SSLSocket:
-    """A handshake in this thread, a step whenever the other side has answered."""
+    """A non-blocking handshake in this thread."""
     deadline = time.monotonic() + timeout
     secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
@@ -292,7 +287,7 @@ def _shake_hands(
                 pass
             except ssl.SSLWantWriteError:
                 write = True
-            while not ready(secured, min(POLL, deadline - time.monotonic()), write=write):
+            while not wait_ready(secured, min(POLL, deadline - time.monotonic()), write=write):
                 if cancelled.is_set():
                     raise CancelledError
                 if time.monotonic() >= deadline:
@@ -305,8 +300,8 @@ def _shake_hands(
     return secured
 
 
-def issuer(connection: ssl.SSLSocket) -> str:
-    """Who issued the server's certificate, or an empty text."""
+def certificate_issuer(connection: ssl.SSLSocket) -> str:
+    """The organisation, else the common name, that issued the server's certificate; empty if unknown."""
     certificate: dict[str, Any] = connection.getpeercert() or {}
     parts = dict(pair for group in certificate.get("issuer", ()) for pair in group)
     return str(parts.get("organizationName") or parts.get("commonName") or "")

@@ -11,7 +11,7 @@ import pytest
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
-from msoauth.mail import connection, dial
+from msoauth.mail import connection, sockets
 from tests.ports import kept_port
 
 NEVER = threading.Event()
@@ -25,8 +25,8 @@ def listener() -> Iterator[socket.socket]:
 
 def test_an_address_without_a_route_gives_way_to_the_next(listener: socket.socket) -> None:
     # What a network without IPv6 says of an IPv6 address is said by connect() itself, and only there.
-    nowhere: dial.Address = (socket.AF_INET, ("255.255.255.255", 9))
-    found = dial.first_to_answer([nowhere, (socket.AF_INET, listener.getsockname())], 10.0, NEVER)
+    nowhere: sockets.Address = (socket.AF_INET, ("255.255.255.255", 9))
+    found = sockets.connect_any([nowhere, (socket.AF_INET, listener.getsockname())], 10.0, NEVER)
     with found:
         assert found.getpeername() == listener.getsockname()
 
@@ -41,7 +41,7 @@ def test_a_silent_address_costs_a_fraction_of_a_second(listener: socket.socket) 
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
         start = time.monotonic()
-        found = dial.first_to_answer(
+        found = sockets.connect_any(
             [(socket.AF_INET, full.getsockname()), (socket.AF_INET, listener.getsockname())],
             20.0,
             NEVER,
@@ -59,15 +59,15 @@ def test_a_connection_that_came_about_while_nobody_could_look_is_taken(
     # On a busy computer this thread may get no processor for longer than the time limit.
     moments = iter([0.0])
     clock = SimpleNamespace(monotonic=lambda: next(moments, 99.0))
-    monkeypatch.setattr(dial, "time", clock)
-    found = dial.first_to_answer([(socket.AF_INET, listener.getsockname())], 10.0, NEVER)
+    monkeypatch.setattr(sockets, "time", clock)
+    found = sockets.connect_any([(socket.AF_INET, listener.getsockname())], 10.0, NEVER)
     with found:
         assert found.getpeername() == listener.getsockname()
 
 
 def test_when_nothing_answers_every_address_is_named() -> None:
     with kept_port() as port, pytest.raises(ConnectionRefusedError) as refused:
-        dial.first_to_answer(
+        sockets.connect_any(
             [
                 (socket.AF_INET, ("127.0.0.1", port)),
                 (socket.AF_INET, ("255.255.255.255", 9)),
@@ -98,7 +98,7 @@ def test_a_closed_port_is_told() -> None:
 
 def test_a_server_that_accepts_and_says_nothing_is_left_in_time(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
-    dial.addresses("127.0.0.1", port, 20.0, NEVER)  # known, it costs none of the time below
+    sockets.resolve("127.0.0.1", port, 20.0, NEVER)  # known, it costs none of the time below
     with pytest.raises(MailError) as refused:
         connection.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
     assert (refused.value.stage, refused.value.cause) == ("tls", "connect-timeout")
@@ -124,6 +124,6 @@ def test_what_comes_too_late_is_handed_over_to_be_put_away() -> None:
         return "late"
 
     with pytest.raises(TimeoutError):
-        dial.beside(late, 0.05, NEVER, unwanted=lambda _made: put_away.set())
+        sockets.run_abandonable(late, 0.05, NEVER, discard=lambda _made: put_away.set())
     go_on.set()
     assert put_away.wait(20)

@@ -1,4 +1,4 @@
-"""The test mail, and the wait until it arrives."""
+"""The test mail: composing it, sending it, and waiting until it arrives in a mailbox."""
 
 import threading
 import time
@@ -17,15 +17,15 @@ from msoauth.mail.structure import scan
 from msoauth.texts import _
 
 ARRIVAL_LIMIT = 180.0  # seconds; Exchange delivers to itself in a few
-_NEWEST = 25  # messages looked at in each round: ours is new
+_LATEST = 25  # messages looked at each time
 _SUBJECT_LIMIT = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _ID_FIELDS = (b"message-id", b"x-microsoft-original-message-id")
-_TICK = 0.5  # seconds between two looks at the clock
+_TICK = 0.5  # seconds between two calls of progress
 
 
 def compose_test_mail(sender: str, recipient: str, subject: str) -> EmailMessage:
-    """A mail with a unique Message-ID, a text and an HTML part, and umlauts in both.
+    """A mail with a unique Message-ID, and a text and an HTML part with umlauts in both.
 
     Raises:
         InputError: sender or recipient is not an address.
@@ -68,14 +68,14 @@ def send_with_retries(
     recipients: Sequence[str],
     policy: RetryPolicy,
 ) -> str:
-    """Send a mail once; where the server is busy and did not take it, wait and try again.
+    """Send a mail once; while the server is busy and has not accepted it, wait and try again.
 
     Returns:
         The server's closing reply.
 
     Raises:
-        MailError: it was refused, or the server stayed busy. A connection that breaks when the mail may
-            have been taken is never tried again.
+        MailError: it was refused, or the server stayed busy. After a connection that broke when the mail may
+            already have been accepted, nothing is sent again.
         InputError: an address cannot be sent to.
     """
     while True:
@@ -94,34 +94,33 @@ def wait_for_arrival(
     limit: float = ARRIVAL_LIMIT,
     progress: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
-    """Look into the mailbox, with growing pauses, until the mail of that Message-ID is there.
+    """Look into the mailbox, with growing pauses, until a mail with that Message-ID is there.
 
     Args:
         open_box: Opens a session; a POP3 session shows only what was there when it began.
         cancelled: Ends the wait.
         limit: Seconds to wait at most.
-        progress: Told the seconds waited so far, twice a second.
+        progress: Called with the seconds waited so far, twice a second.
 
     Returns:
         Seconds until it was seen.
 
     Raises:
-        MailError: it did not arrive in time, the wait was cancelled, or a look failed.
+        MailError: it did not arrive in time, the wait was cancelled, or the mailbox cannot be read.
     """
     start = time.monotonic()
     pause = _FIRST_PAUSE
     while True:
         progress(time.monotonic() - start)
-        wish = 0.0
+        retry_after = 0.0
         try:
             with open_box() as session:
                 if _holds(session, message_id):
                     return time.monotonic() - start
         except MailError as failure:
-            # A server that is busy now may well show the mail later.
             if not failure.retriable or time.monotonic() - start >= limit:
                 raise
-            wish = failure.retry_after or 0.0
+            retry_after = failure.retry_after or 0.0
         waited = time.monotonic() - start
         if waited >= limit:
             raise MailError(
@@ -131,7 +130,7 @@ def wait_for_arrival(
                 stage="work",
                 retriable=True,
             )
-        until = min(time.monotonic() + max(pause, wish), start + limit)
+        until = min(time.monotonic() + max(pause, retry_after), start + limit)
         while (left := until - time.monotonic()) > 0:
             if cancelled.wait(min(left, _TICK)):
                 raise MailError(_("The wait for the test mail was cancelled."), stage="work")
@@ -143,14 +142,14 @@ def _holds(session: Pop3Session | ImapSession, message_id: str) -> bool:
     wanted = message_id.strip().encode()
     if isinstance(session, ImapSession):
         bodies = session.retrieve(
-            sorted(session.sizes(), reverse=True)[:_NEWEST], headers_only=True
+            sorted(session.sizes(), reverse=True)[:_LATEST], headers_only=True
         )
     else:
-        bodies = session.top(list(range(session.count, max(0, session.count - _NEWEST), -1)))
+        bodies = session.top(list(range(session.count, max(0, session.count - _LATEST), -1)))
     found = False
     for _handle, pieces in bodies:
         seen = scan(pieces)
-        # Outlook.com's servers give a mail an id of their own, and keep ours beside it (facts E6).
+        # Outlook.com replaces the Message-ID and keeps ours in another field (facts E6).
         ids = (seen.fields.get(name, b"") for name in _ID_FIELDS)
         found = found or any(wanted in field for field in ids)
     return found
