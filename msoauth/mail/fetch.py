@@ -1,4 +1,4 @@
-"""Retrieving mail from a session of either protocol, the newest first, each message once."""
+"""Retrieving mail over POP3 or IMAP, the latest first, each message once, and storing it."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -13,8 +13,8 @@ from msoauth.mail.mbox import MboxStore
 from msoauth.mail.messages import MessageSummary, summary_of
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
-from msoauth.mail.settle import Settling, Store
-from msoauth.mail.structure import Scanner
+from msoauth.mail.saving import BatchWriter, MailStore, tee
+from msoauth.mail.structure import Scanner, scan
 from msoauth.texts import ngettext
 
 Session = Pop3Session | ImapSession
@@ -22,13 +22,13 @@ Format = Literal["eml", "maildir", "mbox"]
 FORMATS: tuple[Format, ...] = ("eml", "maildir", "mbox")
 
 
-class Entry(NamedTuple):
-    """A message in a session's list.
+class ListedMessage(NamedTuple):
+    """A message in the server's list.
 
     Attributes:
-        handle: What the session calls it: POP3's number, IMAP's UID.
-        uidl: Its unique id.
-        repeated: Another message in the list has the same id, so the id does not say which one it is.
+        handle: POP3's message number, or IMAP's UID.
+        uidl: Its unique id; for IMAP made of UIDVALIDITY and UID.
+        repeated: Another message in the list has the same unique id, which does not identify it then.
     """
 
     handle: int
@@ -37,8 +37,8 @@ class Entry(NamedTuple):
     repeated: bool
 
 
-def store_in(place: Path, format: Format = "eml") -> Store:  # noqa: A002 - the option's name
-    """A place for mail: a folder of .eml files, a Maildir, or an mbox file."""
+def open_store(place: Path, format: Format = "eml") -> MailStore:  # noqa: A002 - the option's name
+    """The store at *place*: a folder of .eml files, a Maildir, or an mbox file."""
     return MboxStore(place) if format == "mbox" else FileStore(place, maildir=format == "maildir")
 
 
@@ -50,22 +50,21 @@ def fetch(
     to: Path | None = None,
     format: Format = "eml",  # noqa: A002 - the option's name
 ) -> Generator[MessageSummary, None, None]:
-    """Retrieve mail and yield a row for each message, the newest first.
+    """Retrieve mail and yield the summary of each message, the latest first.
 
-    A row that was yielded is that of a message which is whole, in its place and, as far as the operating
-    system can be asked, on disk.
+    A message whose summary was yielded is stored completely and flushed to disk.
 
     Args:
-        limit: At most so many of the newest messages; None for all.
+        limit: At most this many of the latest messages; None for all.
         headers_only: Ask for headers only; nothing is stored.
-        to: Where mail goes. A message that is there already is not retrieved again; its row comes first.
+        to: Where mail is stored. A message that is there already is not retrieved again; its summary comes first.
 
     Raises:
-        MailError: the conversation broke, or the server refused some messages; every message that came
-            whole is kept, and another call goes on.
+        MailError: the connection broke, or the server refused some messages; complete messages are kept, and
+            the next call continues.
         InputError: another retrieval is writing there.
     """
-    store = store_in(to, format) if to is not None and not headers_only else None
+    store = open_store(to, format) if to is not None and not headers_only else None
     with store or nullcontext():
         yield from fetch_into(store, session, limit=limit, headers_only=headers_only)
 
@@ -79,41 +78,41 @@ def fetch_with_retries(
     to: Path | None = None,
     format: Format = "eml",  # noqa: A002 - the option's name
 ) -> Iterator[MessageSummary]:
-    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in again and continue.
+    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in retry and continue.
 
     Raises:
         MailError: the failure is not retriable, or lasts longer than the policy's limit.
     """
-    store = store_in(to, format) if to is not None and not headers_only else None
-    told: set[str] = set()
+    store = open_store(to, format) if to is not None and not headers_only else None
+    yielded: set[str] = set()
     with store or nullcontext():
         while True:
-            before = len(told)
+            before = len(yielded)
             try:
                 with open_box() as session:
                     for row in fetch_into(
-                        store, session, limit=limit, headers_only=headers_only, told=told
+                        store, session, limit=limit, headers_only=headers_only, yielded=yielded
                     ):
-                        told.add(row.uidl)
+                        yielded.add(row.uidl)
                         yield row
                 return
             except MailError as failure:
-                policy.wait_after(failure, progressed=len(told) > before)
+                policy.wait_after(failure, progressed=len(yielded) > before)
 
 
 def fetch_into(
-    store: Store | None,
+    store: MailStore | None,
     session: Session,
     *,
     limit: int | None = None,
     headers_only: bool = False,
-    told: Collection[str] = (),
+    yielded: Collection[str] = (),
 ) -> Iterator[MessageSummary]:
-    """``fetch`` into a place that is open; what is *told* already is passed over."""
-    listed = listing(session)[:limit]
+    """:func:`fetch` into an open store; messages that were *yielded* before are skipped."""
+    listed = list_messages(session)[:limit]
     missing = []
     for entry in listed:
-        if entry.uidl in told and not entry.repeated:
+        if entry.uidl in yielded and not entry.repeated:
             continue
         if store is not None and not entry.repeated and store.has(entry.uidl):
             row = store.row(entry.uidl)
@@ -122,109 +121,103 @@ def fetch_into(
             continue
         missing.append(entry)
     if store is None:
-        yield from _looked_at(session, missing, headers_only=headers_only)
+        yield from _summaries(session, missing, headers_only=headers_only)
     else:
-        yield from _retrieved(store, session, missing, told)
+        yield from _store_all(store, session, missing, yielded)
     if session.refused:
-        _tell_refused(session)
+        raise _refused_error(session)
 
 
-def listing(session: Session) -> list[Entry]:
-    """Every message, the newest first."""
+def list_messages(session: Session) -> list[ListedMessage]:
+    """All messages on the server, the latest first.
+
+    Raises:
+        MailError: the connection broke.
+    """
     if isinstance(session, ImapSession):
         found = [
             (uid, f"{session.uid_validity}-{uid}", size) for uid, size in session.sizes().items()
         ]
     else:
         sizes, uids = session.sizes(), session.uidl()
-        # A list may lie, or leave a message out: what either tells of is there. Without an id a message is
-        # known by its place and size, the best there is.
+        # LIST or UIDL may leave a message out: take what either names. A message without a unique id is
+        # identified by its number and size.
         numbers = {number for number in (*sizes, *uids) if number > 0}
         found = [(n, uids.get(n) or f"n{n}-{sizes.get(n, 0)}", sizes.get(n, 0)) for n in numbers]
     often = Counter(uidl for _handle, uidl, _size in found)
     return [
-        Entry(handle, uidl, size, often[uidl] > 1)
+        ListedMessage(handle, uidl, size, often[uidl] > 1)
         for handle, uidl, size in sorted(found, reverse=True)
     ]
 
 
-def _looked_at(
-    session: Session, entries: list[Entry], *, headers_only: bool
+def _summaries(
+    session: Session, entries: list[ListedMessage], *, headers_only: bool
 ) -> Iterator[MessageSummary]:
     known = {entry.handle: entry for entry in entries}
     for handle, pieces in _bodies(session, list(known), headers_only=headers_only):
-        seen = Scanner()
-        for piece in pieces:
-            seen.feed(piece)
-        seen.close()
         entry = known[handle]
-        yield summary_of(entry.uidl, seen, entry.size if headers_only else None)
+        yield summary_of(entry.uidl, scan(pieces), entry.size if headers_only else None)
 
 
-def _retrieved(
-    store: Store, session: Session, entries: list[Entry], told: Collection[str]
+def _store_all(
+    store: MailStore, session: Session, entries: list[ListedMessage], yielded: Collection[str]
 ) -> Iterator[MessageSummary]:
-    settling = Settling(store)
+    writer = BatchWriter(store)
     try:
-        yield from _kept(store, session, entries, told, settling)
+        yield from _stage_all(store, session, entries, yielded, writer)
     except MailError:
-        yield from settling.finish()  # what came whole is kept
+        yield from writer.finish()  # complete messages are kept
         raise
     except BaseException:
-        for _row in settling.finish():
+        for _row in writer.finish():
             pass
         raise
-    yield from settling.finish()
+    yield from writer.finish()
 
 
-def _kept(
-    store: Store,
+def _stage_all(
+    store: MailStore,
     session: Session,
-    entries: list[Entry],
-    told: Collection[str],
-    settling: Settling,
+    entries: list[ListedMessage],
+    yielded: Collection[str],
+    writer: BatchWriter,
 ) -> Iterator[MessageSummary]:
-    doubtful: list[Entry] = []
-    for entry, pieces in _together(session, entries, doubtful):
+    suspect: list[ListedMessage] = []
+    for entry, pieces in _all_then_again(session, entries, suspect):
         seen = Scanner()
-        staged = store.stage(_seen(pieces, seen))
+        staged = store.stage(tee(pieces, seen.feed))
         seen.close()
         if (
             isinstance(session, Pop3Session)
-            and entry not in doubtful
+            and entry not in suspect
             and session.doubtful(entry.handle, seen.size)
         ):
-            store.drop(staged)
-            doubtful.append(entry)  # its turn comes again, alone
+            store.discard(staged)
+            suspect.append(entry)  # retrieved once more, alone
             continue
         uidl = entry.uidl
-        if entry.repeated:  # which of those that share the id it is, its bytes tell
+        if entry.repeated:  # its bytes tell which of them it is
             uidl = f"{entry.uidl}#{staged.digest[:16]}"
         row = summary_of(uidl, seen)
-        if entry.repeated and (uidl in told or store.has(uidl)):
-            store.drop(staged)
-            if uidl not in told:
+        if entry.repeated and (uidl in yielded or store.has(uidl)):
+            store.discard(staged)
+            if uidl not in yielded:
                 yield row
             continue
-        yield from settling.add(staged, row)
+        yield from writer.add(staged, row)
 
 
-def _together(
-    session: Session, entries: list[Entry], again: list[Entry]
-) -> Iterator[tuple[Entry, Iterator[bytes]]]:
-    """All messages in one go; then, one by one, those that were put on the list *again*."""
+def _all_then_again(
+    session: Session, entries: list[ListedMessage], retry: list[ListedMessage]
+) -> Iterator[tuple[ListedMessage, Iterator[bytes]]]:
+    """Retrieve all messages in one pipeline; then, one by one, those that the caller appended to *retry*."""
     known = {entry.handle: entry for entry in entries}
     for handle, pieces in _bodies(session, list(known), headers_only=False):
         yield known[handle], pieces
-    for entry in list(again):
+    for entry in list(retry):
         for _handle, pieces in _bodies(session, [entry.handle], headers_only=False):
             yield entry, pieces
-
-
-def _seen(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[bytes]:
-    for piece in pieces:
-        scanner.feed(piece)
-        yield piece
 
 
 def _bodies(
@@ -235,9 +228,9 @@ def _bodies(
     return session.top(handles) if headers_only else session.retrieve(handles)
 
 
-def _tell_refused(session: Session) -> None:
+def _refused_error(session: Session) -> MailError:
     count = len(session.refused)
-    raise MailError(
+    return MailError(
         ngettext(
             "The server did not hand over {n} message; the others are there.",
             "The server did not hand over {n} messages; the others are there.",

@@ -1,30 +1,42 @@
-"""Mail as files: .eml files or a Maildir. Written aside, put on disk in batches, and moved into place then.
+"""Mail stored as .eml files or in a Maildir.
 
-A message has its final name only when it is whole and the operating system was asked to put it on disk; what
-a crash at any moment leaves beside that is swept away by the next start. To ask for each message alone would
-cost more than its retrieval, so a batch is asked for at once, in a thread beside the conversation.
+A message is written to a temporary file, synced and then renamed: under its final name it is always complete.
+Temporary files that a crash leaves behind are deleted by the next retrieval.
 """
 
 import hashlib
+import heapq
 import os
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from filelock import FileLock
 
 from msoauth.errors import MailError
-from msoauth.mail.aside import Aside, Staged
-from msoauth.mail.durable import hold, names_in, noting, sync, sync_folder, usable, writable
-from msoauth.mail.ledger import Ledger, Line
+from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, summary_of
+from msoauth.mail.saving import (
+    Staged,
+    StagingFolder,
+    acquire_lock,
+    as_input_error,
+    as_mail_error,
+    names_in,
+    sync,
+    sync_folder,
+    tee,
+)
 from msoauth.mail.structure import scan
 from msoauth.texts import _
 
+_INDEX = ".msoauth-index"
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# Windows has reserved names, and knows no difference between a and A: those get a digest too.
+# Names that Windows reserves; upper case is not in _SAFE, because Windows ignores case.
 _RESERVED = {
     "con",
     "prn",
@@ -36,7 +48,7 @@ _RESERVED = {
 
 
 def file_name(uidl: str) -> str:
-    """What names a message's file: its unique id where every system can spell it, else a digest of it."""
+    """The key in a message's file name: its unique id where every system allows it, else a digest of it."""
     if _SAFE.fullmatch(uidl) and uidl not in _RESERVED:
         return uidl
     return hashlib.sha256(uidl.encode("utf-8", "replace")).hexdigest()[:32]
@@ -56,41 +68,41 @@ class FileStore:
     def __init__(self, folder: Path, *, maildir: bool = False) -> None:
         self._folder = folder
         self._maildir = maildir
-        self._aside = Aside(str(folder / "tmp" if maildir else folder), ".part-")
+        self._staging = StagingFolder(str(folder / "tmp" if maildir else folder), ".part-")
         self._into = str(folder / "new" if maildir else folder)
         self._names: dict[
             str | None, str
         ] = {}  # the file of each message, by what its name is made of
-        with usable(folder):
+        with as_input_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for inner in ("cur", "new", "tmp") if maildir else ():
                 (folder / inner).mkdir(exist_ok=True)
         self._lock = FileLock(folder / ".msoauth.lock", thread_local=False)
-        self.ledger = Ledger(folder / ".msoauth-index")
+        self.index = MessageIndex(folder / _INDEX)
 
     def __enter__(self) -> Self:
-        hold(self._lock, self._folder)
+        acquire_lock(self._lock, self._folder)
         try:
-            self._look_around()
-            with usable(self._folder):
-                self.ledger.open()
+            self._find_messages()
+            with as_input_error(self._folder):
+                self.index.open()
         except BaseException:
             self._lock.release()
             raise
         return self
 
     def __exit__(self, *_about: object) -> None:
-        self.ledger.close()
+        self.index.close()
         self._lock.release()
 
     @property
     def place(self) -> Path:
-        """Where people find the mail."""
+        """The folder that people look for."""
         return self._folder
 
-    def _look_around(self) -> None:
-        with usable(self._folder):
-            self._aside.sweep()
+    def _find_messages(self) -> None:
+        with as_input_error(self._folder):
+            self._staging.remove_leftovers()
             if not self._maildir:
                 self._names = {
                     name[:-4]: name for name in names_in(self._into) if name.endswith(".eml")
@@ -102,57 +114,57 @@ class FileStore:
                     self._names[key] = f"{inner}/{name}"
 
     def has(self, uidl: str) -> bool:
-        """Whether the message is there; in a Maildir, whose mail other programs move, whether it ever was."""
-        key = self.ledger.key(uidl)
+        """Whether the message is there; in a Maildir, where mail programs move mail, whether it ever was."""
+        key = self.index.key(uidl)
         if key is not None and (self._maildir or key in self._names):
             return True
         return file_name(uidl) in self._names
 
     def path(self, uidl: str) -> Path | None:
-        """Where the message is, if it is there."""
-        for key in (self.ledger.key(uidl), file_name(uidl)):
+        """The message's file, or None."""
+        for key in (self.index.key(uidl), file_name(uidl)):
             if key in self._names:
                 return self._folder / self._names[key]
         return None
 
     def row(self, uidl: str) -> MessageSummary | None:
-        """The table's row of a message that was stored: as it was noted, or else out of its file."""
-        line = self.ledger.get(uidl)
+        """The summary of a stored message: from the index, else from its file."""
+        line = self.index.get(uidl)
         if line is not None:
             return line.row
         file = self.path(uidl)
         if file is None:
             return None
-        row = of_file(uidl, file)
-        self.ledger.add([Line(file_name(uidl), "", row)])
+        row = summary_of_file(uidl, file)
+        self.index.add([IndexEntry(file_name(uidl), "", row)])
         return row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
-        """Take in a message."""
+        """Stage a message, without committing it."""
         digest = hashlib.sha256()
-        with writable(self._folder):
-            return self._aside.stage(noting(pieces, digest.update), digest.hexdigest)
+        with as_mail_error(self._folder):
+            return self._staging.stage(tee(pieces, digest.update), digest.hexdigest)
 
-    def write_out(self, staged: Sequence[Staged]) -> None:
-        """Write what waits in memory."""
-        with writable(self._folder):
-            self._aside.write_out(staged)
+    def write_staged(self, staged: Sequence[Staged]) -> None:
+        """Write messages from memory to their temporary files."""
+        with as_mail_error(self._folder):
+            self._staging.write_staged(staged)
 
-    def drop(self, staged: Staged) -> None:
-        """Forget a message."""
-        self._aside.drop(staged)
+    def discard(self, staged: Staged) -> None:
+        """Discard a staged message."""
+        self._staging.discard(staged)
 
-    def settle(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
-        """Put these on disk and into place: each is there whole, or not at all."""
+    def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
+        """Flush staged messages to disk and rename them into place."""
         lines = []
-        with writable(self._folder):
-            self._aside.write_out([staged for staged, _row in batch])
+        with as_mail_error(self._folder):
+            self._staging.write_staged([staged for staged, _row in batch])
             sync([staged.file for staged, _row in batch])
             for staged, row in batch:
-                twin = self.ledger.twin(staged.digest)
-                if twin is not None and twin.key in self._names:
-                    os.unlink(staged.file)  # noqa: PTH108 - the server gave a known mail another id
-                    lines.append(Line(twin.key, staged.digest, row))
+                entry_with_digest = self.index.entry_with_digest(staged.digest)
+                if entry_with_digest is not None and entry_with_digest.key in self._names:
+                    os.unlink(staged.file)  # noqa: PTH108 - the server gave a stored message a new id
+                    lines.append(IndexEntry(entry_with_digest.key, staged.digest, row))
                     continue
                 key = file_name(row.uidl)
                 name = f"{key}.eml"
@@ -160,13 +172,13 @@ class FileStore:
                     name = f"{int(time.time())}.U{key}.msoauth"
                 os.replace(staged.file, os.path.join(self._into, name))  # noqa: PTH105, PTH118
                 self._names[key] = f"new/{name}" if self._maildir else name
-                lines.append(Line(key, staged.digest, row))
+                lines.append(IndexEntry(key, staged.digest, row))
             sync_folder(self._into)
-            self.ledger.add(lines)
+            self.index.add(lines)
 
 
-def of_file(uidl: str, file: Path) -> MessageSummary:
-    """The row for a message that lies in a file.
+def summary_of_file(uidl: str, file: Path) -> MessageSummary:
+    """The summary of a message in a file.
 
     Raises:
         MailError: the file cannot be read.
@@ -181,3 +193,17 @@ def of_file(uidl: str, file: Path) -> MessageSummary:
             ),
             stage="work",
         ) from None
+
+
+def stored_mail(folder: Path, limit: int) -> list[MessageSummary]:
+    """Summaries of the *limit* .eml files stored last, the latest message first; empty without such a folder."""
+    try:
+        files = [(file.stat().st_mtime_ns, file) for file in folder.glob("*.eml")]
+    except OSError:
+        return []
+    noted = MessageIndex(folder / _INDEX).load().rows_by_key() if files else {}
+    rows = []
+    for _when, file in heapq.nlargest(limit, files):
+        with suppress(MailError):  # deleted meanwhile, or unreadable
+            rows.append(noted.get(file.stem) or summary_of_file(file.stem, file))
+    return sorted(rows, key=lambda row: row.date or datetime.min.replace(tzinfo=UTC), reverse=True)

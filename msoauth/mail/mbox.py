@@ -1,7 +1,8 @@
-"""Mail in one mbox file (the mboxrd form), appended to so that no crash leaves half a message.
+"""Mail stored in one mbox file (the mboxrd variant).
 
-What is to be appended is first put on disk beside the mailbox, with the place where it belongs. A start that
-finds it there goes on where the crash came, and never cuts anything off: the mailbox is other programs' too.
+A batch is first written to a redo log beside the mailbox, with the offset at which it belongs, and then appended.
+After a crash, the next retrieval finds the log and appends what is missing. It never truncates the mailbox, which
+other programs write to as well.
 """
 
 import hashlib
@@ -18,21 +19,30 @@ from typing import IO, Any, Self
 from filelock import FileLock
 
 from msoauth.errors import InputError
-from msoauth.mail.aside import Aside, Staged
-from msoauth.mail.durable import BINARY, hold, noting, sync, sync_folder, usable, writable
-from msoauth.mail.ledger import Ledger, Line
+from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, from_json
+from msoauth.mail.saving import (
+    BINARY,
+    Staged,
+    StagingFolder,
+    acquire_lock,
+    as_input_error,
+    as_mail_error,
+    sync,
+    sync_folder,
+    tee,
+)
 from msoauth.texts import _
 
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _CHUNK = 1 << 16
-_STALE = 300  # seconds after which mail programs take a lock for left behind
-_MARK = b"msoauth\n"
-LOCK_PATIENCE = 10.0  # seconds that another mail program may hold the mailbox
+_STALE_LOCK_SECONDS = 300  # after which mail programs ignore a lock
+_LOCK_MARK = b"msoauth\n"
+LOCK_SECONDS = 10.0  # seconds to wait for another program's lock
 
 
 class MboxStore:
-    """An mbox file.
+    """A mailbox in one mbox file.
 
     Raises:
         InputError: another retrieval or mail program is writing there.
@@ -40,70 +50,70 @@ class MboxStore:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        beside = file.parent / f".{file.name}.msoauth"
-        self._redo = f"{beside}-redo"
-        self._aside = Aside(str(file.parent), f".{file.name}.msoauth-part-")
-        self._lock = FileLock(f"{beside}-lock", thread_local=False)
-        self._ledger = Ledger(Path(f"{beside}-index"))
-        with usable(file.parent):
+        hidden = file.parent / f".{file.name}.msoauth"
+        self._redo_log = f"{hidden}-redo"
+        self._staging = StagingFolder(str(file.parent), f".{file.name}.msoauth-part-")
+        self._lock = FileLock(f"{hidden}-lock", thread_local=False)
+        self._index = MessageIndex(Path(f"{hidden}-index"))
+        with as_input_error(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
-        hold(self._lock, self._file)
+        acquire_lock(self._lock, self._file)
         try:
-            with usable(self._file):
-                self._aside.sweep()
-                self._ledger.open()
-                self._go_on()
+            with as_input_error(self._file):
+                self._staging.remove_leftovers()
+                self._index.open()
+                self._recover()
         except BaseException:
             self._lock.release()
             raise
         return self
 
     def __exit__(self, *_about: object) -> None:
-        self._ledger.close()
+        self._index.close()
         self._lock.release()
 
     @property
     def place(self) -> Path:
-        """Where people find the mail."""
+        """The file that people look for."""
         return self._file
 
     def has(self, uidl: str) -> bool:
         """Whether the message was ever stored here."""
-        return self._ledger.key(uidl) is not None
+        return self._index.key(uidl) is not None
 
     def row(self, uidl: str) -> MessageSummary | None:
-        """The table's row of a message that was stored."""
-        line = self._ledger.get(uidl)
+        """The summary of a stored message, from the index."""
+        line = self._index.get(uidl)
         return None if line is None else line.row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
-        """Take in a message, as it will stand in the mailbox."""
+        """Stage a message in the form in which it is appended."""
         digest = hashlib.sha256()
         start = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
-        quoted = itertools.chain([start], _quoted(noting(pieces, digest.update)), [b"\n"])
-        with writable(self._file):
-            return self._aside.stage(quoted, digest.hexdigest)
+        quoted = itertools.chain([start], _quote_from_lines(tee(pieces, digest.update)), [b"\n"])
+        with as_mail_error(self._file):
+            return self._staging.stage(quoted, digest.hexdigest)
 
-    def write_out(self, staged: Sequence[Staged]) -> None:
-        """Nothing: what is in memory is written into the plan."""
+    def write_staged(self, staged: Sequence[Staged]) -> None:
+        """Do nothing: messages in memory go into the redo log directly."""
 
-    def drop(self, staged: Staged) -> None:
-        """Forget a message."""
-        self._aside.drop(staged)
+    def discard(self, staged: Staged) -> None:
+        """Discard a staged message."""
+        self._staging.discard(staged)
 
-    def settle(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
-        """Append these: each is there whole, or not at all."""
-        with writable(self._file), _dotlock(self._file):
-            fresh = [(s, r) for s, r in batch if self._ledger.twin(s.digest) is None]
-            plan = {
+    def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
+        """Append staged messages: each completely, or not at all."""
+        with as_mail_error(self._file), _dotlock(self._file):
+            fresh = [(s, r) for s, r in batch if self._index.entry_with_digest(s.digest) is None]
+            header = {
                 "offset": self._file.stat().st_size if self._file.exists() else 0,
                 "lines": [[staged.digest, row.as_json()] for staged, row in batch],
             }
-            aside = f"{self._redo}-part"
-            with open(aside, "wb") as out:  # noqa: PTH123
-                out.write(json.dumps(plan).encode() + b"\n")
+            new_log = f"{self._redo_log}-part"
+            with open(new_log, "wb") as out:  # noqa: PTH123
+                out.write(json.dumps(header).encode() + b"\n")
                 for staged, _row in fresh:
                     if staged.content is not None:
                         out.write(staged.content)
@@ -111,57 +121,57 @@ class MboxStore:
                     with open(staged.file, "rb") as source:  # noqa: PTH123
                         while piece := source.read(_CHUNK):
                             out.write(piece)
-            sync([aside])
-            os.replace(aside, self._redo)  # noqa: PTH105
+            sync([new_log])
+            os.replace(new_log, self._redo_log)  # noqa: PTH105
             sync_folder(str(self._file.parent))
-            self._append()
+            self._append_redo_log()
         for staged, _row in batch:
-            self._aside.drop(staged)
+            self._staging.discard(staged)
 
-    def _go_on(self) -> None:
-        if Path(self._redo).exists():
+    def _recover(self) -> None:
+        if Path(self._redo_log).exists():
             with _dotlock(self._file):
-                self._append()
+                self._append_redo_log()
 
-    def _append(self) -> None:
-        """Append what the plan says and is not there yet; then forget the plan."""
-        with open(self._redo, "rb") as plan:  # noqa: PTH123
-            told: dict[str, Any] = json.loads(plan.readline())
-            start = plan.tell()
+    def _append_redo_log(self) -> None:
+        """Append what the redo log holds and the mailbox lacks; then delete the log."""
+        with open(self._redo_log, "rb") as redo_log:  # noqa: PTH123
+            header: dict[str, Any] = json.loads(redo_log.readline())
+            start = redo_log.tell()
             os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT | BINARY, 0o600))
             with self._file.open("r+b") as box:
-                plan.seek(start + _there_already(plan, box, int(told["offset"])))
+                redo_log.seek(start + _already_appended(redo_log, box, int(header["offset"])))
                 box.seek(0, os.SEEK_END)
-                while piece := plan.read(_CHUNK):
+                while piece := redo_log.read(_CHUNK):
                     box.write(piece)
                 box.flush()
                 os.fsync(box.fileno())
-        lines = [Line("mbox", digest, from_json(row)) for digest, row in told["lines"]]
-        self._ledger.add([line for line in lines if self._ledger.key(line.row.uidl) is None])
-        self._ledger.sync()
-        os.unlink(self._redo)  # noqa: PTH108
+        lines = [IndexEntry("mbox", digest, from_json(row)) for digest, row in header["lines"]]
+        self._index.add([line for line in lines if self._index.key(line.row.uidl) is None])
+        self._index.sync()
+        os.unlink(self._redo_log)  # noqa: PTH108
 
 
-def _there_already(plan: IO[bytes], box: IO[bytes], offset: int) -> int:
-    """How many bytes of the plan an earlier try has appended; 0 where something else stands there."""
-    start = plan.tell()
+def _already_appended(redo_log: IO[bytes], box: IO[bytes], offset: int) -> int:
+    """How many bytes of the log an interrupted run has appended; 0 when other bytes are at the offset."""
+    start = redo_log.tell()
     box.seek(offset)
     same = 0
     while True:
         there = box.read(_CHUNK)
-        wanted = plan.read(len(there))
+        wanted = redo_log.read(len(there))
         if there != wanted:
-            # The whole plan, and then other programs' mail, or something else from the first byte on.
+            # Either the whole log followed by other programs' mail, or other bytes from the start.
             complete = len(wanted) < len(there) and there.startswith(wanted)
             return same + len(wanted) if complete else 0
         same += len(there)
         if not there:
-            plan.seek(start)
+            redo_log.seek(start)
             return same
 
 
-def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines that end in LF, those that look like the beginning of a message with a ``>`` before them."""
+def _quote_from_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The message with LF line ends, and with ``>`` before each line that looks like a separator (mboxrd)."""
     held, at_line_start = b"", True
     for piece in pieces:
         data = held + piece
@@ -170,10 +180,10 @@ def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
             if len(data) < _CHUNK:
                 held = data
                 continue
-            cut = len(data) - 1  # a CR may be the last
+            cut = len(data) - 1  # keep a CR for its LF
         held = data[cut:]
         block = data[:cut].replace(b"\r\n", b"\n")
-        yield _FROM.sub(rb">\1", block) if at_line_start else _inside(block)
+        yield _FROM.sub(rb">\1", block) if at_line_start else _quote_after_first_line(block)
         at_line_start = block.endswith(b"\n")
     if held:
         yield _FROM.sub(rb">\1", held) if at_line_start else held
@@ -182,28 +192,31 @@ def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _inside(block: bytes) -> bytes:
-    """A block that goes on with a line: its first line is no beginning of one."""
+def _quote_after_first_line(block: bytes) -> bytes:
+    """Quote a block that begins in the middle of a line."""
     first, end, rest = block.partition(b"\n")
     return first + end + _FROM.sub(rb">\1", rest)
 
 
 @contextmanager
 def _dotlock(file: Path) -> Iterator[None]:
-    """The lock that mail programs share: ``NAME.lock`` beside the mailbox.
+    """Hold the lock file that mail programs share, ``NAME.lock`` beside the mailbox.
 
-    Whoever comes here holds our own lock, so a lock with our mark in it is what a crash of ours left behind.
+    The caller holds msoauth's own lock, so a lock file with msoauth's mark in it was left behind by a crash.
     """
-    name, aside = Path(f"{file}.lock"), file.parent / f".{file.name}.msoauth-part-lock"
-    deadline = time.monotonic() + LOCK_PATIENCE
+    name, marked = Path(f"{file}.lock"), file.parent / f".{file.name}.msoauth-part-lock"
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        aside.write_bytes(_MARK)
+        marked.write_bytes(_LOCK_MARK)
         try:
-            os.link(aside, name)  # with its mark in it from the first moment
+            os.link(marked, name)  # a link, so that it has its mark from the start
             break
         except FileExistsError:
             with suppress(OSError):
-                if name.read_bytes() == _MARK or time.time() - name.stat().st_mtime > _STALE:
+                if (
+                    name.read_bytes() == _LOCK_MARK
+                    or time.time() - name.stat().st_mtime > _STALE_LOCK_SECONDS
+                ):
                     name.unlink()
                     continue
             if time.monotonic() > deadline:
@@ -214,7 +227,7 @@ def _dotlock(file: Path) -> Iterator[None]:
                 ) from None
             time.sleep(0.1)
         finally:
-            aside.unlink(missing_ok=True)
+            marked.unlink(missing_ok=True)
     try:
         yield
     finally:

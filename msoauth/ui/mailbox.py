@@ -11,8 +11,8 @@ from msoauth import checks
 from msoauth.errors import MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
+from msoauth.mail.files import stored_mail
 from msoauth.mail.messages import MessageSummary, frame
-from msoauth.mail.stored import stored_mail
 from msoauth.model import Account, Finding
 from msoauth.texts import _
 from msoauth.ui import guide, html

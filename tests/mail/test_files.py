@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from msoauth.errors import InputError, MailError
-from msoauth.mail import durable, mbox
-from msoauth.mail.fetch import FORMATS, Format, fetch, store_in
-from msoauth.mail.stored import stored_mail
+from msoauth.mail import mbox, saving
+from msoauth.mail.fetch import FORMATS, Format, fetch, open_store
+from msoauth.mail.files import stored_mail
 from tests.mail.boxes import Box, letters, subjects
 
 every_format = pytest.mark.parametrize("kind", FORMATS)
@@ -95,7 +95,7 @@ class System:
         self.left = stops_at
         for name in self.NAMES:
             monkeypatch.setattr(os, name, self._counted(getattr(os, name), name))
-        monkeypatch.setattr(durable, "syncfs", None)
+        monkeypatch.setattr(saving, "syncfs", None)
 
     def _counted(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -159,7 +159,7 @@ def test_one_id_for_two_messages_loses_neither_and_one_message_with_a_new_id_is_
 
 @every_format
 def test_two_retrievals_into_one_place_do_not_mix(tmp_path: Path, kind: Format) -> None:
-    with store_in(tmp_path / "box", kind), pytest.raises(InputError, match="already"):
+    with open_store(tmp_path / "box", kind), pytest.raises(InputError, match="already"):
         list(fetch(Box(letters(1)).session, to=tmp_path / "box", format=kind))
 
 
@@ -201,7 +201,7 @@ def test_a_plan_is_carried_out_also_when_others_wrote_after_the_crash(tmp_path: 
         patched.setattr(os, "replace", replaced)
         row = next(fetch(Box(letters(1)).session))
         with suppress(Crash):
-            store.settle([(store.stage([letters(1)[0][1]]), row)])
+            store.commit([(store.stage([letters(1)[0][1]]), row)])
     theirs = b"From me Mon Nov  2 10:00:00 2026\nSubject: Theirs\n\nhello\n\n"
     place.write_bytes(theirs)
     with mbox.MboxStore(place):
@@ -215,7 +215,7 @@ def test_a_lock_of_a_mail_program_is_respected(
 ) -> None:
     place = tmp_path / "box"
     (tmp_path / "box.lock").write_bytes(b"")
-    monkeypatch.setattr(mbox, "LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr(mbox, "LOCK_SECONDS", 0.0)
     with pytest.raises(InputError, match=r"box\.lock"):
         list(fetch(Box(letters(1)).session, to=place, format="mbox"))
 
@@ -252,7 +252,7 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        patched.setattr(durable, "syncfs", None)
+        patched.setattr(saving, "syncfs", None)
         with pytest.raises(MailError, match="No space left"):
             list(fetch(Box(mails).session, to=place, format=kind))
     assert set(expected(mails[:2], kind)) <= set(kept(place, kind))
@@ -264,4 +264,4 @@ def test_files_are_written_byte_for_byte_where_a_system_tells_text_from_binary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)  # as Windows has it
-    assert runpy.run_path(str(durable.__file__))["BINARY"] == 0x8000
+    assert runpy.run_path(str(saving.__file__))["BINARY"] == 0x8000

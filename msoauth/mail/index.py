@@ -1,6 +1,6 @@
-"""What was retrieved into a place before: unique ids, digests, and the rows of the table, one JSON object a line.
+"""The index beside stored mail: unique id, file, digest and summary of each message, one JSON object a line.
 
-For .eml files it is a convenience, and the files are the truth; a damaged line is passed over.
+Damaged lines are skipped: for .eml files the index only saves reading the files again.
 """
 
 import json
@@ -14,16 +14,16 @@ from msoauth.mail.messages import MessageSummary, from_json
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A message: the key of its file, the SHA-256 of its bytes (empty when unknown), and its row."""
+class IndexEntry:
+    """A message: the key in its file's name, the SHA-256 of its bytes (empty when unknown), and its summary."""
 
     key: str
     digest: str
     row: MessageSummary
 
 
-class Ledger:
-    """An append-only file of lines."""
+class MessageIndex:
+    """An append-only index file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -32,8 +32,8 @@ class Ledger:
         self._keys: dict[str, str] = {}
         self._by_digest: dict[str, str] = {}
 
-    def load(self) -> "Ledger":
-        """Read what is there; nothing, where nothing can be read."""
+    def load(self) -> "MessageIndex":
+        """Read the file, as far as it can be read; returns the index itself."""
         with suppress(OSError):
             for raw in self._file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 with suppress(ValueError, KeyError, TypeError):
@@ -43,7 +43,7 @@ class Ledger:
         return self
 
     def open(self) -> None:
-        """Read what is there, and be ready to append.
+        """Read the file and open it for appending.
 
         Raises:
             OSError: it cannot be written.
@@ -53,7 +53,7 @@ class Ledger:
         end = self._out.seek(0, 2)
         if end:
             self._out.seek(end - 1)
-            if self._out.read(1) != b"\n":  # a crash cut the last line
+            if self._out.read(1) != b"\n":  # a crash cut off the last line
                 self._out.write(b"\n")
 
     def _note(self, uidl: str, key: str, digest: str, raw: str) -> None:
@@ -63,46 +63,46 @@ class Ledger:
             self._by_digest[digest] = uidl
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._out is not None:
             self._out.close()
             self._out = None
 
     def key(self, uidl: str) -> str | None:
-        """What names the file of a message."""
+        """The key in a message's file name, or None when the message is not in the index."""
         return self._keys.get(uidl)
 
     def rows_by_key(self) -> dict[str, MessageSummary]:
-        """All rows, by what names their files."""
+        """All summaries, by the key of their files."""
         lines = (self.get(uidl) for uidl in self._raw)
         return {line.key: line.row for line in lines if line is not None}
 
-    def get(self, uidl: str) -> Line | None:
-        """The line of a message."""
+    def get(self, uidl: str) -> IndexEntry | None:
+        """The entry of a message, or None when it is missing or damaged."""
         raw = self._raw.get(uidl)
         if raw is None:
             return None
         try:
             line = json.loads(raw)
-            return Line(str(line["key"]), str(line["digest"]), from_json(line))
+            return IndexEntry(str(line["key"]), str(line["digest"]), from_json(line))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def twin(self, digest: str) -> Line | None:
-        """The line of a message of the same bytes."""
+    def entry_with_digest(self, digest: str) -> IndexEntry | None:
+        """The entry of a message with the same bytes, or None."""
         uidl = self._by_digest.get(digest)
         return None if uidl is None else self.get(uidl)
 
-    def add(self, lines: list[Line]) -> None:
-        """Append lines.
+    def add(self, lines: list[IndexEntry]) -> None:
+        """Append entries.
 
         Raises:
             OSError: the file cannot be written.
         """
         made = b""
         for line in lines:
-            told = {"key": line.key, "digest": line.digest, **line.row.as_json()}
-            raw = json.dumps(told)
+            entry = {"key": line.key, "digest": line.digest, **line.row.as_json()}
+            raw = json.dumps(entry)
             made += raw.encode() + b"\n"
             self._note(line.row.uidl, line.key, line.digest, raw)
         if self._out is not None and made:
@@ -110,6 +110,6 @@ class Ledger:
             self._out.flush()
 
     def sync(self) -> None:
-        """Have what was appended put on disk."""
+        """Flush what was appended to disk."""
         if self._out is not None:
             os.fsync(self._out.fileno())

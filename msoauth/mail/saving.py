@@ -1,0 +1,342 @@
+"""What the mail stores share: staging messages in temporary files, and committing them in batches.
+
+A message is staged first: small ones in memory, large ones in a temporary file. A thread beside the retrieval
+writes and commits them batch by batch, because syncing each one to disk would cost more than retrieving it.
+A message gets its place only when it is complete and synced, so that a crash leaves no half message.
+"""
+
+import ctypes
+import itertools
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol, Self
+
+from filelock import FileLock
+from filelock import Timeout as LockedError
+
+from msoauth.errors import InputError, MailError
+from msoauth.mail.messages import MessageSummary
+from msoauth.texts import _
+
+BINARY = getattr(os, "O_BINARY", 0)  # Windows: else each LF is written as CRLF
+
+
+def write_all(descriptor: int, piece: bytes) -> None:
+    """Write all of *piece*; one ``os.write`` may write less (a signal, a nearly full disk)."""
+    written = os.write(descriptor, piece)
+    while written < len(piece):
+        written += os.write(descriptor, memoryview(piece)[written:])
+
+
+def sync(files: list[str]) -> None:
+    """Flush files to disk, with one call where the system can flush a whole file system (Linux)."""
+    if not files:
+        return
+    if len(files) > 2 and syncfs is not None:
+        descriptor = os.open(files[0], os.O_RDONLY)
+        try:
+            if syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    with ThreadPoolExecutor(min(8, len(files)), thread_name_prefix="sync") as pool:
+        for _done in pool.map(_sync_one, files):
+            pass
+
+
+def _sync_one(file: str) -> None:
+    descriptor = os.open(file, os.O_RDWR | BINARY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+syncfs = _find_syncfs()
+
+
+def sync_folder(folder: str) -> None:
+    """Flush a folder's entries to disk; Windows has no such call, and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def acquire_lock(lock: FileLock, place: Path) -> None:
+    """Acquire the lock against a second retrieval into *place*.
+
+    Raises:
+        InputError: another retrieval holds it, or the place cannot be written.
+    """
+    with as_input_error(place):
+        try:
+            lock.acquire(timeout=0)
+        except LockedError:
+            raise InputError(
+                _("Mail is being retrieved into {folder} already.").format(folder=place)
+            ) from None
+
+
+@contextmanager
+def as_input_error(place: Path) -> Iterator[None]:
+    """Turn an OSError into an InputError: at the start, a place that cannot be written is a wrong choice.
+
+    Raises:
+        InputError: the operating system refused.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise InputError(_cannot_write(place, problem), field="to") from None
+
+
+def _cannot_write(place: Path, problem: OSError) -> str:
+    return _("The folder {folder} cannot be written: {reason}.").format(
+        folder=place, reason=problem.strerror or problem
+    )
+
+
+@contextmanager
+def as_mail_error(place: Path) -> Iterator[None]:
+    """Turn an OSError during a retrieval into a MailError that names the place.
+
+    Raises:
+        MailError: the operating system refused.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise MailError(_cannot_write(place, problem), stage="work") from None
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of what is in a folder."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
+def tee(pieces: Iterable[bytes], note: Callable[[bytes], object]) -> Iterator[bytes]:
+    """The same pieces, each passed to *note* as well."""
+    for piece in pieces:
+        note(piece)
+        yield piece
+
+
+SMALL = 1 << 18  # bytes of a message that may wait in memory
+
+
+class Staged:
+    """A complete message that is not committed yet.
+
+    Attributes:
+        file: Its temporary file, which need not be written yet.
+        content: Its bytes, as long as they are only in memory.
+        digest: SHA-256 of the message as it was retrieved.
+    """
+
+    __slots__ = ("content", "digest", "file")
+
+    def __init__(self, file: str, content: bytes | None, digest: str) -> None:
+        self.file, self.content, self.digest = file, content, digest
+
+
+class StagingFolder:
+    """The temporary files of messages in a folder; to be used by the holder of the place's lock only.
+
+    Args:
+        prefix: Of the files' names, by which leftovers are known.
+
+    Raises:
+        OSError: the folder cannot be written. Every method but ``remove_leftovers`` may raise it.
+    """
+
+    def __init__(self, folder: str, prefix: str) -> None:
+        self._folder, self._prefix = folder, prefix
+        self._start = os.path.join(folder, f"{prefix}{os.getpid()}-")  # noqa: PTH118
+        self._numbers = itertools.count(1)
+
+    def remove_leftovers(self) -> None:
+        """Delete the temporary files that a crash left behind."""
+        for name in names_in(self._folder):
+            if name.startswith(self._prefix):
+                with suppress(OSError):
+                    Path(self._folder, name).unlink()
+
+    def stage(self, pieces: Iterable[bytes], digest: Callable[[], str]) -> Staged:
+        """Stage a message: in memory up to 256 KB, else in its temporary file.
+
+        Args:
+            digest: Called after the last piece.
+        """
+        name = f"{self._start}{next(self._numbers)}"
+        kept: list[bytes] = []
+        size = 0
+        remaining = iter(pieces)
+        for piece in remaining:
+            kept.append(piece)
+            size += len(piece)
+            if size > SMALL:
+                self._stream(name, itertools.chain(kept, remaining))
+                return Staged(name, None, digest())
+        return Staged(name, kept[0] if len(kept) == 1 else b"".join(kept), digest())
+
+    @staticmethod
+    def _stream(name: str, pieces: Iterable[bytes]) -> None:
+        descriptor = _create(name)
+        try:
+            for piece in pieces:
+                write_all(descriptor, piece)
+        except BaseException:
+            os.close(descriptor)
+            os.unlink(name)  # noqa: PTH108
+            raise
+        os.close(descriptor)
+
+    @staticmethod
+    def write_staged(staged: Sequence[Staged]) -> None:
+        """Write messages from memory to their temporary files."""
+        for message in staged:
+            if message.content is not None:
+                descriptor = _create(message.file)
+                try:
+                    write_all(descriptor, message.content)
+                finally:
+                    os.close(descriptor)
+                message.content = None
+
+    @staticmethod
+    def discard(staged: Staged) -> None:
+        """Discard a staged message."""
+        staged.content = None
+        with suppress(OSError):
+            os.unlink(staged.file)  # noqa: PTH108
+
+
+def _create(name: str) -> int:
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
+
+
+class MailStore(Protocol):
+    """A place where retrieved mail is stored; a context manager that holds its lock.
+
+    Raises:
+        MailError: the place cannot be written. Every method may raise it.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_about: object) -> None: ...
+
+    @property
+    def place(self) -> Path:
+        """The folder or file that people look for."""
+
+    def has(self, uidl: str) -> bool:
+        """Whether the message was stored."""
+
+    def row(self, uidl: str) -> MessageSummary | None:
+        """The summary of a stored message, or None when it is not known any more."""
+
+    def stage(self, pieces: Iterable[bytes]) -> Staged:
+        """Stage a message, without committing it."""
+
+    def write_staged(self, staged: Sequence[Staged]) -> None:
+        """Write messages from memory to their temporary files."""
+
+    def discard(self, staged: Staged) -> None:
+        """Discard a staged message."""
+
+    def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
+        """Flush staged messages to disk and put them into place: each completely, or not at all."""
+
+
+class BatchWriter:
+    """Writes and commits staged messages in batches, in a thread of its own, while the next ones are retrieved."""
+
+    # While the system flushes files, creating new ones is slow: few large batches are faster.
+    _MESSAGES = 2048
+    _BYTES = 64 << 20
+    _IN_MEMORY = 1 << 19  # bytes after which messages in memory are handed to the thread
+    _HANDED_OVER = 8  # such hand-overs, at most, before the retrieval waits for the disk
+    _SECONDS = 0.5  # after which a first batch is committed, to show its rows; doubled each time
+    _SECONDS_AT_MOST = 2.0
+
+    def __init__(self, store: MailStore) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="saving")
+        self._batch: list[tuple[Staged, MessageSummary]] = []
+        self._bytes = 0
+        self._unwritten: list[Staged] = []
+        self._unwritten_bytes = 0
+        self._writes: deque[Future[None]] = deque()
+        self._began = time.monotonic()
+        self._commit_after = self._SECONDS
+        self._committing: tuple[Future[None], list[MessageSummary]] | None = None
+
+    def add(self, staged: Staged, row: MessageSummary) -> Iterator[MessageSummary]:
+        """Add a message; yields the rows of messages committed meanwhile."""
+        if not self._batch:
+            self._began = time.monotonic()
+        self._batch.append((staged, row))
+        self._bytes += row.size
+        if staged.content is not None:
+            self._unwritten.append(staged)
+            self._unwritten_bytes += len(staged.content)
+            if self._unwritten_bytes >= self._IN_MEMORY:
+                self._write()
+        if (
+            len(self._batch) >= self._MESSAGES
+            or self._bytes >= self._BYTES
+            or time.monotonic() - self._began > self._commit_after
+        ):
+            self._commit_after = min(2 * self._commit_after, self._SECONDS_AT_MOST)
+            yield from self._commit()
+
+    def _write(self) -> None:
+        while self._writes and (self._writes[0].done() or len(self._writes) >= self._HANDED_OVER):
+            self._writes.popleft().result()
+        self._writes.append(self._pool.submit(self._store.write_staged, self._unwritten))
+        self._unwritten, self._unwritten_bytes = [], 0
+
+    def _commit(self) -> Iterator[MessageSummary]:
+        yield from self._finished_commit()
+        batch, self._batch, self._bytes = self._batch, [], 0
+        self._unwritten, self._unwritten_bytes = [], 0  # the commit writes them
+        if batch:
+            future = self._pool.submit(self._store.commit, batch)
+            self._committing = future, [row for _staged, row in batch]
+
+    def _finished_commit(self) -> Iterator[MessageSummary]:
+        if self._committing is not None:
+            (future, rows), self._committing = self._committing, None
+            while self._writes:
+                self._writes.popleft().result()
+            future.result()
+            yield from rows
+
+    def finish(self) -> Iterator[MessageSummary]:
+        """Commit what is left, and end the thread; yields its rows."""
+        try:
+            yield from self._commit()
+            yield from self._finished_commit()
+        finally:
+            self._pool.shutdown()
