@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msoauth.cli import signing
+from msoauth.cli import sign_in
 from msoauth.cli.firms import Json
 from msoauth.cli.output import EXIT_FAILED, emit, say
 from msoauth.cli.tables import show_table
@@ -176,5 +176,5 @@ def sign_out(context: typer.Context, address: Address) -> None:
 
 def register(main: typer.Typer) -> None:
     """Put ``sign-in`` and ``sign-out`` on the main command."""
-    main.command("sign-in")(signing.sign_in)
+    main.command("sign-in")(sign_in.sign_in)
     main.command("sign-out")(sign_out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msoauth.cli import ask, files, signing
+from msoauth.cli import ask, files, sign_in
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
 from msoauth.cli.output import complain, console, report, say
@@ -129,24 +129,8 @@ def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
     from msoauth.graph import Graph
     from msoauth.identity import administrator
 
-    attempt = administrator.start(workspace, firm)
-    try:
-        complain(_("An administrator of {firm} signs in at this address:").format(firm=firm.name))
-        complain(attempt.url)
-        if attempt.code:
-            complain(_("and enter the code {code}").format(code=attempt.code))
-        complain(_("The administrator's token stays in memory and is gone when this command ends."))
-        if attempt.flow == "paste":
-            said = _(
-                "Afterwards the browser shows an address that does not load: paste that whole address here, or the "
-                "mail that holds it, and end with an empty line."
-            )
-            complain(said)
-            signing.take_address(attempt)
-        token = attempt.wait()
-    except BaseException:
-        attempt.cancel()
-        raise
+    complain(_("The administrator's token stays in memory and is gone when this command ends."))
+    token = sign_in.wait_for(administrator.start(workspace, firm), on_stderr=True)
     return Graph(firm.cloud, token.value, signed_in_as=token.signed_in_as)
 
 

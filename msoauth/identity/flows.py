@@ -75,6 +75,7 @@ class SignIn(Generic[Result]):
 
     Attributes:
         flow: ``browser``, ``device`` or ``paste``.
+        user: Who is to sign in, for people: a user name or a description.
         reason: Why this flow was chosen, as a sentence; empty when the caller named it.
         url: The address to open.
         code: The code to enter there (``device`` only).
@@ -85,6 +86,7 @@ class SignIn(Generic[Result]):
     code: str = ""
 
     def __init__(self, client: Client, request: SignInRequest[Result], reason: str) -> None:
+        self.user = request.user
         self.reason = reason
         self.url = ""
         self.message = ""

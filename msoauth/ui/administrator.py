@@ -81,9 +81,8 @@ class AdministratorSection:
 
         def work(job: Job) -> None:
             attempt = administrator.start(panel.workspace, firm, flow)
-            somebody = _("an administrator of {firm}").format(firm=firm.name)
             try:
-                token = self.sign_in_view.wait(job, attempt, somebody, firm.name)
+                token = self.sign_in_view.wait(job, attempt, firm.name)
             except CancelledError:
                 panel.jobs.show(job, panel.cancel)
                 return

@@ -56,24 +56,23 @@ class SignInView:
         self.paste_form.errors = {}
         self.paste_form.clear_secret("answer")
 
-    def wait(self, job: Job, attempt: SignIn[Result], user: str, value: str) -> Result:
+    def wait(self, job: Job, attempt: SignIn[Result], value: str) -> Result:
         """Show *attempt* and wait for its end; called in the worker.
 
         Args:
             job: Cancelling it cancels the sign-in.
-            user: Who is to sign in, as people are told.
             value: Comes back with the button for another way.
 
         Raises:
             CancelledError, AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.
         """
         job.on_cancel(attempt.cancel)
-        self._jobs.show(job, lambda: self._show(attempt, user, value))
+        self._jobs.show(job, lambda: self._show(attempt, value))
         return attempt.wait()
 
-    def _show(self, attempt: SignIn[Any], user: str, value: str) -> None:
+    def _show(self, attempt: SignIn[Any], value: str) -> None:
         self.attempt = attempt
-        self.view.show(_box(attempt, user, value))
+        self.view.show(_box(attempt, value))
         if attempt.flow == "paste":
             self.paste_form.layout.display = ""
 
@@ -87,14 +86,14 @@ class SignInView:
             self.paste_form.errors = {"answer": wrong.summary}
 
 
-def _box(attempt: SignIn[Any], user: str, value: str) -> Markup:
+def _box(attempt: SignIn[Any], value: str) -> Markup:
     line = Markup("<p>{} {}</p>")
     page = html.link(Link(_("Open the sign-in page"), attempt.url))
     if attempt.flow == "device":
         address = html.link(Link(attempt.url, attempt.url))
         told = _("{user} opens this address on any computer and enters the code:")
         how = [
-            html.paragraph(told.format(user=user)),
+            html.paragraph(told.format(user=attempt.user)),
             line.format(
                 Markup('<span class="mso-address">{}</span>').format(address),
                 html.copy(attempt.url),
@@ -110,7 +109,7 @@ def _box(attempt: SignIn[Any], user: str, value: str) -> Markup:
             "that is right. They send back the address of that page; paste it below."
         )
         how = [
-            html.paragraph(told.format(user=user)),
+            html.paragraph(told.format(user=attempt.user)),
             line.format(page, html.copy(attempt.url, _("Copy the link"))),
         ]
     else:
@@ -127,7 +126,8 @@ def _box(attempt: SignIn[Any], user: str, value: str) -> Markup:
     return html.box(
         "note",
         html.paragraph(
-            "{}", html.dot("running", _("Waiting for the sign-in of {user}").format(user=user))
+            "{}",
+            html.dot("running", _("Waiting for the sign-in of {user}").format(user=attempt.user)),
         ),
         *([Markup('<p class="mso-quiet">{}</p>').format(attempt.reason)] if attempt.reason else []),
         *how,

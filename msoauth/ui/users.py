@@ -266,7 +266,7 @@ class UsersPanel(Panel):
         def work(job: Job) -> None:
             attempt = signin.start(self.workspace, account, flow, another=another)
             try:
-                result = self.sign_in_view.wait(job, attempt, account.user, account.address)
+                result = self.sign_in_view.wait(job, attempt, account.address)
             except CancelledError:
                 self.jobs.show(job, self.cancel)
                 return

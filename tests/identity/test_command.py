@@ -2,13 +2,15 @@
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from msoauth.cli import main
-from msoauth.identity import signin
+from msoauth.identity import administrator, signin
 from msoauth.identity.flows import SignIn
 from tests.identity.authority import Authority, refused
 from tests.identity.conftest import Office
@@ -18,25 +20,27 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    real = signin.start
+    starts = {module: module.start for module in (signin, administrator)}
 
     def run(
         *arguments: str,
-        person: Callable[[SignIn[signin.SignedIn]], object] = lambda _attempt: None,
-        typed: Callable[[SignIn[signin.SignedIn]], str] = lambda _attempt: "",
+        person: Callable[[SignIn[Any]], object] = lambda _attempt: None,
+        typed: Callable[[SignIn[Any]], str] = lambda _attempt: "",
+        command: Sequence[str] = ("sign-in", office.anna.address, "--no-open"),
     ) -> tuple[int, str, str]:
         threads: list[threading.Thread] = []
 
-        def start(*about: object, **options: object) -> SignIn[signin.SignedIn]:
-            attempt = real(*about, **options)  # type: ignore[arg-type]
+        def start(real: Callable[..., SignIn[Any]], *about: object, **how: object) -> SignIn[Any]:
+            attempt = real(*about, **how)
             monkeypatch.setattr("sys.stdin", io.StringIO(typed(attempt)))
             threads.append(threading.Thread(target=person, args=(attempt,)))
             threads[0].start()
             return attempt
 
-        monkeypatch.setattr(signin, "start", start)
+        for module, real in starts.items():
+            monkeypatch.setattr(module, "start", partial(start, real))
         with pytest.raises(SystemExit) as ended:
-            main(["sign-in", office.anna.address, "--no-open", *arguments])
+            main([*command, *arguments])
         for thread in threads:
             thread.join(20)
         shown = capsys.readouterr()
@@ -63,7 +67,7 @@ def test_the_device_way_shows_address_and_code(run: Run, authority: Authority) -
 
 
 def test_a_mail_is_pasted_line_by_line(run: Run, authority: Authority) -> None:
-    def mail(attempt: SignIn[signin.SignedIn]) -> str:
+    def mail(attempt: SignIn[Any]) -> str:
         home, answer = authority.answer_to(attempt)
         url = f"{home}/?{urlencode(answer)}"
         return f"Guten Tag\n\nVon: Anna\n> {url[:40]}\n> {url[40:]}\n\n"
@@ -134,3 +138,37 @@ def test_who_signs_in_to_a_shared_mailbox_is_changed(
         assert not ended.value.code
         assert office.workspace.accounts.get(office.anna.address).login == kept
     assert "signs in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hub", [True, False])
+def test_an_administrator_is_shown_the_same_and_stdout_stays_that_of_the_command(
+    run: Run, office: Office, authority: Authority, monkeypatch: pytest.MonkeyPatch, hub: bool
+) -> None:
+    def pasted(attempt: SignIn[Any]) -> str:
+        home, answer = authority.answer_to(attempt)
+        return f"{home}/?{urlencode(answer)}\n" if hub else ""
+
+    monkeypatch.setattr("msoauth.checks.DIAGNOSE", ())
+    monkeypatch.setenv("BROWSER", "true")
+    if hub:
+        monkeypatch.setenv("JUPYTERHUB_USER", "anna")
+    command = ("diagnose", office.anna.address, "--admin", "--json")
+    person = authority.come_back if not hub else lambda _attempt: None
+    status, out, err = run(command=command, typed=pasted, person=person)
+    assert status == 0, err
+    assert out == ""
+    assert authority.base in err
+    assert "an administrator of Contoso" in err
+    assert ("Send this link to" in err) == hub
+    assert ("at most 5 minutes" in err) == (not hub)
+
+
+@pytest.mark.parametrize("command", [("sign-in",), ("diagnose", "--admin")])
+def test_a_sign_in_that_is_cancelled_is_neither_a_refusal_nor_a_fault(
+    run: Run, office: Office, monkeypatch: pytest.MonkeyPatch, command: Sequence[str]
+) -> None:
+    monkeypatch.setenv("BROWSER", "true")
+    status, out, err = run(office.anna.address, command=command, person=lambda attempt: attempt.cancel())  # fmt: skip
+    assert status == 130
+    assert err.splitlines()[-1] == "Interrupted."
+    assert "✖" not in out + err

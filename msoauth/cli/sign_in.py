@@ -1,22 +1,24 @@
-"""``msoauth sign-in``: one command for every way of signing in."""
+"""``msoauth sign-in``, and how any command lets a user or an administrator sign in."""
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from msoauth.cli.output import complain, say, say_failure
-from msoauth.errors import AuthError, InputError
+from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.model import Account, Firm
 from msoauth.texts import _
 
 if TYPE_CHECKING:
+    from msoauth.identity.environment import Flow
     from msoauth.identity.flows import SignIn
-    from msoauth.identity.signin import SignedIn
     from msoauth.store import Workspace
+
+Result = TypeVar("Result")
 
 
 def sign_in(
@@ -42,25 +44,18 @@ def sign_in(
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
-        chosen = via
-        if chosen is None and firm.access == "delegated":
-            proposed = signin.propose_flow(workspace, account)
-            chosen = proposed.flow
-            if chosen != "browser":
-                complain(_("The “{via}” way: {why}").format(via=chosen, why=proposed.reason))
+        flow = via
         try:
             attempt = signin.start(
-                workspace, account, chosen, open_browser=not no_open, another=another
+                workspace, account, via, open_browser=not no_open, another=another
             )
-            try:
-                _show(account, attempt, opened=not no_open)
-                status = _wait(attempt)
-            except BaseException:
-                attempt.cancel()
-                raise
+            flow = attempt.flow
+            if attempt.reason and flow != "browser":
+                complain(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
+            status = wait_for(attempt, opened=not no_open)
         except AuthError as failure:
             code = say_failure(failure)
-            _say_remedy(workspace, firm, account, chosen or "browser", failure)
+            _say_remedy(workspace, firm, account, flow, failure)
             raise typer.Exit(code) from None
     say(
         _(
@@ -71,24 +66,59 @@ def sign_in(
         complain(_("Note: {warning}").format(warning=status.warning))
 
 
-def _show(account: Account, attempt: "SignIn[Any]", *, opened: bool) -> None:
+def wait_for(
+    attempt: "SignIn[Result]", *, opened: bool = True, on_stderr: bool = False
+) -> "Result":
+    """Say what there is to do for a user's or an administrator's sign-in, and wait for its end; Ctrl-C cancels it.
+
+    Args:
+        opened: Whether the system's browser was to be opened.
+        on_stderr: Keep stdout for what the command is for.
+
+    Raises:
+        AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.
+        InputError: the input ended without an address.
+        typer.Abort: it was cancelled.
+    """
+    try:
+        _show(attempt, opened=opened, on_stderr=on_stderr)
+        if attempt.flow == "paste":
+            _take_address(attempt)
+        elif sys.stderr.isatty():
+            with Console(stderr=True, highlight=False).status(_Countdown(attempt)):
+                return attempt.wait()
+        else:
+            told = _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.")
+            complain(told.format(minutes=round(attempt.seconds_left / 60)))
+        return attempt.wait()
+    except CancelledError:
+        raise typer.Abort from None
+    except BaseException:
+        attempt.cancel()
+        raise
+
+
+def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
     """What the user has to do."""
     if attempt.flow == "paste":
-        say(_("Send this link to {user}:").format(user=account.user))
-        say(attempt.url)
-        say(
+        lines = [
+            _("Send this link to {user}:").format(user=attempt.user),
+            attempt.url,
             _(
                 "Afterwards the browser shows an address that does not load: paste that whole address here, or the "
                 "mail that holds it, and end with an empty line."
-            )
-        )
-        return
-    if attempt.flow == "browser" and opened:
-        say(attempt.message)
-    say(_("Sign in as {user} at this address:").format(user=account.user))
-    say(attempt.url)
-    if attempt.code:
-        say(_("and enter the code {code}").format(code=attempt.code))
+            ),
+        ]
+    else:
+        lines = [attempt.message] if attempt.flow == "browser" and opened else []
+        lines += [
+            _("Sign in as {user} at this address:").format(user=attempt.user),
+            attempt.url,
+        ]
+        if attempt.code:
+            lines.append(_("and enter the code {code}").format(code=attempt.code))
+    for line in lines:
+        say(line, as_json=on_stderr)
 
 
 class _Countdown:
@@ -103,23 +133,7 @@ class _Countdown:
         return Text(_("Waiting for the sign-in, {clock} left. Ctrl-C cancels.").format(clock=clock))
 
 
-def _wait(attempt: "SignIn[SignedIn]") -> "SignedIn":
-    if attempt.flow == "paste":
-        take_address(attempt)
-        return attempt.wait()
-    if sys.stderr.isatty():
-        with Console(stderr=True, highlight=False).status(_Countdown(attempt)):
-            return attempt.wait()
-    minutes = round(attempt.seconds_left / 60)
-    complain(
-        _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.").format(
-            minutes=minutes
-        )
-    )
-    return attempt.wait()
-
-
-def take_address(attempt: "SignIn[Any]") -> None:
+def _take_address(attempt: "SignIn[Any]") -> None:
     """Read lines until they hold the answer; an empty line after some text says what is wrong with it.
 
     Raises:
@@ -148,7 +162,7 @@ def take_address(attempt: "SignIn[Any]") -> None:
 
 
 def _say_remedy(
-    workspace: "Workspace", firm: Firm, account: Account, via: str, failure: AuthError
+    workspace: "Workspace", firm: Firm, account: Account, flow: "Flow | None", failure: AuthError
 ) -> None:
     """What helps now, as commands and links for this account."""
     from msoauth.identity import entra_links, signin
@@ -167,6 +181,6 @@ def _say_remedy(
         with contextlib.suppress(AuthError):
             link = entra_links.admin_consent_link(firm, workspace.accounts.list(firm.name))
             say(_("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link))
-    other = signin.alternative_flow("device", failure) if via == "device" else None
+    other = signin.alternative_flow(flow, failure) if flow else None
     if other:
         say(_("Another way: {command}").format(command=f"{again} --via {other}"))
