@@ -1,13 +1,15 @@
-"""Two faults at once: the first link that breaks is named, and after it was mended the second. All pairs.
+"""Two faults at once: the first link that breaks is named, and after it was mended the second.
 
-The scenarios of the practice tenant are brought about in every pair that can be combined. Where the links of both
-break at the same check, either may be named first. Several practice tenants work side by side, because most of
-the time of a pair is spent waiting.
+The scenarios of the practice tenant are brought about in pairs: in every one that can be combined before a release
+(the mark ``release``), otherwise in a choice that holds each scenario three times. Where the links of both break at
+the same check, either may be named first. Several practice tenants work side by side, because most of the time of
+a pair is spent waiting.
 """
 
 import queue
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import pytest
+from msoauth.practice.settings import Reach
 
 from msoauth import checks, judgement
 from msoauth.identity import sign_in_history
@@ -23,6 +26,8 @@ from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
 
 SIDE_BY_SIDE = 4
+TIMES = 3  # that each scenario is in the choice of pairs
+PARTS = 8  # tests among which the choice is divided
 # Without an administrator's sign-in Graph is never red; it is left out to save its connection.
 CHECKS = tuple(c for c in (*checks.DIAGNOSE, *checks.SEND) if c.id != "network.graph")
 PLACE = {check.id: number for number, check in enumerate(CHECKS)}
@@ -173,6 +178,9 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator["queue.Queue[B
         yield free
 
 
+Pair = tuple[str, Scenario, Scenario]  # the kind of account that meets both, and these
+
+
 def kind_of(one: Scenario, other: Scenario) -> str | None:
     """The kind of account that meets both, or None."""
     kinds = {one.account, other.account} - {"pop3"}
@@ -190,9 +198,9 @@ def kind_of(one: Scenario, other: Scenario) -> str | None:
 
 
 @cache
-def pairs() -> dict[str, list[tuple[str, Scenario, Scenario]]]:
+def pairs() -> dict[str, list[Pair]]:
     """All pairs whose settings are not the same ones, by the name of their first scenario."""
-    found: dict[str, list[tuple[str, Scenario, Scenario]]] = {}
+    found: dict[str, list[Pair]] = {}
     for number, one in enumerate(STATES):
         for other in STATES[number + 1 :]:
             kind = kind_of(one, other)
@@ -206,6 +214,39 @@ def pairs() -> dict[str, list[tuple[str, Scenario, Scenario]]]:
             )
             found.setdefault(one.name, []).append((kind, first, second))
     return found
+
+
+def partners() -> dict[str, dict[str, Pair]]:
+    """The pairs of each scenario, by the name of the other one."""
+    found: dict[str, dict[str, Pair]] = {}
+    for pair in [pair for rows in pairs().values() for pair in rows]:
+        _kind, one, other = pair
+        found.setdefault(one.name, {})[other.name] = pair
+        found.setdefault(other.name, {})[one.name] = pair
+    return found
+
+
+def _doubtful(pair: Pair) -> int:
+    """How many of the two that kind of account may not meet: what is another kind's, and does not strike everybody."""
+    kind, *both = pair
+    return sum(s.account != kind and s.reach < Reach.EVERYBODY for s in both)
+
+
+@cache
+def choice() -> list[Pair]:
+    """Few pairs that hold each scenario TIMES times, or as often as it can be combined; the same ones every time."""
+    left = partners()
+    wanted = Counter({name: min(TIMES, len(others)) for name, others in left.items()})
+    chosen = []
+    while +wanted:
+        # Who has the fewest others to be combined with comes first, while these are still wanted themselves.
+        name = min(+wanted, key=lambda n: (len(left[n]) - wanted[n], n))
+        # Those that its kind of account surely meets, and of them those that are wanted most.
+        other = min(left[name], key=lambda o: (_doubtful(left[name][o]), -wanted[o], o))
+        chosen.append(left[name].pop(other))
+        del left[other][name]
+        wanted.subtract([name, other])
+    return chosen
 
 
 _alone: dict[tuple[str, str], Broken | None] = {}
@@ -256,11 +297,17 @@ def judge(bench: Bench, kind: str, one: Scenario, other: Scenario) -> str:
             mend()
 
 
-@pytest.mark.parametrize("name", pairs())
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *(pytest.param(choice()[part::PARTS], id=f"choice{part}") for part in range(PARTS)),
+        *(pytest.param(rows, id=name, marks=pytest.mark.release) for name, rows in pairs().items()),
+    ],
+)
 def test_the_first_broken_link_of_a_pair_is_named_and_then_the_second(
-    benches: "queue.Queue[Bench]", name: str
+    request: pytest.FixtureRequest, benches: "queue.Queue[Bench]", rows: list[Pair]
 ) -> None:
-    def work(pair: tuple[str, Scenario, Scenario]) -> str:
+    def work(pair: Pair) -> str:
         bench = benches.get()
         try:
             return judge(bench, *pair)
@@ -268,11 +315,24 @@ def test_the_first_broken_link_of_a_pair_is_named_and_then_the_second(
             benches.put(bench)
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        wrong = list(filter(None, pool.map(work, pairs()[name])))
+        wrong = list(filter(None, pool.map(work, rows)))
     assert not wrong, "\n".join(wrong)
+    if request.node.get_closest_marker("release") is None:  # none of the choice was passed over
+        assert all(_alone[kind, s.name] is not None for kind, *both in rows for s in both)
 
 
 def test_the_matrix_holds_every_scenario_that_is_a_state() -> None:
     together = {s.name for rows in pairs().values() for _kind, *both in rows for s in both}
     assert together == {s.name for s in STATES}
     assert sum(map(len, pairs().values())) > 2000
+
+
+def test_the_choice_of_pairs_holds_every_scenario_three_times() -> None:
+    times = Counter(s.name for _kind, *both in choice() for s in both)
+    can = {name: len(others) for name, others in partners().items()}
+    assert set(times) == {s.name for s in STATES}
+    assert [name for name in times if times[name] < min(3, can[name])] == []
+    every = {(one.name, other.name) for rows in pairs().values() for _k, one, other in rows}
+    chosen = [(one.name, other.name) for _kind, one, other in choice()]
+    assert set(chosen) <= every
+    assert len(chosen) == len(set(chosen)) < len(every) / 20  # few: that is what the choice is for
