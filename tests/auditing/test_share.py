@@ -47,13 +47,18 @@ def start(place: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_three_processes_and_one_of_them_killed(workspace: Workspace, place: str) -> None:
+@pytest.mark.parametrize(
+    "killed_after", [2, *(pytest.param(n, marks=pytest.mark.release) for n in (1, 3, 4, 5, 6) * 4)]
+)
+def test_three_processes_and_one_of_them_killed(
+    workspace: Workspace, place: str, killed_after: int
+) -> None:
     victim, *others = [start(place) for _ in range(3)]
     assert victim.stdout is not None
     told: list[str] = []
     for line in victim.stdout:
         told.append(json.loads(line))
-        if len([t for t in told if t]) == 2:
+        if len([t for t in told if t]) == killed_after:
             break
     victim.kill()
     told += [json.loads(line) for line in victim.stdout if line.endswith("\n")]

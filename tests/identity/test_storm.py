@@ -2,13 +2,24 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.identity.storm import storm
 
 
-def test_a_storm_of_renewals_with_half_the_processes_killed_loses_nothing(tmp_path: Path) -> None:
-    outcome = storm(tmp_path, processes=4, refreshes=15, accounts=3)
+@pytest.mark.parametrize(
+    ("processes", "refreshes", "accounts"),
+    [
+        (4, 15, 3),
+        pytest.param(20, 200, 10, marks=[pytest.mark.release, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_a_storm_of_renewals_with_half_the_processes_killed_loses_nothing(
+    tmp_path: Path, processes: int, refreshes: int, accounts: int
+) -> None:
+    outcome = storm(tmp_path, processes=processes, refreshes=refreshes, accounts=accounts)
     assert outcome.failures == []
-    assert outcome.killed == 2
+    assert outcome.killed == processes // 2
     assert outcome.integrity == "ok"
     assert outcome.renewed == set(outcome.stored)
     for address, number in outcome.reported.items():

@@ -114,12 +114,15 @@ class System:
 
 
 @every_format
+@pytest.mark.parametrize(
+    "count", [3, pytest.param(40, marks=[pytest.mark.release, pytest.mark.timeout(1800)])]
+)
 def test_a_crash_at_any_moment_leaves_no_half_message_and_loses_none(
-    tmp_path: Path, kind: Format
+    tmp_path: Path, kind: Format, count: int
 ) -> None:
-    mails = letters(3)
+    mails = letters(count)
     whole = expected(mails, kind)
-    for stops_at in range(1, 500):
+    for stops_at in range(1, 500 * count):
         place = tmp_path / f"{stops_at}" / "box"
         with pytest.MonkeyPatch.context() as patched:
             system = System(patched, stops_at)
