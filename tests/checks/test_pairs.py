@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import pytest
-from msoauth.practice.settings import Reach
 
 from msoauth import checks, judgement
 from msoauth.identity import sign_in_history
 from msoauth.model import Finding, Signal
+from msoauth.practice.scenario_settings import Reach
 from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
 
