@@ -1,4 +1,4 @@
-"""The examples in the docstrings of public names run on the practice tenant and print what they say."""
+"""The examples in the README and in the docstrings of public names run on the practice tenant and print what they say."""
 
 import doctest
 import inspect
@@ -23,12 +23,16 @@ NAMES = {name: thing for name, thing in PUBLIC.items() if name not in ROOMS} | {
 
 
 def examples() -> Iterator[doctest.DocTest]:
+    readme = Path(__file__).parents[1] / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    yield doctest.DocTestParser().get_doctest(text, {}, "README", str(readme), 0)
     finder = doctest.DocTestFinder(exclude_empty=True)
     for name, thing in sorted(NAMES.items()):
         yield from (test for test in finder.find(thing, name, globs={}) if test.examples)
 
 
 EXAMPLES = list(examples())
+PASSPHRASE = "of the examples"
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -42,7 +46,7 @@ def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[msoauth.Work
     folder = tmp_path_factory.mktemp("examples")
     with (
         PracticeTenant() as tenant,
-        msoauth.Workspace.open(folder / "workspace", passphrase="of the examples") as workspace,
+        msoauth.Workspace.open(folder / "workspace", passphrase=PASSPHRASE) as workspace,
     ):
         for _address in enrol(workspace, tenant.endpoints_file):
             pass
@@ -59,11 +63,15 @@ def test_the_example_prints_what_it_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # examples may write files
+    monkeypatch.setenv("MSOAUTH_WORKSPACE", str(signed_in.folder))
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", PASSPHRASE)
     globs: dict[str, Any] = {"msoauth": msoauth, "ws": signed_in}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     test = doctest.DocTest(
         example.examples, globs, example.name, example.filename, example.lineno, example.docstring
     )
     said: list[str] = []
-    runner.run(test, out=said.append)
+    runner.run(test, out=said.append, clear_globs=False)
+    if (opened := test.globs["ws"]) is not signed_in:
+        opened.close()
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
