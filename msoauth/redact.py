@@ -1,4 +1,4 @@
-"""The one scrubber of secrets: for logs, transcripts, exceptions, findings and exports.
+"""Removes secrets from logs, transcripts, exceptions, findings and exports; nothing else in the package does.
 
 It works in two ways. Values that the process handles are *remembered* and taken out wherever they
 turn up, in every encoding they take (plain, URL-encoded, JSON-escaped, base64). And whatever looks
@@ -45,7 +45,7 @@ _OPAQUE_MSA = re.compile(r"\bEw[A-Z][\w+/]{40,}={0,2}")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]|%(?:25)?2[BFbf]|\\{1,3}/|\\{1,3}u002[BFbf]){20,}={0,2}")
 _ESCAPED_PLUS = re.compile(r"%(?:25)?2[Bb]|\\{1,3}u002[Bb]")
 _ESCAPED_SLASH = re.compile(r"%(?:25)?2[Ff]|\\{1,3}(?:/|u002[Ff])")
-_TELLTALE = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
+_SASL_STRING = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what stands as it is in a URL (RFC 3986)
 
@@ -145,7 +145,7 @@ def _hide_encoded(match: re.Match[str]) -> str:
         raw = base64.b64decode(whole + "=" * (-len(whole) % 4))
     except (binascii.Error, ValueError):
         return match[0]
-    if _TELLTALE.search(raw) or _known_spans(raw.decode("latin-1")):
+    if _SASL_STRING.search(raw) or _known_spans(raw.decode("latin-1")):
         return MASK
     return match[0]
 

@@ -45,7 +45,7 @@ def discovery_url(cloud: Cloud, tenant: str) -> str:
     return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
 
 
-def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.Answered) -> dict[str, Any]:
+def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.AnyReply) -> dict[str, Any]:
     """The discovery document in a reply from :func:`discovery_url`; kept from now on.
 
     Raises:
@@ -60,7 +60,7 @@ def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.Answered) ->
     return answer
 
 
-def json_from_reply(reply: http.Answered, what: str) -> dict[str, Any]:
+def json_from_reply(reply: http.AnyReply, what: str) -> dict[str, Any]:
     """The JSON object in the authority's reply; one with ``error`` in it too, unless it is 429 or 5xx.
 
     Raises:
@@ -101,7 +101,7 @@ def json_from_reply(reply: http.Answered, what: str) -> dict[str, Any]:
     )
 
 
-def _retry_after(reply: http.Answered) -> float | None:
+def _retry_after(reply: http.AnyReply) -> float | None:
     """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
     text = reply.headers.get("Retry-After", "").strip()
     if text.isdigit():

@@ -1,4 +1,8 @@
-"""The one way this package speaks HTTPS: a configured session of requests, failures as AuthError."""
+"""Sends HTTPS requests to the sign-in service and to Graph: sessions of requests on connections that are reused.
+
+:func:`session` is for anything, :func:`post` for the token requests of an audit, which are many, and :func:`reach` to
+find out whether a server answers a new connection at all.
+"""
 
 import functools
 import json
@@ -30,22 +34,20 @@ from msoauth.clouds import Cloud
 from msoauth.identity.auth_errors import transport_error
 from msoauth.texts import _
 
-_NAME = "msoauth"  # as which we introduce ourselves
+_USER_AGENT = "msoauth"
 TIMEOUT = 20.0  # seconds for each of connecting and reading
-
-
-_IDLE_SECONDS = 15.0  # a connection unused for longer may be gone without our knowing
-_KEPT = 8  # sets of connections: one a CA file and time limit
+_IDLE_SECONDS = 15.0  # a connection unused for longer may have been closed by the server
+_MAX_ADAPTERS = 8  # each has the connections for one CA file and one time limit
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that outlive the session that made them: the next request saves two round trips."""
+    """Connections that outlive the session that made them, so that the next one saves two round trips."""
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         self._context = context
         self._timeout = timeout
-        self.used = time.monotonic()
-        self._ways: dict[tuple[Any, ...], tuple[Any, str]] = {}
+        self.last_used = time.monotonic()
+        self._pools: dict[tuple[Any, ...], tuple[Any, str]] = {}
         super().__init__(pool_maxsize=64)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -55,12 +57,12 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
 
     def cert_verify(self, conn: Any, url: str, *_bundles: Any) -> None:
-        """The context above decides; requests must not lay certifi's bundle over it."""
+        """Leave verification to our TLS context, which certifi's bundle must not replace."""
         if url.lower().startswith("https"):
             conn.cert_reqs = "CERT_REQUIRED"
 
     def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
-        self.used = time.monotonic()
+        self.last_used = time.monotonic()
         if options.get("timeout") is None:
             options["timeout"] = self._timeout
         try:
@@ -69,13 +71,13 @@ class _Adapter(HTTPAdapter):
             )
             made = getattr(pool, "num_connections", None)
         except (requests.RequestException, ValueError):
-            return super().send(request, *args, **options)  # it fails there with its own words
+            return super().send(request, *args, **options)  # it raises the error there
         try:
             return super().send(request, *args, **options)
         except requests.ConnectionError as problem:
-            # The server hung up on a connection that had been idle, before it read the request.
+            # The server closed a connection that had been idle, before it read the request.
             again = getattr(pool, "num_connections", None)
-            if made is not None and made == again and _hung_up(problem):
+            if made is not None and made == again and _closed_by_server(problem):
                 return super().send(request, *args, **options)
             raise
 
@@ -87,14 +89,14 @@ class _Adapter(HTTPAdapter):
         timeout: float,
         proxies: dict[str, str],
     ) -> "Reply":
-        """As :meth:`send`, without what requests lays around the answer: half of the time that it all takes.
+        """As :meth:`send`, in half the time: without the objects that requests makes of an answer.
 
         Raises:
-            requests.RequestException: nothing came.
+            requests.RequestException: there was no reply.
         """
-        self.used = time.monotonic()
+        self.last_used = time.monotonic()
         try:
-            pool, path = self._way(form, proxies)
+            pool, path = self._pool_for(form, proxies)
             made = pool.num_connections
             ask = functools.partial(
                 pool.urlopen, "POST", path, body, headers, retries=False,
@@ -104,39 +106,39 @@ class _Adapter(HTTPAdapter):
             try:
                 answer = ask()
             except ProtocolError as problem:
-                if pool.num_connections != made or not _hung_up(problem):
+                if pool.num_connections != made or not _closed_by_server(problem):
                     raise
                 answer = ask()
         except requests.RequestException:
             raise
         except (HTTPError, ValueError) as problem:
-            raise _in_words_of_requests(problem, _UNANSWERED) from problem
+            raise _as_requests_error(problem, _NO_REPLY) from problem
         try:
             content = answer.data  # from here on the connection is free again
         except HTTPError as problem:
-            raise _in_words_of_requests(problem, _BROKEN_OFF) from problem
+            raise _as_requests_error(problem, _BROKEN_REPLY) from problem
         return Reply(answer.status, answer.headers, _text(content, answer.headers))
 
-    def _way(self, form: requests.PreparedRequest, proxies: dict[str, str]) -> tuple[Any, str]:
-        """The connections that lead there, and what is asked of them; kept, for it takes long to find them."""
-        place = (form.url, *proxies.items())
-        pool, path = self._ways.get(place, (None, ""))
+    def _pool_for(self, form: requests.PreparedRequest, proxies: dict[str, str]) -> tuple[Any, str]:
+        """urllib3's pool for the form's address, and the request target; cached, because requests looks long for it."""
+        key = (form.url, *proxies.items())
+        pool, path = self._pools.get(key, (None, ""))
         if pool is None or pool.pool is None:  # closed, to make room for others
             pool = self.get_connection_with_tls_context(form, True, proxies)
             path = self.request_url(form, proxies)
-            self._ways[place] = (pool, path)
+            self._pools[key] = (pool, path)
         return pool, path
 
     def close(self) -> None:
-        """A session that ends leaves the connections to the next one."""
+        """Do nothing when a session ends: the connections are for the next one."""
 
-    def end(self) -> None:
-        """Let go of the connections."""
-        self._ways.clear()
+    def close_connections(self) -> None:
+        """Close the connections."""
+        self._pools.clear()
         super().close()
 
 
-def _hung_up(problem: BaseException) -> bool:
+def _closed_by_server(problem: BaseException) -> bool:
     seen: BaseException | None = problem
     for _depth in range(8):
         if isinstance(seen, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
@@ -148,7 +150,7 @@ def _hung_up(problem: BaseException) -> bool:
 
 _Kinds = tuple[tuple[type[Exception], type[requests.RequestException]], ...]
 # The first that fits.
-_UNANSWERED: _Kinds = (
+_NO_REPLY: _Kinds = (
     (NewConnectionError, requests.ConnectionError),
     (ConnectTimeoutError, requests.ConnectTimeout),
     (ReadTimeoutError, requests.ReadTimeout),
@@ -157,15 +159,15 @@ _UNANSWERED: _Kinds = (
     (ValueError, requests.exceptions.InvalidURL),
     (HTTPError, requests.ConnectionError),
 )
-_BROKEN_OFF: _Kinds = (
+_BROKEN_REPLY: _Kinds = (
     (ProtocolError, requests.exceptions.ChunkedEncodingError),
     (DecodeError, requests.exceptions.ContentDecodingError),
-    *_UNANSWERED,
+    *_NO_REPLY,
 )
 
 
-def _in_words_of_requests(problem: Exception, kinds: _Kinds) -> requests.RequestException:
-    return next(said for kind, said in kinds if isinstance(problem, kind))(problem)
+def _as_requests_error(problem: Exception, kinds: _Kinds) -> requests.RequestException:
+    return next(error for kind, error in kinds if isinstance(problem, kind))(problem)
 
 
 def _text(content: bytes, headers: Mapping[str, str]) -> str:
@@ -184,26 +186,26 @@ def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
     place = (ca_file, timeout)
     with _adapters_lock:
         kept = _adapters.pop(place, None)
-        if kept is not None and time.monotonic() - kept.used > _IDLE_SECONDS:
-            kept.end()
+        if kept is not None and time.monotonic() - kept.last_used > _IDLE_SECONDS:
+            kept.close_connections()
             kept = None
         _adapters[place] = kept or _Adapter(tls.context(ca_file), timeout)
-        while len(_adapters) > _KEPT:
-            _adapters.pop(next(iter(_adapters))).end()
+        while len(_adapters) > _MAX_ADAPTERS:
+            _adapters.pop(next(iter(_adapters))).close_connections()
         return _adapters[place]
 
 
 def forget_connections() -> None:
-    """Close every connection that is kept for later."""
+    """Close every connection that is open for later requests."""
     with _adapters_lock:
         while _adapters:
-            _adapters.popitem()[1].end()
+            _adapters.popitem()[1].close_connections()
 
 
 def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
-    """A session for this cloud's servers. The caller closes it.
+    """A session for this cloud's servers; the caller closes it.
 
-    Connections are kept for the next session of this process, for some seconds.
+    Its connections stay open for the next session in this process, for some seconds.
     The environment's CA variables are ignored, because they would override the CA file of an endpoints
     file; its proxy variables are honoured, except for servers on this computer.
     """
@@ -211,7 +213,7 @@ def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
     made.trust_env = False
     made.proxies = proxies(cloud)
     made.mount("https://", _adapter(cloud.ca_file, timeout))
-    made.headers["User-Agent"] = _NAME
+    made.headers["User-Agent"] = _USER_AGENT
     return made
 
 
@@ -225,14 +227,14 @@ def proxies(cloud: Cloud) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a form."""
+    """The reply to :func:`post`."""
 
     status_code: int
     headers: Mapping[str, str] = field(repr=False)
     text: str = field(repr=False)
 
     def json(self) -> Any:
-        """The text, read.
+        """The body, parsed as JSON.
 
         Raises:
             ValueError: it is not JSON.
@@ -240,23 +242,23 @@ class Reply:
         return json.loads(self.text)
 
 
-class Answered(Protocol):
-    """An answer over HTTP: of a session, or a :class:`Reply`."""
+class AnyReply(Protocol):
+    """An HTTP reply: a response of requests, or a :class:`Reply`."""
 
     @property
     def status_code(self) -> int:
-        """As HTTP counts them."""
+        """The HTTP status."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By name, without regard to case."""
+        """The headers, by name without regard to case."""
 
     @property
     def text(self) -> str:
-        """The content."""
+        """The body."""
 
     def json(self) -> Any:
-        """The content, read."""
+        """The body, parsed as JSON."""
 
 
 def post(
@@ -269,12 +271,12 @@ def post(
     params: Mapping[str, Any] | None = None,
     timeout: float = TIMEOUT,
 ) -> Reply:
-    """What came back for a form, over a connection of :func:`session`'s, without a session's work.
+    """Post a form over a connection that :func:`session` uses too, without the work of a session.
 
-    A redirect is not followed: the form holds secrets.
+    A redirect is not followed, because the form holds secrets.
 
     Raises:
-        requests.RequestException: nothing came.
+        requests.RequestException: there was no reply.
     """
     form = _blank_form(url)
     if params:
@@ -288,34 +290,32 @@ def post(
 
 @functools.lru_cache(maxsize=16)
 def _blank_form(url: str) -> requests.PreparedRequest:
-    """A form to be filled in: an audit sends ten thousand to one address."""
+    """A request without its form, cached because an audit sends ten thousand to one address."""
     headers = {
-        "User-Agent": _NAME, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive",
+        "User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive",
         "Content-Type": "application/x-www-form-urlencoded",
     }  # fmt: skip
     blank = requests.Request("POST", url, headers=headers).prepare()
-    del blank.headers["Content-Length"]  # that of no form at all
+    del blank.headers["Content-Length"]  # that of an empty form
     return blank
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """An answer, whatever its status, and who issued the server's certificate (empty: not known)."""
+    """The reply of a server, and who issued its certificate (empty: unknown)."""
 
     reply: requests.Response
     issuer: str
 
 
 def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = False) -> Reached:
-    """Ask for *url* and take any answer, whatever its status: the server is there.
-
-    It is asked over a new connection; one that is still open would not tell what a new one meets.
+    """Check that the server of *url* answers a new connection, with whatever status.
 
     Args:
-        keep: The connection is kept for what is asked next, in place of those that are open.
+        keep: Use the connection for the next requests, in place of those that are open.
 
     Raises:
-        AuthError: no answer came.
+        AuthError: there was no reply.
     """
     adapter = _Adapter(tls.context(cloud.ca_file), timeout)
     with session(cloud, timeout=timeout) as http:
@@ -325,7 +325,7 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
             issuer = _issuer(reply)
             reply.content  # noqa: B018 - read here, so that the connection is free again
         except requests.RequestException as problem:
-            adapter.end()
+            adapter.close_connections()
             host = url.split("/")[2]
             raise transport_error(problem, _("Reaching {host}").format(host=host)) from None
     with _adapters_lock:
@@ -333,12 +333,12 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
         if keep:
             _adapters[cloud.ca_file, timeout] = adapter
     if old is not None:
-        old.end()
+        old.close_connections()
     return Reached(reply, issuer)
 
 
 def _issuer(reply: requests.Response) -> str:
-    """Who issued the certificate; to be asked before the content is read, while the connection is ours."""
+    """Who issued the server's certificate; only known until the body has been read."""
     connection = getattr(getattr(reply.raw, "connection", None), "sock", None)
     if not isinstance(connection, ssl.SSLSocket):
         return ""
