@@ -180,7 +180,7 @@ def serve(
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
         print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)
-        for line in tenant.told():
+        for line in tenant.notes():
             say(line, as_json=json)
         try:
             # Windows delivers Ctrl-C only between waits.

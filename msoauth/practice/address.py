@@ -1,4 +1,4 @@
-"""Under which address people's pages are reached: directly on loopback, or through a proxy."""
+"""The public address of the browser pages: loopback, or a proxy's."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(slots=True)
 class Address:
-    """The public address of people's pages.
+    """The public address of the browser pages.
 
     Attributes:
         base: As it was given: empty for loopback; ``{port}`` in it stands for the port, which may be free.
@@ -28,7 +28,7 @@ class Address:
         return self.base.replace("{port}", str(self.port)).rstrip("/")
 
     def serves(self, host: str) -> bool:
-        """Whether a Host header names this place; anything else is a page of the web playing tricks."""
+        """Whether a Host header names this address; anything else may be DNS rebinding by a web page."""
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if name.lower() in LOOPBACK:
             return True

@@ -1,4 +1,4 @@
-"""A page of plain instructions for who started the practice tenant."""
+"""The instructions that `practice serve` prints: who can sign in, and how to use the practice tenant."""
 
 import textwrap
 from typing import Any
@@ -11,7 +11,7 @@ _FIRMS = 6  # further firms that are named
 
 
 def instructions(practice: PracticeTenant) -> str:
-    """Where to sign in, with whom, where the admin center is, how to point the toolkit at it."""
+    """The instructions as text: accounts, addresses, and the commands to try."""
     noted = practice.endpoints["practice"]["firms"]
     first, tenant = noted[0], next(iter(practice.state.tenants.values()))
     person = next(
@@ -58,7 +58,7 @@ def instructions(practice: PracticeTenant) -> str:
 
 
 def _filled(text: str, pieces: dict[str, list[str]]) -> str:
-    """Put several lines where a mark stands, as far in as the mark; no line where there is none to put."""
+    """Replace each marked line by its lines, indented as the mark; by none when there are none."""
     lines: list[str] = []
     for line in text.splitlines():
         mark = line.strip()

@@ -1,4 +1,4 @@
-"""The certificates of one practice tenant: what clients are told to trust, and what they must not trust."""
+"""The TLS certificates of a practice tenant: a trusted one, and one that clients must refuse."""
 
 import ssl
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ _NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Contexts:
-    """TLS as the servers offer it.
+class TlsContexts:
+    """The servers' TLS contexts.
 
     Attributes:
-        trusted: Hangs on the authority in the CA file.
-        untrusted: Hangs on an authority that nobody knows, as behind TLS inspection.
+        trusted: Its certificate is issued by the authority in the CA file.
+        untrusted: Its certificate is issued by an unknown authority, as behind TLS inspection.
     """
 
     trusted: ssl.SSLContext
@@ -35,8 +35,6 @@ class Contexts:
 def _context(ca: trustme.CA) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.num_tickets = (
-        0  # nobody comes back with one, and making two costs a part of each handshake
-    )
+    made.num_tickets = 0  # clients do not resume sessions, and making tickets slows each handshake
     ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(made)
     return made

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Now, as the practice tenant sees it.
+    """The practice tenant's time.
 
     Attributes:
         offset: How far this clock is ahead of the computer's; negative when it is behind.
@@ -19,7 +19,7 @@ class Clock:
         return time.time() + self.offset.total_seconds()
 
     def now(self) -> datetime:
-        """The moment, in UTC."""
+        """The time, in UTC."""
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, by: timedelta) -> None:

@@ -21,7 +21,7 @@ def _mail(number: int, sender: Address, subject: str, text: str, when: datetime)
 
 
 def typical(count: int = 12) -> Sequence[bytes]:
-    """So many mails, oldest first, the newest of yesterday; the same bytes for every mailbox that asks on one day."""
+    """*count* sample mails, oldest first, the newest of yesterday; the same bytes for every mailbox on one day."""
     return _until(datetime.now(UTC).date() - timedelta(days=1), count)
 
 

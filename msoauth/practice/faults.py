@@ -1,8 +1,8 @@
-"""What a scenario can make the servers get wrong besides their settings: by name, and aimed at whom.
+"""Faults: misbehaviour of the servers that a scenario sets by name, for everybody or for chosen targets.
 
-A fault with no aim strikes everybody. One that is aimed strikes the tenants and mailboxes it names; before
-anybody has signed in nobody can be told from anybody, so there it strikes everybody either way. Ports that
-misbehave (``port.…``) are such faults too: they come before any sign-in (``network.py`` makes them).
+A fault without an aim applies to everybody, one with an aim to the tenants and mailboxes that it names. Before a
+sign-in the servers do not know whom they serve, so there it applies to everybody either way. Misbehaving ports
+(``port.…``, see ``network.py``) are such faults too: they come before any sign-in.
 """
 
 import threading
@@ -105,9 +105,9 @@ class Faults:
             listener(name)
 
     def value(self, name: str, *who: str) -> Any:
-        """The value of a fault that strikes one of *who* (tenant ids, addresses), or None.
+        """The value of a fault that applies to one of *who* (tenant ids, addresses), or None.
 
-        With nobody named it strikes whenever it is set.
+        Without *who* it applies whenever it is set.
         """
         found = self._set.get(name)
         if found is None:

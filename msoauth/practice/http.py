@@ -1,4 +1,4 @@
-"""The HTTP servers' limits: how many connections, how long, how big; a flood of strangers starves nobody."""
+"""Serving HTTP with limits on connections, times and sizes, so that a flood of requests does no harm."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ HEADER_SIZE = 1 << 16
 PLAIN_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class _Server(tornado.httpserver.HTTPServer):
+class _BoundedServer(tornado.httpserver.HTTPServer):
     """An HTTP server with a bounded number of connections."""
 
     def initialize(self, *args: Any, **options: Any) -> None:
@@ -32,7 +32,9 @@ class _Server(tornado.httpserver.HTTPServer):
         self._write: float = options.pop("write")
         super().initialize(*args, **options)
         self._unread: dict[tornado.iostream.IOStream, float] = {}  # since when
-        self._looking = asyncio.get_running_loop().call_later(self._write / 4, self._look)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._write / 4, self._close_slow_readers
+        )
         self._streams: dict[tornado.iostream.IOStream, None] = {}
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
@@ -46,8 +48,8 @@ class _Server(tornado.httpserver.HTTPServer):
         self._streams[stream] = None
         super().handle_stream(stream, address)
 
-    def _look(self) -> None:
-        """Drop who does not read: tornado itself would wait for ever, with the answer in memory."""
+    def _close_slow_readers(self) -> None:
+        """Close connections whose client does not read: tornado would wait for ever, with the answer in memory."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         writing = [stream for stream in self._streams if stream.writing()]
@@ -55,11 +57,11 @@ class _Server(tornado.httpserver.HTTPServer):
         for stream, since in self._unread.items():
             if now - since > self._write:
                 stream.close()
-        self._looking = loop.call_later(self._write / 4, self._look)
+        self._timer = loop.call_later(self._write / 4, self._close_slow_readers)
 
     def abort(self) -> None:
         """End every connection."""
-        self._looking.cancel()
+        self._timer.cancel()
         for stream in self._streams:
             stream.close()
         self._streams.clear()
@@ -75,7 +77,7 @@ def listen(
     body: float = BODY,
     write: float = WRITE,
 ) -> Stop:
-    """Serve *app* on a listening socket, on the running loop; gives what ends it.
+    """Serve *app* on a listening socket, on the running loop; returns the function that ends it.
 
     Args:
         most: Connections at a time.
@@ -83,7 +85,7 @@ def listen(
         body: Seconds for a whole body.
         write: Seconds in which a client must have read an answer.
     """
-    server = _Server(
+    server = _BoundedServer(
         app,
         ssl_options=tls,
         max_body_size=BODY_SIZE,

@@ -1,8 +1,8 @@
-"""Ports that misbehave as networks do: closed, silent, in the wrong tongue, with a certificate nobody knows.
+"""Listening ports that can misbehave as networks do: closed, silent, the wrong protocol, an unknown certificate.
 
-A misbehaving port keeps its number, so a client that was told of it before meets the trouble, and is served
-again as soon as the fault is cleared. Names that do not resolve are no matter of ports: scenarios put them into
-the endpoints file.
+A misbehaving port keeps its number, so a client that knows it meets the fault, and is served again as soon as
+the fault is cleared. Host names that do not resolve are no matter of ports: scenarios put them into the endpoints
+file.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from msoauth.practice.certificates import Contexts
+from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.faults import Faults
 
 BACKLOG = 1024
@@ -41,8 +41,8 @@ BEHAVIOURS = {
 }
 
 
-def share(wanted: int) -> float:
-    """The part of *wanted* connections that this process may have; its limit is raised where that is allowed."""
+def connection_share(wanted: int) -> float:
+    """The share of *wanted* connections that this process may open (1.0 is all); raises its limit on open files if allowed."""
     if sys.platform == "win32":  # no such limit there
         return 1.0
     import resource
@@ -60,7 +60,7 @@ def share(wanted: int) -> float:
 
 
 class Port:
-    """A port of the practice tenant, and what it does at the moment.
+    """A listening port of the practice tenant, which serves or misbehaves.
 
     Args:
         host: The address to listen on.
@@ -68,7 +68,7 @@ class Port:
         serve: Serves on a listening socket; gives the function that ends it and closes the socket.
         tls: The certificates.
         greeting: What the server says first in plain text.
-        starttls: TLS begins in the middle of the conversation.
+        starttls: TLS begins after STARTTLS, not with the first byte.
 
     Attributes:
         number: The port, once it was opened.
@@ -80,7 +80,7 @@ class Port:
         host: str,
         number: int,
         serve: Serve,
-        tls: Contexts,
+        tls: TlsContexts,
         greeting: bytes,
         *,
         starttls: bool = False,
@@ -95,7 +95,7 @@ class Port:
         self._stop: Stop | None = None
 
     async def open(self, behaviour: str | None = None) -> None:
-        """Serve, or misbehave, from now on; what the port did before ends.
+        """Serve, or misbehave, from now on; its earlier behaviour ends.
 
         Raises:
             OSError: the port is taken.
@@ -138,11 +138,11 @@ class Port:
             "proxy": PROXY,
             "old-tls": TOO_OLD,
         }.get(behaviour, b"")
-        connections: dict[_Nuisance, None] = {}
+        connections: dict[_MisbehavingConnection, None] = {}
 
-        def made() -> _Nuisance:
+        def made() -> _MisbehavingConnection:
             first = behaviour in ("plain", "tls")  # servers of mail speak first
-            return _Nuisance(connections, says, first=first, cut=behaviour == "reset")
+            return _MisbehavingConnection(connections, says, first=first, cut=behaviour == "reset")
 
         secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
         server = await asyncio.get_running_loop().create_server(made, sock=sock, ssl=secure)
@@ -187,7 +187,7 @@ class Ports:
         return port.number
 
     def follow(self, faults: Faults) -> None:
-        """Let ``port.NAME`` faults decide from now on; to be called on the loop that serves."""
+        """Follow the ``port.NAME`` faults from now on; call it on the loop that serves."""
         loop, here = asyncio.get_running_loop(), threading.get_ident()
         tasks: set[asyncio.Task[None]] = set()
 
@@ -218,11 +218,16 @@ PROXY = (
 )  # fmt: skip
 
 
-class _Nuisance(asyncio.Protocol):
-    """A connection that gets the greeting at most, or is cut off."""
+class _MisbehavingConnection(asyncio.Protocol):
+    """A connection to a misbehaving port: it gets at most one answer, or is reset."""
 
     def __init__(
-        self, connections: dict["_Nuisance", None], says: bytes, *, first: bool, cut: bool
+        self,
+        connections: dict["_MisbehavingConnection", None],
+        says: bytes,
+        *,
+        first: bool,
+        cut: bool,
     ) -> None:
         self._connections = connections
         self._says = says

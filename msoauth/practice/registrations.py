@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """A fresh GUID."""
     return str(uuid4())
 
 
@@ -17,7 +18,7 @@ class ClientSecret:
     start: datetime
     end: datetime
     display_name: str = "msoauth"
-    key_id: str = field(default_factory=_new_id)
+    key_id: str = field(default_factory=new_id)
 
     @property
     def hint(self) -> str:
@@ -34,7 +35,7 @@ class AppRegistration:
 
     app_id: str
     display_name: str
-    object_id: str = field(default_factory=_new_id)
+    object_id: str = field(default_factory=new_id)
     sign_in_audience: str = "AzureADMyOrg"
     web_redirect_uris: list[str] = field(default_factory=list)
     public_client_redirect_uris: list[str] = field(default_factory=list)
@@ -58,7 +59,7 @@ class ServicePrincipal:
     """
 
     app: AppRegistration
-    object_id: str = field(default_factory=_new_id)
+    object_id: str = field(default_factory=new_id)
     account_enabled: bool = True
     app_role_assignment_required: bool = False
     assigned_users: set[str] = field(default_factory=set)
@@ -82,4 +83,4 @@ class ConsentRequest:
     wanted: list[tuple[str, str]]
     reason: str
     at: datetime
-    id: str = field(default_factory=_new_id)
+    id: str = field(default_factory=new_id)

@@ -1,9 +1,9 @@
 """A practice tenant in which the account of a support bundle fails in the same way, as far as its findings tell.
 
-The firm and its user are made anew, with their names and ids out of the bundle. For each finding that was not in
-order a scenario is looked for that breaks the same link with the same cause. What bars a user from the start is
-there from the start; what only showed in the life of a sign-in (a revoked session, a policy made later) begins
-when the user has signed in once.
+The firm and its user are created anew, with their names and ids out of the bundle. For each finding that was not in
+order a scenario is looked for that makes the same check fail with the same cause. Scenarios that block a sign-in
+start at once; those that show only after a sign-in (a revoked session, a later policy) start when the user has
+signed in once.
 """
 
 import re
@@ -107,14 +107,14 @@ class Replay(PracticeTenant):
                     self.scenarios.start(one.scenario)
             later = [one.scenario for one in self.replayed if one.scenario and one.later]
             if later:
-                self.state.log = _Watched(self.state.log, self, later)
+                self.state.log = _LogThatStartsScenarios(self.state.log, self, later)
         except BaseException:
             self._stop()
             raise
         return self
 
-    def told(self) -> Iterator[str]:
-        """What the replay is of, a line each."""
+    def notes(self) -> Iterator[str]:
+        """What is replayed and what is not, a line each."""
         yield f"Replayed: {self.case.address} of {self.case.firm}"
         for one in self.replayed:
             if not one.scenario:
@@ -127,8 +127,8 @@ class Replay(PracticeTenant):
             yield "    Nothing was out of order in its findings."
 
 
-class _Watched(deque[LogEntry]):
-    """The log, watched for the user's first sign-in: then the rest of the case begins."""
+class _LogThatStartsScenarios(deque[LogEntry]):
+    """The log; the user's first sign-in in it starts the scenarios that wait for it."""
 
     def __init__(self, log: deque[LogEntry], replay: Replay, later: Iterable[str]) -> None:
         super().__init__(log, log.maxlen)

@@ -9,8 +9,9 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from msoauth.practice.endpoints import EndpointsFile
+from msoauth.practice.registrations import new_id
 from msoauth.practice.scenario_settings import AREAS, Change, Reach, Undo
-from msoauth.practice.state import PracticeState, Tenant, new_id
+from msoauth.practice.state import PracticeState, Tenant
 
 Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "password"]
 

@@ -1,4 +1,4 @@
-"""The tenants that the practice tenant starts with, and as many more accounts as are asked for."""
+"""The tenants, apps and users that a practice tenant starts with, and further accounts on request."""
 
 import re
 import secrets
@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from msoauth.practice.clock import Clock
 from msoauth.practice.corpus import typical
-from msoauth.practice.registrations import AppRegistration, ClientSecret
-from msoauth.practice.state import EXCHANGE_APP_ID, Mailbox, Tenant, User, new_id
+from msoauth.practice.registrations import AppRegistration, ClientSecret, new_id
+from msoauth.practice.state import EXCHANGE_APP_ID, Mailbox, Tenant, User
 
 NAMES = ("Contoso Legal", "Fabrikam & Partners", "Tailspin Notaries", "Northwind Attorneys",
          "Adventure Tax Law", "Wingtip Patents", "Litware Chambers", "Proseware Law")  # fmt: skip
@@ -29,7 +29,7 @@ _WORDS = (
 
 
 class FirmsError(ValueError):
-    """The firms that were asked for cannot be."""
+    """No firm was asked for, a name is empty, or two names give the same domain."""
 
 
 def secret_value() -> str:

@@ -1,4 +1,4 @@
-"""The practice tenant as a running thing: all servers in one thread, on loopback, leaving nothing behind."""
+"""Running a practice tenant: all its servers in one thread, on loopback; nothing is left behind."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ import tornado.web
 from msoauth.practice import graph
 from msoauth.practice.address import Address
 from msoauth.practice.admin import routes as admin_routes
-from msoauth.practice.certificates import Contexts
+from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.clock import Clock
 from msoauth.practice.endpoints import EndpointsFile, describe
 from msoauth.practice.entra import api
@@ -28,7 +28,7 @@ from msoauth.practice.entra.pages import NotFound, SignInSite
 from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MOST, PLAIN_HTTP, listen
-from msoauth.practice.network import Port, Ports, Stop, share
+from msoauth.practice.network import Port, Ports, Stop, connection_share
 from msoauth.practice.scenarios import RunningScenarios, aimed
 from msoauth.practice.seed import tenants as seeded_tenants
 from msoauth.practice.state import PracticeState
@@ -48,7 +48,7 @@ class PracticeTenant:
         clock: How far its clock is ahead of the computer's.
         port_base: The first of five ports in a row; 0 takes free ones.
         firms: How many tenants, or their names.
-        people_base: Public address of people's pages when a proxy serves them, without which they are at
+        people_base: Public address of the browser pages when a proxy serves them, without which they are at
             ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
 
     Raises:
@@ -60,7 +60,7 @@ class PracticeTenant:
     'Contoso Legal'
 
     Attributes:
-        state: Everything it knows; changes are seen by the next request.
+        state: Its state; changes are seen by the next request.
         scenarios: The scenarios that are on; ``scenarios.start("pop-off")`` lets something go wrong.
         endpoints: What is in the endpoints file.
         endpoints_file: Where it lies until the end.
@@ -103,7 +103,7 @@ class PracticeTenant:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate authority that its TLS hangs on."""
+        """The certificate authority that clients must trust."""
         return self._inside / "ca.pem"
 
     @property
@@ -118,7 +118,7 @@ class PracticeTenant:
 
     @property
     def people_url(self) -> str:
-        """Where people's pages are."""
+        """The address of the browser pages."""
         return self.address.url
 
     @property
@@ -133,7 +133,7 @@ class PracticeTenant:
         return self._folder
 
     def _start(self, folder: Path) -> None:
-        tls = Contexts.make(folder / "ca.pem")
+        tls = TlsContexts.make(folder / "ca.pem")
         self.scenarios = RunningScenarios(self.state, EndpointsFile(self.endpoints_file))
         ready: threading.Event = threading.Event()
         failure: list[BaseException] = []
@@ -150,11 +150,11 @@ class PracticeTenant:
         for scenario in self._wanted:
             self.scenarios.start(scenario)
 
-    def told(self) -> Iterator[str]:
-        """What there is to say of it beside the instructions, a line each."""
+    def notes(self) -> Iterator[str]:
+        """Lines to print beside the instructions; `Replay` has some."""
         yield from ()
 
-    def _run(self, tls: Contexts, ready: threading.Event, failure: list[BaseException]) -> None:
+    def _run(self, tls: TlsContexts, ready: threading.Event, failure: list[BaseException]) -> None:
         async def serve() -> None:
             stop = asyncio.Event()
             self._loop, self._stop_event = asyncio.get_running_loop(), stop
@@ -166,7 +166,9 @@ class PracticeTenant:
                 site = SignInSite(authority, self.address)
                 people = _people_app(site, self.scenarios)
                 mail = Limits()
-                part = share(mail.connections + 2 * MOST)  # of the files that may be open
+                part = connection_share(
+                    mail.connections + 2 * MOST
+                )  # of the files that may be open
                 web = max(8, int(MOST * part))
                 await self._open(ports, "people", people, tls, web)
                 self.address.port = self._ports["people"]
@@ -192,9 +194,9 @@ class PracticeTenant:
             asyncio.run(serve())
 
     async def _open(
-        self, ports: Ports, name: str, app: tornado.web.Application, tls: Contexts, most: int
+        self, ports: Ports, name: str, app: tornado.web.Application, tls: TlsContexts, most: int
     ) -> None:
-        secure = name == "authority"  # people's pages open without a certificate warning
+        secure = name == "authority"  # browser pages open without a certificate warning
 
         async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
             return listen(app, sock, context if secure else None, most=most)
@@ -233,4 +235,4 @@ def _people_app(site: SignInSite, running: RunningScenarios) -> tornado.web.Appl
 
 
 def _quiet(_handler: tornado.web.RequestHandler) -> None:
-    """Addresses hold codes: they are written nowhere."""
+    """Log nothing: addresses hold codes."""

@@ -1,4 +1,4 @@
-"""What the practice tenant knows: tenants, app registrations, users, mailboxes, and logs.
+"""The state of a practice tenant: its directories (tenants) with apps, users, mailboxes and policies, and the log.
 
 Settings carry Microsoft's names, in Python's spelling. The servers read them at every request, so a
 change in the admin center or by a scenario is seen by the next one.
@@ -8,22 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from msoauth.practice.clock import Clock
 from msoauth.practice.faults import Faults
-from msoauth.practice.registrations import AppRegistration, ConsentRequest, ServicePrincipal
+from msoauth.practice.registrations import AppRegistration, ConsentRequest, ServicePrincipal, new_id
 
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 
 LOG_LENGTH = 2000  # entries that the log keeps
 _LINE = 600  # characters of an outcome
-
-
-def new_id() -> str:
-    """A fresh GUID."""
-    return str(uuid4())
 
 
 @dataclass(slots=True)
@@ -57,7 +51,7 @@ class User:
 
 @dataclass(slots=True)
 class Message:
-    """A mail as it lies in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing.
+    """A mail in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing.
 
     Attributes:
         received: When it arrived, seconds since the Unix epoch; None takes its Date header for it.
@@ -79,7 +73,7 @@ class Mailbox:
         smtp_client_authentication_disabled: True off, False on, None as the organisation says.
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
-        busy: Locked by another POP session (a reply for every login), or being moved.
+        busy: Locked by another POP session: every login is refused.
         sent: The folder *Sent Items*; its messages share the numbering of the inbox.
     """
 
@@ -100,7 +94,7 @@ class Mailbox:
 
     @property
     def messages(self) -> list[Message]:
-        """The mail, made when it is first looked at (ten thousand mailboxes cost nothing until then)."""
+        """The mail of the inbox, made when it is first read, so that ten thousand mailboxes cost nothing before."""
         if self._messages is None:
             self._messages = []
             for raw in self._load() if self._load else ():
@@ -108,7 +102,7 @@ class Mailbox:
         return self._messages
 
     def size(self) -> int:
-        """Bytes of what came in besides the mail that it was made with, and of Sent Items."""
+        """Bytes of received and sent mail, without the sample mail that the mailbox began with."""
         kept = [*(self._messages or ()), *(self.sent or ())]
         return sum(len(message.raw) for message in kept if message.received is not None)
 
@@ -221,7 +215,7 @@ class Tenant:
         return next((p for p in self.principals if p.exchange_object_id == object_id), None)
 
     def user(self, upn: str) -> User | None:
-        """The user of that name or alias, without regard to case."""
+        """The user with that user name or alias, ignoring case."""
         wanted = upn.strip().lower()
         found = self.users.get(wanted)
         return found or next(
@@ -256,12 +250,12 @@ class LogEntry:
 
 @dataclass(slots=True)
 class PracticeState:
-    """Everything one practice process holds.
+    """The state of one running practice tenant; the servers read it at every request.
 
     Attributes:
         latency: Seconds by which every answer of the token and mail servers is delayed.
         device_interval: Seconds that a client has to wait between two polls for a device code.
-        faults: What scenarios make the servers get wrong besides settings.
+        faults: Misbehaviour of the servers that scenarios have set.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -292,7 +286,7 @@ class PracticeState:
             for user in tenant.users.values():
                 yield tenant, user
 
-    def note(
+    def log_event(
         self,
         kind: str,
         outcome: str,
@@ -303,7 +297,7 @@ class PracticeState:
         trace_id: str = "",
         app_id: str = "",
     ) -> None:
-        """Write a line to the log; what a client sent is cut, so that it cannot fill the memory."""
+        """Add an entry to the log; long values are cut, so that a client cannot fill the memory."""
         self.log.append(
             LogEntry(
                 self.clock.now(),

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 class TokenRefusedError(Exception):
-    """The token is not one of ours: its signature or form is wrong."""
+    """The token's signature or form is wrong."""
 
 
 class Signer:
@@ -46,7 +46,7 @@ class Signer:
         )
 
     def verify(self, token: str) -> Mapping[str, Any]:
-        """The claims of a token that this key signed; expiry and audience are the caller's to judge.
+        """The claims of a token that this key signed; the caller checks expiry and audience.
 
         Raises:
             TokenRefusedError: signature or form is wrong.

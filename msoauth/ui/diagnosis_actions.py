@@ -193,7 +193,7 @@ class DiagnosisActions:
         login = None if case.login.lower() == case.address.lower() else case.login
         workspace.accounts.add(Account(case.address, name, login=login, retrieve=retrieve))
         password = next((a["password"] for a in noted["accounts"] if a["address"].lower() == case.login.lower()), "–")  # fmt: skip
-        told = Markup("").join(html.paragraph(line) for line in replay.told())
+        told = Markup("").join(html.paragraph(line) for line in replay.notes())
         self._panel.draw_bar()
         self.view.show(
             html.box(

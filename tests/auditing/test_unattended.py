@@ -75,16 +75,16 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(office: Offi
 def held_up(tenant: PracticeTenant, logins: int) -> Iterator[None]:
     """From so many POP3 logins on nothing is answered: no audit comes to its end, however long somebody waits."""
     state, done = tenant.state, 0
-    note = PracticeState.note
+    log_event = PracticeState.log_event
 
     def count(of: PracticeState, kind: str, outcome: str, **about: str) -> None:
         nonlocal done
-        note(of, kind, outcome, **about)
+        log_event(of, kind, outcome, **about)
         done += kind == "POP3" and outcome.endswith("accepted")
         state.latency = 60.0 if done >= logins else 0.0
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(PracticeState, "note", count)
+        patched.setattr(PracticeState, "log_event", count)
         yield
     state.latency = 0.0
 

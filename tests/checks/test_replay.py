@@ -85,8 +85,8 @@ def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_
             sign_in(replay, workspace, mailbox)
         again = diagnosed(workspace, firm, mailbox, scenario).known["findings"]
     broken = judgement.root_cause(again)
-    assert broken is not None, list(replay.told())
-    assert broken.cause == expected.cause, (list(replay.told()), broken)
+    assert broken is not None, list(replay.notes())
+    assert broken.cause == expected.cause, (list(replay.notes()), broken)
 
 
 def set_up(replay: Replay, workspace: Workspace, there: Firm, folder: Path) -> tuple[Firm, Account]:

@@ -13,7 +13,7 @@ import requests
 import tornado.web
 from tornado.iostream import StreamClosedError
 
-from msoauth.practice.certificates import Contexts
+from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.http import listen
 from msoauth.practice.network import Port, Ports, Stop
 
@@ -47,7 +47,7 @@ class Served:
     def __init__(self, folder: Path, secure: bool) -> None:
         self.ca_file = folder / "ca.pem"
         self.secure = secure
-        tls = Contexts.make(self.ca_file)
+        tls = TlsContexts.make(self.ca_file)
         self.gone = threading.Event()  # somebody who asked for much was dropped
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

@@ -35,6 +35,6 @@ def test_serve_with_firms_behind_a_proxys_address() -> None:
 
 def test_what_clients_send_cannot_fill_the_log() -> None:
     state = PracticeState()
-    state.note("token", "x" * 1_000_000, user="u" * 9999, correlation_id="c" * 9999)
+    state.log_event("token", "x" * 1_000_000, user="u" * 9999, correlation_id="c" * 9999)
     (entry,) = state.log
     assert len(entry.outcome) + len(entry.user) + len(entry.correlation_id) < 1000

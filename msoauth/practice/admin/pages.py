@@ -86,7 +86,9 @@ class AdminPage(Page):
             self._render(here, problem=str(refused))
             return
         # Not the value: it may be a password.
-        here.state.note("admin", f"{change} {self.argument('on')}".strip(), tenant=here.tenant.name)
+        here.state.log_event(
+            "admin", f"{change} {self.argument('on')}".strip(), tenant=here.tenant.name
+        )
         key = self.center.keep(notice)
         self.redirect(f"admin?{here.query(notice=key)}#{self.argument('place')}", status=303)
 

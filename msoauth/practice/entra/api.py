@@ -66,7 +66,7 @@ class Api(tornado.web.RequestHandler):
         """Answer with a refusal, and write it to the sign-in log."""
         value = refused.as_json(self.state.clock.now(), self.correlation_id)
         if refused.number != _PENDING:  # somebody who waits for a person would fill the log
-            self.state.note(
+            self.state.log_event(
                 "token",
                 refused.text,
                 tenant=self._tenant_name(),
@@ -188,7 +188,7 @@ class Token(Api):
 
     def _answer_unavailable(self, status: int, tenant: Tenant | None) -> None:
         """Answer as a service that is throttled or out of order, without JSON (facts B2)."""
-        self.state.note("token", f"HTTP {status}", tenant=tenant.name if tenant else "")
+        self.state.log_event("token", f"HTTP {status}", tenant=tenant.name if tenant else "")
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=us-ascii")
         if status in (429, 503):

@@ -54,5 +54,5 @@ class GrantsPage(Page):
             self.finish({"error": "send JSON with the tenant of a practice firm"})
             return
         given = grants(self.site.authority, tenant)
-        state.note("admin", f"grants for {len(given)} users", tenant=tenant.name)
+        state.log_event("admin", f"grants for {len(given)} users", tenant=tenant.name)
         self.finish({"grants": given})

@@ -279,7 +279,7 @@ class Authority:
         asked = scopes.read(scope, tenant, client.app).single()
         now = int(self.state.clock.time())
         token, seconds = self.issuer.app_token(client, tenant, principal, asked, acr, now)
-        self.state.note("token", "success", tenant=tenant.name, app_id=client.app.app_id)
+        self.state.log_event("token", "success", tenant=tenant.name, app_id=client.app.app_id)
         return {
             "token_type": "Bearer",
             "expires_in": seconds,
@@ -329,7 +329,7 @@ class Authority:
         if form.get("client_info") == "1":
             about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
-        self.state.note(
+        self.state.log_event(
             "token", "success", tenant=tenant.name, user=user.upn, app_id=client.app.app_id,
             correlation_id=form.get("client-request-id", ""),
         )  # fmt: skip

@@ -166,7 +166,7 @@ class Page(tornado.web.RequestHandler):
         state = self.site.state
         answer = refused.as_json(state.clock.now(), asked or self.argument("client-request-id"))
         tenant = (flow.tenant or flow.client.tenant) if flow else None
-        state.note(
+        state.log_event(
             "sign-in",
             refused.text,
             tenant=tenant.name if tenant else "",
@@ -226,7 +226,7 @@ class Page(tornado.web.RequestHandler):
     def log_success(self, flow: Flow) -> None:
         """Write a sign-in that succeeded to the log."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        self.site.state.note(
+        self.site.state.log_event(
             "sign-in",
             "success",
             tenant=flow.tenant.name,

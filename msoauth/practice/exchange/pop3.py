@@ -139,7 +139,9 @@ class Pop3Session:
         if self._user is None:
             self.connection.write(BAD_STATE)
             return True
-        self.service.note(Protocol.POP3, "USER/PASS refused: basic authentication", user=self._user)
+        self.service.log_event(
+            Protocol.POP3, "USER/PASS refused: basic authentication", user=self._user
+        )
         self._user = None
         self.connection.write(BASIC_DISABLED)
         return self._failed()
@@ -158,7 +160,7 @@ class Pop3Session:
             return self._failed()
         if initial and mechanism == "XOAUTH2":
             # The one-line form fails on Exchange Online (facts E2).
-            self.service.note(Protocol.POP3, "AUTH XOAUTH2 on one line: protocol error")
+            self.service.log_event(Protocol.POP3, "AUTH XOAUTH2 on one line: protocol error")
             self.connection.write(TOO_LONG)
             return False
         if initial:
@@ -172,7 +174,7 @@ class Pop3Session:
                 return False
         if line == b"*" or mechanism == "PLAIN":
             self.connection.write(BASIC_DISABLED if line != b"*" else REFUSED)
-            self.service.note(Protocol.POP3, f"AUTH {mechanism} refused")
+            self.service.log_event(Protocol.POP3, f"AUTH {mechanism} refused")
             return self._failed()
         return self._sign_in(self.service.check_login(Protocol.POP3, line))
 
@@ -189,13 +191,13 @@ class Pop3Session:
             elif service.has_fault("pop3.refused", login.tenant, mailbox):
                 outcome = "a fault that says nothing"
             elif service.sessions.count(Protocol.POP3, mailbox) >= service.limits.sessions:
-                service.note(Protocol.POP3, "too many sessions", login)
+                service.log_event(Protocol.POP3, "too many sessions", login)
                 self._refuse(TOO_MANY)
                 return False
             else:
                 self._open(login, mailbox)
                 return True
-        service.note(Protocol.POP3, f"AUTH XOAUTH2 refused: {outcome}", login)
+        service.log_event(Protocol.POP3, f"AUTH XOAUTH2 refused: {outcome}", login)
         self._refuse(answer)
         return self._failed()
 
@@ -204,7 +206,7 @@ class Pop3Session:
         self._fault = self.service.has_fault("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
         self.service.connections.sign_in(self.connection)
-        self.service.note(Protocol.POP3, "AUTH XOAUTH2 accepted", login)
+        self.service.log_event(Protocol.POP3, "AUTH XOAUTH2 accepted", login)
         self.connection.write(SIGNED_IN)
 
     # TRANSACTION
@@ -280,7 +282,7 @@ class Pop3Session:
     def _update(self) -> None:
         """Deletions take effect at QUIT only (RFC 1939)."""
         if self._drop is not None and (gone := self._drop.update()):
-            self.service.note(Protocol.POP3, f"{gone} message(s) deleted at QUIT", self._login)
+            self.service.log_event(Protocol.POP3, f"{gone} message(s) deleted at QUIT", self._login)
 
 
 def _ended(raw: bytes) -> bytes:

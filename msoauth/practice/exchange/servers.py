@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
-from msoauth.practice.certificates import Contexts
+from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.exchange.connection import Connection
 from msoauth.practice.exchange.imap.session import ImapSession
 from msoauth.practice.exchange.pop3 import Pop3Session
@@ -73,7 +73,7 @@ class ExchangeServers:
 async def start_exchange(
     state: PracticeState,
     signer: Signer,
-    tls: Contexts,
+    tls: TlsContexts,
     ports: Ports,
     host: str,
     numbers: Mapping[str, int],

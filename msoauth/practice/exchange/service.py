@@ -189,7 +189,7 @@ class Service:
         self._kept += size
         return True
 
-    def note(
+    def log_event(
         self,
         protocol: Protocol,
         outcome: str,
@@ -201,7 +201,7 @@ class Service:
         tenant = login.tenant if login else None
         if tenant is None and login is not None:
             tenant = self.state.tenant_of_address(login.user)
-        self.state.note(
+        self.state.log_event(
             protocol.name,
             outcome,
             tenant=tenant.name if tenant else "",

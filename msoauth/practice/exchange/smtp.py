@@ -198,7 +198,7 @@ class SmtpSession:
             service.connections.sign_in(self.connection)
         if self._login is None:
             self._refused = reply.removesuffix(" [..]")
-        service.note(Protocol.SMTP, outcome, login, self.id)
+        service.log_event(Protocol.SMTP, outcome, login, self.id)
         self._say(reply)  # no JSON challenge before a refusal (facts E4)
         return True
 
@@ -215,7 +215,7 @@ class SmtpSession:
         del password  # it is not looked at: Basic authentication is over
         reply, from_user = _answer_basic(self.service, user)
         self._refused = reply.removesuffix(" [..]")
-        self.service.note(
+        self.service.log_event(
             Protocol.SMTP,
             "AUTH LOGIN refused: basic authentication",
             session_id=self.id,
@@ -296,7 +296,7 @@ class SmtpSession:
                 self.id,
             )
         reply, outcome = submit(self.service, self, login, mail)
-        self.service.note(Protocol.SMTP, outcome, login, self.id)
+        self.service.log_event(Protocol.SMTP, outcome, login, self.id)
         self._transaction.reset()
         if self.service.has_fault("smtp.drop", login.tenant, login.mailbox):
             self.connection.drop_after(DROP_AT)

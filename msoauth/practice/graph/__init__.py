@@ -1,4 +1,4 @@
-"""Microsoft Graph of the practice tenant: what an administrator's sign-in would show, to read."""
+"""Microsoft Graph of the practice tenant: reading apps, users, consent, licences and sign-ins."""
 
 from msoauth.practice.graph.api import routes
 

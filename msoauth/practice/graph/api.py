@@ -1,4 +1,4 @@
-"""Graph's addresses, and what is read there (facts G1). Nothing can be written."""
+"""Graph's HTTP endpoint: authenticates, reads, answers in OData (facts G1). Nothing can be written."""
 
 import asyncio
 import json
@@ -6,13 +6,14 @@ import re
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import tornado.web
 
 from msoauth.practice.graph import query
 from msoauth.practice.graph.caller import Caller, GraphError, caller
-from msoauth.practice.graph.objects import Row
+from msoauth.practice.graph.query import Row
 from msoauth.practice.graph.reads import PATHS, me
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
@@ -45,7 +46,7 @@ class Graph(tornado.web.RequestHandler):
                 if match := re.fullmatch(pattern, path.strip("/"), re.IGNORECASE):
                     found = read(self.state, who, (match.groups() or ("",))[0])
                     self._answer(path.strip("/"), found)
-                    self._note(who, path, "success")
+                    self._log_request(who, path, "success")
                     return
             raise GraphError.bad_request(f"Resource not found for the segment '{path[:60]}'.")
         except query.QueryError as bad:
@@ -82,7 +83,7 @@ class Graph(tornado.web.RequestHandler):
         options = self.query()
         if isinstance(found, dict):
             context = f"{root}/$metadata#{name}/$entity"
-            self.finish(json.dumps({"@odata.context": context, **options.shorten(found)}))
+            self.finish(json.dumps({"@odata.context": context, **options.select_properties(found)}))
             return
         rows, count, after = options.page(found)
         answer: Row = {"@odata.context": f"{root}/$metadata#{name}"}
@@ -94,8 +95,6 @@ class Graph(tornado.web.RequestHandler):
         self.finish(json.dumps(answer))
 
     def _next(self, url: str, after: int) -> str:
-        from urllib.parse import urlencode
-
         kept = {
             name: values[-1].decode("utf-8", "replace")
             for name, values in self.request.query_arguments.items()
@@ -119,12 +118,12 @@ class Graph(tornado.web.RequestHandler):
             )
         error = {"code": refused.code, "message": refused.message, "innerError": inner}
         self.finish(json.dumps({"error": error}))
-        self._note(who, path, str(refused), inner["client-request-id"], request_id)
+        self._log_request(who, path, str(refused), inner["client-request-id"], request_id)
 
-    def _note(
+    def _log_request(
         self, who: Caller | None, path: str, outcome: str, correlation: str = "", trace: str = ""
     ) -> None:
-        self.state.note(
+        self.state.log_event(
             "graph",
             f"GET /{path[:80]}: {outcome}",
             tenant=who.tenant.name if who else "",

@@ -1,4 +1,4 @@
-"""Who calls Graph, and may they: the token's signature, audience, expiry, scope, and the user's role (facts G4)."""
+"""Authenticating a caller of Graph by its token, and checking permissions and roles (facts G4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class GraphError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sent an accepted token; *user* is None for an app."""
+    """The app, tenant and user of an accepted token; *user* is None for an app without a user."""
 
     tenant: Tenant
     app_id: str
@@ -56,8 +56,8 @@ class Caller:
         """The enterprise application that called."""
         return self.tenant.principal_of(self.app_id)
 
-    def need(self, *either: str, admin: bool = True) -> None:
-        """Whether the call may be made.
+    def require(self, *either: str, admin: bool = True) -> None:
+        """Check that the caller may read this.
 
         Args:
             either: Permissions of which one is enough.

@@ -3,21 +3,19 @@
 import base64
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
 
 from msoauth.practice import permissions
+from msoauth.practice.graph.query import Row
 from msoauth.practice.registrations import AppRegistration, ClientSecret, ServicePrincipal
 from msoauth.practice.state import Tenant
-
-Row = dict[str, Any]
 
 MICROSOFT_TENANT = (
     "f8cdef31-a31e-4b4a-93e4-5f571e91255a"  # owner of first-party apps (memory, unverified)
 )
 
 
-def moment(when: datetime) -> str:
-    """A moment as Graph writes it, with seven digits of a second."""
+def graph_time(when: datetime) -> str:
+    """A time as Graph writes it, with seven digits of a second."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
@@ -32,11 +30,11 @@ def secret(kept: ClientSecret) -> Row:
     return {
         "customKeyIdentifier": None,
         "displayName": kept.display_name,
-        "endDateTime": moment(kept.end),
+        "endDateTime": graph_time(kept.end),
         "hint": kept.hint,
         "keyId": kept.key_id,
         "secretText": None,
-        "startDateTime": moment(kept.start),
+        "startDateTime": graph_time(kept.start),
     }
 
 
@@ -55,7 +53,7 @@ def application(tenant: Tenant, app: AppRegistration) -> Row:
         "appId": app.app_id,
         "applicationTemplateId": None,
         "disabledByMicrosoftStatus": None,
-        "createdDateTime": moment(app.created),
+        "createdDateTime": graph_time(app.created),
         "displayName": app.display_name,
         "identifierUris": [],
         "isFallbackPublicClient": app.is_fallback_public_client or None,
@@ -113,7 +111,7 @@ def service_principal(principal: ServicePrincipal, owner: str) -> Row:
         "appId": app.app_id,
         "appOwnerOrganizationId": owner,
         "appRoleAssignmentRequired": principal.app_role_assignment_required,
-        "createdDateTime": moment(app.created),
+        "createdDateTime": graph_time(app.created),
         "disabledByMicrosoftStatus": None,
         "displayName": app.display_name,
         "replyUrls": [
@@ -214,7 +212,7 @@ def role_assignments(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
                     {
                         "id": stable_id(principal.object_id, resource, name),
                         "deletedDateTime": None,
-                        "createdDateTime": moment(principal.app.created),
+                        "createdDateTime": graph_time(principal.app.created),
                         "appRoleId": known.id,
                         "principalDisplayName": principal.app.display_name,
                         "principalId": principal.object_id,
@@ -233,7 +231,7 @@ def assigned_to(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
         {
             "id": stable_id(principal.object_id, user_id),
             "deletedDateTime": None,
-            "createdDateTime": moment(principal.app.created),
+            "createdDateTime": graph_time(principal.app.created),
             "appRoleId": "00000000-0000-0000-0000-000000000000",
             "principalDisplayName": users[user_id].display_name,
             "principalId": user_id,

@@ -1,4 +1,4 @@
-"""OData as far as directory readers use it: $filter, $select, $top, $skiptoken, $count (facts G)."""
+"""Reading OData options as far as Graph's readers use them: $filter, $select, $top, $skiptoken, $count (facts G)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +40,10 @@ class Query:
         if self.newest_first:
             found.sort(key=lambda row: str(row.get(self.newest_first)), reverse=True)
         end = self.skip + self.top
-        page = [self.shorten(row) for row in found[self.skip : end]]
+        page = [self.select_properties(row) for row in found[self.skip : end]]
         return page, len(found), end if end < len(found) else None
 
-    def shorten(self, row: Row) -> Row:
+    def select_properties(self, row: Row) -> Row:
         """The properties that were selected; what a type does not have is left out."""
         if not self.select:
             return row

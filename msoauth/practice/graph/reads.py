@@ -1,10 +1,10 @@
-"""What can be read from Graph, by whom, under which path (facts G1)."""
+"""Graph's paths: which function answers each, and which permissions it requires (facts G1)."""
 
 from collections.abc import Callable
 
 from msoauth.practice.graph import objects, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError
-from msoauth.practice.graph.objects import Row
+from msoauth.practice.graph.query import Row
 from msoauth.practice.registrations import ServicePrincipal
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, PracticeState, Tenant, User
 
@@ -16,11 +16,11 @@ _USERS = ("User.Read.All", "Directory.Read.All")
 _ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
 _BASIC = ("User.Read", *_USERS)
 
-Read = Callable[[PracticeState, Caller, str], list[Row] | Row]
+Reader = Callable[[PracticeState, Caller, str], list[Row] | Row]
 
 
 def _applications(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_APPS)
+    who.require(*_APPS)
     return objects.applications(who.tenant)
 
 
@@ -29,14 +29,14 @@ def _application(_state: PracticeState, who: Caller, key: str) -> Row:
         (a for a in who.tenant.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
     )  # fmt: skip
     if not (app and who.user is None and app.app_id == who.app_id):
-        who.need(*_APPS)  # an app reads its own registration without any permission (facts G1)
+        who.require(*_APPS)  # an app reads its own registration without any permission (facts G1)
     if app is None:
         raise GraphError.missing(key)
     return objects.application(who.tenant, app)
 
 
 def _principals(state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_APPS)
+    who.require(*_APPS)
     own = [_principal_row(state, who.tenant, p) for p in who.tenant.principals]
     return own + [objects.resource_principal(who.tenant, r) for r in _resources(who.tenant)]
 
@@ -60,7 +60,7 @@ def _find_principal(who: Caller, key: str) -> ServicePrincipal | None:
 def _principal(state: PracticeState, who: Caller, key: str) -> Row:
     found = _find_principal(who, key)
     if not (found and who.user is None and found.app.app_id == who.app_id):
-        who.need(*_APPS)
+        who.require(*_APPS)
     if found is not None:
         return _principal_row(state, who.tenant, found)
     for resource in _resources(who.tenant):
@@ -84,25 +84,25 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
 
 
 def _grants(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_GRANTS)
+    who.require(*_GRANTS)
     return objects.grants(who.tenant)
 
 
 def _grants_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
-    who.need(*_GRANTS)
+    who.require(*_GRANTS)
     found = _own_principal(who, key)
     rows = objects.grants(who.tenant) if found else []
     return [row for row in rows if found and row["clientId"] == found.object_id]
 
 
 def _roles_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
-    who.need(*_APPS)
+    who.require(*_APPS)
     found = _own_principal(who, key)
     return objects.role_assignments(who.tenant, found) if found else []
 
 
 def _assigned(_state: PracticeState, who: Caller, key: str) -> list[Row]:
-    who.need(*_APPS)
+    who.require(*_APPS)
     found = _own_principal(who, key)
     if found is not None:
         return objects.assigned_to(who.tenant, found)
@@ -112,7 +112,7 @@ def _assigned(_state: PracticeState, who: Caller, key: str) -> list[Row]:
 
 
 def _users(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_USERS)
+    who.require(*_USERS)
     return [users.user(who.tenant, user) for user in who.tenant.users.values()]
 
 
@@ -127,9 +127,9 @@ def _find_user(who: Caller, key: str) -> User:
         (user for user in who.tenant.users.values() if user.id == wanted), None
     )
     if found is not None and found is who.user:
-        who.need(*_BASIC, admin=False)
+        who.require(*_BASIC, admin=False)
         return found
-    who.need(*_USERS)
+    who.require(*_USERS)
     if found is None:
         raise GraphError.missing(key)
     return found
@@ -148,7 +148,7 @@ def me(_state: PracticeState, who: Caller, _key: str) -> Row:
         raise GraphError(
             400, "BadRequest", "/me request is only valid with delegated authentication flow."
         )
-    who.need(*_BASIC, admin=False)
+    who.require(*_BASIC, admin=False)
     return users.user(who.tenant, who.user)
 
 
@@ -158,17 +158,17 @@ def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
 
 
 def _organization(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_ORGANIZATION, "User.Read", admin=False)
+    who.require(*_ORGANIZATION, "User.Read", admin=False)
     return [users.organization(who.tenant)]
 
 
 def _skus(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need(*_ORGANIZATION)
+    who.require(*_ORGANIZATION)
     return users.subscribed_skus(who.tenant)
 
 
 def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
-    who.need("AuditLog.Read.All")
+    who.require("AuditLog.Read.All")
     if not who.tenant.premium:
         raise GraphError(
             403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
@@ -179,7 +179,7 @@ def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
 
 _ID = r"(?:\(appId='([^']+)'\))"
 
-PATHS: tuple[tuple[str, Read], ...] = (
+PATHS: tuple[tuple[str, Reader], ...] = (
     (r"applications", _applications),
     (rf"applications{_ID}", _application),
     (r"applications/([^/]+)", _application),

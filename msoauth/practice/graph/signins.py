@@ -2,7 +2,8 @@
 
 import re
 
-from msoauth.practice.graph.objects import Row, moment
+from msoauth.practice.graph.objects import graph_time
+from msoauth.practice.graph.query import Row
 from msoauth.practice.state import LogEntry, PracticeState, Tenant
 
 _NUMBER = re.compile(r"AADSTS(\d+): (.*)", re.DOTALL)
@@ -25,7 +26,7 @@ def _row(tenant: Tenant, entry: LogEntry, names: dict[str, str]) -> Row:
     blocked = number in (53000, 53001, 53003, 530003, 50097)
     return {
         "id": entry.id,
-        "createdDateTime": moment(entry.at),
+        "createdDateTime": graph_time(entry.at),
         "userDisplayName": user.display_name if user else "",
         "userPrincipalName": entry.user,
         "userId": user.id if user else "00000000-0000-0000-0000-000000000000",

@@ -1,6 +1,7 @@
 """Users, licences and the organization as Graph shows them (facts G1, G2)."""
 
-from msoauth.practice.graph.objects import Row, stable_id
+from msoauth.practice.graph.objects import stable_id
+from msoauth.practice.graph.query import Row
 from msoauth.practice.state import Tenant, User
 
 # Ids of licences and of their Exchange service plan are not in the facts (memory, unverified).

@@ -355,7 +355,7 @@ def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> No
 def test_names_from_outside_are_never_read_as_html(place: Place, browser: Browser) -> None:
     evil = "<script>alert(1)</script>"
     place.firm.app.display_name = place.user().display_name = place.firm.name = evil
-    place.tenant.state.note("sign-in", evil, tenant=evil, user=evil)
+    place.tenant.state.log_event("sign-in", evil, tenant=evil, user=evil)
     browser.open(f"{place.tenant.admin_url}?find={evil}&log={evil}&user={evil}")
     assert browser.status == 200
     assert "<script>" not in browser.page

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from msoauth.practice.certificates import Contexts
+from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.exchange import ExchangeServers, Limits, Timing, start_exchange
 from msoauth.practice.network import Ports
-from msoauth.practice.registrations import AppRegistration
-from msoauth.practice.state import Mailbox, PracticeState, Tenant, User, new_id
+from msoauth.practice.registrations import AppRegistration, new_id
+from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
@@ -42,10 +42,10 @@ def signer() -> Signer:
 
 
 @pytest.fixture(scope="session")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Contexts, Path]:
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[TlsContexts, Path]:
     """Certificates, and the file of the authority that they hang on."""
     ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    return Contexts.make(ca_file), ca_file
+    return TlsContexts.make(ca_file), ca_file
 
 
 @dataclass
@@ -192,7 +192,7 @@ Start = Callable[..., Exchange]
 
 
 @pytest.fixture
-def start(signer: Signer, tls: tuple[Contexts, Path]) -> Iterator[Start]:
+def start(signer: Signer, tls: tuple[TlsContexts, Path]) -> Iterator[Start]:
     """Start a practice Exchange with its own time-outs and limits."""
     running: list[tuple[Exchange, threading.Thread]] = []
 

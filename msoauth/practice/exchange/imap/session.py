@@ -151,7 +151,7 @@ class ImapSession:
         service = self.service
         mechanism = astring(given[0]).upper() if given else ""
         if verb == "LOGIN" or mechanism == "PLAIN":
-            service.note(Protocol.IMAP, f"{verb} refused: basic authentication")
+            service.log_event(Protocol.IMAP, f"{verb} refused: basic authentication")
             say(self.connection, f"{tag} {responses.LOGIN_REFUSED}")
             return self._failed()
         if mechanism != "XOAUTH2":
@@ -167,12 +167,12 @@ class ImapSession:
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
             return self._open(tag, login, login.mailbox)
         if login.verdict.token_refused:
-            service.note(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
+            service.log_event(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
             say(self.connection, f"{tag} {responses.REFUSED}")
             return self._failed()
         # The token was fine; that the mailbox does not open comes out with the next command (facts E3).
         why = "a fault that says nothing" if lost else login.why
-        service.note(Protocol.IMAP, f"authenticated but not connected: {why}", login)
+        service.log_event(Protocol.IMAP, f"authenticated but not connected: {why}", login)
         self._login, self._connected = login, False
         complete(self.connection, tag, "AUTHENTICATE")
         return True
@@ -180,11 +180,11 @@ class ImapSession:
     def _open(self, tag: str, login: LoginResult, mailbox: Mailbox) -> bool:
         service = self.service
         if service.has_fault("imap.unavailable", login.tenant, mailbox):
-            service.note(Protocol.IMAP, "temporary fault", login)
+            service.log_event(Protocol.IMAP, "temporary fault", login)
             say(self.connection, f"{tag} {responses.UNAVAILABLE}")
             return self._failed()
         if service.sessions.count(Protocol.IMAP, mailbox) >= service.limits.sessions:
-            service.note(Protocol.IMAP, "too many sessions", login)
+            service.log_event(Protocol.IMAP, "too many sessions", login)
             say(self.connection, responses.CLOSED)
             return False
         drop = service.has_fault("imap.drop", login.tenant, mailbox)
@@ -192,6 +192,6 @@ class ImapSession:
         self._commands = MailboxCommands(service, self.connection, mailbox, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
         service.connections.sign_in(self.connection)
-        service.note(Protocol.IMAP, "AUTHENTICATE XOAUTH2 accepted", login)
+        service.log_event(Protocol.IMAP, "AUTHENTICATE XOAUTH2 accepted", login)
         complete(self.connection, tag, "AUTHENTICATE")
         return True
