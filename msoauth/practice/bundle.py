@@ -1,4 +1,4 @@
-"""Reading a support bundle: a zip that somebody else made, so nothing in it is believed before it was looked at.
+"""Reading a support bundle: an untrusted zip file, checked before anything in it is used.
 
 Nothing is unpacked to disk and nothing in it is executed; only the three files that a replay needs are read.
 """
@@ -47,7 +47,7 @@ def read(path: Path) -> Contents:
     """The contents of a bundle.
 
     Raises:
-        BundleError: it is none, was changed after it was made, or would harm whoever unpacks it.
+        BundleError: it is no bundle, was changed after it was made, or is dangerous to unpack.
     """
     try:
         size = path.stat().st_size

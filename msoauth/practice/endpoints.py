@@ -1,4 +1,4 @@
-"""The endpoints file: all that a cloud is, and the practice tenant's tenants with their users and passwords."""
+"""The endpoints file: the servers' addresses, and the tenants with their apps, users and passwords."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ def _differences(now: Any, right: Any, path: tuple[str, ...]) -> Iterator[tuple[
 def describe(
     state: PracticeState, ports: Mapping[str, int], admin: str, ca_file: Path
 ) -> dict[str, Any]:
-    """The endpoints file as a dict: as it is noted down at the start, before anything goes wrong."""
+    """The endpoints file as a dict: its contents at the start, before a scenario changes them."""
     authority = f"https://localhost:{ports['authority']}/"
     return {
         "name": "practice",

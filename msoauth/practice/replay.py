@@ -149,7 +149,9 @@ def _case(settings: dict[str, Any]) -> Case:
     address = str(account.get("address") or "")
     login = str(account.get("login") or address)
     name = " ".join(str(firm.get("name") or "").split())[:100]
-    if not (name and name.isprintable() and _ADDRESS.fullmatch(address) and _ADDRESS.fullmatch(login)):  # fmt: skip
+    if not (
+        name and name.isprintable() and _ADDRESS.fullmatch(address) and _ADDRESS.fullmatch(login)
+    ):
         raise BundleError("unreadable")
     tenant, client_id = str(firm.get("tenant") or ""), str(firm.get("client_id") or "")
     uri = str(firm.get("redirect_uri") or "")
@@ -259,7 +261,9 @@ def _best(
         and not set_before & set(one.set)
     ]
     # A scenario of the sign-in itself fits a user who has not got through it yet, and nobody else.
-    fitting.sort(key=lambda one: (one.shows == "sign-in") == (check == "sign-in.present"), reverse=True)  # fmt: skip
+    fitting.sort(
+        key=lambda one: (one.shows == "sign-in") == (check == "sign-in.present"), reverse=True
+    )
     return max(fitting, key=score, default=None)
 
 

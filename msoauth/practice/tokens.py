@@ -1,4 +1,4 @@
-"""Signing and checking of the practice tenant's tokens: RS256, one key a process."""
+"""Signing and checking of the practice tenant's tokens: RS256, one key for each process."""
 
 import base64
 import hashlib

@@ -109,9 +109,17 @@ def test_curl_sends_a_mail(office: Office, tmp_path: Path) -> None:
     mail = tmp_path / "mail.eml"
     mail.write_text(f"From: {ANNA}\nTo: {MAX}\nSubject: from curl\n\nHello\n", encoding="utf-8")
     curl(
-        office, tmp_path, "--ssl-reqd", "--mail-from", ANNA, "--mail-rcpt", MAX, "--upload-file", str(mail),
+        office,
+        tmp_path,
+        "--ssl-reqd",
+        "--mail-from",
+        ANNA,
+        "--mail-rcpt",
+        MAX,
+        "--upload-file",
+        str(mail),
         f"smtp://localhost:{office.port('smtp')}/client.example",
-    )  # fmt: skip
+    )
     assert _subjects(office.mailbox(MAX)) >= {"from curl"}
 
 
@@ -129,9 +137,16 @@ def _account(office: Office, folder: Path, user: str, name: str, *more: str) -> 
     token.write_text(office.tokens[user], encoding="utf-8")
     file = folder / "rc"
     lines = [
-        "account default", "host localhost", f"port {office.port(name)}", f"user {user}", "auth xoauth2",
-        f"passwordeval cat {token}", "tls on", f"tls_trust_file {office.ca}", *more,
-    ]  # fmt: skip
+        "account default",
+        "host localhost",
+        f"port {office.port(name)}",
+        f"user {user}",
+        "auth xoauth2",
+        f"passwordeval cat {token}",
+        "tls on",
+        f"tls_trust_file {office.ca}",
+        *more,
+    ]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     file.chmod(0o600)
     return str(file)

@@ -12,8 +12,13 @@ from msoauth.practice.state import PracticeState
 def test_serve_with_firms_behind_a_proxys_address() -> None:
     command = [
         *(sys.executable, "-m", "msoauth", "practice", "serve", "--json"),
-        *("--firms", "Contoso Legal, Kanzlei Müller", "--people-base", "https://hub.example/proxy/{port}"),
-    ]  # fmt: skip
+        *(
+            "--firms",
+            "Contoso Legal, Kanzlei Müller",
+            "--people-base",
+            "https://hub.example/proxy/{port}",
+        ),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The admin center: settings under Microsoft's names, mended by hand, seen by the next check."""
+"""The admin center: settings under Microsoft's names, changed by hand, seen by the next check."""
 
 from msoauth.practice.admin.pages import routes
 

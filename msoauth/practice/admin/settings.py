@@ -1,4 +1,4 @@
-"""The settings of the admin center as data: where each lies, what it is called, what it can be set to (facts F5)."""
+"""The admin center's settings as data: the path of each, its label, and its possible values (facts F5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One value of a setting: its code in forms, its name for people, the value itself.
+    """One value of a setting: its code in forms, its label, and the value itself.
 
     Attributes:
         good: Shown green or red, or as neither.
-        verb: What the button says that sets it, where "Set to …" would be odd.
+        verb: The text of the button that sets it, where "Set to …" would read badly.
     """
 
     code: str
@@ -23,7 +23,7 @@ class Choice:
 
     @property
     def button(self) -> str:
-        """What the button says that sets it."""
+        """The text of the button that sets it."""
         return self.verb or f"Set to {self.label}"
 
 
@@ -64,8 +64,12 @@ def _switch(
 
 def _frequency() -> Iterator[Choice]:
     yield Choice("none", "Not configured", None, True)
-    for code, label, hours in (("hour", "1 hour", 1), ("day", "1 day", 24), ("week", "7 days", 168),
-                               ("month", "30 days", 720)):  # fmt: skip
+    for code, label, hours in (
+        ("hour", "1 hour", 1),
+        ("day", "1 day", 24),
+        ("week", "7 days", 168),
+        ("month", "30 days", 720),
+    ):
         yield Choice(code, label, timedelta(hours=hours))
 
 

@@ -87,9 +87,13 @@ class View:
         """The users of this page of the list, and how many there are in all."""
         wanted = self.find.strip().lower()
         found = [
-            u for u in self.tenant.users.values()
-            if not wanted or wanted in u.upn.lower() or wanted in u.display_name.lower() or wanted == u.id
-        ]  # fmt: skip
+            u
+            for u in self.tenant.users.values()
+            if not wanted
+            or wanted in u.upn.lower()
+            or wanted in u.display_name.lower()
+            or wanted == u.id
+        ]
         start = self.page * PEOPLE
         return found[start : start + PEOPLE], len(found)
 

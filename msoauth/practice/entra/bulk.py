@@ -27,11 +27,14 @@ def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
                 "client_info": base64.urlsafe_b64encode(about).rstrip(b"=").decode(),
                 "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
                 "id_token_claims": {
-                    "preferred_username": user.upn, "name": user.display_name, "oid": user.id,
-                    "tid": tenant.tenant_id, "sub": user.id,
+                    "preferred_username": user.upn,
+                    "name": user.display_name,
+                    "oid": user.id,
+                    "tid": tenant.tenant_id,
+                    "sub": user.id,
                 },
             }
-        )  # fmt: skip
+        )
     return given
 
 

@@ -1,4 +1,4 @@
-"""Which tenant and which app a request is about, and whether the client is who it says (facts A2, C2, C4)."""
+"""Finding the tenant and the app of a request, and authenticating the client (facts A2, C2, C4)."""
 
 import hmac
 import re
@@ -37,10 +37,10 @@ def tenant_of_path(state: PracticeState, path: str) -> Tenant | None:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An app as one request calls it.
+    """An app, and the tenant in which a request uses it.
 
     Attributes:
-        tenant: The tenant it is called in; None while that is decided by who signs in.
+        tenant: The tenant it is used in; None until a user has signed in under ``/common`` or ``/organizations``.
         path: The tenant as the request's path names it.
     """
 
@@ -48,7 +48,7 @@ class Client:
     tenant: Tenant | None
     path: str
 
-    def of(self, tenant: Tenant) -> "Client":
+    def in_tenant(self, tenant: Tenant) -> "Client":
         """The same app, called in the tenant of the user who signs in."""
         return replace(self, tenant=tenant)
 
@@ -58,8 +58,8 @@ class Client:
         return self.tenant.principal_of(self.app.app_id) if self.tenant else None
 
     @property
-    def where(self) -> str:
-        """The tenant for the eyes of people."""
+    def tenant_label(self) -> str:
+        """The tenant's name, or what the path says, for messages."""
         return self.tenant.name if self.tenant else self.path
 
     def consented(self, user_id: str, resource: str) -> set[str]:
@@ -79,7 +79,7 @@ class Client:
 
 
 def client(state: PracticeState, path: str, client_id: str) -> Client:
-    """The app *client_id* as it is called under ``/{path}``.
+    """Find the app *client_id* for a request under ``/{path}``.
 
     Raises:
         RefusalError: no such tenant or app, it is disabled, or not meant for that kind of path.

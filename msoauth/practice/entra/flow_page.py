@@ -18,9 +18,10 @@ class FlowPage(Page):
         hint = flow.parameters.get("login_hint", "").strip().lower()
         tenant = flow.client.tenant
         return [
-            s for s in self.sessions()
+            s
+            for s in self.sessions()
             if (tenant is None or s.tenant is tenant) and (not hint or s.user.upn.lower() == hint)
-        ]  # fmt: skip
+        ]
 
     def choose(self, flow: Flow) -> None:
         """Find out who signs in: from the browser's session, by a choice among several, or by a new user name."""
@@ -127,9 +128,10 @@ class FlowPage(Page):
         """*Need admin approval*, with the form of the request workflow when that is on."""
         workflow = tenant.policies.consent_requests
         refused = (
-            RefusalError(90095) if workflow
+            RefusalError(90095)
+            if workflow
             else RefusalError(90094, tenant=tenant.name, name=flow.app_name)
-        )  # fmt: skip
+        )
         answer = self.log_refusal(refused, flow)
         self.show(
             "approval.html", 403, flow=flow, refused=refused, answer=answer, workflow=workflow

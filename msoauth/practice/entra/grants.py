@@ -118,8 +118,15 @@ class Authority:
         """A refresh token as a sign-in at this moment would give it."""
         now = self.state.clock.time()
         grant = Grant(
-            client.app.app_id, tenant.tenant_id, user.upn, user.id, platform, amr, signed_in=now, issued=now
-        )  # fmt: skip
+            client.app.app_id,
+            tenant.tenant_id,
+            user.upn,
+            user.id,
+            platform,
+            amr,
+            signed_in=now,
+            issued=now,
+        )
         return self.issuer.refresh_token(grant)
 
     # -- the token endpoint ------------------------------------------------------------------
@@ -174,15 +181,21 @@ class Authority:
         if faults.value("code.verifier", *who):
             raise RefusalError(501481)
         _check_verifier(code, form.get("code_verifier", ""))
-        client = client.of(code.tenant)
+        client = client.in_tenant(code.tenant)
         asked = scopes.read(form.get("scope", ""), code.tenant, client.app)
         first = scopes.read(code.scope, code.tenant, client.app)
         single = asked.single() if form.get("scope", "").strip() else first.first
         code.redeemed = True
         grant = Grant(
-            client.app.app_id, code.tenant.tenant_id, code.user.upn, code.user.id, code.platform, code.amr,
-            code.signed_in, now,
-        )  # fmt: skip
+            client.app.app_id,
+            code.tenant.tenant_id,
+            code.user.upn,
+            code.user.id,
+            code.platform,
+            code.amr,
+            code.signed_in,
+            now,
+        )
         return self._answer(
             client,
             code.tenant,
@@ -205,18 +218,25 @@ class Authority:
         acr = clients.authenticate(client.app, form, grant.platform, now)
         user = tenant.users.get(grant.upn.lower()) if tenant else None
         if tenant is None or user is None or user.id != grant.oid:
-            raise RefusalError(50034, user=HIDDEN, tenant=client.where)
-        client = client.of(tenant)
+            raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
+        client = client.in_tenant(tenant)
         asked = scopes.read(form.get("scope", ""), tenant, client.app)
         self._check_life(text, grant, tenant, user, now)
         if grant.device and tenant.policies.device_code_blocked:
             raise RefusalError(530036)
         self.issuer.note_use(text, now)
         fresh = Grant(
-            grant.app_id, grant.home, grant.upn, grant.oid, grant.platform, grant.amr, grant.signed_in,
+            grant.app_id,
+            grant.home,
+            grant.upn,
+            grant.oid,
+            grant.platform,
+            grant.amr,
+            grant.signed_in,
             # A browser app's token has a fixed life: a new one does not extend it (facts C2).
-            grant.issued if grant.platform == "spa" else now, grant.device,
-        )  # fmt: skip
+            grant.issued if grant.platform == "spa" else now,
+            grant.device,
+        )
         check_second_factor(tenant, user, grant.amr, asked.first.resource)
         oidc = asked.oidc | {"offline_access"}
         return self._answer(client, tenant, user, asked.first, oidc, fresh, acr, form)
@@ -257,13 +277,21 @@ class Authority:
             device.polled = now
             # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 wants it, MSAL heeds it.
             raise RefusalError(70016, error="slow_down" if early else "")
-        client = client.of(device.tenant)
+        client = client.in_tenant(device.tenant)
         asked = scopes.read(device.scope, device.tenant, client.app)
         del self.devices[text]
         user = device.user
         grant = Grant(
-            client.app.app_id, device.tenant.tenant_id, user.upn, user.id, kind, device.amr, now, now, device=True
-        )  # fmt: skip
+            client.app.app_id,
+            device.tenant.tenant_id,
+            user.upn,
+            user.id,
+            kind,
+            device.amr,
+            now,
+            now,
+            device=True,
+        )
         return self._answer(client, device.tenant, user, asked.first, asked.oidc, grant, acr, form)
 
     def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
@@ -275,7 +303,7 @@ class Authority:
             raise RefusalError(1002012, scope=scope)
         tenant, principal = client.tenant, client.principal
         if tenant is None or principal is None:
-            raise RefusalError(7000229, app=client.app.app_id, tenant=client.where)
+            raise RefusalError(7000229, app=client.app.app_id, tenant=client.tenant_label)
         asked = scopes.read(scope, tenant, client.app).single()
         now = int(self.state.clock.time())
         token, seconds = self.issuer.app_token(client, tenant, principal, asked, acr, now)
@@ -330,9 +358,13 @@ class Authority:
             about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
         self.state.log_event(
-            "token", "success", tenant=tenant.name, user=user.upn, app_id=client.app.app_id,
+            "token",
+            "success",
+            tenant=tenant.name,
+            user=user.upn,
+            app_id=client.app.app_id,
             correlation_id=form.get("client-request-id", ""),
-        )  # fmt: skip
+        )
         return answer
 
 

@@ -1,4 +1,4 @@
-"""Making tokens: access tokens as Exchange and Graph get them, ID tokens, refresh tokens (facts B1, B5, B6)."""
+"""Issuing tokens: access tokens for Exchange and Graph, ID tokens, refresh tokens (facts B1, B5, B6)."""
 
 import base64
 import hashlib
@@ -61,8 +61,16 @@ class Issuer:
     # -- access tokens -----------------------------------------------------------------------
 
     def access_token(
-        self, client: Client, tenant: Tenant, user: User, asked: RequestedScopes, names: list[str], amr: list[str], acr: str, now: int
-    ) -> tuple[str, int]:  # fmt: skip
+        self,
+        client: Client,
+        tenant: Tenant,
+        user: User,
+        asked: RequestedScopes,
+        names: list[str],
+        amr: list[str],
+        acr: str,
+        now: int,
+    ) -> tuple[str, int]:
         """A user's access token and its lifetime in seconds."""
         given, _blank, family = user.display_name.partition(" ")
         common, seconds = self._common(client, tenant, asked.uri, acr, now)
@@ -88,8 +96,14 @@ class Issuer:
         return self.signer.sign(claims), seconds
 
     def app_token(
-        self, client: Client, tenant: Tenant, principal: ServicePrincipal, asked: RequestedScopes, acr: str, now: int
-    ) -> tuple[str, int]:  # fmt: skip
+        self,
+        client: Client,
+        tenant: Tenant,
+        principal: ServicePrincipal,
+        asked: RequestedScopes,
+        acr: str,
+        now: int,
+    ) -> tuple[str, int]:
         """An access token without a user, and its lifetime; without any role the claim is simply absent (facts A3)."""
         common, seconds = self._common(client, tenant, asked.uri, acr, now)
         claims = common | {

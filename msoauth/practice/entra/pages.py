@@ -87,7 +87,7 @@ class Flow:
         """Continue the sign-in as the user of an existing session."""
         self.tenant, self.user = session.tenant, session.user
         self.amr, self.signed_in = list(session.amr), session.signed_in
-        self.client = self.client.of(session.tenant)
+        self.client = self.client.in_tenant(session.tenant)
 
 
 class SignInSite:

@@ -25,8 +25,13 @@ def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: boo
         raise RefusalError(50057)
     if user.guest_of is not None:
         raise RefusalError(
-            50020, user=user.upn, idp=user.guest_of, tenant=tenant.name, app=app.app_id, name=app.display_name,
-        )  # fmt: skip
+            50020,
+            user=user.upn,
+            idp=user.guest_of,
+            tenant=tenant.name,
+            app=app.app_id,
+            name=app.display_name,
+        )
     policies = tenant.policies
     blocked = policies.blocked or user.upn.lower() in policies.blocked_users
     if blocked or (device_flow and policies.device_code_blocked):

@@ -1,4 +1,4 @@
-"""Redirect URIs: what may be registered, and which request matches what is (facts C1, C2)."""
+"""Redirect URIs: which may be registered, and which registered one a request matches (facts C1, C2)."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,8 +14,8 @@ _UNSUPPORTED = set("!$'(),;")
 def same(registered: str, asked: str) -> bool:
     """Whether two redirect URIs match.
 
-    Scheme and host are compared without regard to case, the path is exact, and the port counts for
-    nothing on localhost. Whether an empty path and ``/`` are told apart is unverified; here they are.
+    Scheme and host are compared without regard to case, the path is exact, and the port is
+    ignored on localhost. Whether an empty path and ``/`` are told apart is unverified; here they are.
     """
     if registered == asked:
         return True

@@ -1,4 +1,4 @@
-"""Entra's refusals: number, OAuth error value and wording, as refusals.toml has them from facts D."""
+"""Entra's refusals as one exception: AADSTS number, OAuth error value and text, out of refusals.toml (facts D)."""
 
 import tomllib
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ _UNAVAILABLE = {"temporarily_unavailable": 503, "server_error": 500}
 
 
 def _guid(text: str) -> str:
-    """*text* in its usual form when it is a GUID; anything else a client sent is not taken over."""
+    """*text* in its usual form when it is a GUID; empty for anything else that a client sent."""
     try:
         return str(UUID(text))
     except ValueError:
@@ -26,7 +26,7 @@ def _texts() -> dict[int, dict[str, Any]]:
 
 
 def meaning(number: int) -> str | None:
-    """The wording of a number with its places unfilled; None for a number that is not known here."""
+    """The text of an AADSTS number with its placeholders; None for an unknown number."""
     row = _texts().get(number)
     return f"AADSTS{number}: {row['text'].replace('{{', '{').replace('}}', '}')}" if row else None
 

@@ -1,4 +1,4 @@
-"""Reading the *scope* of a request (facts A3, A4, D5)."""
+"""Reading the *scope* parameter of a request: resources, permissions, OpenID scopes (facts A3, A4, D5)."""
 
 import re
 from dataclasses import dataclass
@@ -112,7 +112,11 @@ def delegated(asked: RequestedScopes, app: AppRegistration) -> RequestedScopes:
     names = {n for r, n, kind in app.required if r == asked.resource and kind == "Scope"}
     if not names:
         raise RefusalError(
-            650057, app=app.app_id, name=app.display_name, resource=asked.uri, resource_app=asked.resource,
+            650057,
+            app=app.app_id,
+            name=app.display_name,
+            resource=asked.uri,
+            resource_app=asked.resource,
             listed=", ".join(sorted({r for r, _n, _kind in app.required})),
-        )  # fmt: skip
+        )
     return RequestedScopes(asked.resource, asked.uri, frozenset(names))

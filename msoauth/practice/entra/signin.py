@@ -53,9 +53,13 @@ class AuthorizePage(FlowPage):
             return
         app = flow.client.app
         several = RefusalError(
-            16000, user="{EmailHidden}", idp="https://sts.windows.net/", tenant=flow.client.where,
-            app=app.app_id, name=app.display_name,
-        )  # fmt: skip
+            16000,
+            user="{EmailHidden}",
+            idp="https://sts.windows.net/",
+            tenant=flow.client.tenant_label,
+            app=app.app_id,
+            name=app.display_name,
+        )
         self.redirect_with_error(flow, several if sessions else RefusalError(50058))
 
 

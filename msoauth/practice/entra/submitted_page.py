@@ -73,7 +73,7 @@ class SubmittedPage(FlowPage):
         user = home.user(name) if home else None
         if user is not None and home is not None:
             flow.tenant, flow.user = home, user
-            flow.client = flow.client.of(home)
+            flow.client = flow.client.in_tenant(home)
             # Another user of the same flow may have given a password before.
             flow.password_given, flow.amr = False, []
             self.show("password.html", flow=flow, problem="")
@@ -98,9 +98,13 @@ class SubmittedPage(FlowPage):
     def _refuse_other_tenant(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
         app = flow.client.app
         refused = RefusalError(
-            50020, user=name, idp=f"https://sts.windows.net/{home.tenant_id}/", tenant=tenant.name, app=app.app_id,
+            50020,
+            user=name,
+            idp=f"https://sts.windows.net/{home.tenant_id}/",
+            tenant=tenant.name,
+            app=app.app_id,
             name=app.display_name,
-        )  # fmt: skip
+        )
         self.show_refusal(refused, flow, name)
 
     def _refuse_personal_account(self, flow: Flow, tenant: Tenant | None, name: str) -> None:

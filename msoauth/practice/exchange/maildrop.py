@@ -1,4 +1,4 @@
-"""POP3's maildrop (RFC 1939): a mailbox's messages as they were at the login, and which of them are to go."""
+"""POP3's maildrop (RFC 1939): a mailbox's messages as they were at the login, and which are marked as deleted."""
 
 from msoauth.practice.state import Mailbox, Message
 

@@ -1,4 +1,4 @@
-"""Exchange Online's POP3 (RFC 1939 with the banners and refusals of facts E2)."""
+"""One client's POP3 session (RFC 1939; banners and refusals of facts E2)."""
 
 from collections.abc import Awaitable, Callable
 
@@ -43,7 +43,7 @@ MAX_FAILURES = 3  # tries before the connection is closed; unverified (facts J5)
 
 
 class Pop3Session:
-    """One connection's dialogue."""
+    """One client's POP3 session: greeting, login, and the commands on its maildrop."""
 
     def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service

@@ -1,4 +1,4 @@
-"""SMTP's replies, word for word as facts E4 to E6 have them; ``[..]`` stands for the bracket."""
+"""SMTP's replies, word for word (facts E4 to E6); ``[..]`` stands for ``[host time session-id]``."""
 
 from msoauth.practice.exchange.auth import Verdict
 

@@ -1,4 +1,4 @@
-"""Exchange Online's SMTP client submission on 587 (facts E4 to E6): one connection's dialogue."""
+"""One client's SMTP session at Exchange Online's submission port 587 (facts E4 to E6)."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ MAX_ERRORS = 10  # errors before the connection is closed; Exchange Online's num
 
 
 class SmtpSession:
-    """Greets, begins TLS, judges the login, and takes mails."""
+    """One client's SMTP session: greeting, STARTTLS, login, and mails."""
 
     def __init__(
         self, service: Service, connection: Connection, tls: ssl.SSLContext | None
@@ -109,7 +109,7 @@ class SmtpSession:
             self._say(fixed[verb])
             go_on = verb != "QUIT"
         else:
-            # What is repeated is cut: a client out of step may have sent its token here.
+            # The repeated word is cut: a client that is out of sync may have sent its token here.
             shown = "".join(c if " " < c < "\x7f" else "?" for c in verb[:16])
             self._say(replies.UNRECOGNIZED.format(shown))
             go_on = True

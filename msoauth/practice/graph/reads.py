@@ -26,8 +26,13 @@ def _applications(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
 
 def _application(_state: PracticeState, who: Caller, key: str) -> Row:
     app = next(
-        (a for a in who.tenant.apps if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted), None
-    )  # fmt: skip
+        (
+            a
+            for a in who.tenant.apps
+            if key.lower() in (a.app_id.lower(), a.object_id) and not a.deleted
+        ),
+        None,
+    )
     if not (app and who.user is None and app.app_id == who.app_id):
         who.require(*_APPS)  # an app reads its own registration without any permission (facts G1)
     if app is None:
@@ -77,8 +82,10 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
     """
     found = _find_principal(who, key)
     if found is None and key.lower() not in (
-        EXCHANGE_APP_ID, GRAPH_APP_ID, *who.tenant.resource_ids.values()
-    ):  # fmt: skip
+        EXCHANGE_APP_ID,
+        GRAPH_APP_ID,
+        *who.tenant.resource_ids.values(),
+    ):
         raise GraphError.missing(key)
     return found
 
@@ -171,9 +178,10 @@ def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.require("AuditLog.Read.All")
     if not who.tenant.premium:
         raise GraphError(
-            403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
+            403,
+            "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
             "Neither tenant is B2C or tenant doesn't have premium license",
-        )  # fmt: skip
+        )
     return signins.rows(state, who.tenant)
 
 

@@ -86,7 +86,14 @@ def test_redirect_uris_are_checked_as_in_the_portal(admin: Admin) -> None:
     assert "needs https" in admin.says
     admin.open().send("remove", "app.web_redirect_uris", value="http://localhost")
     assert app.web_redirect_uris == []
-    assert admin.place.redeem(admin.place.code(redirect_uri="http://localhost/desktop"), redirect_uri="http://localhost/desktop", client_secret="").status_code == 200  # fmt: skip
+    assert (
+        admin.place.redeem(
+            admin.place.code(redirect_uri="http://localhost/desktop"),
+            redirect_uri="http://localhost/desktop",
+            client_secret="",
+        ).status_code
+        == 200
+    )
 
 
 def test_permissions_are_listed_granted_and_revoked(admin: Admin) -> None:
@@ -285,8 +292,11 @@ def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
 def test_an_id_from_an_error_finds_the_line(admin: Admin) -> None:
     place = admin.place
     body = place.redeem("x").json()
-    place.post("token", {"client_id": place.firm.app.app_id, "grant_type": "refresh_token", "refresh_token": "x"},
-               headers={"client-request-id": OWN_ID})  # fmt: skip
+    place.post(
+        "token",
+        {"client_id": place.firm.app.app_id, "grant_type": "refresh_token", "refresh_token": "x"},
+        headers={"client-request-id": OWN_ID},
+    )
     place.browser().open(place.authorize_url()).give_name_and_password(place.user(), "wrong")
     for wanted, found in (
         (body["trace_id"], "AADSTS9002313"),

@@ -134,8 +134,9 @@ def test_a_secret_in_the_header_is_as_good(place: Place) -> None:
     app = place.firm.app
     pair = f"{app.app_id}:{app.secrets[0].value.replace('~', '%7E')}"
     form = {
-        "grant_type": "client_credentials", "scope": f"{OUTLOOK}/.default",
-    }  # fmt: skip
+        "grant_type": "client_credentials",
+        "scope": f"{OUTLOOK}/.default",
+    }
     for given, status in ((pair, 200), (f"{app.app_id}:wrong", 401)):
         header = {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"}
         assert place.post("token", form, headers=header).status_code == status
@@ -161,16 +162,21 @@ def test_a_single_page_app_redeems_in_the_browser_and_for_a_day(place: Place) ->
     code = place.code(app=app)
     assert refused(place.redeem(code, app))[2] == 9002327
     form = {
-        "client_id": app.app_id, "grant_type": "authorization_code", "code": code, "code_verifier": "v" * 43,
+        "client_id": app.app_id,
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": "v" * 43,
         "redirect_uri": "http://localhost:8400",
-    }  # fmt: skip
+    }
     answer = place.post("token", form, headers=origin)
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     renew = {
-        "client_id": app.app_id, "grant_type": "refresh_token", "scope": MAIL,
+        "client_id": app.app_id,
+        "grant_type": "refresh_token",
+        "scope": MAIL,
         "refresh_token": answer.json()["refresh_token"],
-    }  # fmt: skip
+    }
     place.tenant.state.clock.advance(timedelta(hours=23))
     renewed = place.post("token", renew, headers=origin).json()
     place.tenant.state.clock.advance(timedelta(hours=2))
@@ -287,9 +293,11 @@ def test_a_mangled_refresh_token_is_malformed(place: Place, mangled: Callable[[s
 def _service(place: Place, **changes: str) -> requests.Response:
     app = place.firm.apps[2]
     form = {
-        "client_id": app.app_id, "client_secret": app.secrets[0].value, "grant_type": "client_credentials",
+        "client_id": app.app_id,
+        "client_secret": app.secrets[0].value,
+        "grant_type": "client_credentials",
         "scope": "https://outlook.office365.com/.default",
-    }  # fmt: skip
+    }
     path = changes.pop("path", "")
     return place.post("token", form | changes, path)
 

@@ -1,4 +1,4 @@
-"""The commands of RFC 3501's authenticated and selected states."""
+"""The IMAP commands on a mailbox: RFC 3501's authenticated and selected states."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ Act = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
 
 
 class MailboxCommands:
-    """What one client does with one mailbox: in the folder that it has selected, and outside.
+    """The commands of one client on one mailbox and on the folder that it has selected.
 
     Attributes:
         ACTS: What each command does, by its name.

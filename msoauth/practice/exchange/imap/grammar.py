@@ -1,4 +1,4 @@
-"""IMAP's words: splitting a command into atoms, strings, lists and body sections."""
+"""IMAP's syntax: splitting a command into atoms, strings, lists and body sections."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ Word = str | Text | list["Word"]
 
 
 def literal(line: bytes) -> tuple[int, bool] | None:
-    """Size of the literal that the line announces, and whether the client waits for leave to send it."""
+    """Size of the literal that the line announces, and whether the client waits for a ``+`` before it sends it."""
     found = _LITERAL.search(line)
     return (int(found[1]), not found[2]) if found else None
 

@@ -1,4 +1,4 @@
-"""The IMAP server's words, as facts E3 have them."""
+"""The IMAP server's replies (facts E3)."""
 
 from msoauth.practice.exchange.connection import Connection
 

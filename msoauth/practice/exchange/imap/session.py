@@ -1,4 +1,4 @@
-"""One IMAP connection: its commands read, its login judged (RFC 3501 with the banners and refusals of facts E3)."""
+"""One client's IMAP session: reading commands, and the login (RFC 3501; banners and refusals of facts E3)."""
 
 from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict
 from msoauth.practice.exchange.connection import Connection, IdleError, LineTooLongError
@@ -22,7 +22,7 @@ MAX_FAILURES = 3  # tries before the connection is closed; unverified
 
 
 class ImapSession:
-    """Greets, judges the login, and then has the mailbox's commands done."""
+    """One client's IMAP session: greeting, login, and then the commands on its mailbox."""
 
     def __init__(self, service: Service, connection: Connection) -> None:
         self.service = service
