@@ -52,13 +52,13 @@ def show(context: typer.Context) -> None:
 @app.command("passphrase")
 def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
     """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then."""
-    from msoauth.store import move
+    from msoauth.store import export
 
     settings: Settings = context.obj
     with settings.open() as workspace:
         workspace.vault.data_key()  # the key of now opens, or nothing is asked
         new = _passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
-        problem = move.passphrase_problem(new)
+        problem = export.passphrase_problem(new)
         if problem:
             raise InputError(problem)
         workspace.vault.change("passphrase", new)
@@ -100,14 +100,14 @@ def export(
     passphrase_stdin: Stdin = False,
 ) -> None:
     """Write firms, accounts, secrets, tokens and findings to one file, sealed under a passphrase."""
-    from msoauth.store import move
+    from msoauth.store import export
 
     settings: Settings = context.obj
     with settings.open() as workspace:
-        move.check_target(file)
+        export.check_target(file)
         files.writable(file)
         new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
-        count = move.export(workspace, file, new, told=_progress)
+        count = export.export_workspace(workspace, file, new, on_progress=_progress)
     _progress_ends()
     say(
         ngettext(
@@ -125,13 +125,13 @@ def import_(
     passphrase_stdin: Stdin = False,
 ) -> None:
     """Fill an empty workspace from such a file: all of it, or nothing."""
-    from msoauth.store import move
+    from msoauth.store import export
 
     settings: Settings = context.obj
     with settings.open() as workspace:
-        move.check_source(workspace, file)
+        export.check_source(workspace, file)
         given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
-        notes = move.import_(workspace, file, given, told=_progress)
+        notes = export.import_workspace(workspace, file, given, on_progress=_progress)
         _progress_ends()
         firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
         for note in (*workspace.warnings, *notes):

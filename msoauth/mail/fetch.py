@@ -78,7 +78,7 @@ def fetch_with_retries(
     to: Path | None = None,
     format: Format = "eml",  # noqa: A002 - the option's name
 ) -> Iterator[MessageSummary]:
-    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in retry and continue.
+    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in again and continue.
 
     Raises:
         MailError: the failure is not retriable, or lasts longer than the policy's limit.

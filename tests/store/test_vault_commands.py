@@ -9,7 +9,7 @@ import pytest
 
 from msoauth.cli import main
 from msoauth.model import Account, Firm
-from msoauth.store import Secret, Workspace, parcel
+from msoauth.store import Secret, Workspace, archive
 
 SECRET = "planted~marker.4711-secret-value"
 FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(parcel, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(archive, "SCRYPT_N", 2**8)
 
     def run(*arguments: str, said: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(said))
@@ -131,7 +131,7 @@ def test_what_cannot_be_exported_or_imported_is_said_before_a_passphrase_is_aske
         assert (status, out, why in err) == (2, "", True), err
     ours = tmp_path / "ours.msoauth"
     with ours.open("wb") as file:
-        parcel.Writer(file, "any passphrase").finish()
+        archive.ArchiveWriter(file, "any passphrase").finish()
     status, _out, err = run("workspace", "import", str(ours))
     assert (status, "in use already" in err) == (2, True)
 

@@ -1,8 +1,7 @@
-"""A whole workspace in one sealed file, to be taken to another computer or into another database.
+"""Export of a whole workspace into one encrypted file, and import into another folder or database.
 
-Firms, accounts, secrets, tokens, settings and the journal travel; retrieved mail and notebooks are files of their
-own and do not. Both ways are all-or-nothing: the file takes its name only when it is whole, and an import is one
-transaction.
+It holds firms, accounts, secrets, tokens, settings and the journal; retrieved mail and notebooks are separate files
+and stay. Both are all-or-nothing: the file gets its name when it is complete, and an import is one transaction.
 """
 
 import base64
@@ -20,19 +19,19 @@ import sqlalchemy as sa
 
 from msoauth import clouds, redact
 from msoauth.errors import InputError, StoreError, VaultError
-from msoauth.store import parcel, schema
+from msoauth.store import archive, schema
 from msoauth.store.vault import VaultRecord
 from msoauth.store.workspace import Workspace
 from msoauth.texts import _
 
-MIN_PASSPHRASE = 12  # characters; the file may fall into anybody's hands
+MIN_PASSPHRASE = 12  # characters; whoever gets hold of the file can try to guess
 
 _TABLES = {table.name: table for table in schema.metadata.sorted_tables if table is not schema.meta}
 _BATCH = 500
 
 
 def passphrase_problem(passphrase: str) -> str | None:
-    """What is wrong with a passphrase for a file that travels, or None."""
+    """What is wrong with a passphrase for an export, as a sentence, or None."""
     if len(passphrase) < MIN_PASSPHRASE:
         return _("The passphrase needs at least {n} characters: whoever gets the file can try.").format(
             n=MIN_PASSPHRASE
@@ -41,7 +40,7 @@ def passphrase_problem(passphrase: str) -> str | None:
 
 
 def check_target(file: Path) -> None:
-    """Make sure that nothing is overwritten by an export to *file*.
+    """Check, before asking for a passphrase, that an export to *file* would overwrite nothing.
 
     Raises:
         InputError: the file is there already.
@@ -51,40 +50,40 @@ def check_target(file: Path) -> None:
 
 
 def check_source(workspace: Workspace, file: Path) -> None:
-    """Make sure, before anybody is asked for a passphrase, that *file* can be imported into this workspace.
+    """Check, before asking for a passphrase, that *file* can be imported into this workspace.
 
     Raises:
-        InputError: the file cannot be read or is none of ours, or the workspace is not empty.
+        InputError: the file cannot be read or is no export, or the workspace is not empty.
     """
     try:
         with file.open("rb") as source:
-            parcel.salt_of(source)
-    except OSError as trouble:
-        raise _unreadable(file, trouble) from None
+            archive.read_salt(source)
+    except OSError as problem:
+        raise _unreadable(file, problem) from None
     with workspace.database.read() as connection:
         _must_be_empty(connection)
 
 
-def export(
+def export_workspace(
     workspace: Workspace,
     file: Path,
     passphrase: str,
     *,
-    told: Callable[[int], None] = lambda _rows: None,
+    on_progress: Callable[[int], None] = lambda _rows: None,
 ) -> int:
-    """Write the workspace to *file*, sealed under *passphrase*; how many rows it holds.
+    """Write the workspace to *file*, encrypted with *passphrase*; returns how many rows it holds.
 
     Args:
-        told: Gets the number of rows so far, now and then.
+        on_progress: Called with the number of rows so far, every 1,000 rows.
 
     Raises:
         InputError: the file is there already, or the passphrase is too short.
         VaultError: the key of the workspace is missing or wrong.
         StoreError: the database or the disk fails; then there is no file.
     """
-    problem = passphrase_problem(passphrase)
-    if problem:
-        raise InputError(problem, field="passphrase")
+    weakness = passphrase_problem(passphrase)
+    if weakness:
+        raise InputError(weakness, field="passphrase")
     check_target(file)
     redact.remember(passphrase)
     key = workspace.vault.data_key() if workspace.vault.source else None
@@ -92,13 +91,13 @@ def export(
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as out:
-            count = _write(workspace, parcel.Writer(out, passphrase), key, told)
+            count = _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)
-    except OSError as trouble:
+    except OSError as problem:
         raise StoreError(
-            _("{file} cannot be written: {reason}.").format(file=file.name, reason=trouble.strerror)
+            _("{file} cannot be written: {reason}.").format(file=file.name, reason=problem.strerror)
         ) from None
     finally:
         with contextlib.suppress(OSError):
@@ -107,7 +106,10 @@ def export(
 
 
 def _write(
-    workspace: Workspace, out: parcel.Writer, key: bytes | None, told: Callable[[int], None]
+    workspace: Workspace,
+    out: archive.ArchiveWriter,
+    key: bytes | None,
+    on_progress: Callable[[int], None],
 ) -> int:
     packer = zlib.compressobj()
     count = 0
@@ -124,41 +126,41 @@ def _write(
     )
     with workspace.database.read() as connection:
         if not workspace.database.is_sqlite:
-            # One state of all tables; SQLite gives it in any transaction.
+            # A consistent snapshot of all tables; SQLite gives one in any transaction.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for name, table in _TABLES.items():
             rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(table))
             for row in rows.mappings():
-                line({"table": name, "row": {str(k): _packed(v) for k, v in row.items()}})
+                line({"table": name, "row": {str(k): _encode(v) for k, v in row.items()}})
                 count += 1
                 if count % 1000 == 0:
-                    told(count)
+                    on_progress(count)
     line({"rows": count})
     out.write(packer.flush())
     out.finish()
     return count
 
 
-def _packed(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def import_(
+def import_workspace(
     workspace: Workspace,
     file: Path,
     passphrase: str,
     *,
-    told: Callable[[int], None] = lambda _rows: None,
+    on_progress: Callable[[int], None] = lambda _rows: None,
 ) -> tuple[str, ...]:
-    """Fill an empty workspace from *file*; what people must know of it afterwards.
+    """Fill an empty workspace from *file*; returns warnings for people, such as a missing CA file.
 
-    Its secrets are from then on opened by this workspace's own passphrase, keyring or key file.
+    From then on this workspace's own passphrase, keyring or key file protects the secrets.
 
     Raises:
-        InputError: the workspace is not empty, or the file is none of ours.
-        VaultError: the passphrase is another one, or the file was damaged.
+        InputError: the workspace is not empty, or the file is no export.
+        VaultError: the passphrase is wrong, or the file was damaged.
         StoreError: the database fails, or a newer msoauth wrote the file. In every case nothing was imported.
     """
     redact.remember(passphrase)
@@ -167,33 +169,33 @@ def import_(
         with file.open("rb") as source, workspace.database.write() as connection:
             _must_be_empty(connection)
             connection.execute(schema.settings.delete())
-            lines = _lines(parcel.read(source, passphrase))
+            lines = _lines(archive.read_archive(source, passphrase))
             head = next(lines, {})
             if not isinstance(head.get("layout"), int):
                 raise InputError(_("This is not a workspace that msoauth exported."))
             if head["layout"] > schema.VERSION:
                 raise StoreError(_("A newer msoauth wrote this file: update msoauth."))
-            _fill(connection, lines, told)
+            _insert_rows(connection, lines, on_progress)
             if head["key"] is not None:
                 record = workspace.vault.adopt(base64.b64decode(head["key"]))
                 connection.execute(schema.meta.delete().where(schema.meta.c.key == "vault"))
                 connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
-    except BaseException as trouble:
+    except BaseException as problem:
         if record is not None:
             workspace.vault.abandon(record)
-        if isinstance(trouble, OSError):
-            raise _unreadable(file, trouble) from None
+        if isinstance(problem, OSError):
+            raise _unreadable(file, problem) from None
         if isinstance(
-            trouble, (KeyError, TypeError, ValueError, zlib.error, sa.exc.IntegrityError)
-        ) and not isinstance(trouble, InputError):
+            problem, (KeyError, TypeError, ValueError, zlib.error, sa.exc.IntegrityError)
+        ) and not isinstance(problem, InputError):
             raise _damaged() from None
         raise
     workspace.vault.forget_key()
-    return _notes(workspace)
+    return _missing_files(workspace)
 
 
-def _unreadable(file: Path, trouble: OSError) -> InputError:
-    reason = trouble.strerror or type(trouble).__name__
+def _unreadable(file: Path, problem: OSError) -> InputError:
+    reason = problem.strerror or type(problem).__name__
     return InputError(_("{file} cannot be read: {reason}.").format(file=file.name, reason=reason))
 
 
@@ -209,35 +211,35 @@ def _must_be_empty(connection: sa.Connection) -> None:
             )  # fmt: skip
 
 
-def _fill(
-    connection: sa.Connection, lines: Iterator[dict[str, Any]], told: Callable[[int], None]
+def _insert_rows(
+    connection: sa.Connection, lines: Iterator[dict[str, Any]], on_progress: Callable[[int], None]
 ) -> None:
-    waiting: list[dict[str, Any]] = []
+    batch: list[dict[str, Any]] = []
     table: sa.Table | None = None
 
     def flush() -> None:
-        if table is not None and waiting:
-            connection.execute(table.insert(), waiting)
-            waiting.clear()
+        if table is not None and batch:
+            connection.execute(table.insert(), batch)
+            batch.clear()
 
     for count, line in enumerate(lines):
         if "rows" in line:
             flush()
             if line["rows"] != count:
                 raise _damaged()
-            _count_on(connection)
+            _continue_ids(connection)
             return
-        if table is None or line["table"] != table.name or len(waiting) >= _BATCH:
+        if table is None or line["table"] != table.name or len(batch) >= _BATCH:
             flush()
             table = _TABLES[line["table"]]
-        waiting.append(_unpacked(table, line["row"]))
+        batch.append(_decode(table, line["row"]))
         if count % 1000 == 0:
-            told(count)
+            on_progress(count)
     raise _damaged()
 
 
-def _unpacked(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
-    """A row for this layout; a column that its msoauth did not know yet stays empty."""
+def _decode(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    """A row for this schema; a column that the exporting version did not have stays empty."""
     values = {}
     for column in table.columns:
         value = row.get(column.name)
@@ -249,8 +251,8 @@ def _unpacked(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _count_on(connection: sa.Connection) -> None:
-    """PostgreSQL numbers findings by itself, and has to go on after those that came with their numbers."""
+def _continue_ids(connection: sa.Connection) -> None:
+    """Let PostgreSQL number new findings after the imported ones."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
             "SELECT setval(pg_get_serial_sequence('journal', 'id'), (SELECT max(id) FROM journal))"
@@ -269,8 +271,8 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         raise _damaged()
 
 
-def _notes(workspace: Workspace) -> tuple[str, ...]:
-    """What did not come along: the CA files of endpoints files."""
+def _missing_files(workspace: Workspace) -> tuple[str, ...]:
+    """Warnings for CA files that firms' endpoints files name and this computer lacks."""
     said = []
     for firm in workspace.firms.list():
         ca_file = firm.cloud.ca_file

@@ -1,8 +1,8 @@
-"""A file sealed under a passphrase, written and read in pieces, so that its size does not matter.
+"""An encrypted file with a passphrase, written and read in pieces, so that its size does not matter.
 
-Layout: the magic, 16 bytes of salt, then pieces: a length of 4 bytes and AES-256-GCM of at most 256 KiB. The nonce
-is the piece's number and whether it is the last: pieces cannot be left out, put in another order or cut off. The
-key is scrypt of passphrase and salt.
+Layout: magic, 16 bytes of salt, then pieces: 4 bytes of length and at most 256 KiB of AES-256-GCM. The nonce is the
+piece's number and a flag for the last piece, so that no piece can be left out, reordered or cut off. The key is
+scrypt of passphrase and salt.
 """
 
 import secrets
@@ -20,32 +20,32 @@ from msoauth.texts import _
 _MAGIC = b"MSOAUTH\x01"
 _SALT_BYTES = 16
 PIECE_BYTES = 256 * 1024
-# The file travels, so guessing costs more than for the vault: about 0.3 s and 128 MB each.
+# Anybody may get hold of the file, so guessing costs more than for the vault: about 0.3 s and 128 MB each.
 SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**17, 8, 1
 
 
-class Writer:
-    """Seals what is written to it; only :meth:`finish` makes the file whole."""
+class ArchiveWriter:
+    """Encrypts what is written to it; the file is complete only after :meth:`finish`."""
 
     def __init__(self, file: BinaryIO, passphrase: str) -> None:
         self._file = file
         salt = secrets.token_bytes(_SALT_BYTES)
         self._cipher = _cipher(passphrase, salt)
         self._number = 0
-        self._kept = bytearray()
+        self._buffer = bytearray()
         file.write(_MAGIC + salt)
 
     def write(self, data: bytes) -> None:
-        """Take more."""
-        self._kept += data
-        while len(self._kept) > PIECE_BYTES:
-            self._seal(bytes(self._kept[:PIECE_BYTES]), last=False)
-            del self._kept[:PIECE_BYTES]
+        """Encrypt more bytes."""
+        self._buffer += data
+        while len(self._buffer) > PIECE_BYTES:
+            self._seal(bytes(self._buffer[:PIECE_BYTES]), last=False)
+            del self._buffer[:PIECE_BYTES]
 
     def finish(self) -> None:
-        """Seal the rest, and that nothing follows."""
-        self._seal(bytes(self._kept), last=True)
-        self._kept.clear()
+        """Encrypt the rest, marked as the last piece."""
+        self._seal(bytes(self._buffer), last=True)
+        self._buffer.clear()
 
     def _seal(self, piece: bytes, *, last: bool) -> None:
         sealed = self._cipher.encrypt(_nonce(self._number, last=last), piece, _MAGIC)
@@ -53,11 +53,11 @@ class Writer:
         self._file.write(struct.pack(">I", len(sealed)) + sealed)
 
 
-def salt_of(file: BinaryIO) -> bytes:
-    """The salt, with which a file of ours begins.
+def read_salt(file: BinaryIO) -> bytes:
+    """The salt from the beginning of an archive.
 
     Raises:
-        InputError: this is no such file.
+        InputError: it is no archive.
     """
     head = file.read(len(_MAGIC) + _SALT_BYTES)
     if not head.startswith(_MAGIC) or len(head) < len(_MAGIC) + _SALT_BYTES:
@@ -65,14 +65,14 @@ def salt_of(file: BinaryIO) -> bytes:
     return head[len(_MAGIC) :]
 
 
-def read(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
-    """What was written, in pieces; each is authentic when it comes, and the last proves that none is missing.
+def read_archive(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
+    """The content of an archive, decrypted piece by piece; after the last one it is known to be complete.
 
     Raises:
-        InputError: this is no such file.
-        VaultError: the passphrase is another one, or the file was changed or cut off.
+        InputError: it is no archive.
+        VaultError: the passphrase is wrong, or the file was changed or cut off.
     """
-    cipher = _cipher(passphrase, salt_of(file))
+    cipher = _cipher(passphrase, read_salt(file))
     number, last = 0, False
     length = file.read(4)
     while not last:

@@ -13,7 +13,7 @@ import msoauth
 from msoauth.clouds import US_GOV
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.store import Secret, Workspace, move, parcel, schema, vault
+from msoauth.store import Secret, Workspace, archive, export, schema, vault
 from tests.postgres import Server
 
 OLD, NEW = "a passphrase for tests", "quite another passphrase"
@@ -26,9 +26,9 @@ ADDRESS = "anna@contoso.example"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cheap keys and small pieces: what is tested here does not depend on them."""
-    monkeypatch.setattr(parcel, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(archive, "SCRYPT_N", 2**8)
     monkeypatch.setattr(vault, "SCRYPT_N", 2**8)
-    monkeypatch.setattr(parcel, "PIECE_BYTES", 4096)
+    monkeypatch.setattr(archive, "PIECE_BYTES", 4096)
 
 
 def filled(folder: Path, findings: int = 3) -> Workspace:
@@ -141,14 +141,14 @@ def test_everything_comes_along_and_is_sealed_on_the_way(tmp_path: Path) -> None
     file = tmp_path / "contoso.msoauth"
     with filled(tmp_path / "old") as workspace:
         before = contents(workspace)
-        count = move.export(workspace, file, NEW)
+        count = export.export_workspace(workspace, file, NEW)
     assert count >= 7
     assert MARKER.encode() not in file.read_bytes()
     assert FIRM.name.encode() not in file.read_bytes()
     if os.name == "posix":
         assert file.stat().st_mode & 0o077 == 0
     with Workspace.open(tmp_path / "new", passphrase="the other computer's") as workspace:
-        assert move.import_(workspace, file, NEW) == ()
+        assert export.import_workspace(workspace, file, NEW) == ()
         assert contents(workspace) == before
         workspace.journal.append(Finding("c.d", Signal.PASSED, "goes on"))
         assert len(list(workspace.journal.findings())) == 4
@@ -160,9 +160,9 @@ def test_a_workspace_without_secrets_travels_too(tmp_path: Path) -> None:
     file = tmp_path / "x"
     with Workspace.open(tmp_path / "old") as old:
         old.firms.add(FIRM)
-        move.export(old, file, NEW)
+        export.export_workspace(old, file, NEW)
     with Workspace.open(tmp_path / "new") as new:
-        move.import_(new, file, NEW)
+        export.import_workspace(new, file, NEW)
         assert new.firms.list() == [FIRM]
         new.firms.set_secret(FIRM.name, MARKER)
         assert new.firms.secret(FIRM.name) == Secret(MARKER)
@@ -175,20 +175,20 @@ def test_an_endpoints_files_certificates_that_did_not_come_along_are_told(tmp_pa
     file = tmp_path / "x"
     with Workspace.open(tmp_path / "old") as old:
         old.firms.add(dataclasses.replace(FIRM, cloud=cloud))
-        move.export(old, file, NEW)
+        export.export_workspace(old, file, NEW)
     with Workspace.open(tmp_path / "new") as new:
-        assert "/nowhere/ca.pem" in move.import_(new, file, NEW)[0]
+        assert "/nowhere/ca.pem" in export.import_workspace(new, file, NEW)[0]
 
 
 def test_what_cannot_be_exported_leaves_no_file(tmp_path: Path) -> None:
     with filled(tmp_path / "old") as workspace:
         with pytest.raises(InputError, match="12 characters"):
-            move.export(workspace, tmp_path / "x", "short")
+            export.export_workspace(workspace, tmp_path / "x", "short")
         (tmp_path / "there").touch()
         with pytest.raises(InputError, match="there already"):
-            move.export(workspace, tmp_path / "there", NEW)
+            export.export_workspace(workspace, tmp_path / "there", NEW)
         with pytest.raises(StoreError, match="cannot be written"):
-            move.export(workspace, tmp_path / "no" / "folder" / "x", NEW)
+            export.export_workspace(workspace, tmp_path / "no" / "folder" / "x", NEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "there"]
 
 
@@ -197,7 +197,7 @@ def test_a_wrong_passphrase_a_cut_a_changed_and_a_foreign_file_import_nothing(
 ) -> None:
     file = tmp_path / "x"
     with filled(tmp_path / "old", findings=5000) as workspace:
-        move.export(workspace, file, NEW)
+        export.export_workspace(workspace, file, NEW)
     whole = file.read_bytes()
     changed = bytearray(whole)
     changed[-20] ^= 1
@@ -213,15 +213,15 @@ def test_a_wrong_passphrase_a_cut_a_changed_and_a_foreign_file_import_nothing(
         for said, (content, passphrase) in cases.items():
             file.write_bytes(content)
             with pytest.raises((VaultError, InputError), match=said):
-                move.import_(new, file, passphrase)
+                export.import_workspace(new, file, passphrase)
             assert new.firms.list() == []
             assert list(new.journal.findings()) == []
         with pytest.raises(InputError, match="cannot be read"):
-            move.import_(new, tmp_path / "nowhere", NEW)
+            export.import_workspace(new, tmp_path / "nowhere", NEW)
         file.write_bytes(whole)
-        move.import_(new, file, NEW)
+        export.import_workspace(new, file, NEW)
         with pytest.raises(InputError, match="in use already"):
-            move.import_(new, file, NEW)
+            export.import_workspace(new, file, NEW)
         assert len(list(new.journal.findings())) == 5000
 
 
@@ -230,28 +230,29 @@ def test_a_file_of_a_newer_layout_is_refused(
 ) -> None:
     with filled(tmp_path / "old") as workspace, monkeypatch.context() as later:
         later.setattr(schema, "VERSION", schema.VERSION + 1)
-        move.export(workspace, tmp_path / "x", NEW)
+        export.export_workspace(workspace, tmp_path / "x", NEW)
     with Workspace.open(tmp_path / "new") as new, pytest.raises(StoreError, match="update msoauth"):
-        move.import_(new, tmp_path / "x", NEW)
+        export.import_workspace(new, tmp_path / "x", NEW)
 
 
 def test_pieces_cannot_be_put_in_another_order(tmp_path: Path) -> None:
     file = tmp_path / "x"
     with file.open("wb") as out:
-        writer = parcel.Writer(out, NEW)
+        writer = archive.ArchiveWriter(out, NEW)
         for byte in (b"a", b"b", b"c"):
             writer.write(byte * 300_000)
         writer.finish()
     whole = file.read_bytes()
     with file.open("rb") as source:
         assert (
-            b"".join(parcel.read(source, NEW)) == b"a" * 300_000 + b"b" * 300_000 + b"c" * 300_000
+            b"".join(archive.read_archive(source, NEW))
+            == b"a" * 300_000 + b"b" * 300_000 + b"c" * 300_000
         )
     size = 4 + 4096 + 16
     one, two = whole[24 : 24 + size], whole[24 + size : 24 + 2 * size]
     file.write_bytes(whole[:24] + two + one + whole[24 + 2 * size :])
     with file.open("rb") as source, pytest.raises(VaultError):
-        list(parcel.read(source, NEW))
+        list(archive.read_archive(source, NEW))
 
 
 @pytest.mark.real("postgresql")
@@ -259,17 +260,17 @@ def test_pieces_cannot_be_put_in_another_order(tmp_path: Path) -> None:
 def test_a_workspace_moves_into_postgresql_and_out_again(tmp_path: Path, server: Server) -> None:
     with filled(tmp_path / "old") as workspace:
         before = contents(workspace)
-        move.export(workspace, tmp_path / "one", NEW)
+        export.export_workspace(workspace, tmp_path / "one", NEW)
     with Workspace.open(server.new_database(), passphrase="the team's passphrase") as team:
-        move.import_(team, tmp_path / "one", NEW)
+        export.import_workspace(team, tmp_path / "one", NEW)
         assert contents(team) == before
         team.journal.append(Finding("c.d", Signal.PASSED, "goes on", firm=FIRM.name))
         team.vault.change("passphrase", "the team's next passphrase")
         before = contents(team)
         assert len(list(team.journal.findings())) == 4
-        move.export(team, tmp_path / "two", NEW)
+        export.export_workspace(team, tmp_path / "two", NEW)
     with Workspace.open(tmp_path / "back", passphrase=OLD) as workspace:
-        move.import_(workspace, tmp_path / "two", NEW)
+        export.import_workspace(workspace, tmp_path / "two", NEW)
         assert contents(workspace) == before
 
 
@@ -278,8 +279,8 @@ def test_a_workspace_moves_into_postgresql_and_out_again(tmp_path: Path, server:
 _CHILD = """
 import os, pathlib, shutil, sys
 from sqlalchemy import event
-from msoauth.store import Workspace, move, parcel, vault
-parcel.SCRYPT_N = vault.SCRYPT_N = 2**8
+from msoauth.store import Workspace, archive, export, vault
+archive.SCRYPT_N = vault.SCRYPT_N = 2**8
 start, what, old, *more = sys.argv[1:]
 for step in range(1, 200):
     folder = pathlib.Path(f"{start}-{step:03}")
@@ -299,7 +300,7 @@ for step in range(1, 200):
         if what == "change":
             workspace.vault.change("passphrase", more[0])
         else:
-            move.import_(workspace, pathlib.Path(more[0]), more[1])
+            export.import_workspace(workspace, pathlib.Path(more[0]), more[1])
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(folder, status, flush=True)
@@ -338,7 +339,7 @@ def test_a_change_that_is_killed_leaves_the_old_key_or_the_new(tmp_path: Path) -
 def test_an_import_that_is_killed_leaves_nothing_or_all(tmp_path: Path) -> None:
     file = tmp_path / "x"
     with filled(tmp_path / "old") as workspace:
-        move.export(workspace, file, NEW)
+        export.export_workspace(workspace, file, NEW)
     left = killed_everywhere(str(tmp_path / "w"), "import", OLD, str(file), NEW)
     found = []
     for folder in left:
