@@ -12,7 +12,7 @@ from msoauth.judgement import Dates, Issue
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
 from msoauth.store.audits import AuditRun
-from msoauth.store.standings import Standing
+from msoauth.store.latest_results import LatestResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ def status(
     of_firm = {f.name: f for f in asked}
     firms = list(of_firm.values())
     names = None if wanted is None else list(of_firm)
-    by_account: dict[tuple[str, str], list[Standing]] = defaultdict(list)
-    for standing in workspace.journal.standings(names):
-        by_account[standing.firm, standing.account].append(standing)
+    by_account: dict[tuple[str, str], list[LatestResult]] = defaultdict(list)
+    for result in workspace.journal.latest_results(names):
+        by_account[result.firm, result.account].append(result)
     tokens = workspace.tokens.statuses()
     newest = _newest(workspace, by_account)
     last, before = history.last_two(workspace, names)
@@ -167,8 +167,8 @@ def status(
 def _account(
     account: Account,
     firm: Firm,
-    own: Sequence[Standing],
-    of_firm: Sequence[Standing],
+    own: Sequence[LatestResult],
+    of_firm: Sequence[LatestResult],
     token: TokenStatus | None,
     newest: datetime | None,
     change: Change,
@@ -212,12 +212,12 @@ def _account(
 
 
 def _newest(
-    workspace: Workspace, standings: Mapping[tuple[str, str], Sequence[Standing]]
+    workspace: Workspace, results: Mapping[tuple[str, str], Sequence[LatestResult]]
 ) -> dict[str, datetime]:
     """When the newest mail came, by account."""
     asked = {
         s.finding: account
-        for (_firm, account), rows in standings.items()
+        for (_firm, account), rows in results.items()
         for s in rows
         if s.check == judgement.NEWEST_MAIL and account
     }

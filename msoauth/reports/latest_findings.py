@@ -22,7 +22,7 @@ def latest_findings(
     wanted = {"", *(one.address.strip().casefold() for one in accounts)}
     results = [
         result
-        for result in workspace.journal.standings([firm])
+        for result in workspace.journal.latest_results([firm])
         if result.account in wanted and result.signal not in (Signal.SKIPPED, Signal.NOT_RUN)
     ]
     findings = workspace.journal.by_id(result.finding for result in results)

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from msoauth.findings import to_frame
 from msoauth.model import Finding
-from msoauth.store import schema, standings
+from msoauth.store import latest_results, schema
 from msoauth.store.database import Bulk, Database, GroupCommit
-from msoauth.store.standings import Standing
+from msoauth.store.latest_results import LatestResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 _t = schema.journal
 _insert = Bulk(lambda _dialect: _t.insert())
 _LAST = "SELECT max(id) FROM journal"
-_text = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() would make one for each finding
-PAGE_ROWS = 5000  # findings read at once
-_CHUNK = 500  # ids in one question; every SQLite takes as many
+_text = json.JSONEncoder(
+    ensure_ascii=False
+).encode  # json.dumps() would make an encoder for each finding
+PAGE_ROWS = 5000  # findings read in one query
+_CHUNK = 500  # ids in one query; any SQLite accepts that many
 
 
 @dataclass(slots=True)
 class _Item:
-    """Rows to be stored, and whether they were."""
+    """Rows to be stored together, a condition for it, and whether they were stored."""
 
     rows: list[dict[str, Any]]
     guard: Callable[[sa.Connection], bool] | None = None
@@ -53,7 +55,10 @@ class Journal:
     def append_if(
         self, findings: Sequence[Finding], guard: Callable[[sa.Connection], bool]
     ) -> bool:
-        """Add findings in one transaction with what *guard* does, and only if it says so.
+        """Add findings in one transaction with what *guard* does; only if it returns true.
+
+        Returns:
+            Whether they were added.
 
         Raises:
             StoreError: they could not be stored.
@@ -71,11 +76,11 @@ class Journal:
                 for number, row in zip(self._numbers(connection, len(rows)), rows, strict=True):
                     row["id"] = number
                 _insert.execute(connection, rows)
-                standings.record(connection, rows)
+                latest_results.record(connection, rows)
 
     def _numbers(self, connection: sa.Connection, count: int) -> Sequence[int]:
-        """The ids of the next rows, known beforehand: a bulk insert does not tell them."""
-        if self._database.is_sqlite:  # whoever writes is alone
+        """Reserve the ids of the next rows; a bulk insert would not return them."""
+        if self._database.is_sqlite:  # the only writer at this moment
             first = (connection.exec_driver_sql(_LAST).scalar() or 0) + 1
             return range(first, first + count)
         ids = sa.text(
@@ -83,13 +88,13 @@ class Journal:
         )
         return sorted(connection.scalars(ids, {"n": count}))
 
-    def standings(self, firms: Sequence[str] | None = None) -> list[Standing]:
-        """The latest answer to each question, of all firms or some (by name)."""
+    def latest_results(self, firms: Sequence[str] | None = None) -> list[LatestResult]:
+        """The latest result of each check, of all firms or some (by name)."""
         with self._database.read() as connection:
-            return list(standings.read(connection, firms))
+            return list(latest_results.read(connection, firms))
 
     def by_id(self, numbers: Iterable[int]) -> dict[int, Finding]:
-        """Findings by their ids in the journal."""
+        """Findings by their ids in the journal; ids that are not there are left out."""
         wanted = sorted(set(numbers))
         found: dict[int, Finding] = {}
         with self._database.read() as connection:
@@ -109,7 +114,12 @@ class Journal:
         run: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Finding]:
-        """Findings in the order they were made; with *limit*, only the newest so many."""
+        """Findings, the oldest first; with *limit*, only so many of the latest.
+
+        Args:
+            account: An address, or an empty text for findings about a firm itself.
+            run: The id that the findings of one run share.
+        """
         for body in self._bodies(firm, account, since, run, limit):
             yield Finding.from_json(json.loads(body))
 
@@ -134,7 +144,7 @@ class Journal:
         run: str | None,
         limit: int | None,
     ) -> Iterator[str]:
-        """The findings as they are stored, page by page: a million of them need no more memory than a page."""
+        """The findings as stored JSON, read page by page so that a million of them need little memory."""
         query = sa.select(_t.c.id, _t.c.body)
         if firm is not None:
             query = query.where(_t.c.firm == firm)

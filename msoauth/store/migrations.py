@@ -1,27 +1,27 @@
-"""Bringing an older workspace up to the layout of this msoauth, on SQLite and PostgreSQL alike."""
+"""Schema migrations: bring an older workspace to the schema of this version, on SQLite and PostgreSQL."""
 
 from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
-from msoauth.store import schema, standings
+from msoauth.store import latest_results, schema
 from msoauth.store.database import writing
 from msoauth.texts import _
 
-_FIRST_START = 7043117  # the number of PostgreSQL's lock for it
+_FIRST_START = 7043117  # number of the PostgreSQL advisory lock for it
 _CHUNK = 20_000
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Make the tables, or bring them up to date, in one transaction.
+    """Create the tables or migrate them, in one transaction.
 
     Raises:
-        StoreError: it is no workspace, or a newer msoauth wrote it.
+        StoreError: the database is no workspace, or a newer msoauth wrote it.
         SQLAlchemyError: the database does not answer or cannot be written.
     """
     if _version(engine) == schema.VERSION:
-        return  # a workspace that is up to date opens without writing, also from a read-only folder
+        return  # opens without writing, from a read-only folder too
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(
@@ -35,7 +35,7 @@ def migrate(engine: sa.Engine) -> None:
             return
         version = _known(_stored(connection))
         for step in range(version, schema.VERSION):
-            _STEPS[step](connection)
+            _MIGRATIONS[step](connection)
         connection.execute(
             schema.meta.update()
             .where(schema.meta.c.key == "version")
@@ -66,10 +66,10 @@ def _known(text: str | None) -> int:
     return int(text)
 
 
-def _standings_and_audits(connection: sa.Connection) -> None:
-    """1 → 2: what stands is kept beside the journal, and audits know who is still to be checked."""
+def _add_latest_results_and_audits(connection: sa.Connection) -> None:
+    """1 → 2: tables for latest results and for audits with their accounts."""
     connection.exec_driver_sql("ALTER TABLE journal ADD COLUMN seconds FLOAT")
-    for table in (schema.standings, schema.audits, schema.audit_accounts):
+    for table in (schema.latest_results, schema.audits, schema.audit_accounts):
         table.create(connection)
     t = schema.journal
     last = 0
@@ -84,7 +84,7 @@ def _standings_and_audits(connection: sa.Connection) -> None:
         if not chunk:
             return
         last = chunk[-1]["id"]
-        standings.record(connection, chunk)
+        latest_results.record(connection, chunk)
 
 
-_STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _standings_and_audits}
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_latest_results_and_audits}

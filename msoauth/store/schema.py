@@ -113,7 +113,7 @@ settings = Table(
 
 # The latest answer to each question about each account (and, with an empty account, about each firm): what a
 # table of ten thousand accounts is made of without reading years of findings.
-standings = Table(
+latest_results = Table(
     "standings",
     metadata,
     Column("firm", String(200), primary_key=True),

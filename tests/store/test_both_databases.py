@@ -1,4 +1,4 @@
-"""What must be alike on SQLite and PostgreSQL: storing, sealing, locking, standings, and the work list of an audit."""
+"""What must be alike on SQLite and PostgreSQL: storing, sealing, locking, latest results, and the work list of an audit."""
 
 import subprocess
 import sys
@@ -70,21 +70,21 @@ def test_the_latest_answer_stands_and_knows_since_when_it_is_so(either: Workspac
         [Signal.PASSED, Signal.FAILED, Signal.SKIPPED, Signal.FAILED, Signal.FAILED]
     ):
         either.journal.append(found("smtp.login", signal, day))
-    [standing] = either.journal.standings()
-    assert (standing.firm, standing.account) == (FIRM.name, "anna@contoso.example")
-    assert (standing.signal, standing.verdict, standing.cause) == (
+    [result] = either.journal.latest_results()
+    assert (result.firm, result.account) == (FIRM.name, "anna@contoso.example")
+    assert (result.signal, result.verdict, result.cause) == (
         Signal.FAILED, Signal.FAILED, "throttled",
     )  # fmt: skip
-    assert standing.at == START + timedelta(days=4)
-    assert standing.since == START + timedelta(days=1)
-    assert standing.passed_at == START
-    assert either.journal.by_id([standing.finding])[standing.finding].run == "r4"
+    assert result.at == START + timedelta(days=4)
+    assert result.since == START + timedelta(days=1)
+    assert result.passed_at == START
+    assert either.journal.by_id([result.finding])[result.finding].run == "r4"
 
 
 def test_a_skipped_question_keeps_its_last_answer(either: Workspace) -> None:
     either.journal.append(found("smtp.login", Signal.PASSED, 0))
     either.journal.append(found("smtp.login", Signal.SKIPPED, 1), found("a.b", Signal.SKIPPED, 1))
-    never, login = sorted(either.journal.standings(), key=lambda s: s.check)
+    never, login = sorted(either.journal.latest_results(), key=lambda s: s.check)
     assert (login.signal, login.verdict, login.since) == (Signal.SKIPPED, Signal.PASSED, START)
     assert (never.verdict, never.since, never.passed_at) == (None, None, None)
 
@@ -117,7 +117,7 @@ def test_many_threads_append_at_once_and_each_finding_is_there_when_its_thread_g
 
     together(work, 16)
     assert not missing
-    assert len(list(either.journal.findings())) == len(either.journal.standings()) == 80
+    assert len(list(either.journal.findings())) == len(either.journal.latest_results()) == 80
 
 
 def together(work: Callable[[int], None], count: int) -> None:
@@ -200,7 +200,7 @@ def test_a_workspace_of_the_first_layout_is_brought_up_to_date(
 ) -> None:
     for day, signal in enumerate([Signal.PASSED, Signal.FAILED, Signal.FAILED]):
         either.journal.append(found("smtp.login", signal, day))
-    expected = either.journal.standings()
+    expected = either.journal.latest_results()
     with either.database.engine.begin() as connection:
         for table in ("audit_accounts", "audits", "standings"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
@@ -208,13 +208,13 @@ def test_a_workspace_of_the_first_layout_is_brought_up_to_date(
         connection.exec_driver_sql("UPDATE meta SET value = '1' WHERE key = 'version'")
     either.close()
     with Workspace.open(place) as again:
-        assert again.journal.standings() == expected
+        assert again.journal.latest_results() == expected
         assert len(list(again.journal.findings())) == 3
         again.journal.append(found("smtp.login", Signal.PASSED, 3))
-        assert again.journal.standings()[0].signal is Signal.PASSED
+        assert again.journal.latest_results()[0].signal is Signal.PASSED
         again.audits.begin("r1", "all", [])
     with Workspace.open(place) as once_more:
-        assert len(once_more.journal.standings()) == 1
+        assert len(once_more.journal.latest_results()) == 1
 
 
 def test_a_newer_layout_is_refused_in_one_sentence(either: Workspace, place: str) -> None:

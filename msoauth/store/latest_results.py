@@ -1,4 +1,7 @@
-"""The latest answer to each question: what stands, since when, and when it last was good."""
+"""The latest result of each check: its signal, since when it has been so, and when the check last passed.
+
+The table is kept up to date with the journal, so that a status of 10,000 accounts need not read years of findings.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,22 +15,22 @@ from msoauth.model import Signal
 from msoauth.store import schema
 from msoauth.store.database import Bulk
 
-_t = schema.standings
+_t = schema.latest_results
 _KEY = ("firm", "account", "check")
 _UNANSWERED = (str(Signal.SKIPPED), str(Signal.NOT_RUN))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The latest answer to one question.
+class LatestResult:
+    """The latest result of one check of an account or a firm.
 
     Attributes:
-        account: The address without regard to case; empty for a question about the firm.
-        finding: The answer's id in the journal.
-        at: When it was given, UTC.
-        verdict: Its signal, or, where the question was skipped, that of the last real answer.
-        since: Since when the verdict has been so without a break, UTC.
-        passed_at: When it last was green, UTC.
+        account: The address in lower case; empty for a check of the firm.
+        finding: The id of its finding in the journal.
+        at: When it was made, UTC.
+        verdict: Its signal; where the check was skipped, the signal of the last run that was not.
+        since: Since when the verdict has been the same without a break, UTC.
+        passed_at: When the check last passed, UTC.
     """
 
     firm: str
@@ -43,9 +46,9 @@ class Standing:
 
 
 def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Take journal rows (with their ``id``) into the standings, in the transaction that stores them."""
+    """Update the latest results from new journal rows (with their ``id``), in the same transaction."""
     values = [_values(row) for row in rows]
-    # Two transactions that touch the same rows touch them in the same order, so that neither waits for the other.
+    # Always in the same order, so that two transactions on the same rows cannot deadlock.
     values.sort(key=lambda v: (v["firm"], v["account"], v["check"], v["finding"]))
     _record.execute(connection, values)
 
@@ -89,15 +92,15 @@ def _upsert(dialect: str) -> Any:
 _record = Bulk(_upsert)
 
 
-def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[Standing]:
-    """All standings, or those of some firms (by name)."""
-    query = sa.select(*(_t.c[name] for name in Standing.__slots__))
+def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[LatestResult]:
+    """All latest results, or those of some firms (by name)."""
+    query = sa.select(*(_t.c[name] for name in LatestResult.__slots__))
     if firms is not None:
         query = query.where(_t.c.firm.in_(list(firms)))
     signals = {str(signal): signal for signal in Signal}
     for row in connection.execute(query):
         firm, account, check, finding, at, signal, cause, verdict, since, passed_at = row
-        yield Standing(
+        yield LatestResult(
             firm, account, check, finding, at, signals[signal], cause,
             signals[verdict] if verdict else None, since, passed_at,
         )  # fmt: skip
