@@ -95,9 +95,11 @@ class AdministratorSection:
 
         clear(panel.message, self.view)
         self.sign_in_view.clear()
-        self.sign_in_view.view.show(panel.wait_for(_("Starting the administrator's sign-in …")))
+        self.sign_in_view.view.show(
+            panel.progress_line(_("Starting the administrator's sign-in …"))
+        )
         panel.set_state("running")
-        panel.busy(True)
+        panel.set_busy(True)
         panel.jobs.start(work)
 
     def _refused(self, shown: Markup) -> None:
@@ -111,5 +113,5 @@ class AdministratorSection:
     def _end(self, state: Signal) -> None:
         self._panel.jobs.finish()
         self._panel.set_state(state)
-        self._panel.busy(False)
+        self._panel.set_busy(False)
         self.draw()

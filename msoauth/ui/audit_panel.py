@@ -12,7 +12,8 @@ from markupsafe import Markup
 from msoauth.auditing import Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.progress import Progress
-from msoauth.auditing.status import CauseGroup, Status, status
+from msoauth.auditing.status import CauseGroup, Status
+from msoauth.auditing.status import status as current_status
 from msoauth.checks import DIAGNOSE
 from msoauth.errors import InputError
 from msoauth.judgement import root_cause, verdict
@@ -50,7 +51,7 @@ class AuditPanel(Panel):
         return _("Audit")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self.stands: Status | None = None
+        self.status: Status | None = None
         self.options = Form(
             [
                 {"name": "workers", "label": _("Accounts at once"), "kind": "number",
@@ -81,46 +82,46 @@ class AuditPanel(Panel):
 
     def refresh(self) -> None:
         super().refresh()
-        self.show_standing()
-        self.busy(self.jobs.busy)
+        self.show_status()
+        self.set_busy(self.jobs.busy)
 
-    def busy(self, working: bool) -> None:
-        some = bool(self.stands and self.stands.accounts)
+    def set_busy(self, working: bool) -> None:
+        some = bool(self.status and self.status.accounts)
         self.options.enable(
             audit=some and not working, cancel=working, xlsx=some, html=some, csv=some
         )
 
-    def chosen(self, *, firm: bool) -> None:
+    def on_choice(self, *, firm: bool) -> None:
         """The audit is of all firms: another choice in the line above narrows the table, and stops nothing."""
         self.draw_bar()
         chosen = self.session.firm()
         if firm and chosen is not None:
             self.table.choose("firm", chosen.name)
 
-    def show_standing(self) -> None:
+    def show_status(self) -> None:
         """Show how everything stands now."""
-        stands = self.stands = status(self.workspace)
-        self.table.show(table_data(stands.accounts))
+        status = self.status = current_status(self.workspace)
+        self.table.show(table_data(status.accounts))
         runs = list(reversed(history(self.workspace)))
         drawn = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
         self.charts.show(
             Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn)) if runs else Markup("")
         )  # fmt: skip
-        self.causes.show(self._causes(stands))
+        self.causes.show(self._causes(status))
         if not self.jobs.busy:
-            self.set_state(stands.signal, labels.counts_words(stands.signals) or None)
+            self.set_state(status.signal, labels.counts_words(status.signals) or None)
 
-    def _causes(self, stands: Status) -> Markup:
-        if not stands.accounts:
+    def _causes(self, status: Status) -> Markup:
+        if not status.accounts:
             return html.box(
                 "note", html.paragraph(_("There is no account yet: add some in step 2."))
             )
-        parts = [html.paragraph(line)] if (line := changes_line(stands)) else []
-        if stands.groups:
-            rows = [self._cause(group) for group in stands.groups[:_CAUSES]]
+        parts = [html.paragraph(line)] if (line := changes_line(status)) else []
+        if status.groups:
+            rows = [self._cause(group) for group in status.groups[:_CAUSES]]
             heads = [_("Signal"), _("What they hang on"), _("Firm"), _("Who can mend it"), ""]
             parts.append(html.table(heads, rows, label=_("What hangs on one cause")))
-            more = len(stands.groups) - _CAUSES
+            more = len(status.groups) - _CAUSES
             if more > 0:
                 parts.append(html.paragraph(_("… and {count} more causes.").format(count=more)))
         return Markup("").join(parts)
@@ -172,7 +173,7 @@ class AuditPanel(Panel):
                 "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
             )
             self.progress.show(html.box("note", html.paragraph(said)))
-        self.show_standing()
+        self.show_status()
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
@@ -205,7 +206,7 @@ class AuditPanel(Panel):
                     self.jobs.show(job, lambda: self._tell(running.progress))
                 if now - drawn >= _LIVE_EVERY and running.progress.total <= _LIVE:
                     drawn = now
-                    self.jobs.show(job, self.show_standing)
+                    self.jobs.show(job, self.show_status)
             if not running.cancelled:
                 self.jobs.show(job, lambda: self._done(running))
 
@@ -213,7 +214,7 @@ class AuditPanel(Panel):
         self._auditing = True
         self.set_state("running")
         self._tell(running.progress)
-        self.busy(True)
+        self.set_busy(True)
         self.jobs.start(work)
 
     def _tell(self, progress: Progress) -> None:
@@ -230,8 +231,8 @@ class AuditPanel(Panel):
 
     def _done(self, running: Audit) -> None:
         self.jobs.finish()
-        self.show_standing()
-        self.busy(False)
+        self.show_status()
+        self.set_busy(False)
         done = running.progress
         said = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
             count=f"{done.done - running.skipped:,}", seconds=done.elapsed
@@ -270,33 +271,33 @@ class AuditPanel(Panel):
             def done() -> None:
                 self.jobs.finish()
                 clear(self.message)
-                self.show_standing()
-                self.busy(False)
+                self.show_status()
+                self.set_busy(False)
                 self.show_account(address, made)
 
             self.jobs.show(job, done)
 
         self._auditing = False
         self.set_state("running")
-        self.message.show(self.wait_for(_("Checking {address} …").format(address=address)))
-        self.busy(True)
+        self.message.show(self.progress_line(_("Checking {address} …").format(address=address)))
+        self.set_busy(True)
         self.jobs.start(work)
 
     def _save(self, kind: Kind) -> None:
         """Let the browser save a report."""
-        if self.stands is None or not self.stands.accounts:
+        if self.status is None or not self.status.accounts:
             raise InputError(_("There is nothing to report yet."))
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"audit-{self.stands.at:%Y-%m-%d}.{kind}"
-            write_report(kind, file, self.stands, history(self.workspace))
+            file = Path(folder) / f"audit-{self.status.at:%Y-%m-%d}.{kind}"
+            write_report(kind, file, self.status, history(self.workspace))
             self.download(file.name, file.read_bytes(), MEDIA[kind])
 
     # What comes back as DataFrames
 
     def frame(self) -> "pd.DataFrame":
-        """How every account stands."""
-        return frames.accounts_frame(self.stands.accounts if self.stands else ())
+        """How every account status."""
+        return frames.accounts_frame(self.status.accounts if self.status else ())
 
     def causes_frame(self) -> "pd.DataFrame":
         """What hangs on one cause."""
-        return frames.causes_frame(self.stands.groups if self.stands else ())
+        return frames.causes_frame(self.status.groups if self.status else ())

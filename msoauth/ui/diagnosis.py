@@ -48,30 +48,30 @@ class DiagnosePanel(Panel):
             {"send": False},
             on_press=self._pressed,
         )  # fmt: skip
-        self.chain = View(live=True)
+        self.check_row = View(live=True)
         self.administrator = AdministratorSection(self, self._graph)
-        self.talks = View()
-        self.box = Form(
+        self.transcripts = View()
+        self.error_form = Form(
             [{"name": "text", "label": _("Any error text"), "kind": "textarea",
               "hint": _("A reply, a log, a mail, the words of a sign-in page; it stays on this computer")}],
             [{"name": "explain", "label": _("Explain"), "primary": True}],
             {"text": ""},
             on_press=self._explain,
         )  # fmt: skip
-        self.answer = View(live=True, on_action=self._on_answer_action)
+        self.explanation = View(live=True, on_action=self._on_explanation_action)
         return [
-            *(self.choice, *self.administrator.widgets, self.chain),
-            *(self.box, self.answer),
+            *(self.choice, *self.administrator.widgets, self.check_row),
+            *(self.error_form, self.explanation),
         ]
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
-        return [self.talks, self.actions.view]
+        return [self.transcripts, self.actions.view]
 
     def refresh(self) -> None:
         super().refresh()
         self.administrator.draw()
-        self.talks.show(self.actions.transcripts())
-        self.busy(False)
+        self.transcripts.show(self.actions.transcripts())
+        self.set_busy(False)
         self._recall()
 
     def _recall(self) -> None:
@@ -87,7 +87,7 @@ class DiagnosePanel(Panel):
             self.show_findings(list(last.values()))
             self.set_state(worst(finding.signal for finding in self.rows))
 
-    def busy(self, working: bool) -> None:
+    def set_busy(self, working: bool) -> None:
         self.choice.enable(
             diagnose=self.session.account() is not None and not working, cancel=working
         )
@@ -97,11 +97,11 @@ class DiagnosePanel(Panel):
             super().cancel()
             self.administrator.draw()
 
-    def chosen(self, *, firm: bool) -> None:
-        clear(self.chain, self.talks)
+    def on_choice(self, *, firm: bool) -> None:
+        clear(self.check_row, self.transcripts)
         self._asked = []
         self.actions.clear()
-        super().chosen(firm=firm)
+        super().on_choice(firm=firm)
 
     def on_action(self, name: str, value: str) -> None:
         super().on_action(name, value)
@@ -130,11 +130,13 @@ class DiagnosePanel(Panel):
 
         self._asked = [check for check in wanted if check.applies(context)]
         self.actions.clear()
-        clear(self.talks)
+        clear(self.transcripts)
         self.set_state("running")
         self.show_findings([])
-        self.message.show(self.wait_for(_("Checking {address} …").format(address=account.address)))
-        self.busy(True)
+        self.message.show(
+            self.progress_line(_("Checking {address} …").format(address=account.address))
+        )
+        self.set_busy(True)
         self.jobs.start(work)
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
@@ -154,17 +156,17 @@ class DiagnosePanel(Panel):
                     " mso-broken" if here else "", check.asks(), html.dot(state, check.title())
                 )
             )
-        self.chain.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
+        self.check_row.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
 
     def _done(self, context: Context, made: Sequence[Finding]) -> None:
         self.jobs.finish()
         broken = root_cause(made)
-        self.busy(False)
+        self.set_busy(False)
         signal = worst(finding.signal for finding in made)
         self.set_state(signal)
         self.show_findings(made)
         self.actions.take(context.firm, context.mailbox, made, context.transcripts)
-        self.talks.show(self.actions.transcripts())
+        self.transcripts.show(self.actions.transcripts())
         line = html.paragraph("{}", html.dot(signal, verdict(made)))
         remedy = html.remedy(broken) if broken else Markup("")
         parts = (line, remedy, self.actions.buttons())
@@ -173,11 +175,11 @@ class DiagnosePanel(Panel):
         self.message.show(shown)
 
     def _explain(self, _name: str) -> None:
-        text = self.box.text("text")
+        text = self.error_form.text("text")
         if not text.strip():
-            self.box.errors = {"text": _("Paste the error text first.")}
+            self.error_form.errors = {"text": _("Paste the error text first.")}
             return
-        self.box.errors = {}
+        self.error_form.errors = {}
         self._explained = text
         account = self.session.account()
         known = explain(text, firm=self.session.firm(), account=account)
@@ -188,7 +190,7 @@ class DiagnosePanel(Panel):
         sure = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
             known.confidence, _("This is not sure.")
         )
-        self.answer.show(
+        self.explanation.show(
             html.box(
                 "note",
                 Markup("<h3>{}</h3>").format(known.title),
@@ -206,12 +208,12 @@ class DiagnosePanel(Panel):
         said = _("{user} saw this when signing in").format(user=account.user)
         return html.button(said, "note", account.address, small=True)
 
-    def _on_answer_action(self, name: str, value: str) -> None:
+    def _on_explanation_action(self, name: str, value: str) -> None:
         if name == "note":
             account = self.workspace.accounts.get(value)
             firm = self.workspace.firms.get(account.firm)
             sign_in_history.record_reported_text(self.workspace, firm, account, self._explained)
-            self.answer.show(
+            self.explanation.show(
                 html.box(
                     "note",
                     html.paragraph(

@@ -80,7 +80,7 @@ class MailPanel(Panel):
             )  # fmt: skip
         else:
             clear(self.note)
-        self.busy(False)
+        self.set_busy(False)
         self._draw_table()
         if account is not None and not self.rows:
             self._recall(account)
@@ -104,9 +104,9 @@ class MailPanel(Panel):
 
     # What the user does
 
-    def chosen(self, *, firm: bool) -> None:
+    def on_choice(self, *, firm: bool) -> None:
         self.messages = []
-        super().chosen(firm=firm)
+        super().on_choice(firm=firm)
 
     def _typed(self, _name: str) -> None:
         typed = {name: self.send.text(name) for name in ("to", "sender")}
@@ -116,7 +116,7 @@ class MailPanel(Panel):
         self.send.errors = {name: problem for name, problem in problems.items() if problem}
         self.unconfirm()
 
-    def busy(self, working: bool) -> None:
+    def set_busy(self, working: bool) -> None:
         ready = self.session.account() is not None and not working
         self.retrieve.enable(retrieve=ready)
         self.send.enable(send=ready)
@@ -124,8 +124,8 @@ class MailPanel(Panel):
     def _begin(self, what: str) -> None:
         clear(self.message)
         self.set_state("running")
-        self.busy(True)
-        self.message.show(self.wait_for(what))
+        self.set_busy(True)
+        self.message.show(self.progress_line(what))
 
     def _retrieve(self, _name: str) -> None:
         account = self.session.account()
@@ -169,7 +169,7 @@ class MailPanel(Panel):
         self.jobs.show(job, lambda: self._done(findings, came))
 
     def _tell_wait(self, text: str) -> None:
-        self.message.show(self.wait_for(text))
+        self.message.show(self.progress_line(text))
 
     def _send(self, _name: str) -> None:
         account = self.session.account()
@@ -243,7 +243,7 @@ class MailPanel(Panel):
         clear(self.message)
         self.jobs.finish()
         self.set_state(worst(f.signal for f in made))
-        self.busy(False)
+        self.set_busy(False)
 
 
 def _when(message: MessageSummary) -> str:

@@ -30,7 +30,7 @@ class Panel:
     """A form with its results; shown by a notebook when it is the last thing in a cell.
 
     What a panel of its own needs: ``step`` and ``name()``, ``content()`` for its widgets, ``refresh()`` to show
-    what the workspace knows, and where it has any of these, ``chosen()``, ``on_action()`` and ``busy()``.
+    what the workspace knows, and where it has any of these, ``on_choice()``, ``on_action()`` and ``set_busy()``.
 
     Args:
         session: The workspace to work on; None for the one that all panels of this kernel share.
@@ -84,7 +84,7 @@ class Panel:
         self.draw_guide()
         self._draw_head()
 
-    def chosen(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
+    def on_choice(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
         """Another mailbox, or where *firm* is true another firm, was chosen in the line above."""
         self.cancel()
         clear(self.message, self.results)
@@ -97,16 +97,16 @@ class Panel:
         if name == "cancel":
             self.cancel()
 
-    def busy(self, working: bool) -> None:
+    def set_busy(self, working: bool) -> None:
         """Enable and disable what must not be pressed meanwhile."""
 
-    def at_work(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether anything is under way here."""
         return self.jobs.busy
 
-    def occupied(self) -> bool:
+    def has_unsaved_work(self) -> bool:
         """Whether another choice would take away work that is under way, or what is being typed."""
-        return self.at_work()
+        return self.is_busy()
 
     # What they share
 
@@ -120,7 +120,7 @@ class Panel:
             self.jobs.cancel()
             self.message.show(html.box("note", html.paragraph(_("Cancelled."))))
             self.set_state(Signal.SKIPPED, _("cancelled"))
-            self.busy(False)
+            self.set_busy(False)
             self._job_ended()
 
     def set_state(self, state: html.State, word: str | None = None) -> None:
@@ -154,7 +154,7 @@ class Panel:
         parts += [html.box("warning", html.paragraph(w)) for w in self.workspace.warnings]
         self.head.show(Markup("").join(parts))
 
-    def wait_for(self, what: str) -> Markup:
+    def progress_line(self, what: str) -> Markup:
         """A line for work under way, with its seconds and Cancel."""
         return html.running(what) + html.button(_("Cancel"), "cancel")
 
@@ -219,12 +219,12 @@ class Panel:
     def _on_visible(self, browser_language: str) -> None:
         """The panel came into sight: the first time, or again after another notebook was looked at."""
         self.session.browser_speaks(browser_language)
-        if not self.occupied():
+        if not self.has_unsaved_work():
             self.session.catch_up()
         if self._drawn != self.session.fingerprint():
-            self.look_again()
+            self.reload()
 
-    def look_again(self) -> None:
+    def reload(self) -> None:
         """The workspace was changed from elsewhere, such as another notebook: show it as it is now."""
         if not self.jobs.busy:
             self.refresh()
@@ -232,7 +232,7 @@ class Panel:
 
     def translate(self) -> None:
         """Say everything in the language that is in force now; nothing typed is lost."""
-        self._stale_language = self.at_work()  # then when the work is done
+        self._stale_language = self.is_busy()  # then when the work is done
         if self._stale_language:
             return
         forms = _forms(self.body.children)
@@ -255,7 +255,7 @@ class Panel:
         self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
         self.message.reveal()
         self.set_state(Signal.FAILED)
-        self.busy(self.jobs.busy)  # it may have failed over another button
+        self.set_busy(self.jobs.busy)  # it may have failed over another button
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -69,20 +69,20 @@ class RegisterPanel(Panel):
         known = self.workspace.journal.findings(firm=firm.name, limit=200) if firm else ()
         self.guide.show(guide.registration(self.session, firm, guide.known_of(list(known))))
 
-    def chosen(self, *, firm: bool) -> None:
+    def on_choice(self, *, firm: bool) -> None:
         if firm:
-            super().chosen(firm=firm)
+            super().on_choice(firm=firm)
         else:
             self.draw_bar()
 
-    def occupied(self) -> bool:
-        return super().occupied() or bool(self._touched)
+    def has_unsaved_work(self) -> bool:
+        return super().has_unsaved_work() or bool(self._touched)
 
-    def look_again(self) -> None:
+    def reload(self) -> None:
         if self._touched:  # what is being typed is worth more than what another notebook did
             self.draw_bar()
         else:
-            super().look_again()
+            super().reload()
 
     def translate(self) -> None:
         touched, new = set(self._touched), self._shown is None
@@ -92,7 +92,7 @@ class RegisterPanel(Panel):
             self._shown = None
             self.form.change_field("secret", placeholder="")
             self.draw_guide()
-            self.busy(False)
+            self.set_busy(False)
         if touched:
             self._judge()
 
@@ -116,7 +116,7 @@ class RegisterPanel(Panel):
         self._shown = firm
         self._touched.clear()
         self.form.errors = {}
-        self.busy(False)
+        self.set_busy(False)
         self.draw_guide()
         self.form.clear_secret("secret")
         stored = firm is not None and self.workspace.firms.has_secret(firm.name)
@@ -231,8 +231,8 @@ class RegisterPanel(Panel):
 
         self.set_state("running")
         clear(self.results)
-        self.message.show(self.wait_for(_("Asking the directory …")))
-        self.busy(True)
+        self.message.show(self.progress_line(_("Asking the directory …")))
+        self.set_busy(True)
         self.jobs.start(work)
 
     def _replaced(self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]) -> bool:
@@ -244,7 +244,7 @@ class RegisterPanel(Panel):
 
         def wait(seconds: float) -> bool:
             told = _("Refused so far; a new secret takes some seconds to be known. Trying again …")
-            self.jobs.show(job, lambda: self.message.show(self.wait_for(told)))
+            self.jobs.show(job, lambda: self.message.show(self.progress_line(told)))
             return job.cancelled.wait(seconds)
 
         try:
@@ -263,7 +263,7 @@ class RegisterPanel(Panel):
                 self.form.clear_secret("secret")
             else:
                 self._touched.add("secret")
-            self.busy(True)
+            self.set_busy(True)
 
         self.jobs.show(job, stored)
         return True
@@ -272,12 +272,12 @@ class RegisterPanel(Panel):
         self.jobs.finish()
         self.message.show(shown)
         self.set_state(Signal.FAILED)
-        self.busy(False)
+        self.set_busy(False)
 
     def _done(self, made: Sequence[Finding], steps: Markup) -> None:
         self.jobs.finish()
         self.set_state(worst(f.signal for f in made))
-        self.busy(False)
+        self.set_busy(False)
         if succeeded(made):
             self.message.show(
                 html.box("passed", html.paragraph(
@@ -292,7 +292,7 @@ class RegisterPanel(Panel):
                 secret_calendar.file_name([firm]), secret_calendar.calendar([firm]), "text/calendar"
             )
 
-    def busy(self, working: bool) -> None:
+    def set_busy(self, working: bool) -> None:
         self.form.enable(
             check=not working,
             cancel=working,

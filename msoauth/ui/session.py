@@ -53,7 +53,7 @@ def practice() -> Practice | None:
 class Watcher(Protocol):
     """What a session tells of its changes."""
 
-    def chosen(self, *, firm: bool) -> None:
+    def on_choice(self, *, firm: bool) -> None:
         """Another mailbox was chosen, or where *firm* is true another firm."""
 
     def draw_bar(self) -> None:
@@ -134,7 +134,7 @@ class Session:
                 if watcher is by:
                     watcher.draw_bar()
                 else:
-                    watcher.chosen(firm=self.firm() != firm)
+                    watcher.on_choice(firm=self.firm() != firm)
 
     def fingerprint(self) -> str:
         """Changes when firms, accounts or the choice among them do, from whichever process."""

@@ -64,8 +64,8 @@ class UsersPanel(Panel):
             *self.sign_in_view.widgets,
         ]
 
-    def at_work(self) -> bool:
-        return super().at_work() or self.account_import.busy
+    def is_busy(self) -> bool:
+        return super().is_busy() or self.account_import.busy
 
     def translate(self) -> None:
         became = self.account_import.outcome.html
@@ -165,14 +165,14 @@ class UsersPanel(Panel):
         if name == "via":
             self.workspace.settings.set("via", self.choice.text("via"))
 
-    def chosen(self, *, firm: bool) -> None:
+    def on_choice(self, *, firm: bool) -> None:
         if not firm:
             self.draw_bar()
             self.draw_guide()
             return
         self.cancel()
         self.list.statuses.clear()
-        super().chosen(firm=firm)
+        super().on_choice(firm=firm)
 
     def _typed(self, name: str) -> None:
         text = self.add_form.text
@@ -290,7 +290,7 @@ class UsersPanel(Panel):
         self.list.end_running()
         clear(self.message)
         self.list.statuses[account.address] = SignInStatus("running")
-        self.sign_in_view.view.show(self.wait_for(what))
+        self.sign_in_view.view.show(self.progress_line(what))
         self.jobs.start(work)
         if self.jobs.busy:
             self.draw_list()

@@ -96,7 +96,7 @@ class Form(Part):
     ) -> None:
         self._secrets: dict[str, str] = {}
         self._since: dict[str, MessageNumber | None] = {}  # from when a field's value is
-        self._heir: Form | None = None
+        self._successor: Form | None = None
         self._on_change, self._on_press, self._on_paste = on_change, on_press, on_paste
         self._on_upload = on_upload
         super().__init__(
@@ -113,33 +113,33 @@ class Form(Part):
         """Typed, pressed, pasted or uploaded."""
         event, name = content.get("event"), str(content.get("name", ""))
         if event == "input":
-            self._hear_typed(name, content.get("value", ""), MessageNumber.of(content))
+            self._on_input(name, content.get("value", ""), MessageNumber.of(content))
         elif event == "press":
             typed = content.get("typed")
             for field, told in typed.items() if isinstance(typed, Mapping) else ():
                 if isinstance(told, Mapping) and "value" in told:
-                    self._hear_typed(field, told["value"], MessageNumber.of({**content, **told}))
+                    self._on_input(field, told["value"], MessageNumber.of({**content, **told}))
             self._shown().press(name)
         elif event == "block":
             self._shown()._on_paste(name, str(content.get("text", "")))
         elif event == "file" and buffers:
             self._shown()._on_upload(name, str(content.get("file", "")), buffers[0])
 
-    def _hear_typed(self, name: str, value: Any, when: MessageNumber | None) -> None:
+    def _on_input(self, name: str, value: Any, when: MessageNumber | None) -> None:
         since = self._since.get(name)
         if when is not None and (when == since or when.before(since)):
             return
         if name not in {field["name"] for field in self.fields}:
             return
         self._since[name] = when
-        if self._heir is not None:  # the last keys before the form was replaced
+        if self._successor is not None:  # the last keys before the form was replaced
             self._shown().take(name, value)
         else:
             self.type(name, value)
 
     def _shown(self) -> "Form":
         """The form that stands on screen in this one's place, if one does."""
-        return self if self._heir is None else self._heir._shown()
+        return self if self._successor is None else self._successor._shown()
 
     def type(self, name: str, value: Any) -> None:
         """What happens when the user types *value* into the field."""
@@ -226,7 +226,7 @@ class Form(Part):
 
     def take_over(self, former: "Form") -> None:
         """Take what was typed into *former*, a form of the same fields in another language."""
-        former._heir = self
+        former._successor = self
         names = {field["name"] for field in self.fields}
         self.fill({name: value for name, value in former.values.items() if name in names})
         for name, secret in former._secrets.items():

@@ -75,14 +75,14 @@ def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
     tenant.scenarios.start("smtp-auth-off-mailbox")
     panel.choice.press("diagnose")
     assert panel.state is Signal.FAILED
-    assert panel.chain.html.count("mso-broken") == 1
+    assert panel.check_row.html.count("mso-broken") == 1
     assert "smtp.login" in panel.message.html
     assert "SmtpClientAuthentication is disabled" in panel.message.html  # the server's own words
     assert "Set-CASMailbox" in panel.message.html
     assert "Copy the commands" in panel.message.html
     assert "Copy the steps" in panel.message.html
-    assert "SmtpClientAuthentication is disabled" in panel.talks.html  # the conversation
-    assert "eyJ" not in panel.talks.html
+    assert "SmtpClientAuthentication is disabled" in panel.transcripts.html  # the conversation
+    assert "eyJ" not in panel.transcripts.html
     saved = Saved(panel)
     panel.message.act("letter", "account")
     assert "Authenticated SMTP" in panel.actions.view.html
@@ -122,10 +122,12 @@ def test_a_letter_without_anything_to_ask_for_says_so(
 def test_what_the_user_saw_is_noted_down_and_named(
     panel: DiagnosePanel, tenant: PracticeTenant
 ) -> None:
-    panel.box.type("text", "Need admin approval. AADSTS90094: The grant requires admin permission.")
-    panel.box.press("explain")
-    assert "saw this when signing in" in panel.answer.html
-    panel.answer.act("note", ANNA)
+    panel.error_form.type(
+        "text", "Need admin approval. AADSTS90094: The grant requires admin permission."
+    )
+    panel.error_form.press("explain")
+    assert "saw this when signing in" in panel.explanation.html
+    panel.explanation.act("note", ANNA)
     panel.choice.press("diagnose")
     assert "admin-consent-required" in panel.results.html
 

@@ -68,7 +68,7 @@ def test_a_button_that_is_enabled_again_finds_the_work_ended(
             if not working:
                 busy.append(panel.jobs.busy)
 
-        monkeypatch.setattr(panel, "busy", note)
+        monkeypatch.setattr(panel, "set_busy", note)
 
     def refuse(*_arguments: object, **_options: object) -> None:
         raise AuthError("The new secret is refused.", cause="secret-wrong")
@@ -107,15 +107,15 @@ def test_a_failure_over_a_message_leaves_work_that_is_under_way_its_cancel_butto
     panel = DiagnosePanel(session, inline=True)
     disabled: list[bool] = []
     monkeypatch.setattr(
-        panel.box, "press", lambda _name: raising(RuntimeError("of another button"))
+        panel.error_form, "press", lambda _name: raising(RuntimeError("of another button"))
     )
 
     def look() -> None:
         disabled.extend(b["disabled"] for b in panel.choice.buttons if b["name"] == "cancel")
 
     def work(_job: Job) -> None:
-        panel.busy(True)
-        panel.box.receive(panel.box, {"event": "press", "name": "explain"}, [])
+        panel.set_busy(True)
+        panel.error_form.receive(panel.error_form, {"event": "press", "name": "explain"}, [])
         look()
         raise RuntimeError("of the work")
 
@@ -147,7 +147,7 @@ def test_what_is_typed_while_a_new_secret_is_checked_stays(
     assert form.text("redirect_uri") == "http://localhost:81"
     assert form.typed("secret") == ""
     workspace.firms.add(Firm("Another", "fabrikam.example", "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
-    panel.look_again()  # what is being typed is worth more than what another notebook did
+    panel.reload()  # what is being typed is worth more than what another notebook did
     assert form.text("redirect_uri") == "http://localhost:81"
 
 
@@ -178,15 +178,15 @@ def test_what_was_seen_when_signing_in_is_noted_of_the_mailbox_and_the_text_that
     monkeypatch.setattr("msoauth.identity.sign_in_history.record_reported_text", lambda _workspace, _firm, account, text: noted.append((account.address, text)))  # fmt: skip
     panel = DiagnosePanel(session, inline=True)
     refusal = "AADSTS50105: Your administrator has configured the application to block users"
-    panel.box.type("text", refusal)
-    panel.box.press("explain")
-    panel.box.type("text", "AADSTS65001: something else")
+    panel.error_form.type("text", refusal)
+    panel.error_form.press("explain")
+    panel.error_form.type("text", "AADSTS65001: something else")
     session.choose_account("max@contoso.example")
-    button = re.search(r'data-act="note" data-value="([^"]*)"', panel.answer.html)
+    button = re.search(r'data-act="note" data-value="([^"]*)"', panel.explanation.html)
     assert button is not None
-    panel.answer.act("note", button[1])
+    panel.explanation.act("note", button[1])
     assert noted == [("anna@contoso.example", refusal)]
-    assert "anna@contoso.example" in panel.answer.html
+    assert "anna@contoso.example" in panel.explanation.html
 
 
 def test_a_panel_may_come_to_be_in_a_cell_while_a_choice_is_told(

@@ -179,9 +179,9 @@ def test_the_broken_link_is_opened_and_an_error_text_is_explained(
     assert "sign-in.present" in panel.message.html  # nobody has signed in
     assert "session-missing" in panel.results.html
     assert set(panel.frame()["signal"]) >= {"passed", "failed", "skipped"}
-    panel.box.type(
+    panel.error_form.type(
         "text",
         "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.",
     )
-    panel.box.press("explain")
-    assert "smtp-auth-disabled-mailbox" in panel.answer.html
+    panel.error_form.press("explain")
+    assert "smtp-auth-disabled-mailbox" in panel.explanation.html

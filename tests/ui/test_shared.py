@@ -186,7 +186,7 @@ def test_a_change_of_language_waits_for_the_work_that_is_under_way(session: Sess
     panel = RegisterPanel(session, inline=True)
 
     def work(_job: object) -> None:
-        panel.message.show(panel.wait_for("…"))
+        panel.message.show(panel.progress_line("…"))
         form = panel.form
         panel.bar.act("choose-language", "de")
         assert panel.form is form
