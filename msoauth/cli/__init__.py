@@ -25,8 +25,8 @@ from msoauth.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     Settings,
-    complain,
-    say_failure,
+    print_failure,
+    say_on_stderr,
     utf8_streams,
 )
 from msoauth.errors import AuthError, InputError, MailError, MsoauthError
@@ -48,7 +48,7 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
 for module in (accounts, mail, diagnosis, audit, tools):
     module.register(app)
-usage.name_options(app)
+usage.use_command_classes(app)
 
 
 def _version(wanted: bool) -> None:
@@ -103,44 +103,44 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = command.main(args=arguments, prog_name="msoauth", standalone_mode=False)
     except usage.UsageError as wrong:
-        _complain_of_usage(wrong)
+        _say_usage_error(wrong)
         status = EXIT_USAGE
     except usage.CommandError as wrong:
-        complain(usage.sentence(wrong))
+        say_on_stderr(usage.error_message(wrong))
         status = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
         if sys.stderr.isatty():
             print(file=sys.stderr)  # off the line on which the terminal shows ^C
-        complain(_("Interrupted."))
+        say_on_stderr(_("Interrupted."))
         status = EXIT_INTERRUPTED
     except (AuthError, MailError) as refused:
-        status = say_failure(refused, as_json=True)
+        status = print_failure(refused, as_json=True)
     except MsoauthError as failure:
-        complain(redact(failure.summary))
+        say_on_stderr(redact(failure.summary))
         status = EXIT_USAGE
     except SystemExit:
         # So does typer say that the reader (head, a closed pager) has seen enough; there is nobody left to tell.
         status = EXIT_INTERRUPTED
     except OSError as trouble:
-        complain(
+        say_on_stderr(
             _("This could not be carried out: {reason}.").format(
                 reason=": ".join(filter(None, (trouble.filename, trouble.strerror or str(trouble))))
             )
         )
         status = EXIT_USAGE
     except Exception as fault:  # noqa: BLE001 - people get a sentence, and no secret shows
-        complain(_fault(fault))
+        say_on_stderr(_fault(fault))
         status = EXIT_ERROR
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _complain_of_usage(wrong: Exception) -> None:
-    problem = usage.sentence(wrong)
+def _say_usage_error(wrong: Exception) -> None:
+    problem = usage.error_message(wrong)
     if not problem:  # nothing was asked for, and the help has been shown
         return
     context = getattr(wrong, "ctx", None)
     where = context.command_path if context else "msoauth"
-    complain(_("{problem} Help: {command} --help").format(problem=problem, command=where))
+    say_on_stderr(_("{problem} Help: {command} --help").format(problem=problem, command=where))
 
 
 def _fault(fault: Exception) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from msoauth.cli import sign_in
 from msoauth.cli.firms import Json
-from msoauth.cli.output import EXIT_FAILED, emit, say
+from msoauth.cli.output import EXIT_FAILED, print_json, say
 from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
 from msoauth.model import Account
@@ -101,7 +101,7 @@ def list_(
         rows = [as_json(account, workspace) for account in workspace.accounts.list(name)]
     if json:
         for row in rows:
-            emit(row)
+            print_json(row)
         return
     if not rows:
         say(_("No account yet. Add one with: msoauth account add ADDRESS --firm NAME"))

@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.text import Text
 
 from msoauth.cli import files
-from msoauth.cli.output import COLOURS, EXIT_INTERRUPTED, complain, console, emit, status_of
+from msoauth.cli.output import (
+    COLOURS,
+    EXIT_INTERRUPTED,
+    console,
+    exit_status,
+    print_json,
+    say_on_stderr,
+)
 from msoauth.judgement import SILENT_DAYS
 from msoauth.texts import _, ngettext
 
@@ -122,7 +129,7 @@ def audit(
     forms: dict[Kind, Path | None] = {"csv": csv, "xlsx": xlsx, "html": html}
     reports = {kind: file for kind, file in forms.items() if file}
     for file in reports.values():
-        files.writable(file)
+        files.check_writable(file)
     with context.obj.open() as workspace:
         code = 0
         if not no_run:
@@ -130,45 +137,45 @@ def audit(
                 workspace, firm=firm or None, send=send, silent_days=silent_days, fresh=fresh, share=share,
                 **{name: limit for name, limit in limits.items() if limit is not None},
             )  # fmt: skip
-            code = _carry_out(running, workspace, as_json=json)
+            code = _run_audit(running, workspace, as_json=json)
         stands = status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
-            with files.written(file) as part:
+            with files.replacing(file) as part:
                 write_report(kind, part, stands, history(workspace, firm or None))
-            complain(_("Written: {file}").format(file=file))
+            say_on_stderr(_("Written: {file}").format(file=file))
         _show(stands, console(as_json=json))
         if no_run:
-            code = status_of(set(stands.signals))
+            code = exit_status(set(stands.signals))
             if json:
                 from msoauth.reports.monitoring import as_json
 
                 for one in stands.accounts:
-                    emit(as_json(one))
+                    print_json(as_json(one))
     raise typer.Exit(code)
 
 
-def _carry_out(running: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
+def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
     """Run it, with progress; the exit status."""
     if not running.progress.total:
-        complain(
+        say_on_stderr(
             _("There is no account to audit. Add one with: msoauth account add ADDRESS --firm NAME")
         )
         return 0
     show: Callable[[], None]
-    with _stopped_by_signals(running), _progress(running) as show:
+    with _cancel_on_signals(running), _progress(running) as show:
         for looked in running:
             if as_json:
                 for finding in looked.findings:
-                    emit(finding.as_json())
+                    print_json(finding.as_json())
             show()
     if running.cancelled:
-        complain(_("Interrupted; the next audit goes on where this one stopped."))
+        say_on_stderr(_("Interrupted; the next audit goes on where this one stopped."))
         return EXIT_INTERRUPTED
-    return status_of({mark.signal for mark in workspace.audits.marks(running.run)})
+    return exit_status({mark.signal for mark in workspace.audits.marks(running.run)})
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(running: "Audit") -> Iterator[None]:
+def _cancel_on_signals(running: "Audit") -> Iterator[None]:
     """Ctrl-C and the end of the machine end the audit in good order."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -202,7 +209,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
                         "Going on with the audit that was broken off: {done} of {total} are done."
                     )
                 )
-                complain(
+                say_on_stderr(
                     said.format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
                 )
 
@@ -223,7 +230,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
         opening()
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
-            complain(running.progress.text())
+            say_on_stderr(running.progress.text())
 
     yield tell
 

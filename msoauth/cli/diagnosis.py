@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msoauth.cli import ask, files, sign_in
+from msoauth.cli import files, prompts, sign_in
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
-from msoauth.cli.output import complain, console, report, say
+from msoauth.cli.output import console, print_findings, say, say_on_stderr
 from msoauth.errors import InputError
 from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
@@ -63,7 +63,7 @@ def diagnose(
     if said == "-":
         said = sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
     if bundle is not None:
-        files.writable(bundle)
+        files.check_writable(bundle)
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
@@ -82,7 +82,7 @@ def diagnose(
                 found.append(finding)
                 yield finding
 
-        status = report(watched(), as_json=json)
+        status = print_findings(watched(), as_json=json)
         say(verdict(found), as_json=json)
         if transcript:
             for name, talk in run.transcripts.items():
@@ -106,9 +106,9 @@ def _bundle(
     made = put_together(
         workspace, run.firm, run.mailbox, found, run.transcripts, pseudonymised=pseudonyms
     )
-    complain(_("The bundle {path} holds, without secrets:").format(path=path))
+    say_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
     for name, size in made.contents():
-        complain(f"{name} ({size:,} B)")
+        say_on_stderr(f"{name} ({size:,} B)")
     while asking and sys.stdin.isatty():
         answer = (
             typer.prompt(_("Write it? (y)es, (n)o, (s)how all of it"), default="y").strip().lower()
@@ -117,19 +117,21 @@ def _bundle(
             for name, text in made.files.items():
                 say(f"\n── {name}\n{made.index.text() if name == 'index.html' else text}")
         elif answer in ("n", "no", "nein"):
-            complain(_("Nothing was written."))
+            say_on_stderr(_("Nothing was written."))
             return
-        elif ask.means_yes(answer):
+        elif prompts.is_yes(answer):
             break
     made.write(path)
-    complain(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
+    say_on_stderr(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
 
 
 def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
     from msoauth.graph import Graph
     from msoauth.identity import administrator
 
-    complain(_("The administrator's token stays in memory and is gone when this command ends."))
+    say_on_stderr(
+        _("The administrator's token stays in memory and is gone when this command ends.")
+    )
     token = sign_in.wait_for(administrator.start(workspace, firm), on_stderr=True)
     return Graph(firm.cloud, token.value, signed_in_as=token.signed_in_as)
 
@@ -153,7 +155,7 @@ def letter(
     from msoauth.reports.letter import letter as write_letter
 
     with context.obj.open() as workspace:
-        account, of = _meant(workspace, address, firm)
+        account, of = _letter_scope(workspace, address, firm)
         made = write_letter(workspace, of, account)
     if form == "eml":
         content = made.eml(recipient)
@@ -161,7 +163,7 @@ def letter(
         document = made.document
         text = {"text": document.text, "markdown": document.markdown, "html": document.html}[form]()
         content = text.encode()
-    _put(content, to)
+    _write_or_print(content, to)
 
 
 def record(
@@ -174,10 +176,10 @@ def record(
 
     with context.obj.open() as workspace:
         page = write_record(workspace, workspace.firms.get(firm)).html()
-    _put(page.encode(), to)
+    _write_or_print(page.encode(), to)
 
 
-def _meant(
+def _letter_scope(
     workspace: "Workspace", address: str | None, firm: str | None
 ) -> tuple[Account | None, Firm]:
     if address is not None:
@@ -195,12 +197,12 @@ def _meant(
     return None, firms[0]
 
 
-def _put(content: bytes, to: Path | None) -> None:
+def _write_or_print(content: bytes, to: Path | None) -> None:
     if to is None:
         console().file.write(content.decode())
         return
     files.write(to, content)
-    complain(_("Written: {file}").format(file=to))
+    say_on_stderr(_("Written: {file}").format(file=to))
 
 
 def register(main: typer.Typer) -> None:

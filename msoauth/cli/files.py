@@ -12,7 +12,7 @@ from msoauth.errors import InputError
 from msoauth.texts import _
 
 
-def writable(file: Path) -> None:
+def check_writable(file: Path) -> None:
     """Make sure that a file can be written, before an hour of work and not after.
 
     Raises:
@@ -32,7 +32,7 @@ def writable(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def written(file: Path) -> Iterator[Path]:
+def replacing(file: Path) -> Iterator[Path]:
     """A place beside the file to write to; it becomes the file when the block has ended well.
 
     A device, or a pipe such as ``/dev/stdout``, is written to as it is, and what a link points to is replaced, not
@@ -64,7 +64,7 @@ def write(file: Path, content: bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    with written(file) as part:
+    with replacing(file) as part:
         part.write_bytes(content)
 
 

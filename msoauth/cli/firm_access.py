@@ -9,7 +9,7 @@ import typer
 
 from msoauth.cli import files
 from msoauth.cli.firms import Json, Name, as_json, day_of, read_secret
-from msoauth.cli.output import complain, emit, say
+from msoauth.cli.output import print_json, say, say_on_stderr
 from msoauth.errors import AuthError, InputError
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -54,11 +54,11 @@ def secret(
             as_json=json,
         )
         if json:
-            emit(as_json(workspace.firms.get(name), workspace))
+            print_json(as_json(workspace.firms.get(name), workspace))
 
 
 def _wait_for_secret(seconds: float) -> bool:
-    complain(
+    say_on_stderr(
         _("Refused so far. A new secret takes some seconds to be known: trying again in {n} s.").format(
             n=round(seconds)
         )
@@ -120,7 +120,7 @@ def app_only(
             object_id = app_only.service_principal(workspace, firm)
         except AuthError as refused:
             object_id = ""
-            complain(
+            say_on_stderr(
                 _("The Object ID could not be read: {why}").format(why=redact(refused.summary))
             )
     say(
@@ -130,7 +130,7 @@ def app_only(
     )
     say(app_only.exchange_steps(firm, accounts, object_id).text())
     first = accounts[0].address if accounts else "ADDRESS"
-    complain(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
+    say_on_stderr(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
 
 
 def consent(context: typer.Context, name: Name) -> None:
@@ -141,7 +141,7 @@ def consent(context: typer.Context, name: Name) -> None:
         firm = workspace.firms.get(name)
         link = admin_consent_link(firm, workspace.accounts.list(firm.name))
     say(link)
-    complain(
+    say_on_stderr(
         _(
             "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
         )

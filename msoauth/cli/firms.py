@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msoauth import clouds
-from msoauth.cli import ask
-from msoauth.cli.output import Settings, complain, emit, report, say
+from msoauth.cli import prompts
+from msoauth.cli.output import Settings, print_findings, print_json, say, say_on_stderr
 from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
 from msoauth.judgement import days_left, secret_signal
@@ -47,7 +47,7 @@ def read_secret(*, from_stdin: bool) -> str | None:
     if from_stdin:
         return sys.stdin.readline().strip() or None
     if sys.stdin.isatty():
-        typed = ask.hidden(
+        typed = prompts.read_hidden(
             _("Client secret value (hidden; empty for an app without a secret)"), "--secret-stdin"
         )
         return typed.strip() or None
@@ -123,7 +123,7 @@ def add(
         )
     )
     if secret is None:
-        complain(
+        say_on_stderr(
             _(
                 "No client secret: the app is used as a public client (platform “Mobile and desktop applications”)."
             )
@@ -141,7 +141,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
         rows = [as_json(firm, workspace) for firm in workspace.firms.list()]
     if json:
         for row in rows:
-            emit(row)
+            print_json(row)
         return
     if not rows:
         say(_("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …"))
@@ -190,7 +190,7 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
     with context.obj.open() as workspace:
         row = as_json(workspace.firms.get(name), workspace)
     if json:
-        emit(row)
+        print_json(row)
         return
     by_users = row["access"] == "delegated"
     show_values(
@@ -214,7 +214,7 @@ def check(context: typer.Context, name: Name, json: Json = False) -> None:
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
-        status = report(
+        status = print_findings(
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
     raise typer.Exit(status)
@@ -231,7 +231,7 @@ def remove(
         firm = workspace.firms.get(name)
         count = len(workspace.accounts.list(firm.name))
         if not yes and count:
-            ask.agreed(
+            prompts.confirm(
                 ngettext(
                     "Forget {name} with its {count} account and its tokens?",
                     "Forget {name} with its {count} accounts and their tokens?",

@@ -10,7 +10,7 @@ import typer
 
 from msoauth.cli.accounts import Address
 from msoauth.cli.firms import Json
-from msoauth.cli.output import complain, emit, report, say, say_failure
+from msoauth.cli.output import print_failure, print_findings, print_json, say, say_on_stderr
 from msoauth.cli.tables import show_table
 from msoauth.errors import AuthError, InputError, MailError
 from msoauth.mail.retry import LIMIT
@@ -79,11 +79,11 @@ def fetch(
                 to=place,
                 format=format.value,
                 patience=patience,
-                on_retry=lambda wait: complain(str(wait)),
+                on_retry=lambda wait: say_on_stderr(str(wait)),
             ):
                 count += 1
                 if json:
-                    emit(message.as_json())
+                    print_json(message.as_json())
                 else:
                     rows.append(
                         (
@@ -96,7 +96,7 @@ def fetch(
                     )
         except (AuthError, MailError) as failure:
             _show(rows)
-            raise typer.Exit(say_failure(failure, as_json=json)) from None
+            raise typer.Exit(print_failure(failure, as_json=json)) from None
         _show(rows)
         where = "" if place is None else " " + _("They are in {folder}.").format(folder=place)
         say(
@@ -165,10 +165,10 @@ def send_test(
             round_trip=round_trip,
             sender=sender,
             patience=patience,
-            on_retry=lambda wait: complain(str(wait)),
+            on_retry=lambda wait: say_on_stderr(str(wait)),
             progress=clock,
         )
-        status = report(clock.passing(findings), as_json=json)
+        status = print_findings(clock.passing(findings), as_json=json)
     raise typer.Exit(status)
 
 

@@ -58,7 +58,7 @@ class Settings:
     def warn(workspace: "Workspace") -> None:
         """Say on stderr what people must know of a workspace."""
         for warning in workspace.warnings:
-            complain(_("Note: {warning}").format(warning=warning))
+            say_on_stderr(_("Note: {warning}").format(warning=warning))
 
 
 def utf8_streams() -> None:
@@ -68,7 +68,7 @@ def utf8_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
-def complain(sentence: str) -> None:
+def say_on_stderr(sentence: str) -> None:
     """One line on stderr."""
     print(" ".join(sentence.split()), file=sys.stderr, flush=True)
 
@@ -78,7 +78,7 @@ def say(text: str = "", *, as_json: bool = False) -> None:
     print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
-def emit(value: Mapping[str, Any]) -> None:
+def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of stdout."""
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
@@ -130,27 +130,27 @@ def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
         screen.print(Text(f"    {ids}", style="bright_black"))
 
 
-def report(findings: Iterable[Finding], *, as_json: bool) -> int:
+def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
     """Print findings as they are made; the exit status that they ask for."""
     screen = console(as_json=as_json)
     signals = set()
     for finding in findings:
         signals.add(finding.signal)
         if as_json:
-            emit(finding.as_json())
+            print_json(finding.as_json())
         else:
             show_finding(finding, screen)
-    return status_of(signals)
+    return exit_status(signals)
 
 
-def status_of(signals: set[Signal]) -> int:
+def exit_status(signals: set[Signal]) -> int:
     """The exit status for these signals: red before purple before green."""
     if Signal.FAILED in signals:
         return EXIT_FAILED
     return EXIT_ERROR if Signal.ERROR in signals else 0
 
 
-def say_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
+def print_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
     """Tell people of a failure that is no finding (a sign-in, a retrieval); the exit status."""
     screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
     screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))

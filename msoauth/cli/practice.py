@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msoauth.cli.firms import Json
-from msoauth.cli.output import console, emit, say
+from msoauth.cli.output import console, print_json, say
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
@@ -273,7 +273,7 @@ def list_scenarios(json: Json = False) -> None:
     screen = console()
     for known in scenarios():
         if json:
-            emit(
+            print_json(
                 {
                     "name": known.name,
                     "says": known.says,

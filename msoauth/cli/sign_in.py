@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from msoauth.cli.output import complain, say, say_failure
+from msoauth.cli.output import print_failure, say, say_on_stderr
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.model import Account, Firm
 from msoauth.texts import _
@@ -51,10 +51,10 @@ def sign_in(
             )
             flow = attempt.flow
             if attempt.reason and flow != "browser":
-                complain(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
+                say_on_stderr(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
             status = wait_for(attempt, opened=not no_open)
         except AuthError as failure:
-            code = say_failure(failure)
+            code = print_failure(failure)
             _say_remedy(workspace, firm, account, flow, failure)
             raise typer.Exit(code) from None
     say(
@@ -63,7 +63,7 @@ def sign_in(
         ).format(user=status.signed_in_as)
     )
     if status.warning:
-        complain(_("Note: {warning}").format(warning=status.warning))
+        say_on_stderr(_("Note: {warning}").format(warning=status.warning))
 
 
 def wait_for(
@@ -89,7 +89,7 @@ def wait_for(
                 return attempt.wait()
         else:
             told = _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.")
-            complain(told.format(minutes=round(attempt.seconds_left / 60)))
+            say_on_stderr(told.format(minutes=round(attempt.seconds_left / 60)))
         return attempt.wait()
     except CancelledError:
         raise typer.Abort from None
@@ -155,7 +155,7 @@ def _take_address(attempt: "SignIn[Any]") -> None:
             if line.strip():
                 problem = wrong
             elif any(kept.strip() for kept in lines):
-                complain(wrong.summary)
+                say_on_stderr(wrong.summary)
                 lines.clear()
             continue
         return

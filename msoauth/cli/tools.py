@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from msoauth.cli.firms import Json
-from msoauth.cli.output import console, emit, say, show_finding
+from msoauth.cli.output import console, print_json, say, show_finding
 from msoauth.errors import InputError
 from msoauth.texts import _
 
@@ -92,7 +92,7 @@ def explain(
             known_firm = workspace.firms.get(name)
     found = explain_text(text, firm=known_firm, account=mailbox)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
     else:
         _tell(found, console())
 
@@ -168,7 +168,7 @@ def journal(
         for finding in workspace.journal.findings(firm=name, account=account, since=moment):
             count += 1
             if json:
-                emit(finding.as_json())
+                print_json(finding.as_json())
             else:
                 if whose != (finding.run, finding.firm, finding.account):
                     whose = (finding.run, finding.firm, finding.account)

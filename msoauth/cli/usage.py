@@ -21,7 +21,7 @@ else:
     _Base = object
 
 
-def sentence(wrong: BaseException) -> str:
+def error_message(wrong: BaseException) -> str:
     """The framework's complaint as one sentence, whichever version of typer made it.
 
     Newer ones pass on pydantic's words, which are written for programmers and end without a full stop.
@@ -107,11 +107,11 @@ def _texts(command: Any) -> Iterator[tuple[Any, str]]:
         yield from _texts(below)
 
 
-def name_options(app: typer.Typer) -> None:
+def use_command_classes(app: typer.Typer) -> None:
     """Make every command under *app* a :class:`Command`, and every group a :class:`Group`."""
     app.info.cls = Group
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            name_options(group.typer_instance)
+            use_command_classes(group.typer_instance)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from msoauth.cli import ask, files
-from msoauth.cli.output import Settings, complain, say
+from msoauth.cli import files, prompts
+from msoauth.cli.output import Settings, say, say_on_stderr
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
@@ -26,7 +26,7 @@ def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
     if from_stdin:
         given = sys.stdin.readline().rstrip("\r\n")
     else:
-        given = ask.hidden(what, "--passphrase-stdin", twice=twice)
+        given = prompts.read_hidden(what, "--passphrase-stdin", twice=twice)
     if not given:
         raise InputError(_("No passphrase was given; nothing was changed."))
     return given
@@ -90,7 +90,7 @@ def source(
         else:
             say(_("● The key lies in a key file in the workspace's folder."))
         for warning in workspace.warnings:
-            complain(_("Note: {warning}").format(warning=warning))
+            say_on_stderr(_("Note: {warning}").format(warning=warning))
 
 
 @workspace_app.command("export")
@@ -105,7 +105,7 @@ def export(
     settings: Settings = context.obj
     with settings.open() as workspace:
         export.check_target(file)
-        files.writable(file)
+        files.check_writable(file)
         new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
         count = export.export_workspace(workspace, file, new, on_progress=_progress)
     _progress_ends()
@@ -135,7 +135,7 @@ def import_(
         _progress_ends()
         firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
         for note in (*workspace.warnings, *notes):
-            complain(_("Note: {warning}").format(warning=note))
+            say_on_stderr(_("Note: {warning}").format(warning=note))
     say(
         _("● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again.").format(
             firms=firms, accounts=accounts

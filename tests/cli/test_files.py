@@ -34,7 +34,7 @@ def test_a_file_stays_as_it_was_when_the_writing_fails(tmp_path: Path) -> None:
     file.write_bytes(b"last week's")
 
     def run_full() -> None:
-        with files.written(file) as part:
+        with files.replacing(file) as part:
             part.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

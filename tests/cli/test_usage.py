@@ -126,7 +126,7 @@ def test_unusable_input_is_one_line_and_status_2(
 )  # fmt: skip
 def test_old_and_new_typer_complain_in_whole_sentences(said: str, sentence: str) -> None:
     wrong = typer.BadParameter(said, param_hint="'--form'")
-    assert usage.sentence(wrong) == f"Invalid value for '--form': {sentence}"
+    assert usage.error_message(wrong) == f"Invalid value for '--form': {sentence}"
 
 
 @pytest.mark.parametrize(

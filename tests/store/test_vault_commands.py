@@ -115,7 +115,9 @@ def test_where_there_is_no_terminal_one_sentence_says_what_to_use(
 def test_what_cannot_be_exported_or_imported_is_said_before_a_passphrase_is_asked_for(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msoauth.cli.ask.hidden", lambda *_a, **_k: pytest.fail("it was asked for"))
+    monkeypatch.setattr(
+        "msoauth.cli.prompts.read_hidden", lambda *_a, **_k: pytest.fail("it was asked for")
+    )
     foreign = tmp_path / "holiday.jpg"
     foreign.write_bytes(b"\xff\xd8\xff\xe0 a picture")
     there = ("--workspace", str(tmp_path / "there"))

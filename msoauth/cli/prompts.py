@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from msoauth.cli.output import EXIT_INTERRUPTED, complain
+from msoauth.cli.output import EXIT_INTERRUPTED, say_on_stderr
 from msoauth.errors import InputError
 from msoauth.texts import _
 
 
-def hidden(what: str, option: str, *, twice: bool = False) -> str:
+def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
     """A secret that is typed without being shown; empty when nothing was typed.
 
     Args:
@@ -25,10 +25,10 @@ def hidden(what: str, option: str, *, twice: bool = False) -> str:
         typed = _typed(what)
         if not twice or not typed or _typed(_("The same once more")) == typed:
             return typed
-        complain(_("The two were not the same; try again."))
+        say_on_stderr(_("The two were not the same; try again."))
 
 
-def agreed(question: str, option: str) -> None:
+def confirm(question: str, option: str) -> None:
     """Go on only when people agree; a script may pipe its answer in.
 
     Args:
@@ -45,12 +45,12 @@ def agreed(question: str, option: str) -> None:
         answer = sys.stdin.readline()
         if not answer:
             raise _nobody(option)
-    if not means_yes(answer):
-        complain(_("Nothing was changed."))
+    if not is_yes(answer):
+        say_on_stderr(_("Nothing was changed."))
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def means_yes(answer: str) -> bool:
+def is_yes(answer: str) -> bool:
     """Whether an answer is a yes, in English or German."""
     return answer.strip().lower() in ("y", "yes", "j", "ja")
 
