@@ -1,4 +1,4 @@
-"""The record of a conversation: who said what when, with secrets taken out at the source."""
+"""The record of a conversation: who said what when, without secrets."""
 
 import re
 import time
@@ -25,6 +25,8 @@ class Entry(NamedTuple):
 class Transcript:
     """What was said, bounded in length; mail bodies appear as their size.
 
+    Credentials are taken out when the record is read: of thousands of conversations few are.
+
     Attributes:
         seconds: What each stage of the conversation took, by its name.
     """
@@ -32,7 +34,7 @@ class Transcript:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._secrets: tuple[str, ...] = ()
-        self.entries: deque[Entry] = deque(maxlen=_LINES)
+        self._entries: deque[tuple[Entry, bool]] = deque(maxlen=_LINES)  # and whether it is ours
         self.seconds: dict[str, float] = {}
 
     def hide(self, *secrets: str) -> None:
@@ -53,7 +55,15 @@ class Transcript:
 
     def own(self, direction: Direction, text: str) -> None:
         """What we made ourselves of words and numbers, thousands of times over: no secret can be in it."""
-        self.entries.append(Entry(time.perf_counter() - self._start, direction, text))
+        self._entries.append((Entry(time.perf_counter() - self._start, direction, text), True))
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The lines so far, fit to be shown."""
+        return [
+            entry if own else entry._replace(text=self._cleaned(entry.text))
+            for entry, own in self._entries
+        ]
 
     def shown(self, text: str) -> str:
         """*text* with every credential in it, or piece of one of this conversation's, taken out."""
@@ -65,11 +75,15 @@ class Transcript:
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
     def _add(self, direction: Direction, line: str) -> None:
+        at = time.perf_counter() - self._start
+        self._entries.append((Entry(at, direction, line[: 2 * _LINE]), False))
+
+    def _cleaned(self, line: str) -> str:
         # Cut to length afterwards, for half a secret might not be known as one; a first cut bounds the search.
-        shown = self.shown(line[: 2 * _LINE])
+        shown = self.shown(line)
         if not shown.isprintable():
             shown = "".join(c if c.isprintable() else "·" for c in shown)
-        self.entries.append(Entry(time.perf_counter() - self._start, direction, shown[:_LINE]))
+        return shown[:_LINE]
 
     def text(self) -> str:
         """The whole record, a line each."""
@@ -78,4 +92,4 @@ class Transcript:
         )
 
     def __repr__(self) -> str:
-        return f"Transcript({len(self.entries)} lines)"
+        return f"Transcript({len(self._entries)} lines)"
