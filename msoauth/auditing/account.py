@@ -1,43 +1,19 @@
 """One firm's checks, once for all its accounts; and one account's."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
-from msoauth.checks.in_turn import in_turn
-from msoauth.judgement import Dates, Issue, account_issue, blocks, root_cause, standing
-from msoauth.mail.transcript import Transcript
+from msoauth.judgement import Dates, Issue, account_issue, root_cause, standing
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
 from msoauth.texts import _
-
-_MAIL_SERVERS = ("network.pop3", "network.imap", "network.smtp")  # they hang on no other check
-
-
-class _Unwritten(Transcript):
-    """A record that nobody reads is not written; a diagnosis of the account writes its own."""
-
-    def _add(self, direction: object, line: str) -> None:
-        pass
-
-    def own(self, direction: object, text: str) -> None:
-        """Not written either."""
-
-
-class _Quiet(checks.Context):
-    """The context of one account among thousands."""
-
-    def transcript(self, check: str) -> Transcript:  # noqa: ARG002 - there are none to tell apart
-        """The record of a conversation."""
-        return _Unwritten()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +55,7 @@ def look_at_firm(
     workspace: Workspace,
     firm: Firm,
     run: str,
-    pool: Executor,
+    threads: checks.Threads,
     *,
     retrieve: Iterable[str],
     cancelled: threading.Event,
@@ -88,25 +64,13 @@ def look_at_firm(
     """The checks that have one answer for all accounts of a firm: the network, and the app registration.
 
     Args:
-        pool: Threads that greet the mail servers meanwhile.
+        threads: Carry out checks beside the caller's thread.
         retrieve: The protocols that its accounts use; the others are not asked.
     """
     idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
     wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
     context = checks.Context(workspace, firm, None, timeout=timeout, run=run, cancelled=cancelled)
-    return _looked(context, _side_by_side(wanted, context, pool), {})
-
-
-def _side_by_side(
-    wanted: Sequence[checks.Check], context: checks.Context, pool: Executor
-) -> Iterator[Finding]:
-    """A firm's checks in their order. What cannot be cancelled stays in this thread, which nobody waits for at the end."""
-    greeted = {
-        c.id: pool.submit(checks.answer, c, context, None) for c in wanted if c.id in _MAIL_SERVERS
-    }
-    made = list(in_turn([c for c in wanted if c.id not in greeted], context))
-    made += [future.result() for future in greeted.values()]
-    yield from checks.in_order(made)
+    return _looked(wanted, context, threads, {})
 
 
 def look_at(
@@ -114,9 +78,8 @@ def look_at(
     firm: Firm,
     account: Account,
     run: str,
-    given: dict[str, Finding],
-    pop3_capabilities: dict[str, dict[str, list[str]]],
-    pool: Executor,
+    given: Mapping[str, Finding],
+    threads: checks.Threads,
     *,
     send: bool,
     cancelled: threading.Event,
@@ -127,52 +90,42 @@ def look_at(
 
     Args:
         given: The firm's findings, by check id.
-        pop3_capabilities: What each firm's POP3 server offers, by the firm's name, as far as it is known; added to.
-        pool: Threads that begin the SMTP session while the token is renewed and mail is looked for.
+        threads: Carry out checks beside the caller's thread.
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
-        *checks.SIGN_IN, *checks.MAILBOX, *checks.NEWEST, *(checks.SEND if send else ()),
+        *checks.SIGN_IN, *checks.LOGIN_TO_RETRIEVE, *checks.CONNECT, *checks.LOGIN_TO_SEND, *checks.NEWEST,
+        *(checks.SEND if send else ()),
     )  # fmt: skip
-    context = _Quiet(
-        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled, hurried=True,
-        pop3_capabilities=pop3_capabilities.get(firm.name),
-    )  # fmt: skip
-    context.known["silent_days"] = silent_days
-    with contextlib.suppress(Exception):  # it is a head start only; the checks tell what is wrong
-        if _will_log_in(context, given):
-            checks.greet_ahead(context, pool)
-    looked = _looked(context, in_turn(wanted, context, given), given)
-    if context.pop3_capabilities is not None:
-        pop3_capabilities[firm.name] = context.pop3_capabilities
-    return looked
-
-
-def _will_log_in(context: checks.Context, given: dict[str, Finding]) -> bool:
-    """Whether nothing is known that would keep the account from its login."""
-    bars = (given[check] for check in ("network.smtp", "registration.secret") if check in given)
-    if any(blocks(known) for known in bars):
-        return False
-    signed_in = context.firm.access == "app-only" or context.workspace.tokens.status(
-        context.mailbox.address
+    context = checks.Context(
+        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled
     )
-    return bool(signed_in)
+    context.known["silent_days"] = silent_days
+    return _looked(wanted, context, threads, given)
 
 
 def _looked(
-    context: checks.Context, answers: Iterable[Finding], given: dict[str, Finding]
+    wanted: Sequence[checks.Check],
+    context: checks.Context,
+    threads: checks.Threads,
+    given: Mapping[str, Finding],
 ) -> Looked:
     start = time.perf_counter()
     findings: list[Finding] = []
     try:
-        findings.extend(answers)
+        # The journal gets them together, with the account's mark.
+        made = checks.run(wanted, context, workers=threads, known=given.values(), record=False)
+        found = {finding.check: finding for finding in made}
+        connected = found.pop("smtp.connect", None)
+        if connected is not None and (login := found.get("smtp.login")) is not None:
+            # For people these two are one login.
+            found[login.check] = replace(login, seconds=login.seconds + connected.seconds)
+        findings.extend(found.values())
         link = _link(context, findings, given)
     except Exception as bug:  # noqa: BLE001 - one account's trouble never stops the others
         finding = _fault(context, bug)
         findings.append(finding)
         link = Issue(finding.check, finding.signal, finding.cause)
-    finally:
-        context.hang_up()
     return Looked(
         context.firm,
         context.account,
@@ -184,7 +137,7 @@ def _looked(
 
 
 def _link(
-    context: checks.Context, findings: Sequence[Finding], given: dict[str, Finding]
+    context: checks.Context, findings: Sequence[Finding], given: Mapping[str, Finding]
 ) -> Issue | None:
     if context.account is None:
         broken = root_cause(findings)

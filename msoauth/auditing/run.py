@@ -1,15 +1,12 @@
 """Many accounts at once: an audit yields each account as it finishes, and goes on where it was broken off."""
 
 import contextlib
-import os
 import queue
 import socket
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -17,9 +14,10 @@ from msoauth.auditing.account import Looked, look_at, look_at_firm, new_run
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
 from msoauth.auditing.scope import Scope
+from msoauth.checks import Threads
 from msoauth.errors import InputError
 from msoauth.judgement import SILENT_DAYS
-from msoauth.model import Account, Finding, Firm
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import AuditRun
 from msoauth.store.locks import HeldError
@@ -31,7 +29,7 @@ PER_MAILBOX = 2  # Exchange takes three submissions of a mailbox at once (facts 
 TIMEOUT = 20.0  # seconds of each step of a conversation
 RESUME_HOURS = 24  # what was broken off longer ago is begun anew
 LEASE = 60.0  # seconds without a sign of life after which a computer's accounts go to the others
-_TRIES = 3  # looks at an account whose tenant says "too many"
+_TRIES = 3  # at an account whose tenant says "too many", and at a firm that fails only for now
 _PARTING = 3.0  # seconds that those at work get to end when the audit is cancelled
 _LOCK = "audit"
 
@@ -94,9 +92,7 @@ class Audit:
         self._through = False
         self._failure: Exception | None = None
         self._given: dict[str, dict[str, Finding]] = {}
-        self._pop3_capabilities: dict[str, dict[str, list[str]]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
-        self._greeters = ThreadPoolExecutor(self._workers, "greet", _stay_on_one_processor)
         self._tries: Counter[str] = Counter()
         self._meter = Meter(len(self._accounts), {})
         self.run = ""
@@ -155,15 +151,13 @@ class Audit:
         if self._by is None:
             self._queue.put(left)
             self._queue.close()
-        names = [self._work] * self._workers + ([self._feed] if self._by else [])
-        threads = [
-            threading.Thread(target=work, name=f"audit {n}", daemon=True)
-            for n, work in enumerate(names)
-        ]
-        running = len(threads)
+        tasks = [self._work] * self._workers + ([self._feed] if self._by else [])
+        running = len(tasks)
+        # Half of the threads have an account each; the others take a check of any account.
+        self._threads = Threads(len(tasks) + self._workers, "audit")
         try:
-            for thread in threads:
-                thread.start()
+            for task in tasks:
+                self._threads.submit(task)
             while running and not self._stopped.is_set():
                 if self._cancelled.is_set():
                     break
@@ -184,11 +178,7 @@ class Audit:
         finally:
             self._stopped.set()
             self._queue.clear()
-            deadline = time.monotonic() + _PARTING
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, deadline - time.monotonic()))
-            self._greeters.shutdown(wait=False, cancel_futures=True)
+            self._threads.close(wait=_PARTING)
             if self._by is not None:
                 with contextlib.suppress(Exception):  # it went with the database: the lease ends
                     self._workspace.audits.give_back(self.run, self._by)
@@ -242,7 +232,6 @@ class Audit:
 
     def _work(self) -> None:
         """A worker's life."""
-        _stay_on_one_processor()
         try:
             while not self._stopped.is_set() and (account := self._queue.take()) is not None:
                 self._one(account)
@@ -254,16 +243,14 @@ class Audit:
     def _one(self, account: Account) -> None:
         given = self._firm_findings(account.firm)
         looked = look_at(
-            self._steady, self._firms[account.firm], account, self.run, given, self._pop3_capabilities,
-            self._greeters, send=self._send, cancelled=self._stopped, timeout=self._timeout,
+            self._steady, self._firms[account.firm], account, self.run, given, self._threads,
+            send=self._send, cancelled=self._stopped, timeout=self._timeout,
             silent_days=self._silent_days,
         )  # fmt: skip
         if self._stopped.is_set():
             return  # what was skipped because of the end is no finding
-        if looked.throttled:
-            self._tries[account.address] += 1
-            if self._tries[account.address] < _TRIES and self._queue.put_back(account):
-                return
+        if self._put_back(account, looked, given):
+            return
         stored = self._workspace.audits.complete(
             self.run, looked.mark(), looked.findings, by=self._by
         )
@@ -271,6 +258,27 @@ class Audit:
         if stored:
             self._meter.count(looked.signal)
             self._tell(looked)
+
+    def _put_back(self, account: Account, looked: Looked, given: dict[str, Finding]) -> bool:
+        """Put an account back into the queue whose tenant, or whose firm's checks, fail only for now.
+
+        Returns:
+            False when nothing of that kind was found, or it was tried often enough.
+        """
+        blocked_by = given.get(looked.link.check) if looked.link else None
+        if blocked_by is not None and blocked_by.signal is Signal.WARNING and blocked_by.cause:
+            with self._firm_locks[account.firm]:
+                if self._given.get(account.firm) is given:  # nobody has asked again yet
+                    self._tries[account.firm] += 1
+                    if self._tries[account.firm] < _TRIES:
+                        del self._given[account.firm]
+                tries = self._tries[account.firm]
+        elif looked.throttled:
+            self._tries[account.address] += 1
+            tries = self._tries[account.address]
+        else:
+            return False
+        return tries < _TRIES and self._queue.put_back(account)
 
     def _firm_findings(self, name: str) -> dict[str, Finding]:
         """The firm's findings by check id; whoever comes first has the firm looked at."""
@@ -287,7 +295,7 @@ class Audit:
     def _look_at_firm(self, name: str) -> Sequence[Finding]:
         used = {a.retrieve for a in self._accounts.values() if a.firm == name}
         looked = look_at_firm(
-            self._workspace, self._firms[name], self.run, self._greeters, retrieve=used,
+            self._workspace, self._firms[name], self.run, self._threads, retrieve=used,
             cancelled=self._stopped, timeout=self._timeout,
         )  # fmt: skip
         if not self._stopped.is_set():
@@ -347,16 +355,3 @@ class Audit:
             except queue.Full:
                 if self._stopped.is_set():
                     return
-
-
-def _stay_on_one_processor() -> None:
-    """Keep this thread on the processor of the other workers, where the system lets a thread choose (Linux).
-
-    Python lets one of them run at a time. Over several processors its lock travels at every word with a server,
-    for a quarter more processor time and a sixth less speed (benchmarks/audit.py).
-    """
-    if sys.platform == "linux" and getattr(sys, "_is_gil_enabled", lambda: True)():
-        allowed = sorted(os.sched_getaffinity(0))
-        with contextlib.suppress(OSError):  # the speed is all that is lost
-            # Two audits on one computer take different ones.
-            os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterable
 
+from msoauth.checks.context import Check, Context
 from msoauth.checks.directory import DIRECTORY as APP
-from msoauth.checks.mailbox import MAILBOX, ROUND_TRIP, SEND, greet_ahead
+from msoauth.checks.mailbox import (
+    CONNECT,
+    LOGIN_TO_RETRIEVE,
+    LOGIN_TO_SEND,
+    MAILBOX,
+    ROUND_TRIP,
+    SEND,
+)
 from msoauth.checks.network import NETWORK
 from msoauth.checks.newest import NEWEST
 from msoauth.checks.people import USERS
 from msoauth.checks.registration import REGISTRATION
-from msoauth.checks.run import Check, Context, Findings, answer, run
+from msoauth.checks.run import Findings, Threads, run
 from msoauth.checks.signin import SIGN_IN
 from msoauth.judgement import AnAnswer
 
@@ -23,8 +31,11 @@ def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
 
 
 __all__ = [
+    "CONNECT",
     "DIAGNOSE",
     "DIRECTORY",
+    "LOGIN_TO_RETRIEVE",
+    "LOGIN_TO_SEND",
     "MAILBOX",
     "NETWORK",
     "NEWEST",
@@ -35,8 +46,7 @@ __all__ = [
     "Check",
     "Context",
     "Findings",
-    "answer",
-    "greet_ahead",
+    "Threads",
     "in_order",
     "run",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import AuthError
 from msoauth.graph import (
     EXCHANGE_APP_ID,

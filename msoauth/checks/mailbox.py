@@ -1,12 +1,9 @@
 """Does mail flow: login and the smallest real act over POP3 or IMAP, and over SMTP."""
 
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from collections.abc import Callable
 
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.checks.newest import look_for_newest
-from msoauth.checks.run import Check, Context, Greeted, Outcome
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
@@ -16,7 +13,6 @@ from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_f
 from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
 from msoauth.texts import _
 
-AHEAD_SECONDS = 5.0  # seconds that a server is let wait after its greeting; some hang up after ten
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
@@ -24,15 +20,6 @@ def _smtp_user(context: Context) -> str:
     """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts M1)."""
     account = context.mailbox
     return account.address if context.firm.access == "app-only" else account.user
-
-
-@contextmanager
-def _ended(context: Context, session: Pop3Session | ImapSession | SmtpSession) -> Iterator[None]:
-    """The session is ended with the block."""
-    try:
-        yield
-    finally:
-        session.close(wait=not context.hurried)
 
 
 def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
@@ -49,19 +36,22 @@ def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Out
     return told
 
 
+def _connect_smtp(context: Context) -> Outcome:
+    """Open the session that the SMTP login goes on with; what fails is the login's to tell."""
+    try:
+        context.sessions.keep(greet_smtp(context.firm.cloud.smtp, **context.options("smtp")))
+    except MailError as failure:
+        context.sessions.keep_failure(SmtpSession, failure)
+    return Outcome("")
+
+
 @_exchange_side
 def _pop3(context: Context) -> Outcome:
-    cloud = context.firm.cloud
-    session = context.greeted.pop("pop3", None)
-    if not isinstance(session, Pop3Session):
-        session = greet_pop3(
-            cloud.pop3,
-            **context.options("pop3"),
-            capabilities=context.pop3_capabilities,
-        )
+    session = context.sessions.take(Pop3Session)
+    if session is None:
+        session = greet_pop3(context.firm.cloud.pop3, **context.options("pop3"))
     session.log_in(context.mailbox.address, token_of(context))
-    with _ended(context, session):
-        context.pop3_capabilities = session.capabilities
+    with session:
         count, size = session.stat()
         look_for_newest(context, session)
     return Outcome(
@@ -71,59 +61,26 @@ def _pop3(context: Context) -> Outcome:
 
 @_exchange_side
 def _imap(context: Context) -> Outcome:
-    cloud = context.firm.cloud
-    session = context.greeted.pop("imap", None)
-    if not isinstance(session, ImapSession):
-        session = greet_imap(
-            cloud.imap,
-            **context.options("imap"),
-        )
+    session = context.sessions.take(ImapSession)
+    if session is None:
+        session = greet_imap(context.firm.cloud.imap, **context.options("imap"))
     session.log_in(context.mailbox.address, token_of(context))
-    with _ended(context, session):
+    with session:
         count = session.count()
         look_for_newest(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
-def greet_ahead(context: Context, pool: Executor) -> None:
-    """Have the SMTP server greeted and TLS begun while the checks before its login are carried out."""
-    context.ahead = pool.submit(_greet, context)
-
-
-def _greet(context: Context) -> Greeted:
-    start = time.monotonic()
-    session = greet_smtp(context.firm.cloud.smtp, **context.options("smtp"))
-    return Greeted(session, time.monotonic() - start)
-
-
-def _greeted(context: Context) -> Greeted:
-    """The session that was begun ahead, unless its server may have tired of waiting; else a new one."""
-    ahead, context.ahead = context.ahead, None
-    if ahead is not None:
-        greeted = ahead.result()
-        if time.monotonic() - greeted.at < AHEAD_SECONDS:
-            return greeted
-        greeted.session.close(wait=False)
-    return _greet(context)
-
-
 @_exchange_side
 def _smtp(context: Context) -> Outcome:
-    address, seconds = context.mailbox.address, 0.0
-    session = context.greeted.pop("smtp", None)
-    if not isinstance(session, SmtpSession):
-        start = time.monotonic()
-        greeted = _greeted(context)
-        session = greeted.session
-        # What this check takes is counted anyhow.
-        seconds = max(0.0, greeted.seconds - (time.monotonic() - start))
+    address = context.mailbox.address
+    session = context.sessions.take(SmtpSession)
+    if session is None:
+        session = greet_smtp(context.firm.cloud.smtp, **context.options("smtp"))
     session.log_in(_smtp_user(context), token_of(context))
-    with _ended(context, session):
+    with session:
         session.sender_accepted(address, take_back=False)
-    return Outcome(
-        _("SMTP login works and the sender {sender} is accepted").format(sender=address),
-        seconds=seconds,
-    )
+    return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
 @_exchange_side
@@ -175,7 +132,7 @@ def _arrive(context: Context) -> Outcome:
     return Outcome(_("the test mail arrived after {seconds:.1f} seconds").format(seconds=seconds))
 
 
-MAILBOX = (
+LOGIN_TO_RETRIEVE = (
     Check(
         "pop3.login",
         lambda: _("Mail can be retrieved (POP3)"),
@@ -192,14 +149,28 @@ MAILBOX = (
         applies=lambda context: context.mailbox.retrieve == "imap",
         asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
+)
+# Opens the SMTP session while the token is renewed and mail is looked for, in runs without NETWORK, whose checks do
+# the same. It asks nothing of its own, and comes late so that nobody who waits for its finding waits in vain.
+CONNECT = (
+    Check(
+        "smtp.connect",
+        lambda: _("Mail can be sent (SMTP login)"),
+        _connect_smtp,
+        needs=("network.smtp", "registration.secret", "sign-in.present"),
+    ),
+)
+LOGIN_TO_SEND = (
     Check(
         "smtp.login",
         lambda: _("Mail can be sent (SMTP login)"),
         _smtp,
         needs=("network.smtp", *_NEEDS),
+        after=("smtp.connect",),
         asks=lambda: _("Does the SMTP server accept the token, and the mailbox as sender?"),
     ),
 )
+MAILBOX = (*LOGIN_TO_RETRIEVE, *LOGIN_TO_SEND)
 SEND = (
     Check(
         "smtp.send",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.clouds import Protocol
 from msoauth.errors import AuthError
 from msoauth.identity import http, validation
@@ -147,7 +147,7 @@ def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
         session = _GREET[protocol](endpoint, **context.options(protocol))
-        context.greeted[protocol] = session  # the login goes on with it
+        context.sessions.keep(session)  # the login goes on with it
         connection = session.connection
         stages = ", ".join(
             f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in connection.seconds.items()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MailError
 from msoauth.judgement import days_since, silence_signal
 from msoauth.mail.imap import ImapSession

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import probes, validation
 from msoauth.judgement import days_left, secret_signal

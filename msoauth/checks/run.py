@@ -1,164 +1,173 @@
-"""What a check is, and how checks are carried out: in order for the reader, side by side for the clock."""
+"""Carry out checks: independent ones run concurrently, findings are yielded in declaration order."""
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from queue import SimpleQueue
 
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MsoauthError
 from msoauth.judgement import blocker, signal_of, verdict
-from msoauth.mail.connection import ConnectionOptions
-from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
-from msoauth.store import Workspace
 from msoauth.texts import _
-
-if TYPE_CHECKING:
-    from msoauth.graph import Graph
-    from msoauth.mail.imap import ImapSession
-    from msoauth.mail.pop3 import Pop3Session
-    from msoauth.mail.smtp import SmtpSession
 
 Findings = Iterator[Finding]
 
-_WORKERS = 8  # more than the longest row of checks that do not hang on one another
+WORKERS = 8  # more than the longest row of checks that do not depend on one another
+_POLL = 0.2  # seconds; Windows delivers Ctrl-C only between waits
 
 
-@dataclass
-class Context:
-    """What the checks of one run look at.
+class Threads:
+    """A bounded number of daemon threads that carry out tasks, first come, first served.
 
-    Attributes:
-        account: The mailbox; None for the checks of a firm alone.
-        graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
-        said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
-        known: What a check found out that a later one needs (the access token, say); never shown.
-        greeted: Sessions with the mail servers that a check of the network left open for the login, by protocol.
-        ahead: The SMTP session that another thread begins while the checks before its login are carried out.
-        transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
-            greeting to the login, and those of sending by check id.
-        cancelled: Set it to end the run before its next check.
-        timeout: Seconds that one step of a conversation may take.
-        hurried: One of thousands: the answer to a good-bye is not waited for.
-        pop3_capabilities: What the firm's POP3 server told another of these thousands that it offers.
+    Unlike those of a ThreadPoolExecutor they never hold up the end of the process: a check that hangs in a server
+    which says nothing is abandoned.
     """
 
-    workspace: Workspace
-    firm: Firm
-    account: Account | None = None
-    timeout: float = 20.0
-    graph: "Graph | None" = None
-    said: str = ""
-    run: str = field(default_factory=lambda: uuid4().hex[:12])
-    known: dict[str, Any] = field(default_factory=dict, repr=False)
-    greeted: "dict[str, Pop3Session | ImapSession | SmtpSession]" = field(
-        default_factory=dict, repr=False
-    )
-    ahead: "Future[Greeted] | None" = field(default=None, repr=False)
-    transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
-    cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    hurried: bool = False
-    pop3_capabilities: dict[str, list[str]] | None = field(default=None, repr=False)
+    def __init__(self, count: int, name: str) -> None:
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name} {n}", daemon=True)
+            for n in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    @property
-    def mailbox(self) -> Account:
-        """The account of a run that has one."""
-        if self.account is None:
-            raise LookupError("this check needs an account")
-        return self.account
+    def submit(self, task: Callable[[], None]) -> None:
+        """Have a thread carry out *task*, which raises nothing."""
+        if self._threads:
+            self._tasks.put(task)
 
-    def transcript(self, check: str) -> Transcript:
-        """The record of a conversation, made when it is first asked for."""
-        return self.transcripts.setdefault(check, Transcript())
+    def close(self, *, wait: float = 0.0) -> None:
+        """Let each thread end after what was submitted so far.
 
-    def options(self, check: str) -> ConnectionOptions:
-        """How a conversation with a mail server is held, and that it is recorded under *check*."""
-        return {
-            "transcript": self.transcript(check),
-            "timeout": self.timeout,
-            "ca_file": self.firm.cloud.ca_file,
-            "cancelled": self.cancelled,
-        }
+        Args:
+            wait: Seconds to wait for them.
+        """
+        for _thread in self._threads:
+            self._tasks.put(None)
+        deadline = time.monotonic() + wait
+        for thread in self._threads if wait else ():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def hang_up(self) -> None:
-        """Close the sessions that no login has taken over."""
-        while self.greeted:
-            self.greeted.popitem()[1].connection.close()
-        if self.ahead is not None and not self.ahead.cancel():
-            self.ahead.add_done_callback(_close)
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
 
 
-@dataclass(frozen=True)
-class Greeted:
-    """An SMTP session that another thread began, the seconds that this took, and when it was done."""
+class _Run:
+    """The state of one run, shared by the threads that carry out its checks.
 
-    session: "SmtpSession"
-    seconds: float
-    at: float = field(default_factory=time.monotonic)
-
-
-def _close(ahead: Future[Greeted]) -> None:
-    if ahead.exception() is None:
-        ahead.result().session.close(wait=False)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check says when it could be carried out and nothing was raised.
-
-    Attributes:
-        seconds: What another thread took for it beforehand.
+    The caller's thread only carries out the check whose finding it is about to yield, and only waits for one that
+    another thread has begun. The other threads never wait: they take checks that are ready and leave. So a bounded
+    number of threads can be shared by many runs without a deadlock, and without other threads the checks are
+    carried out one after another.
     """
 
-    summary: str
-    signal: Signal = Signal.PASSED
-    cause: str | None = None
-    evidence: str = ""
-    facts: Mapping[str, str | int] = field(default_factory=dict)
-    seconds: float = 0.0
+    def __init__(
+        self, checks: Sequence[Check], context: Context, known: Iterable[Finding], threads: Threads
+    ) -> None:
+        self._context = context
+        self._threads = threads
+        self._changed = threading.Condition()
+        self._waiting = {check.id: check for check in checks}
+        self._expected = frozenset(self._waiting)
+        self._findings = {f.check: f for f in known if f.check not in self._expected}
+        self._blocked_by: dict[str, Finding] = {}  # by the id of a check that was skipped
+        self._failure: Exception | None = None
+        for _check in [check for check in checks if self._ready(check)][1:]:
+            threads.submit(self._help)
+
+    def finding(self, check: Check) -> Finding:
+        """The finding of *check*, which this thread carries out unless another has begun it."""
+        with self._changed:
+            begun = self._waiting.pop(check.id, None) is None
+        if not begun:
+            self._carry_out(check)
+        with self._changed:
+            while check.id not in self._findings and self._failure is None:
+                self._changed.wait(_POLL)
+        if self._failure is not None:
+            raise self._failure
+        return self._findings[check.id]
+
+    def is_done(self, check: Check) -> bool:
+        """Whether the finding of *check* is there."""
+        return check.id in self._findings
+
+    def stop(self) -> None:
+        """Begin no further check."""
+        with self._changed:
+            self._waiting.clear()
+
+    def _help(self) -> None:
+        """Carry out checks that are ready, until there is none."""
+        try:
+            while (check := self._next()) is not None:
+                self._carry_out(check)
+        except Exception as bug:  # noqa: BLE001 - raised where the findings are read
+            with self._changed:
+                self._failure = bug
+                self._changed.notify_all()
+
+    def _next(self) -> Check | None:
+        with self._changed:
+            ready = next((c for c in reversed(self._waiting.values()) if self._ready(c)), None)
+            if ready is not None:
+                del self._waiting[ready.id]
+            return ready
+
+    def _ready(self, check: Check) -> bool:
+        """Whether all checks that this one waits for are done."""
+        return all(
+            one in self._findings or one not in self._expected
+            for one in (*check.needs, *check.after)
+        )
+
+    def _carry_out(self, check: Check) -> None:
+        needed = [
+            self._blocked_by.get(need) or self._findings[need]
+            for need in check.needs
+            if need in self._findings
+        ]
+        blocking = blocker(needed)
+        finding = answer(check, self._context, blocking)
+        with self._changed:
+            if blocking is not None:
+                self._blocked_by[check.id] = blocking
+            self._findings[check.id] = finding
+            follow = [
+                c
+                for c in self._waiting.values()
+                if check.id in (*c.needs, *c.after) and self._ready(c)
+            ]
+            self._changed.notify_all()
+        for _check in follow[1:]:  # this thread goes on with the first
+            self._threads.submit(self._help)
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question with one answer.
-
-    Attributes:
-        id: ``area.question``, as in findings.
-        title: What is good when it passes, for people; a function because the language may change.
-        act: Answers it; raises MsoauthError for a failure that has a cause.
-        needs: Ids of checks that must have passed (or warned) before this one makes sense.
-        applies: Whether the question makes sense for this firm and account at all.
-        asks: What it looks at, in a sentence for people.
-        after: Ids of checks whose end it waits for, whatever came of them.
-    """
-
-    id: str
-    title: Callable[[], str]
-    act: Callable[[Context], Outcome]
-    needs: tuple[str, ...] = ()
-    applies: Callable[[Context], bool] = lambda _context: True
-    asks: Callable[[], str] = lambda: ""
-    after: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A finding, and the one that it hangs on when it was skipped."""
-
-    finding: Finding
-    broken: Finding | None = None
-
-
-def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, str]:
+def run(
+    checks: Sequence[Check],
+    context: Context,
+    *,
+    workers: int | Threads = WORKERS,
+    known: Iterable[Finding] = (),
+    record: bool = True,
+) -> Generator[Finding, None, str]:
     """Carry out *checks* and yield each finding in their order, as soon as it is there.
 
-    Checks that do not hang on one another run side by side. A check whose needed check did not pass is
-    skipped, and says on which it hangs. Every finding is in the workspace's journal before it is yielded.
+    Checks that do not depend on one another run concurrently. A check is skipped when one that it needs did not
+    pass (see :func:`msoauth.judgement.blocks`), and its finding names that one. Closing the generator returns at once:
+    checks under way are cancelled and abandoned, and what they still find is dropped.
+
+    Args:
+        checks: Each may need only earlier ones.
+        workers: Checks at once; 1 for one after another in the caller's thread. Or threads that several runs
+            share; the caller's thread then works beside them.
+        known: Findings that were made before, of checks which these need.
+        record: Append each finding to the workspace's journal before it is yielded.
 
     Returns:
         One sentence: the root cause (see :func:`msoauth.judgement.verdict`).
@@ -168,48 +177,33 @@ def run(checks: Sequence[Check], context: Context) -> Generator[Finding, None, s
     {'passed'}
     """
     wanted = [check for check in checks if check.applies(context)]
+    threads = (
+        Threads(min(workers, len(wanted)) - 1, "check") if isinstance(workers, int) else workers
+    )
+    state = _Run(wanted, context, known, threads)
     made: list[Finding] = []
     try:
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="check") as pool:
-            # A check waits only for checks submitted before it, so a bounded pool cannot lock up.
-            futures: dict[str, Future[_Made]] = {}
-            for check in wanted:
-                futures[check.id] = pool.submit(
-                    _carry_out,
-                    check,
-                    context,
-                    [futures[n] for n in check.needs if n in futures],
-                    [futures[n] for n in check.after if n in futures],
-                )
-            try:
-                waiting = deque(futures.values())
-                while waiting:
-                    ready = [waiting.popleft().result().finding]
-                    while waiting and waiting[0].done():  # one commit for all that are there
-                        ready.append(waiting.popleft().result().finding)
-                    context.workspace.journal.append(*ready)
-                    for finding in ready:
-                        made.append(finding)
-                        yield finding
-            finally:
-                if len(made) < len(wanted):
-                    context.cancelled.set()
+        while len(made) < len(wanted):
+            ready = [state.finding(wanted[len(made)])]
+            for check in wanted[len(made) + 1 :]:  # one commit for all that are there
+                if not state.is_done(check):
+                    break
+                ready.append(state.finding(check))
+            if record:
+                context.workspace.journal.append(*ready)
+            for finding in ready:
+                made.append(finding)
+                yield finding
+    except (GeneratorExit, KeyboardInterrupt):
+        if len(made) < len(wanted):
+            context.cancelled.set()
+        raise
     finally:
-        context.hang_up()
+        state.stop()
+        if isinstance(workers, int):
+            threads.close()
+        context.sessions.close()
     return verdict(made)
-
-
-def _carry_out(
-    check: Check,
-    context: Context,
-    needed: Sequence[Future[_Made]],
-    before: Sequence[Future[_Made]],
-) -> _Made:
-    for future in before:
-        future.result()
-    made = [future.result() for future in needed]
-    broken = blocker(one.broken or one.finding for one in made)
-    return _Made(answer(check, context, broken), broken)
 
 
 def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
@@ -262,7 +256,7 @@ def _finding(check: str, outcome: Outcome, context: Context, seconds: float) -> 
         summary=outcome.summary,
         evidence=redact(outcome.evidence),
         facts=outcome.facts,
-        seconds=seconds + outcome.seconds,
+        seconds=seconds,
         firm=context.firm.name,
         account=context.account.address if context.account else "",
         run=context.run,

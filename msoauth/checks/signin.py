@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from msoauth.checks.run import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.claims import UnverifiedClaims, read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, sign_in_history

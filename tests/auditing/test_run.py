@@ -1,7 +1,5 @@
 """What an audit promises: every account once, findings stored before they are told, and nobody's trouble anybody else's."""
 
-import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,11 +8,10 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.auditing import Audit, Looked, account, run
-from msoauth.checks.run import Outcome
+from msoauth.auditing import Audit, Looked
+from msoauth.checks.context import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probes
-from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from tests.auditing.conftest import FIRM, Office
@@ -52,43 +49,6 @@ def test_the_questions_about_the_firm_are_asked_once_and_not_for_each_account(
     assert "network.imap" not in counts  # no account uses it
 
 
-def test_what_a_server_offers_is_asked_once_and_not_for_each_account(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    real = Pop3Session.ask_capabilities
-
-    def counting(session: Pop3Session) -> dict[str, list[str]]:
-        asked.append(session)
-        return real(session)
-
-    monkeypatch.setattr(Pop3Session, "ask_capabilities", counting)
-    seen = list(Audit(office.workspace, workers=1))
-    assert {looked.signal for looked in seen} == {Signal.PASSED}
-    assert len(office.addresses) > 2
-    assert len(asked) == 2  # the firm's own check, and the first account
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread choose its processor")
-def test_the_workers_share_a_processor_and_nobody_else_is_bound_to_it(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-    real = account.look_at
-
-    def watching(*given: Any, **options: Any) -> Looked:
-        used.append(os.sched_getaffinity(0))
-        return real(*given, **options)
-
-    monkeypatch.setattr(run, "look_at", watching)
-    before = os.sched_getaffinity(0)
-    list(Audit(office.workspace, workers=4))
-    assert len(used) == len(office.addresses)
-    assert [len(processors) for processors in used] == [1] * len(used)
-    assert len(set.union(*used)) == 1
-    assert os.sched_getaffinity(0) == before
-
-
 def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office: Office) -> None:
     office.workspace.firms.set_secret(FIRM, "not~the~secret~of~this~app~at~all~12345")
     seen = [looked for looked in Audit(office.workspace) if looked.account]
@@ -106,13 +66,43 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
     def busy(*_given: object) -> str:
         raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(probes, "discover", busy)
-        seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
-    assert seen == {Signal.WARNING}  # what needs the directory was skipped, as in a diagnosis
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(probes, "discover", busy)
+    seen = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
+    assert {(one.signal, one.link.cause if one.link else "") for one in seen} == {
+        (Signal.WARNING, "service-unavailable")
+    }
+    assert {f.signal for one in seen for f in one.findings if f.check == "sign-in.token"} == {
+        Signal.SKIPPED
+    }
+
+
+def test_an_outage_that_passes_while_the_audit_runs_leaves_no_trace(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = probes.discover
+
+    def busy_once(*given: Any) -> str:
+        asked.append(given)
+        if len(asked) == 1:
+            raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
+        return real(*given)
+
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(probes, "discover", busy_once)
+    seen = {looked.signal for looked in Audit(office.workspace, workers=2) if looked.account}
+    assert seen == {Signal.PASSED}
+    assert len(asked) == 2
+
+
+def test_an_outage_while_tokens_are_renewed_is_told_of_each_account(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
     office.tenant.state.faults.set("token.status", 503)
-    later = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
-    assert {(looked.signal, looked.link.cause if looked.link else "") for looked in later} == {
+    seen = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
+    assert {(looked.signal, looked.link.cause if looked.link else "") for looked in seen} == {
         (Signal.WARNING, "service-unavailable")
     }
 
@@ -120,24 +110,15 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
 def test_a_fault_of_ours_while_a_firm_is_looked_at_leaves_its_accounts_to_be_looked_at(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fault(*_given: object) -> Finding:
+    def fault(_context: checks.Context) -> bool:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr(checks, "answer", fault)
+    faulty = checks.Check("registration.values", str, lambda _c: Outcome("fine"), applies=fault)
+    monkeypatch.setattr(checks, "REGISTRATION", (faulty,))
     running = Audit(office.workspace, workers=2)
     seen = {(looked.account is None, looked.signal) for looked in running}
     assert seen == {(True, Signal.ERROR), (False, Signal.PASSED)}
     assert not running.cancelled
-
-
-def test_an_account_that_cannot_be_read_ends_no_audit(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreadable(*_given: object) -> bool:
-        raise ValueError("not a date")
-
-    monkeypatch.setattr("msoauth.checks.greet_ahead", unreadable)
-    assert {looked.signal for looked in Audit(office.workspace)} == {Signal.PASSED}
 
 
 def test_a_broken_off_audit_goes_on_where_it_stopped(office: Office) -> None:
@@ -187,15 +168,15 @@ def test_one_accounts_trouble_does_not_stop_the_others(
 ) -> None:
     bad, off = office.addresses[:2]
     office.mailbox_off(off)
-    real = checks.MAILBOX[-1].applies
+    real = checks.LOGIN_TO_SEND[0].applies
 
     def fault(context: checks.Context) -> bool:
         if context.mailbox.address == bad:
             raise ZeroDivisionError("a bug of ours")
         return real(context)
 
-    faulty = checks.Check("smtp.login", lambda: "", checks.MAILBOX[-1].act, applies=fault)
-    monkeypatch.setattr(checks, "MAILBOX", (*checks.MAILBOX[:-1], faulty))
+    faulty = checks.Check("smtp.login", lambda: "", checks.LOGIN_TO_SEND[0].act, applies=fault)
+    monkeypatch.setattr(checks, "LOGIN_TO_SEND", (faulty,))
     signals = {one.account.address: one for one in Audit(office.workspace) if one.account}
     assert signals.pop(bad).signal is Signal.ERROR
     broken = signals.pop(off)
@@ -283,7 +264,8 @@ def test_a_tenant_that_says_too_many_is_asked_again_before_it_counts(
         return Outcome("fine")
 
     monkeypatch.setattr(checks, "SIGN_IN", (checks.Check("sign-in.token", lambda: "", act),))
-    monkeypatch.setattr(checks, "MAILBOX", ())
+    monkeypatch.setattr(checks, "LOGIN_TO_RETRIEVE", ())
+    monkeypatch.setattr(checks, "LOGIN_TO_SEND", ())
     signals = {one.account.address: one.signal for one in Audit(office.workspace) if one.account}
     assert tries[always] == 3
     assert tries[once] == 2

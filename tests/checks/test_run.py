@@ -1,17 +1,22 @@
 """What `run` promises: order, journal, skipping, and that no check's trouble is anybody else's."""
 
+import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from msoauth.checks import DIAGNOSE, REGISTRATION
-from msoauth.checks.run import Check, Context, Outcome, run
+from msoauth.checks import CONNECT, DIAGNOSE, REGISTRATION
+from msoauth.checks.context import Check, Context, Outcome
+from msoauth.checks.run import Threads, run
+from msoauth.clouds import Endpoint
 from msoauth.errors import AuthError, MailError, VaultError
 from msoauth.judgement import root_cause
-from msoauth.model import Account, Firm, Signal
+from msoauth.mail import connection
+from msoauth.mail.pop3 import Pop3Session
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 
 FIRM = Firm("Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555")
@@ -113,7 +118,7 @@ def test_every_check_of_a_diagnosis_says_what_it_asks_and_needs_only_earlier_one
         assert check.title()
         assert check.asks().endswith((".", "?"))
         assert seen.issuperset(check.needs), check.id
-        assert seen.issuperset(check.after), check.id
+        assert seen.issuperset({*check.after} - {c.id for c in CONNECT}), check.id
         seen.add(check.id)
     assert len(seen) == len(DIAGNOSE)
 
@@ -155,20 +160,115 @@ def test_the_signal_tells_whose_trouble_it_is(
     assert finding.signal == signal
 
 
-def test_ctrl_c_while_the_last_check_runs_ends_it(
-    context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(_self: object, _timeout: object = None) -> object:
+def test_ctrl_c_ends_the_checks_that_are_under_way(context: Context) -> None:
+    under_way, ended = threading.Event(), threading.Event()
+
+    def interrupted(_context: Context) -> Outcome:
+        assert under_way.wait(20)
         raise KeyboardInterrupt
 
     def wait_for_the_end(given: Context) -> Outcome:
+        under_way.set()
         assert given.cancelled.wait(20)
+        ended.set()
         return Outcome("ended")
 
-    monkeypatch.setattr(Future, "result", interrupted)
+    checks = (Check("a.first", str, interrupted), Check("b.last", str, wait_for_the_end))
     with pytest.raises(KeyboardInterrupt):
-        list(run((Check("a.last", lambda: "last", wait_for_the_end),), context))
-    assert context.cancelled.is_set()
+        list(run(checks, context))
+    assert ended.wait(20)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_what_fails_only_for_now_blocks_what_needs_it_too(context: Context, workers: int) -> None:
+    busy = MailError("busy", stage="work", cause="throttled", retriable=True)
+    checks = (raising("a.first", busy), passing("b.next", ("a.first",)))
+    found = list(run(checks, context, workers=workers))
+    assert [finding.signal for finding in found] == [Signal.WARNING, Signal.SKIPPED]
+    assert "a.first" in found[1].summary
+
+
+def test_findings_that_are_known_already_block_what_needs_them(context: Context) -> None:
+    known = [
+        Finding("a.bad", Signal.WARNING, "busy", cause="throttled"),
+        Finding("a.good", Signal.WARNING, "not nice, but no reason to stop"),
+    ]
+    checks = (passing("b.one", ("a.bad",)), passing("b.two", ("a.good",)))
+    found = list(run(checks, context, known=known))
+    assert [(finding.check, finding.signal) for finding in found] == [
+        ("b.one", Signal.SKIPPED),
+        ("b.two", Signal.PASSED),
+    ]
+
+
+def test_one_worker_is_the_callers_thread_and_keeps_the_order(context: Context) -> None:
+    seen: list[tuple[str, threading.Thread]] = []
+
+    def noting(name: str) -> Check:
+        def act(_context: Context) -> Outcome:
+            seen.append((name, threading.current_thread()))
+            return Outcome("fine")
+
+        return Check(name, str, act)
+
+    list(run([noting(f"a.{n}") for n in range(5)], context, workers=1))
+    assert seen == [(f"a.{n}", threading.current_thread()) for n in range(5)]
+
+
+def test_a_journal_that_the_caller_writes_is_left_alone(context: Context) -> None:
+    assert [f.signal for f in run((passing("a.one"),), context, record=False)] == [Signal.PASSED]
+    assert not list(context.workspace.journal.findings(run=context.run))
+
+
+def test_runs_that_share_fewer_threads_than_they_could_use_all_come_to_their_end(
+    context: Context,
+) -> None:
+    def chain(run_number: int) -> list[Check]:
+        checks = [passing(f"{run_number}.{n}") for n in range(4)]
+        return [*checks, passing(f"{run_number}.last", tuple(check.id for check in checks))]
+
+    ends: list[list[Signal]] = []
+    threads = Threads(3, "shared")
+    done = threading.Semaphore(0)
+
+    def one(number: int) -> None:
+        own = Context(context.workspace, FIRM, ACCOUNT)
+        found = run(chain(number), own, workers=threads, record=False)
+        ends.append([finding.signal for finding in found])
+        done.release()
+
+    with closing(threads):
+        for number in range(50):
+            threads.submit(lambda number=number: one(number))  # type: ignore[misc]
+        assert all(done.acquire(timeout=20) for _number in range(50))
+    assert ends == [[Signal.PASSED] * 5] * 50
+
+
+def test_closing_returns_at_once_and_what_hangs_leaves_nothing_behind(context: Context) -> None:
+    begun, let_go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(given: Context) -> Outcome:
+        begun.set()
+        assert let_go.wait(20), "closing waited for the check"
+        given.sessions.keep(Pop3Session(connection.connect(server)))
+        ended.set()
+        return Outcome("late")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+        server = Endpoint("127.0.0.1", listening.getsockname()[1], "starttls")
+        findings = run((passing("a.first"), Check("b.hangs", str, hang)), context)
+        assert next(findings).check == "a.first"
+        assert begun.wait(20)
+        findings.close()
+        assert context.cancelled.is_set()
+        let_go.set()
+        peer, _address = listening.accept()
+        with peer:
+            peer.settimeout(20)
+            assert peer.recv(1) == b""  # closed
+    assert ended.wait(20)
+    assert [f.check for f in context.workspace.journal.findings(run=context.run)] == ["a.first"]
 
 
 def test_a_vault_that_does_not_open_is_told_by_the_checks_that_need_it(tmp_path: Path) -> None:
@@ -188,7 +288,7 @@ def test_a_secret_in_an_unexpected_exception_is_not_in_the_finding(context: Cont
     assert "planted-marker-4711" not in str(finding.as_json())
 
 
-def test_independent_checks_run_side_by_side(context: Context) -> None:
+def test_independent_checks_run_concurrently(context: Context) -> None:
     together = threading.Barrier(3, timeout=10)
 
     def meet(_context: Context) -> Outcome:

@@ -12,7 +12,8 @@ import pytest
 
 from msoauth import redact
 from msoauth.auditing.status import status
-from msoauth.checks.run import Check, Context, Outcome, run
+from msoauth.checks import run
+from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MailError
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Finding, Signal

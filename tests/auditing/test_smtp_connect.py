@@ -1,4 +1,4 @@
-"""An audit begins the SMTP session of an account while its token is renewed, and leaves none open."""
+"""An audit opens the SMTP session of an account while its token is renewed, and leaves none open."""
 
 import threading
 import time
@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from msoauth import checks
 from msoauth.auditing import Audit, Looked
 from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
 from msoauth.identity import access_tokens
 from msoauth.identity.access_tokens import AccessToken
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.smtp import SmtpSession, greet_smtp
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
@@ -45,7 +47,9 @@ _renew = access_tokens.access_token
 def greetings(monkeypatch: pytest.MonkeyPatch) -> Greetings:
     watched = Greetings()
     monkeypatch.setattr(mailbox, "greet_smtp", watched.greet)
-    monkeypatch.setattr(mailbox, "AHEAD_SECONDS", 60.0)  # a busy computer takes long for a token
+    monkeypatch.setattr(
+        checks.context, "LOGIN_WITHIN", 60.0
+    )  # a busy computer takes long for a token
     return watched
 
 
@@ -82,6 +86,21 @@ def test_the_server_is_greeted_while_the_token_is_renewed(
     assert {account.signal for account in looked} == {Signal.PASSED}
     assert len(greetings.sessions) == 1
     assert smtp(looked).seconds >= greetings.seconds[0]  # in the findings it is one login
+
+
+def test_mail_is_looked_for_while_the_smtp_login_is_made(
+    one: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round trips of one do not add to those of the other."""
+    both = threading.Barrier(2, timeout=WAIT)
+    for kind in (Pop3Session, SmtpSession):
+
+        def log_in(session: Any, *given: Any, real: Any = kind.log_in) -> None:
+            both.wait()
+            real(session, *given)
+
+        monkeypatch.setattr(kind, "log_in", log_in)
+    assert {account.signal for account in Audit(one.workspace)} == {Signal.PASSED}
 
 
 def test_nobody_is_greeted_for_an_account_that_nobody_signed_in(
@@ -135,6 +154,6 @@ def test_a_server_that_turns_the_session_away_is_what_the_login_says(
 def test_a_server_that_was_let_wait_for_long_is_greeted_anew(
     one: Office, greetings: Greetings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "AHEAD_SECONDS", -1.0)
+    monkeypatch.setattr(checks.context, "LOGIN_WITHIN", -1.0)
     assert {looked.signal for looked in Audit(one.workspace)} == {Signal.PASSED}
     assert len(greetings.sessions) == 2

@@ -1,0 +1,161 @@
+"""What a check is, what it is given, and what it answers."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from msoauth.errors import MailError
+from msoauth.mail.connection import ConnectionOptions
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.smtp import SmtpSession
+from msoauth.mail.transcript import Transcript
+from msoauth.model import Account, Firm, Signal
+from msoauth.store import Workspace
+
+if TYPE_CHECKING:
+    from msoauth.graph import Graph
+
+Session = Pop3Session | ImapSession | SmtpSession
+Kind = TypeVar("Kind", Pop3Session, ImapSession, SmtpSession)
+
+# Some servers hang up on a client that says nothing for ten seconds after the greeting.
+LOGIN_WITHIN = 5.0  # seconds
+
+
+class OpenSessions:
+    """Sessions that one check opened with the mail servers and another one will log in to.
+
+    Safe to share between threads. After :meth:`close` whatever is still handed in is closed at once, so that a
+    check which ends after its run leaves no connection behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[type[Session], tuple[Session | MailError, float]] = {}
+        self._ended = False
+
+    def keep(self, session: Session) -> None:
+        """Keep a session for its login."""
+        with self._lock:
+            if not self._ended:
+                self._kept[type(session)] = (session, time.monotonic())
+                return
+        session.connection.close()
+
+    def keep_failure(self, kind: type[Session], failure: MailError) -> None:
+        """Keep the reason why no session of this kind came about, for its login to report."""
+        self._kept[kind] = (failure, time.monotonic())
+
+    def take(self, kind: type[Kind]) -> Kind | None:
+        """The session of this kind, for the caller to close; None when there is none, or it has waited too long.
+
+        Raises:
+            MailError: the session could not be opened.
+        """
+        with self._lock:
+            session, opened = self._kept.pop(kind, (None, 0.0))
+        if isinstance(session, MailError):
+            raise session
+        if not isinstance(session, kind):
+            return None
+        if time.monotonic() - opened < LOGIN_WITHIN:
+            return session
+        session.connection.close()
+        return None
+
+    def close(self) -> None:
+        """Close all sessions, and those that are handed in from now on."""
+        with self._lock:
+            self._ended = True
+            kept = [session for session, _opened in self._kept.values()]
+            self._kept.clear()
+        for session in kept:
+            if not isinstance(session, MailError):
+                session.connection.close()
+
+
+@dataclass
+class Context:
+    """What the checks of one run look at.
+
+    Attributes:
+        account: The mailbox; None for the checks of a firm alone.
+        graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
+        said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
+        known: What a check found out that a later one needs (the access token, say); never shown.
+        sessions: Sessions with the mail servers that wait for their login.
+        transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
+            greeting to the login, and those of sending by check id.
+        cancelled: Set it to end the run before its next check.
+        timeout: Seconds that one step of a conversation may take.
+    """
+
+    workspace: Workspace
+    firm: Firm
+    account: Account | None = None
+    timeout: float = 20.0
+    graph: "Graph | None" = None
+    said: str = ""
+    run: str = field(default_factory=lambda: uuid4().hex[:12])
+    known: dict[str, Any] = field(default_factory=dict, repr=False)
+    sessions: OpenSessions = field(default_factory=OpenSessions, repr=False)
+    transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
+    cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def mailbox(self) -> Account:
+        """The account of a run that has one."""
+        if self.account is None:
+            raise LookupError("this check needs an account")
+        return self.account
+
+    def transcript(self, check: str) -> Transcript:
+        """The record of a conversation, made when it is first asked for."""
+        return self.transcripts.setdefault(check, Transcript())
+
+    def options(self, check: str) -> ConnectionOptions:
+        """How a conversation with a mail server is held, and that it is recorded under *check*."""
+        return {
+            "transcript": self.transcript(check),
+            "timeout": self.timeout,
+            "ca_file": self.firm.cloud.ca_file,
+            "cancelled": self.cancelled,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check says when it could be carried out and nothing was raised."""
+
+    summary: str
+    signal: Signal = Signal.PASSED
+    cause: str | None = None
+    evidence: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question with one answer.
+
+    Attributes:
+        id: ``area.question``, as in findings.
+        title: What is good when it passes, for people; a function because the language may change.
+        act: Answers it; raises MsoauthError for a failure that has a cause.
+        needs: Ids of checks that must have passed (or warned) before this one makes sense.
+        applies: Whether the question makes sense for this firm and account at all.
+        asks: What it looks at, in a sentence for people.
+        after: Ids of checks whose end it waits for, whatever came of them.
+    """
+
+    id: str
+    title: Callable[[], str]
+    act: Callable[[Context], Outcome]
+    needs: tuple[str, ...] = ()
+    applies: Callable[[Context], bool] = lambda _context: True
+    asks: Callable[[], str] = lambda: ""
+    after: tuple[str, ...] = ()
