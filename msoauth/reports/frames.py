@@ -1,53 +1,27 @@
-"""The tables of an audit as typed DataFrames: English column names, ordered signals, moments in UTC, whole numbers."""
+"""An audit's accounts and problems as typed DataFrames: English column names, ordered signals, UTC times, whole numbers."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msoauth.model import Signal
-from msoauth.reports.columns import ACCOUNTS, CAUSES, FIRMS, RUNS, Column
+from msoauth.reports.columns import ACCOUNTS, CAUSES, Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus
-    from msoauth.store.audits import AuditRun
+    from msoauth.auditing.status import AccountStatus, CauseGroup
 
 
 def accounts_frame(accounts: Iterable["AccountStatus"]) -> "pd.DataFrame":
-    """How every account stands, a row each."""
+    """The accounts, a row each."""
     return _frame(ACCOUNTS, list(accounts))
 
 
 def causes_frame(groups: Iterable["CauseGroup"]) -> "pd.DataFrame":
-    """What hangs on one cause, a row each; ``addresses`` holds all of them."""
+    """The problems that accounts share, a row each; ``addresses`` lists every account of it."""
     rows = list(groups)
     frame = _frame(CAUSES, rows).drop(columns="accounts")
     frame["addresses"] = [list(group.accounts) for group in rows]
-    return frame
-
-
-def firms_frame(firms: Iterable["FirmStatus"]) -> "pd.DataFrame":
-    """How every firm stands, a row each."""
-    return _frame(FIRMS, list(firms))
-
-
-def runs_frame(runs: Iterable["AuditRun"]) -> "pd.DataFrame":
-    """How the audits ended, a row each."""
-    return _frame(RUNS, list(runs))
-
-
-def stages_frame(runs: Iterable["AuditRun"]) -> "pd.DataFrame":
-    """Seconds that each check took on average, by audit."""
-    import pandas as pd
-
-    rows = [
-        {"started": run.started, "run": run.run, "check": check, "seconds": float(seconds)}
-        for run in runs
-        for check, seconds in run.summary.get("seconds", {}).items()
-    ]
-    frame = pd.DataFrame(rows, columns=["started", "run", "check", "seconds"])
-    frame["started"] = pd.to_datetime(frame["started"], utc=True)
-    frame["seconds"] = frame["seconds"].astype("float64")
     return frame
 
 

@@ -18,7 +18,7 @@ from msoauth.judgement import NEWEST_MAIL, SECRET_END, Issue
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.reports import frames
 from msoauth.reports.cells import is_formula
-from msoauth.reports.columns import ACCOUNTS
+from msoauth.reports.columns import ACCOUNTS, sheets
 from msoauth.reports.csv_file import csv_text
 from msoauth.reports.excel import write_excel
 from msoauth.reports.html_report import html_page, table_data
@@ -138,9 +138,17 @@ def test_frames_are_typed(stands: Status) -> None:
     causes = frames.causes_frame(stands.groups)
     assert causes["count"].tolist() == [2]
     assert causes["addresses"][0] == ["+49@contoso.example", "anna@contoso.example"]
-    assert frames.firms_frame(stands.firms)["failed"].tolist() == [2]
-    assert frames.runs_frame(runs(stands))["passed"].tolist() == [1]
-    assert frames.stages_frame(runs(stands))["seconds"].tolist() == [0.5]
+
+
+def test_firms_and_runs_are_counted_by_signal(stands: Status) -> None:
+    tables = {sheet.key: sheet for sheet in sheets(stands, runs(stands))}
+
+    def values(key: str) -> dict[str, Any]:
+        return {c.key: c.value(tables[key].rows[0]) for c in tables[key].columns}
+
+    assert (values("firms")["failed"], values("firms")["passed"]) == (2, 1)
+    assert (values("runs")["failed"], values("runs")["passed"]) == (2, 1)
+    assert "smtp.login 0.50 s" in html_page(stands, runs(stands))
 
 
 def test_every_table_says_what_to_do(stands: Status) -> None:
@@ -182,7 +190,6 @@ def test_empty_tables_keep_their_types(tmp_path: Path) -> None:
     frame = frames.accounts_frame([])
     assert len(frame) == 0
     assert str(frame["since"].dtype).endswith("UTC]")
-    assert len(frames.stages_frame([])) == 0
     nothing = Status(AT, (), (), ())
     write_excel(tmp_path / "a.xlsx", nothing, [])
     assert "<main" in html_page(nothing, [])
