@@ -1,4 +1,4 @@
-"""What became of accounts from audit to audit."""
+"""Compares audits: which are finished, which two can be compared, and how each account changed between them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ _RANK = {Signal.PASSED: 0, Signal.WARNING: 1, Signal.FAILED: 2, Signal.ERROR: 2}
 
 
 def history(workspace: Workspace, firms: Iterable[str] | None = None) -> list[AuditRun]:
-    """The finished audits of these firms (None: of all there are), the newest first, as charts show them.
+    """The finished audits of these firms (None: of all firms), the newest first, as charts show them.
 
-    Of an audit of more firms only what belongs to these is told: how many of their accounts ended with which signal.
+    An audit of more firms is reduced to these: how many of their accounts ended with which signal.
 
     Raises:
         InputError: there is no such firm.
@@ -43,7 +43,7 @@ def history(workspace: Workspace, firms: Iterable[str] | None = None) -> list[Au
 def last_two(
     workspace: Workspace, names: Sequence[str] | None
 ) -> tuple[AuditRun | None, AuditRun | None]:
-    """The newest finished audit of these firms, and the newest before it that its accounts can be compared with."""
+    """The newest finished audit of these firms, and the newest before it that can be compared with it."""
     runs = _finished(workspace)
     wanted = None if names is None else Scope.of(names).firms
     if wanted is not None:
@@ -59,7 +59,7 @@ def last_two(
 def changes(
     workspace: Workspace, last: AuditRun | None, before: AuditRun | None
 ) -> dict[str, Change]:
-    """What became of each account from *before* to *last*, by address."""
+    """How each account changed from *before* to *last*, by address."""
     if last is None or before is None:
         return {}
     old = {mark.account: mark for mark in workspace.audits.marks(before.run)}
@@ -70,7 +70,10 @@ def changes(
 
 
 def change(before: Mark | None, after: Mark) -> Change:
-    """What became of an account from one audit to the next."""
+    """How an account changed from one audit to the next; empty where it did not.
+
+    Failed and error count alike: what could not be checked is no better and no worse than what does not work.
+    """
     was = None if before is None else _RANK.get(before.signal)
     is_ = _RANK.get(after.signal)
     if is_ is None or was == is_:

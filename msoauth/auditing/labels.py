@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from msoauth.auditing.history import Change
 from msoauth.auditing.status import AccountStatus, CauseGroup
-from msoauth.explaining import for_cause
+from msoauth.explaining import Explanation, for_cause
 from msoauth.judgement import IDLE_END_DAYS, NEWEST_MAIL, SECRET_END, TOKEN_AGE, WORST_FIRST, Issue
 from msoauth.model import Signal
 from msoauth.texts import _, language, ngettext
@@ -63,7 +63,7 @@ def issue_label(issue: Issue | None) -> str:
     if issue.check == NEWEST_MAIL and issue.days is not None:
         return _("No new mail for {days} days").format(days=issue.days)
     if issue.cause and issue.cause != "unknown":
-        return _title(issue.cause, language())
+        return _explained(issue.cause, language()).title.rstrip(".")
     return issue.check
 
 
@@ -89,24 +89,14 @@ def _what(check: str, cause: str | None, *, expiring: bool) -> str:
     if check == NEWEST_MAIL:
         return _("No new mail for a long time")
     if cause and cause != "unknown":
-        return _title(cause, language())
+        return _explained(cause, language()).title.rstrip(".")
     return check
 
 
 @lru_cache(maxsize=500)
-def _title(cause: str, _language: str) -> str:
-    """A cause's title, kept because thousands of accounts share a few causes."""
-    return for_cause(cause).title.rstrip(".")
-
-
-@lru_cache(maxsize=500)
-def _steps(cause: str, _language: str) -> tuple[str, ...]:
-    return tuple(for_cause(cause).fix)
-
-
-@lru_cache(maxsize=500)
-def _who(cause: str) -> str:
-    return for_cause(cause).who
+def _explained(cause: str, _language: str) -> Explanation:
+    """What the catalogue says of a cause, kept because thousands of accounts share a few causes."""
+    return for_cause(cause)
 
 
 def group_line(group: CauseGroup) -> str:
@@ -119,14 +109,14 @@ def group_line(group: CauseGroup) -> str:
 
 def group_who(group: CauseGroup) -> str:
     """Who can fix the problem that some accounts share: an id such as ``tenant-admin``, or empty."""
-    return _who(group.cause) if group.cause else ""
+    return _explained(group.cause, language()).who if group.cause else ""
 
 
 def account_who(one: AccountStatus) -> str:
     """Who can fix an account: an id such as ``tenant-admin``, or empty."""
     if one.issue is None or one.issue.cause is None:
         return ""
-    return (one.finding.who if one.finding else "") or _who(one.issue.cause)
+    return (one.finding.who if one.finding else "") or _explained(one.issue.cause, language()).who
 
 
 def account_fix(one: AccountStatus) -> tuple[str, ...]:
@@ -147,7 +137,7 @@ def _fix(check: str, cause: str | None) -> tuple[str, ...]:
         return (
             _("Ask whether mail is expected there: a rule or a forwarding may take it elsewhere."),
         )
-    return _steps(cause, language()) if cause else ()
+    return tuple(_explained(cause, language()).fix) if cause else ()
 
 
 def steps_line(steps: Sequence[str]) -> str:

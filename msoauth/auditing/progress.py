@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from msoauth.model import Signal
 from msoauth.texts import _, ngettext
 
-_WINDOW = 200  # of the newest accounts the rate is made
+_WINDOW = 200  # accounts from whose finishing times the rate is calculated, the newest ones
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of an audit.
+    """How far an audit is at one moment.
 
     Attributes:
-        done: Accounts that are finished, with those of before it was broken off.
+        done: Accounts that are finished, including those from before an interruption.
         total: All accounts of the audit.
-        signals: How many ended with which signal.
-        elapsed: Seconds since this process began with it.
-        rate: Accounts a second, of late; None before there is one.
-        left: Seconds that the rest will take at that rate; None where nobody knows.
+        signals: How many accounts ended with which signal.
+        elapsed: Seconds since this process started it.
+        rate: Accounts per second recently; None before the first is finished.
+        left: Seconds that the rest will take at that rate; None where there is no rate.
     """
 
     done: int
@@ -33,7 +33,7 @@ class Progress:
     left: float | None
 
     def text(self) -> str:
-        """The same in a line for people."""
+        """The progress in one line for people: “12 of 40 accounts · 3.1 a second · 0:09 left”."""
         parts = [
             ngettext("{done} of {total} account", "{done} of {total} accounts", self.total).format(
                 done=f"{self.done:,}", total=f"{self.total:,}"
@@ -57,13 +57,13 @@ class Meter:
         self._times: deque[float] = deque([self._start], maxlen=_WINDOW)
 
     def count(self, signal: Signal) -> None:
-        """An account is finished."""
+        """Count an account that is finished, with its signal."""
         with self._lock:
             self._signals[signal] += 1
             self._times.append(time.monotonic())
 
     def catch_up(self, signals: Mapping[Signal, int]) -> None:
-        """What all computers that share the audit have finished; what the others did counts for the rate too."""
+        """Take over the counts of a shared audit; what other computers finished counts for the rate, too."""
         with self._lock:
             others = sum(signals.values()) - sum(self._signals.values())
             if others > 0:
@@ -71,7 +71,7 @@ class Meter:
                 self._times.extend([time.monotonic()] * others)
 
     def progress(self) -> Progress:
-        """This moment."""
+        """The progress now."""
         with self._lock:
             now = time.monotonic()
             done = sum(self._signals.values())
@@ -82,7 +82,7 @@ class Meter:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people read them: 0:07, 3:20, 1:02:03."""
+    """Seconds as a clock shows them: 0:07, 3:20, 1:02:03."""
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)

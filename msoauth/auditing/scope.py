@@ -1,4 +1,4 @@
-"""What an audit is of: which firms, and whether it sends; as it is written beside each audit."""
+"""The scope of an audit: which firms it covers, and whether it sends mail; stored with each audit as JSON."""
 
 import json
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an audit is of.
+    """Which accounts an audit checks, and how; audits of the same scope can be resumed and compared.
 
     Attributes:
-        firms: Names without regard to case; None for all there are.
+        firms: Names in lower case; None for all firms, also later ones.
         send: Whether each account also sends a test mail.
     """
 
@@ -26,15 +26,15 @@ class Scope:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The scope that was written down so."""
+        """The scope that :meth:`text` wrote."""
         said = json.loads(text)
         return cls.of(said["firms"], send=said["send"])
 
     def text(self) -> str:
-        """What is written down; the same for the same scope."""
+        """The scope as JSON text, the same for the same scope."""
         firms = None if self.firms is None else sorted(self.firms)
         return json.dumps({"firms": firms, "send": self.send}, ensure_ascii=False)
 
     def covers(self, firms: frozenset[str] | None) -> bool:
-        """Whether all of these firms are in it (None: all there are)."""
+        """Whether all of these firms are in it (None: all firms)."""
         return self.firms is None or (firms is not None and firms <= self.firms)

@@ -1,4 +1,4 @@
-"""How every account and firm stands: not one run's results, but the latest answer to each question."""
+"""The status of every account and firm: not one run's results, but what the latest result of each check amounts to."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,18 +17,18 @@ from msoauth.store.latest_results import LatestResult
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """How one account stands. Moments are UTC.
+    """The status of one account. Times are UTC.
 
     Attributes:
-        signal: Green: it works. Amber: it will not for long, or not always. Red: it does not. Hollow: never looked at.
-        link: The first broken link, or what will break soon.
+        signal: Passed: it works. Warning: it works now, or not always. Failed: it does not. Not run: never checked.
+        issue: The root cause of what is wrong, or what is about to expire.
         since: Since when that is so.
-        finding: The finding behind the link, where there is one: evidence, cause, who can mend it, how.
-        last_sign_in: When a token was last got; ``last_retrieval`` and ``last_sending``: when that last worked.
-        idle_days: Days since the refresh token was last used (amber from 60, red at 90).
-        secret_days: Days until the firm's client secret ends (amber from 60).
-        silent_days: Days since the newest mail came, where that was looked at.
-        change: Against the audit before: ``new`` trouble, ``worse``, ``better``, ``mended``, or nothing.
+        finding: The finding behind the issue, where there is one: evidence, cause, who can fix it, how.
+        last_sign_in: When a token was last issued; ``last_retrieval`` and ``last_sending``: when that last worked.
+        idle_days: Days since the refresh token was last used.
+        secret_days: Days until the firm's client secret ends.
+        silent_days: Days since the newest mail came, where that was checked.
+        change: Since the audit before: ``new`` trouble, ``worse``, ``better``, ``mended``, or empty.
     """
 
     account: Account
@@ -55,7 +55,7 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True)
 class CauseGroup:
-    """The accounts of one firm that hang on one cause: one line, and one letter to its IT.
+    """The accounts of one firm whose problem has the same cause: one row, and one letter to the firm's IT.
 
     Attributes:
         cause: The cause's id; None where only the check is known.
@@ -75,7 +75,7 @@ class CauseGroup:
 
 @dataclass(frozen=True, slots=True)
 class FirmStatus:
-    """How a firm stands: how many of its accounts have which signal, and what they hang on."""
+    """The status of a firm: how many of its accounts have which signal, and their problems by cause."""
 
     firm: Firm
     accounts: int
@@ -91,12 +91,12 @@ class FirmStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How everything stands.
+    """The status of all accounts, or of those of some firms.
 
     Attributes:
-        accounts: What is worst first, and by address.
-        groups: What hangs on one cause, the most accounts first, what works as yet last.
-        last: The newest finished audit; ``before`` the one that it is compared with.
+        accounts: The worst first, then by address.
+        groups: Problems by cause, those of the most accounts first, what is only expiring last.
+        last: The newest finished audit; ``before`` is the one that it is compared with.
     """
 
     at: datetime
@@ -113,7 +113,7 @@ class Status:
         return judgement.worst(signal for signal, count in self.signals.items() if count)
 
     def changed(self, change: Change) -> list[AccountStatus]:
-        """The accounts with that change against the audit before."""
+        """The accounts that changed so since the audit before."""
         return [one for one in self.accounts if one.change == change]
 
 
@@ -124,12 +124,12 @@ def status(
     now: datetime | None = None,
     silent_days: int = judgement.SILENT_DAYS,
 ) -> Status:
-    """How every account of the workspace, or of some firms, stands.
+    """The status of every account of the workspace, or of some firms.
 
     Args:
         firm: A name or several; None for all.
-        now: The moment to judge days from; None for this one.
-        silent_days: Days without new mail after which a mailbox is called silent.
+        now: The time from which days are counted; None for the present.
+        silent_days: Days without new mail from which on a mailbox is warned of.
 
     Raises:
         InputError: there is no such firm.
@@ -139,7 +139,6 @@ def status(
     wanted = [firm] if isinstance(firm, str) else firm
     asked = workspace.firms.list() if wanted is None else map(workspace.firms.get, wanted)
     of_firm = {f.name: f for f in asked}
-    firms = list(of_firm.values())
     names = None if wanted is None else list(of_firm)
     by_account: dict[tuple[str, str], list[LatestResult]] = defaultdict(list)
     for result in workspace.journal.latest_results(names):
@@ -161,7 +160,24 @@ def status(
             )
         )  # fmt: skip
     rows.sort(key=lambda row: -judgement.severity(row[0].signal))
-    return _assembled(workspace, rows, firms, now, last, before)
+    findings = workspace.journal.by_id(number for _row, number in rows if number is not None)
+    accounts = tuple(
+        row if number is None else replace(row, finding=findings.get(number))
+        for row, number in rows
+    )
+    groups = group(accounts)
+    firms = []
+    for one in of_firm.values():
+        own = [account for account in accounts if account.account.firm == one.name]
+        firms.append(
+            FirmStatus(
+                one, len(own), Counter(account.signal for account in own),
+                judgement.days_left(one.secret_expires, now.date()) if one.secret_expires else None,
+                tuple(g for g in groups if g.firm == one.name),
+            )
+        )  # fmt: skip
+    signals = Counter(account.signal for account in accounts)
+    return Status(now, accounts, tuple(firms), groups, last, before, signals)
 
 
 def _account(
@@ -214,7 +230,7 @@ def _account(
 def _newest(
     workspace: Workspace, results: Mapping[tuple[str, str], Sequence[LatestResult]]
 ) -> dict[str, datetime]:
-    """When the newest mail came, by account."""
+    """When each account's newest mail came, by address."""
     asked = {
         s.finding: account
         for (_firm, account), rows in results.items()
@@ -228,36 +244,8 @@ def _newest(
     return found
 
 
-def _assembled(
-    workspace: Workspace,
-    rows: Sequence[tuple[AccountStatus, int | None]],
-    firms: Sequence[Firm],
-    now: datetime,
-    last: AuditRun | None,
-    before: AuditRun | None,
-) -> Status:
-    findings = workspace.journal.by_id(n for _row, n in rows if n is not None)
-    accounts = tuple(
-        row if number is None else replace(row, finding=findings.get(number))
-        for row, number in rows
-    )
-    groups = group(accounts)
-    said = []
-    for firm in firms:
-        own = [a for a in accounts if a.account.firm == firm.name]
-        said.append(
-            FirmStatus(
-                firm, len(own), Counter(a.signal for a in own),
-                judgement.days_left(firm.secret_expires, now.date()) if firm.secret_expires else None,
-                tuple(g for g in groups if g.firm == firm.name),
-            )
-        )  # fmt: skip
-    signals = Counter(a.signal for a in accounts)
-    return Status(now, accounts, tuple(said), groups, last, before, signals)
-
-
 def group(accounts: Iterable[AccountStatus]) -> tuple[CauseGroup, ...]:
-    """What hangs on one cause, firm by firm."""
+    """Problems by cause, firm by firm."""
     found: dict[tuple[str, bool, str], list[AccountStatus]] = defaultdict(list)
     for one in accounts:
         if one.issue is not None:

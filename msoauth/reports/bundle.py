@@ -1,4 +1,4 @@
-"""The support bundle: all that one needs to understand and to replay a case, without a secret in it.
+"""Builds the support bundle: everything needed to understand and replay a case, without any secret.
 
 A zip with ``index.html`` to read, ``findings.jsonl``, the transcripts, and ``bundle.json``, which names the format
 and holds the SHA-256 of every other file. The practice tenant reads it (``practice serve --bundle``).
@@ -38,12 +38,12 @@ _LIBRARIES = ("msal", "requests", "urllib3", "cryptography", "sqlalchemy", "trus
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle before it is written: what will be in it, to be looked at.
+    """A bundle before it is written, so that its contents can be reviewed.
 
     Attributes:
-        files: Text by name.
-        index: The readable page.
-        suggested_name: A file name that says what it is.
+        files: The text of each file, by name.
+        index: The page for people, ``index.html`` in the zip.
+        suggested_name: A file name with the account and the time.
     """
 
     files: Mapping[str, str]
@@ -63,7 +63,7 @@ class Bundle:
         return buffer.getvalue()
 
     def write(self, path: Path) -> None:
-        """Write it whole or not at all.
+        """Write the zip completely or not at all.
 
         Raises:
             InputError: the file cannot be written there.
@@ -90,12 +90,12 @@ def bundle(
     *,
     pseudonymised: bool = False,
 ) -> Bundle:
-    """Put a bundle together; nothing is written yet.
+    """Collect a bundle; nothing is written yet.
 
     Args:
-        findings: Those of one run.
-        transcripts: Its conversations, by name.
-        pseudonymised: Give people, domains, firm, tenant and app other names, the same ones in every bundle.
+        findings: The findings of one run.
+        transcripts: Its conversations with the mail servers, by name.
+        pseudonymised: Replace people, domains, firm, tenant and app by pseudonyms, the same in every bundle.
     """
     change: Callable[[str], str] = redact
     if pseudonymised:
@@ -140,7 +140,7 @@ def bundle(
 
 
 def versions() -> dict[str, Any]:
-    """Versions of what runs here; nothing about whose computer it is."""
+    """Versions of Python, the system and the libraries; nothing that identifies the computer."""
     libraries = {}
     for name in _LIBRARIES:
         try:
@@ -196,7 +196,7 @@ def _settings(workspace: Workspace, firm: Firm, account: Account) -> dict[str, A
 
 
 def _changed(value: Mapping[str, Any], change: Callable[[str], str]) -> str:
-    """JSON text whose strings were changed one by one, so that it stays JSON whatever they held."""
+    """*value* as JSON, each string changed on its own, so that the result is JSON whatever they contain."""
 
     def walk(thing: Any) -> Any:
         if isinstance(thing, str):

@@ -1,8 +1,8 @@
-"""What may stand in a cell: text from outside is text there, never a formula."""
+"""Keeps text from outside harmless in a spreadsheet: recognises formulas, and replaces what a cell cannot hold."""
 
-# What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, "CSV Injection").
+# With these a formula begins in Excel, LibreOffice and Google Sheets (OWASP, "CSV Injection").
 _BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_LONGEST = 32_767  # characters of a cell in Excel
+_LONGEST = 32_767  # characters that a cell of Excel holds
 
 
 def is_formula(text: str) -> bool:
@@ -11,6 +11,6 @@ def is_formula(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """*text* without what XML cannot hold, and no longer than a cell."""
+    """*text* with unprintable characters replaced, which XML cannot hold, and cut to the length of a cell."""
     kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
     return kept if len(kept) <= _LONGEST else f"{kept[: _LONGEST - 1]}…"

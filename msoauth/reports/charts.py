@@ -1,4 +1,4 @@
-"""Small charts as SVG: no library, nothing loaded, legible in print; every shape says its number."""
+"""Draws small charts as SVG that load nothing and print well; every shape names its value in a tooltip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from msoauth.texts import _
 
 _WIDTH, _HEIGHT = 640, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 26
-# From the bottom of a column to its top.
+# The order of signals in a column, from bottom to top.
 STACK = (Signal.PASSED, Signal.WARNING, Signal.ERROR, Signal.FAILED)
-# Told apart by dash and colour, also without colour.
+# Lines differ in dash pattern as well as in colour, for those who cannot see the colours.
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 _LINES = ("#0b5cad", "#9a6700", "#7440b8", "#1a7f37", "#c21f2c", "#555555")
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """From values to places."""
+    """Maps values to vertical positions; *top* is the highest value."""
 
     top: float
 
@@ -30,7 +30,7 @@ class _Scale:
 
 
 def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
-    """How the accounts stood at the end of each audit, as columns; the oldest on the left."""
+    """How many accounts had which signal at the end of each audit, as stacked columns; *runs* oldest first."""
     counts = [
         {s: int(run.summary.get("signals", {}).get(str(s), 0)) for s in STACK} for run in runs
     ]
@@ -62,7 +62,7 @@ def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
 
 
 def seconds_over_time(runs: Sequence[AuditRun], checks: Sequence[str]) -> Markup:
-    """Seconds that each check took on average, audit by audit, as lines."""
+    """The mean seconds of each check, audit by audit, as lines; *runs* oldest first."""
     series: dict[str, list[float | None]] = {
         check: [run.summary.get("seconds", {}).get(check) for run in runs] for check in checks
     }
@@ -98,7 +98,7 @@ def seconds_over_time(runs: Sequence[AuditRun], checks: Sequence[str]) -> Markup
 
 
 def bars(counts: Mapping[str, int], label: str) -> Markup:
-    """Counts as bars with their names, the most first."""
+    """Counts as labelled bars, the largest first."""
     if not counts:
         return Markup("")
     top = max(counts.values())
@@ -144,7 +144,7 @@ def _axis(scale: _Scale, pattern: str) -> Markup:
 
 
 def _days(runs: Sequence[AuditRun], step: float) -> Markup:
-    """The day under the columns, of the next of the same day the time; as many as there is room for."""
+    """The labels under the columns: the day, or the time where the day is that of the label before."""
     every = max(1, round(64 / step))
     parts, day = [], ""
     for place, run in enumerate(runs):

@@ -1,7 +1,8 @@
-"""The columns of the tables that people get, said once for DataFrame, Excel, CSV, HTML and the notebook."""
+"""Defines each table of an audit once, column by column, for DataFrame, Excel, CSV, HTML and the notebook."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Generic, Literal, TypeVar
 
 from msoauth.auditing import labels
@@ -16,13 +17,13 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True)
 class Column(Generic[_Row]):
-    """A column.
+    """A column of a table.
 
     Attributes:
         key: Its name in a DataFrame.
         heading: Its name for people; a function because the language may change.
         kind: What its values are; ``moment`` is UTC, ``flag`` true or false.
-        value: Takes the value out of a row; None where there is none.
+        value: Reads the value from a row; None where there is none.
         width: Characters, for a spreadsheet.
     """
 
@@ -40,7 +41,7 @@ class Sheet(Generic[_Row]):
     Attributes:
         key: Its name for programs.
         title: Its name for people, short enough for a tab (31 characters).
-        question: What it answers.
+        question: The question that it answers, for people.
     """
 
     key: str
@@ -51,13 +52,15 @@ class Sheet(Generic[_Row]):
 
 
 def shown(kind: Kind, value: Any) -> Any:
-    """A value as people read it in a table: signals and changes in words."""
+    """A value as people read it in a table: signals, changes and flags in words, times in UTC to the minute."""
     if kind == "signal":
         return f"{value.shape} {labels.signal_label(value)}"
     if kind == "change":
         return labels.change_label(value)
     if kind == "flag":
         return _("yes") if value else ""
+    if kind == "moment":
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     return value
 
 
@@ -140,7 +143,7 @@ RUNS: tuple[Column[AuditRun], ...] = (
     Column("run", lambda: _("Run"), "text", lambda r: r.run, 24),
 )  # fmt: skip
 
-_SOME = 200  # addresses that a cell names
+_SOME = 200  # addresses that a cell lists; the rest is counted
 
 
 def _some(addresses: Sequence[str]) -> str:

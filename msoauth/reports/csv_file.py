@@ -1,4 +1,4 @@
-"""The accounts as CSV that Excel opens rightly by a double click, in Germany too.
+"""Writes the accounts as CSV that Excel opens correctly on a double click, in Germany too.
 
 German Excel takes the semicolon for the separator and reads ``3.12`` as the third of December; every Excel reads
 UTF-8 only behind a byte order mark. So: semicolons, a mark, Windows line ends, whole numbers, ISO dates. English
@@ -8,7 +8,6 @@ Excel opens it by Data → From Text/CSV, which finds the semicolon by itself; `
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from msoauth.auditing.status import AccountStatus
@@ -17,7 +16,7 @@ from msoauth.reports.columns import ACCOUNTS, Column, shown
 
 
 def csv_text(accounts: Iterable[AccountStatus], columns: Sequence[Column[Any]] = ACCOUNTS) -> str:
-    """The table as text; it begins with a byte order mark and is to be written as UTF-8 as it is."""
+    """The table as text with a leading byte order mark, to be written as UTF-8 unchanged."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL)
     writer.writerow([column.heading() for column in columns])
@@ -29,8 +28,6 @@ def csv_text(accounts: Iterable[AccountStatus], columns: Sequence[Column[Any]] =
 def _cell(column: Column[Any], value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     if column.kind == "number":
         return str(value)
     text = " ".join(str(shown(column.kind, value)).split())

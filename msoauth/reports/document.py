@@ -1,6 +1,6 @@
-"""A document of headings, steps, commands and tables, told as plain text, Markdown or one HTML page.
+"""A document of headings, steps, commands and tables that renders as plain text, Markdown or one HTML page.
 
-Everything in it is text from outside until it is rendered: each renderer escapes in its own way.
+Its blocks hold unescaped text; each renderer escapes in its own way.
 """
 
 import re
@@ -20,7 +20,7 @@ WIDTH = 90  # columns of plain text
 
 
 def word(signal: Signal) -> str:
-    """The word for a signal."""
+    """A signal for people."""
     return {
         Signal.PASSED: _("passed"),
         Signal.WARNING: _("warning"),
@@ -60,7 +60,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Commands or a server's own words, kept as they are."""
+    """Commands or a server's own words, shown unchanged in a fixed-width font."""
 
     text: str
     language: str = ""
@@ -83,7 +83,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Something long behind a line that opens it (HTML; elsewhere it simply follows)."""
+    """Blocks behind a title that opens them in HTML; in text and Markdown they simply follow it."""
 
     title: str
     blocks: tuple["Block", ...]
@@ -94,36 +94,36 @@ Block = Heading | Paragraph | Items | Code | Links | Table | Fold
 
 @dataclass
 class Document:
-    """A title and what comes below it."""
+    """A title and the blocks below it."""
 
     title: str
     blocks: list[Block] = field(default_factory=list)
 
     def add(self, *blocks: Block) -> None:
-        """Put blocks at the end."""
+        """Append blocks."""
         self.blocks.extend(blocks)
 
     def text(self) -> str:
-        """Plain text, to be copied into a mail."""
+        """The document as plain text, to be copied into a mail."""
         parts = [self.title, "=" * len(self.title)]
         for block in self.blocks:
             parts += ["", *_text(block)]
         return _visible("\n".join(parts) + "\n")
 
     def markdown(self) -> str:
-        """Markdown (CommonMark, with tables)."""
+        """The document as Markdown (CommonMark, with tables)."""
         parts = [f"# {_escaped(self.title)}"]
         for block in self.blocks:
             parts += ["", *_markdown(block)]
         return _visible("\n".join(parts) + "\n")
 
     def html(self) -> str:
-        """One page without any file beside it; it runs no script."""
+        """The document as one HTML page that loads no other file and runs no script."""
         page = _templates().get_template("document.html")
         return _visible(page.render(document=self, language=language(), word=word))
 
 
-# Control characters, and those that turn the direction of writing: both make text look like what it is not.
+# Control characters and those that change the writing direction: both can disguise text.
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -195,7 +195,7 @@ _LIST_MARK = re.compile(r"^(\s*)([-+]|\d{1,9}[.)])(?=\s)")
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown leaves alone, on one line."""
+    """*text* on one line, with everything escaped that Markdown would interpret."""
     one = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
     return _LIST_MARK.sub(r"\1\\\2", one)
 

@@ -1,4 +1,4 @@
-"""The audit as an Excel workbook: a sheet for each question, typed columns, filters, a frozen header, colours with words."""
+"""Writes an audit as an Excel workbook: one sheet per question, with typed columns, filters and a frozen header."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from msoauth.reports.columns import Column, Sheet, sheets, shown
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
 
-# Ink and paper; a contrast of 4.5 and more.
+# Text and background colour of a signal's cell, with a contrast of at least 4.5.
 _COLOURS = {
     Signal.PASSED: ("#0B5A23", "#E2F3E6"),
     Signal.WARNING: ("#6B4700", "#FDF0D0"),
@@ -26,7 +26,7 @@ _HEADER_ROW = 2
 
 
 def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
-    """Write the workbook.
+    """Write the workbook to *file*.
 
     Raises:
         OSError: the file cannot be written.
@@ -34,7 +34,7 @@ def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
     import xlsxwriter  # only for those who want a workbook
     from xlsxwriter.exceptions import FileCreateError
 
-    # Text stays text: no cell becomes a formula or a link by its looks.
+    # No text becomes a formula or a link because it looks like one.
     options = {
         "strings_to_formulas": False,
         "strings_to_urls": False,
@@ -54,7 +54,7 @@ def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
 
 
 class _Formats:
-    """The formats of a workbook."""
+    """The cell formats of one workbook."""
 
     def __init__(self, book: Any) -> None:
         top = {"valign": "top"}
@@ -65,7 +65,7 @@ class _Formats:
              "valign": "vcenter", "border": 1, "border_color": "#FFFFFF"}
         )  # fmt: skip
         self.text = book.add_format(top)
-        # What looks like a formula is shown as the text it is, also after somebody has edited the cell.
+        # Text that looks like a formula stays text, even after somebody has edited the cell.
         self.quoted = book.add_format({**top, "quote_prefix": True})
         self.number = book.add_format({**top, "num_format": "0"})
         self.moment = book.add_format({**top, "num_format": _MOMENT})
@@ -79,7 +79,7 @@ def _sheet(book: Any, formats: _Formats, sheet: Sheet[Any], at: datetime) -> Non
     page = book.add_worksheet(sheet.title[:31])
     page.write_string(0, 0, sheet.question, formats.title)
     page.write_string(
-        1, 0, _("As of {moment} UTC").format(moment=f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"), formats.quiet
+        1, 0, _("As of {moment} UTC").format(moment=shown("moment", at)), formats.quiet
     )  # fmt: skip
     page.set_row(_HEADER_ROW, 32)
     for number, column in enumerate(sheet.columns):

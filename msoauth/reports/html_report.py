@@ -1,11 +1,10 @@
-"""The audit as one HTML file: everything is in it, it opens offline, and it sorts, filters and draws by itself."""
+"""Renders an audit as one HTML file that opens offline: nothing is loaded, and its tables sort and filter."""
 
 import base64
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -22,9 +21,11 @@ from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _, language
 
-# The steps that a chart over time shows; the others take next to nothing.
+# Checks whose duration a chart shows audit by audit; the others take next to no time.
 STAGES = ("sign-in.token", "pop3.login", "imap.login", "smtp.login")
-_FOR_MACHINES = frozenset({"soon", "check", "cause"})  # the table of accounts has them
+_FOR_MACHINES = frozenset(
+    {"soon", "check", "cause"}
+)  # columns left out; the table of accounts has them
 _START = """
 const data = JSON.parse(document.getElementById("data").textContent);
 table(document.getElementById("accounts"), data, null);
@@ -43,12 +44,12 @@ def _template() -> jinja2.Template:
 
 @cache
 def static(name: str) -> str:
-    """A file that the page and the notebook's table share."""
+    """The text of a script or style sheet that the page shares with the notebook's table."""
     return files("msoauth.reports").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
-    """The page.
+    """The page as text.
 
     Args:
         runs: Finished audits for the charts, the newest first.
@@ -65,7 +66,9 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
     return _template().render(
         lang=language(),
         title=_("Mail audit"),
-        as_of=_as_of(status),
+        as_of=_("As of {moment} UTC. Every account's newest answers count.").format(
+            moment=shown("moment", status.at)
+        ),
         cards=[
             (str(s), s.shape, labels.signal_label(s), status.signals.get(s, 0))
             for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED, Signal.NOT_RUN)
@@ -88,12 +91,12 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
 
 
 def _own(text: str) -> Markup:
-    """Text that is put into the page as it is: our own files, and JSON that cannot end its element."""
+    """Mark as safe what is put into the page unescaped: our own files, and JSON that cannot end its element."""
     return Markup(text)  # noqa: S704
 
 
 def changes_line(status: Status) -> str:
-    """What changed against the audit before, in a line; empty where there is none."""
+    """How many accounts changed since the audit before, in a sentence; empty where there was none."""
     if status.before is None:
         return ""
     counts = Counter(one.change for one in status.accounts if one.change)
@@ -102,17 +105,16 @@ def changes_line(status: Status) -> str:
         for change in ("new", "worse", "better", "mended")
         if counts[change]
     )
-    before = f"{status.before.started:%Y-%m-%d %H:%M}"
     return _("Against the audit of {moment} UTC: {said}.").format(
-        moment=before, said=said or _("no change")
+        moment=shown("moment", status.before.started), said=said or _("no change")
     )
 
 
 def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
-    """The accounts as the table in JavaScript takes them."""
+    """The accounts as ``table.js`` reads them: columns, rows, and the labels of signals, causes and changes."""
     return {
         "columns": [{"key": c.key, "heading": c.heading(), "kind": c.kind} for c in ACCOUNTS],
-        "rows": [[_plain_value(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
+        "rows": [[_sortable(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
         "signals": {
             str(s): [s.shape, labels.signal_label(s)]
             for s in WORST_FIRST if s is not Signal.SKIPPED
@@ -126,9 +128,9 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _plain_value(column: Column[Any], value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+def _sortable(column: Column[Any], value: Any) -> Any:
+    if column.kind == "moment" and value is not None:
+        return shown("moment", value)
     return str(value) if column.kind in ("signal", "change") else value
 
 
@@ -139,13 +141,11 @@ def _plain(sheet: Sheet[Any]) -> dict[str, Any]:
         value = column.value(row)
         if value is None:
             return "", ""
-        if isinstance(value, datetime):
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), "d"
         text = str(shown(column.kind, value))
         if column.kind == "signal":
             return text, f"s mt-is-{value}"
-        last = column is columns[-1]
-        return text, "n" if column.kind == "number" else "which" if last else column.key
+        last = "which" if column is columns[-1] else column.key
+        return text, {"number": "n", "moment": "d"}.get(column.kind, last)
 
     return {
         "question": sheet.question,
@@ -159,8 +159,3 @@ def _causes(status: Status) -> dict[str, int]:
     for group in status.groups:
         counts[labels.group_label(group)] += len(group.accounts)
     return dict(counts.most_common(12))
-
-
-def _as_of(status: Status) -> str:
-    moment = f"{status.at.astimezone(UTC):%Y-%m-%d %H:%M}"
-    return _("As of {moment} UTC. Every account's newest answers count.").format(moment=moment)

@@ -1,4 +1,4 @@
-"""The request to the firm's IT: what only an administrator can mend, for one mailbox or all, ready to be sent."""
+"""Writes the request to a firm's IT: what only an administrator can fix, for one mailbox or all, ready to be sent."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
-# Causes that the catalogue gives to the consultant, but whose mend lies with the firm's IT as well: the network,
-# and a login that Exchange refuses without a reason, which is nearly always a switch or a licence.
+# Causes that the catalogue assigns to the consultant, but that the firm's IT can fix as well: the network, and a login
+# that Exchange refuses without a reason, which is nearly always a setting or a licence.
 _ALSO_ITS = frozenset(
     {
         "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required",
@@ -25,7 +25,7 @@ _ALSO_ITS = frozenset(
     }
 )  # fmt: skip
 
-# How an Exchange administrator sees that it is done (facts F2, F4). The others are seen by checking again.
+# How an Exchange administrator verifies the fix (facts F2, F4). For other causes checking again is enough.
 _VERIFY = {
     "smtp-auth-disabled-mailbox": (
         "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
@@ -51,38 +51,38 @@ _CONNECT = {  # facts F1
     "china": "Connect-ExchangeOnline -ExchangeEnvironmentName O365China",
 }
 
-_SHOWN = 200  # mailboxes by name in a list for people; the commands name them all
+_SHOWN = 200  # mailboxes that a list for people names; the commands name them all
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A letter; its forms are those of :class:`~msoauth.reports.document.Document`, and a mail."""
+    """A letter, as a mail or in any form of :class:`~msoauth.reports.document.Document`."""
 
     subject: str
     document: Document
 
     def eml(self, to: str = "") -> bytes:
-        """A mail that mail programs open as a draft, ready to be sent (``.eml``).
+        """A draft that mail programs open for sending (``.eml``).
 
         Args:
-            to: The recipient, where it is known already.
+            to: The recipient, if known.
         """
         mail = EmailMessage()
         mail["Subject"] = _one_line(self.subject)
         if to:
             mail["To"] = _one_line(to)
         mail["Date"] = format_datetime(datetime.now(UTC))
-        mail["X-Unsent"] = "1"  # Outlook opens it for writing
+        mail["X-Unsent"] = "1"  # Outlook opens it as a draft
         mail.set_content(self.document.text())
         mail.add_alternative(self.document.html(), subtype="html")
         return mail.as_bytes()
 
 
 def for_it(cause: str, who: str) -> bool:
-    """Whether a letter asks for it: the firm's IT is to mend it, alone or too.
+    """Whether the firm's IT can fix a problem, so that a letter asks for it.
 
     Args:
-        who: Who can mend it, as a finding says.
+        who: Who can fix it, as a finding says.
     """
     return who == "tenant-admin" or cause in _ALSO_ITS
 
@@ -90,10 +90,10 @@ def for_it(cause: str, who: str) -> bool:
 def letter(
     workspace: Workspace, firm: Firm, account: Account | None = None, *, cause: str | None = None
 ) -> Letter:
-    """The request that the latest findings ask for, of one account or of the whole firm.
+    """The letter about the latest findings of one account or of the whole firm.
 
     Args:
-        cause: Ask only for what mends this.
+        cause: Ask only to fix this.
 
     Raises:
         InputError: there are no findings yet, or nothing in them is for the firm's IT.
@@ -115,7 +115,7 @@ def letter(
 
 
 def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
-    """The request that these findings ask for.
+    """The letter about these findings.
 
     Raises:
         InputError: nothing in them is for the firm's IT.

@@ -1,4 +1,4 @@
-"""How an account stands, for monitoring: one JSON object each, with ids instead of words."""
+"""An account's status as JSON for monitoring systems, with ids where people read labels."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +8,9 @@ from msoauth.auditing.status import AccountStatus
 
 
 def as_json(one: AccountStatus) -> dict[str, Any]:
-    """An account as an object ready for ``json.dumps``; ``check`` and ``cause`` are null where nothing is wrong.
+    """The status of an account, ready for ``json.dumps``; ``check`` and ``cause`` are null where nothing is wrong.
 
-    ``soon`` tells what works as yet and will stop; ``who`` is an id as in a finding; moments are UTC.
+    ``soon`` says whether it works now and will stop; ``who`` is an id as in a finding; times are UTC.
     """
     issue, finding = one.issue, one.finding
     return {
@@ -41,6 +41,5 @@ def as_json(one: AccountStatus) -> dict[str, Any]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    iso = at.astimezone(UTC).isoformat(timespec="milliseconds") if at else None
+    return iso and iso.replace("+00:00", "Z")

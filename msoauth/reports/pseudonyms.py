@@ -1,4 +1,4 @@
-"""Other names for people and firms: the same person the same name, in every file and in every later bundle."""
+"""Replaces people, firms and domains in a support bundle by pseudonyms, which stay the same in every later bundle."""
 
 import hashlib
 import hmac
@@ -12,21 +12,21 @@ from uuid import UUID
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 
-_KEY = "pseudonyms"  # in the workspace's settings; it is random, and of no use but this
+_KEY = "pseudonyms"  # the setting that holds a random key, used for nothing else
 _ADDRESS = re.compile(
     r"(?P<local>[\w.!#$&'*+/=?^`{|}~-]{1,64})(?P<at>@|%40|%2540)(?P<domain>[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})"
 )
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-# Names of services, not of firms.
+# Domains of Microsoft's services, which name no firm and stay.
 _SERVICES = ("microsoft.com", "microsoftonline.com", "office.com", "office365.com", "outlook.com", "microsoftonline.us",
              "office365.us", "microsoftonline.cn", "partner.outlook.cn")  # fmt: skip
-_SHORT = 3  # a shorter name would be found in other words
+_SHORT = 3  # characters; a shorter name would also be replaced inside other words
 
 
 class Pseudonyms:
-    """Replaces addresses, domains, the firm's name and the ids of its tenant and app, always in the same way.
+    """Replaces addresses, domains, the firm's name and the ids of its tenant and app, each always by the same pseudonym.
 
-    Trace and correlation ids stay: without them Microsoft finds nothing.
+    Trace and correlation ids stay: Microsoft needs them to find a request.
     """
 
     def __init__(self, key: bytes, firm: Firm, accounts: Iterable[Account]) -> None:
@@ -59,28 +59,28 @@ class Pseudonyms:
         )
 
     def text(self, text: str) -> str:
-        """*text* with the other names in it."""
+        """*text* with every known name and every address replaced."""
         text = _ADDRESS.sub(self._address, text)
         return self._pattern.sub(self._name, text)
 
     def address(self, address: str) -> str:
-        """The other name of a mailbox or user."""
+        """The pseudonym of a mailbox's or user's address."""
         local, _at, domain = address.rpartition("@")
         return f"{self.local(local)}@{self.domain(domain)}"
 
     def local(self, name: str) -> str:
-        """The other name of the part before the @."""
+        """The pseudonym of the part before the @."""
         return f"person-{self._code('local', name)}"
 
     def domain(self, domain: str) -> str:
-        """The other name of a domain; those of Microsoft's services stay."""
+        """The pseudonym of a domain; domains of Microsoft's services stay."""
         lower = domain.casefold()
         if any(lower == one or lower.endswith(f".{one}") for one in _SERVICES):
             return domain
         return f"firm-{self._code('domain', domain)}.example"
 
     def guid(self, value: str) -> str:
-        """The other id of a tenant or app."""
+        """The pseudonym of a tenant's or app's id, a GUID too."""
         return str(UUID(bytes=self._digest("guid", value)[:16], version=4))
 
     def _address(self, match: re.Match[str]) -> str:
@@ -105,7 +105,7 @@ class Pseudonyms:
 
 
 def for_workspace(workspace: Workspace, firm: Firm, accounts: Iterable[Account]) -> Pseudonyms:
-    """The pseudonyms of a workspace; their key is made when it is first needed and never leaves it."""
+    """The pseudonyms of a workspace; their key is made on first use and never leaves the workspace."""
     kept = workspace.settings.get(_KEY)
     if not kept:
         kept = secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""The onboarding record: what was registered, permitted, set up and tested, for both files."""
+"""Writes the onboarding record of a firm: what was registered, permitted, set up and tested, and what is open."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -18,9 +18,9 @@ _TESTS = ("pop3.login", "imap.login", "smtp.login", "smtp.send", "mail.round-tri
 
 
 def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Document:
-    """The record of a firm as one page, out of the workspace and its journal. It holds no secret.
+    """The record of a firm as one page, from the workspace and its journal. It contains no secret.
 
-    What is not in order yet is told as an open point, so a record can be made at any time.
+    What does not work yet is listed as an open point, so a record can be made at any time.
     """
     accounts = workspace.accounts.list(firm.name)
     latest = latest_findings(workspace, firm.name)

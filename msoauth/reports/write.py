@@ -1,4 +1,4 @@
-"""The audit's report as a file, in each of its forms."""
+"""Writes an audit's report to a file, as CSV, Excel or HTML."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ MEDIA: dict[Kind, str] = {
 
 
 def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
-    """Write it.
+    """Write the report to *file*, replacing what is there.
 
     Args:
         runs: Finished audits for the charts, the newest first.
@@ -24,7 +24,7 @@ def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun
     Raises:
         OSError: the file cannot be written.
     """
-    # Each is loaded only where it is wanted.
+    # Each writer is imported only when it is needed: Excel's and HTML's libraries take time to load.
     if kind == "xlsx":
         from msoauth.reports.excel import write_excel
 
