@@ -296,7 +296,7 @@ def account_issue(
     return max(issues, key=lambda issue: severity(issue.signal), default=None)
 
 
-def standing(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
+def account_signal(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
     """The signal of an account with *issue*; without one, green when a check answered at all, else not run."""
     if issue is not None:
         return issue.signal

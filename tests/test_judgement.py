@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msoauth import checks
 from msoauth.errors import AuthError, MailError, MsoauthError, StoreError, VaultError
 from msoauth.judgement import (
     NEWEST_MAIL,
@@ -14,6 +15,7 @@ from msoauth.judgement import (
     Dates,
     Issue,
     account_issue,
+    account_signal,
     blocker,
     blocks,
     clock_is_wrong,
@@ -30,7 +32,6 @@ from msoauth.judgement import (
     severity,
     signal_of,
     silence_signal,
-    standing,
     succeeded,
     verdict,
     worst,
@@ -304,6 +305,12 @@ def test_what_a_later_check_outdates_does_not_count() -> None:
     assert [one.check for one in (*kept, *of_firm)] == ["smtp.login", "registration.values"]
 
 
+def test_answers_are_put_into_the_order_in_which_causes_come_before_effects() -> None:
+    mixed = [said(check, PASSED) for check in ("mail.newest", "x.new", "smtp.login", "network.proxy", "a.new")]  # fmt: skip
+    ordered = [one.check for one in checks.in_order(mixed)]
+    assert ordered == ["network.proxy", "smtp.login", "mail.newest", "a.new", "x.new"]
+
+
 # The limits, each at its edge
 
 
@@ -446,7 +453,7 @@ def test_an_accounts_issue_is_never_less_severe_than_its_root_cause(
         assert issue is not None
         assert severity(issue.signal) >= severity(cause.signal)
     if issue is None:
-        assert standing(issue, own) in (PASSED, NOT_RUN)
+        assert account_signal(issue, own) in (PASSED, NOT_RUN)
 
 
 @pytest.mark.parametrize(
@@ -462,4 +469,4 @@ def test_an_accounts_issue_is_never_less_severe_than_its_root_cause(
 def test_the_signal_of_an_account(
     issue: Issue | None, made: list[Signal], expected: Signal
 ) -> None:
-    assert standing(issue, [finding(signal) for signal in made]) is expected
+    assert account_signal(issue, [finding(signal) for signal in made]) is expected

@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
-from msoauth.judgement import Dates, Issue, account_issue, root_cause, standing
+from msoauth.judgement import (
+    Dates,
+    Issue,
+    account_issue,
+    account_signal,
+    root_cause,
+)
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
@@ -130,7 +136,7 @@ def _looked(
         context.firm,
         context.account,
         tuple(findings),
-        standing(link, findings),
+        account_signal(link, findings),
         link,
         time.perf_counter() - start,
     )

@@ -210,7 +210,7 @@ def _account(
 
     row = AccountStatus(
         account=account,
-        signal=judgement.standing(issue, kept),
+        signal=judgement.account_signal(issue, kept),
         issue=issue,
         since=behind.since if behind and issue and not issue.expiring else None,
         checked_at=max((one.at for one in own), default=None),
