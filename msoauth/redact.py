@@ -1,4 +1,4 @@
-"""Removes secrets from logs, transcripts, exceptions, findings and exports; nothing else in the package does.
+"""Removes secrets from logs, transcripts, exceptions, findings and exports.
 
 It works in two ways. Values that the process handles are *remembered* and taken out wherever they
 turn up, in every encoding they take (plain, URL-encoded, JSON-escaped, base64). And whatever looks

@@ -49,8 +49,8 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
                 cause="session-missing",
             )
         what = _("Renewing the token of {user}").format(user=account.user)
-        # A grant by device code has no redirect URI behind it and belongs to the public side of the app;
-        # which side it was cannot be seen, so a refusal for presenting a secret is answered without one.
+        # A grant by device code belongs to the app as a public client, and Entra refuses to renew it with the secret.
+        # A cache does not show how its grant was obtained, so the secret is left out only after that refusal.
         secret = workspace.firms.secret(firm.name)
         with reused_client(firm, secret, cache) as client:
             result = _acquire_silently(client, account, firm, what, force=force)
@@ -90,7 +90,7 @@ def _acquire_silently(
 
 
 def _cached_by_a_fast_clock(client: Client) -> bool:
-    """Whether the cached token was got while this computer's clock was ahead: its end cannot be relied on."""
+    """Whether the cached token was obtained while this computer's clock was ahead, so that its expiry is wrong."""
     now = time.time() + CLOCK_SKEW_SECONDS
     return any(
         float(entry.get("cached_at") or 0) > now
@@ -105,7 +105,7 @@ _NETWORK = frozenset(
 
 @contextmanager
 def _network_retriable(what: str) -> Iterator[None]:
-    """As :func:`as_auth_errors`; a fault of the network says nothing of the grant, so it may be tried again."""
+    """As :func:`as_auth_errors`; network errors are retriable, because they say nothing about the grant."""
     try:
         with as_auth_errors(what):
             yield
@@ -117,7 +117,7 @@ def _network_retriable(what: str) -> Iterator[None]:
 def _store(
     workspace: Workspace, account: Account, client: Client, reply: dict[str, Any], what: str
 ) -> AccessToken:
-    """Keep the renewed cache; of a refusal keep the claims challenge, for the sign-in that has to pass it on."""
+    """Store the renewed cache, or the claims challenge of a refusal, which the next sign-in has to pass on."""
     try:
         token = _token(reply, what)
     except AuthError as refused:

@@ -1,4 +1,4 @@
-"""Turns what a sign-in service answered, or that it did not answer, into an AuthError with its cause."""
+"""Turns a sign-in service's error replies, and requests that got no reply, into an AuthError with its cause."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _ID = re.compile(
 
 
 def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
-    """The error for an answer with ``error`` in it.
+    """The error for a reply with ``error`` in it.
 
     Args:
         answer: The token endpoint's JSON, or the query of a redirect.
@@ -64,13 +64,13 @@ def ids_of(answer: Mapping[str, Any], description: str) -> dict[str, str]:
 
 
 def transport_error(problem: requests.RequestException, what: str) -> AuthError:
-    """What a failed request means, as an error with its cause.
+    """The error for a request that got no reply, with the cause that its exception shows.
 
     Args:
         what: What was tried, as a noun phrase for people.
     """
     said = getattr(problem, "error", None)
-    if isinstance(said, AuthError):  # an answer that was judged already
+    if isinstance(said, AuthError):  # a reply that was read already (OutageError)
         return said
     words = redact(_innermost(problem))
     causes: tuple[tuple[type[BaseException], str, str], ...] = (

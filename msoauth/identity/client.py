@@ -1,4 +1,7 @@
-"""The msal client of a firm: with our HTTP, the discovery document that is kept, and one account's token cache."""
+"""Makes the msal client of a firm, on our HTTP connections, with one account's token cache.
+
+msal is given the discovery document that :mod:`msoauth.identity.discovery` keeps, so that a new client sends no request.
+"""
 
 import json
 import threading
@@ -46,7 +49,7 @@ class OutageError(requests.RequestException):
 
 
 class MsalHttp:
-    """msal's ``http_client``: our connections, and the discovery document that is kept.
+    """msal's ``http_client``: it uses our connections, and answers for the discovery document itself.
 
     Attributes:
         seconds_ahead: By how much this computer's clock is ahead of the authority's, as the last Date header says.
@@ -95,7 +98,7 @@ def _supported(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _DiscoveryReply:
-    """A discovery document that is kept, in the form of an HTTP reply."""
+    """The discovery document in the form of an HTTP reply."""
 
     status_code = 200
 
@@ -104,11 +107,11 @@ class _DiscoveryReply:
         self.headers: dict[str, str] = {}
 
     def raise_for_status(self) -> None:
-        """There is nothing to raise."""
+        """Raise nothing: the status is 200."""
 
 
 class _Cache(msal.SerializableTokenCache):  # type: ignore[misc]  # msal has no types
-    """A token cache that is stored without line breaks: with them Python's slow encoder writes it, at every renewal."""
+    """A token cache that serializes without line breaks; with them, json uses its slow encoder at every renewal."""
 
     def serialize(self) -> str:
         """The cache as text."""
@@ -225,7 +228,7 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
 
 
 def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
-    """Have every token in *cache* taken out of whatever is shown."""
+    """Have every token in *cache* redacted from now on."""
     kinds = msal.TokenCache.CredentialType
     for kind in (kinds.ACCESS_TOKEN, kinds.REFRESH_TOKEN, kinds.ID_TOKEN):
         for entry in cache.search(kind):

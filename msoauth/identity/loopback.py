@@ -143,8 +143,8 @@ class _Server(ThreadingHTTPServer):
     """An HTTP server on one loopback address."""
 
     daemon_threads = True
-    # On Windows two programs may share a port unless one asks for it alone; elsewhere, reuse only skips the
-    # minutes for which a port rests after its last connection.
+    # On Windows this would let two programs share a port; elsewhere it only skips the minutes for which a port stays
+    # in TIME_WAIT after its last connection.
     allow_reuse_address = os.name != "nt"
 
     def server_bind(self) -> None:
@@ -186,9 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._reply(status, page)
         finally:
-            if (
-                status == 200
-            ):  # who waits may end the program, and what was not sent by then is lost
+            # Only now: the waiting thread may end the program, and the page would not be sent.
+            if status == 200:
                 listener.answered.set()
 
     def _reply(self, status: int, page: str) -> None:

@@ -86,7 +86,7 @@ def redirect_probe(firm: Firm) -> None:
     endpoint = configuration(firm.cloud, firm.tenant)["authorization_endpoint"]
     if endpoint.startswith(
         "/"
-    ):  # a path behind the browser's own proxy; Microsoft's path serves a program
+    ):  # a path behind a proxy (Binder's), which only a browser can follow
         endpoint = f"{firm.authority}/oauth2/v2.0/authorize"
     state = secrets.token_urlsafe(12)
     asked = {

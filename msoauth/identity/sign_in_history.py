@@ -1,4 +1,4 @@
-"""What earlier sign-ins of an account left in the workspace: how each attempt ended, and what a policy still demands.
+"""Keeps in the workspace how an account's sign-ins ended, and the claims challenge that the next one has to pass on.
 
 Most refusals are shown on Microsoft's page and never reach the app (facts B4): a user who saw one can report its
 text (:func:`record_reported_text`). A claims challenge, in contrast, comes with a refused renewal (facts B2:
@@ -74,15 +74,14 @@ def _refused(
 
 
 def _append(workspace: Workspace, firm: Firm, account: Account, finding: Finding) -> None:
-    with contextlib.suppress(
-        StoreError
-    ):  # the caller needs the result of the sign-in more than this
+    # A sign-in that succeeded must not fail because it could not be written to the journal.
+    with contextlib.suppress(StoreError):
         workspace.journal.append(replace(finding, firm=firm.name, account=account.address))
 
 
 def keep_challenge(workspace: Workspace, account: Account, claims: str | None) -> None:
     """Keep a claims challenge for the account's next sign-in; None or empty: there is none any more."""
-    with contextlib.suppress(StoreError):  # as in _append
+    with contextlib.suppress(StoreError):
         if (claims or "") != workspace.settings.get(_challenge_key(account)):
             workspace.settings.set(_challenge_key(account), claims or "")
 

@@ -17,9 +17,8 @@ _DOMAIN = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS_LOCAL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}")
-_INVISIBLE = dict.fromkeys(
-    map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad")
-)  # come along when one copies from a web page
+# Characters that are copied along from web pages.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 
 
 def clean(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which way of signing in is picked where, and what each way says when it goes wrong."""
+"""Which sign-in flow is chosen where, how each is cancelled, and what it says when it goes wrong."""
 
 import os
 import threading
@@ -23,7 +23,7 @@ FLOWS: tuple[Flow, ...] = ("browser", "device", "paste")
 
 
 @pytest.mark.parametrize(
-    ("environ", "secret", "via", "said"),
+    ("environ", "secret", "flow", "said"),
     [
         (SCREEN, True, "browser", "browser is on this computer"),
         ({"WSL_DISTRO_NAME": "Debian"}, True, "browser", "browser is on this computer"),
@@ -35,11 +35,11 @@ FLOWS: tuple[Flow, ...] = ("browser", "device", "paste")
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True, "paste", "container"),
     ],
 )
-def test_the_way_follows_the_surroundings_and_says_why(
-    tmp_path: Path, environ: dict[str, str], secret: bool, via: str, said: str
+def test_the_flow_follows_the_environment_and_says_why(
+    tmp_path: Path, environ: dict[str, str], secret: bool, flow: str, said: str
 ) -> None:
     choice = choose_flow(FIRM, has_secret=secret, environ=environ, root=tmp_path, platform="linux")
-    assert choice.flow == via
+    assert choice.flow == flow
     assert said in choice.reason
 
 
@@ -64,7 +64,7 @@ def test_a_challenge_is_never_answered_by_a_code(tmp_path: Path) -> None:
     assert choice.flow == "paste"
 
 
-def test_the_user_may_choose_another_way(office: Office) -> None:
+def test_the_user_may_choose_another_flow(office: Office) -> None:
     for flow in FLOWS:
         attempt = office.start(flow)
         assert attempt.flow == flow
@@ -179,7 +179,7 @@ def test_device_polls_on_through_pending_slow_down_and_an_outage(
         ),
     ],
 )  # fmt: skip
-def test_a_refused_device_code_names_its_cause_and_the_way_to_offer(
+def test_a_refused_device_code_names_its_cause_and_the_flow_to_offer(
     office: Office, authority: Authority, answer: Answer, cause: str, other: str | None
 ) -> None:
     authority.token = lambda _form: answer
@@ -343,7 +343,12 @@ def test_a_challenge_is_kept_for_the_sign_in_that_answers_it(
     attempt = office.start()
     asked = parse_qs(urlsplit(attempt.url).query)
     assert "a-policy" in asked["claims"][0]
-    office.finish(attempt, authority.come_back)
+    authority.token = lambda _form: refused("invalid_grant", "AADSTS50126: wrong password")
+    with pytest.raises(AuthError):
+        office.finish(attempt, authority.come_back)
+    assert sign_in_history.pending_challenge(office.workspace, office.anna) == claims
+    authority.token = authority.grant
+    office.finish(office.start(), authority.come_back)
     assert sign_in_history.pending_challenge(office.workspace, office.anna) is None
     later = office.start()
     later.cancel()

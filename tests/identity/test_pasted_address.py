@@ -131,7 +131,7 @@ def test_a_refusal_in_the_address_is_told_with_its_cause(
     assert told.value.cause == "consent-declined"
 
 
-def test_the_other_ways_take_no_address(office: Office) -> None:
+def test_the_other_flows_take_no_address(office: Office) -> None:
     attempt = office.start("browser")
     with pytest.raises(InputError, match="no address to be pasted"):
         attempt.paste("http://localhost/?code=x&state=y")
