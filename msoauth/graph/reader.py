@@ -23,6 +23,7 @@ from msoauth.graph.objects import (
 )
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
+from msoauth.identity.discovery import retry_after
 from msoauth.store import Secret
 from msoauth.texts import _
 
@@ -218,7 +219,6 @@ def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], what: 
         for name, key in (("correlation_id", "client-request-id"), ("request_id", "request-id"), ("timestamp", "date"))
         if inner.get(key)
     }  # fmt: skip
-    wait = reply.headers.get("Retry-After", "")
     if reply.status_code in (401, 403):
         cause, why = "graph-forbidden", _("the signed-in administrator may not read this")
     elif reply.status_code == 429:
@@ -233,5 +233,5 @@ def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], what: 
         evidence=redact.redact(words)[:1000],
         ids=ids,
         retriable=cause in ("throttled", "service-unavailable"),
-        retry_after=float(wait) if wait.isdigit() else None,
+        retry_after=retry_after(reply),
     )

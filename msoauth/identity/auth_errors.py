@@ -73,47 +73,34 @@ def transport_error(problem: requests.RequestException, what: str) -> AuthError:
     if isinstance(said, AuthError):  # a reply that was read already (OutageError)
         return said
     words = redact(_innermost(problem))
-    causes: tuple[tuple[type[BaseException], str, str], ...] = (
-        (requests.exceptions.ProxyError, "proxy-required", _("the proxy refused it")),
-        (requests.exceptions.SSLError, "tls", _("the TLS connection failed")),
-        (requests.exceptions.Timeout, "connect-timeout", _("nothing answered in time")),
-        (requests.exceptions.ConnectionError, "connection", _("the server could not be reached")),
+    raised = requests.exceptions
+    # The first whose type and pattern fit.
+    cases: tuple[tuple[type[Exception], str, str, str], ...] = (
+        (raised.ProxyError, "", "proxy-required", _("the proxy refused it")),
+        (raised.SSLError, "certificate.*verify|verify.*certificate", "tls-untrusted", _("the TLS connection failed")),
+        (raised.SSLError, "", "tls-failed", _("the TLS connection failed")),
+        (raised.Timeout, "", "connect-timeout", _("nothing answered in time")),
+        (raised.ConnectionError, _UNRESOLVED, "dns-failed", _("its name does not resolve")),
+        (raised.ConnectionError, "refused|10061", "connect-refused", _("the port refuses connections")),
+        (raised.ConnectionError, _CUT_OFF, "tls-failed", _("the connection was cut off")),
+        (raised.ConnectionError, "", "connect-timeout", _("the server could not be reached")),
+        (Exception, "", "unknown", _("the request failed")),
+    )  # fmt: skip
+    cause, why = next(
+        (cause, why)
+        for kind, pattern, cause, why in cases
+        if isinstance(problem, kind) and re.search(pattern, words, re.IGNORECASE | re.DOTALL)
     )
-    cause, why = "unknown", _("the request failed")
-    for kind, name, sentence in causes:
-        if isinstance(problem, kind):
-            cause, why = name, sentence
-            break
-    lower = words.lower()
-    if cause == "tls":
-        cause = "tls-untrusted" if "certificate" in lower and "verify" in lower else "tls-failed"
-    elif cause == "connection":
-        if any(
-            hint in lower
-            for hint in (
-                "resolve",
-                "getaddrinfo",
-                "name or service",
-                "nodename",
-                "no address associated",
-            )
-        ):
-            cause, why = "dns-failed", _("its name does not resolve")
-        elif any(hint in lower for hint in ("refused", "10061")):
-            cause, why = "connect-refused", _("the port refuses connections")
-        elif any(hint in lower for hint in ("reset", "aborted", "closed", "eof", "disconnect")):
-            cause, why = "tls-failed", _("the connection was cut off")
-        else:
-            cause = "connect-timeout"
     return AuthError(
         _("{what}: {why}.").format(what=what, why=why),
         cause=cause,
         evidence=words[:1000],
-        retriable=cause in _PASSING,
+        retriable=cause == "connect-timeout",
     )
 
 
-_PASSING = frozenset({"connect-timeout"})
+_UNRESOLVED = "resolve|getaddrinfo|name or service|nodename|no address associated"
+_CUT_OFF = "reset|aborted|closed|eof|disconnect"
 
 
 def _innermost(problem: BaseException) -> str:

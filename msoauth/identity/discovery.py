@@ -72,36 +72,26 @@ def json_from_reply(reply: http.AnyReply, what: str) -> dict[str, Any]:
         answer = None
     status = reply.status_code
     outage = status >= 500 or status == 429
-    if isinstance(answer, dict) and ("error" in answer or not outage):
-        if not outage:
-            return answer
-        refused = error_from_reply(answer, what)
-        if status == 429 and refused.cause == "unknown":
-            refused.cause = "throttled"
-        elif refused.cause == "unknown":
-            refused.cause = "service-unavailable"
-        refused.retriable = True
-        refused.retry_after = _retry_after(reply)
-        raise refused
-    said = _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
-    if outage:
-        said = _("{what}: the sign-in service is busy or down (HTTP {status}); try again later.")
-    raise AuthError(
-        said.format(what=what, status=status),
-        cause="throttled"
-        if status == 429
-        else "service-unavailable"
-        if outage
-        else "proxy-required"
-        if status == 407
-        else "unknown",
-        evidence=redact(reply.text[:500]),
-        retriable=outage,
-        retry_after=_retry_after(reply),
-    )
+    if isinstance(answer, dict) and not outage:
+        return answer
+    otherwise = "service-unavailable" if outage else "unknown"
+    cause = {429: "throttled", 407: "proxy-required"}.get(status, otherwise)
+    if isinstance(answer, dict) and "error" in answer:
+        error = error_from_reply(answer, what)
+        error.cause = cause if error.cause == "unknown" else error.cause
+    else:
+        said = (
+            _("{what}: the sign-in service is busy or down (HTTP {status}); try again later.")
+            if outage
+            else _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
+        )
+        evidence = redact(reply.text[:500])
+        error = AuthError(said.format(what=what, status=status), cause=cause, evidence=evidence)
+    error.retriable, error.retry_after = outage, retry_after(reply)
+    raise error
 
 
-def _retry_after(reply: http.AnyReply) -> float | None:
+def retry_after(reply: http.AnyReply) -> float | None:
     """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
     text = reply.headers.get("Retry-After", "").strip()
     if text.isdigit():

@@ -82,17 +82,17 @@ def _elsewhere(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
 
 def _hosting_service(environ: Mapping[str, str]) -> str:
     """The hosted notebook service that runs this program, or empty."""
-    if any(
-        name in environ for name in ("BINDER_SERVICE_HOST", "BINDER_REPO_URL", "BINDER_REQUEST")
-    ):
-        return "Binder"
-    if any(name in environ for name in ("JUPYTERHUB_API_URL", "JUPYTERHUB_USER")):
-        return "JupyterHub"
-    if "CODESPACES" in environ:
-        return "GitHub Codespaces"
-    if "COLAB_RELEASE_TAG" in environ:
-        return "Google Colab"
-    return ""
+    found = (name for name, marks in _HOSTING_SERVICES.items() if marks & environ.keys())
+    return next(found, "")
+
+
+# By the service's name: environment variables that it sets. Binder runs on JupyterHub, so it comes first.
+_HOSTING_SERVICES = {
+    "Binder": {"BINDER_SERVICE_HOST", "BINDER_REPO_URL", "BINDER_REQUEST"},
+    "JupyterHub": {"JUPYTERHUB_API_URL", "JUPYTERHUB_USER"},
+    "GitHub Codespaces": {"CODESPACES"},
+    "Google Colab": {"COLAB_RELEASE_TAG"},
+}
 
 
 def _why_browser_is_elsewhere(environ: Mapping[str, str], root: Path, platform: str) -> str:
