@@ -1,9 +1,10 @@
-"""Serving HTTP with limits on connections, times and sizes, so that a flood of requests does no harm."""
+"""Serving HTTP with limits on connections, times and sizes, so that a flood of requests does no harm; JSON endpoints."""
 
 import asyncio
 import socket
 import ssl
 import sys
+from email.utils import format_datetime
 from typing import Any
 
 import tornado.httpserver
@@ -11,6 +12,7 @@ import tornado.iostream
 import tornado.web
 
 from msoauth.practice.network import Stop
+from msoauth.practice.state import PracticeState
 
 # Connections at a time; the oldest gives way. On Windows tornado waits with select(), which takes 512 sockets.
 MOST = 200 if sys.platform == "win32" else 1500
@@ -22,6 +24,22 @@ HEADER_SIZE = 1 << 16
 
 # What servers say to plain HTTP on their HTTPS port; sent first, it meets a client that begins with TLS.
 PLAIN_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class ProgramEndpoint(tornado.web.RequestHandler):
+    """An HTTP endpoint for programs: it answers JSON, after the practice tenant's latency."""
+
+    state: PracticeState
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "practice")
+        self.set_header("Cache-Control", "no-store, no-cache")
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+
+    async def prepare(self) -> None:
+        self.set_header("Date", format_datetime(self.state.clock.now(), usegmt=True))
+        if self.state.latency:
+            await asyncio.sleep(self.state.latency)
 
 
 class _BoundedServer(tornado.httpserver.HTTPServer):

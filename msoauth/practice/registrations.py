@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+
+def guid(text: str) -> str:
+    """*text* in the usual form of a GUID; empty when it is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""
 
 
 def new_id() -> str:

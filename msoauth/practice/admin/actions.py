@@ -55,25 +55,29 @@ def set_setting(view: View, form: Form) -> Notice:
 
 def add(view: View, form: Form) -> Notice:
     """Add to a list of LISTINGS."""
-    if form.target not in LISTINGS or not view.knows(form.target):
-        raise ChangeError("There is no such list.")
+    label, items = _listing(view, form)
     value = _checked(view, form.target, form.value.strip())
-    area, _dot, name = form.target.partition(".")
-    object_of = view.object_of(area)
-    before = getattr(object_of, name)
-    setattr(object_of, name, type(before)([*before, value]))
-    return Notice(f"{LISTINGS[form.target].label}: added {form.value.strip()}")
+    _replace_listing(view, form, [*items, value])
+    return Notice(f"{label}: added {form.value.strip()}")
 
 
 def remove(view: View, form: Form) -> Notice:
     """Remove from a list of LISTINGS."""
+    label, items = _listing(view, form)
+    _replace_listing(view, form, [item for item in items if item != form.value])
+    return Notice(f"{label}: removed {view.named(form.value)}")
+
+
+def _listing(view: View, form: Form) -> tuple[str, list[str]]:
     if form.target not in LISTINGS or not view.knows(form.target):
         raise ChangeError("There is no such list.")
+    return LISTINGS[form.target].label, list(view.value(form.target))
+
+
+def _replace_listing(view: View, form: Form, items: list[str]) -> None:
     area, _dot, name = form.target.partition(".")
-    object_of = view.object_of(area)
-    before = getattr(object_of, name)
-    setattr(object_of, name, type(before)(item for item in before if item != form.value))
-    return Notice(f"{LISTINGS[form.target].label}: removed {view.named(form.value)}")
+    holder = view.object_of(area)
+    setattr(holder, name, type(getattr(holder, name))(items))
 
 
 def _checked(view: View, path: str, value: str) -> str:

@@ -2,33 +2,19 @@
 
 import hmac
 import secrets
-from functools import cache
 from typing import Any
-
-import jinja2
 
 from msoauth.practice import permissions
 from msoauth.practice.admin import actions, view
 from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Form, Notice
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
-from msoauth.practice.entra.pages import Page, SignInSite
+from msoauth.practice.entra.pages import Page, SignInSite, templates
 from msoauth.practice.faults import FAULTS
 from msoauth.practice.scenarios import RunningScenarios, scenarios
 
 _NOTICES = 100  # that wait to be shown
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("msoauth.practice.admin", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 class AdminCenter:
@@ -108,7 +94,7 @@ class AdminPage(Page):
     def _render(self, here: View, *, notice: Notice | None = None, problem: str = "") -> None:
         people, count = here.people()
         self.set_header("Content-Security-Policy", _POLICY)
-        template = _templates().get_template("admin.html")
+        template = templates("msoauth.practice.admin").get_template("admin.html")
         self.finish(
             template.render(
                 view=here, tenant=here.tenant, app=here.app, principal=here.principal, user=here.user,

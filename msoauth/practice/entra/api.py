@@ -1,48 +1,30 @@
 """Entra's endpoints for programs: discovery, keys, token and device code, over TLS."""
 
-import asyncio
 import base64
 import binascii
 import json
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote_plus
-
-import tornado.web
 
 from msoauth.practice.address import Address
 from msoauth.practice.entra import clients
 from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
 from msoauth.practice.entra.refusals import RefusalError
-from msoauth.practice.state import PracticeState, Tenant
+from msoauth.practice.http import ProgramEndpoint
+from msoauth.practice.state import Tenant
 
 _PENDING = 70016
 
 
-class Api(tornado.web.RequestHandler):
-    """An endpoint for programs: it answers JSON, after the practice tenant's latency."""
+class Api(ProgramEndpoint):
+    """An endpoint of Entra."""
 
     authority: Authority
     address: Address
 
     def initialize(self, authority: Authority, address: Address) -> None:
-        self.authority = authority
+        self.authority, self.state = authority, authority.state
         self.address = address
-
-    def set_default_headers(self) -> None:
-        self.set_header("Server", "practice")
-        self.set_header("Cache-Control", "no-store, no-cache")
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-
-    async def prepare(self) -> None:
-        self.set_header("Date", format_datetime(self.state.clock.now(), usegmt=True))
-        if self.state.latency:
-            await asyncio.sleep(self.state.latency)
-
-    @property
-    def state(self) -> PracticeState:
-        """What the practice tenant knows."""
-        return self.authority.state
 
     @property
     def base(self) -> str:

@@ -22,12 +22,14 @@ COOKIE = "PRACTICE_SESSIONS"
 
 
 @cache
-def templates() -> jinja2.Environment:
-    """The templates of the pages; every value is escaped."""
+def templates(package: str = "msoauth.practice.entra") -> jinja2.Environment:
+    """The templates of a package's pages; every value is escaped."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("msoauth.practice.entra", "templates"),
+        loader=jinja2.PackageLoader(package, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

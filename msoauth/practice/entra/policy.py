@@ -10,6 +10,14 @@ HIDDEN = "{EmailHidden}"  # what Entra puts in place of addresses in texts that 
 _DEVICE = {"compliant": 53000, "joined": 53001, "managed": 530003, "known": 50097}
 
 
+def not_in_tenant(client: Client, tenant: Tenant, name: str, idp: str) -> RefusalError:
+    """The refusal of an account that another tenant or provider (*idp*) manages."""
+    app = client.app
+    return RefusalError(
+        50020, user=name, idp=idp, tenant=tenant.name, app=app.app_id, name=app.display_name
+    )
+
+
 def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: bool = False) -> None:
     """Whether the user may get tokens for this app.
 
@@ -24,14 +32,7 @@ def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: boo
     if not user.account_enabled:
         raise RefusalError(50057)
     if user.guest_of is not None:
-        raise RefusalError(
-            50020,
-            user=user.upn,
-            idp=user.guest_of,
-            tenant=tenant.name,
-            app=app.app_id,
-            name=app.display_name,
-        )
+        raise not_in_tenant(client, tenant, user.upn, user.guest_of)
     policies = tenant.policies
     blocked = policies.blocked or user.upn.lower() in policies.blocked_users
     if blocked or (device_flow and policies.device_code_blocked):

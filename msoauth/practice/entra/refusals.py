@@ -5,18 +5,12 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
+
+from msoauth.practice.registrations import guid
 
 # Throttling and outages; everything else is 400, or 401 for the client itself (facts B2).
 _UNAVAILABLE = {"temporarily_unavailable": 503, "server_error": 500}
-
-
-def _guid(text: str) -> str:
-    """*text* in its usual form when it is a GUID; empty for anything else that a client sent."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return ""
 
 
 @cache
@@ -63,7 +57,7 @@ class RefusalError(Exception):
         Args:
             correlation_id: The client's own ``client-request-id``, or empty. That it comes back is unverified.
         """
-        trace_id, correlation = str(uuid4()), _guid(correlation_id) or str(uuid4())
+        trace_id, correlation = str(uuid4()), guid(correlation_id) or str(uuid4())
         stamp = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         answer: dict[str, Any] = {
             "error": self.error,

@@ -4,6 +4,7 @@ from msoauth.practice.entra import clients, consent, redirects
 from msoauth.practice.entra.flow_page import FlowPage
 from msoauth.practice.entra.pages import COOKIE, Flow, Page, Session
 from msoauth.practice.entra.refusals import RefusalError, meaning
+from msoauth.practice.state import PracticeState
 
 _KEPT = (
     "client_id", "redirect_uri", "response_mode", "response_type", "scope", "state", "nonce", "prompt", "login_hint",
@@ -19,11 +20,7 @@ class AuthorizePage(FlowPage):
     def get(self, path: str) -> None:
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         try:
-            client = clients.client(self.site.state, path, asked.get("client_id", ""))
-            # Without a redirect URI the server picks a registered one (facts A3).
-            known = redirects.registered(client.app)
-            asked.setdefault("redirect_uri", known[0] if known else "")
-            platform = redirects.platform(client.app, asked["redirect_uri"])
+            client, platform = _client_and_platform(self.site.state, path, asked)
         except RefusalError as refused:
             self.show_refusal(refused)
             return
@@ -63,6 +60,21 @@ class AuthorizePage(FlowPage):
         self.redirect_with_error(flow, several if sessions else RefusalError(50058))
 
 
+def _client_and_platform(
+    state: PracticeState, path: str, asked: dict[str, str]
+) -> tuple[clients.Client, str]:
+    """The app of a request and the platform of its redirect URI; an absent one is put into *asked*.
+
+    Raises:
+        RefusalError: no such tenant, app or redirect URI.
+    """
+    client = clients.client(state, path, asked.get("client_id", ""))
+    # Without a redirect URI the server picks a registered one (facts A3).
+    known = redirects.registered(client.app)
+    asked.setdefault("redirect_uri", known[0] if known else "")
+    return client, redirects.platform(client.app, asked["redirect_uri"])
+
+
 def _check(asked: dict[str, str]) -> None:
     """The parameters that are the same for every app (facts A3, D4)."""
     kind = asked.get("response_type", "")
@@ -90,10 +102,7 @@ class AdminConsentPage(FlowPage):
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         asked["response_mode"] = "query"
         try:
-            client = clients.client(self.site.state, path, asked.get("client_id", ""))
-            known = redirects.registered(client.app)
-            asked.setdefault("redirect_uri", known[0] if known else "")
-            platform = redirects.platform(client.app, asked["redirect_uri"])
+            client, platform = _client_and_platform(self.site.state, path, asked)
             if version and not asked.get("scope", "").strip():
                 raise RefusalError(900144, parameter="scope")
             purpose = "adminconsent" if version else "adminconsent-v1"

@@ -6,7 +6,7 @@ from msoauth.practice.entra import consent
 from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.flow_page import FlowPage
 from msoauth.practice.entra.pages import Flow
-from msoauth.practice.entra.policy import HIDDEN
+from msoauth.practice.entra.policy import HIDDEN, not_in_tenant
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Tenant, User
 
@@ -96,31 +96,16 @@ class SubmittedPage(FlowPage):
             self.ask_name(flow, name, _UNKNOWN)
 
     def _refuse_other_tenant(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
-        app = flow.client.app
-        refused = RefusalError(
-            50020,
-            user=name,
-            idp=f"https://sts.windows.net/{home.tenant_id}/",
-            tenant=tenant.name,
-            app=app.app_id,
-            name=app.display_name,
-        )
-        self.show_refusal(refused, flow, name)
+        idp = f"https://sts.windows.net/{home.tenant_id}/"
+        self.show_refusal(not_in_tenant(flow.client, tenant, name, idp), flow, name)
 
     def _refuse_personal_account(self, flow: Flow, tenant: Tenant | None, name: str) -> None:
-        app = flow.client.app
-        if tenant is None:
-            self.show_refusal(RefusalError(500200, user=name), flow, name)
-        else:
-            refused = RefusalError(
-                50020,
-                user=name,
-                idp="live.com",
-                tenant=tenant.name,
-                app=app.app_id,
-                name=app.display_name,
-            )
-            self.show_refusal(refused, flow, name)
+        refused = (
+            not_in_tenant(flow.client, tenant, name, "live.com")
+            if tenant
+            else RefusalError(500200, user=name)
+        )
+        self.show_refusal(refused, flow, name)
 
     def _submitted_password(self, flow: Flow, user: User) -> None:
         now = self.site.state.clock.time()

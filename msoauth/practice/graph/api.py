@@ -1,42 +1,30 @@
 """Graph's HTTP endpoint: authenticates, reads, answers in OData (facts G1). Nothing can be written."""
 
-import asyncio
 import json
 import re
 from datetime import UTC
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
-
-import tornado.web
+from uuid import uuid4
 
 from msoauth.practice.graph import query
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.query import Row
 from msoauth.practice.graph.reads import PATHS, me
+from msoauth.practice.http import ProgramEndpoint
+from msoauth.practice.registrations import guid
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 
-class Graph(tornado.web.RequestHandler):
+class Graph(ProgramEndpoint):
     """``/graph/v1.0/…``."""
 
-    state: PracticeState
     signer: Signer
 
     def initialize(self, state: PracticeState, signer: Signer) -> None:
         self.state, self.signer = state, signer
-
-    def set_default_headers(self) -> None:
-        self.set_header("Server", "practice")
-        self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Type", "application/json;odata.metadata=minimal;charset=utf-8")
-
-    async def prepare(self) -> None:
-        self.set_header("Date", format_datetime(self.state.clock.now(), usegmt=True))
-        if self.state.latency:
-            await asyncio.sleep(self.state.latency)
 
     def get(self, path: str) -> None:
         who: Caller | None = None
@@ -108,7 +96,7 @@ class Graph(tornado.web.RequestHandler):
         inner = {
             "date": self.state.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "request-id": request_id,
-            "client-request-id": sent if _is_guid(sent) else request_id,
+            "client-request-id": guid(sent) or request_id,
         }
         self.set_status(refused.status)
         if refused.status == 401:
@@ -137,14 +125,6 @@ class Graph(tornado.web.RequestHandler):
         self.finish(
             json.dumps({"error": {"code": "UnknownError", "message": f"HTTP {status_code}"}})
         )
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 class UserInfo(Graph):
