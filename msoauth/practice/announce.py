@@ -73,8 +73,8 @@ def _filled(text: str, pieces: dict[str, list[str]]) -> str:
 def _broken(practice: PracticeTenant) -> list[str]:
     if not practice.scenarios.active:
         return [""]
-    told = [f"  {running.text}: {running.scenario.says}" for running in practice.scenarios.active]
-    return ["", "Broken on purpose", *told, ""]
+    lines = [f"  {running.text}: {running.scenario.says}" for running in practice.scenarios.active]
+    return ["", "Broken on purpose", *lines, ""]
 
 
 def _more(noted: list[dict[str, Any]]) -> list[str]:

@@ -118,7 +118,7 @@ def _harmless(name: str) -> bool:
 
 
 def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A file's bytes, and never more than allowed: what the zip says of its size may be a lie."""
+    """Read a file, but never more than allowed: the size that the zip states may be false."""
     with archive.open(name) as entry:
         content = entry.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:

@@ -28,8 +28,8 @@ class TlsContexts:
         # ECDSA: a handshake costs a tenth of what it costs with RSA.
         ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
         ca.cert_pem.write_to_path(str(ca_file))
-        stranger = trustme.CA(organization_name="Office gateway", key_type=trustme.KeyType.ECDSA)
-        return cls(_context(ca), _context(stranger))
+        unknown = trustme.CA(organization_name="Office gateway", key_type=trustme.KeyType.ECDSA)
+        return cls(_context(ca), _context(unknown))
 
 
 def _context(ca: trustme.CA) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """A practice tenant in which the account of a support bundle fails in the same way, as far as its findings tell.
 
-The firm and its user are created anew, with their names and ids out of the bundle. For each finding that was not in
+The firm and its user are created, with their names and ids out of the bundle. For each finding that was not in
 order a scenario is looked for that makes the same check fail with the same cause. Scenarios that block a sign-in
 start at once; those that show only after a sign-in (a revoked session, a later policy) start when the user has
 signed in once.
@@ -41,7 +41,7 @@ _BREAKS = {
     "mail.round-trip": r"fault\.",
 }  # fmt: skip
 _LOGINS = ("pop3.login", "imap.login", "smtp.login")
-# A user who signs in anew does not meet these before the first renewal; they begin after the sign-in.
+# A new sign-in does not show these before the first renewal, so they start after it.
 _AFTER_SIGN_IN = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
@@ -260,7 +260,7 @@ def _best(
         and _fits(one, check)
         and not set_before & set(one.set)
     ]
-    # A scenario of the sign-in itself fits a user who has not got through it yet, and nobody else.
+    # A scenario of the sign-in itself fits only a user who has not signed in yet.
     fitting.sort(
         key=lambda one: (one.shows == "sign-in") == (check == "sign-in.present"), reverse=True
     )

@@ -181,7 +181,7 @@ def _secret(change: Change) -> Iterable[Undo]:
 
 def _endpoints_entry(change: Change) -> Iterable[Undo]:
     """A value in the tenant's or an account's entry in the endpoints file, as if it had been copied wrongly."""
-    # The first app stands in the tenant's own entry and among its apps.
+    # The first app's values are in the tenant's own entry and again among its apps.
     entries = [e for e in (change.published, change.published["apps"][0]) if change.name in e]
     if change.name == "password":
         meant = {user.upn.lower() for user in change.users}

@@ -49,7 +49,7 @@ class Scenario:
 
 
 class ScenarioError(ValueError):
-    """There is no such scenario, or nobody at whom it was aimed.
+    """There is no such scenario, or its target does not exist.
 
     Attributes:
         problem: ``name`` (no such scenario), ``aim`` (no such tenant or account), or ``narrow`` (this scenario

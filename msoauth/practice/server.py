@@ -83,7 +83,7 @@ class PracticeTenant:
         self.address = Address(people_base)
         self._wanted = tuple(scenarios)
         for scenario in self._wanted:
-            aimed(self.state, scenario)  # a wrong name is told before anything runs
+            aimed(self.state, scenario)  # raises for a wrong name before anything runs
         self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -70,7 +70,7 @@ class Mailbox:
     """A mailbox's *Manage email apps* settings and mail (a user's, or a shared one without a user).
 
     Attributes:
-        smtp_client_authentication_disabled: True off, False on, None as the organisation says.
+        smtp_client_authentication_disabled: True off, False on, None inherits the organisation's setting.
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
         busy: Locked by another POP session: every login is refused.

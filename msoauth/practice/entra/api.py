@@ -28,7 +28,7 @@ class Api(ProgramEndpoint):
 
     @property
     def base(self) -> str:
-        """The address under which the client called, as its own Host header says."""
+        """The base address that the client used, by its Host header."""
         return f"https://{self.request.host}"
 
     def form(self) -> dict[str, str]:
@@ -47,7 +47,7 @@ class Api(ProgramEndpoint):
     def refuse(self, refused: RefusalError) -> None:
         """Answer with a refusal, and write it to the sign-in log."""
         value = refused.as_json(self.state.clock.now(), self.correlation_id)
-        if refused.number != _PENDING:  # somebody who waits for a person would fill the log
+        if refused.number != _PENDING:  # polling while the user signs in would fill the log
             self.state.log_event(
                 "token",
                 refused.text,
@@ -93,8 +93,8 @@ class Discovery(Api):
             return
         here = f"{self.base}/{path_tenant}"
         site = f"{self.address.url}/{path_tenant}"
-        nobody = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
-        issued_for = tenant.tenant_id if tenant else nobody
+        any_tenant = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
+        issued_for = tenant.tenant_id if tenant else any_tenant
         self.answer(
             {
                 "token_endpoint": f"{here}/oauth2/v2.0/token",

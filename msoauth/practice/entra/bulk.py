@@ -14,7 +14,7 @@ _SCOPES = ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
 
 
 def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
-    """What a token answer says of each user, without an access token: the first renewal gets one."""
+    """A token reply for each user, without an access token: the first renewal gets one."""
     tenant.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
     client = Client(tenant.app, tenant, tenant.tenant_id)
     given = []

@@ -275,7 +275,7 @@ class Authority:
         if device.user is None or device.tenant is None:
             early = now - device.polled < self.state.device_interval - 1
             device.polled = now
-            # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 wants it, MSAL heeds it.
+            # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 requires it, MSAL supports it.
             raise RefusalError(70016, error="slow_down" if early else "")
         client = client.in_tenant(device.tenant)
         asked = scopes.read(device.scope, device.tenant, client.app)

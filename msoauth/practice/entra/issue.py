@@ -26,7 +26,7 @@ _ADMIN, _MEMBER = "62e90394-69f5-4237-9190-012177145e10", "b79fbf4d-3ef9-4689-81
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a refresh token stands for: it is bound to user and client, not to a resource (facts A3).
+    """The grant behind a refresh token: it is bound to user and client, not to a resource (facts A3).
 
     Attributes:
         home: Tenant id of the user.
@@ -167,10 +167,10 @@ class Issuer:
         return f"1.AXkA{text}.{self._mac(text)}"
 
     def read_refresh(self, token: str) -> Grant:
-        """What a refresh token stands for.
+        """The grant behind a refresh token.
 
         Raises:
-            RefusalError: it is truncated, mangled, or not of this place.
+            RefusalError: it is truncated, mangled, or not issued here.
         """
         text, _dot, mac = token.removeprefix("1.AXkA").rpartition(".")
         if not token.startswith("1.AXkA") or not hmac.compare_digest(

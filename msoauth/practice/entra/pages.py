@@ -110,7 +110,7 @@ class SignInSite:
     def begin(self, flow: Flow) -> Flow:
         """Keep a new flow, and drop those that were abandoned."""
         old = time.monotonic() - FLOW_SECONDS
-        while self.flows:  # the oldest stands first
+        while self.flows:  # the oldest is first
             first = next(iter(self.flows))
             if self.flows[first].started >= old and len(self.flows) < FLOWS_KEPT:
                 break

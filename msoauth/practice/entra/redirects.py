@@ -15,7 +15,7 @@ def same(registered: str, asked: str) -> bool:
     """Whether two redirect URIs match.
 
     Scheme and host are compared without regard to case, the path is exact, and the port is
-    ignored on localhost. Whether an empty path and ``/`` are told apart is unverified; here they are.
+    ignored on localhost. Whether an empty path and ``/`` differ is unverified; here they do.
     """
     if registered == asked:
         return True

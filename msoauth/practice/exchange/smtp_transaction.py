@@ -57,7 +57,7 @@ class MailTransaction:
             self.service.has_fault("smtp.send-as-early", login.tenant, login.mailbox)
             and not may_send_as(login.tenant, login, address)
         ):
-            # A null sender is nobody's mailbox; that it gets these words is unverified.
+            # A null sender is no mailbox; that it gets this reply is unverified.
             return replies.SEND_AS_EARLY
         self.sender = address
         return replies.SENDER_OK

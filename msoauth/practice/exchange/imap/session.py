@@ -17,7 +17,7 @@ from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox
 
-LITERAL_LIMIT = 65536  # bytes of a literal outside APPEND; ours
+LITERAL_LIMIT = 65536  # bytes of a literal outside APPEND; not Exchange's number
 MAX_FAILURES = 3  # tries before the connection is closed; unverified
 
 

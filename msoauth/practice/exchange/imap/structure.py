@@ -133,7 +133,7 @@ def _disposition(message: Message) -> bytes:
 
 
 def payload(message: Message) -> bytes:
-    """The body of a part as it stands in the mail, its transfer encoding not undone."""
+    """The body of a part as it is in the mail, still in its transfer encoding."""
     content = message.get_payload()
     if isinstance(content, str):
         return content.encode("utf-8", "surrogateescape")
