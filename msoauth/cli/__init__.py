@@ -1,4 +1,4 @@
-"""The command line: a thin face. The contract of its names, outputs and exit statuses is in the README."""
+"""The command line: the root command, its global options, and the exit status for every kind of failure."""
 
 import sys
 import traceback
@@ -58,7 +58,7 @@ def _version(wanted: bool) -> None:
 
 
 def _language(context: typer.Context, wanted: str | None) -> str | None:
-    """Take the language before anything is said, the help included."""
+    """Set the language before anything is printed, the help included."""
     if wanted is not None and wanted.lower() not in LANGUAGES:
         raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=wanted[:40]))
     use_language(wanted or "en")
@@ -96,7 +96,7 @@ def _main(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the status that the contract names."""
+    """Run the command line and exit: 0 nothing red, 1 failed, 2 wrong usage, 3 could not be checked, 130 interrupted."""
     utf8_streams()
     command = typer.main.get_command(app)
     status: object
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
         if sys.stderr.isatty():
-            print(file=sys.stderr)  # off the line on which the terminal shows ^C
+            print(file=sys.stderr)  # after the line on which the terminal shows ^C
         say_on_stderr(_("Interrupted."))
         status = EXIT_INTERRUPTED
     except (AuthError, MailError) as refused:
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
         say_on_stderr(redact(failure.summary))
         status = EXIT_USAGE
     except SystemExit:
-        # So does typer say that the reader (head, a closed pager) has seen enough; there is nobody left to tell.
+        # typer raises it when the reader (head, a closed pager) has gone; there is nobody left to tell.
         status = EXIT_INTERRUPTED
     except OSError as trouble:
         say_on_stderr(
@@ -144,7 +144,7 @@ def _say_usage_error(wrong: Exception) -> None:
 
 
 def _fault(fault: Exception) -> str:
-    """A bug of ours as a sentence that can be reported: what, and where in the program."""
+    """A bug in msoauth as one sentence to report: the exception, and the lines where it was raised."""
     steps = traceback.extract_tb(fault.__traceback__)
     places = [f"{Path(step.filename).name}:{step.lineno}" for step in reversed(steps)]
     return _("There is a fault in msoauth itself; please report it: {kind}: {words} ({places})").format(

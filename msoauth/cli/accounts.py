@@ -24,7 +24,7 @@ Retrieve = Literal["pop3", "imap"]
 
 
 def as_json(account: Account, workspace: "Workspace") -> dict[str, object]:
-    """An account as JSON: never a token, only whose it is."""
+    """An account as JSON, with who has signed in but without any token."""
     status = workspace.tokens.status(account.address)
     return {
         "address": account.address,
@@ -175,6 +175,6 @@ def sign_out(context: typer.Context, address: Address) -> None:
 
 
 def register(main: typer.Typer) -> None:
-    """Put ``sign-in`` and ``sign-out`` on the main command."""
+    """Add ``sign-in`` and ``sign-out`` to the main command."""
     main.command("sign-in")(sign_in.sign_in)
     main.command("sign-out")(sign_out)

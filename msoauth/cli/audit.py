@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from msoauth.reports.write import Kind
     from msoauth.store import Workspace
 
-_LINES = 40  # causes that people get on a terminal; a report holds all
-_EVERY = 30.0  # seconds between two lines of progress where there is no terminal
+_LINES = 40  # causes shown on a terminal; a report has all of them
+_EVERY = 30.0  # seconds between two lines of progress without a terminal
 
 HELP = """\
 Check every account of every firm, many at once, and say how each stands.
@@ -155,7 +155,7 @@ def audit(
 
 
 def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
-    """Run it, with progress; the exit status."""
+    """Run the audit with progress on stderr; returns the exit status."""
     if not running.progress.total:
         say_on_stderr(
             _("There is no account to audit. Add one with: msoauth account add ADDRESS --firm NAME")
@@ -176,7 +176,7 @@ def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> in
 
 @contextlib.contextmanager
 def _cancel_on_signals(running: "Audit") -> Iterator[None]:
-    """Ctrl-C and the end of the machine end the audit in good order."""
+    """Let Ctrl-C and a shutdown cancel the audit in an orderly way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -194,7 +194,7 @@ def _cancel_on_signals(running: "Audit") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
-    """Progress on stderr: a line that moves on a terminal, a line now and then elsewhere."""
+    """Progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
     told = False
 
     def opening() -> None:
@@ -236,7 +236,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
 
 
 def _show(stands: "Status", screen: Console) -> None:
-    """How everything stands, for people."""
+    """Print the status of all accounts for people."""
     from msoauth.auditing import labels
     from msoauth.reports.html_report import changes_line
     from msoauth.reports.letter import for_it
@@ -282,5 +282,5 @@ def _which(addresses: tuple[str, ...]) -> str:
 
 
 def register(main: typer.Typer) -> None:
-    """Put the command on the main command."""
+    """Add ``audit`` to the main command."""
     main.command("audit", help=HELP)(audit)

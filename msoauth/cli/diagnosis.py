@@ -1,4 +1,4 @@
-"""``diagnose``, ``letter`` and ``record``: what is wrong, who is to mend it, and what was done."""
+"""``msoauth diagnose``, ``letter`` (the request to the firm's IT) and ``record`` (the onboarding record)."""
 
 import sys
 from pathlib import Path
@@ -206,7 +206,7 @@ def _write_or_print(content: bytes, to: Path | None) -> None:
 
 
 def register(main: typer.Typer) -> None:
-    """Put the commands on the main command."""
+    """Add these commands to the main command."""
     main.command("diagnose")(diagnose)
     main.command("letter")(letter)
     main.command("record")(record)

@@ -1,4 +1,4 @@
-"""Files that a command writes for people: whether it can, asked before the work; and whole or not at all."""
+"""Files that a command writes: checked for being writable before the work starts, and then written completely or not at all."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from msoauth.texts import _
 
 
 def check_writable(file: Path) -> None:
-    """Make sure that a file can be written, before an hour of work and not after.
+    """Make sure that a file can be written, before the work that produces it starts.
 
     Raises:
         InputError: it cannot.
@@ -33,7 +33,7 @@ def check_writable(file: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A place beside the file to write to; it becomes the file when the block has ended well.
+    """A temporary file beside *file* that replaces it when the block ends without an exception.
 
     A device, or a pipe such as ``/dev/stdout``, is written to as it is, and what a link points to is replaced, not
     the link.
@@ -59,7 +59,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write a file, whole or not at all.
+    """Write a file completely or not at all.
 
     Raises:
         InputError: it cannot be written.

@@ -1,4 +1,4 @@
-"""``msoauth firm secret``, ``calendar``, ``app-only`` and ``consent``: how a firm's app gets and keeps its access."""
+"""``msoauth firm secret``, ``calendar``, ``app-only`` and ``consent``: a firm's client secret and its app's permissions."""
 
 import time
 from dataclasses import replace
@@ -149,7 +149,7 @@ def consent(context: typer.Context, name: Name) -> None:
 
 
 def register(firm: typer.Typer) -> None:
-    """Put these commands under ``msoauth firm``."""
+    """Add these commands to ``msoauth firm``."""
     firm.command("secret")(secret)
     firm.command("calendar")(calendar)
     firm.command("app-only")(app_only)

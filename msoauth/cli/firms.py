@@ -1,4 +1,4 @@
-"""``msoauth firm …``: firms and their app registrations."""
+"""``msoauth firm add``, ``list``, ``show``, ``check`` and ``remove``: firms and their app registrations."""
 
 import sys
 from datetime import UTC, date, datetime
@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The firm's name.")]
 
 
 def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
-    """A firm as JSON; never its secret, only whether there is one."""
+    """A firm as JSON; of its secret only whether there is one."""
     return {
         "name": firm.name,
         "tenant": firm.tenant,
@@ -43,7 +43,7 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
 
 
 def read_secret(*, from_stdin: bool) -> str | None:
-    """A secret from stdin or a hidden prompt, never from an argument; None when none was given."""
+    """Read a client secret from stdin or a hidden prompt; None when none was given."""
     if from_stdin:
         return sys.stdin.readline().strip() or None
     if sys.stdin.isatty():
@@ -55,10 +55,10 @@ def read_secret(*, from_stdin: bool) -> str | None:
 
 
 def day_of(text: str | None) -> date | None:
-    """A date as people type it.
+    """The date that an option holds; None without one.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a date.
     """
     if text is None:
         return None
@@ -172,7 +172,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 
 def _secret_until(row: dict[str, object]) -> str:
-    """How long the secret of a firm lasts, with a mark when that is not long any more."""
+    """The last day of a firm's secret, with a mark when it is near or over."""
     date, days = row["secret_expires"], row["secret_days"]
     if not isinstance(days, int):
         return _("not recorded") if row["has_secret"] else _("no secret")

@@ -1,4 +1,4 @@
-"""``fetch`` and ``send-test``: one account's mail."""
+"""``msoauth fetch`` and ``send-test``: retrieves mail of an account, and sends a test mail from it."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from msoauth.texts import _, ngettext
 
 
 class Kind(StrEnum):
-    """How mail is kept."""
+    """The format in which mail is stored."""
 
     eml = "eml"
     maildir = "maildir"
@@ -154,7 +154,7 @@ def send_test(
     """Send a test mail."""
     from msoauth import work
 
-    clock = _Clock()
+    wait_line = _WaitLine()
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         findings = work.send_test(
@@ -166,14 +166,14 @@ def send_test(
             sender=sender,
             patience=patience,
             on_retry=lambda wait: say_on_stderr(str(wait)),
-            progress=clock,
+            progress=wait_line,
         )
-        status = print_findings(clock.passing(findings), as_json=json)
+        status = print_findings(wait_line.erased_before(findings), as_json=json)
     raise typer.Exit(status)
 
 
-class _Clock:
-    """Shows the seconds of a wait on the terminal, where there is one, in one line that goes away again."""
+class _WaitLine:
+    """Shows the seconds spent waiting for the test mail, in a line of the terminal that is erased again."""
 
     def __init__(self) -> None:
         self._shown = False
@@ -184,8 +184,8 @@ class _Clock:
             print(f"\r{text} ", end="", file=sys.stderr, flush=True)
             self._shown = True
 
-    def passing(self, findings: Iterator[Finding]) -> Iterator[Finding]:
-        """The same findings, each on a clean line."""
+    def erased_before(self, findings: Iterator[Finding]) -> Iterator[Finding]:
+        """The same findings; the line is erased before each."""
         for finding in findings:
             if self._shown:
                 print("\r\x1b[K", end="", file=sys.stderr, flush=True)
@@ -194,6 +194,6 @@ class _Clock:
 
 
 def register(main: typer.Typer) -> None:
-    """Put the commands on the main command."""
+    """Add these commands to the main command."""
     main.command("fetch")(fetch)
     main.command("send-test")(send_test)

@@ -1,4 +1,4 @@
-"""What the commands print and where: JSON on stdout, people's text beside it, and the exit statuses."""
+"""What commands print: JSON on stdout, with text for people then on stderr; findings with their remedies; exit statuses."""
 
 import io
 import json
@@ -35,13 +35,13 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The options that stand before the command."""
+    """The global options, given before the command."""
 
     workspace: str | None
     lang: str | None = None
 
     def open(self) -> "Workspace":
-        """The workspace, with its warnings said on stderr.
+        """Open the workspace; its warnings are printed on stderr.
 
         Raises:
             MsoauthError: it cannot be opened.
@@ -56,40 +56,40 @@ class Settings:
 
     @staticmethod
     def warn(workspace: "Workspace") -> None:
-        """Say on stderr what people must know of a workspace."""
+        """Print a workspace's warnings on stderr."""
         for warning in workspace.warnings:
             say_on_stderr(_("Note: {warning}").format(warning=warning))
 
 
 def utf8_streams() -> None:
-    """Print umlauts and dots on every Windows console and into every pipe."""
+    """Write UTF-8 to stdout and stderr, also on a Windows console and into a pipe."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
 def say_on_stderr(sentence: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(" ".join(sentence.split()), file=sys.stderr, flush=True)
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:
-    """Text for people: on stdout, or on stderr when stdout is for JSON."""
+    """Print text for people: on stdout, or on stderr when stdout is for JSON."""
     print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on a line of stdout."""
+    """Print a JSON object on one line of stdout."""
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def console(*, as_json: bool = False) -> Console:
-    """A console for tables and colours, on the stream that is people's."""
+    """A rich console on the stream for people: stdout, or stderr when stdout is for JSON."""
     return Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True)
 
 
 def show_finding(finding: Finding, screen: Console) -> None:
-    """One finding for people: the line, and what they need when it is not green."""
+    """Print a finding for people: its line, and the remedy if it is not passed."""
     shape, colour = finding.signal.shape, COLOURS[finding.signal]
     line = Text.assemble(
         (f"{shape} {finding.signal!s:8}", colour),
@@ -104,7 +104,7 @@ def show_finding(finding: Finding, screen: Console) -> None:
 
 
 def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
-    """What people need when something is not green: the server's words, the cause, who can fix it, how, and ids."""
+    """Print the remedy: the server's own words, the cause, who can fix it, how, and the ids."""
     from msoauth.explaining import for_cause, who_in_words  # read only when something failed
 
     # What the catalogue says of unknown words is of no use where there are none.
@@ -131,7 +131,7 @@ def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
 
 
 def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
-    """Print findings as they are made; the exit status that they ask for."""
+    """Print findings as they come; returns the exit status for all of them."""
     screen = console(as_json=as_json)
     signals = set()
     for finding in findings:
@@ -144,14 +144,14 @@ def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
 
 
 def exit_status(signals: set[Signal]) -> int:
-    """The exit status for these signals: red before purple before green."""
+    """The exit status for these signals: failed wins over error, error over everything else."""
     if Signal.FAILED in signals:
         return EXIT_FAILED
     return EXIT_ERROR if Signal.ERROR in signals else 0
 
 
 def print_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
-    """Tell people of a failure that is no finding (a sign-in, a retrieval); the exit status."""
+    """Print a failure that is no finding, such as of a sign-in; returns the exit status."""
     screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
     screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))
     _show_remedy(failure, screen)

@@ -1,4 +1,4 @@
-"""``msoauth practice …``: a whole Microsoft 365 tenant on this computer."""
+"""``msoauth practice serve``, ``enrol`` and ``scenarios``: runs a whole Microsoft 365 tenant on this computer."""
 
 import json as json_format
 import re
@@ -27,14 +27,14 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_MOST_FIRMS = 500
-_FARTHEST = timedelta(days=3650)  # from which the practice tenant's clock may be off
-_WIDEST = 100  # columns of text that people still like to read
+_MAX_FIRMS = 500
+_MAX_OFFSET = timedelta(days=3650)  # by which the practice tenant's clock may differ
+_MAX_WIDTH = 100  # columns of text at most
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def clock_offset(text: str) -> timedelta:
-    """An offset such as ``+91d``, ``-3h`` or ``11m``.
+    """Parse an offset such as ``+91d``, ``-3h`` or ``11m``.
 
     Raises:
         InputError: it is not one.
@@ -49,25 +49,25 @@ def clock_offset(text: str) -> timedelta:
         )
     amount = int(match[2]) * (-1 if match[1] == "-" else 1)
     offset = timedelta(**{_UNITS[match[3]]: amount})
-    if abs(offset) > _FARTHEST:
+    if abs(offset) > _MAX_OFFSET:
         raise InputError(
-            _("The clock can be moved by at most {days} days.").format(days=_FARTHEST.days),
+            _("The clock can be moved by at most {days} days.").format(days=_MAX_OFFSET.days),
             field="clock",
         )
     return offset
 
 
 def _firms(text: str) -> int | list[str]:
-    """How many firms, or their names.
+    """Parse the number of firms, or their names.
 
     Raises:
         InputError: none, too many, or a name that is empty or there twice.
     """
     if text.strip().isdecimal():
-        if 1 <= int(text) <= _MOST_FIRMS:
+        if 1 <= int(text) <= _MAX_FIRMS:
             return int(text)
         raise InputError(
-            _("There can be 1 to {most} firms.").format(most=_MOST_FIRMS), field="firms"
+            _("There can be 1 to {most} firms.").format(most=_MAX_FIRMS), field="firms"
         )
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len({name.lower() for name in names}) < len(names):
@@ -210,10 +210,10 @@ def enrol(
 
 
 def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
-    """The practice tenant of a bundle.
+    """The practice tenant that replays a support bundle.
 
     Raises:
-        InputError: the file is no bundle that can be replayed; one sentence says why.
+        InputError: the file cannot be replayed; the sentence says why.
     """
     from msoauth.practice.bundle import BundleError, read
     from msoauth.practice.replay import Replay
@@ -236,7 +236,7 @@ def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
 
 
 def _sentence(problem: "ScenarioError") -> str:
-    """What is wrong with a scenario that was asked for, and what to ask for instead."""
+    """The sentence for a scenario that does not exist or cannot be aimed like that, with near names."""
     near = ", ".join(f"“{name}”" for name in problem.near)
     if problem.problem == "name":
         sentence = _("There is no scenario “{name}”; see: msoauth practice scenarios").format(
@@ -297,6 +297,8 @@ def list_scenarios(json: Json = False) -> None:
             for line in lines:
                 screen.print(
                     Text(
-                        textwrap.indent(textwrap.fill(line, min(screen.width, _WIDEST) - 4), "    ")
+                        textwrap.indent(
+                            textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4), "    "
+                        )
                     )
                 )

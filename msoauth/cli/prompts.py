@@ -1,4 +1,4 @@
-"""What the command line asks people, and what it says where there is nobody to ask."""
+"""Questions on the terminal: a hidden secret, and yes or no; without a terminal the error names the option to use."""
 
 import sys
 
@@ -10,7 +10,7 @@ from msoauth.texts import _
 
 
 def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
-    """A secret that is typed without being shown; empty when nothing was typed.
+    """Ask for a secret without showing it; empty when nothing was typed.
 
     Args:
         option: The option by which a script gives it instead.
@@ -29,7 +29,7 @@ def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
 
 
 def confirm(question: str, option: str) -> None:
-    """Go on only when people agree; a script may pipe its answer in.
+    """Ask a yes-or-no question and exit on no; a script may pipe the answer in.
 
     Args:
         option: The option that answers beforehand.

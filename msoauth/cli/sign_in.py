@@ -69,11 +69,11 @@ def sign_in(
 def wait_for(
     attempt: "SignIn[Result]", *, opened: bool = True, on_stderr: bool = False
 ) -> "Result":
-    """Say what there is to do for a user's or an administrator's sign-in, and wait for its end; Ctrl-C cancels it.
+    """Print what to do for a user's or an administrator's sign-in, and wait for its result; Ctrl-C cancels it.
 
     Args:
         opened: Whether the system's browser was to be opened.
-        on_stderr: Keep stdout for what the command is for.
+        on_stderr: Print on stderr, because stdout is for something else.
 
     Raises:
         AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.
@@ -99,7 +99,7 @@ def wait_for(
 
 
 def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
-    """What the user has to do."""
+    """Print what the user has to do."""
     if attempt.flow == "paste":
         lines = [
             _("Send this link to {user}:").format(user=attempt.user),
@@ -122,7 +122,7 @@ def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
 
 
 class _Countdown:
-    """The line with the time that is left, drawn anew as often as the console likes."""
+    """The line with the time left; rich renders it again and again."""
 
     def __init__(self, attempt: "SignIn[Any]") -> None:
         self._attempt = attempt
@@ -134,7 +134,7 @@ class _Countdown:
 
 
 def _take_address(attempt: "SignIn[Any]") -> None:
-    """Read lines until they hold the answer; an empty line after some text says what is wrong with it.
+    """Read lines until they contain the address; an empty line after some text prints what is wrong with it.
 
     Raises:
         InputError: the input ended before.
@@ -164,7 +164,7 @@ def _take_address(attempt: "SignIn[Any]") -> None:
 def _say_remedy(
     workspace: "Workspace", firm: Firm, account: Account, flow: "Flow | None", failure: AuthError
 ) -> None:
-    """What helps now, as commands and links for this account."""
+    """Print what helps now, as commands and links for this account."""
     from msoauth.identity import entra_links, signin
 
     again = f"msoauth sign-in {account.address}"

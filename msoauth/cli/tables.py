@@ -1,4 +1,4 @@
-"""Rows for people: a table where it fits, whole values in any case."""
+"""Prints rows as a table where it fits, else as lists; no value is ever cut off."""
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence
@@ -20,10 +20,9 @@ def show_table(
     wrap: Collection[int] = (),
     right: Collection[int] = (),
 ) -> None:
-    """Print rows as a table, or one below the other where the terminal is too narrow for a table.
+    """Print rows as a table, or as one list per row where the terminal is too narrow.
 
-    An id that is cut off is of no use to anybody: no value is shortened, and where there is no terminal, lines are
-    as long as they need to be.
+    A shortened id is of no use: no value is cut off, and without a terminal lines are as long as they need to be.
 
     Args:
         wrap: The columns whose values may go over several lines.
@@ -57,7 +56,7 @@ def show_table(
 def show_values(
     title: str, values: Iterable[tuple[str, str]], screen: Console | None = None
 ) -> None:
-    """Print what belongs to one thing, a value a line; empty ones are left out."""
+    """Print named values below a title, one a line; empty ones are left out."""
     screen = screen or console()
     screen.print(Text(title, style="bold"))
     shown = [(name, value) for name, value in values if value]
@@ -69,5 +68,5 @@ def show_values(
 
 
 def _width(widths: Iterable[int]) -> int:
-    """How wide a table with columns of these widths is, with its lines."""
+    """The width of a table with columns of these widths, borders included."""
     return sum(itertools.chain.from_iterable((w, 3) for w in widths)) + 1

@@ -1,4 +1,4 @@
-"""``lab``, ``explain`` and ``journal``."""
+"""``msoauth lab`` (the guided notebooks), ``explain`` (any error text) and ``journal`` (the findings)."""
 
 import sys
 from collections.abc import Iterator
@@ -94,11 +94,11 @@ def explain(
     if json:
         print_json(found.as_json())
     else:
-        _tell(found, console())
+        _show_explanation(found, console())
 
 
-def _tell(found: "Explanation", screen: "Console") -> None:
-    """An explanation for people: what it is, what the text said, who mends it and how."""
+def _show_explanation(found: "Explanation", screen: "Console") -> None:
+    """Print an explanation for people: the cause, the matching words, who can fix it and how."""
     from msoauth.explaining import who_in_words
 
     sure = {"sure": _("sure"), "likely": _("likely")}.get(found.confidence, _("not sure"))
@@ -139,7 +139,7 @@ def _stdin_text() -> str:
 
 
 def _stdin_lines() -> Iterator[str]:
-    """The lines of stdin; of one that is too long, so much that it is answered as none."""
+    """The lines of stdin; one that is too long is cut off, so that it is no valid JSON."""
     while raw := sys.stdin.buffer.readline(LARGEST):
         rest = raw
         while len(rest) == LARGEST and not rest.endswith(b"\n"):
@@ -197,7 +197,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def register(main: typer.Typer) -> None:
-    """Put the commands on the main command."""
+    """Add these commands to the main command."""
     main.command("lab")(lab)
     main.command("explain")(explain)
     main.command("journal")(journal)

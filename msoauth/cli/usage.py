@@ -1,4 +1,4 @@
-"""What is wrong with a command line, as sentences: the framework's complaints, and which option a value was given to."""
+"""Adapts typer: usage errors as one sentence that names the option, plain help, and help texts in both languages."""
 
 import re
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ else:
 
 
 def error_message(wrong: BaseException) -> str:
-    """The framework's complaint as one sentence, whichever version of typer made it.
+    """The message of a usage error as one sentence, for all versions of typer.
 
-    Newer ones pass on pydantic's words, which are written for programmers and end without a full stop.
+    Newer ones pass on pydantic's wording, which is written for programmers and has no full stop.
     """
     said = getattr(wrong, "format_message", None)
     text = " ".join(str(said() if callable(said) else wrong).split())
@@ -34,10 +34,10 @@ def error_message(wrong: BaseException) -> str:
 
 
 class _Plain(_Base):
-    """Help without ``<bool>`` behind options that take no value, as newer versions of typer print it."""
+    """Help without the ``<bool>`` that newer versions of typer print behind options without a value."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The options and arguments, with what stands for their values."""
+        """The options and arguments, with their placeholders for values."""
         parameters: Any = super().get_params(ctx)
         for parameter in parameters:
             if getattr(parameter, "is_flag", False):
@@ -48,33 +48,33 @@ class _Plain(_Base):
 
 
 class Group(_Plain, TyperGroup):
-    """A command that has commands."""
+    """A command with subcommands."""
 
 
 class Command(_Plain, TyperCommand):
-    """A command that names the option or argument whose value cannot be used."""
+    """A command whose error message names the option or argument with the unusable value."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
         Raises:
-            InputError: what the user gave cannot be used; the sentence begins with the option's name.
-            typer.Abort: Ctrl-C was pressed, whatever the version of typer makes of it.
+            InputError: a value cannot be used; the sentence begins with the option's name.
+            typer.Abort: Ctrl-C was pressed.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Abort from None
         except InputError as wrong:
-            summary = self._named(wrong, ctx.params)
+            summary = self._with_option(wrong, ctx.params)
             raise InputError(summary, field=wrong.field, cause=wrong.cause) from None
 
-    def _named(self, wrong: InputError, given: dict[str, Any]) -> str:
+    def _with_option(self, wrong: InputError, given: dict[str, Any]) -> str:
         option = f"--{wrong.field.replace('_', '-')}"
         for parameter in self.params:
             if option in parameter.opts:
                 name = option
-            # An argument has no name that people type: it is named where the sentence does not show it.
+            # Nobody types an argument's name, so it is added only if the sentence does not show the value.
             elif parameter.name == wrong.field and str(given.get(wrong.field)) not in wrong.summary:
                 name = parameter.metavar or wrong.field.upper()
             else:
@@ -84,13 +84,13 @@ class Command(_Plain, TyperCommand):
 
 
 def help_texts(command: Any) -> Iterator[str]:
-    """Everything that the help of a command and of all below it says in English, for the catalogue of texts."""
+    """The English help texts of a command and all its subcommands, for the translation catalogue."""
     for owner, name in _texts(command):
         yield getattr(owner, name)
 
 
 def translate(command: Any) -> None:
-    """Put the help of a command and of all below it into the language in force."""
+    """Translate the help texts of a command and all its subcommands into the current language."""
     for owner, name in _texts(command):
         setattr(owner, name, _(getattr(owner, name)))
 
@@ -108,7 +108,7 @@ def _texts(command: Any) -> Iterator[tuple[Any, str]]:
 
 
 def use_command_classes(app: typer.Typer) -> None:
-    """Make every command under *app* a :class:`Command`, and every group a :class:`Group`."""
+    """Make every command of *app* a :class:`Command`, and every group a :class:`Group`."""
     app.info.cls = Group
     for command in app.registered_commands:
         command.cls = Command

@@ -1,4 +1,4 @@
-"""``msoauth vault …`` and ``msoauth workspace …``: where the key lies, and taking everything along."""
+"""``msoauth vault`` (the key that seals secrets and tokens) and ``msoauth workspace`` (export and import of everything)."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ Stdin = Annotated[
 
 
 def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
-    """A passphrase from a hidden prompt or from stdin, never from an argument."""
+    """Read a passphrase from a hidden prompt or from stdin, never from an argument."""
     if from_stdin:
         given = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -56,7 +56,7 @@ def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
 
     settings: Settings = context.obj
     with settings.open() as workspace:
-        workspace.vault.data_key()  # the key of now opens, or nothing is asked
+        workspace.vault.data_key()  # fails here if the current key does not open it
         new = _passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
         problem = export.passphrase_problem(new)
         if problem:
@@ -108,7 +108,7 @@ def export(
         files.check_writable(file)
         new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
         count = export.export_workspace(workspace, file, new, on_progress=_progress)
-    _progress_ends()
+    _end_progress()
     say(
         ngettext(
             "● {file} holds the workspace, {n} row. Retrieved mail and notebooks are not in it.",
@@ -132,7 +132,7 @@ def import_(
         export.check_source(workspace, file)
         given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
         notes = export.import_workspace(workspace, file, given, on_progress=_progress)
-        _progress_ends()
+        _end_progress()
         firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
         for note in (*workspace.warnings, *notes):
             say_on_stderr(_("Note: {warning}").format(warning=note))
@@ -148,6 +148,6 @@ def _progress(rows: int) -> None:
         print(f"\r{rows:,} …", end="", file=sys.stderr, flush=True)
 
 
-def _progress_ends() -> None:
+def _end_progress() -> None:
     if sys.stderr.isatty():
         print(end="\r\x1b[K", file=sys.stderr, flush=True)

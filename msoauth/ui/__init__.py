@@ -1,4 +1,4 @@
-"""The panels of the guided notebooks; each is one call, and gives its results back as a DataFrame."""
+"""The panels of the guided notebooks: ``panel = ui.register()`` makes one, ``panel.frame()`` gives its results as a DataFrame."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Many mailboxes at once: a list pasted or uploaded, each line told what became of it."""
+"""Adds many mailboxes from a pasted list or an uploaded CSV or Excel file, and reports the lines that could not be added."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,17 +14,17 @@ from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.session import Session
 from msoauth.ui.widgets import Form, View
 
-_EVERY = 25  # lines after which the count is drawn anew
-_SHOWN = 100  # lines that could not be taken and are drawn; the others are counted
+_EVERY = 25  # lines between two updates of the count
+_SHOWN = 100  # rejected lines that are listed; further ones are only counted
 
 
 class AccountImport:
-    """The form for a list, and what became of it.
+    """The form for the list, and the result below it.
 
     Args:
-        on_failure: Told of a failure that ended the work.
-        on_added: Called when accounts came to the workspace.
-        on_end: Called, in the worker, when a list is done with.
+        on_failure: Called with an exception that ended the import.
+        on_added: Called when accounts were added to the workspace.
+        on_end: Called, in the worker, when an import has ended.
         inline: Work in the caller's thread (scripts and tests).
     """
 
@@ -60,16 +60,16 @@ class AccountImport:
 
     @property
     def widgets(self) -> Sequence[ipywidgets.Widget]:
-        """What is shown."""
+        """The form and the result, from top to bottom."""
         return [self.form, self.outcome]
 
     @property
     def busy(self) -> bool:
-        """Whether a list is being taken."""
+        """Whether an import is under way."""
         return self._jobs.busy
 
     def wait(self) -> None:
-        """Wait until the list is taken (for scripts and tests)."""
+        """Wait until the import has ended (for scripts and tests)."""
         self._jobs.wait()
 
     def _pressed(self, name: str) -> None:

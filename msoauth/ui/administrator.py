@@ -62,7 +62,7 @@ class AdministratorSection:
             )
 
     def on_action(self, name: str, _value: str) -> None:
-        """A button of the section was pressed."""
+        """Handle a button of the section."""
         firm = self._panel.session.firm()
         if name == "cancel":
             self._panel.cancel()

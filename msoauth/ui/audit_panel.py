@@ -1,4 +1,4 @@
-"""Step 5: every account of every firm at a glance; an account opened with its findings and its diagnosis."""
+"""Step 5: audits all accounts of all firms, and shows the latest status of each with its cause, findings and diagnosis."""
 
 import tempfile
 import time
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORKERS = 32
-_TOLD_EVERY = 0.4  # seconds between two drawings of the progress
-_LIVE_EVERY = 4.0  # seconds between two drawings of the table while the audit runs
-_LIVE = 2000  # accounts up to which it is drawn then
+_PROGRESS_EVERY = 0.4  # seconds between two updates of the progress
+_TABLE_EVERY = 4.0  # seconds between two updates of the table during an audit
+_TABLE_LIMIT = 2000  # with more accounts the table is only updated at the end
 _CAUSES = 12
 
 
 class AuditPanel(Panel):
-    """Audit all accounts, and look at how they stand."""
+    """Runs the audit, and shows the status of every account."""
 
     step = 5
-    _auditing = False  # and not diagnosing one account
+    _auditing = False  # False also while one account is diagnosed
 
     def name(self) -> str:
         return _("Audit")
@@ -78,7 +78,7 @@ class AuditPanel(Panel):
         self.letter = LetterView(self)
         return [self.options, self.progress, self.causes, self.charts, self.table]
 
-    # What is seen
+    # Display
 
     def refresh(self) -> None:
         super().refresh()
@@ -92,14 +92,14 @@ class AuditPanel(Panel):
         )
 
     def on_choice(self, *, firm: bool) -> None:
-        """The audit is of all firms: another choice in the line above narrows the table, and stops nothing."""
+        """Filter the table by the chosen firm; the audit covers all firms and goes on."""
         self.draw_bar()
         chosen = self.session.firm()
         if firm and chosen is not None:
             self.table.choose("firm", chosen.name)
 
     def show_status(self) -> None:
-        """Show how everything stands now."""
+        """Show the latest status of all accounts."""
         status = self.status = current_status(self.workspace)
         self.table.show(table_data(status.accounts))
         runs = list(reversed(history(self.workspace)))
@@ -143,7 +143,7 @@ class AuditPanel(Panel):
             Markup(" ").join(acts),
         ]
 
-    # What is done
+    # Actions
 
     def on_action(self, name: str, value: str) -> None:
         if name in ("filter", "find"):
@@ -163,7 +163,7 @@ class AuditPanel(Panel):
             super().on_action(name, value)
 
     def cancel(self) -> None:
-        """Stop what is under way; what was found out is kept."""
+        """Cancel the audit or diagnosis; findings made so far are kept."""
         if not self.jobs.busy:
             return
         super().cancel()
@@ -198,13 +198,13 @@ class AuditPanel(Panel):
 
         def work(job: Job) -> None:
             job.on_cancel(running.cancel)
-            told = drawn = time.monotonic()
+            shown = drawn = time.monotonic()
             for _looked in running:
                 now = time.monotonic()
-                if now - told >= _TOLD_EVERY:
-                    told = now
-                    self.jobs.show(job, lambda: self._tell(running.progress))
-                if now - drawn >= _LIVE_EVERY and running.progress.total <= _LIVE:
+                if now - shown >= _PROGRESS_EVERY:
+                    shown = now
+                    self.jobs.show(job, lambda: self._show_progress(running.progress))
+                if now - drawn >= _TABLE_EVERY and running.progress.total <= _TABLE_LIMIT:
                     drawn = now
                     self.jobs.show(job, self.show_status)
             if not running.cancelled:
@@ -213,11 +213,11 @@ class AuditPanel(Panel):
         clear(self.message, self.results)
         self._auditing = True
         self.set_state("running")
-        self._tell(running.progress)
+        self._show_progress(running.progress)
         self.set_busy(True)
         self.jobs.start(work)
 
-    def _tell(self, progress: Progress) -> None:
+    def _show_progress(self, progress: Progress) -> None:
         bar = Markup(
             '<progress class="mso-progress" max="{}" value="{}" aria-label="{}"></progress>'
         )
@@ -240,14 +240,14 @@ class AuditPanel(Panel):
         self.progress.show(html.box("note", html.paragraph(said)))
 
     def open(self, address: str) -> None:
-        """Show what is known of an account, and offer its diagnosis."""
+        """Show the latest findings of an account, with a button to diagnose it."""
         account = self.workspace.accounts.get(address)
         known = latest_findings(self.workspace, account.firm, account)
         rows = [*known.get("", []), *known.get(account.address.casefold(), [])]
         self.show_account(address, rows)
 
     def show_account(self, address: str, rows: Sequence[Finding]) -> None:
-        """Show an account's findings, the first broken link opened."""
+        """Show an account's findings, with the root cause unfolded."""
         self.rows = list(rows)
         broken = root_cause(self.rows)
         head = Markup("<h3>{}</h3>").format(address)
@@ -292,12 +292,12 @@ class AuditPanel(Panel):
             write_report(kind, file, self.status, history(self.workspace))
             self.download(file.name, file.read_bytes(), MEDIA[kind])
 
-    # What comes back as DataFrames
+    # DataFrames
 
     def frame(self) -> "pd.DataFrame":
-        """How every account status."""
+        """The latest status of every account, one a row."""
         return frames.accounts_frame(self.status.accounts if self.status else ())
 
     def causes_frame(self) -> "pd.DataFrame":
-        """What hangs on one cause."""
+        """The problems by cause, one a row."""
         return frames.causes_frame(self.status.groups if self.status else ())

@@ -1,4 +1,4 @@
-"""The table of accounts in a notebook: ten thousand rows of which only those in sight are drawn."""
+"""The sortable, filterable table of audited accounts in a notebook; only the visible ones of thousands of rows are drawn."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,10 +8,10 @@ from msoauth.ui.widgets import Part, static
 
 
 class AccountTable(Part):
-    """Sorts and filters by itself; nothing of its rows is in a trait, so a saved notebook holds none.
+    """The table widget. Its rows travel as messages and are in no trait, so a saved notebook contains none of them.
 
     Args:
-        on_open: Told the address when the user presses one.
+        on_open: Called with the address that the user clicked.
     """
 
     _esm = (
@@ -38,11 +38,11 @@ class AccountTable(Part):
         self.send({"event": "choose", "key": key, "value": value})
 
     def press(self, address: str) -> None:
-        """What happens when the user presses an address."""
+        """Do what a click on an address does."""
         self._on_open(address)
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
-        """A view came to be, or an address was pressed."""
+        """Send the rows to a new view, or open the account that was clicked."""
         if content.get("event") == "ready" and self.data:
             self.send({"event": "data", "data": self.data, "same": True})
         elif content.get("event") == "open":

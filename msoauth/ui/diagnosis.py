@@ -1,4 +1,4 @@
-"""Step 4: every check for one account as a chain of dots, the broken link opened; and any error text explained."""
+"""Step 4: runs every check for one account, shows the root cause with its fix, and explains any error text."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from msoauth.ui.panel import Panel, clear
 from msoauth.ui.session import Session
 from msoauth.ui.widgets import Form, View
 
-_RECENT = 200  # findings of the account that are looked through for its last diagnosis
+_RECENT = 200  # the account's newest findings, among which its last diagnosis is looked for
 
 
 class DiagnosePanel(Panel):
@@ -75,7 +75,7 @@ class DiagnosePanel(Panel):
         self._recall()
 
     def _recall(self) -> None:
-        """Show the account's last diagnosis, so that a restart of the kernel or another language loses nothing."""
+        """Show the account's last diagnosis from the journal, as after a restart of the kernel."""
         account = self.session.account()
         if account is None or self._asked:
             return
@@ -143,7 +143,9 @@ class DiagnosePanel(Panel):
         super().show_findings(rows)
         broken = root_cause(rows)
         if broken is not None and self.state != "running":
-            self.results.show(html.findings(self.rows, opened="-"))  # it is opened above
+            self.results.show(
+                html.findings(self.rows, opened="-")
+            )  # it is already shown in the message above
         known = {finding.check: finding.signal for finding in rows}
         links = []
         for check in self._asked:
@@ -202,7 +204,7 @@ class DiagnosePanel(Panel):
         )
 
     def _note_button(self, account: Account | None) -> Markup:
-        """Most refusals of a sign-in are seen by the user only: noted down, a diagnosis names them."""
+        """A button that records a refusal which only the user saw, so that the next diagnosis names it."""
         if account is None or self.workspace.tokens.status(account.address) is not None:
             return Markup("")
         said = _("{user} saw this when signing in").format(user=account.user)

@@ -1,6 +1,6 @@
-"""What a diagnosis leads to: the request to the firm's IT, the support bundle, the record, a replay.
+"""The buttons below a diagnosis: request to the firm's IT, support bundle, onboarding record, and replay on this computer.
 
-Each is shown before it is saved, and saved by the browser, which may be on another computer.
+Everything is shown before it is saved; the browser saves it, which may run on another computer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _HTML, _ZIP = "text/html", "application/zip"
 
 
 class DiagnosisActions:
-    """The buttons below a diagnosis, and what they show.
+    """The buttons, and the view that shows what was asked for.
 
     Attributes:
         view: What was asked for last.
@@ -44,7 +44,7 @@ class DiagnosisActions:
         self._running.close()
 
     def clear(self) -> None:
-        """Another account, or a new run: what was shown belongs to the old one."""
+        """Forget the last diagnosis and what was made of it."""
         self._letter.clear()
         self._bundle = self._made = None
         self.view.show(Markup(""))
@@ -56,12 +56,12 @@ class DiagnosisActions:
         findings: Sequence[Finding],
         transcripts: Mapping[str, Transcript],
     ) -> None:
-        """The run that is to be handed on."""
+        """Take the diagnosis that the buttons are to work on."""
         self.clear()
         self._made = (firm, account, findings, transcripts)
 
     def buttons(self) -> Markup:
-        """What can be made of the run."""
+        """The buttons, to be shown with the verdict."""
         return Markup('<div class="mso-buttons">{} {} {} {}</div>').format(
             html.button(_("Request to the firm's IT"), "letter", "account", small=True),
             html.button(_("Support bundle"), "bundle-look", "plain", small=True),
@@ -70,7 +70,7 @@ class DiagnosisActions:
         )
 
     def transcripts(self) -> Markup:
-        """The conversations of the run, each behind a fold."""
+        """The transcripts of the mail connections, each in a fold."""
         if self._made is None or not self._made[3]:
             return Markup("")
         folds = Markup("").join(
@@ -84,7 +84,7 @@ class DiagnosisActions:
         return Markup('<div class="mso-talks">{}</div>').format(folds)
 
     def on_action(self, name: str, value: str) -> None:
-        """One of the buttons here was pressed."""
+        """Handle one of the buttons."""
         acts = {
             "letter": self._show_letter, "letter-save": self._letter.save, "bundle-look": self._look_at_bundle,
             "bundle-save": self._save_bundle, "record": self._save_record, "replay": self._replay,
@@ -153,7 +153,7 @@ class DiagnosisActions:
         if self._bundle is not None:
             self._panel.download(self._bundle.suggested_name, self._bundle.as_zip(), _ZIP)
 
-    # The record, and the replay
+    # The onboarding record and the replay
 
     def _save_record(self, _value: str) -> None:
         from msoauth.reports.record import record
@@ -167,7 +167,7 @@ class DiagnosisActions:
             self.view.show(html.box("note", html.paragraph(said), shown))
 
     def _replay(self, _value: str) -> None:
-        """Let the same account, under another name, fail in the same way on this computer."""
+        """Start a practice tenant in which the account, under a pseudonym, fails in the same way."""
         from msoauth import clouds
         from msoauth.practice.bundle import of_zip
         from msoauth.practice.replay import Replay
@@ -187,7 +187,7 @@ class DiagnosisActions:
         )  # fmt: skip
         workspace = self._panel.workspace
         if any(known.name.casefold() == name.casefold() for known in workspace.firms.list()):
-            workspace.firms.remove(name)  # of an earlier replay, whose tenant has ended
+            workspace.firms.remove(name)  # from an earlier replay, whose tenant has ended
         workspace.firms.add(firm, noted["client_secret"] or None)
         retrieve = self._made[1].retrieve
         login = None if case.login.lower() == case.address.lower() else case.login

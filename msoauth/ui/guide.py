@@ -1,4 +1,4 @@
-"""The guide of each step: what to click at Microsoft, in today's menu names (facts F5), ticked off as checks pass."""
+"""The checklist of each step: what to click at Microsoft, in its current menu names (facts F5), ticked off as checks pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ Known = Mapping[str, Finding]
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to do.
+    """An item of a checklist.
 
     Attributes:
         says: What, with its links and Copy buttons.
-        checks: Ids of the checks that show whether it is done; all that were made must have passed.
+        checks: Ids of the checks that show whether it is done: every one that was run must have passed.
     """
 
     says: Markup
     checks: tuple[str, ...] = ()
 
     def state(self, known: Known) -> Signal:
-        """Done, not done, or not known yet."""
+        """Passed when done, failed or error when not, not run when unknown."""
         seen = [known[check] for check in self.checks if check in known]
         if (broken := root_cause(seen)) is not None:
             return broken.signal
@@ -49,10 +49,10 @@ def _undone(known: Known, check: str) -> bool:
 def checklist(
     title: str, items: Sequence[Item], known: Known, *more: Markup, opened: bool = True
 ) -> Markup:
-    """A guide behind a fold: its items with their dots, then whatever else belongs to it.
+    """A foldable checklist: its items with their dots, then *more* below them.
 
     Args:
-        opened: Whether it is open until the user closes it.
+        opened: Whether it starts unfolded.
     """
     words = {Signal.PASSED: _("done"), Signal.NOT_RUN: _("to do")}
     lines = []
@@ -78,7 +78,7 @@ def checklist(
 
 
 def _say(text: str, **parts: Markup | str) -> Markup:
-    """*text* with ``**bold**`` menu names, and its parts escaped unless they are Markup."""
+    """*text* as Markup: ``**bold**`` becomes strong, and *parts* are filled in, escaped unless they are Markup."""
     pieces = str(escape(text)).split("**")
     marked = "".join(
         f"<strong>{piece}</strong>" if n % 2 else piece for n, piece in enumerate(pieces)

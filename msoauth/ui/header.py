@@ -1,4 +1,4 @@
-"""The line above every panel: the way between the notebooks, where one works, the firm, the mailbox, the language."""
+"""The bar above every panel: links to the notebooks, practice or real, and the choice of firm, mailbox and language."""
 
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ LANGUAGE_NAMES = {"en": "English", "de": "Deutsch"}  # each in its own language
 
 
 def notebooks() -> list[tuple[str, str]]:
-    """The guided notebooks in order: file name without its suffix, and what it is called on screen."""
+    """The guided notebooks in order: file name without suffix, and title on screen."""
     return [
         ("0 Start here", _("Start here")),
         ("1 Register the firm", _("Register the firm")),
@@ -25,14 +25,14 @@ def notebooks() -> list[tuple[str, str]]:
 
 
 def notebook_link(step: int, text: str | None = None) -> Markup:
-    """A link to the notebook of *step*, whichever Jupyter shows it."""
+    """A link to the notebook of *step* that works in JupyterLab, Notebook and Voilà."""
     name, title = notebooks()[step]
     return Markup('<a href="{}" data-notebook="{}">{}</a>').format(
         f"{quote(name)}.ipynb", f"{name}.ipynb", text or f"{step} {title}"
     )
 
 
-def _way(step: int | None) -> Markup:
+def _notebook_links(step: int | None) -> Markup:
     entries = []
     for number, (_name, title) in enumerate(notebooks()):
         here = number == step
@@ -48,7 +48,7 @@ def _way(step: int | None) -> Markup:
 
 
 def place_name(cloud: Cloud | None) -> str:
-    """Where a firm is, in words."""
+    """The name of a cloud for people; None means Microsoft 365."""
     names = {
         "global": _("Microsoft 365"),
         "usgov": _("Microsoft 365 US Government"),
@@ -60,7 +60,7 @@ def place_name(cloud: Cloud | None) -> str:
 
 
 def badge(session: Session) -> Markup:
-    """Whether this is practice or real: a word, not a colour alone."""
+    """The label that says “Practice” or “Real”."""
     firm = session.firm()
     on_practice = firm.cloud.name == "practice" if firm else session.practice is not None
     if on_practice:
@@ -77,10 +77,10 @@ def badge(session: Session) -> Markup:
 
 
 def bar(session: Session, step: int | None) -> Markup:
-    """The whole line.
+    """The whole bar.
 
     Args:
-        step: The number of the notebook that it stands in; None where it is none of the guided ones.
+        step: The number of the notebook that shows it; None outside the guided ones.
     """
     firm, account = session.firm(), session.account()
     choices = [badge(session)]
@@ -113,5 +113,5 @@ def bar(session: Session, step: int | None) -> Markup:
         )
     )
     return Markup('<div class="mso-bar">{}<div class="mso-choices">{}</div></div>').format(
-        _way(step), Markup("").join(choices)
+        _notebook_links(step), Markup("").join(choices)
     )

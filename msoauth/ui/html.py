@@ -1,4 +1,4 @@
-"""What panels show, as Markup: everything that comes from outside is escaped on its way in."""
+"""The HTML that panels are made of: dots, boxes, buttons, tables, findings. All arguments are escaped unless they are Markup."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from msoauth.texts import _
 
 State = Signal | Literal["running"]
 
-# A shape for each state, so that no one depends on the colour: circle, triangle, cross, diamond, dash, ring.
+# Each state has its own shape, so that nobody depends on colour: circle, triangle, cross, diamond, dash, ring, arc.
 _SHAPES = {
     "passed": Markup(
         '<circle cx="8" cy="8" r="7"/><path d="m4.6 8.3 2.3 2.4 4.6-5" fill="none" stroke="#fff" stroke-width="1.8"/>'
@@ -39,7 +39,7 @@ _SHAPES = {
     ),
 }
 
-_LONG = 12  # rows from which on a list scrolls within itself
+_LONG = 12  # a table with more rows scrolls within itself
 
 _CELL = Markup("<td>{}</td>")
 _NUMBER, _TIME = Markup('<td class="mso-number">{}</td>'), Markup('<td class="mso-time">{}</td>')
@@ -50,7 +50,7 @@ def _class(state: str) -> str:
 
 
 def word(state: State) -> str:
-    """The word that stands beside a dot."""
+    """The word for a state, shown beside its dot."""
     return {
         "passed": _("passed"),
         "warning": _("warning"),
@@ -63,7 +63,7 @@ def word(state: State) -> str:
 
 
 def dot(state: State, text: str | None = None) -> Markup:
-    """A dot: shape, colour and word."""
+    """A dot with its word: *text*, or else that of the state."""
     name = str(state)
     return Markup(
         '<span class="mso-dot mso-{}" data-state="{}"><svg viewBox="0 0 16 16" fill="currentColor" '
@@ -72,7 +72,7 @@ def dot(state: State, text: str | None = None) -> Markup:
 
 
 def seconds_since(since: float) -> Markup:
-    """Minutes and seconds that pass, counted up in the browser.
+    """Elapsed minutes and seconds, counted up in the browser.
 
     Args:
         since: When it began, by this computer's clock (``time.time``); the view corrects for the browser's.
@@ -81,20 +81,20 @@ def seconds_since(since: float) -> Markup:
 
 
 def countdown(seconds: float) -> Markup:
-    """Minutes and seconds that are left, counted down in the browser."""
+    """Remaining minutes and seconds, counted down in the browser."""
     until = time.time() + seconds
     return Markup('<strong class="mso-clock" data-until="{:.1f}"></strong>').format(until)
 
 
 def running(what: str, since: float | None = None) -> Markup:
-    """A dot with the seconds that pass."""
+    """A running dot with the elapsed time."""
     return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(since or time.time()))
 
 
 def header(
     title: str, state: State, state_word: str | None = None, since: float | None = None
 ) -> Markup:
-    """A panel's first line: its title and its dot, while it works with the seconds since *since*."""
+    """A panel's heading: its title, its dot, and while it is running the time elapsed since *since*."""
     clock = seconds_since(since) if since is not None and state == "running" else Markup("")
     return Markup('<div class="mso-head"><h2>{}</h2>{}{}</div>').format(
         title, dot(state, state_word), clock
@@ -102,7 +102,7 @@ def header(
 
 
 def select(act: str, label: str, options: Iterable[tuple[str, str]], chosen: str) -> Markup:
-    """A choice that the panel hears of as *act*, with the chosen value."""
+    """A drop-down list; the panel is told of a choice as action *act* with the chosen value."""
     entries = Markup("").join(
         Markup('<option value="{}"{}>{}</option>').format(
             value, Markup(" selected") if value == chosen else "", text
@@ -123,14 +123,14 @@ def box(
 
 
 def paragraph(text: str, *arguments: object) -> Markup:
-    """A paragraph; ``{}`` in *text* take the arguments, escaped unless they are Markup."""
+    """A paragraph; ``{}`` in *text* are replaced by the arguments."""
     return Markup("<p>{}</p>").format(escape(text).format(*arguments) if arguments else text)
 
 
 def button(
     label: str, act: str, value: str = "", *, primary: bool = False, small: bool = False
 ) -> Markup:
-    """A button that the panel hears of."""
+    """A button; the panel is told of a click as action *act* with *value*."""
     style = " ".join(["mso-primary"] * primary + ["mso-small"] * small)
     return Markup(
         '<button type="button" class="{}" data-act="{}" data-value="{}" data-key="{}">{}</button>'
@@ -155,7 +155,7 @@ def is_address(url: str) -> bool:
 
 
 def link(target: Link) -> Markup:
-    """A link that opens beside the notebook; only http and https addresses become one."""
+    """A link that opens in a new tab; an address that is no link is shown as text."""
     if not is_address(target.url):
         return escape(target.text)
     return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(
@@ -164,14 +164,14 @@ def link(target: Link) -> Markup:
 
 
 def outside(url: str, text: str) -> Markup:
-    """A link to one of our own pages, such as the practice tenant's; its address may be without a host."""
+    """A link to one of msoauth's own pages, such as the practice tenant's; it may be a path on this server."""
     if not is_address(url):
         return escape(text)
     return Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(url, text)
 
 
 def facts(rows: Iterable[tuple[str, Markup | str]]) -> Markup:
-    """Names and values, one under the other."""
+    """A list of names with their values."""
     return Markup('<dl class="mso-facts">{}</dl>').format(
         Markup("").join(Markup("<dt>{}</dt><dd>{}</dd>").format(*row) for row in rows)
     )
@@ -186,10 +186,10 @@ def table(
     label: str = "",
     whole: bool = False,
 ) -> Markup:
-    """A table; the columns of *numbers* are set flush right, those of *times* on one line.
+    """A table; columns in *numbers* are right-aligned, those in *times* are not wrapped.
 
     Args:
-        whole: Never scroll it within itself, however many rows there are.
+        whole: Never scroll within itself, however many rows there are.
     """
     rows = list(rows)
     scrolls = " mso-long" if len(rows) > _LONG and not whole else ""
@@ -210,7 +210,7 @@ def table(
 
 
 def remedy(finding: Finding) -> Markup:
-    """What a finding that is not green says: words of the server, cause, who, steps, ids."""
+    """What to do about a finding: the server's own words, the cause, who can fix it, the steps, and the ids."""
     parts = []
     if finding.evidence:
         parts.append(
@@ -252,7 +252,7 @@ def remedy(finding: Finding) -> Markup:
 
 
 def check_title(check: str) -> str:
-    """What a check asks, in words; its id where it is none of ours."""
+    """The title of a check; its id when it is unknown."""
     if check == "mail.retrieve":
         return _("Mail is retrieved")
     known = (*DIAGNOSE, *SEND, *ROUND_TRIP)
@@ -268,7 +268,7 @@ def check_name(check: str) -> Markup:
 
 
 def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
-    """Findings, one a line; what is not green has its remedy behind a fold, the first one opened."""
+    """A table of findings; each that has a remedy can be unfolded."""
     if not rows:
         return Markup("")
     if opened is None:
@@ -298,7 +298,7 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
 
 
 def failure(problem: Exception, firm: Firm | None = None, account: Account | None = None) -> Markup:
-    """A failure that ended the work: its sentence and its remedy; a bug of ours says so."""
+    """A failure that ended the work, with its remedy; an exception that is not msoauth's own is shown as a bug."""
     if isinstance(problem, MsoauthError):
         known = for_cause(problem.cause, firm=firm, account=account, ids=problem.ids)
         finding = Finding(

@@ -1,4 +1,4 @@
-"""Work behind a form: one worker, and only the newest job may still show anything."""
+"""Runs the work of a form in a thread of its own; a new job cancels the one before, which then shows nothing any more."""
 
 import threading
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from msoauth.ui.message_order import ui_lock
 
 
 class Job:
-    """One piece of work.
+    """A piece of work that can be cancelled.
 
     Attributes:
-        cancelled: Set when the user cancelled, or began something newer.
+        cancelled: Set when the user cancelled, or started a newer job.
     """
 
     def __init__(self) -> None:
@@ -19,24 +19,24 @@ class Job:
         self._stop: Callable[[], None] = lambda: None
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
-        """Have *stop* called, perhaps more than once, when the work is to stop; at once if it already is."""
+        """Have *stop* called when the job is cancelled, perhaps more than once; at once if it already is."""
         self._stop = stop
         if self.cancelled.is_set():
             stop()
 
     def cancel(self) -> None:
-        """Ask the work to stop; may be called more than once."""
+        """Ask the job to stop; may be called more than once."""
         self.cancelled.set()
         self._stop()
 
 
 class Jobs:
-    """The worker of a form.
+    """A worker thread that runs one job at a time.
 
     Args:
-        on_failure: Told, in the worker, of an exception that the newest job raised.
-        on_end: Told, in the worker, when a job has ended and no other is under way.
-        inline: Work at once in the caller's thread (tests).
+        on_failure: Called, in the worker, with an exception that the newest job raised.
+        on_end: Called, in the worker, when a job has ended and no other is under way.
+        inline: Run jobs in the caller's thread (scripts and tests).
     """
 
     def __init__(
@@ -61,30 +61,30 @@ class Jobs:
             return self._newest is not None
 
     def start(self, work: Callable[[Job], None]) -> None:
-        """Begin *work*; an older job is cancelled, and what it still shows is dropped."""
+        """Start *work* as a job; an older one is cancelled, and what it still wants to show is dropped."""
         job = Job()
         with self._lock:
             self.cancel()
             self._newest = job
             if self._pool is not None:
-                self._future = self._pool.submit(self._carry_out, work, job)
+                self._future = self._pool.submit(self._run, work, job)
                 return
-        self._carry_out(work, job)
+        self._run(work, job)
 
     def cancel(self) -> None:
-        """Cancel what is under way."""
+        """Cancel the job that is under way, if any."""
         with self._lock:
             job, self._newest = self._newest, None
         if job is not None:
             job.cancel()
 
     def finish(self) -> None:
-        """Called while drawing the last of a job: it counts as ended from now on."""
+        """Let the newest job count as ended from now on; called when its last result is drawn."""
         with self._lock:
             self._newest = None
 
     def show(self, job: Job, draw: Callable[[], None]) -> None:
-        """Draw, unless something newer has begun or the user cancelled."""
+        """Call *draw*, unless *job* was cancelled or a newer one has started."""
         with self._lock:
             if job is self._newest:
                 draw()
@@ -94,7 +94,7 @@ class Jobs:
         if self._future is not None:
             self._future.result(timeout)
 
-    def _carry_out(self, work: Callable[[Job], None], job: Job) -> None:
+    def _run(self, work: Callable[[Job], None], job: Job) -> None:
         if job.cancelled.is_set():
             return
         failure: Exception | None = None

@@ -1,4 +1,4 @@
-"""The request to the firm's IT on screen: to be read, copied and saved."""
+"""Shows the request to the firm's IT with buttons to copy and save it."""
 
 import re
 
@@ -13,7 +13,7 @@ _MARKDOWN, _HTML, _MAIL = "text/markdown", "text/html", "message/rfc822"
 
 
 class LetterView:
-    """A letter with its buttons. Whoever shows it passes ``letter-save`` on to :meth:`save`."""
+    """A letter with its buttons; the panel that shows it passes the action ``letter-save`` on to :meth:`save`."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
@@ -24,7 +24,7 @@ class LetterView:
         self._letter = None
 
     def show(self, letter: Letter, *buttons: Markup) -> Markup:
-        """The letter, and what else can be pressed."""
+        """The letter as Markup, with *buttons* beside its own."""
         self._letter = letter
         document = letter.document
         offered = [
@@ -56,6 +56,6 @@ class LetterView:
 
 
 def file_name(title: str, suffix: str) -> str:
-    """A name for a file that every system takes."""
+    """A file name that is valid on every operating system."""
     plain = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
     return f"{plain}.{suffix}"

@@ -1,4 +1,4 @@
-"""Step 3: mail retrieved into a table and files, and a test mail sent."""
+"""Step 3: retrieves mail into a table and files, and sends a test mail."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,12 +24,12 @@ from msoauth.work import fetch_mail, mail_folder, send_test
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 200  # rows that the panel draws; the DataFrame has all
-_EVERY = 25  # messages after which the table is drawn anew while mail comes in
+_SHOWN = 200  # rows shown; the DataFrame has all of them
+_EVERY = 25  # messages between two updates of the table
 
 
 class MailPanel(Panel):
-    """Retrieve mail of one account, and send a test mail from it."""
+    """Retrieves mail of the chosen account, and sends a test mail from it."""
 
     step = 3
     messages: Sequence[MessageSummary] = ()
@@ -86,7 +86,7 @@ class MailPanel(Panel):
             self._recall(account)
 
     def _recall(self, account: Account) -> None:
-        """Show what was found last, so that a restart of the kernel loses nothing."""
+        """Show the last findings and the stored mail, as after a restart of the kernel."""
         past = [
             f for f in self.workspace.journal.findings(account=account.address, limit=200)
             if f.check in ("mail.retrieve", "smtp.send", "mail.round-trip")
@@ -102,7 +102,7 @@ class MailPanel(Panel):
         """The retrieved messages as a DataFrame."""
         return frame(self.messages)
 
-    # What the user does
+    # Actions
 
     def on_choice(self, *, firm: bool) -> None:
         self.messages = []
@@ -150,7 +150,7 @@ class MailPanel(Panel):
         folder = None if headers_only else mail_folder(self.workspace, account)
         came: list[MessageSummary] = []
         findings: list[Finding] = []
-        with suppress(MsoauthError):  # what broke is in the finding
+        with suppress(MsoauthError):  # the finding says what went wrong
             for message in fetch_mail(
                 self.workspace,
                 account,
@@ -158,7 +158,7 @@ class MailPanel(Panel):
                 headers_only=headers_only,
                 to=folder,
                 on_finding=findings.append,
-                on_retry=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
                 cancelled=job.cancelled,
             ):
                 if job.cancelled.is_set():
@@ -168,7 +168,7 @@ class MailPanel(Panel):
                     self.jobs.show(job, lambda: self._show_mail(came))
         self.jobs.show(job, lambda: self._done(findings, came))
 
-    def _tell_wait(self, text: str) -> None:
+    def _show_retry(self, text: str) -> None:
         self.message.show(self.progress_line(text))
 
     def _send(self, _name: str) -> None:
@@ -198,7 +198,7 @@ class MailPanel(Panel):
                 subject=subject,
                 sender=sender,
                 round_trip=wait,
-                on_retry=lambda wait: self.jobs.show(job, lambda: self._tell_wait(str(wait))),
+                on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
                 context=context,
             ):
                 made.append(finding)
@@ -208,7 +208,7 @@ class MailPanel(Panel):
         self._begin(_("Sending a test mail from {address} …").format(address=account.address))
         self.jobs.start(work)
 
-    # What comes of it
+    # Results
 
     def _show_mail(self, messages: Sequence[MessageSummary]) -> None:
         self.messages = list(messages)
@@ -247,5 +247,5 @@ class MailPanel(Panel):
 
 
 def _when(message: MessageSummary) -> str:
-    """A mail's date on this computer's clock."""
+    """A message's date in local time; empty when it has none."""
     return f"{message.date.astimezone():%Y-%m-%d %H:%M}" if message.date else ""

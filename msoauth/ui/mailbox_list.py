@@ -1,4 +1,4 @@
-"""The list of mailboxes in step 2: how the sign-in of each stands, and the buttons for what can be done with it."""
+"""The table of mailboxes in step 2: the sign-in status of each, and its buttons."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _Row = Sequence[Markup | str]
 
 @dataclass(frozen=True, slots=True)
 class SignInStatus:
-    """How the sign-in of a mailbox stands.
+    """The sign-in status of a mailbox.
 
     Attributes:
-        state: The dot.
-        cause: Why it is not green, an id of the catalogue of causes, or empty.
+        state: What its dot shows.
+        cause: Why it is not passed: an id of the catalogue of causes, or empty.
     """
 
     state: html.State
@@ -46,7 +46,7 @@ class MailboxList(View):
     """The mailboxes of the chosen firm, one a row.
 
     Attributes:
-        statuses: By address, the sign-in status; without an entry, whether there are tokens decides.
+        statuses: Sign-in statuses by address; without an entry, a mailbox with tokens counts as passed.
     """
 
     def __init__(self, session: Session, on_action: Callable[[str, str], None]) -> None:
@@ -59,7 +59,7 @@ class MailboxList(View):
         self.statuses = self.statuses or self._recorded()
 
     def end_running(self) -> None:
-        """Nothing is under way any more: what was running is again as the journal knows it."""
+        """Replace the status of what was running by the one in the journal: nothing is under way any more."""
         recorded = self._recorded()
         for address, status in list(self.statuses.items()):
             if status.state == "running":
@@ -68,7 +68,7 @@ class MailboxList(View):
                     self.statuses[address] = recorded[address]
 
     def draw(self) -> None:
-        """Draw the rows anew."""
+        """Draw the table."""
         firm, accounts = self._session.firm(), self._session.accounts()
         if firm is None or not accounts:
             text = _("No mailbox yet. Add the first one below.")
@@ -80,7 +80,7 @@ class MailboxList(View):
         self.show(html.table(head, rows, times=[3, 4], label=_("Mailboxes")))
 
     def summary(self) -> tuple[Signal, str | None]:
-        """The worst dot of the list, passed only when every mailbox is ready; and a word for it."""
+        """The signal and word for the whole list: passed only when every mailbox is ready."""
         firm, accounts = self._session.firm(), self._session.accounts()
         shown = [self.statuses[a.address].state for a in accounts if a.address in self.statuses]
         if firm is not None and firm.access == "app-only":

@@ -1,4 +1,4 @@
-"""What every panel has: the line above, a header with a dot, a body, a place for messages, and a worker."""
+"""The base of all panels: the bar, a heading with a dot, the form, messages, results, and a worker for what takes time."""
 
 import time
 import traceback
@@ -27,17 +27,17 @@ _BUNDLED = 200  # findings of the mailbox that go into a support bundle
 
 
 class Panel:
-    """A form with its results; shown by a notebook when it is the last thing in a cell.
+    """A form with its results; a notebook shows it when it is the last expression of a cell.
 
-    What a panel of its own needs: ``step`` and ``name()``, ``content()`` for its widgets, ``refresh()`` to show
-    what the workspace knows, and where it has any of these, ``on_choice()``, ``on_action()`` and ``set_busy()``.
+    A subclass defines ``step``, ``name()`` and ``content()`` (its widgets), ``refresh()`` to show the workspace as it
+    is now, and where needed ``on_choice()``, ``on_action()`` and ``set_busy()``.
 
     Args:
         session: The workspace to work on; None for the one that all panels of this kernel share.
-        inline: Work in the caller's thread (scripts and tests).
+        inline: Run jobs in the caller's thread (scripts and tests).
     """
 
-    step: int | None = None  # the notebook that it belongs to
+    step: int | None = None  # the number of its notebook
 
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self.session = session or shared()
@@ -54,21 +54,21 @@ class Panel:
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
         self._since = 0.0
         self._problem: Exception | None = None
-        self._drawn = ""  # what the workspace knew when the panel was drawn
+        self._drawn = ""  # the session's fingerprint when the panel was drawn
         self._stale_language = False
         with ui_lock:
-            self._put_together()
+            self._build()
             self.refresh()
             self.session.join(self)
 
-    # What a panel gives its own
+    # For subclasses
 
     def name(self) -> str:
         """The panel's title."""
         raise NotImplementedError
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        """The widgets between header and messages, made anew; asked again when the language changes."""
+        """New widgets for the part between heading and messages; called again when the language changes."""
         raise NotImplementedError
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
@@ -76,16 +76,16 @@ class Panel:
         return ()
 
     def draw_guide(self) -> None:
-        """Show in ``self.guide`` what to do in this step, ticked off as far as it is done."""
+        """Show the checklist of this step in ``self.guide``."""
 
     def refresh(self) -> None:
-        """Show what the workspace knows now."""
+        """Show the workspace as it is now."""
         self.draw_bar()
         self.draw_guide()
         self._draw_head()
 
     def on_choice(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
-        """Another mailbox, or where *firm* is true another firm, was chosen in the line above."""
+        """Show another mailbox, or where *firm* is true another firm, that was chosen in the bar."""
         self.cancel()
         clear(self.message, self.results)
         self.rows = []
@@ -93,29 +93,29 @@ class Panel:
         self.refresh()
 
     def on_action(self, name: str, value: str) -> None:  # noqa: ARG002 - for the panels that have rows
-        """A ``data-act`` button was pressed."""
+        """Handle a button or choice of one of the views; see :class:`msoauth.ui.widgets.View`."""
         if name == "cancel":
             self.cancel()
 
     def set_busy(self, working: bool) -> None:
-        """Enable and disable what must not be pressed meanwhile."""
+        """Enable and disable buttons for the time while work is under way."""
 
     def is_busy(self) -> bool:
-        """Whether anything is under way here."""
+        """Whether work is under way."""
         return self.jobs.busy
 
     def has_unsaved_work(self) -> bool:
-        """Whether another choice would take away work that is under way, or what is being typed."""
+        """Whether showing something else would interrupt work, or lose what is being typed."""
         return self.is_busy()
 
-    # What they share
+    # For everybody
 
     def frame(self) -> "pd.DataFrame":
         """The findings shown, as a DataFrame."""
         return to_frame(finding.as_json() for finding in self.rows)
 
     def cancel(self) -> None:
-        """Stop what is under way."""
+        """Cancel the work that is under way, if any."""
         if self.jobs.busy:
             self.jobs.cancel()
             self.message.show(html.box("note", html.paragraph(_("Cancelled."))))
@@ -124,19 +124,19 @@ class Panel:
             self._job_ended()
 
     def set_state(self, state: html.State, word: str | None = None) -> None:
-        """Set the panel's dot; a running one shows its seconds."""
+        """Set the panel's dot and word; a running one shows the elapsed time."""
         if state == "running" and self.state != "running":
             self._since = time.time()
         self.state, self.state_word = state, word
         self._draw_head()
 
     def unconfirm(self) -> None:
-        """An input changed: what the dot said no longer holds."""
+        """Reset the dot after an input has changed, because its result no longer applies."""
         if self.state is not Signal.NOT_RUN and not self.jobs.busy:
             self.set_state(Signal.NOT_RUN, _("changed, not checked yet"))
 
     def download(self, name: str, content: bytes, kind: str = "application/octet-stream") -> None:
-        """Let the browser, which may be on another computer, save a file.
+        """Let the browser save a file; it may run on another computer.
 
         Args:
             name: What the file is called.
@@ -145,7 +145,7 @@ class Panel:
         self.bar.download(name, content, kind)
 
     def draw_bar(self) -> None:
-        """Draw the line above anew: firms, mailboxes or the choice among them changed."""
+        """Draw the bar, after firms, mailboxes or the choice among them have changed."""
         self._drawn = self.session.fingerprint()
         self.bar.show(header.bar(self.session, self.step))
 
@@ -155,7 +155,7 @@ class Panel:
         self.head.show(Markup("").join(parts))
 
     def progress_line(self, what: str) -> Markup:
-        """A line for work under way, with its seconds and Cancel."""
+        """A line for work under way: *what*, the elapsed time, and Cancel."""
         return html.running(what) + html.button(_("Cancel"), "cancel")
 
     def run_checks(
@@ -166,7 +166,7 @@ class Panel:
         account: Account | None = None,
         known: dict[str, Any] | None = None,
     ) -> list[Finding]:
-        """Carry out checks in the worker, drawing each finding as it comes.
+        """Run checks in the worker, showing each finding as it comes.
 
         Args:
             known: Gets what the checks found out beside their findings.
@@ -186,9 +186,9 @@ class Panel:
         self.results.show(html.findings(self.rows))
         self.draw_guide()
 
-    # How it stays right
+    # Events
 
-    def _put_together(self) -> None:
+    def _build(self) -> None:
         parts = [
             *(self.bar, self.head, self.guide),
             *self.content(),
@@ -217,7 +217,7 @@ class Panel:
             self.on_action(name, value)
 
     def _on_visible(self, browser_language: str) -> None:
-        """The panel came into sight: the first time, or again after another notebook was looked at."""
+        """Catch up with other notebooks; called whenever the panel becomes visible."""
         self.session.browser_speaks(browser_language)
         if not self.has_unsaved_work():
             self.session.catch_up()
@@ -225,19 +225,19 @@ class Panel:
             self.reload()
 
     def reload(self) -> None:
-        """The workspace was changed from elsewhere, such as another notebook: show it as it is now."""
+        """Show the workspace as another notebook or program has changed it."""
         if not self.jobs.busy:
             self.refresh()
         self.draw_bar()
 
     def translate(self) -> None:
-        """Say everything in the language that is in force now; nothing typed is lost."""
-        self._stale_language = self.is_busy()  # then when the work is done
+        """Rebuild the panel in the current language; nothing typed is lost."""
+        self._stale_language = self.is_busy()  # it is rebuilt when the work has ended
         if self._stale_language:
             return
         forms = _forms(self.body.children)
         state, word, rows = self.state, self.state_word, self.rows
-        self._put_together()
+        self._build()
         self.refresh()
         for former, form in zip(forms, _forms(self.body.children), strict=True):
             form.take_over(former)
@@ -255,7 +255,7 @@ class Panel:
         self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
         self.message.reveal()
         self.set_state(Signal.FAILED)
-        self.set_busy(self.jobs.busy)  # it may have failed over another button
+        self.set_busy(self.jobs.busy)  # another button may have failed while a job is running
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -267,7 +267,7 @@ class Panel:
 
 
 def _parts(widgets: Sequence[ipywidgets.Widget]) -> list[Part]:
-    """The widgets of ours among these, and within their boxes."""
+    """The forms and views among *widgets*, also inside boxes."""
     found: list[Part] = []
     for widget in widgets:
         if isinstance(widget, Part):
@@ -281,23 +281,26 @@ def _forms(widgets: Sequence[ipywidgets.Widget]) -> list[Form]:
 
 
 def clear(*views: View) -> None:
-    """Empty these."""
+    """Show nothing in these views."""
     for view in views:
         view.show(Markup(""))
 
 
 def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[Path, bytes]:
-    """Write a bundle of *problem* into the workspace: where it is, and its content.
+    """Write a support bundle about *problem* into the workspace.
 
     Args:
-        where: The panel.
+        where: The name of the panel.
+
+    Returns:
+        The file, and its content.
 
     Raises:
         InputError: it cannot be written.
     """
-    from msoauth.reports.bundle import bundle  # brings the templates, which are wanted only now
+    from msoauth.reports.bundle import bundle  # loads the templates, which are rarely needed
 
-    # A failure before there is a firm or a mailbox is worth a bundle as well.
+    # It may have failed before there was a firm or a mailbox.
     firm = session.firm() or Firm("-", "-", "-")
     account = session.account() or Account("nobody@nowhere.invalid", firm.name)
     past = list(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))

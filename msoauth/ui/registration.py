@@ -1,4 +1,4 @@
-"""Step 1: the values of a firm's app registration, checked as they are typed and then against the directory."""
+"""Step 1: the form of a firm's app registration, checked as it is typed, stored, and checked against the directory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from msoauth.ui.widgets import Form, View
 
 
 class RegisterPanel(Panel):
-    """The form of one firm's app registration."""
+    """Stores and checks one firm's app registration."""
 
     step = 1
 
@@ -79,7 +79,7 @@ class RegisterPanel(Panel):
         return super().has_unsaved_work() or bool(self._touched)
 
     def reload(self) -> None:
-        if self._touched:  # what is being typed is worth more than what another notebook did
+        if self._touched:  # what is being typed wins over another notebook's change
             self.draw_bar()
         else:
             super().reload()
@@ -88,13 +88,13 @@ class RegisterPanel(Panel):
         touched, new = set(self._touched), self._shown is None
         super().translate()
         self._touched |= touched
-        if new and self._shown is not None:  # what is typed is another firm's
+        if new and self._shown is not None:  # a new firm is being typed
             self._shown = None
             self.form.change_field("secret", placeholder="")
             self.draw_guide()
             self.set_busy(False)
         if touched:
-            self._judge()
+            self._show_problems()
 
     def _draw_practice(self) -> None:
         practice = self.session.practice
@@ -112,7 +112,7 @@ class RegisterPanel(Panel):
         )  # fmt: skip
 
     def _load(self, firm: Firm | None) -> None:
-        """Put a firm's values into the form."""
+        """Show a firm's values in the form; None empties it."""
         self._shown = firm
         self._touched.clear()
         self.form.errors = {}
@@ -123,7 +123,7 @@ class RegisterPanel(Panel):
         self.form.change_field("secret", placeholder=_("stored; not shown again") if stored else "")
         self.form.fill(registration_form.values_of(self.session, firm))
 
-    # What the user does
+    # Actions
 
     def on_action(self, name: str, value: str) -> None:
         super().on_action(name, value)
@@ -139,7 +139,7 @@ class RegisterPanel(Panel):
         self._load(known)
         self.form.fill(registration_form.values_of_practice(practice))
         self.form.keep_secret("secret", firm["client_secret"])
-        self._judge()
+        self._show_problems()
 
     def _pasted(self, name: str, text: str) -> None:
         found = registration_form.values_in_text(text)
@@ -153,11 +153,11 @@ class RegisterPanel(Panel):
             if secret is not None:
                 self.form.keep_secret("secret", secret)
         self._touched |= {name, *found}
-        self._judge()
+        self._show_problems()
 
     def _changed(self, name: str) -> None:
         self._touched.add(name)
-        self._judge()
+        self._show_problems()
         self.unconfirm()
 
     def _pressed(self, name: str) -> None:
@@ -176,7 +176,7 @@ class RegisterPanel(Panel):
             self.set_state(Signal.NOT_RUN)
             return
         self._touched |= {"name", "tenant", "client_id", "secret", "redirect_uri", "expires"}
-        if self._judge():
+        if self._show_problems():
             self.message.show(
                 html.box("failed", html.paragraph(_("Please mend the marked fields first; nothing was lost.")))
             )  # fmt: skip
@@ -189,23 +189,26 @@ class RegisterPanel(Panel):
             return
         self._check(firm, new_secret)
 
-    # What comes of it
+    # Results
 
-    def _judge(self) -> dict[str, str]:
-        """Say at each field that was touched what is wrong with it."""
+    def _show_problems(self) -> dict[str, str]:
+        """Show the problem of each field that was edited, and return them by field."""
         found = registration_form.problems(self.session, self.form, self._shown)
         said = {field: problem for field, problem in found.items() if field in self._touched}
         self.form.errors = said
         return said
 
     def _save(self) -> tuple[Firm, Secret | None]:
-        """Store the form; the firm, and the secret that is to be checked before it replaces a stored one."""
+        """Store the firm.
+
+        Returns:
+            The firm, and the new secret if it must work before it may replace a stored one."""
         known = self._shown
         firm = registration_form.firm_of(self.form, known)
         secret = registration_form.secret_of(self.form)
         if known is not None and known.name == firm.name:
             if secret is not None and self.workspace.firms.has_secret(firm.name):
-                # The end date belongs to the new secret, which has yet to work.
+                # The end date belongs to the new secret, which has not worked yet.
                 self.workspace.firms.replace(replace(firm, secret_expires=known.secret_expires))
                 return replace(firm), secret
             self.workspace.firms.replace(firm)
@@ -223,7 +226,7 @@ class RegisterPanel(Panel):
         asked = dict(self.form.values)
 
         def work(job: Job) -> None:
-            if new_secret is not None and not self._replaced(job, firm, new_secret, asked):
+            if new_secret is not None and not self._replace_secret(job, firm, new_secret, asked):
                 return
             made = self.run_checks(job, REGISTRATION, firm)
             steps = _exchange_steps(self.workspace, firm, made)
@@ -235,11 +238,13 @@ class RegisterPanel(Panel):
         self.set_busy(True)
         self.jobs.start(work)
 
-    def _replaced(self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]) -> bool:
-        """Whether the new secret worked and has taken the old one's place.
+    def _replace_secret(
+        self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]
+    ) -> bool:
+        """Replace the stored secret by the new one once that has worked; whether it has.
 
         Args:
-            asked: What stood in the fields; what is typed meanwhile stays.
+            asked: The values of the fields at the start; what is typed meanwhile is kept.
         """
 
         def wait(seconds: float) -> bool:
@@ -307,13 +312,13 @@ def _latest(rows: Sequence[Finding]) -> list[Finding]:
 
 
 def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -> Markup:
-    """The steps in Exchange for app-only access, once the app gets tokens; empty for other firms."""
+    """What to do in Exchange for app-only access, once the app gets tokens; empty for other firms."""
     if firm.access != "app-only" or not succeeded(made):
         return Markup("")
     try:
         object_id = app_only.service_principal(workspace, firm)
     except AuthError:
-        object_id = ""  # the checks have just said what is wrong, or it passes
+        object_id = ""  # the checks have just reported it, or it is temporary
     steps = app_only.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
     items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
     shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
@@ -331,7 +336,7 @@ def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -
 
 
 def _refused_secret(refused: AuthError, firm: Firm) -> Markup:
-    """A new secret that was refused, or could not be checked."""
+    """The failure of a new secret, with the note that the old one stays."""
     return html.failure(refused, firm) + html.box(
         "note", html.paragraph(_("The new secret was not stored; the old one stays in use."))
     )

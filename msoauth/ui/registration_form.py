@@ -1,4 +1,4 @@
-"""The form of a firm's app registration: its fields, a firm's values in them, what is wrong, and the firm they make."""
+"""The fields of the registration form: filling them from a firm or a pasted text, validating them, making a firm of them."""
 
 import re
 from datetime import date
@@ -24,7 +24,7 @@ _PASTED = {
 
 
 def fields(session: Session) -> list[dict[str, Any]]:
-    """The fields, with the clouds that there are to choose from."""
+    """The fields, with the available clouds."""
     practice = session.practice
     places = [("global", _("Microsoft 365")), ("usgov", _("Microsoft 365 US Government")),
               ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
@@ -32,7 +32,7 @@ def fields(session: Session) -> list[dict[str, Any]]:
         places.append((str(practice.file), _("The practice tenant")))
     firm = session.firm()
     if firm is not None and _place(session, firm) not in dict(places):
-        places.append((firm.cloud.name, place_name(firm.cloud)))  # of an endpoints file
+        places.append((firm.cloud.name, place_name(firm.cloud)))  # from an endpoints file
     return [
         {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
         {"name": "client_id", "label": _("Application (client) ID"),
@@ -51,7 +51,7 @@ def fields(session: Session) -> list[dict[str, Any]]:
 
 
 def values_of(session: Session, firm: Firm | None) -> dict[str, Any]:
-    """What stands in the fields for a stored firm, its secret excepted; for None, in an empty form."""
+    """A stored firm's values by field, without its secret; for None, those of an empty form."""
     return {
         "name": firm.name if firm else "",
         "tenant": firm.tenant if firm else "",
@@ -64,7 +64,7 @@ def values_of(session: Session, firm: Firm | None) -> dict[str, Any]:
 
 
 def values_of_practice(practice: Practice) -> dict[str, Any]:
-    """What stands in the fields for the practice tenant's firm, its secret excepted."""
+    """The practice firm's values by field, without its secret."""
     firm = practice.firms[0]
     return {
         "name": firm["name"],
@@ -77,7 +77,7 @@ def values_of_practice(practice: Practice) -> dict[str, Any]:
 
 
 def _place(session: Session, firm: Firm | None) -> str:
-    """A firm's cloud as the form's choice names it, which ``clouds.load`` takes."""
+    """A firm's cloud as an option of the field *Cloud*, which ``clouds.load`` accepts."""
     practice = session.practice
     if firm is None or firm.cloud.name in ("global", "usgov", "china"):
         return firm.cloud.name if firm else "global"
@@ -87,7 +87,7 @@ def _place(session: Session, firm: Firm | None) -> str:
 
 
 def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]:
-    """What is wrong, by field.
+    """The problems by field.
 
     Args:
         known: The stored firm that the form shows; None where a new one is typed.
@@ -139,7 +139,7 @@ def _will_have_secret(session: Session, form: Form, known: Firm | None) -> bool:
 
 
 def firm_of(form: Form, known: Firm | None) -> Firm:
-    """The firm that the form makes.
+    """The firm described by the form.
 
     Args:
         known: The stored firm that the form shows, whose cloud stays unless another is chosen.
@@ -164,7 +164,7 @@ def firm_of(form: Form, known: Firm | None) -> Firm:
 
 
 def secret_of(form: Form) -> Secret | None:
-    """The client secret that was typed, if one was.
+    """The client secret that was typed; None if none was.
 
     Raises:
         InputError: it cannot be one.

@@ -1,4 +1,4 @@
-"""What all panels of a kernel share: the workspace, and which firm and account were chosen last."""
+"""What all panels of a kernel share: the workspace, the chosen firm and mailbox, and the language."""
 
 import hashlib
 import json
@@ -47,36 +47,36 @@ def practice() -> Practice | None:
         data = json.loads(Path(place).read_text(encoding="utf-8"))["practice"]
         return Practice(Path(place), str(data["admin"]), tuple(data["firms"]))
     except (OSError, ValueError, KeyError):
-        return None  # it has ended; the forms go on without it
+        return None  # it has ended; the panels do without it
 
 
 class Watcher(Protocol):
-    """What a session tells of its changes."""
+    """Somebody to be told when the choice or the language changes."""
 
     def on_choice(self, *, firm: bool) -> None:
-        """Another mailbox was chosen, or where *firm* is true another firm."""
+        """Called when another mailbox, or where *firm* is true another firm, was chosen."""
 
     def draw_bar(self) -> None:
-        """The choice is to be shown anew."""
+        """Called when only the bar is to be drawn again."""
 
     def translate(self) -> None:
-        """Another language is in force."""
+        """Called when the language has changed."""
 
 
 class Session:
-    """The workspace of the panels, and the choices that they remember."""
+    """The workspace, and the choices kept in it."""
 
     def __init__(self, workspace: Workspace | None = None) -> None:
         self.workspace = workspace or Workspace.open()
         self.practice = practice()
-        self.public = bool(os.environ.get(PUBLIC_VARIABLE))  # on Binder, say
+        self.public = bool(os.environ.get(PUBLIC_VARIABLE))  # on a public computer such as Binder
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._browser_language = ""
         self._choice = self._last_choice()
         self._settle_language()
 
     def join(self, watcher: Watcher) -> None:
-        """Tell *watcher* of changes for as long as it lives."""
+        """Notify *watcher* of changes until it is garbage-collected."""
         with ui_lock:
             self._watchers.add(watcher)
 
@@ -91,7 +91,7 @@ class Session:
         return next((f for f in firms if f.name == chosen), firms[0] if firms else None)
 
     def choose_firm(self, name: str, *, by: Watcher | None = None) -> None:
-        """Remember the firm; every panel is told but the one that chose it (*by*), whose bar is drawn anew."""
+        """Store the choice and notify all panels; of the one that made it (*by*) only the bar is drawn again."""
         self._choose("firm", name, by)
 
     def accounts(self) -> list[Account]:
@@ -106,12 +106,12 @@ class Session:
         return next((a for a in accounts if a.address == chosen), accounts[0] if accounts else None)
 
     def choose_account(self, address: str, *, by: Watcher | None = None) -> None:
-        """Remember the account; see :meth:`choose_firm`."""
+        """Store the choice of an account; see :meth:`choose_firm`."""
         self._choose("account", address, by)
 
     def _choose(self, what: str, value: str, by: Watcher | None) -> None:
         with ui_lock:
-            firm = self.firm()  # which another notebook may not show
+            firm = self.firm()  # another notebook may have chosen a different one
             choice = {**self._choice, "firm": firm.name if firm else None, what: value}
             for name, chosen in choice.items():
                 if chosen is not None:
@@ -119,7 +119,7 @@ class Session:
             self._take(choice, by)
 
     def catch_up(self) -> None:
-        """Take the choice that was made last, perhaps in another notebook; until then it stays what is shown here."""
+        """Take over the choice that was made last, perhaps in another notebook."""
         with ui_lock:
             self._take(self._last_choice(), None)
 
@@ -137,20 +137,20 @@ class Session:
                     watcher.on_choice(firm=self.firm() != firm)
 
     def fingerprint(self) -> str:
-        """Changes when firms, accounts or the choice among them do, from whichever process."""
+        """A hash of firms, accounts and the choice among them, to see changes made by any process."""
         firm, account = self.firm(), self.account()
         known = [self.firms(), self.accounts(), firm and firm.name, account and account.address]
         return hashlib.sha256(repr(known).encode()).hexdigest()
 
-    # The language: chosen in the header or with --lang, else the browser's.
+    # The language: the one chosen in the bar or with --lang, else the browser's.
 
     def choose_language(self, code: str) -> None:
-        """Remember the language and speak it."""
+        """Store the language and use it."""
         self.workspace.settings.set("language", code)
         self._settle_language()
 
     def browser_speaks(self, code: str) -> None:
-        """The browser's language, which is spoken unless another was asked for."""
+        """Use the browser's language, unless one was chosen."""
         self._browser_language = code
         self._settle_language()
 
@@ -178,7 +178,7 @@ def shared() -> Session:
 
 
 def share(workspace: Workspace | None) -> None:
-    """Let the panels that are made from now on work on *workspace*; None for the default one."""
+    """Let panels made from now on use *workspace*; None for the default one."""
     global _shared
     with ui_lock:
         _shared = None if workspace is None else Session(workspace)

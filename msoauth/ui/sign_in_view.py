@@ -1,7 +1,7 @@
-"""Shows a sign-in that somebody is to complete: what to do, the time left, other ways, Cancel, and a field for an address.
+"""Shows a sign-in under way: what to do, the time left, other ways, Cancel, and a field for the address to be pasted.
 
-The users' panel and the administrator's section both use it. A pasted address holds an authorization code, so its field
-is a secret one: what is typed there is in no widget state and in no notebook file.
+Both a user's and an administrator's sign-in use it. A pasted address contains an authorization code, so its field is a
+secret one: its value is in no widget state and in no notebook file.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ Result = TypeVar("Result")
 
 
 class SignInView:
-    """The view, and the form for a pasted address below it.
+    """The view, and below it the form for a pasted address.
 
     Args:
         jobs: The worker in which the sign-in is waited for.
-        on_action: Told of the buttons: ``cancel``, or the way to take instead (``browser``, ``device`` or ``paste``)
-            with the value given to :meth:`wait`.
+        on_action: Called with ``cancel``, or with the way to take instead (``browser``, ``device`` or ``paste``) and
+            the *value* given to :meth:`wait`.
 
     Attributes:
         attempt: The sign-in that is waited for, or None.
-        widgets: To be shown, from top to bottom.
+        widgets: Both, from top to bottom.
     """
 
     def __init__(self, jobs: Jobs, on_action: Callable[[str, str], None]) -> None:
@@ -61,7 +61,7 @@ class SignInView:
 
         Args:
             job: Cancelling it cancels the sign-in.
-            value: Comes back with the button for another way.
+            value: Passed to *on_action* with the button for another way.
 
         Raises:
             CancelledError, AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.

@@ -1,4 +1,4 @@
-"""Step 0: what this is, practice or real, the state of the workspace, and where to go next."""
+"""Step 0: what msoauth is for, whether this is practice, the state of the workspace, and the next step."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,8 +16,8 @@ from msoauth.ui.widgets import View
 if TYPE_CHECKING:
     import pandas as pd
 
-_RECENT = 200  # findings of the chosen firm or mailbox that are looked at
-_MANY = 2000  # mailboxes from which on they are not counted one by one
+_RECENT = 200  # latest findings of the chosen firm or mailbox that are read
+_MANY = 2000  # mailboxes whose sign-in is counted at most
 
 
 class _Step(NamedTuple):
@@ -29,7 +29,7 @@ class _Step(NamedTuple):
 
 
 class StartPanel(Panel):
-    """Where one stands."""
+    """Shows which steps are done for the chosen firm."""
 
     step = 0
 
@@ -80,7 +80,7 @@ class StartPanel(Panel):
         frame["last_finding"] = pd.to_datetime(frame["last_finding"], utc=True)
         return frame
 
-    # What is shown
+    # Display
 
     def _about(self) -> Markup:
         said = [
@@ -134,7 +134,7 @@ class StartPanel(Panel):
         return Markup("").join(said)
 
     def _steps(self) -> list[_Step]:
-        """What is known of steps 1 to 5 for the chosen firm and mailbox."""
+        """The states of steps 1 to 5 for the chosen firm and mailbox."""
         firm, account = self.session.firm(), self.session.account()
         if firm is None:
             return [_Step(said=_("not registered yet")), *[_Step()] * 4]
@@ -211,12 +211,12 @@ class StartPanel(Panel):
 
 
 def _newest(rows: Sequence[Finding], *checks: str) -> list[Finding]:
-    """The newest finding of each check whose id begins like one of *checks*."""
+    """The latest finding of each check whose id starts with one of *checks*."""
     return list({f.check: f for f in rows if f.check.startswith(checks)}.values())
 
 
 def _last_run_of_many(rows: Sequence[Finding]) -> list[Finding]:
-    """The newest run among *rows* that looked at more than one mailbox."""
+    """The findings of the latest run that covered more than one mailbox."""
     accounts: dict[str, set[str]] = {}
     for finding in rows:
         if finding.account:

@@ -1,4 +1,4 @@
-"""Step 2: the users of a firm, and the one sign-in of each."""
+"""Step 2: adds the mailboxes of a firm, lets each user sign in once, and checks the tokens."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ LONGEST_PAUSE = 300.0
 
 
 class UsersPanel(Panel):
-    """The accounts of a firm: add them, sign each in once, see which are."""
+    """The mailboxes of the chosen firm with their sign-ins."""
 
     step = 2
 
@@ -154,12 +154,12 @@ class UsersPanel(Panel):
         )
 
     def draw_list(self) -> None:
-        """Draw the mailboxes, and unless something is under way the panel's own dot."""
+        """Draw the mailboxes and, unless work is under way, the panel's own dot."""
         self.list.draw()
         if not self.jobs.busy:
             self.set_state(*self.list.summary())
 
-    # What the user does
+    # Actions
 
     def _chosen(self, name: str) -> None:
         if name == "via":
@@ -250,10 +250,10 @@ class UsersPanel(Panel):
             self.workspace.accounts.add(Account(address, firm.name if firm else ""))
         self._list_grew()
 
-    # The sign-in of a user, and the check of the tokens
+    # Sign-in and check
 
     def sign_in(self, account: Account, flow: Flow | None = None, *, another: bool = False) -> None:
-        """Begin a sign-in and wait for it in the worker; one that was under way is cancelled.
+        """Start a sign-in and wait for it in the worker; one that was under way is cancelled.
 
         Args:
             flow: None for the one chosen in the panel, or else the one that can work here.
@@ -285,7 +285,7 @@ class UsersPanel(Panel):
             self.set_state("running")
 
     def _begin(self, account: Account, what: str, work: Callable[[Job], None]) -> None:
-        """Start work for one mailbox in place of what was under way."""
+        """Start work for one mailbox; what was under way is cancelled."""
         self.sign_in_view.clear()
         self.list.end_running()
         clear(self.message)
@@ -298,7 +298,7 @@ class UsersPanel(Panel):
     def _refused(self, account: Account, shown: Markup, cause: str) -> None:
         self.sign_in_view.clear()
         self.list.end_running()
-        # A refusal takes nothing from tokens that are there: somebody else may have signed in.
+        # Tokens that are already stored stay valid: perhaps somebody else has signed in.
         if self.workspace.tokens.status(account.address) is None:
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED, cause)
         self.message.show(shown)
@@ -322,7 +322,7 @@ class UsersPanel(Panel):
         self.draw_list()
 
     def check(self, account: Account) -> None:
-        """Check the account's tokens; what fails only for now is checked again a few times, visibly."""
+        """Check the account's tokens; a temporary failure is shown and checked again, up to three times."""
         firm = self.workspace.firms.get(account.firm)
         wanted = SIGN_IN if firm.access == "delegated" else (*SIGN_IN, *MAILBOX)
 
@@ -332,7 +332,7 @@ class UsersPanel(Panel):
                 status = status_of(self.run_checks(job, wanted, firm, account, known))
                 if status.state is not Signal.WARNING or not status.cause or pause is None:
                     break
-                # It fails only for now: it stays amber and is tried again, as late as the server wants it.
+                # A temporary failure: wait as long as the server asks for.
                 seconds = min(known.get("retry_after") or pause, LONGEST_PAUSE)
                 self.jobs.show(job, partial(self._show_retry, account, status, seconds))
                 if job.cancelled.wait(seconds):
@@ -363,7 +363,7 @@ class UsersPanel(Panel):
         self.draw_list()
 
     def _draw_list_keeping_state(self) -> None:
-        """Draw the list after something failed, whose dot the header keeps."""
+        """Draw the list after a failure, which the panel's dot keeps showing."""
         state, word = self.state, self.state_word
         self.jobs.finish()
         self.draw_list()
@@ -378,7 +378,7 @@ class UsersPanel(Panel):
         self._draw_list_keeping_state()
 
     def _refusal(self, account: Account, flow: Flow, refusal: AuthError) -> Markup:
-        """Why nobody was signed in and what to do now; in the worker, because a link may need the authority's metadata."""
+        """Why the sign-in failed and what to do now. Called in the worker: a link may need the authority's metadata."""
         firm = self.workspace.firms.get(account.firm)
         parts = [html.failure(refusal, firm, account)]
         if refusal.cause == "account-wrong":
@@ -406,7 +406,7 @@ class UsersPanel(Panel):
 
 
 def _consent_box(firm: Firm, link: str) -> Markup:
-    """The link by which an administrator of the firm consents for everybody, to be copied."""
+    """The link with which an administrator of the firm grants consent for everybody."""
     told = _(
         "An administrator of {firm} opens this link, signs in and presses Accept. The page that follows does not load: that is right."
     )

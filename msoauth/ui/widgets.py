@@ -1,4 +1,4 @@
-"""The two widgets that ipywidgets lacks: a form whose secrets stay out of the widget's state, and a live view."""
+"""Two widgets that ipywidgets lacks: a form that keeps secrets out of the widget's state, and a view of HTML with buttons."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from msoauth.ui.message_order import MessageNumber, current, handling
 
 @cache
 def static(name: str) -> str:
-    """One of the files that a browser gets."""
+    """The text of a file in ``static/``, which goes to the browser."""
     return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")
 
 
 class Part(anywidget.AnyWidget):
-    """A widget whose messages come from a browser: what goes wrong over them is shown, never lost.
+    """A widget that handles messages of the browser, one at a time, whatever thread the kernel delivers them in.
 
-    ipywidgets prints the exception of a callback where nobody looks; so the panel that owns a part sets
-    ``on_failure`` and shows it. Messages are heard one at a time, whatever thread the kernel hears them in.
+    ipywidgets prints a callback's exception where nobody looks, so the panel that owns a part sets ``on_failure``
+    and shows it.
     """
 
     on_failure: Callable[[Exception], None] | None = None
@@ -34,10 +34,10 @@ class Part(anywidget.AnyWidget):
         self.on_msg(self.receive)
 
     def receive(self, _widget: object, content: object, buffers: Any) -> None:
-        """Take a message as ipywidgets hands it over; what is no message of ours is passed over.
+        """Handle a message as ipywidgets delivers it; what is not a mapping is ignored.
 
         Raises:
-            Exception: what went wrong over it, where no panel asked to be told by ``failed``.
+            Exception: the handler raised it, and no ``on_failure`` is set.
         """
         if not isinstance(content, Mapping):
             return
@@ -50,7 +50,7 @@ class Part(anywidget.AnyWidget):
                 self.on_failure(problem)
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-        """What the browser said."""
+        """Handle a message of the browser."""
         raise NotImplementedError
 
 
@@ -61,15 +61,15 @@ class Form(Part):
     ``date``, ``number``, ``checkbox``, ``textarea``, ``secret-area``, ``file``), ``hint``, ``placeholder``, ``options`` and, of a
     file, ``accept``. A button is a dict with ``name``, ``label``, ``primary`` and ``disabled``. What is typed into
     a ``secret`` field, or a ``secret-area`` of several lines, is kept in this process only: it is in no trait.
-    What was typed comes by itself and once more with the button that is pressed then; each says when it was typed,
-    and what was typed before the field was filled anew is dropped.
+    The browser sends an input by itself and once more with the next button, each with its message number; an input
+    that is older than the field's current value is dropped.
 
     Args:
-        fold: The line behind which the form is folded away until it is wanted; empty for none.
-        on_change: Told the field's name when its value changed.
-        on_press: Told the button's name.
-        on_paste: Told field and text when a block of several lines was pasted into a one-line field.
-        on_upload: Told field, file name and content when a file was chosen.
+        fold: The line that unfolds the form; empty for a form that is always visible.
+        on_change: Called with the field's name when its value has changed.
+        on_press: Called with the name of a button that was pressed.
+        on_paste: Called with field and text when several lines were pasted into a one-line field.
+        on_upload: Called with field, file name and content when a file was chosen.
     """
 
     _esm = static("message_order.js") + static("press_guard.js") + static("form.js")
@@ -79,7 +79,7 @@ class Form(Part):
     values = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
     buttons: Any = traitlets.List().tag(sync=True)
-    kept: Any = traitlets.List().tag(sync=True)  # the names of the secrets that are here
+    kept: Any = traitlets.List().tag(sync=True)  # names of the secret fields that have a value
     fold = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
@@ -95,7 +95,9 @@ class Form(Part):
         on_upload: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
-        self._since: dict[str, MessageNumber | None] = {}  # from when a field's value is
+        self._since: dict[
+            str, MessageNumber | None
+        ] = {}  # by field: the message that set its value
         self._successor: Form | None = None
         self._on_change, self._on_press, self._on_paste = on_change, on_press, on_paste
         self._on_upload = on_upload
@@ -110,7 +112,7 @@ class Form(Part):
         return f"Form({[field['name'] for field in self.fields]})"
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-        """Typed, pressed, pasted or uploaded."""
+        """Handle an input, a pressed button, a pasted block or an uploaded file."""
         event, name = content.get("event"), str(content.get("name", ""))
         if event == "input":
             self._on_input(name, content.get("value", ""), MessageNumber.of(content))
@@ -132,17 +134,17 @@ class Form(Part):
         if name not in {field["name"] for field in self.fields}:
             return
         self._since[name] = when
-        if self._successor is not None:  # the last keys before the form was replaced
+        if self._successor is not None:  # typed just before the form was replaced
             self._shown().take(name, value)
         else:
             self.type(name, value)
 
     def _shown(self) -> "Form":
-        """The form that stands on screen in this one's place, if one does."""
+        """The form on screen: this one, or the one that has replaced it."""
         return self if self._successor is None else self._successor._shown()
 
     def type(self, name: str, value: Any) -> None:
-        """What happens when the user types *value* into the field."""
+        """Do what typing *value* into the field does."""
         if self._is_secret(name):
             self._keep(name, str(value))
         else:
@@ -150,32 +152,32 @@ class Form(Part):
         self._on_change(name)
 
     def press(self, name: str) -> None:
-        """What happens when the user presses the button, unless it is disabled."""
+        """Do what pressing the button does; nothing if it is disabled."""
         if any(b["name"] == name and not b.get("disabled") for b in self.buttons):
             self._on_press(name)
 
     def text(self, name: str) -> str:
-        """The value of a field that is not secret, as text."""
+        """The value of a field that is not secret, as a string."""
         value = self.values.get(name, "")
         return value if isinstance(value, str) else str(value)
 
     def typed(self, name: str) -> str:
-        """What stands in a secret field so far, to be judged as it is typed."""
+        """The current text of a secret field, for validation while it is typed."""
         return self._secrets.get(name, "")
 
     def secret(self, name: str) -> Secret | None:
-        """What was typed into a secret field, if anything."""
+        """The value of a secret field; None if it is empty."""
         value = self._secrets.get(name, "").strip()
         return Secret(value) if value else None
 
     def keep_secret(self, name: str, value: str) -> None:
-        """Take *value* for the secret field as if it had been typed there."""
+        """Set a secret field to *value*; the browser only shows that there is one."""
         if self._may_fill(name):
             self._keep(name, value)
             self._set({name: "•" * 12 if value else ""})
 
     def clear_secret(self, name: str) -> None:
-        """Forget a secret, here and on screen."""
+        """Empty a secret field, in this process and on screen."""
         if self._may_fill(name):
             self._keep(name, "")
             self._set({name: ""})
@@ -185,18 +187,18 @@ class Form(Part):
         self.kept = list(self._secrets)
 
     def fill(self, values: Mapping[str, Any]) -> None:
-        """Set fields, on screen too."""
+        """Set fields that are not secret, on screen too."""
         filled = {name: value for name, value in values.items() if self._may_fill(name)}
         self.values = {**self.values, **filled}
         self._set(filled)
 
     def _may_fill(self, name: str) -> bool:
-        """Whether nothing was typed there after what is answered now."""
+        """Whether no input is newer than the message being handled."""
         when = current()
         return when is None or not when.before(self._since.get(name))
 
     def _set(self, shown: Mapping[str, Any]) -> None:
-        """Put this into the browser's fields, but for what was typed there meanwhile: that is heard of yet."""
+        """Show values in the browser, which keeps those of its fields that were typed into meanwhile."""
         when = current()
         self._since.update(dict.fromkeys(shown, when))
         page, number = when or (None, None)
@@ -211,11 +213,11 @@ class Form(Part):
         ]
 
     def change_field(self, name: str, **changes: Any) -> None:
-        """Change a field's hint, options or placeholder."""
+        """Change properties of a field, such as hint, options or placeholder."""
         self.fields = [{**f, **changes} if f["name"] == name else f for f in self.fields]
 
     def take(self, name: str, value: Any) -> None:
-        """Take what was typed into a former form for the same field, and show it."""
+        """Set a field to what was typed into the form that this one has replaced."""
         if not self._may_fill(name):
             return
         if self._is_secret(name):
@@ -225,7 +227,7 @@ class Form(Part):
         self._on_change(name)
 
     def take_over(self, former: "Form") -> None:
-        """Take what was typed into *former*, a form of the same fields in another language."""
+        """Replace *former*, a form with the same fields in another language, and take over its values."""
         former._successor = self
         names = {field["name"] for field in self.fields}
         self.fill({name: value for name, value in former.values.items() if name in names})
@@ -246,14 +248,14 @@ class Form(Part):
 
 
 class View(Part):
-    """HTML made by :mod:`msoauth.ui.html`.
+    """HTML made by :mod:`msoauth.ui.html`, with buttons and choices.
 
-    ``data-act`` buttons and choices call *on_action* with their name and value, ``data-copy`` buttons copy.
+    Elements with ``data-act`` call *on_action* with their name and value; those with ``data-copy`` copy their text.
 
     Args:
-        live: Read out by screen readers when it changes.
-        on_action: Told name and value.
-        on_visible: Told the browser's language when the view comes into sight, the first time and again.
+        live: Whether screen readers announce changes.
+        on_action: Called with the name and value of a button or choice.
+        on_visible: Called with the browser's language whenever the view becomes visible.
     """
 
     _esm = static("message_order.js") + static("press_guard.js") + static("view.js")
@@ -272,19 +274,19 @@ class View(Part):
         on_visible: Callable[[str], None] | None = None,
     ) -> None:
         self._on_action, self._on_visible = on_action, on_visible
-        self._chosen: dict[str, MessageNumber | None] = {}  # when
+        self._chosen: dict[str, MessageNumber | None] = {}  # by choice: the message that made it
         super().__init__(html=str(html or ""), live=live, reports_visible=on_visible is not None)
 
     def show(self, html: Markup) -> None:
-        """Show this; Markup only, so that what comes from outside was escaped."""
+        """Show *html*; it must be Markup, so that everything from outside has been escaped."""
         self.html = str(html)
 
     def reveal(self) -> None:
-        """Scroll to it where it is not in sight."""
+        """Scroll to the view if it is not visible."""
         self.send({"event": "reveal"})
 
     def act(self, name: str, value: str = "") -> None:
-        """What happens when the user presses a ``data-act`` button or chooses."""
+        """Do what a click on a ``data-act`` button or a choice does."""
         self._on_action(name, value)
 
     def download(self, name: str, content: bytes, kind: str) -> None:
@@ -292,7 +294,7 @@ class View(Part):
         self.send({"event": "download", "name": name, "kind": kind}, buffers=[content])
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Pressed, chosen (of two choices the later counts), or met."""
+        """Handle a button, a choice (an older one than the last is ignored), the view becoming visible, or a request for the time."""
         event = content.get("event")
         if event == "act":
             self.act(str(content.get("name", "")), str(content.get("value", "")))
