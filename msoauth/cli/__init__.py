@@ -147,6 +147,8 @@ def _fault(fault: Exception) -> str:
     """A bug in msoauth as one sentence to report: the exception, and the lines where it was raised."""
     steps = traceback.extract_tb(fault.__traceback__)
     places = [f"{Path(step.filename).name}:{step.lineno}" for step in reversed(steps)]
-    return _("There is a fault in msoauth itself; please report it: {kind}: {words} ({places})").format(
+    return _(
+        "There is a fault in msoauth itself; please report it: {kind}: {words} ({places})"
+    ).format(
         kind=type(fault).__name__, words=redact(str(fault))[:500], places=" < ".join(places[:8])
-    )  # fmt: skip
+    )

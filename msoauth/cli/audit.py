@@ -35,7 +35,7 @@ _LINES = 40  # causes shown on a terminal; a report has all of them
 _EVERY = 30.0  # seconds between two lines of progress without a terminal
 
 HELP = """\
-Check every account of every firm, many at once, and say how each stands.
+Check every account of every firm, many at once, and say how each status.
 
 Nothing is sent without --send. An audit that was broken off goes on where it stopped; two at once are not run on one workspace.
 
@@ -89,7 +89,7 @@ def audit(
         bool,
         typer.Option(
             "--json",
-            help="Print each finding as JSON on stdout; with --no-run each account as it stands.",
+            help="Print each finding as JSON on stdout; with --no-run each account as it status.",
         ),
     ] = False,
     csv: Annotated[
@@ -122,7 +122,7 @@ def audit(
 ) -> None:
     from msoauth.auditing import Audit
     from msoauth.auditing.history import history
-    from msoauth.auditing.status import status
+    from msoauth.auditing.status import status as current_status
     from msoauth.reports.write import write_report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
@@ -134,22 +134,27 @@ def audit(
         code = 0
         if not no_run:
             running = Audit(
-                workspace, firm=firm or None, send=send, silent_days=silent_days, fresh=fresh, share=share,
+                workspace,
+                firm=firm or None,
+                send=send,
+                silent_days=silent_days,
+                fresh=fresh,
+                share=share,
                 **{name: limit for name, limit in limits.items() if limit is not None},
-            )  # fmt: skip
+            )
             code = _run_audit(running, workspace, as_json=json)
-        stands = status(workspace, firm=firm or None, silent_days=silent_days)
+        status = current_status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
             with files.replacing(file) as part:
-                write_report(kind, part, stands, history(workspace, firm or None))
+                write_report(kind, part, status, history(workspace, firm or None))
             say_on_stderr(_("Written: {file}").format(file=file))
-        _show(stands, console(as_json=json))
+        _show(status, console(as_json=json))
         if no_run:
-            code = exit_status(set(stands.signals))
+            code = exit_status(set(status.signals))
             if json:
                 from msoauth.reports.monitoring import as_json
 
-                for one in stands.accounts:
+                for one in status.accounts:
                     print_json(as_json(one))
     raise typer.Exit(code)
 
@@ -195,12 +200,12 @@ def _cancel_on_signals(running: "Audit") -> Iterator[None]:
 @contextlib.contextmanager
 def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
     """Progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
-    told = False
+    announced = False
 
-    def opening() -> None:
-        nonlocal told
-        if not told and running.run:
-            told = True
+    def announce() -> None:
+        nonlocal announced
+        if not announced and running.run:
+            announced = True
             if running.resumed:
                 said = (
                     _("Taking part in the audit that is under way: {done} of {total} are done.")
@@ -218,7 +223,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
         with screen.status("") as line:
 
             def move() -> None:
-                opening()
+                announce()
                 line.update(Text(running.progress.text()))
 
             yield move
@@ -227,7 +232,7 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
 
     def tell() -> None:
         nonlocal last
-        opening()
+        announce()
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
             say_on_stderr(running.progress.text())
@@ -235,24 +240,24 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
     yield tell
 
 
-def _show(stands: "Status", screen: Console) -> None:
+def _show(status: "Status", screen: Console) -> None:
     """Print the status of all accounts for people."""
     from msoauth.auditing import labels
     from msoauth.reports.html_report import changes_line
     from msoauth.reports.letter import for_it
 
-    if not stands.accounts:
+    if not status.accounts:
         return
-    many = len(stands.firms) > 1
-    total = len(stands.accounts)
+    many = len(status.firms) > 1
+    total = len(status.accounts)
     screen.print(
         Text(
             ngettext("{count} account: ", "{count} accounts: ", total).format(count=f"{total:,}")
-            + labels.counts_line(stands.signals)
+            + labels.counts_line(status.signals)
         ),
         style="bold",
     )
-    for group in stands.groups[:_LINES]:
+    for group in status.groups[:_LINES]:
         line = Text(f"{group.signal.shape} ", style=COLOURS[group.signal])
         line.append(f"{group.firm}: " if many else "", style="default")
         line.append(labels.group_line(group), style="default")
@@ -263,15 +268,19 @@ def _show(stands: "Status", screen: Console) -> None:
         screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
         if steps := labels.group_fix(group):
             screen.print(Text(f"    → {labels.steps_line(steps)}", style="bright_black"))
-    if len(stands.groups) > _LINES:
-        screen.print(_("… and {count} more causes.").format(count=len(stands.groups) - _LINES))
-    theirs = {g.firm for g in stands.groups if g.cause and for_it(g.cause, labels.group_who(g))}
+    if len(status.groups) > _LINES:
+        screen.print(_("… and {count} more causes.").format(count=len(status.groups) - _LINES))
+    theirs = {g.firm for g in status.groups if g.cause and for_it(g.cause, labels.group_who(g))}
     if theirs:
         whose = f'"{theirs.pop()}"' if len(theirs) == 1 else "NAME"
-        screen.print(Text(_("One letter to a firm's IT about all of it: {command}").format(
-            command=f"msoauth letter --firm {whose}"
-        )))  # fmt: skip
-    if line_ := changes_line(stands):
+        screen.print(
+            Text(
+                _("One letter to a firm's IT about all of it: {command}").format(
+                    command=f"msoauth letter --firm {whose}"
+                )
+            )
+        )
+    if line_ := changes_line(status):
         screen.print(Text(line_))
 
 

@@ -122,7 +122,9 @@ def _bundle(
         elif prompts.is_yes(answer):
             break
     made.write(path)
-    say_on_stderr(_("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path))  # fmt: skip
+    say_on_stderr(
+        _("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path)
+    )
 
 
 def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":

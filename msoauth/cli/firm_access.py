@@ -59,10 +59,10 @@ def secret(
 
 def _wait_for_secret(seconds: float) -> bool:
     say_on_stderr(
-        _("Refused so far. A new secret takes some seconds to be known: trying again in {n} s.").format(
-            n=round(seconds)
-        )
-    )  # fmt: skip
+        _(
+            "Refused so far. A new secret takes some seconds to be known: trying again in {n} s."
+        ).format(n=round(seconds))
+    )
     time.sleep(seconds)
     return False
 

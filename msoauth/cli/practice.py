@@ -172,11 +172,11 @@ def serve(
             running.enter_context(tenant)
         except PortTakenError as problem:
             raise InputError(
-                _("Port {port} of this computer cannot be taken ({why}): choose another --port-base, or leave it out.").format(
-                    port=problem.port, why=problem.strerror
-                ),
+                _(
+                    "Port {port} of this computer cannot be taken ({why}): choose another --port-base, or leave it out."
+                ).format(port=problem.port, why=problem.strerror),
                 field="port_base",
-            ) from None  # fmt: skip
+            ) from None
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
         print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)

@@ -137,10 +137,10 @@ def import_(
         for note in (*workspace.warnings, *notes):
             say_on_stderr(_("Note: {warning}").format(warning=note))
     say(
-        _("● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again.").format(
-            firms=firms, accounts=accounts
-        )
-    )  # fmt: skip
+        _(
+            "● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again."
+        ).format(firms=firms, accounts=accounts)
+    )
 
 
 def _progress(rows: int) -> None:

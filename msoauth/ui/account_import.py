@@ -89,7 +89,9 @@ class AccountImport:
     def _take(self, read: Callable[[], list[Line]], field: str) -> None:
         firm = self._session.firm()
         if firm is None:
-            self.form.errors = {field: _("There is no firm yet. Begin with step 1, Register the firm.")}  # fmt: skip
+            self.form.errors = {
+                field: _("There is no firm yet. Begin with step 1, Register the firm.")
+            }
             return
         try:
             lines = read()

@@ -49,10 +49,14 @@ class AdministratorSection:
                 "With an administrator's sign-in the diagnosis also reads the app's registration, consent, assignment and licence from Microsoft Graph. The token stays in memory and is never stored."
             )
             self.view.show(
-                Markup('<details data-key="admin"><summary>{}</summary><p>{}</p>{}</details>').format(
-                    _("For administrators"), said, html.button(_("Let an administrator sign in"), "admin", small=True)
+                Markup(
+                    '<details data-key="admin"><summary>{}</summary><p>{}</p>{}</details>'
+                ).format(
+                    _("For administrators"),
+                    said,
+                    html.button(_("Let an administrator sign in"), "admin", small=True),
                 )
-            )  # fmt: skip
+            )
         else:
             said = _("{admin} is signed in as administrator; the token is in memory only.").format(
                 admin=graph.signed_in_as or "?"

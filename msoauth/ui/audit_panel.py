@@ -105,8 +105,10 @@ class AuditPanel(Panel):
         runs = list(reversed(history(self.workspace)))
         drawn = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
         self.charts.show(
-            Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn)) if runs else Markup("")
-        )  # fmt: skip
+            Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn))
+            if runs
+            else Markup("")
+        )
         self.causes.show(self._causes(status))
         if not self.jobs.busy:
             self.set_state(status.signal, labels.counts_words(status.signals) or None)
@@ -192,9 +194,11 @@ class AuditPanel(Panel):
             return
         self.options.errors = {}
         running = Audit(
-            self.workspace, workers=int(workers), send=bool(self.options.values.get("send")),
+            self.workspace,
+            workers=int(workers),
+            send=bool(self.options.values.get("send")),
             fresh=bool(self.options.values.get("fresh")),
-        )  # fmt: skip
+        )
 
         def work(job: Job) -> None:
             job.on_cancel(running.cancel)

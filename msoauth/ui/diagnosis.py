@@ -186,9 +186,17 @@ class DiagnosePanel(Panel):
         account = self.session.account()
         known = explain(text, firm=self.session.firm(), account=account)
         finding = Finding(
-            "", Signal.FAILED, known.title, evidence=known.evidence, cause=known.cause, fix=known.fix,
-            who=known.who, links=known.links, ids=known.ids, account=account.address if account else "",
-        )  # fmt: skip
+            "",
+            Signal.FAILED,
+            known.title,
+            evidence=known.evidence,
+            cause=known.cause,
+            fix=known.fix,
+            who=known.who,
+            links=known.links,
+            ids=known.ids,
+            account=account.address if account else "",
+        )
         sure = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
             known.confidence, _("This is not sure.")
         )
@@ -219,7 +227,9 @@ class DiagnosePanel(Panel):
                 html.box(
                     "note",
                     html.paragraph(
-                        _("Noted down: a diagnosis of {address} names it until the user has signed in.").format(address=account.address)
+                        _(
+                            "Noted down: a diagnosis of {address} names it until the user has signed in."
+                        ).format(address=account.address)
                     ),
                 )
-            )  # fmt: skip
+            )

@@ -77,18 +77,27 @@ class DiagnosisActions:
             Markup(
                 '<details data-key="talk {}"><summary>{}</summary>{}'
                 '<div class="mso-evidence">{}</div></details>'
-            ).format(name, _("Conversation: {name}").format(name=name), html.copy(talk.text()), talk.text())
+            ).format(
+                name,
+                _("Conversation: {name}").format(name=name),
+                html.copy(talk.text()),
+                talk.text(),
+            )
             for name, talk in self._made[3].items()
             if talk.entries
-        )  # fmt: skip
+        )
         return Markup('<div class="mso-talks">{}</div>').format(folds)
 
     def on_action(self, name: str, value: str) -> None:
         """Handle one of the buttons."""
         acts = {
-            "letter": self._show_letter, "letter-save": self._letter.save, "bundle-look": self._look_at_bundle,
-            "bundle-save": self._save_bundle, "record": self._save_record, "replay": self._replay,
-        }  # fmt: skip
+            "letter": self._show_letter,
+            "letter-save": self._letter.save,
+            "bundle-look": self._look_at_bundle,
+            "bundle-save": self._save_bundle,
+            "record": self._save_record,
+            "replay": self._replay,
+        }
         if name in acts:
             try:
                 acts[name](value)
@@ -136,13 +145,18 @@ class DiagnosisActions:
             html.box(
                 "note",
                 Markup("<h3>{}</h3>").format(_("Support bundle")),
-                html.paragraph(_("This is all that it will hold; secrets, passwords and tokens are not in it. Look through it, then save it.")),
+                html.paragraph(
+                    _(
+                        "This is all that it will hold; secrets, passwords and tokens are not in it. Look through it, then save it."
+                    )
+                ),
                 Markup('<div class="mso-buttons">{} {}</div>').format(
-                    html.button(_("Save the bundle"), "bundle-save", primary=True, small=True), other
+                    html.button(_("Save the bundle"), "bundle-save", primary=True, small=True),
+                    other,
                 ),
                 files,
             )
-        )  # fmt: skip
+        )
 
     def _text_of(self, name: str) -> str:
         if self._bundle is None:
@@ -182,9 +196,13 @@ class DiagnosisActions:
         there, case = self._made[0], replay.case
         name = _("{firm} (replay)").format(firm=case.firm)
         firm = Firm(
-            name, noted["tenant_id"], noted["client_id"], cloud=clouds.load(str(replay.endpoints_file)),
-            redirect_uri=noted["redirect_uri"] or "http://localhost", access=there.access,
-        )  # fmt: skip
+            name,
+            noted["tenant_id"],
+            noted["client_id"],
+            cloud=clouds.load(str(replay.endpoints_file)),
+            redirect_uri=noted["redirect_uri"] or "http://localhost",
+            access=there.access,
+        )
         workspace = self._panel.workspace
         if any(known.name.casefold() == name.casefold() for known in workspace.firms.list()):
             workspace.firms.remove(name)  # from an earlier replay, whose tenant has ended
@@ -192,19 +210,35 @@ class DiagnosisActions:
         retrieve = self._made[1].retrieve
         login = None if case.login.lower() == case.address.lower() else case.login
         workspace.accounts.add(Account(case.address, name, login=login, retrieve=retrieve))
-        password = next((a["password"] for a in noted["accounts"] if a["address"].lower() == case.login.lower()), "–")  # fmt: skip
-        told = Markup("").join(html.paragraph(line) for line in replay.notes())
+        password = next(
+            (
+                a["password"]
+                for a in noted["accounts"]
+                if a["address"].lower() == case.login.lower()
+            ),
+            "–",
+        )
+        notes = Markup("").join(html.paragraph(line) for line in replay.notes())
         self._panel.draw_bar()
         self.view.show(
             html.box(
                 "note",
                 Markup("<h3>{}</h3>").format(_("The case is replayed on this computer")),
-                told,
-                html.facts([
-                    (_("Firm"), name),
-                    (_("Mailbox"), case.address),
-                    (_("Practice password"), Markup("{} {}").format(password, html.copy(password))),
-                ]),
-                html.paragraph(_("Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook.")),
+                notes,
+                html.facts(
+                    [
+                        (_("Firm"), name),
+                        (_("Mailbox"), case.address),
+                        (
+                            _("Practice password"),
+                            Markup("{} {}").format(password, html.copy(password)),
+                        ),
+                    ]
+                ),
+                html.paragraph(
+                    _(
+                        "Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook."
+                    )
+                ),
             )
-        )  # fmt: skip
+        )

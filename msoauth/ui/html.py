@@ -221,11 +221,18 @@ def remedy(finding: Finding) -> Markup:
     if finding.cause:
         title = for_cause(finding.cause).title
         parts.append(
-            facts([
-                (_("Cause"), Markup("{} <span class='mso-quiet'>({})</span>").format(title, finding.cause)),
-                (_("Who can mend it"), who_in_words(finding.who)),
-            ])
-        )  # fmt: skip
+            facts(
+                [
+                    (
+                        _("Cause"),
+                        Markup("{} <span class='mso-quiet'>({})</span>").format(
+                            title, finding.cause
+                        ),
+                    ),
+                    (_("Who can mend it"), who_in_words(finding.who)),
+                ]
+            )
+        )
     if finding.fix:
         steps = Markup("").join(Markup("<li>{}</li>").format(step) for step in finding.fix)
         text = "\n".join(f"{n}. {step}" for n, step in enumerate(finding.fix, 1))
@@ -239,10 +246,10 @@ def remedy(finding: Finding) -> Markup:
         commands = "\n".join(for_cause(finding.cause, account=mailbox).powershell)
         if commands:
             parts.append(
-                Markup('<div class="mso-quiet">PowerShell {}</div><div class="mso-evidence">{}</div>').format(
-                    copy(commands, _("Copy the commands")), commands
-                )
-            )  # fmt: skip
+                Markup(
+                    '<div class="mso-quiet">PowerShell {}</div><div class="mso-evidence">{}</div>'
+                ).format(copy(commands, _("Copy the commands")), commands)
+            )
     if finding.ids:
         shown = "; ".join(
             f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items()
@@ -302,18 +309,30 @@ def failure(problem: Exception, firm: Firm | None = None, account: Account | Non
     if isinstance(problem, MsoauthError):
         known = for_cause(problem.cause, firm=firm, account=account, ids=problem.ids)
         finding = Finding(
-            "", Signal.FAILED, problem.summary, evidence=redact(problem.evidence)[:4000],
+            "",
+            Signal.FAILED,
+            problem.summary,
+            evidence=redact(problem.evidence)[:4000],
             cause=None if problem.cause == "unknown" else problem.cause,
-            fix=() if problem.cause == "unknown" else known.fix, who=known.who, links=known.links, ids=problem.ids,
-        )  # fmt: skip
+            fix=() if problem.cause == "unknown" else known.fix,
+            who=known.who,
+            links=known.links,
+            ids=problem.ids,
+        )
         return box(
             "failed", paragraph("{}", dot(Signal.FAILED, redact(problem.summary))), remedy(finding)
         )
     return box(
         "error-box",
-        paragraph("{}", dot(Signal.ERROR, _("This did not work because of a fault in msoauth itself."))),
+        paragraph(
+            "{}", dot(Signal.ERROR, _("This did not work because of a fault in msoauth itself."))
+        ),
         Markup('<div class="mso-evidence">{}: {}</div>').format(
             type(problem).__name__, redact(str(problem))[:1000]
         ),
-        paragraph(_("Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words.")),
-    )  # fmt: skip
+        paragraph(
+            _(
+                "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."
+            )
+        ),
+    )

@@ -72,12 +72,24 @@ class MailPanel(Panel):
         account = self.session.account()
         if account is None:
             self.note.show(
-                html.box("note", html.paragraph(_("There is no mailbox yet. Begin with step 1, then add the mailbox in step 2.")))
-            )  # fmt: skip
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _(
+                            "There is no mailbox yet. Begin with step 1, then add the mailbox in step 2."
+                        )
+                    ),
+                )
+            )
         elif self.workspace.tokens.status(account.address) is None:
             self.note.show(
-                html.box("note", html.paragraph(_("{user} has not signed in yet; that is step 2.").format(user=account.user)))
-            )  # fmt: skip
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _("{user} has not signed in yet; that is step 2.").format(user=account.user)
+                    ),
+                )
+            )
         else:
             clear(self.note)
         self.set_busy(False)
@@ -88,9 +100,10 @@ class MailPanel(Panel):
     def _recall(self, account: Account) -> None:
         """Show the last findings and the stored mail, as after a restart of the kernel."""
         past = [
-            f for f in self.workspace.journal.findings(account=account.address, limit=200)
+            f
+            for f in self.workspace.journal.findings(account=account.address, limit=200)
             if f.check in ("mail.retrieve", "smtp.send", "mail.round-trip")
-        ]  # fmt: skip
+        ]
         last = list({finding.check: finding for finding in past}.values())
         if last:
             self.show_findings(last)
@@ -218,7 +231,7 @@ class MailPanel(Panel):
         rows = [
             (_when(m), m.from_, m.subject, f"{m.size:,}", m.attachments_text())
             for m in self.messages[:_SHOWN]
-        ]  # fmt: skip
+        ]
         if not rows:
             clear(self.table)
             return

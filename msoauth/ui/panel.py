@@ -305,7 +305,7 @@ def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[P
     account = session.account() or Account("nobody@nowhere.invalid", firm.name)
     past = list(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))
     last = [finding for finding in past if finding.run == past[-1].run]
-    told = Finding(
+    failure = Finding(
         f"panel.{where}",
         Signal.ERROR,
         redact(f"{type(problem).__name__}: {problem}"),
@@ -314,7 +314,7 @@ def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[P
         firm=firm.name,
         account=account.address,
     )
-    made = bundle(session.workspace, firm, account, [*last, told], {})
+    made = bundle(session.workspace, firm, account, [*last, failure], {})
     folder = session.workspace.folder / "bundles"
     folder.mkdir(parents=True, exist_ok=True)
     made.write(folder / made.suggested_name)

@@ -57,9 +57,12 @@ class RegisterPanel(Panel):
         if firm is None:
             return
         past = _latest(
-            [f for f in self.workspace.journal.findings(firm=firm.name, account="")
-             if f.check.startswith("registration.")]
-        )  # fmt: skip
+            [
+                f
+                for f in self.workspace.journal.findings(firm=firm.name, account="")
+                if f.check.startswith("registration.")
+            ]
+        )
         if past:
             self.show_findings(past)
             self.set_state(worst(f.signal for f in past))
@@ -104,12 +107,14 @@ class RegisterPanel(Panel):
             html.box(
                 "note",
                 html.paragraph(
-                    _("The practice tenant is running: a whole Microsoft 365 tenant on this computer, to try everything. {} {}"),
+                    _(
+                        "The practice tenant is running: a whole Microsoft 365 tenant on this computer, to try everything. {} {}"
+                    ),
                     html.button(_("Fill in the practice firm"), "practice"),
                     html.outside(practice.admin, _("Its admin center")),
                 ),
             )
-        )  # fmt: skip
+        )
 
     def _load(self, firm: Firm | None) -> None:
         """Show a firm's values in the form; None empties it."""
@@ -178,8 +183,11 @@ class RegisterPanel(Panel):
         self._touched |= {"name", "tenant", "client_id", "secret", "redirect_uri", "expires"}
         if self._show_problems():
             self.message.show(
-                html.box("failed", html.paragraph(_("Please mend the marked fields first; nothing was lost.")))
-            )  # fmt: skip
+                html.box(
+                    "failed",
+                    html.paragraph(_("Please mend the marked fields first; nothing was lost.")),
+                )
+            )
             return
         try:
             firm, new_secret = self._save()
@@ -285,8 +293,16 @@ class RegisterPanel(Panel):
         self.set_busy(False)
         if succeeded(made):
             self.message.show(
-                html.box("passed", html.paragraph(
-                    _("The registration works and is stored. Go on with step 2, Sign in the users."))) + steps)  # fmt: skip
+                html.box(
+                    "passed",
+                    html.paragraph(
+                        _(
+                            "The registration works and is stored. Go on with step 2, Sign in the users."
+                        )
+                    ),
+                )
+                + steps
+            )
         else:
             clear(self.message)
 

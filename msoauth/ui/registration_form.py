@@ -26,8 +26,11 @@ _PASTED = {
 def fields(session: Session) -> list[dict[str, Any]]:
     """The fields, with the available clouds."""
     practice = session.practice
-    places = [("global", _("Microsoft 365")), ("usgov", _("Microsoft 365 US Government")),
-              ("china", _("Microsoft 365 China (21Vianet)"))]  # fmt: skip
+    places = [
+        ("global", _("Microsoft 365")),
+        ("usgov", _("Microsoft 365 US Government")),
+        ("china", _("Microsoft 365 China (21Vianet)")),
+    ]
     if practice is not None:
         places.append((str(practice.file), _("The practice tenant")))
     firm = session.firm()
@@ -102,8 +105,10 @@ def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]
         "client_id": validation.client_id_problem(text("client_id")),
         "secret": validation.secret_problem(secret) if secret.strip() else None,
         "redirect_uri": validation.redirect_problem(text("redirect_uri")),
-        "expires": None if not text("expires") or _day(text("expires")) else _("This is not a date."),
-    }  # fmt: skip
+        "expires": None
+        if not text("expires") or _day(text("expires"))
+        else _("This is not a date."),
+    }
     if (
         not found["client_id"]
         and validation.clean(text("client_id")).lower() == validation.clean(text("tenant")).lower()

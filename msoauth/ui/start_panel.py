@@ -75,7 +75,16 @@ class StartPanel(Panel):
                     "last_finding": last.at if last else None,
                 }
             )
-        names = ["firm", "place", "tenant", "client_id", "secret_expires", "mailboxes", "signed_in", "last_finding"]  # fmt: skip
+        names = [
+            "firm",
+            "place",
+            "tenant",
+            "client_id",
+            "secret_expires",
+            "mailboxes",
+            "signed_in",
+            "last_finding",
+        ]
         frame = pd.DataFrame(rows, columns=names)
         frame["last_finding"] = pd.to_datetime(frame["last_finding"], utc=True)
         return frame

@@ -53,9 +53,12 @@ class UsersPanel(Panel):
             on_press=self._add,
         )  # fmt: skip
         self.account_import = AccountImport(
-            self.session, on_failure=self._failed, on_added=self._list_grew, on_end=self._job_ended,
+            self.session,
+            on_failure=self._failed,
+            on_added=self._list_grew,
+            on_end=self._job_ended,
             inline=self.jobs.inline,
-        )  # fmt: skip
+        )
         self.sign_in_view = SignInView(self.jobs, self.on_action)
         return [
             self.choice,
@@ -100,16 +103,22 @@ class UsersPanel(Panel):
         self.list.recall()
         if firm is None:
             self.message.show(
-                html.box("note", html.paragraph(_("There is no firm yet. Begin with step 1, Register the firm.")))
-            )  # fmt: skip
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _("There is no firm yet. Begin with step 1, Register the firm.")
+                    ),
+                )
+            )
         self._draw_practice()
         self.draw_list()
         account = self.session.account()
         if account is not None and not self.rows:
             past = [
-                f for f in self.workspace.journal.findings(account=account.address, limit=100)
+                f
+                for f in self.workspace.journal.findings(account=account.address, limit=100)
                 if is_about_sign_in(f)
-            ]  # fmt: skip
+            ]
             self.show_findings([f for f in past if f.run == past[-1].run])
 
     def _practice_users(self) -> list[str]:
@@ -229,8 +238,15 @@ class UsersPanel(Panel):
             self.workspace.tokens.forget(account.address)
             self.list.statuses.pop(account.address, None)
             self.message.show(
-                html.box("note", html.paragraph(_("{user} is signed out; the tokens are forgotten.").format(user=account.user)))
-            )  # fmt: skip
+                html.box(
+                    "note",
+                    html.paragraph(
+                        _("{user} is signed out; the tokens are forgotten.").format(
+                            user=account.user
+                        )
+                    ),
+                )
+            )
             clear(self.results)
             self.draw_list()
         elif name == "remove":
@@ -308,7 +324,9 @@ class UsersPanel(Panel):
     def _signed_in(
         self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
     ) -> None:
-        said = _("{user} is signed in. The tokens are stored; from now on mail can be retrieved and sent without a browser.")  # fmt: skip
+        said = _(
+            "{user} is signed in. The tokens are stored; from now on mail can be retrieved and sent without a browser."
+        )
         parts = [html.paragraph(said.format(user=result.signed_in_as))]
         if result.warning:
             parts.append(html.paragraph(result.warning))
@@ -387,8 +405,12 @@ class UsersPanel(Panel):
                 sign_out = html.link(
                     Link(_("Sign out at Microsoft"), entra_links.sign_out_link(firm))
                 )
-            another = html.button(_("Use another account"), "another", account.address, primary=True)  # fmt: skip
-            shared = _("If {mailbox} is a shared mailbox, or this is its user under another name: remove it here and add it anew with “Signs in as”.")  # fmt: skip
+            another = html.button(
+                _("Use another account"), "another", account.address, primary=True
+            )
+            shared = _(
+                "If {mailbox} is a shared mailbox, or this is its user under another name: remove it here and add it anew with “Signs in as”."
+            )
             shared = shared.format(mailbox=account.address)
             parts.append(Markup("<p>{} {}</p>").format(another, sign_out))
             parts.append(Markup('<p class="mso-quiet">{}</p>').format(shared))

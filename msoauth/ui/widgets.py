@@ -118,9 +118,9 @@ class Form(Part):
             self._on_input(name, content.get("value", ""), MessageNumber.of(content))
         elif event == "press":
             typed = content.get("typed")
-            for field, told in typed.items() if isinstance(typed, Mapping) else ():
-                if isinstance(told, Mapping) and "value" in told:
-                    self._on_input(field, told["value"], MessageNumber.of({**content, **told}))
+            for field, sent in typed.items() if isinstance(typed, Mapping) else ():
+                if isinstance(sent, Mapping) and "value" in sent:
+                    self._on_input(field, sent["value"], MessageNumber.of({**content, **sent}))
             self._shown().press(name)
         elif event == "block":
             self._shown()._on_paste(name, str(content.get("text", "")))

@@ -46,7 +46,7 @@ function render({ model, el }) {
   const errors = new Map();
   const presses = new Map();
   const since = new Map();  // by field: the number of the last input that the kernel has not overwritten
-  const waiting = new Map();  // by field: the timer of an input not sent yet
+  const unsent = new Map();  // by field: the timer of an input not sent yet
   const grid = element("div", { class: "mso-fields" });
   const bar = element("div", { class: "mso-buttons" });
   const form = element("form", { class: "mso mso-form", novalidate: true }, grid, bar);
@@ -60,22 +60,22 @@ function render({ model, el }) {
   }
 
   function send(name) {
-    clearTimeout(waiting.get(name));
-    if (waiting.delete(name)) {
+    clearTimeout(unsent.get(name));
+    if (unsent.delete(name)) {
       const value = valueOf(controls.get(name));
       model.send({ ...numbered({ event: "input", name, value }), number: since.get(name) });
     }
   }
 
   function typed(name) {
-    clearTimeout(waiting.get(name));
+    clearTimeout(unsent.get(name));
     since.set(name, nextNumber());
-    waiting.set(name, setTimeout(() => send(name), 150));
+    unsent.set(name, setTimeout(() => send(name), 150));
   }
 
   // The typed values are sent along: their own messages may be handled later than this one.
   function press(name) {
-    for (const late of [...waiting.keys()]) send(late);
+    for (const late of [...unsent.keys()]) send(late);
     const own = [...since].map(([field, number]) => [field, { value: valueOf(controls.get(field)), number }]);
     model.send(numbered({ event: "press", name, typed: Object.fromEntries(own) }));
   }
@@ -88,8 +88,8 @@ function render({ model, el }) {
   }
 
   function forget(name) {
-    clearTimeout(waiting.get(name));
-    waiting.delete(name);
+    clearTimeout(unsent.get(name));
+    unsent.delete(name);
     since.delete(name);
   }
 
@@ -197,7 +197,7 @@ function render({ model, el }) {
   } else el.append(form);
   return () => {
     for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
-    for (const late of [...waiting.keys()]) send(late);  // the last keystrokes
+    for (const late of [...unsent.keys()]) send(late);  // the last keystrokes
   };
 }
 
