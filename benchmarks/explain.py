@@ -16,7 +16,7 @@ from msoauth.explaining.load import codes
 ROOT = Path(__file__).parents[1]
 # Texts of our own, and those of all who work on this, where they are beside this folder.
 SETS = {
-    "own texts": ROOT / "tests" / "explain" / "texts.jsonl",
+    "own texts": ROOT / "tests" / "explaining" / "texts.jsonl",
     "shared examples": ROOT.parent / "shared" / "facts" / "error-examples.jsonl",
 }
 CODE = re.compile(r"AADSTS(\d{4,9})")
