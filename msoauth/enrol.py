@@ -49,9 +49,13 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
 def _firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
     expires = entry.get("secret_expires")
     return Firm(
-        entry["name"], entry["tenant_id"], entry["client_id"], cloud,
-        redirect_uri=entry["redirect_uri"], secret_expires=date.fromisoformat(expires) if expires else None,
-    )  # fmt: skip
+        entry["name"],
+        entry["tenant_id"],
+        entry["client_id"],
+        cloud,
+        redirect_uri=entry["redirect_uri"],
+        secret_expires=date.fromisoformat(expires) if expires else None,
+    )
 
 
 def _grants(admin: str, firm: Firm) -> list[dict[str, Any]]:

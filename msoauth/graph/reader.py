@@ -216,9 +216,13 @@ def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], what: 
     inner = inner if isinstance(inner, dict) else {}
     ids = {
         name: str(inner[key])
-        for name, key in (("correlation_id", "client-request-id"), ("request_id", "request-id"), ("timestamp", "date"))
+        for name, key in (
+            ("correlation_id", "client-request-id"),
+            ("request_id", "request-id"),
+            ("timestamp", "date"),
+        )
         if inner.get(key)
-    }  # fmt: skip
+    }
     if reply.status_code in (401, 403):
         cause, why = "graph-forbidden", _("the signed-in administrator may not read this")
     elif reply.status_code == 429:

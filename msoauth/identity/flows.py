@@ -334,12 +334,18 @@ class PasteSignIn(CodeFlowSignIn[Result]):
 
     def paste(self, text: str) -> None:
         """See :meth:`SignIn.paste`; takes the address out of whatever mail programs put around it."""
-        if self.seconds_left <= 0:
-            raise _complaint(
-                _("The link is older than {minutes} minutes, so this answer no longer counts; start again.").format(
-                    minutes=round(PASTE_SECONDS / 60)
-                )
-            )  # fmt: skip
+        problem = (
+            self._take(text)
+            if self.seconds_left > 0
+            else _(
+                "The link is older than {minutes} minutes, so this answer no longer counts; start again."
+            ).format(minutes=round(PASTE_SECONDS / 60))
+        )
+        if problem:
+            raise InputError(problem, field="paste", cause="state-mismatch")
+
+    def _take(self, text: str) -> str:
+        """Take the answer to this sign-in out of *text*; empty when it is there, else what is wrong."""
         wanted: str = self._msal_flow["state"]
         others = []
         for fields in find_replies(text):
@@ -349,36 +355,30 @@ class PasteSignIn(CodeFlowSignIn[Result]):
                 redact.remember(fields.get("code"))
                 self._pasted = {**fields, "state": wanted}
                 self._answered.set()
-                return
+                return ""
             others.append(state)
         if not others:
-            raise _complaint(
-                _("In this text there is no address with an answer in it; copy the whole address line of the browser.")
-            )  # fmt: skip
+            return _(
+                "In this text there is no address with an answer in it; copy the whole address line of the browser."
+            )
         if not any(others):
-            raise _complaint(
-                _("The address is not whole: its “state” is missing. Copy the whole address line of the browser.")
-            )  # fmt: skip
+            return _(
+                "The address is not whole: its “state” is missing. Copy the whole address line of the browser."
+            )
         ages = [age for state in others if (age := _state_age(state)) is not None]
         if ages:
-            raise _complaint(
-                _("This is the answer to another link, made {minutes} minutes ago; only the newest link counts.").format(
-                    minutes=max(0, round(min(ages) / 60))
-                )
-            )  # fmt: skip
-        raise _complaint(
-            _("This answer does not belong to this sign-in: send the link again and use the address that comes of it.")
-        )  # fmt: skip
+            return _(
+                "This is the answer to another link, made {minutes} minutes ago; only the newest link counts."
+            ).format(minutes=max(0, round(min(ages) / 60)))
+        return _(
+            "This answer does not belong to this sign-in: send the link again and use the address that comes of it."
+        )
 
     def _answer(self) -> dict[str, str]:
         return self._pasted
 
     def _too_late(self) -> str:
         return _("No address was pasted in time; start again.")
-
-
-def _complaint(sentence: str) -> InputError:
-    return InputError(sentence, field="paste", cause="state-mismatch")
 
 
 def new_state() -> str:

@@ -99,10 +99,17 @@ class _Adapter(HTTPAdapter):
             pool, path = self._pool_for(form, proxies)
             made = pool.num_connections
             ask = functools.partial(
-                pool.urlopen, "POST", path, body, headers, retries=False,
-                redirect=False, assert_same_host=False, preload_content=False,
+                pool.urlopen,
+                "POST",
+                path,
+                body,
+                headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
                 timeout=Timeout(connect=timeout, read=timeout),
-            )  # fmt: skip
+            )
             try:
                 answer = ask()
             except ProtocolError as problem:
@@ -292,9 +299,11 @@ def post(
 def _blank_form(url: str) -> requests.PreparedRequest:
     """A request without its form, cached because an audit sends ten thousand to one address."""
     headers = {
-        "User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive",
+        "User-Agent": _USER_AGENT,
+        "Accept-Encoding": "gzip, deflate",
+        "Connection": "keep-alive",
         "Content-Type": "application/x-www-form-urlencoded",
-    }  # fmt: skip
+    }
     blank = requests.Request("POST", url, headers=headers).prepare()
     del blank.headers["Content-Length"]  # that of an empty form
     return blank

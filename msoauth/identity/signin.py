@@ -97,10 +97,14 @@ def _warning(client: Client, reply: dict[str, Any]) -> str:
     ahead = client.seconds_ahead
     if clock_is_wrong(ahead):
         sentence = (
-            _("This computer's clock is {minutes} minutes ahead of Microsoft's: set it right, or good tokens will look expired.")
+            _(
+                "This computer's clock is {minutes} minutes ahead of Microsoft's: set it right, or good tokens will look expired."
+            )
             if ahead > 0
-            else _("This computer's clock is {minutes} minutes behind Microsoft's: set it right, or expired tokens will look good.")
-        )  # fmt: skip
+            else _(
+                "This computer's clock is {minutes} minutes behind Microsoft's: set it right, or expired tokens will look good."
+            )
+        )
         said.append(sentence.format(minutes=round(abs(ahead) / 60)))
     return " ".join(said)
 

@@ -81,17 +81,30 @@ class Authority:
     def firm(self, name: str = "Contoso", **more: Any) -> Firm:
         closed = Endpoint("localhost", 1, "implicit")
         cloud = Cloud(
-            "test", self.base, f"{self.base}graph/", "https://outlook.office.com",
-            closed, closed, closed, str(self.ca_file),
-        )  # fmt: skip
+            "test",
+            self.base,
+            f"{self.base}graph/",
+            "https://outlook.office.com",
+            closed,
+            closed,
+            closed,
+            str(self.ca_file),
+        )
         return Firm(name, TENANT, CLIENT, cloud=cloud, **more)
 
     def grant(self, form: Form) -> Answer:
         """Tokens, numbered in the order in which they were handed out."""
         number = next(self.count)
         now = int(time.time() + self.clock)
-        about = {"aud": CLIENT, "iat": now, "exp": now + 3600, "preferred_username": self.user,
-                 "oid": "o", "tid": TENANT, "sub": "s"}  # fmt: skip
+        about = {
+            "aud": CLIENT,
+            "iat": now,
+            "exp": now + 3600,
+            "preferred_username": self.user,
+            "oid": "o",
+            "tid": TENANT,
+            "sub": "s",
+        }
         if form.get("code", "") in self.nonces:
             about["nonce"] = self.nonces[form["code"]]
         who = {"uid": self.user.encode().hex()[:32], "utid": TENANT}

@@ -123,10 +123,19 @@ class _Worker(threading.Thread):
         # Who is to be killed has no end of its own, which might come before his killer gets a processor.
         turns = sys.maxsize if doomed else refreshes
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(Path(msoauth.__file__).parents[1]),
-             str(folder / "workspace"), PASSPHRASE, str(turns)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                _WORKER,
+                str(Path(msoauth.__file__).parents[1]),
+                str(folder / "workspace"),
+                PASSPHRASE,
+                str(turns),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self) -> None:
         with self._process as process:
@@ -157,13 +166,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         outcome = storm(Path(folder), **vars(options))
     lost = {a: n for a, n in outcome.reported.items() if outcome.stored[a] < n}
-    print(f"{outcome.lines} renewals reported as stored, {outcome.killed} processes killed, "
-          f"{time.monotonic() - start:.0f} s")  # fmt: skip
+    print(
+        f"{outcome.lines} renewals reported as stored, {outcome.killed} processes killed, "
+        f"{time.monotonic() - start:.0f} s"
+    )
     print(f"tokens lost: {lost or 'none'}")
     print(f"accounts that need a new sign-in: {options.accounts - len(outcome.renewed)}")
     print(f"complaints: {outcome.failures or 'none'}; the file: {outcome.integrity}")
-    sys.exit(bool(lost or outcome.failures or outcome.integrity != "ok"
-                  or len(outcome.renewed) < options.accounts))  # fmt: skip
+    sys.exit(
+        bool(
+            lost
+            or outcome.failures
+            or outcome.integrity != "ok"
+            or len(outcome.renewed) < options.accounts
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ REVOKED = refused(
     "invalid_grant",
     "AADSTS50173: The provided grant has expired due to it being revoked, a fresh auth token is needed.",
     error_codes=[50173],
-)  # fmt: skip
+)
 
 
 def renew(office: Office) -> access_tokens.AccessToken:
@@ -85,11 +85,22 @@ def test_after_a_mend_the_authority_is_asked_anew(office: Office, authority: Aut
         (Answer({"error": "too_many"}, 429, {"Retry-After": "17"}), "throttled", 17.0),
         (Answer("slow down", 429, {"Retry-After": "3"}), "throttled", 3.0),
         (Answer("<html>Bad Gateway</html>", 502), "service-unavailable", None),
-        (Answer({"error": "server_error", "error_description": "AADSTS50000: x"}, 503), "service-unavailable", None),
-        (refused("temporarily_unavailable", "AADSTS90033: A transient error has occurred.", error_codes=[90033]),
-         "service-unavailable", None),
+        (
+            Answer({"error": "server_error", "error_description": "AADSTS50000: x"}, 503),
+            "service-unavailable",
+            None,
+        ),
+        (
+            refused(
+                "temporarily_unavailable",
+                "AADSTS90033: A transient error has occurred.",
+                error_codes=[90033],
+            ),
+            "service-unavailable",
+            None,
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_passes_by_itself_is_for_now_and_the_next_try_works(
     office: Office, authority: Authority, answer: Answer, cause: str, wait: float | None
 ) -> None:
@@ -228,7 +239,7 @@ def test_a_grant_by_device_code_is_renewed_without_the_secret(
                 "AADSTS700025: Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
                 401,
                 error_codes=[700025],
-            )  # fmt: skip
+            )
         return authority.grant(form)
 
     authority.token = public_only

@@ -91,8 +91,12 @@ def test_anything_else_is_answered_without_harm(
     listening(listener)
     try:
         reply = requests.request(
-            method, f"http://127.0.0.1:{listener.port}{path}", data=fields, headers=headers, timeout=10
-        )  # fmt: skip
+            method,
+            f"http://127.0.0.1:{listener.port}{path}",
+            data=fields,
+            headers=headers,
+            timeout=10,
+        )
         assert reply.status_code == status
         assert listener.answer is None
         url = f"http://127.0.0.1:{listener.port}/cb"

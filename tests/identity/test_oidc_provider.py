@@ -44,8 +44,16 @@ class Provider:
 
     def firm(self, client: str) -> Firm:
         closed = Endpoint("localhost", 1, "implicit")
-        cloud = Cloud("npm", self.base, f"{self.base}graph/", "https://outlook.office.com",
-                      closed, closed, closed, str(self.ca_file))  # fmt: skip
+        cloud = Cloud(
+            "npm",
+            self.base,
+            f"{self.base}graph/",
+            "https://outlook.office.com",
+            closed,
+            closed,
+            closed,
+            str(self.ca_file),
+        )
         return Firm(client, TENANT, client, cloud=cloud)
 
 
@@ -55,10 +63,23 @@ def _installed(folder: Path) -> Path:
         if not (folder / "node_modules" / "oidc-provider").is_dir():
             npm = shutil.which("npm") or "npm"
             fetched = subprocess.run(
-                [npm, "install", "--prefix", str(folder), "--no-save", "--no-package-lock",
-                 "--no-audit", "--no-fund", "--ignore-scripts", f"oidc-provider@{VERSION}"],
-                capture_output=True, text=True, timeout=300, check=False,
-            )  # fmt: skip
+                [
+                    npm,
+                    "install",
+                    "--prefix",
+                    str(folder),
+                    "--no-save",
+                    "--no-package-lock",
+                    "--no-audit",
+                    "--no-fund",
+                    "--ignore-scripts",
+                    f"oidc-provider@{VERSION}",
+                ],
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
             if fetched.returncode:
                 how = f"oidc-provider could not be fetched from npm: {fetched.stderr[-300:]}"
                 if os.environ.get("MSOAUTH_REQUIRE_REAL") == "1":
