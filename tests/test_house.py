@@ -13,8 +13,8 @@ BY_NAME = {"setattr", "delattr", "getattr", "hasattr"}
 
 
 def is_private(name: str) -> bool:
-    """Whether a name begins with one underscore; gettext's ``_`` is a name like others."""
-    return name.startswith("_") and not name.startswith("__") and name != "_"
+    """Whether a name begins with one underscore: not gettext's ``_``, nor IPython's ``_repr_html_`` and its like."""
+    return name.startswith("_") and not name.startswith("__") and not name.endswith("_")
 
 
 def private_uses(source: str) -> Iterator[tuple[int, str]]:

@@ -35,7 +35,7 @@ _LINES = 40  # causes shown on a terminal; a report has all of them
 _EVERY = 30.0  # seconds between two lines of progress without a terminal
 
 HELP = """\
-Check every account of every firm, many at once, and say how each status.
+Check every account of every firm, many at once, and say how each stands.
 
 Nothing is sent without --send. An audit that was broken off goes on where it stopped; two at once are not run on one workspace.
 
@@ -89,7 +89,7 @@ def audit(
         bool,
         typer.Option(
             "--json",
-            help="Print each finding as JSON on stdout; with --no-run each account as it status.",
+            help="Print each finding as JSON on stdout; with --no-run each account as it stands.",
         ),
     ] = False,
     csv: Annotated[
