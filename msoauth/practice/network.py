@@ -139,15 +139,19 @@ class Port:
             "old-tls": TOO_OLD,
         }.get(behaviour, b"")
         connections: dict[_MisbehavingConnection, None] = {}
+        closed = asyncio.Event()
 
         def made() -> _MisbehavingConnection:
             first = behaviour in ("plain", "tls")  # servers of mail speak first
-            return _MisbehavingConnection(connections, says, first=first, cut=behaviour == "reset")
+            return _MisbehavingConnection(
+                connections, closed, says, first=first, cut=behaviour == "reset"
+            )
 
         secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
         server = await asyncio.get_running_loop().create_server(made, sock=sock, ssl=secure)
 
         def stop() -> None:
+            closed.set()
             server.close()
             for connection in list(connections):
                 connection.abort()
@@ -205,10 +209,14 @@ class Ports:
 
         faults.changed.append(changed)
 
-    def close(self) -> None:
-        """Close them all."""
+    async def close(self) -> None:
+        """Close them all, on the loop that serves, and let it hand over what they accepted last."""
         for port in self._ports.values():
             port.close()
+        for _round in range(
+            3
+        ):  # of the loop: so many it takes from accepting a connection to its task
+            await asyncio.sleep(0)
 
 
 PROXY = (
@@ -224,12 +232,14 @@ class _MisbehavingConnection(asyncio.Protocol):
     def __init__(
         self,
         connections: dict["_MisbehavingConnection", None],
+        closed: asyncio.Event,
         says: bytes,
         *,
         first: bool,
         cut: bool,
     ) -> None:
         self._connections = connections
+        self._closed = closed
         self._says = says
         self._first = first
         self._cut = cut
@@ -240,7 +250,9 @@ class _MisbehavingConnection(asyncio.Protocol):
         if len(self._connections) >= _MOST:
             next(iter(self._connections)).abort()
         self._connections[self] = None
-        if self._first:
+        if self._closed.is_set():  # while this connection was on its way
+            self.abort()
+        elif self._first:
             self._say()
 
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is

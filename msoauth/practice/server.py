@@ -7,6 +7,7 @@ import socket
 import ssl
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -35,6 +36,7 @@ from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
+END_SECONDS = 10.0  # that a tenant may take to end; one that takes longer is told of
 _PORTS = ("people", "authority", "pop3", "imap", "smtp")
 
 
@@ -185,7 +187,7 @@ class PracticeTenant:
                 failure.append(problem)
                 raise
             finally:
-                ports.close()
+                await ports.close()
                 if exchange is not None:
                     await exchange.close()
                 ready.set()
@@ -207,7 +209,16 @@ class PracticeTenant:
     def _stop(self) -> None:
         if self._loop is not None and self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop_event.set)
-            self._thread.join(10)
+            self._thread.join(END_SECONDS)
+            if self._thread.is_alive():
+                under_way = ", ".join(
+                    sorted(task.get_name() for task in asyncio.all_tasks(self._loop))
+                )
+                warnings.warn(
+                    f"The practice tenant did not end within {END_SECONDS:g} seconds; still under way: {under_way}.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

@@ -16,6 +16,7 @@ from tornado.iostream import StreamClosedError
 from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.http import listen
 from msoauth.practice.network import Port, Ports, Stop
+from tests.loops import loop_beside
 
 MOST = 30
 BIG = 30_000_000  # more than the network's buffers take
@@ -44,14 +45,12 @@ class _Big(tornado.web.RequestHandler):
 class Served:
     """An HTTPS server with tight limits, on a loop in a thread."""
 
-    def __init__(self, folder: Path, secure: bool) -> None:
+    def __init__(self, folder: Path, secure: bool, loop: asyncio.AbstractEventLoop) -> None:
         self.ca_file = folder / "ca.pem"
         self.secure = secure
         tls = TlsContexts.make(self.ca_file)
         self.gone = threading.Event()  # somebody who asked for much was dropped
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
+        self.loop = loop
         app = tornado.web.Application(
             [("/", _Hello), ("/big", _Big, {"gone": self.gone})], log_function=lambda _handler: None
         )
@@ -66,10 +65,7 @@ class Served:
         self.port = asyncio.run_coroutine_threadsafe(opening, self.loop).result(10)
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.ports.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
+        asyncio.run_coroutine_threadsafe(self.ports.close(), self.loop).result(10)
 
     def raw(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
@@ -91,9 +87,10 @@ class Served:
 
 @pytest.fixture(params=["https", "http"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path, request.param == "https")
-    yield made
-    made.close()
+    with loop_beside() as loop:
+        made = Served(tmp_path, request.param == "https", loop)
+        yield made
+        made.close()
 
 
 def _until_closed(sock: socket.socket) -> bytes:

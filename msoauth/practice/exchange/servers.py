@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from weakref import WeakSet
 
 from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.exchange.connection import Connection
@@ -32,6 +33,7 @@ class ExchangeServers:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._connections: WeakSet[Connection] = WeakSet()
         self.ports: dict[str, int] = {}
 
     async def listen(
@@ -53,16 +55,20 @@ class ExchangeServers:
                 service.connections.remove(connection)
 
         def made() -> Connection:
-            return Connection(serve, lambda: service.state.latency, service.timing.write, protocol)
+            connection = Connection(
+                serve, lambda: service.state.latency, service.timing.write, protocol
+            )
+            self._connections.add(connection)
+            return connection
 
         loop = asyncio.get_running_loop()
         server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
         return server.close
 
     async def close(self) -> None:
-        """Drop every connection; the ports are closed by whom they were given to."""
+        """Drop every connection, even after its session; whoever opened the ports closes them before."""
         tasks = []
-        for connection in self.service.connections.all():
+        for connection in list(self._connections):
             connection.end("the practice tenant ends")
             if connection.task is not None:
                 tasks.append(connection.task)

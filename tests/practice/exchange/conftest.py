@@ -4,8 +4,8 @@ import asyncio
 import base64
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from msoauth.practice.network import Ports
 from msoauth.practice.registrations import AppRegistration, new_id
 from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
+from tests.loops import loop_beside
 
 HOST = "127.0.0.1"
 ALL = "POP.AccessAsUser.All IMAP.AccessAsUser.All SMTP.Send"
@@ -194,7 +195,7 @@ Start = Callable[..., Exchange]
 @pytest.fixture
 def start(signer: Signer, tls: tuple[TlsContexts, Path]) -> Iterator[Start]:
     """Start a practice Exchange with its own time-outs and limits."""
-    running: list[tuple[Exchange, threading.Thread]] = []
+    running: list[Exchange] = []
 
     async def begin_on_loop(
         state: PracticeState, timing: Timing | None, limits: Limits | None
@@ -210,25 +211,24 @@ def start(signer: Signer, tls: tuple[TlsContexts, Path]) -> Iterator[Start]:
         state, firm = PracticeState(), contoso()
         state.add(firm)
         client = ssl.create_default_context(cafile=str(tls[1]))
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, daemon=True)
-        thread.start()
+        loop = stack.enter_context(loop_beside())
         servers, ports = asyncio.run_coroutine_threadsafe(
             begin_on_loop(state, timing, limits), loop
         ).result(10)
         exchange = Exchange(state, firm, signer, servers, ports, loop, client, tls[1])
-        running.append((exchange, thread))
+        running.append(exchange)
         return exchange
 
-    yield begin
-    for exchange, thread in running:
-        for sock in exchange.sockets:
-            sock.close()
-        exchange.loop.call_soon_threadsafe(exchange.ports.close)
-        asyncio.run_coroutine_threadsafe(exchange.servers.close(), exchange.loop).result(10)
-        exchange.loop.call_soon_threadsafe(exchange.loop.stop)
-        thread.join(10)
-        exchange.loop.close()
+    async def end_on_loop(exchange: Exchange) -> None:
+        await exchange.ports.close()
+        await exchange.servers.close()
+
+    with ExitStack() as stack:
+        yield begin
+        for exchange in running:
+            for sock in exchange.sockets:
+                sock.close()
+            asyncio.run_coroutine_threadsafe(end_on_loop(exchange), exchange.loop).result(10)
 
 
 @pytest.fixture

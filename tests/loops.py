@@ -1,0 +1,27 @@
+"""An event loop beside the test, for servers that are tested without a practice tenant around them."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+
+@contextmanager
+def loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs in a thread of its own; what is under way when the block ends is cancelled, and awaited."""
+    made: Future[asyncio.AbstractEventLoop] = Future()
+
+    def work() -> None:
+        with asyncio.Runner() as runner:
+            made.set_result(runner.get_loop())
+            runner.get_loop().run_forever()
+
+    thread = threading.Thread(target=work, name="loop beside")
+    thread.start()
+    loop = made.result(20)
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
