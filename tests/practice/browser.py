@@ -72,12 +72,19 @@ def text(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
+def _session() -> requests.Session:
+    """A session with cookies that keeps no connection open, so that nobody needs to close it."""
+    made = requests.Session()
+    made.headers["Connection"] = "close"
+    return made
+
+
 @dataclass
 class Browser:
     """One browser with its cookies; it follows redirects only as long as they stay at the tenant's pages."""
 
     tenant: PracticeTenant
-    http: requests.Session = field(default_factory=requests.Session)
+    http: requests.Session = field(default_factory=_session)
     page: str = ""
     status: int = 0
     url: str = ""
