@@ -192,10 +192,11 @@ _adapters_lock = threading.Lock()
 def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
     place = (ca_file, timeout)
     with _adapters_lock:
+        now = time.monotonic()
+        for key, adapter in list(_adapters.items()):
+            if now - adapter.last_used > _IDLE_SECONDS:
+                _adapters.pop(key).close_connections()
         kept = _adapters.pop(place, None)
-        if kept is not None and time.monotonic() - kept.last_used > _IDLE_SECONDS:
-            kept.close_connections()
-            kept = None
         _adapters[place] = kept or _Adapter(tls.context(ca_file), timeout)
         while len(_adapters) > _MAX_ADAPTERS:
             _adapters.pop(next(iter(_adapters))).close_connections()

@@ -5,10 +5,12 @@ import re
 import socket
 import ssl
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -118,6 +120,18 @@ def test_two_sessions_share_one_connection(
     server, cloud = served([["answer", "answer"]])
     assert [ask(cloud), ask(cloud)] == ["ok", "ok"]
     assert server.connections == 1
+
+
+def test_a_connection_that_nobody_uses_any_more_is_closed(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, cloud = served([["answer", "answer"]])
+    assert ask(cloud) == "ok"
+    later = time.monotonic() + 60
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: later))
+    with http.session(cloud, timeout=5):  # of another set of connections
+        server.close()
+    assert server.heard[-1] == b""  # the client has hung up
 
 
 def test_a_connection_that_was_hung_up_while_idle_is_made_anew(
