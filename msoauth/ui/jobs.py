@@ -1,8 +1,8 @@
 """Runs the work of a form in a thread of its own; a new job cancels the one before, which then shows nothing any more."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from msoauth.ui.message_order import ui_lock
 
@@ -49,7 +49,6 @@ class Jobs:
         self._on_failure = on_failure
         self._on_end = on_end
         self.inline = inline
-        self._pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="form")
         self._lock = ui_lock
         self._newest: Job | None = None
         self._future: Future[None] | None = None
@@ -66,8 +65,11 @@ class Jobs:
         with self._lock:
             self.cancel()
             self._newest = job
-            if self._pool is not None:
-                self._future = self._pool.submit(self._run, work, job)
+            if not self.inline:
+                earlier = [self._future] if self._future is not None else []
+                pool = ThreadPoolExecutor(1, thread_name_prefix="form")
+                self._future = pool.submit(self._run, work, job, earlier)
+                pool.shutdown(wait=False)  # its thread ends with the job: nobody ends a panel
                 return
         self._run(work, job)
 
@@ -94,7 +96,10 @@ class Jobs:
         if self._future is not None:
             self._future.result(timeout)
 
-    def _run(self, work: Callable[[Job], None], job: Job) -> None:
+    def _run(
+        self, work: Callable[[Job], None], job: Job, earlier: Sequence[Future[None]] = ()
+    ) -> None:
+        wait(earlier)
         if job.cancelled.is_set():
             return
         failure: Exception | None = None

@@ -46,6 +46,30 @@ def test_a_worker_draws_when_no_message_is_being_heard() -> None:
     assert drawn == ["message", "worker"]
 
 
+def test_jobs_come_one_after_another_and_leave_no_thread() -> None:
+    done: list[str] = []
+    threads: list[threading.Thread] = []
+    begun, go_on = threading.Event(), threading.Event()
+    jobs = Jobs(raising)
+
+    def work(name: str, job: Job) -> None:
+        threads.append(threading.current_thread())
+        begun.set()
+        assert go_on.wait(20)
+        done.append(f"{name}, {'cancelled' if job.cancelled.is_set() else 'wanted'}")
+
+    jobs.start(lambda job: work("first", job))
+    assert begun.wait(20)
+    for name in ("second", "third"):
+        jobs.start(lambda job, name=name: work(name, job))  # type: ignore[misc]
+    go_on.set()
+    jobs.wait()
+    assert done == ["first, cancelled", "third, wanted"]
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_work_that_is_cancelled_before_it_said_how_is_stopped_all_the_same() -> None:
     job, stopped = Job(), list[str]()
     job.cancel()
