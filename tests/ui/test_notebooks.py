@@ -1,8 +1,10 @@
 """The guided notebooks as files and in kernels: thin, clean, and whole however their cells are run."""
 
 import ast
+import asyncio
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +40,10 @@ def run(book: Any) -> Any:
             # had one at times.
             config.AsyncKernelManager.transport = "ipc"
             config.AsyncKernelManager.ip = f"{folder}/kernel"
-        return NotebookClient(book, timeout=100, config=config).execute()
+        work = NotebookClient(book, timeout=100, config=config).async_execute()
+        # In a thread, as another test's browser may keep a loop running in this one.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, work).result()
 
 
 def calls(cell: Any) -> list[str]:
