@@ -3,10 +3,14 @@
 import logging
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+pytest_plugins = ["tests.leaks"]
 
 # The same examples in every run: whoever changes something else is not stopped by a text that chance found, and no
 # example fails for being slow on a busy machine. `--hypothesis-profile=default` searches on among others.
@@ -54,8 +58,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _apart_from_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has a home, a workspace and a passphrase of its own."""
+def _apart_from_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test has a home, a workspace and a passphrase of its own, and no connection of an earlier one."""
     monkeypatch.setenv("MSOAUTH_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "a passphrase for tests")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    yield
+    if (http := sys.modules.get("msoauth.identity.http")) is not None:
+        http.forget_connections()  # this process keeps them for what is asked next

@@ -9,6 +9,7 @@ import pytest
 from msoauth.enrol import enrol
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
+from tests.leaks import long_lived
 from tests.postgres import Server, postgresql
 
 FIRM = "Contoso Legal"
@@ -44,5 +45,5 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with postgresql() as running:
+    with long_lived(postgresql()) as running:
         yield running

@@ -5,12 +5,13 @@ from uuid import uuid4
 
 import pytest
 
+from tests.leaks import long_lived
 from tests.mail.dovecot import Dovecot, Server, running_dovecot
 
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Server]:
-    with running_dovecot() as server:
+    with long_lived(running_dovecot()) as server:
         yield server
 
 

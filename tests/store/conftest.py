@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from msoauth.store import Workspace
+from tests.leaks import long_lived
 from tests.postgres import Server, postgresql
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with postgresql() as running:
+    with long_lived(postgresql()) as running:
         yield running
 
 

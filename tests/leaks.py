@@ -1,0 +1,226 @@
+"""Whoever opens closes: a test module that leaves something open fails, by name, with a list of what it left.
+
+Looked for are event loops, asyncio's transports, sockets, threads, child processes, what lies in the folder for
+temporary files, and what the garbage collector complains of. The tests of one module may be spread over several
+workers: each looks whenever pytest takes down the module's fixtures there.
+"""
+
+import asyncio
+import copy
+import functools
+import gc
+import os
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import psutil
+import pytest
+
+Opened = TypeVar("Opened")
+
+PATIENCE = 5.0  # seconds that threads have which are just ending, all together
+_KINDS = (asyncio.AbstractEventLoop, asyncio.BaseTransport, socket.socket)
+
+_opened_at: dict[int, str] = {}  # where the socket or thread of that id was opened
+
+
+def _remembering(opens: Callable[..., None], top: str) -> Callable[..., None]:
+    """A method that also keeps the line, of a file below *top*, from which it was called."""
+
+    @functools.wraps(opens)
+    def method(self: object, *args: Any, **options: Any) -> None:
+        frame = sys._getframe(1)
+        while frame.f_back is not None and not _below(top, frame.f_code.co_filename):
+            frame = frame.f_back
+        place = frame.f_code.co_filename.removeprefix(top)
+        _opened_at[id(self)] = f", opened at {place}:{frame.f_lineno}"
+        opens(self, *args, **options)
+
+    return method
+
+
+def _below(top: str, file: str) -> bool:
+    return file.startswith(top) and "site-packages" not in file
+
+
+class Open:
+    """What this process has open.
+
+    Attributes:
+        objects: Event loops, transports and sockets, without those that ``gc.freeze`` put away.
+        descriptors: Of all sockets, whoever opened them: the number, and the system's own.
+        files: In the folder for temporary ones.
+    """
+
+    def __init__(self) -> None:
+        self.objects: WeakSet[Any] = WeakSet(thing for thing in gc.get_objects() if _is_open(thing))
+        self.descriptors = set(_socket_descriptors())
+        self.threads: WeakSet[threading.Thread] = WeakSet(threading.enumerate())
+        self.children = set(psutil.Process().children())
+        self.files = set(Path(tempfile.gettempdir()).iterdir())
+
+    def __or__(self, other: "Open") -> "Open":
+        return self._with({kind: mine | vars(other)[kind] for kind, mine in vars(self).items()})
+
+    def __sub__(self, other: "Open") -> "Open":
+        return self._with({kind: mine - vars(other)[kind] for kind, mine in vars(self).items()})
+
+    def _with(self, kinds: dict[str, Any]) -> "Open":
+        made = copy.copy(self)
+        vars(made).update(kinds)
+        return made
+
+    def told(self, known: "Open") -> list[str]:
+        """A line for each thing that is not *known*."""
+        left = self - known
+        # A server that may outlive the module goes on taking connections.
+        loops = [thing for thing in known.objects if _kind(thing) is asyncio.AbstractEventLoop]
+        seen = {fd for loop in loops for fd in _watched(loop)}
+        lines = []
+        for thing in sorted(left.objects, key=lambda thing: _KINDS.index(_kind(thing))):
+            own = {sock.fileno() for sock in _sockets(thing)} - {-1}
+            part = getattr(thing, "_loop", None) in loops or (own and own <= seen)
+            seen |= own
+            if part:
+                continue  # of a loop or a transport that is told of, or may stay
+            place = (_opened_at.get(id(part), "") for part in (thing, *_sockets(thing)))
+            lines.append(f"{thing!r}{_protocol(thing)}{next(filter(None, place), '')}")
+        lines += [f"socket with descriptor {fd}" for fd, _id in left.descriptors if fd not in seen]
+        lines += [f"{thread!r}{_opened_at.get(id(thread), '')}" for thread in left.threads]
+        lines += [f"child process {_command(child)}" for child in left.children]
+        return lines + sorted(map(str, left.files))
+
+
+def _kind(thing: object) -> Any:
+    # By its true type: isinstance() would ask a stand-in for the class that it stands for.
+    return next((kind for kind in _KINDS if issubclass(type(thing), kind)), None)
+
+
+def _is_open(thing: Any) -> bool:
+    if not issubclass(type(thing), _KINDS):
+        return False
+    kind = _kind(thing)
+    if kind is asyncio.AbstractEventLoop:
+        return not thing.is_closed()
+    if kind is asyncio.BaseTransport:
+        return getattr(thing, "_sock", None) is not None or not thing.is_closing()
+    return bool(thing.fileno() >= 0)
+
+
+def _sockets(thing: Any) -> list[socket.socket]:
+    if isinstance(thing, socket.socket):
+        return [thing]
+    own = (getattr(thing, name, None) for name in ("_sock", "_ssock", "_csock"))
+    return [sock for sock in own if isinstance(sock, socket.socket)]
+
+
+def _protocol(thing: Any) -> str:
+    return f" with {thing.get_protocol()!r}" if isinstance(thing, asyncio.Transport) else ""
+
+
+def _watched(loop: Any) -> list[int]:
+    """The descriptors that a loop waits for; on Windows they can't be seen."""
+    return list(getattr(getattr(loop, "_selector", None), "get_map", dict)() or ())
+
+
+def _socket_descriptors() -> Iterator[tuple[int, int]]:
+    """Number and identity of each; where there is no ``/dev/fd`` they can't be seen."""
+    for name in os.listdir("/dev/fd") if Path("/dev/fd").is_dir() else ():  # noqa: PTH208 - names
+        with suppress(OSError):  # the one by which they are listed
+            about = os.fstat(int(name))
+            if stat.S_ISSOCK(about.st_mode):
+                yield int(name), about.st_ino
+
+
+def _command(child: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return f"{child.pid} ({child.status()}): {' '.join(child.cmdline()) or child.name()}"
+    return f"{child.pid}, which has ended by now"
+
+
+def _left(whose: str, known: Open) -> None:
+    """Fail when something is open that is not *known*, or the garbage collector complains."""
+    deadline = time.monotonic() + PATIENCE
+    for thread in set(threading.enumerate()) - set(known.threads):
+        with suppress(RuntimeError):  # somebody is about to start it
+            thread.join(max(0.0, deadline - time.monotonic()))
+    problems: list[str] = []
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda about: problems.append(f"{about.object!r}: {about.exc_value!r}")
+    try:
+        with warnings.catch_warnings(record=True) as complaints:
+            warnings.simplefilter("always")
+            gc.collect()
+    finally:
+        sys.unraisablehook = usual
+    problems += [str(complaint.message) for complaint in complaints]
+    problems += Open().told(known)
+    gc.freeze()  # the next look costs milliseconds, as it passes over what is there already
+    if problems:
+        pytest.fail("\n  ".join([f"{whose} left open:", *problems]), pytrace=False)
+
+
+_long_lived: list[Open] = []
+
+
+@contextmanager
+def long_lived(opening: AbstractContextManager[Opened]) -> Iterator[Opened]:
+    """Enter *opening* in a fixture of a whole session: what that opens may stay until the session ends.
+
+    So may the connections that its event loops take later.
+    """
+    before = Open()
+    with opening as opened:
+        _long_lived.append(Open() - before)
+        yield opened
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder_for_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every worker has its own, so that it sees what it left, and what the programs left that it started."""
+    tmp_path_factory.getbasetemp()  # pytest keeps its folders for people to look at
+    folder = tempfile.mkdtemp(prefix="t")
+    Path(folder).chmod(0o755)  # PostgreSQL and Dovecot run as other users
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            patch.setenv(name, folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _closed_when_the_session_ends(
+    pytestconfig: pytest.Config, _folder_for_temporary_files: None
+) -> Iterator[None]:
+    """What may outlive its module is closed at the end."""
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, name in ((socket.socket, "__init__"), (threading.Thread, "start")):
+            top = f"{pytestconfig.rootpath}{os.sep}"
+            patch.setattr(kind, name, _remembering(getattr(kind, name), top))
+        yield
+    gc.unfreeze()
+    now = Open()
+    _left("the session", functools.reduce(Open.__sub__, _long_lived, now))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed_when_the_module_ends(
+    request: pytest.FixtureRequest, _closed_when_the_session_ends: None
+) -> Iterator[None]:
+    before = Open()
+    yield
+    _left(request.node.nodeid, functools.reduce(Open.__or__, _long_lived, before))
