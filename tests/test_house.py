@@ -13,8 +13,8 @@ BY_NAME = {"setattr", "delattr", "getattr", "hasattr"}
 
 
 def is_private(name: str) -> bool:
-    """Whether a name begins with one underscore: not gettext's ``_``, nor IPython's ``_repr_html_`` and its like."""
-    return name.startswith("_") and not name.startswith("__") and not name.endswith("_")
+    """Whether a name begins with an underscore; ``_`` is gettext, ``__x__`` Python's and ``_x_`` IPython's protocol."""
+    return name.startswith("_") and not name.endswith("_")
 
 
 def private_uses(source: str) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""IMAP with XOAUTH2: look, and leave no trace (EXAMINE and PEEK only)."""
+"""An IMAP session with XOAUTH2 (RFC 3501) that changes nothing: EXAMINE and BODY.PEEK only."""
 
 import re
 from collections.abc import Generator, Iterator, Sequence
@@ -17,10 +17,10 @@ _SEQUENCE = re.compile(rb"\* (\d{1,10}) FETCH ", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d{1,10})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b", re.IGNORECASE)
 _BODY = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? ", re.IGNORECASE)
-_SHORT = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
+_QUOTED_BODY = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS", re.IGNORECASE)
 _VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
-_INTERNAL = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
+_INTERNALDATE = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
 _BATCH = 100  # messages asked for at once
@@ -89,7 +89,7 @@ class CommandChannel:
             if len(lines) < _RECORDED:
                 self.connection.transcript.server(line.decode("utf-8", "replace"))
             if not line.startswith((b"* ", b"+")):
-                raise self.out_of_turn(line)
+                raise self.unexpected_reply(line)
             self.check_bye(line)
             lines.append(line)
             received += len(line)
@@ -125,8 +125,8 @@ class CommandChannel:
                 self.connection, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 
-    def out_of_turn(self, line: bytes) -> MailError:
-        """The error for a line that is no answer to what was asked."""
+    def unexpected_reply(self, line: bytes) -> MailError:
+        """The error for a line that does not answer the command."""
         return self.connection.failure(
             _("the server answered out of turn"),
             "service-unavailable",
@@ -139,14 +139,14 @@ def _as_quoted(content: bytes) -> bytes:
 
 
 class ImapSession:
-    """A session with a folder opened read-only: the inbox, until another is asked for.
+    """An IMAP session with a folder open read-only; after the login, the inbox.
 
     Attributes:
         connection: What it goes over: the certificate's issuer, the seconds of each stage.
         messages: Number of messages in the folder when it was opened.
-        uid_validity: Changes when the server numbers the folder's messages anew.
+        uid_validity: UIDVALIDITY; UIDs of another value are those of other messages.
         offered: The server's capabilities, in upper case.
-        refused: What the server said of messages that it did not hand over, by UID.
+        refused: The server's replies for messages that it did not deliver, by UID.
     """
 
     def __init__(self, commands: CommandChannel, offered: bytes) -> None:
@@ -160,10 +160,12 @@ class ImapSession:
         self.refused: dict[int, str] = {}
 
     def log_in(self, user: str, access_token: str) -> None:
-        """Log in and prove it with EXAMINE: an accepted AUTHENTICATE proves nothing. Closed on failure.
+        """Log in, and verify it with EXAMINE, because Exchange also accepts AUTHENTICATE for mailboxes it then refuses.
+
+        The connection is closed on failure.
 
         Raises:
-            MailError: with the stage where it broke.
+            MailError: with the stage where it failed.
             InputError: the user name or the token cannot be sent.
         """
         try:
@@ -192,16 +194,18 @@ class ImapSession:
                     _("the server does not take {mechanism}").format(mechanism=login.mechanism),
                 )
             connection.command(login.line, shown=login.shown, alone=False)
-        said = None
+        challenge = None
         reply = commands.tagged_or_continuation()
         if reply.startswith("+"):
-            said = sasl.challenge(reply[1:])
-            connection.command(login.dismissal, alone=False)
+            challenge = sasl.challenge(reply[1:])
+            connection.command(login.abort_response, alone=False)
             reply = commands.tagged_or_continuation()
         if not reply.startswith(f"{tag} "):
-            raise commands.out_of_turn(reply.encode())
+            raise commands.unexpected_reply(reply.encode())
         if not reply.upper().startswith(f"{tag} OK"):
-            raise error_from_reply(connection, reply, _("the login was refused"), challenge=said)
+            raise error_from_reply(
+                connection, reply, _("the login was refused"), challenge=challenge
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -214,10 +218,10 @@ class ImapSession:
         return self.messages
 
     def examine(self, folder: str) -> int:
-        """Open a folder read-only; the number of its messages.
+        """Open a folder read-only; returns the number of its messages.
 
         Args:
-            folder: Its name in plain text, as ``folders()`` tells it.
+            folder: Its name as in :meth:`folders`, not in modified UTF-7.
         """
         self.messages, self.uid_validity, self._uids = 0, "", {}
         for line in self._commands.ask(f"EXAMINE {quote_folder(folder)}"):
@@ -234,10 +238,10 @@ class ImapSession:
 
     def counts(self, folder: str) -> dict[str, int]:
         """``MESSAGES``, ``UNSEEN`` and ``UIDNEXT`` of a folder, without opening it."""
-        told: dict[str, int] = {}
+        found: dict[str, int] = {}
         for line in self._commands.ask(f"STATUS {quote_folder(folder)} (MESSAGES UNSEEN UIDNEXT)"):
-            told.update(parse_status(line))
-        return told
+            found.update(parse_status(line))
+        return found
 
     def latest_message_date(self) -> datetime | None:
         """When the latest message of the folder arrived (its INTERNALDATE), in UTC; None when there is none.
@@ -248,16 +252,16 @@ class ImapSession:
         if not self.messages:
             return None
         for line in self._commands.ask(f"FETCH {self.messages} (INTERNALDATE)"):
-            if told := _INTERNAL.search(line):
+            if found := _INTERNALDATE.search(line):
                 try:
-                    text = told[1].decode("ascii").strip()
+                    text = found[1].decode("ascii").strip()
                     return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
                 except ValueError:
                     return None
         return None
 
     def sizes(self) -> dict[int, int]:
-        """Bytes of each message by its UID."""
+        """The size of each message in bytes by its UID."""
         if not self.messages:
             return {}
         found = {}
@@ -271,46 +275,49 @@ class ImapSession:
     def retrieve(
         self, uids: Sequence[int], *, headers_only: bool = False
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Messages one after another, each in pieces, streamed: consume one before the next.
+        """Retrieve messages, each as pieces; consume one before asking for the next.
 
-        They come in the order that the server likes. One that has gone since the list was made is left out;
-        one that the server does not hand over is left out and noted in ``refused``.
+        They come in the server's order. A message that was deleted meanwhile is left out; one that the server does
+        not deliver is left out and noted in ``refused``.
+
+        Raises:
+            MailError: the connection broke, or a reply says to try again later.
         """
         part = "BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]"
         for start in range(0, len(uids), _BATCH):
             batch = list(uids[start : start + _BATCH])
             came: set[int] = set()
-            said = yield from self._some(batch, part, came)
-            if said is None:
+            refusal = yield from self._fetch(batch, part, came)
+            if refusal is None:
                 continue
             for uid in [uid for uid in batch if uid not in came]:
-                alone = said if len(batch) == 1 else (yield from self._some([uid], part, came))
+                alone = refusal if len(batch) == 1 else (yield from self._fetch([uid], part, came))
                 if alone is not None:
                     self.refused[uid] = alone
 
-    def _some(
+    def _fetch(
         self, uids: Sequence[int], part: str, came: set[int]
     ) -> Generator[tuple[int, Iterator[bytes]], None, str | None]:
-        """Yields messages; returns what the server said if it refused the whole."""
+        """Send one FETCH and yield its messages; returns the server's reply if it refused the command."""
         tag = self._commands.send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
         while True:
             line = self.connection.line()
             self.connection.transcript.server(line.decode("utf-8", "replace"))
             if line.startswith(tag.encode() + b" "):
-                return self._refusal_of_some(tag, line)
+                return self._refusal(tag, line)
             self._commands.check_bye(line)
             if not (_SEQUENCE.match(line) and _BODY.search(line)):
-                continue  # news, such as flags that changed
-            literal, short = _LITERAL.search(line), _SHORT.search(line)
+                continue  # an unsolicited response, such as changed flags
+            literal, short = _LITERAL.search(line), _QUOTED_BODY.search(line)
             uid = self._uid_of(line, uids)
             if literal is None and short is None:
-                raise self._commands.out_of_turn(line)
+                raise self._commands.unexpected_reply(line)
             body = (
                 self._body(int(literal[1]))
                 if literal
                 else iter([re.sub(rb"\\(.)", rb"\1", short[2] or b"") if short else b""])
             )
-            if uid in came:  # the server repeats itself
+            if uid in came:  # sent twice
                 uid = None
             if uid is not None:
                 came.add(uid)
@@ -319,9 +326,9 @@ class ImapSession:
                 pass
 
     def _uid_of(self, line: bytes, uids: Sequence[int]) -> int | None:
-        told, place = _UID.search(line), _SEQUENCE.match(line)
-        # Some servers name the UID behind the body, when it is too late.
-        uid = int(told[1]) if told else self._uids.get(int(place[1])) if place else None
+        found, place = _UID.search(line), _SEQUENCE.match(line)
+        # Some servers send the UID after the body; then the sequence number from sizes() identifies the message.
+        uid = int(found[1]) if found else self._uids.get(int(place[1])) if place else None
         if uid is None and len(uids) == 1:
             uid = uids[0]
         return uid if uid in uids else None
@@ -331,12 +338,12 @@ class ImapSession:
         yield from self.connection.exactly(size)
         rest = self.connection.line()
         if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
-            # The literal was not as long as it said: what came is not the message.
-            raise self._commands.out_of_turn(rest)
+            # The literal was not as long as announced, so these bytes are not the message.
+            raise self._commands.unexpected_reply(rest)
         self._in_body = False
-        self.connection.transcript.own("-", f"{size} bytes received")
+        self.connection.transcript.add_plain("-", f"{size} bytes received")
 
-    def _refusal_of_some(self, tag: str, line: bytes) -> str | None:
+    def _refusal(self, tag: str, line: bytes) -> str | None:
         try:
             self._commands.check_completion(tag, line)
         except MailError as failure:
@@ -346,10 +353,10 @@ class ImapSession:
         return None
 
     def close(self, *, wait: bool = True) -> None:
-        """Say LOGOUT and let go.
+        """Send LOGOUT and close the connection.
 
         Args:
-            wait: For the answer, which tells nothing but takes a round trip.
+            wait: Wait for the answer, which costs a round trip.
         """
         self._commands.leaving = True
         try:
@@ -364,10 +371,10 @@ class ImapSession:
 
 
 def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> ImapSession:
-    """A session before its login: connected, encrypted, greeted, and its capabilities known.
+    """A session up to its login: connected, encrypted, greeted, and its capabilities known.
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     connection = connect(endpoint, **options)
     try:
@@ -376,7 +383,7 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Imap
         greeting = connection.reply()
         # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.
         if not greeting.upper().startswith(("* OK", "* BYE")):
-            raise commands.out_of_turn(greeting.encode())
+            raise commands.unexpected_reply(greeting.encode())
         if greeting.upper().startswith("* BYE"):
             raise error_from_reply(connection, greeting, _("the server turned the connection away"))
         if endpoint.tls == "starttls":
@@ -404,7 +411,7 @@ def open_imap(
         user: The mailbox, for a shared one too (exchange-dev).
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     session = greet_imap(endpoint, **options)
     session.log_in(user, access_token)

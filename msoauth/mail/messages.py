@@ -1,4 +1,4 @@
-"""What a table of mail shows of a message, decoded from whatever real mail throws at it; never raises."""
+"""Message summaries: the row of a table of mail for each message, however malformed it is."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from msoauth.texts import _, ngettext
 if TYPE_CHECKING:
     import pandas as pd
 
-_ATTACHMENTS_LIMIT = 200  # that are named; the others are counted
+_ATTACHMENTS_LIMIT = 200  # attachments listed by name; more are only counted
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An attachment: its file name, decoded, and its size in bytes (None when only headers were looked at)."""
+    """An attachment: its file name, decoded, and its size in bytes (None when only the headers were read)."""
 
     name: str
     size: int | None
@@ -28,9 +28,9 @@ class MessageSummary:
     """A row of the table of messages.
 
     Attributes:
-        date: In UTC; of a mail whose own date makes no sense the date when it was received, or None.
+        date: In UTC; when the Date field makes no sense, the date of the Received field, or None.
         attachments: The first 200.
-        more_attachments: How many there are beyond these.
+        more_attachments: How many more there are.
     """
 
     uidl: str
@@ -43,7 +43,7 @@ class MessageSummary:
     more_attachments: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The row in the form of the contract."""
+        """The row as JSON: ``uidl``, ``date``, ``from``, ``to``, ``subject``, ``size``, ``attachments``."""
         row: dict[str, Any] = {
             "uidl": self.uidl,
             "date": self.date.isoformat() if self.date else None,
@@ -58,7 +58,7 @@ class MessageSummary:
         return row
 
     def attachments_text(self) -> str:
-        """The attachments as people read them."""
+        """The attachments as text for people: ``contract.pdf (26,112 bytes)``."""
         told = ", ".join(
             a.name
             if a.size is None
@@ -73,10 +73,10 @@ class MessageSummary:
 
 
 def from_json(row: Mapping[str, Any]) -> MessageSummary:
-    """A row out of what ``as_json`` made.
+    """The summary from what ``as_json`` made.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none.
+        ValueError, KeyError, TypeError, AttributeError: it is not valid.
     """
     date = row["date"]
     return MessageSummary(
@@ -95,7 +95,7 @@ def from_json(row: Mapping[str, Any]) -> MessageSummary:
 
 
 def summarize(uidl: str, raw: bytes, size: int | None = None) -> MessageSummary:
-    """The row for a message of these bytes.
+    """The summary of a message from its bytes.
 
     Args:
         size: The message's size in bytes, where *raw* is only its headers.
@@ -104,10 +104,10 @@ def summarize(uidl: str, raw: bytes, size: int | None = None) -> MessageSummary:
 
 
 def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSummary:
-    """The row for a message that *seen* saw.
+    """The summary of a scanned message.
 
     Args:
-        size: The message's size in bytes, where only its headers were seen.
+        size: The message's size in bytes, where only its headers were scanned.
     """
     fields = seen.fields
     named, more = _attachments(seen.parts) if size is None else ((), 0)
@@ -127,7 +127,7 @@ def _date(fields: Mapping[bytes, bytes]) -> datetime | None:
     own = headers.parse_date(fields.get(b"date", b""))
     if own is not None:
         return own
-    # The topmost Received is the one that the own server wrote; its date stands behind the last semicolon.
+    # The topmost Received field was written by the receiving server; its date follows the last semicolon.
     return headers.parse_date(fields.get(b"received", b"").rpartition(b";")[2])
 
 

@@ -1,4 +1,7 @@
-"""POP3 with XOAUTH2: log in, count, list, retrieve. What deletes is one method of a long name that nothing here calls."""
+"""A POP3 session with XOAUTH2 (RFC 1939): log in, list and retrieve mail, pipelined where the server allows it.
+
+Nothing is deleted: the one method that deletes has a long name, and nothing in msoauth calls it.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -11,29 +14,29 @@ from msoauth.mail.connection import Connection, ConnectionOptions, connect
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
-# Under way at once where the server offers PIPELINING: enough to fill a line of 100 ms and 300 Mbit/s,
-# little enough that a break costs little.
+# Sent ahead where the server offers PIPELINING: enough for a connection of 300 Mbit/s and 100 ms, and little to
+# repeat when it breaks.
 _WINDOW = 128  # commands
-LINES = 5_000_000  # of a listing
-_WINDOW_BYTES = 4 << 20  # bytes of messages, by the sizes that LIST told
+LINES = 5_000_000  # of a multi-line answer
+_WINDOW_BYTES = 4 << 20  # of messages, by the sizes in LIST
 
 
 class Pop3Session:
-    """A session. Message numbers count from 1, the oldest first.
+    """A POP3 session. Message numbers count from 1, the oldest first.
 
     Attributes:
         connection: What it goes over: the certificate's issuer, the seconds of each stage.
-        count: Number of messages, as the server said right after the login.
-        size: Their bytes.
-        refused: What the server said of messages that it did not hand over, by number.
+        count: Number of messages at the login.
+        size: Their bytes together.
+        refused: The server's replies for messages that it did not deliver, by number.
     """
 
     def __init__(self, connection: Connection, count: int = 0, size: int = 0) -> None:
         self.connection = connection
         self._sizes: dict[int, int] = {}
-        self._under_way = 0
-        self._exact = False
-        self._last = ""
+        self._in_flight = 0
+        self._sizes_are_exact = False
+        self._status = ""
         self.count = count
         self.size = size
         self.pipelining = False
@@ -41,29 +44,31 @@ class Pop3Session:
         self.refused: dict[int, str] = {}
 
     def log_in(self, user: str, access_token: str) -> None:
-        """Log in and prove it with STAT: an accepted AUTH proves nothing. The connection is closed on failure.
+        """Log in, and verify it with STAT, because Exchange also accepts AUTH of accounts whose mailbox it then refuses.
+
+        The connection is closed on failure.
 
         Args:
             user: The mailbox, for a shared one too (exchange-dev).
 
         Raises:
-            MailError: with the stage where it broke.
+            MailError: with the stage where it failed.
             InputError: the user name or the token cannot be sent.
         """
         try:
             self.connection.enter("authenticate")
             self._authenticate(user, access_token)
             self.connection.command("STAT")
-            if not self._positive():
+            if not self._read_status():
                 raise error_from_reply(
                     self.connection,
-                    self._last,
+                    self._status,
                     _("the login was accepted, but the mailbox could not be opened"),
                 )
-            words = self._last.split()
-            if len(words) < 3 or not (_number(words[1]) and _number(words[2])):
+            words = self._status.split()
+            if len(words) < 3 or not (_is_number(words[1]) and _is_number(words[2])):
                 raise self.connection.failure(
-                    _("the server's STAT makes no sense"), "service-unavailable", self._last
+                    _("the server's STAT makes no sense"), "service-unavailable", self._status
                 )
             self.count, self.size = int(words[1]), int(words[2])
             self.connection.enter("work")
@@ -75,11 +80,11 @@ class Pop3Session:
         """What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
 
         Raises:
-            MailError: the conversation broke.
+            MailError: the connection broke.
         """
         if not self._ask("CAPA"):
             return {}
-        words = [line.decode("ascii", "replace").upper().split() for line in self._lines()]
+        words = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
         return {w[0]: w[1:] for w in words if w}
 
     def _authenticate(self, user: str, token: str) -> None:
@@ -91,10 +96,10 @@ class Pop3Session:
             connection.endpoint,
             connection.transcript,
         )
-        # Two steps always: on one line it is longer than a POP3 command may be, and Exchange hangs up.
+        # Always in two steps: on one line, the token exceeds the length of a POP3 command and Exchange disconnects.
         connection.command(f"AUTH {login.mechanism}")
         reply = connection.reply()
-        if not _continues(reply):
+        if not _is_continuation(reply):
             raise error_from_reply(
                 connection,
                 reply,
@@ -102,13 +107,15 @@ class Pop3Session:
             )
         connection.command(login.line, shown=login.shown)
         reply = connection.reply()
-        said = None
-        if _continues(reply):
-            said = sasl.challenge(reply[1:])
-            connection.command(login.dismissal)
+        challenge = None
+        if _is_continuation(reply):
+            challenge = sasl.challenge(reply[1:])
+            connection.command(login.abort_response)
             reply = connection.reply()
         if not reply.startswith("+OK"):
-            raise error_from_reply(connection, reply, _("the login was refused"), challenge=said)
+            raise error_from_reply(
+                connection, reply, _("the login was refused"), challenge=challenge
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -117,38 +124,43 @@ class Pop3Session:
         self.close()
 
     def stat(self) -> tuple[int, int]:
-        """Number of messages, and their bytes, as the server said right after the login."""
+        """Number of messages and their bytes, at the login."""
         return self.count, self.size
 
     def sizes(self) -> dict[int, int]:
-        """Bytes of each message by its number, as far as the server knows them."""
+        """The size of each message in bytes by its number, as LIST gives it."""
         if not self._ask("LIST"):
             raise error_from_reply(
-                self.connection, self._last, _("{command} was refused").format(command="LIST")
+                self.connection, self._status, _("{command} was refused").format(command="LIST")
             )
         self._sizes = {
             int(number): int(size)
-            for number, size in self._pairs()
-            if _number(number) and _number(size)
+            for number, size in self._numbered_lines()
+            if _is_number(number) and _is_number(size)
         }
         return dict(self._sizes)
 
     def uidl(self) -> dict[int, str]:
-        """The unique id of each message by its number; empty when the server keeps none."""
+        """The unique id of each message by its number; empty when the server does not support UIDL."""
         if not self._ask("UIDL"):
             return {}
-        return {int(number): uid for number, uid in self._pairs() if _number(number) and uid}
+        return {
+            int(number): uid for number, uid in self._numbered_lines() if _is_number(number) and uid
+        }
 
     def retrieve(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Messages one after another, each in pieces, streamed byte for byte: consume one before the next.
+        """Retrieve messages one after another, each as pieces; consume one before asking for the next.
 
-        A message that the server does not hand over is left out and noted in ``refused``.
+        A message that the server does not deliver is left out and noted in ``refused``.
+
+        Raises:
+            MailError: the connection broke, or a reply says to try again later.
         """
-        yield from self._each([(number, f"RETR {number}") for number in numbers], self._sizes)
+        yield from self._pipelined([(number, f"RETR {number}") for number in numbers], self._sizes)
 
     def top(self, numbers: Sequence[int], lines: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """The headers of messages, and so many lines of each body, in the same way."""
-        yield from self._each([(number, f"TOP {number} {lines}") for number in numbers], {})
+        """Retrieve the headers of messages, and so many lines of each body, like :meth:`retrieve`."""
+        yield from self._pipelined([(number, f"TOP {number} {lines}") for number in numbers], {})
 
     def latest_message_date(self) -> datetime | None:
         """When the latest message arrived, in UTC; None when there is none, or it has no readable date.
@@ -160,17 +172,17 @@ class Pop3Session:
             return headers.arrival_date(b"".join(pieces))
         return None
 
-    def _each(
+    def _pipelined(
         self, commands: Sequence[tuple[int, str]], sizes: Mapping[int, int]
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         sent = expected = 0
         for done, (number, _command) in enumerate(commands):
-            self._under_way = sent - done
-            # The window is filled anew when it is half empty: many commands in one packet.
+            self._in_flight = sent - done
+            # Refill the window when it is half empty, so that one packet carries many commands.
             if sent == done:
                 self.connection.expect_silence()
             if sent == done or (
-                self.pipelining and self._under_way < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
+                self.pipelining and self._in_flight < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
             ):
                 batch = []
                 while sent < len(commands) and (
@@ -181,58 +193,58 @@ class Pop3Session:
                     expected += sizes.get(commands[sent][0], 0)
                     sent += 1
                 for text in batch:
-                    self.connection.transcript.own("C", text)
+                    self.connection.transcript.add_plain("C", text)
                 self.connection.send("".join(f"{text}\r\n" for text in batch).encode())
-                self._under_way = sent - done
+                self._in_flight = sent - done
             expected -= sizes.get(number, 0)
-            if not self._positive():
-                self._refused(number)
+            if not self._read_status():
+                self._note_refused(number)
                 continue
             body = self._body()
             yield number, body
             for _rest in body:
-                pass  # whoever stopped reading in the middle must not shift the next reply
-        self._under_way = 0
+                pass  # skip what the caller left unread: the next reply follows it
+        self._in_flight = 0
         self.connection.expect_silence()
 
     def doubtful(self, number: int, size: int) -> bool:
-        """Whether a message of this size may be another's: of a server that answered something twice, say.
+        """Whether a retrieved message of this size may be another one, because a server answered a command twice.
 
-        Commands that are under way at once are told apart by their order alone, so the sizes of LIST are
-        the only witness; of servers that do not know them exactly they are none.
+        Pipelined answers are matched to commands by their order alone. Only the sizes in LIST can show a shift, and
+        only on servers where they are exact.
         """
         if not self.pipelining or self._sizes.get(number) is None:
             return False
         if self._sizes[number] == size:
-            self._exact = True
+            self._sizes_are_exact = True
             return False
-        return self._exact
+        return self._sizes_are_exact
 
-    def _refused(self, number: int) -> None:
-        said = error_from_reply(
-            self.connection, self._last, _("message {n} was refused").format(n=number)
+    def _note_refused(self, number: int) -> None:
+        error = error_from_reply(
+            self.connection, self._status, _("message {n} was refused").format(n=number)
         )
-        if said.retriable:
-            raise said
-        self.refused[number] = self._last
+        if error.retriable:
+            raise error
+        self.refused[number] = self._status
 
     def _body(self) -> Iterator[bytes]:
         size = 0
         for piece in self.connection.block():
             size += len(piece)
             yield piece
-        self.connection.transcript.own("-", f"{size} bytes received")
+        self.connection.transcript.add_plain("-", f"{size} bytes received")
 
     def _ask(self, command: str) -> bool:
         self.connection.command(command)
-        return self._positive()
+        return self._read_status()
 
-    def _pairs(self) -> Iterator[tuple[str, str]]:
-        for line in self._lines():
+    def _numbered_lines(self) -> Iterator[tuple[str, str]]:
+        for line in self._multiline():
             number, _blank, rest = line.decode("utf-8", "replace").strip().partition(" ")
             yield number, rest.strip().partition(" ")[0]
 
-    def _lines(self) -> Iterator[bytes]:
+    def _multiline(self) -> Iterator[bytes]:
         count = 0
         while (line := self.connection.line()) != b".":
             count += 1
@@ -244,24 +256,24 @@ class Pop3Session:
         if count:
             self.connection.transcript.remark(f"{count} lines received")
 
-    def _positive(self) -> bool:
-        self._last = self.connection.reply()
-        if self._last.startswith("+OK"):
+    def _read_status(self) -> bool:
+        self._status = self.connection.reply()
+        if self._status.startswith("+OK"):
             return True
-        if self._last.startswith("-ERR"):
+        if self._status.startswith("-ERR"):
             return False
         raise self.connection.failure(
-            _("the server answered out of turn"), "service-unavailable", self._last
+            _("the server answered out of turn"), "service-unavailable", self._status
         )
 
     def delete_from_server_for_good(self, uids: Collection[str]) -> None:
         """Delete the messages of these unique ids from the mailbox. No command or panel of msoauth calls this.
 
-        The server deletes when the session is ended in good order, which this does: all or nothing.
+        The server deletes them when the session ends with QUIT, which this sends: all of them, or none.
 
         Raises:
             InputError: an id is not there, or is that of more than one message; nothing is deleted then.
-            MailError: the server refused, or the conversation broke.
+            MailError: the server refused, or the connection broke.
         """
         known = self.uidl()
         numbers = []
@@ -277,38 +289,38 @@ class Pop3Session:
         for number in numbers:
             if not self._ask(f"DELE {number}"):
                 reason = error_from_reply(
-                    self.connection, self._last, _("the deletion was refused")
+                    self.connection, self._status, _("the deletion was refused")
                 )
-                self.connection.close()  # without QUIT: what was marked before stays
+                self.connection.close()  # without QUIT, so that nothing is deleted
                 raise reason
         try:
             if not self._ask("QUIT"):
-                raise error_from_reply(self.connection, self._last, _("the deletion was refused"))
+                raise error_from_reply(self.connection, self._status, _("the deletion was refused"))
         finally:
             self.connection.close()
 
     def close(self, *, wait: bool = True) -> None:
-        """Say QUIT and let go. Nothing was marked, so QUIT deletes nothing.
+        """Send QUIT and close the connection. Nothing was marked for deletion, so QUIT deletes nothing.
 
         Args:
-            wait: For the answer, which tells nothing but takes a round trip.
+            wait: Wait for the answer, which costs a round trip.
         """
         try:
-            if not self._under_way:  # else what comes next is a message, not an answer to QUIT
+            if not self._in_flight:  # else the next bytes are a message, not the answer to QUIT
                 self.connection.command("QUIT")
                 if wait:
                     self.connection.reply()
         except MailError:
-            pass  # the work is done; a server that hangs up early took nothing away
+            pass  # the work is done: a server may disconnect early
         finally:
             self.connection.close()
 
 
-def _number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def _continues(reply: str) -> bool:
+def _is_continuation(reply: str) -> bool:
     return reply.startswith("+") and not reply.startswith("+OK")
 
 
@@ -318,26 +330,26 @@ def greet_pop3(
     capabilities: dict[str, list[str]] | None = None,
     **options: Unpack[ConnectionOptions],
 ) -> Pop3Session:
-    """A session before its login: connected, encrypted, greeted, and its capabilities known.
+    """A session up to its login: connected, encrypted, greeted, and its capabilities known.
 
     Args:
-        capabilities: Those that this server told a moment ago; it is not asked again, which saves a round trip.
+        capabilities: The server's, where they are known already, which saves a round trip.
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     connection = connect(endpoint, **options)
     try:
         session = Pop3Session(connection)
         connection.enter("greeting")
-        if not session._positive():
+        if not session._read_status():
             raise error_from_reply(
-                connection, session._last, _("the server turned the connection away")
+                connection, session._status, _("the server turned the connection away")
             )
         if endpoint.tls == "starttls":
             if not session._ask("STLS"):
                 raise connection.failure(
-                    _("the server offers no STARTTLS"), "tls-failed", session._last
+                    _("the server offers no STARTTLS"), "tls-failed", session._status
                 )
             connection.start_tls()
             connection.enter("greeting")
@@ -358,7 +370,7 @@ def open_pop3(
         user: The mailbox, for a shared one too (exchange-dev).
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     session = greet_pop3(endpoint, **options)
     session.log_in(user, access_token)

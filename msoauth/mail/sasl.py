@@ -1,4 +1,4 @@
-"""SASL strings for OAuth, and the challenge with which a server refuses them."""
+"""SASL strings for OAuth (XOAUTH2, OAUTHBEARER), and the challenge with which a server refuses them."""
 
 import base64
 import binascii
@@ -17,42 +17,46 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How to log in.
+    """A SASL login, ready to be sent.
 
     Attributes:
-        mechanism: Its name, in the upper case that Exchange wants.
-        line: The SASL string, base64 on one line.
-        shown: What stands in a transcript in its place.
-        dismissal: What answers a refusing server's challenge (RFC 7628 for OAUTHBEARER).
+        mechanism: Its name in upper case, as Exchange requires it.
+        line: The SASL string in base64, on one line.
+        shown: What a transcript shows in its place.
+        abort_response: The answer to a refusing server's challenge (RFC 7628, 3.2.3).
     """
 
     mechanism: str
     line: str = field(repr=False)
     shown: str
-    dismissal: str
+    abort_response: str
 
 
 def login(
     offered: Iterable[str], user: str, token: str, endpoint: Endpoint, transcript: Transcript
 ) -> Login:
-    """XOAUTH2, or OAUTHBEARER where only that is offered; the transcript learns what to hide.
+    """The login with XOAUTH2, or with OAUTHBEARER where only that is offered; the transcript masks it.
 
     Raises:
         InputError: the user name or the token holds what cannot be sent.
     """
     mechanisms = set(offered)
     if "OAUTHBEARER" in mechanisms and "XOAUTH2" not in mechanisms:
-        mechanism, dismissal = "OAUTHBEARER", "AQ=="
+        mechanism, abort_response = "OAUTHBEARER", "AQ=="
         line = oauthbearer(user, token, endpoint.host, endpoint.port)
     else:
-        mechanism, dismissal = "XOAUTH2", ""
+        mechanism, abort_response = "XOAUTH2", ""
         line = xoauth2(user, token)
     transcript.hide(token, line)
-    return Login(mechanism, line, f"[{mechanism} string of {user}]", dismissal)
+    return Login(mechanism, line, f"[{mechanism} string of {user}]", abort_response)
 
 
-def _checked(text: str, what: str) -> str:
-    """No control character may reach a SASL string: %x01 would end a field of it."""
+def _without_controls(text: str, what: str) -> str:
+    """*text*, checked: a control character such as ``\\x01`` would end its field in the SASL string.
+
+    Raises:
+        InputError: it is empty, or holds control characters or lone surrogates.
+    """
     if not text:
         raise InputError(_("{what} is empty.").format(what=what))
     if _CONTROL.search(text):
@@ -72,9 +76,12 @@ def xoauth2(user: str, token: str) -> str:
     Raises:
         InputError: the user name or the token holds control characters.
     """
-    name, bearer = _checked(user, _("The user name")), _checked(token, _("The token"))
+    name, bearer = (
+        _without_controls(user, _("The user name")),
+        _without_controls(token, _("The token")),
+    )
     plain = f"user={name}\x01auth=Bearer {bearer}\x01\x01"
-    return _encoded(plain, token)
+    return _base64_hidden(plain, token)
 
 
 def oauthbearer(user: str, token: str, host: str, port: int) -> str:
@@ -83,20 +90,23 @@ def oauthbearer(user: str, token: str, host: str, port: int) -> str:
     Raises:
         InputError: the user name or the token holds control characters.
     """
-    name = _checked(user, _("The user name")).replace("=", "=3D").replace(",", "=2C")
-    bearer = _checked(token, _("The token"))
+    name = _without_controls(user, _("The user name")).replace("=", "=3D").replace(",", "=2C")
+    bearer = _without_controls(token, _("The token"))
     plain = f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer}\x01\x01"
-    return _encoded(plain, token)
+    return _base64_hidden(plain, token)
 
 
-def _encoded(plain: str, token: str) -> str:
+def _base64_hidden(plain: str, token: str) -> str:
     encoded = base64.b64encode(plain.encode()).decode()
     redact.remember(token, encoded)
     return encoded
 
 
 def challenge(text: str) -> str | None:
-    """What a refusing server says in its challenge, decoded; None when it said nothing."""
+    """The text of a refusing server's challenge, decoded from base64; None when it is empty.
+
+    Example: ``eyJzdGF0dXMiOiI0MDEifQ==`` gives ``{"status":"401"}``.
+    """
     stripped = text.strip()
     if not stripped:
         return None

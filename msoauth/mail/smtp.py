@@ -1,4 +1,4 @@
-"""SMTP submission with XOAUTH2: STARTTLS first, always."""
+"""An SMTP submission session with XOAUTH2 (RFC 6409), over TLS always."""
 
 import socket
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from msoauth.redact import redact
 from msoauth.texts import _
 
 _REPLY_LINES = 200
-_EXCHANGE = " Microsoft ESMTP MAIL Service ready"
+_EXCHANGE_GREETING = " Microsoft ESMTP MAIL Service ready"
 
 
 class SmtpSession:
-    """A session.
+    """An SMTP session.
 
     Attributes:
         connection: What it goes over: the certificate's issuer, the seconds of each stage.
-        offered: What the server offers, by keyword in upper case, with what stands behind it.
-        is_exchange: Whether the server greets as Exchange does (facts E4).
+        offered: The EHLO keywords in upper case, with their parameters.
+        is_exchange: Whether the server's greeting is that of Exchange (facts E4).
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -40,7 +40,7 @@ class SmtpSession:
             user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
 
         Raises:
-            MailError: with the stage where it broke.
+            MailError: with the stage where it failed.
             InputError: the user name or the token cannot be sent.
         """
         try:
@@ -57,10 +57,10 @@ class SmtpSession:
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
         begin = f"AUTH {login.mechanism}"
         if self.is_exchange:
-            # On one line, which saves a round trip (documented: exchange-dev).
+            # On one line, which saves a round trip (exchange-dev).
             connection.command(f"{begin} {login.line}", shown=f"{begin} {login.shown}")
         else:
-            # In two steps: one line with a token is longer than many servers let a command be.
+            # In two steps: with a token, one line exceeds the command length of many servers.
             self._expect(
                 334,
                 begin,
@@ -68,14 +68,16 @@ class SmtpSession:
             )
             connection.command(login.line, shown=login.shown)
         code, text = self._reply()
-        said = None
+        challenge = None
         if code == 334:
-            # Exchange goes straight to 535; others first say why, and wait for an empty line (RFC 7628).
-            said = sasl.challenge(text[4:])
-            connection.command(login.dismissal)
+            # Exchange answers 535 at once; others first send a challenge and wait for an empty line (RFC 7628).
+            challenge = sasl.challenge(text[4:])
+            connection.command(login.abort_response)
             code, text = self._reply()
         if code != 235:
-            raise error_from_reply(connection, text, _("the login was refused"), challenge=said)
+            raise error_from_reply(
+                connection, text, _("the login was refused"), challenge=challenge
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -84,17 +86,17 @@ class SmtpSession:
         self.close()
 
     def sender_accepted(self, address: str, *, take_back: bool = True) -> None:
-        """Have the server accept *address* as sender, then take it back: the smallest real act after a login.
+        """Check that *address* is accepted as sender (MAIL FROM), the smallest command that proves a login.
 
         Args:
-            take_back: False where nothing but the end of the session follows, which takes it back too (RFC 5321).
+            take_back: Send RSET afterwards; False where only QUIT follows.
 
         Raises:
             MailError: the sender was refused.
-            InputError: the address cannot be sent from in this protocol.
+            InputError: the address is not valid in SMTP.
         """
         sender = envelope(address)
-        options = "" if sender.isascii() else self._international()
+        options = "" if sender.isascii() else self._smtputf8_option()
         self._expect(
             250,
             f"MAIL FROM:<{sender}>{options}",
@@ -104,21 +106,21 @@ class SmtpSession:
             self._expect(250, "RSET", _("the server refused to start over"))
 
     def send(self, message: EmailMessage, sender: str, recipients: Sequence[str]) -> str:
-        """Send *message*; the server's closing reply, which holds its own id of the message.
+        """Send *message*; returns the server's final reply, which holds its id of the message.
 
         Args:
-            sender: The envelope's sender, who may be another than the user who logged in (Send As).
+            sender: The envelope sender, which may differ from the user who logged in (Send As).
 
         Raises:
-            MailError: sender, a recipient or the message was refused; nothing was sent then. When the
-                connection breaks after the last line, nobody knows: the error is not ``retriable`` then.
-            InputError: an address cannot be sent to in this protocol.
+            MailError: sender, a recipient or the message was refused; nothing was sent then. When the connection
+                breaks after the final dot, the message may have been accepted, so the error is not ``retriable``.
+            InputError: an address is not valid in SMTP.
         """
         addresses = [envelope(sender), *map(envelope, recipients)]
         if len(addresses) < 2:
             raise InputError(_("The message has no recipient."), field="to")
         international = not all(address.isascii() for address in addresses)
-        options = self._international() if international else ""
+        options = self._smtputf8_option() if international else ""
         content = message.as_bytes(policy=SMTPUTF8_POLICY if international else SMTP_POLICY)
         limit = self.offered.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
@@ -146,9 +148,9 @@ class SmtpSession:
                 also=251,
             )
         self._expect(354, "DATA", _("the server did not take the message"))
-        return self._hand_over(content)
+        return self._send_content(content)
 
-    def _hand_over(self, content: bytes) -> str:
+    def _send_content(self, content: bytes) -> str:
         body = content if content.endswith(b"\r\n") else content + b"\r\n"
         if body.startswith(b"."):
             body = b"." + body
@@ -159,15 +161,15 @@ class SmtpSession:
             self.connection.send(b".\r\n")
             code, text = self._reply()
         except MailError as broken:
-            broken.retriable = False  # it may have been taken: sending again could make two
+            broken.retriable = False  # it may have been accepted: never send it twice
             raise
         if code < 400 and code != 250:
-            raise self._out_of_turn(text)
+            raise self._unexpected_reply(text)
         if code != 250:
             raise error_from_reply(self.connection, text, _("the message was refused"))
         return redact(text)
 
-    def _international(self) -> str:
+    def _smtputf8_option(self) -> str:
         if "SMTPUTF8" not in self.offered:
             raise InputError(_("This server takes only addresses without umlauts."))
         return " SMTPUTF8"
@@ -177,11 +179,11 @@ class SmtpSession:
         got, text = self._reply()
         if got in (code, also):
             return text
-        if got < 400:  # an answer to something else
-            raise self._out_of_turn(text)
+        if got < 400:  # not an answer to this command
+            raise self._unexpected_reply(text)
         raise error_from_reply(self.connection, text, why)
 
-    def _out_of_turn(self, text: str) -> MailError:
+    def _unexpected_reply(self, text: str) -> MailError:
         return self.connection.failure(
             _("the server answered out of turn"), "service-unavailable", text
         )
@@ -194,7 +196,7 @@ class SmtpSession:
             if not (code.isascii() and code.isdigit() and len(code) == 3) or (
                 lines and code != lines[0][:3]
             ):
-                raise self._out_of_turn(line)
+                raise self._unexpected_reply(line)
             lines.append(line)
             if line[3:4] != "-":
                 return int(code), "\n".join(lines)
@@ -204,21 +206,25 @@ class SmtpSession:
                 )
 
     def hello(self) -> None:
-        """Introduce ourselves and learn what the server offers; what was known before is forgotten (RFC 3207)."""
+        """Send EHLO and read the server's keywords; those from before STARTTLS are discarded (RFC 3207).
+
+        Raises:
+            MailError: the server refused.
+        """
         self.offered = {}
-        text = self._expect(250, f"EHLO {_own_name()}", _("the server refused the greeting"))
+        text = self._expect(250, f"EHLO {_ehlo_name()}", _("the server refused the greeting"))
         lines = [line[4:].strip() for line in text.splitlines()[1:]]
-        # AUTH=LOGIN is how servers of the last century said it.
+        # Some old servers write AUTH=LOGIN.
         pairs = (line.replace("AUTH=", "AUTH ", 1).partition(" ") for line in lines if line)
         for name, _blank, rest in pairs:
             known = self.offered.get(name.upper())
             self.offered[name.upper()] = f"{known} {rest}" if known else rest
 
     def close(self, *, wait: bool = True) -> None:
-        """Say QUIT and let go.
+        """Send QUIT and close the connection.
 
         Args:
-            wait: For the answer, which tells nothing but takes a round trip.
+            wait: Wait for the answer, which costs a round trip.
         """
         try:
             self.connection.command("QUIT")
@@ -231,7 +237,7 @@ class SmtpSession:
 
 
 def ascii_domain(address: str) -> str:
-    """The address with its domain as DNS spells it (``müller.example``), where it has a spelling there."""
+    """The address with its domain in ASCII (``müller.example`` as ``xn--mller-kva.example``), if that is possible."""
     local, at, domain = address.rpartition("@")
     if domain.isascii():
         return address
@@ -242,7 +248,11 @@ def ascii_domain(address: str) -> str:
 
 
 def envelope(address: str) -> str:
-    """An address as it may stand in an SMTP command: nothing that could begin another."""
+    """An address that is safe in an SMTP command: no blanks, angle brackets or control characters.
+
+    Raises:
+        InputError: it is not an address.
+    """
     address = ascii_domain(address)
     if (
         not address.isprintable()
@@ -257,9 +267,9 @@ def envelope(address: str) -> str:
     return address
 
 
-def _own_name() -> str:
-    """A name for EHLO that every server takes: Exchange answers 501 to one like ``MacBook..`` (facts E4)."""
-    name = socket.gethostname()  # what DNS makes of it could take half a minute to find out
+def _ehlo_name() -> str:
+    """A name for EHLO that every server accepts; Exchange answers 501 to one like ``MacBook..`` (facts E4)."""
+    name = socket.gethostname()  # getfqdn() could wait half a minute for DNS
     good = name.isascii() and all(
         part and part.replace("-", "").isalnum() for part in name.split(".")
     )
@@ -267,10 +277,10 @@ def _own_name() -> str:
 
 
 def greet_smtp(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> SmtpSession:
-    """A session before its login: connected, greeted, encrypted, and what the server offers known.
+    """A session up to its login: connected, greeted, encrypted, and its EHLO keywords known.
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     connection = connect(endpoint, **options)
     try:
@@ -279,7 +289,7 @@ def greet_smtp(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Smtp
         code, text = _greeting(session, connection)
         if code != 220:
             raise error_from_reply(connection, text, _("the server turned the connection away"))
-        session.is_exchange = _EXCHANGE in text
+        session.is_exchange = _EXCHANGE_GREETING in text
         session.hello()
         if endpoint.tls == "starttls":
             connection.enter("tls")
@@ -302,13 +312,13 @@ def greet_smtp(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Smtp
 def open_smtp(
     endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
 ) -> SmtpSession:
-    """Log in to an SMTP submission server, over TLS or not at all.
+    """Connect and log in to an SMTP submission server.
 
     Args:
         user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
 
     Raises:
-        MailError: with the stage where it broke.
+        MailError: with the stage where it failed.
     """
     session = greet_smtp(endpoint, **options)
     session.log_in(user, access_token)
@@ -316,7 +326,7 @@ def open_smtp(
 
 
 def _greeting(session: SmtpSession, connection: Connection) -> tuple[int, str]:
-    """The server's first reply. A port that says nothing may be waiting for TLS: then that is what is wrong."""
+    """The server's greeting. When there is none, check whether the port expects TLS, and say so in the error."""
     try:
         return session._reply()
     except MailError as silence:

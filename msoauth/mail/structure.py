@@ -1,19 +1,19 @@
-"""What a message is made of, found out while it streams by: its header fields and its attachments.
+"""A streaming MIME scanner: header fields, parts and their sizes, without keeping any body in memory.
 
-Nothing of a body is kept, however large it is; a search for boundaries and a few counts are all that it
-costs. Mail that a parser would choke on (nesting a hundred deep, a million parts) only fills the counters.
+It only searches for boundaries and counts bytes, so that large or hostile mail (nested a hundred deep, a million
+parts) costs no more than its size.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-HEADER_LIMIT = 12 << 20  # bytes of a message's header that are looked at
-FIELD_LIMIT = 16 << 10  # bytes of one field that are kept
-PARTS_LIMIT = 20_000  # parts that are told apart
+HEADER_LIMIT = 12 << 20  # bytes scanned of a message's header
+FIELD_LIMIT = 16 << 10  # bytes kept of one field
+PARTS_LIMIT = 20_000  # parts counted separately
 _PART_HEADER_LIMIT = 64 << 10
 _DEPTH_LIMIT = 100
-_LONG_LINE = 1 << 16  # bytes after which a line is looked at before its end came
+_LONG_LINE = 1 << 16  # bytes after which a line is scanned before its end has come
 
 _BLANK_LINE = re.compile(rb"\n\r?(?=\n)")
 _FIELD = re.compile(rb"\n([!-9;-~]{1,80})[ \t]*:")
@@ -25,7 +25,7 @@ _MULTIPART = re.compile(rb"\s*multipart/", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Part:
-    """A part that is no multipart: its fields, and how many bytes of each kind its body has."""
+    """A part that is no multipart: its header fields, and the counts from which its decoded size follows."""
 
     fields: dict[bytes, bytes]
     size: int = 0
@@ -34,7 +34,7 @@ class Part:
     soft_breaks: int = 0
 
     def count(self, data: bytes) -> None:
-        """These bytes belong to the body."""
+        """Count bytes of the body."""
         self.size += len(data)
         if b"content-transfer-encoding" in self.fields:
             self.line_ends += data.count(b"\n") + data.count(b"\r")
@@ -42,7 +42,7 @@ class Part:
             self.soft_breaks += data.count(b"=\r\n")
 
     def decoded_size(self) -> int:
-        """Bytes of the body with its transfer encoding undone."""
+        """Size of the body in bytes after decoding base64 or quoted-printable; a close estimate."""
         encoding = self.fields.get(b"content-transfer-encoding", b"").strip().lower()
         if encoding == b"base64":
             return max(0, (self.size - self.line_ends - self.equals) * 3 // 4)
@@ -52,63 +52,69 @@ class Part:
 
 
 class Scanner:
-    """Takes a message in pieces.
+    """Scans a message that is fed in pieces; call :meth:`close` after the last one.
 
     Attributes:
-        fields: The message's header fields by name in lower case, folded as they came; the first of a name.
+        fields: The message's header fields by lower-case name, still folded; of equal names the first.
         parts: Every part that is no multipart, in order, up to a limit.
-        size: Bytes that came by.
+        size: Bytes fed so far.
     """
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}
         self.parts: list[Part] = []
         self.size = 0
-        self._held = b""  # a line whose end is still to come
+        self._incomplete_line = b""  # the beginning of a line without its end
         self._at_line_start = True
         self._in_header = True
         self._is_part = False
         self._header: list[bytes] = []
         self._header_size = 0
         self._delimiters: list[bytes] = []
-        self._search: re.Pattern[bytes] | None = None
-        self._open: Part | None = None
-        self._line_end = 0  # bytes of the line end that the open part's body has as its last
+        self._delimiter_pattern: re.Pattern[bytes] | None = None
+        self._current: Part | None = None
+        self._line_end = 0  # bytes of the line end at the end of the current part's body
 
     def feed(self, piece: bytes) -> None:
-        """Look at the next piece."""
+        """Scan the next piece."""
         self.size += len(piece)
-        data = self._held + piece if self._held else piece
+        data = self._incomplete_line + piece if self._incomplete_line else piece
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) > _LONG_LINE:
             cut = len(data)
-        self._held = data[cut:]
+        self._incomplete_line = data[cut:]
         if cut:
-            self._look(data[:cut])
+            self._scan_lines(data[:cut])
 
     def close(self) -> None:
-        """That was the last piece."""
-        if self._held:
-            self._look(self._held)
-            self._held = b""
+        """Scan what is left: no more pieces follow."""
+        if self._incomplete_line:
+            self._scan_lines(self._incomplete_line)
+            self._incomplete_line = b""
         if self._in_header:
-            self._header_ends()
+            self._end_header()
 
-    def _look(self, data: bytes) -> None:
-        # Every line has a line end before it, the first one too: all searches are for what follows one.
+    def _scan_lines(self, data: bytes) -> None:
+        # The patterns match after a line end, so the first line gets one before it.
         lead = int(self._at_line_start)
         block = b"\n" + data if lead else data
         self._at_line_start = data.endswith(b"\n")
         while len(block) > lead:
-            block = self._header_of(block, lead) if self._in_header else self._body_of(block, lead)
+            block = (
+                self._scan_header(block, lead) if self._in_header else self._scan_body(block, lead)
+            )
             lead = 1
 
-    def _header_of(self, block: bytes, lead: int) -> bytes:
-        """Collect a header; what stands behind it, with the line end before."""
+    def _scan_header(self, block: bytes, lead: int) -> bytes:
+        """Collect header lines; returns what follows the header, from the line end before it on."""
         found = _BLANK_LINE.search(block)
-        early = self._search.search(block) if self._search and self._is_part else None
+        early = (
+            self._delimiter_pattern.search(block)
+            if self._delimiter_pattern and self._is_part
+            else None
+        )
         if early and (found is None or early.start() < found.start()):
-            found = None  # a part that ends before its header does
+            found = None  # a boundary before the end of the part's header
         end = early.start() if early and not found else found.start() if found else len(block)
         limit = _PART_HEADER_LIMIT if self._is_part else HEADER_LIMIT
         if self._header_size < limit:
@@ -116,10 +122,10 @@ class Scanner:
             self._header_size += end
         if found is None and early is None:
             return b""
-        self._header_ends()
+        self._end_header()
         return block[found.end() :] if found else block[end:]
 
-    def _header_ends(self) -> None:
+    def _end_header(self) -> None:
         fields = _fields(b"".join(self._header))
         if not self._is_part:
             self.fields = fields
@@ -127,37 +133,41 @@ class Scanner:
         boundary = _boundary(fields) if len(self._delimiters) < _DEPTH_LIMIT else None
         if boundary is not None:
             self._delimiters.append(b"--" + boundary)
-            self._search_anew()
+            self._update_search()
         elif len(self.parts) < PARTS_LIMIT:
-            self._open, self._line_end = Part(fields), 0
-            self.parts.append(self._open)
+            self._current, self._line_end = Part(fields), 0
+            self.parts.append(self._current)
 
-    def _search_anew(self) -> None:
+    def _update_search(self) -> None:
         names = b"|".join(map(re.escape, reversed(self._delimiters)))
-        self._search = re.compile(rb"\n(" + names + rb")(--)?[ \t]*\r?(?=\n|\Z)") if names else None
+        self._delimiter_pattern = (
+            re.compile(rb"\n(" + names + rb")(--)?[ \t]*\r?(?=\n|\Z)") if names else None
+        )
 
-    def _body_of(self, block: bytes, lead: int) -> bytes:
-        """Count a body's bytes up to the next boundary; what stands behind that, with the line end before."""
+    def _scan_body(self, block: bytes, lead: int) -> bytes:
+        """Count a body's bytes up to the next boundary; returns what follows that, from the line end before it on."""
         full = len(self.parts) >= PARTS_LIMIT
-        found = self._search.search(block) if self._search and not full else None
+        found = (
+            self._delimiter_pattern.search(block) if self._delimiter_pattern and not full else None
+        )
         content = block[lead : found.start() + 1 if found else len(block)]
-        if self._open is not None and content:
-            self._open.count(content)
+        if self._current is not None and content:
+            self._current.count(content)
             self._line_end = 2 if content.endswith(b"\r\n") else int(content.endswith(b"\n"))
         if found is None:
             return b""
-        if self._open is not None:  # the line end before a boundary belongs to the boundary
-            self._open.size -= self._line_end
-            if b"content-transfer-encoding" in self._open.fields:
-                self._open.line_ends -= self._line_end
-            self._open = None
-        while self._delimiters[-1] != found[1]:  # boundaries that were never closed
+        if self._current is not None:  # the line end before a boundary belongs to the boundary
+            self._current.size -= self._line_end
+            if b"content-transfer-encoding" in self._current.fields:
+                self._current.line_ends -= self._line_end
+            self._current = None
+        while self._delimiters[-1] != found[1]:  # inner multiparts that were never closed
             self._delimiters.pop()
         if found[2]:
             self._delimiters.pop()
         else:
             self._in_header = self._is_part = True
-        self._search_anew()
+        self._update_search()
         return block[found.end() :]
 
 
@@ -182,7 +192,7 @@ def _boundary(fields: dict[bytes, bytes]) -> bytes | None:
 
 
 def scan(pieces: Iterable[bytes]) -> Scanner:
-    """A scanner that saw all of *pieces*."""
+    """Scan a whole message; returns the closed scanner."""
     scanner = Scanner()
     for piece in pieces:
         scanner.feed(piece)

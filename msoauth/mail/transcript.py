@@ -1,4 +1,4 @@
-"""The record of a conversation: who said what when, without secrets."""
+"""The transcript of a connection to a mail server; secrets are masked when it is read."""
 
 import re
 import time
@@ -9,13 +9,13 @@ from msoauth.redact import MASK, redact
 
 Direction = Literal["C", "S", "-"]
 
-_LINE = 2000  # characters of a line that are worth keeping
+_LINE = 2000  # characters kept of a line
 _LINES = 4000
-_RUN = re.compile(r"[\w.~+/=-]{12,}")  # what a piece of a credential looks like
+_RUN = re.compile(r"[\w.~+/=-]{12,}")  # what part of a credential may look like
 
 
 class Entry(NamedTuple):
-    """A line: ``C`` the client's, ``S`` the server's, ``-`` a remark. ``at`` is in seconds from the start."""
+    """A line: of the client (``C``), of the server (``S``), or a remark (``-``); ``at`` is seconds since the start."""
 
     at: float
     direction: Direction
@@ -23,54 +23,56 @@ class Entry(NamedTuple):
 
 
 class Transcript:
-    """What was said, bounded in length; mail bodies appear as their size.
+    """The last 4,000 lines of a connection; mail bodies appear as their size only.
 
-    Credentials are taken out when the record is read: of thousands of conversations few are.
+    Secrets are masked when it is read, because few of the thousands of transcripts of an audit ever are.
 
     Attributes:
-        seconds: What each stage of the conversation took, by its name.
+        seconds: What each stage of the connection took, by its name.
     """
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._secrets: tuple[str, ...] = ()
-        self._entries: deque[tuple[Entry, bool]] = deque(maxlen=_LINES)  # and whether it is ours
+        self._entries: deque[tuple[Entry, bool]] = deque(
+            maxlen=_LINES
+        )  # and whether it is plain, without secrets
         self.seconds: dict[str, float] = {}
 
     def hide(self, *secrets: str) -> None:
-        """Have these taken out of this conversation in pieces too: a server may echo a part of what it got."""
+        """Mask these secrets, and parts of them: a server may echo a part of what it received."""
         self._secrets = (*self._secrets, *(secret.casefold() for secret in secrets if secret))
 
     def client(self, line: str) -> None:
-        """A line that the client sent."""
+        """Record a line that the client sent."""
         self._add("C", line)
 
     def server(self, line: str) -> None:
-        """A line that the server sent."""
+        """Record a line that the server sent."""
         self._add("S", line)
 
     def remark(self, text: str) -> None:
-        """What happened beside the lines: a connection made, a body received."""
+        """Record an event that is no line, such as ``connected to 192.0.2.1 port 995``."""
         self._add("-", text)
 
-    def own(self, direction: Direction, text: str) -> None:
-        """What we made ourselves of words and numbers, thousands of times over: no secret can be in it."""
+    def add_plain(self, direction: Direction, text: str) -> None:
+        """Record text that cannot hold a secret, so that it is never searched (``RETR 17``, thousands of times)."""
         self._entries.append((Entry(time.perf_counter() - self._start, direction, text), True))
 
     @property
     def entries(self) -> list[Entry]:
-        """The lines so far, fit to be shown."""
+        """The lines so far, with secrets masked."""
         return [
-            entry if own else entry._replace(text=self._cleaned(entry.text))
-            for entry, own in self._entries
+            entry if plain else entry._replace(text=self._shown_line(entry.text))
+            for entry, plain in self._entries
         ]
 
     def shown(self, text: str) -> str:
-        """*text* with every credential in it, or piece of one of this conversation's, taken out."""
+        """*text* with all credentials, and parts of this connection's, masked."""
         text = redact(text)
-        return _RUN.sub(self._piece, text) if self._secrets else text
+        return _RUN.sub(self._masked, text) if self._secrets else text
 
-    def _piece(self, match: re.Match[str]) -> str:
+    def _masked(self, match: re.Match[str]) -> str:
         piece = match[0].rstrip("=").casefold()
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
@@ -78,15 +80,15 @@ class Transcript:
         at = time.perf_counter() - self._start
         self._entries.append((Entry(at, direction, line[: 2 * _LINE]), False))
 
-    def _cleaned(self, line: str) -> str:
-        # Cut to length afterwards, for half a secret might not be known as one; a first cut bounds the search.
+    def _shown_line(self, line: str) -> str:
+        # Cut after masking, because half a secret might not be recognised; the first cut bounds the search.
         shown = self.shown(line)
         if not shown.isprintable():
             shown = "".join(c if c.isprintable() else "·" for c in shown)
         return shown[:_LINE]
 
     def text(self) -> str:
-        """The whole record, a line each."""
+        """The whole transcript, one entry a line."""
         return "\n".join(
             f"{entry.at:8.3f} {entry.direction}: {entry.text}" for entry in self.entries
         )
