@@ -73,7 +73,7 @@ class Audit:
         firms = workspace.firms.list() if names is None else [workspace.firms.get(n) for n in names]
         self._asked_firms = None if names is None else tuple(f.name for f in firms)
         self._workspace = workspace
-        self._steady = workspace.steady()
+        self._steady = workspace.snapshot()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
         self._accounts: dict[str, Account] = {
             account.address.strip().casefold(): account
@@ -181,7 +181,7 @@ class Audit:
             self._threads.close(wait=_PARTING)
             if self._by is not None:
                 with contextlib.suppress(Exception):  # it went with the database: the lease ends
-                    self._workspace.audits.give_back(self.run, self._by)
+                    self._workspace.audits.release(self.run, self._by)
         if self._failure is not None:
             raise self._failure
 
@@ -204,7 +204,7 @@ class Audit:
         self.run = found.run
         done = Counter(mark.signal for mark in audits.marks(self.run))
         self.skipped = sum(done.values())
-        left = self._ours(audits.left(self.run))
+        left = self._ours(audits.remaining(self.run))
         self._meter = Meter(self.skipped + len(left), done)
         return left
 
@@ -325,7 +325,7 @@ class Audit:
         try:
             while not self._stopped.is_set():
                 if time.monotonic() >= next_beat:
-                    audits.beat(self.run, by, self._lease)
+                    audits.renew_lease(self.run, by, self._lease)
                     self._count_all()
                     next_beat = time.monotonic() + self._lease / 4
                 if self._queue.waiting < self._workers:

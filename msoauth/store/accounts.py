@@ -128,7 +128,7 @@ class Accounts(Listing[Account]):
                 raise unknown(account.address)
 
     def remove(self, address: str) -> None:
-        """Forget an account and its tokens; its findings stay.
+        """Delete an account and its tokens; its findings stay in the journal.
 
         Raises:
             InputError: there is no such account.
@@ -139,12 +139,12 @@ class Accounts(Listing[Account]):
 
 
 def key(address: str) -> str:
-    """The form in which addresses are compared."""
+    """An address in the form in which addresses are compared: trimmed, in lower case."""
     return address.strip().casefold()
 
 
 def unknown(address: str) -> NotFoundError:
-    """The complaint that there is no such account."""
+    """The error for an address without an account."""
     return NotFoundError(
         _("There is no account {address} in this workspace.").format(
             address=address.strip()[:200] or "“”"

@@ -1,4 +1,4 @@
-"""Audits: who is to be checked, who has been, by whom, and what came of it."""
+"""Audits in the database: the accounts of each, which are done, who is checking them, and their results."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from msoauth.store.journal import Journal
 _audits = schema.audits
 _rows = schema.audit_accounts
 
-KEPT = 30  # finished audits whose accounts are kept; of older ones the summary stays
+KEPT = 30  # finished audits whose accounts are kept; of older ones only the summary is
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class AuditRun:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an audit says of one account (or of a firm, with an empty account).
+    """The result of one account in an audit (or of a firm, with an empty account).
 
     Attributes:
-        account: The address without regard to case.
-        check: The first broken link, or empty.
+        account: The address in lower case.
+        check: The check of the first problem, or empty.
     """
 
     firm: str
@@ -63,13 +63,13 @@ class Audits:
 
     @property
     def alone(self) -> bool:
-        """Whether only the processes of one computer can work on an audit: the workspace is a file."""
+        """Whether only one computer can work on an audit, because the workspace is a SQLite file."""
         return self._database.is_sqlite
 
     # -- runs --------------------------------------------------------------------------------
 
     def unfinished(self, scope: str, *, since: datetime) -> AuditRun | None:
-        """The newest audit of that scope that was begun and not finished."""
+        """The latest unfinished audit of that scope, or None."""
         query = (
             sa.select(_audits)
             .where(_audits.c.scope == scope, _audits.c.finished.is_(None))
@@ -82,7 +82,7 @@ class Audits:
         return None if row is None else _run(row)
 
     def finished(self, limit: int, *, scope: str | None = None) -> list[AuditRun]:
-        """The newest finished audits, the newest first."""
+        """Finished audits, the latest first."""
         query = sa.select(_audits).where(_audits.c.finished.is_not(None))
         if scope is not None:
             query = query.where(_audits.c.scope == scope)
@@ -108,7 +108,7 @@ class Audits:
         return AuditRun(run, scope, now, None, {})
 
     def finish(self, run: str) -> None:
-        """Close an audit with its summary, and let go of the accounts of very old ones."""
+        """Finish an audit with its summary, and delete the accounts of very old ones."""
         with self._database.write() as connection:
             connection.execute(
                 _audits.update()
@@ -124,8 +124,8 @@ class Audits:
 
     # -- accounts of a run ---------------------------------------------------------------------
 
-    def left(self, run: str) -> list[tuple[str, str]]:
-        """Firm and account of each that is not done; for the only one who works on this audit."""
+    def remaining(self, run: str) -> list[tuple[str, str]]:
+        """Firm and account of each that is not done; for an audit that no other process works on."""
         query = sa.select(_rows.c.firm, _rows.c.account).where(
             _rows.c.run == run, _rows.c.state != "done", _rows.c.account != ""
         )
@@ -133,7 +133,7 @@ class Audits:
             return [(firm, account) for firm, account in connection.execute(query)]
 
     def marks(self, run: str) -> list[Mark]:
-        """What the audit said so far, account by account; the firms' rows are not among them."""
+        """The results so far, one for each account; those of firms are remaining out."""
         c = _rows.c
         query = sa.select(c.firm, c.account, c.signal, c.check, c.cause, c.seconds).where(
             c.run == run, c.state == "done", c.account != ""
@@ -145,7 +145,7 @@ class Audits:
             ]
 
     def signals(self, runs: Iterable[str], firms: Iterable[str]) -> dict[str, dict[str, int]]:
-        """How many accounts of these firms ended with which signal, by audit."""
+        """How many accounts of these firms had which signal, by audit."""
         c = _rows.c
         query = (
             sa.select(c.run, c.signal, sa.func.count())
@@ -175,10 +175,10 @@ class Audits:
         """Store an account's findings and that it is done, in one transaction.
 
         Args:
-            by: Who claimed it; None for the only one who works on this audit.
+            by: The process that claimed it; None where no other process works on this audit.
 
         Returns:
-            False when somebody else has taken it over or done it; then nothing was stored.
+            False when another process has claimed or completed it; then nothing was stored.
         """
         values: dict[str, Any] = {
             "in_run": run, "of_firm": mark.firm, "of_account": mark.account,
@@ -193,7 +193,7 @@ class Audits:
         )
 
     def drop(self, run: str, places: Iterable[tuple[str, str]]) -> None:
-        """Take accounts off the list."""
+        """Remove accounts from an audit."""
         c = _rows.c
         with self._database.write() as connection:
             for firm, account in places:
@@ -206,11 +206,11 @@ class Audits:
     def claim(
         self, run: str, by: str, count: int, lease: float, *, firm: str | None = None
     ) -> list[tuple[str, str]]:
-        """Claim accounts that nobody works on, or whose claimer has fallen silent: firm and account of each.
+        """Claim accounts that are open or whose lease has expired; returns firm and account of each.
 
         Args:
-            by: Who claims; unique to the process.
-            lease: Seconds that the claim holds without a beat.
+            by: The claiming process, by a unique name.
+            lease: Seconds until the claim expires, unless it is renewed.
             firm: Claim the firm's own row instead of accounts.
         """
         c = _rows.c
@@ -239,8 +239,8 @@ class Audits:
         with self._database.write() as connection:
             return [(firm, account) for firm, account in connection.execute(update)]
 
-    def beat(self, run: str, by: str, lease: float) -> None:
-        """Say that the claimer is alive."""
+    def renew_lease(self, run: str, by: str, lease: float) -> None:
+        """Renew the lease of all claims of a process."""
         with self._database.write() as connection:
             connection.execute(
                 _rows.update()
@@ -248,8 +248,8 @@ class Audits:
                 .values(claimed_until=sa.func.now() + timedelta(seconds=lease))
             )
 
-    def give_back(self, run: str, by: str) -> None:
-        """Let others have what was claimed and not done."""
+    def release(self, run: str, by: str) -> None:
+        """Release the claims of a process that are not done."""
         with self._database.write() as connection:
             connection.execute(
                 _rows.update()
@@ -258,14 +258,14 @@ class Audits:
             )
 
     def firm_is_done(self, run: str, firm: str) -> bool:
-        """Whether the firm's own checks are in the journal."""
+        """Whether the firm's own checks are done."""
         c = _rows.c
         query = sa.select(c.state).where(c.run == run, c.firm == firm, c.account == "")
         with self._database.read() as connection:
             return connection.scalar(query) == "done"
 
 
-# Made once: ten thousand accounts are marked with them.
+# Built once: an audit runs them for 10,000 accounts.
 _done_alone = (
     _rows.update()
     .where(

@@ -1,4 +1,4 @@
-"""Transactions on the workspace's database, with its failures as ours."""
+"""Transactions on the workspace's database, bulk inserts, and database errors as sentences for people."""
 
 import functools
 import threading
@@ -15,12 +15,12 @@ from msoauth.texts import _
 
 
 class Database:
-    """Hands out transactions; a failure of the database is one clear sentence."""
+    """Transactions; a failure of the database becomes a StoreError with one clear sentence."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        # SQLite takes one writer at a time and lets the others sleep in growing naps: here they queue instead.
-        self._turn: AbstractContextManager[object] = (
+        # SQLite allows one writer at a time and makes others poll with growing pauses; a lock lets them queue.
+        self._writer_lock: AbstractContextManager[object] = (
             threading.RLock() if self.is_sqlite else nullcontext()
         )
 
@@ -36,26 +36,25 @@ class Database:
         Raises:
             StoreError: the database does not answer.
         """
-        with translated(), self.engine.connect() as connection:
+        with as_store_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that is kept whole when the block ends, and not at all when it raises.
+        """A transaction that is committed when the block ends, and rolled back when it raises.
 
         Raises:
             StoreError: the database does not answer, or the disk is full or read-only.
         """
-        with translated(), self._turn, writing(self.engine) as connection:
+        with as_store_errors(), self._writer_lock, write_transaction(self.engine) as connection:
             yield connection
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that writes; the database's failures are its own.
+def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A write transaction that raises SQLAlchemy's own errors.
 
-    On SQLite a writer takes its lock at the start: two that both read first could never go on to write. A reader
-    needs no transaction: each of its questions is answered by one whole state of the database.
+    On SQLite it takes the write lock at the start: two transactions that both read first could never write.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":
@@ -64,20 +63,20 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Say a failure of the database as a StoreError; a duplicate is left to the caller."""
+def as_store_errors() -> Iterator[None]:
+    """Turn SQLAlchemy's errors into StoreErrors, except IntegrityError, which the caller handles."""
     try:
         yield
     except sa.exc.IntegrityError:
-        raise  # a duplicate, which the caller knows how to put into words
+        raise  # a duplicate; the caller words it
     except sa.exc.SQLAlchemyError as problem:
-        raise StoreError(sentence(problem), evidence=words(problem)) from None
+        raise StoreError(error_sentence(problem), evidence=error_text(problem)) from None
 
 
-# What SQLite and PostgreSQL say, in lower case, and what it means.
-_FULL = ("disk is full", "no space left", "disk i/o error", "file too large", "disk quota")
+# Parts of SQLite's and PostgreSQL's messages, in lower case, by what they mean.
+_DISK_FULL = ("disk is full", "no space left", "disk i/o error", "file too large", "disk quota")
 _READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open")
-_GONE = (
+_UNREACHABLE = (
     "server closed",
     "connection refused",
     "terminating connection",
@@ -95,27 +94,29 @@ _GONE = (
 
 
 def is_read_only(reason: str) -> bool:
-    """Whether a system's or a database's words mean that a place may only be read."""
+    """Whether an error text of a system or database means that a place is read-only."""
     return any(hint in reason.lower() for hint in _READ_ONLY)
 
 
-def words(problem: BaseException) -> str:
-    """The database's own words, on one line."""
+def error_text(problem: BaseException) -> str:
+    """The database's own error message, on one line."""
     return " ".join(str(getattr(problem, "orig", None) or problem).split()).rstrip(".")[:1000]
 
 
-def sentence(problem: BaseException) -> str:
-    """What a failure of the database means, for people."""
-    reason = words(problem)
+def error_sentence(problem: BaseException) -> str:
+    """What a failure of the database means, as a sentence for people."""
+    reason = error_text(problem)
     low = reason.lower()
-    if any(hint in low for hint in _FULL):
+    if any(hint in low for hint in _DISK_FULL):
         text = _(
             "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
             "go on ({reason})."
         )
     elif is_read_only(reason):
         text = _("The workspace cannot be written: its folder or database is read-only ({reason}).")
-    elif any(hint in low for hint in _GONE) or getattr(problem, "connection_invalidated", False):
+    elif any(hint in low for hint in _UNREACHABLE) or getattr(
+        problem, "connection_invalidated", False
+    ):
         text = _(
             "The workspace's database does not answer. What was reported as stored is safe; go on when it is back "
             "({reason})."
@@ -127,41 +128,41 @@ def sentence(problem: BaseException) -> str:
     return text.format(reason=reason)
 
 
-class Bulk:
-    """One statement for many rows, straight to the driver: the journal of an audit is a hundred rows a second and more.
+class BulkInsert:
+    """An insert of many rows that bypasses SQLAlchemy's per-row work: an audit writes hundreds of rows a second.
 
     Args:
-        statement: An insert, or what its dialect makes of one.
+        statement: Makes the insert (or upsert) for a dialect's name.
     """
 
     def __init__(self, statement: Callable[[str], Any]) -> None:
         self._statement = statement
-        self._ways: dict[str, Callable[[sa.Connection, Sequence[dict[str, Any]]], None]] = {}
+        self._executors: dict[str, Callable[[sa.Connection, Sequence[dict[str, Any]]], None]] = {}
 
     def execute(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        """Carry it out for each row; all rows name the same columns."""
+        """Insert the rows; all must have the same columns."""
         if not rows:
             return
         name = connection.dialect.name
-        if name not in self._ways:
+        if name not in self._executors:
             compiled = self._statement(name).compile(
                 dialect=connection.dialect, column_keys=list(rows[0])
             )
-            self._ways[name] = (_many_rows if compiled.positional else _row_by_row)(compiled)
-        self._ways[name](connection, rows)
+            self._executors[name] = (_multi_row if compiled.positional else _executemany)(compiled)
+        self._executors[name](connection, rows)
 
 
-@functools.lru_cache(maxsize=1024)  # a finding's moment stands in four cells
-def _moment(at: datetime) -> str:
-    """A moment in UTC as SQLAlchemy stores it in SQLite."""
+@functools.lru_cache(maxsize=1024)  # each finding's time is stored four times
+def _sqlite_datetime(at: datetime) -> str:
+    """A UTC time in the form in which SQLAlchemy stores it in SQLite."""
     return at.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-_PARAMETERS = 900  # of one statement; SQLite of before 2020 takes 999
+_PARAMETERS = 900  # in one statement; SQLite before 2020 allows 999
 
 
-def _row_by_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
-    """For PostgreSQL, whose driver sends many rows at once by itself."""
+def _executemany(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
+    """For PostgreSQL, whose driver pipelines executemany."""
     sql, fixed = str(compiled), compiled.params
 
     def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -170,11 +171,11 @@ def _row_by_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, An
     return execute
 
 
-def _many_rows(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
-    """For SQLite: many rows in one statement, or its driver hands Python's lock over at each, to threads that wait."""
+def _multi_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
+    """For SQLite: many rows in one statement, because its driver releases the GIL at each statement."""
     places: list[str] = compiled.positiontup
     columns = compiled.statement.table.c
-    moments = [n for n, key in enumerate(places) if isinstance(columns[key].type, schema.Moment)]
+    datetimes = [n for n, key in enumerate(places) if isinstance(columns[key].type, schema.Moment)]
     group = f"({', '.join('?' * len(places))})"
     before, values, after = str(compiled).partition(f"VALUES {group}")
     if not values:
@@ -187,9 +188,9 @@ def _many_rows(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any
             given: list[Any] = []
             for row in chunk:
                 cells = [row[key] for key in places]
-                for n in moments:
+                for n in datetimes:
                     if cells[n] is not None:
-                        cells[n] = _moment(cells[n].astimezone(UTC))
+                        cells[n] = _sqlite_datetime(cells[n].astimezone(UTC))
                 given += cells
             groups = ", ".join([group] * len(chunk))
             connection.exec_driver_sql(f"{before}VALUES {groups}{after}", tuple(given))
@@ -200,7 +201,7 @@ def _many_rows(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any
 _Item = TypeVar("_Item")
 
 
-class _Ticket(Generic[_Item]):
+class _Submission(Generic[_Item]):
     __slots__ = ("done", "failure", "item")
 
     def __init__(self, item: _Item) -> None:
@@ -210,45 +211,45 @@ class _Ticket(Generic[_Item]):
 
 
 class GroupCommit(Generic[_Item]):
-    """What many threads want to store at the same time goes into one transaction.
+    """Group commit: what many threads store at the same time goes into one transaction.
 
-    A commit waits for the disk; sixty-four threads that each wait for their own would wait for one another.
+    A commit waits for the disk, so that 64 threads with a transaction each would wait for each other.
 
     Args:
-        write: Stores items in one transaction; when it returns, they survive any crash.
+        write: Stores items in one transaction; when it returns, they are on disk.
     """
 
     def __init__(self, write: Callable[[Sequence[_Item]], None]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
-        self._waiting: list[_Ticket[_Item]] = []
+        self._writer_lock = threading.Lock()
+        self._waiting: list[_Submission[_Item]] = []
 
     def submit(self, item: _Item) -> None:
-        """Store *item*, together with what others want to store now; when this returns, it is stored.
+        """Store *item*, together with what other threads submit now; when this returns, it is on disk.
 
         Raises:
             Exception: what *write* raised; then nothing of that transaction was stored.
         """
-        ticket = _Ticket(item)
+        ticket = _Submission(item)
         with self._lock:
             self._waiting.append(ticket)
-        with self._turn:
+        with self._writer_lock:
             if not ticket.done:
-                self._lead(ticket)
+                self._write_batch(ticket)
         if ticket.failure is not None:
             raise ticket.failure
 
-    def _lead(self, own: _Ticket[_Item]) -> None:
+    def _write_batch(self, own: _Submission[_Item]) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
         try:
             self._write([ticket.item for ticket in batch])
-        except Exception as failure:  # noqa: BLE001 - it is raised in each thread that waits for it
+        except Exception as failure:  # noqa: BLE001 - raised in each of the waiting threads
             for ticket in batch:
                 ticket.failure = failure
         except BaseException:
-            # This thread was interrupted; the others lead for themselves.
+            # This thread was interrupted: the others write their items themselves.
             with self._lock:
                 self._waiting = [t for t in batch if t is not own] + self._waiting
             raise

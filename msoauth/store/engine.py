@@ -1,4 +1,4 @@
-"""The way to the workspace's database: how it is spoken to, how long a silence is borne, and who could listen."""
+"""Connecting to the workspace's database: SQLite's settings, PostgreSQL's timeouts, and a warning about TLS."""
 
 import ipaddress
 from typing import Any
@@ -9,32 +9,31 @@ from sqlalchemy.engine import URL
 
 from msoauth.texts import _
 
-# A server that was switched off, or a cable that was pulled, sends no word of it: the system would wait for a
-# quarter of an hour for what was sent, and for two hours for what is to come. Seconds, and milliseconds at the end
-# (PostgreSQL, libpq, "Parameter Key Words"); what the address says itself counts.
-_PATIENCE = {
+# Without these, a server that is switched off would be noticed after 15 minutes (sending) or two hours (waiting).
+# In seconds, the last one in milliseconds (libpq, "Parameter Key Words"); parameters in the URL take precedence.
+_TIMEOUTS = {
     "connect_timeout": 15,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# The same for the server: a computer that died would hold its locks there for two hours.
-_ASK_OFTEN = (
+# The same for the server, or the locks of a crashed client would last two hours.
+_SERVER_KEEPALIVES = (
     "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
 
 
-def engine_of(url: URL) -> sa.Engine:
-    """The engine for a workspace on SQLite or PostgreSQL."""
+def open_engine(url: URL) -> sa.Engine:
+    """The SQLAlchemy engine for a workspace on SQLite or PostgreSQL."""
     if url.get_backend_name() != "sqlite":
-        patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=patience)
+        timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in url.query}
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=timeouts)
 
         @event.listens_for(engine, "connect")
-        def _ask_often(connection: Any, _record: object) -> None:
+        def _set_keepalives(connection: Any, _record: object) -> None:
             with connection.cursor() as cursor:
-                cursor.execute(_ASK_OFTEN)
+                cursor.execute(_SERVER_KEEPALIVES)
             connection.commit()
 
         return engine
@@ -42,7 +41,7 @@ def engine_of(url: URL) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions behind our back
+        connection.isolation_level = None  # no implicit transactions by the driver
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(
             "PRAGMA synchronous = FULL"
@@ -52,8 +51,8 @@ def engine_of(url: URL) -> sa.Engine:
     return engine
 
 
-def exposure(engine: sa.Engine) -> str | None:
-    """What people must know of the connection to a database on another computer; None when it is encrypted and verified.
+def connection_warning(engine: sa.Engine) -> str | None:
+    """A warning when the connection to a database on another computer is not encrypted and verified, else None.
 
     Raises:
         SQLAlchemyError: the database does not answer.
@@ -62,7 +61,7 @@ def exposure(engine: sa.Engine) -> str | None:
         return None
     with engine.connect() as connection:
         raw = connection.connection.dbapi_connection
-        assert raw is not None  # noqa: S101 - there is one as long as the block lasts
+        assert raw is not None  # noqa: S101 - it exists inside the block
         info = raw.info
         host, address = info.host, info.hostaddr
         mode = info.get_parameters().get("sslmode", "prefer")
@@ -79,7 +78,7 @@ def exposure(engine: sa.Engine) -> str | None:
 
 
 def is_this_computer(place: str) -> bool:
-    """Whether it is this computer: a socket's folder, or a loopback address."""
+    """Whether a database host is this computer: a socket's folder, or a loopback address."""
     try:
         return ipaddress.ip_address(place).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Firms, and their sealed client secrets."""
+"""Firms, and their encrypted client secrets."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _t = schema.firms
 
-# Made once: an audit asks them for each of ten thousand accounts.
+# Built once: an audit runs them for each of 10,000 accounts.
 _of = sa.bindparam("of", type_=sa.String)
 _one = sa.select(_t).where(_t.c.key == _of)
 _secret = sa.select(_t.c.secret).where(_t.c.key == _of)
@@ -84,7 +84,7 @@ class Firms(Listing[Firm]):
 
         Raises:
             InputError: the name is empty or taken.
-            VaultError: the secret cannot be sealed; then nothing is added.
+            VaultError: the secret cannot be encrypted; then nothing is added.
         """
         firm = replace(firm, name=firm.name.strip())
         if not firm.name:
@@ -129,7 +129,7 @@ class Firms(Listing[Firm]):
         self._update(firm.name, _row(firm))
 
     def remove(self, name: str) -> None:
-        """Forget a firm with its accounts, secret and tokens; its findings stay.
+        """Delete a firm with its accounts, secret and tokens; its findings stay in the journal.
 
         Raises:
             InputError: there is no such firm.
@@ -139,7 +139,7 @@ class Firms(Listing[Firm]):
                 raise _unknown(name)
 
     def has_secret(self, name: str) -> bool:
-        """Whether a client secret is stored; needs no key."""
+        """Whether a client secret is stored; works without the vault's key."""
         with self._database.read() as connection:
             return (
                 connection.scalar(sa.select(_t.c.secret.is_not(None)).where(_t.c.key == _key(name)))
@@ -175,7 +175,7 @@ class Firms(Listing[Firm]):
         )
 
     def forget_secret(self, name: str) -> None:
-        """Make the firm's app a public client again.
+        """Delete the client secret: the firm's app is a public client then.
 
         Raises:
             InputError: there is no such firm.
@@ -199,8 +199,8 @@ class Firms(Listing[Firm]):
         return self._vault.seal(value, _place(name))
 
 
-class SteadyFirms(Firms):
-    """Firms and secrets as they were when they were first asked for: for a run over thousands of accounts."""
+class CachedFirms(Firms):
+    """Firms and secrets cached at their first use, for a run over thousands of accounts."""
 
     def __init__(self, firms: Firms) -> None:
         super().__init__(firms._database, firms._vault)

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from msoauth.findings import to_frame
 from msoauth.model import Finding
 from msoauth.store import latest_results, schema
-from msoauth.store.database import Bulk, Database, GroupCommit
+from msoauth.store.database import BulkInsert, Database, GroupCommit
 from msoauth.store.latest_results import LatestResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _t = schema.journal
-_insert = Bulk(lambda _dialect: _t.insert())
+_insert = BulkInsert(lambda _dialect: _t.insert())
 _LAST = "SELECT max(id) FROM journal"
 _text = json.JSONEncoder(
     ensure_ascii=False

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from msoauth.model import Signal
 from msoauth.store import schema
-from msoauth.store.database import Bulk
+from msoauth.store.database import BulkInsert
 
 _t = schema.latest_results
 _KEY = ("firm", "account", "check")
@@ -89,7 +89,7 @@ def _upsert(dialect: str) -> Any:
     )
 
 
-_record = Bulk(_upsert)
+_record = BulkInsert(_upsert)
 
 
 def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[LatestResult]:

@@ -1,4 +1,4 @@
-"""Locks that hold against every thread and process on one workspace, and go with their holder."""
+"""Locks by name between all threads and processes on one workspace; released when the holder dies."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
-from msoauth.store.database import Database, sentence, translated
+from msoauth.store.database import Database, as_store_errors, error_sentence
 from msoauth.store.process_locks import FolderLocks, ProcessLocks
 from msoauth.texts import _
 
@@ -21,14 +21,14 @@ _PAUSE = 0.05  # seconds between two tries
 
 
 class HeldError(StoreError):
-    """Somebody else holds the lock."""
+    """Another thread or process holds the lock."""
 
     def __init__(self, name: str) -> None:
         super().__init__(_("“{name}” is held by another program.").format(name=name))
 
 
-class _Names:
-    """The names that threads of this process hold or wait for."""
+class _ThreadLocks:
+    """Locks between the threads of this process, each kept as long as a thread holds or waits for it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -37,7 +37,11 @@ class _Names:
 
     @contextmanager
     def hold(self, name: str, deadline: float) -> Iterator[None]:
-        """Hold it against the other threads."""
+        """Hold the lock until the block ends.
+
+        Raises:
+            HeldError: another thread still held it at *deadline*.
+        """
         with self._guard:
             mutex = self._mutexes.setdefault(name, threading.Lock())
             self._wanted[name] = self._wanted.get(name, 0) + 1
@@ -56,35 +60,37 @@ class _Names:
                     del self._wanted[name], self._mutexes[name]
 
 
-class _Shared(NamedTuple):
-    """What the workspaces of one folder share within a process.
+class _FolderState(NamedTuple):
+    """What all Workspace objects on one folder share within a process.
 
     Attributes:
-        locks: Those against other processes; None where the database has its own.
+        locks: The locks between processes; None where the database has its own (PostgreSQL).
     """
 
-    names: _Names
+    thread_locks: _ThreadLocks
     locks: ProcessLocks | None
     folder: Path = Path()
 
 
-_shared: dict[Path, _Shared] = {}
-_shared_guard = threading.Lock()
+_folder_states: dict[Path, _FolderState] = {}
+_folder_guard = threading.Lock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_shared.clear)  # a child holds nothing of its parent's
+    os.register_at_fork(
+        after_in_child=_folder_states.clear
+    )  # a forked child holds none of its parent's locks
 
 
-def _shared_by(folder: Path) -> _Shared:
-    """The same for every way that leads to the folder, also when it was made anew."""
+def _folder_state(folder: Path) -> _FolderState:
+    """The state of a folder: the same one for all paths to it; a new one after it was deleted and created again."""
     place = folder.resolve()
-    with contextlib.suppress(OSError):  # the locks say it where they are wanted
+    with contextlib.suppress(OSError):  # acquiring a lock will say what is wrong
         place.mkdir(parents=True, exist_ok=True)
-    with _shared_guard:
-        known = _shared.get(place)
+    with _folder_guard:
+        known = _folder_states.get(place)
         if known is None or not _same(known.folder, place):
-            there = (other for other in _shared.values() if _same(other.folder, place))
-            known = next(there, None) or _Shared(_Names(), FolderLocks(place), place)
-            _shared[place] = known
+            there = (other for other in _folder_states.values() if _same(other.folder, place))
+            known = next(there, None) or _FolderState(_ThreadLocks(), FolderLocks(place), place)
+            _folder_states[place] = known
         return known
 
 
@@ -96,19 +102,19 @@ def _same(one: Path, other: Path) -> bool:
 
 
 class Locks:
-    """Locks by name: on SQLite the operating system's, on PostgreSQL the database's own.
+    """Locks by name: the operating system's with SQLite, advisory locks with PostgreSQL.
 
-    PostgreSQL's belong to a session. All that a process holds hang on one session, so that sixty-four threads
-    that each hold an account take one connection and not sixty-four of the hundred that a server has.
+    PostgreSQL's belong to a session. A process takes all of its locks in one session, so that 64 threads that each
+    lock an account need one connection, not 64 of the 100 that a server usually allows.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
-        shared = _shared_by(folder) if database.is_sqlite else _Shared(_Names(), None)
-        self._names, self._locks = shared.names, shared.locks
+        shared = _folder_state(folder) if database.is_sqlite else _FolderState(_ThreadLocks(), None)
+        self._thread_locks, self._locks = shared.thread_locks, shared.locks
         self._guard = threading.Lock()
         self._session: sa.Connection | None = None
-        self._on_session = 0
+        self._locks_on_session = 0
 
     @contextmanager
     def hold(self, name: str, *, seconds: float = 0.0, shared: bool = False) -> Iterator[None]:
@@ -116,19 +122,19 @@ class Locks:
 
         Args:
             seconds: How long to wait for it.
-            shared: Together with others who hold it shared (PostgreSQL only).
+            shared: Allow others to hold it too, if they also want it shared (PostgreSQL only).
 
         Raises:
-            HeldError: somebody else still held it.
+            HeldError: another thread or process still held it.
             StoreError: the database does not answer.
         """
         deadline = time.monotonic() + seconds
-        with self._names.hold(name, deadline):
+        with self._thread_locks.hold(name, deadline):
             if self._locks is None:
                 with self._advisory(name, deadline, shared=shared):
                     yield
             else:
-                with _held(self._locks, name, deadline):
+                with _hold_process_lock(self._locks, name, deadline):
                     yield
 
     @contextmanager
@@ -142,17 +148,17 @@ class Locks:
         try:
             yield
         finally:
-            with contextlib.suppress(StoreError):  # a session that broke has let go of all
+            with contextlib.suppress(StoreError):  # a broken session has released its locks
                 self._ask(f"SELECT pg_advisory_unlock{kind}(:n)", number, held=-1)
 
     def _ask(self, sql: str, number: int, *, held: int) -> bool:
-        """Put a question to the session of our locks; it is there as long as one is held."""
-        with self._guard, translated():
+        """Call a lock function in the session that holds the locks; it is open as long as one is held."""
+        with self._guard, as_store_errors():
             if self._session is None:
                 self._session = self._database.engine.connect().execution_options(
                     isolation_level="AUTOCOMMIT"
                 )
-                self._on_session = 0
+                self._locks_on_session = 0
             done = False
             try:
                 done = bool(self._session.scalar(sa.text(sql), {"n": number}))
@@ -162,28 +168,32 @@ class Locks:
                 broken.close()
                 raise
             if done:
-                self._on_session += held
-            if self._on_session <= 0:
+                self._locks_on_session += held
+            if self._locks_on_session <= 0:
                 self._session.close()
                 self._session = None
             return done
 
 
 @contextmanager
-def _held(locks: ProcessLocks, name: str, deadline: float) -> Iterator[None]:
-    """Hold it against other processes."""
+def _hold_process_lock(locks: ProcessLocks, name: str, deadline: float) -> Iterator[None]:
+    """Hold the lock between processes until the block ends.
+
+    Raises:
+        HeldError: another process still held it at *deadline*.
+    """
     number = int.from_bytes(_digest(name)[:8], "big") >> 2
     try:
-        while not locks.take(number):
+        while not locks.acquire(number):
             if time.monotonic() >= deadline:
                 raise HeldError(name)
             time.sleep(_PAUSE)
     except OSError as problem:
-        raise StoreError(sentence(problem)) from None
+        raise StoreError(error_sentence(problem)) from None
     try:
         yield
     finally:
-        locks.give_back(number)
+        locks.release(number)
 
 
 def _digest(name: str) -> bytes:

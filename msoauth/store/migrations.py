@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store import latest_results, schema
-from msoauth.store.database import writing
+from msoauth.store.database import write_transaction
 from msoauth.texts import _
 
 _FIRST_START = 7043117  # number of the PostgreSQL advisory lock for it
@@ -21,8 +21,8 @@ def migrate(engine: sa.Engine) -> None:
         SQLAlchemyError: the database does not answer or cannot be written.
     """
     if _version(engine) == schema.VERSION:
-        return  # opens without writing, from a read-only folder too
-    with writing(engine) as connection:
+        return  # opens without write_transaction, from a read-only folder too
+    with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(
                 f"SELECT pg_advisory_xact_lock({_FIRST_START})"

@@ -1,4 +1,4 @@
-"""Locks of the operating system, by number, that hold against other processes and go with their holder."""
+"""Operating system locks between processes, by number; released when the holder dies."""
 
 import errno
 import os
@@ -12,39 +12,39 @@ import filelock
 if sys.platform != "win32":
     import fcntl
 
-_HELD = frozenset({errno.EACCES, errno.EAGAIN})
+_HELD_ERRORS = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 class ProcessLocks(Protocol):
-    """Locks by number, 0 to 2**62; that two threads do not ask for the same one is the caller's care.
+    """Locks by number, 0 to 2**62, in one folder; the caller makes sure that two threads never want the same one.
 
-    ``FolderLocks`` are those that a folder has on this system. A process makes one for each folder, and keeps it.
+    ``FolderLocks`` is the implementation for this operating system. A process has one object for each folder.
     """
 
-    def take(self, number: int) -> bool:
-        """Take a lock; False when another process holds it.
+    def acquire(self, number: int) -> bool:
+        """Acquire a lock; False when another process holds it.
 
         Raises:
             OSError: the folder cannot be written, or its file system knows no locks.
         """
 
-    def give_back(self, number: int) -> None:
-        """Let go of a lock that was taken."""
+    def release(self, number: int) -> None:
+        """Release a lock that was acquired."""
 
 
 class LockFiles:
-    """A file each: on every system."""
+    """One file for each lock; works on every system."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "locks"
         self._held: dict[int, filelock.BaseFileLock] = {}
 
-    def take(self, number: int) -> bool:
+    def acquire(self, number: int) -> bool:
         lock = filelock.FileLock(self._folder / f"{number:016x}.lock", thread_local=False)
         try:
             try:
                 lock.acquire(timeout=0)
-            except FileNotFoundError:  # the first lock of this folder
+            except FileNotFoundError:  # the first lock in this folder
                 self._folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -52,7 +52,7 @@ class LockFiles:
         self._held[number] = lock
         return True
 
-    def give_back(self, number: int) -> None:
+    def release(self, number: int) -> None:
         self._held.pop(number).release()
 
 
@@ -61,10 +61,10 @@ if sys.platform == "win32":
 else:
 
     class LockedBytes:
-        """A byte of one file each (POSIX): an audit of ten thousand accounts makes no file for each of them.
+        """One byte of a shared file for each lock (POSIX), so that 10,000 accounts need no 10,000 files.
 
-        One object a process and file, because the system lets go of all that a process holds on a file when the
-        process closes any descriptor of it: nothing else may open it. It is open as long as one lock is held.
+        POSIX releases all of a process's locks on a file when the process closes any descriptor of it. So there is
+        one object for each file, nothing else opens the file, and it stays open as long as a lock is held.
         """
 
         def __init__(self, folder: Path) -> None:
@@ -73,7 +73,7 @@ else:
             self._descriptor = -1
             self._held = 0
 
-        def _opened(self) -> int:
+        def _open_file(self) -> int:
             options = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             try:
                 return os.open(self._file, options, 0o666)
@@ -81,25 +81,27 @@ else:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 return os.open(self._file, options, 0o666)
 
-        def take(self, number: int) -> bool:
+        def acquire(self, number: int) -> bool:
             with self._guard:
                 if not self._held:
-                    self._descriptor = self._opened()
-                elif not os.fstat(self._descriptor).st_nlink:  # the folder was made anew meanwhile
-                    gone, self._descriptor = self._descriptor, self._opened()
+                    self._descriptor = self._open_file()
+                elif not os.fstat(
+                    self._descriptor
+                ).st_nlink:  # the folder was deleted and created again
+                    gone, self._descriptor = self._descriptor, self._open_file()
                     os.close(gone)
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
                 except OSError as problem:
                     if not self._held:
                         os.close(self._descriptor)
-                    if problem.errno in _HELD:
+                    if problem.errno in _HELD_ERRORS:
                         return False
                     raise
                 self._held += 1
                 return True
 
-        def give_back(self, number: int) -> None:
+        def release(self, number: int) -> None:
             with self._guard:
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, number)

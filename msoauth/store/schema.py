@@ -1,4 +1,4 @@
-"""The tables, and the version of their layout."""
+"""The database schema, and its version."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,24 +18,24 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-# Raise it with every change that an older msoauth would misread, and teach `migrations` the step.
+# Raise it with every change that an older msoauth would misread, and add the step to `migrations`.
 VERSION = 2
 
 metadata = MetaData()
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment in UTC, also where the database keeps no time zone."""
+    """A time in UTC, also where the database stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """As it is stored."""
+        """Convert to UTC for the database."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """As it is used."""
+        """Add or convert to UTC from the database."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -111,8 +111,8 @@ settings = Table(
     Column("value", Text, nullable=False),
 )
 
-# The latest answer to each question about each account (and, with an empty account, about each firm): what a
-# table of ten thousand accounts is made of without reading years of findings.
+# The latest result of each check of each account (and, with an empty account, of each firm), so that a table of
+# 10,000 accounts need not read years of findings.
 latest_results = Table(
     "standings",
     metadata,
@@ -123,8 +123,8 @@ latest_results = Table(
     Column("at", Moment, nullable=False),
     Column("signal", String(16), nullable=False),
     Column("cause", String(64)),
-    Column("verdict", String(16)),  # the signal, where the question was last answered at all
-    Column("since", Moment),  # the first of the answers that said so without a break
+    Column("verdict", String(16)),  # the last signal that was not skipped
+    Column("since", Moment),  # since when the verdict is the same
     Column("passed_at", Moment),
 )
 
@@ -138,7 +138,7 @@ audits = Table(
     Column("summary", Text),  # counts and seconds, for charts over time
 )
 
-# Who is still to be checked in an audit, by whom, and what came of it. The row with an empty account is the firm.
+# The accounts of an audit: who checks each, and its result. The row with an empty account is the firm.
 audit_accounts = Table(
     "audit_accounts",
     metadata,
@@ -149,7 +149,7 @@ audit_accounts = Table(
     Column("claimed_by", String(64)),
     Column("claimed_until", Moment),
     Column("signal", String(16)),
-    Column("check", String(64)),  # the first broken link
+    Column("check", String(64)),  # of the first problem
     Column("cause", String(64)),
     Column("seconds", Float),
     Column("done_at", Moment),

@@ -1,4 +1,4 @@
-"""Small things to remember, such as the firm chosen last."""
+"""Settings of a workspace, such as the firm chosen last and the language."""
 
 import sqlalchemy as sa
 
@@ -9,19 +9,19 @@ _t = schema.settings
 
 
 class Settings:
-    """Texts by key; never a secret."""
+    """Texts by key, stored unencrypted: never a secret."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, key: str, default: str = "") -> str:
-        """The text kept under *key*."""
+        """The setting *key*, or *default*."""
         with self._database.read() as connection:
             value = connection.scalar(sa.select(_t.c.value).where(_t.c.key == key))
         return default if value is None else str(value)
 
     def set(self, key: str, value: str) -> None:
-        """Keep a text."""
+        """Store a setting."""
         with self._database.write() as connection:
             if (
                 connection.execute(_t.update().where(_t.c.key == key).values(value=value)).rowcount

@@ -1,4 +1,4 @@
-"""Token caches: one sealed row per account, loaded, locked and stored alone."""
+"""Token caches of the accounts: each encrypted in a row of its own, with a lock of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +17,10 @@ from msoauth.texts import _
 
 _t = schema.tokens
 
-LOCK_SECONDS = 60.0  # a refresh takes seconds; a holder that took longer has gone
+LOCK_SECONDS = 60.0  # to wait for another process; a renewal takes a few
 
 
-# Made once: an audit asks them of ten thousand accounts.
+# Built once: an audit runs them for 10,000 accounts.
 _of = sa.bindparam("of", type_=sa.String)
 _sealed = sa.select(_t.c.sealed).where(_t.c.account == _of)
 _renewed = (
@@ -38,12 +38,12 @@ _status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).whe
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """What may be shown of an account's tokens.
+    """Who signed in for an account, and when; no secret.
 
     Attributes:
         signed_in_as: The user principal name that signed in.
         signed_in_at: When that was, UTC.
-        refreshed_at: When a token was last got, UTC; the refresh token's 90 idle days count from here.
+        refreshed_at: When tokens were last renewed, UTC; the refresh token expires 90 days later.
     """
 
     signed_in_as: str
@@ -60,17 +60,17 @@ class Tokens:
         self._locks = locks
 
     def load(self, address: str) -> str | None:
-        """The account's token cache in clear, or None when nobody has signed in.
+        """The account's decrypted token cache, or None when nobody has signed in.
 
         Raises:
             VaultError: the key is missing or wrong.
         """
         with self._database.read() as connection:
             sealed = connection.scalar(_sealed, {"of": key(address)})
-        return None if sealed is None else self._vault.unseal(sealed, _place(address))
+        return None if sealed is None else self._vault.unseal(sealed, _sealed_place(address))
 
     def save(self, address: str, cache: str, *, signed_in_as: str | None = None) -> None:
-        """Store the account's token cache; when this returns, it survives any crash.
+        """Encrypt and store the account's token cache; when this returns, it is on disk.
 
         Args:
             signed_in_as: The user, after a sign-in; None after a silent renewal.
@@ -80,7 +80,7 @@ class Tokens:
             StoreError: it could not be stored.
         """
         now = datetime.now(UTC)
-        values = {"sealed": self._vault.seal(cache, _place(address)), "refreshed_at": now}
+        values = {"sealed": self._vault.seal(cache, _sealed_place(address)), "refreshed_at": now}
         if signed_in_as is not None:
             values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
         with self._database.write() as connection:
@@ -93,22 +93,22 @@ class Tokens:
             if known is None:
                 raise unknown(address)
             if signed_in_as is None:
-                return  # signed out while the renewal was under way: the user's word counts
+                return  # the user signed out during the renewal: keep it so
             connection.execute(_t.insert().values(account=known, **values))
 
     def forget(self, address: str) -> None:
-        """Forget the account's tokens; nothing happens when there are none."""
+        """Delete the account's tokens, if there are any."""
         with self._database.write() as connection:
             connection.execute(_t.delete().where(_t.c.account == key(address)))
 
     def status(self, address: str) -> TokenStatus | None:
-        """Who signed in and when, or None when nobody has; needs no key."""
+        """Who signed in and when, or None when nobody has; works without the vault's key."""
         with self._database.read() as connection:
             row = connection.execute(_status, {"of": key(address)}).first()
         return None if row is None else TokenStatus(row[0], _utc(row[1]), _utc(row[2]))
 
     def statuses(self) -> dict[str, TokenStatus]:
-        """The same of every account, by its address without regard to case."""
+        """The statuses of all accounts, by address in lower case."""
         query = sa.select(_t.c.account, _t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at)
         with self._database.read() as connection:
             return {
@@ -118,10 +118,10 @@ class Tokens:
 
     @contextmanager
     def lock(self, address: str) -> Iterator[None]:
-        """Hold the account's tokens against every other thread and process that uses this workspace.
+        """Lock the account's tokens until the block ends, so that only one thread or process renews them.
 
         Raises:
-            StoreError: somebody else held them for a whole minute.
+            StoreError: another one held the lock for a minute.
         """
         try:
             with self._locks.hold(f"tokens/{key(address)}", seconds=LOCK_SECONDS):
@@ -132,21 +132,21 @@ class Tokens:
             ) from None
 
 
-class SteadyTokens(Tokens):
-    """Token caches whose statuses are read at once: for a run over thousands of accounts."""
+class CachedTokens(Tokens):
+    """Token caches whose statuses are all read in one query, for a run over thousands of accounts."""
 
     def __init__(self, tokens: Tokens) -> None:
         super().__init__(tokens._database, tokens._vault, tokens._locks)
         self._known: dict[str, TokenStatus] | None = None
 
     def status(self, address: str) -> TokenStatus | None:
-        """As it was when the first was asked for; of an account that was not there then, as it is now."""
+        """The status at the first call; for an account added since, the present one."""
         if self._known is None:
             self._known = self.statuses()
         return self._known.get(key(address)) or super().status(address)
 
 
-def _place(address: str) -> str:
+def _sealed_place(address: str) -> str:
     return f"tokens/{key(address)}/cache"
 
 

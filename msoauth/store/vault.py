@@ -1,8 +1,8 @@
-"""The vault: authenticated encryption of secrets and tokens, each value bound to its place.
+"""The vault: authenticated encryption (AES-GCM) of secrets and tokens, each bound to its table, row and column.
 
-A random *data key* seals the values. It lies in the database itself, but only sealed by a *key-encryption
-key*, which comes from the operating system's keyring, from a passphrase, or from a key file. So a change of
-the passphrase rewrites one value, and a copy of the database alone opens nothing.
+A random *data key* encrypts the values. It is stored in the database, encrypted by a *key-encryption key* from the
+operating system's keyring, a passphrase or a key file. So a new passphrase rewrites one value only, and a copy of
+the database alone decrypts nothing.
 """
 
 import base64
@@ -29,12 +29,12 @@ Source = Literal["keyring", "passphrase", "file"]
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _SERVICE = "msoauth"
-# scrypt at 2**15 takes about 0.1 s and 32 MB: enough against guessing, bearable at every start.
+# scrypt at 2**15 takes about 0.1 s and 32 MB: slow enough against guessing, fast enough at every start.
 SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 
 
 class Secret:
-    """A value that shows itself only when asked by name."""
+    """A secret value; only :meth:`reveal` shows it, never repr, logs or pickles."""
 
     __slots__ = ("_value",)
 
@@ -63,7 +63,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class VaultRecord:
-    """What the database knows of the vault; nothing in it opens anything by itself."""
+    """The vault's record in the database: the encrypted data key, and where its key comes from."""
 
     source: Source
     key_name: str
@@ -71,12 +71,12 @@ class VaultRecord:
     sealed_key: str
 
     def to_json(self) -> str:
-        """As text for the database."""
+        """The record as JSON."""
         return json.dumps(vars(self))
 
     @classmethod
     def from_json(cls, text: str) -> "VaultRecord":
-        """What :meth:`to_json` gave."""
+        """The record from :meth:`to_json`."""
         return cls(**json.loads(text))
 
 
@@ -112,7 +112,7 @@ class Vault:
         return "Vault()"
 
     def warning(self) -> str | None:
-        """What people must know of where the key lies, as long as it is so."""
+        """A warning for people when the key is in a file beside the database, else None."""
         record = self._load()
         if record is None or record.source != "file":
             return None
@@ -123,21 +123,21 @@ class Vault:
 
     @property
     def source(self) -> Source | None:
-        """Where the key comes from; None while nothing was ever sealed."""
+        """Where the key comes from; None before the first secret is stored."""
         record = self._load()
         return None if record is None else record.source
 
     def change(self, source: Source, passphrase: str | None = None) -> None:
-        """Have the key come from another place, or from another passphrase. What is sealed stays as it is.
+        """Change where the key comes from, or the passphrase; the encrypted values stay as they are.
 
-        The new place is made first, then the one record that says where the key lies is replaced, and the old
-        place goes last: whatever ends this program in between, either the old key opens everything or the new.
+        The new key is stored first, then the record in the database is replaced, and the old key is deleted last, so
+        that after a crash in between either the old or the new key works.
 
         Args:
             passphrase: The new one, when *source* is ``passphrase``.
 
         Raises:
-            VaultError: the key of now is missing or wrong, there is no keyring, or somebody else changed it.
+            VaultError: the present key is missing or wrong, there is no keyring, or another program changed it.
         """
         data_key = self._key()
         old = self._load()
@@ -147,19 +147,19 @@ class Vault:
         try:
             done = self._swap(old, new)
         except BaseException:
-            self._forget_place(new)
+            self._delete_key(new)
             raise
         if not done:
-            self._forget_place(new)
+            self._delete_key(new)
             raise VaultError(
                 _("Another program changed the vault at the same moment; nothing was changed here.")
             )
         if source == "passphrase":
             self._passphrase = passphrase
-        self._forget_place(old)
+        self._delete_key(old)
 
     def data_key(self) -> bytes:
-        """The key that seals the values, to be carried to another workspace under a seal of its own.
+        """The data key, for an export, which encrypts it with its own passphrase.
 
         Raises:
             VaultError: the key is missing or wrong.
@@ -167,20 +167,20 @@ class Vault:
         return self._key()
 
     def adopt(self, data_key: bytes) -> VaultRecord:
-        """The record for a data key that came from another workspace; the key's place is made."""
+        """Create a record, and the key that it needs, for the data key of an imported workspace."""
         return self._new_record(data_key)
 
     def forget_key(self) -> None:
-        """Look for the key anew at the next use: another one holds from now on."""
+        """Forget the cached data key and load it again at the next use."""
         with self._lock:
             self._data_key = None
 
     def abandon(self, record: VaultRecord) -> None:
-        """Undo :meth:`adopt`: the record was not stored."""
-        self._forget_place(record)
+        """Undo :meth:`adopt`, when the record was not stored."""
+        self._delete_key(record)
 
     def seal(self, text: str, place: str) -> bytes:
-        """*text* as ciphertext that opens only at *place* (table, row, column).
+        """Encrypt *text*, so that it can be decrypted only for *place* (``table/row/column``).
 
         Raises:
             VaultError: the key is missing or wrong.
@@ -191,7 +191,7 @@ class Vault:
         return _encrypt(self._key(), text.encode(), place)
 
     def unseal(self, sealed: bytes, place: str) -> str:
-        """What was sealed for *place*.
+        """Decrypt what was encrypted for *place*.
 
         Raises:
             VaultError: the key is missing or wrong, or the value was moved or changed.
@@ -257,7 +257,7 @@ class Vault:
     def _new_record(
         self, data_key: bytes, source: Source | None = None, passphrase: str | None = None
     ) -> VaultRecord:
-        """A record for *data_key*, whose own key lies at *source*, or at the best place that there is."""
+        """Create a key at *source* (None: passphrase, else keyring, else file) and a record of *data_key* encrypted by it."""
         name = f"workspace-{secrets.token_hex(8)}"
         passphrase = passphrase or (self._passphrase if source is None else None)
         redact.remember(passphrase)
@@ -275,8 +275,8 @@ class Vault:
         _write_private(self._key_file(name), text)
         return _record("file", name, b"", wrapping, data_key)
 
-    def _forget_place(self, record: VaultRecord) -> None:
-        """Remove a key that opens nothing any more; left over, it does no harm."""
+    def _delete_key(self, record: VaultRecord) -> None:
+        """Delete a key that is no longer used; left over, it does no harm."""
         if record.source == "keyring":
             _keyring_delete(record.key_name)
         elif record.source == "file":

@@ -1,4 +1,4 @@
-"""Opening a workspace: which database, which layout, which key."""
+"""The workspace: opening its database, and access to all that is kept in it."""
 
 import copy
 import errno
@@ -17,13 +17,13 @@ from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
 from msoauth.store.database import Database, is_read_only
-from msoauth.store.engine import engine_of, exposure
-from msoauth.store.firms import Firms, SteadyFirms
+from msoauth.store.engine import connection_warning, open_engine
+from msoauth.store.firms import CachedFirms, Firms
 from msoauth.store.journal import Journal
 from msoauth.store.locks import Locks
 from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
-from msoauth.store.tokens import SteadyTokens, Tokens
+from msoauth.store.tokens import CachedTokens, Tokens
 from msoauth.store.vault import Vault, VaultRecord
 from msoauth.texts import _, ngettext
 
@@ -34,9 +34,9 @@ class Workspace:
     """Where firms, accounts, sealed secrets and tokens, and the journal are kept. Safe to share between threads.
 
     Attributes:
-        folder: Where files belong that go with it (notebooks, retrieved mail).
-        vault: What seals its secrets and tokens.
-        database: Its transactions, for the rooms that keep something in it.
+        folder: For files that belong to it (notebooks, retrieved mail).
+        vault: Encrypts its secrets and tokens.
+        database: Its transactions, and its SQLAlchemy engine.
 
     >>> ws
     Workspace(1 firm, 5 accounts, 'sqlite:///...msoauth.db')
@@ -47,10 +47,10 @@ class Workspace:
     """
 
     def __init__(
-        self, engine: sa.Engine, folder: Path, passphrase: str | None, exposed: str | None = None
+        self, engine: sa.Engine, folder: Path, passphrase: str | None, warning: str | None = None
     ) -> None:
         self.folder = folder
-        self._exposed = exposed
+        self._connection_warning = warning
         database = Database(engine)
         self.vault = Vault(
             self._vault_record,
@@ -93,13 +93,13 @@ class Workspace:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 folder.mkdir(parents=True, exist_ok=True)
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
-            engine = engine_of(url)
+            engine = open_engine(url)
             migrate(engine)
-            exposed = exposure(engine)
+            warning = connection_warning(engine)
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
-            reason = _sentences(getattr(problem, "orig", None) or problem)
+            reason = _one_line(getattr(problem, "orig", None) or problem)
             if isinstance(problem, ImportError):
                 reason = _("The driver is not installed: pip install 'psycopg[binary]'.")
             elif is_read_only(reason) and "://" not in place:
@@ -108,29 +108,31 @@ class Workspace:
                 )
             raise StoreError(
                 _("The workspace {where} cannot be opened: {reason}").format(
-                    where=_shown(place), reason=reason
+                    where=_without_password(place), reason=reason
                 )
             ) from None
         except StoreError:
             if engine is not None:
                 engine.dispose()
             raise
-        return cls(engine, folder, passphrase, exposed)
+        return cls(engine, folder, passphrase, warning)
 
-    def steady(self) -> "Workspace":
-        """The same workspace, with its firms and sign-ins as they are now: for a run over thousands of accounts."""
+    def snapshot(self) -> "Workspace":
+        """The same workspace with firms and sign-in statuses cached, for a run over thousands of accounts."""
         same = copy.copy(self)
-        same.firms = SteadyFirms(self.firms)
-        same.tokens = SteadyTokens(self.tokens)
+        same.firms = CachedFirms(self.firms)
+        same.tokens = CachedTokens(self.tokens)
         return same
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people must know of this workspace as long as it is so."""
-        return tuple(warning for warning in (self.vault.warning(), self._exposed) if warning)
+        return tuple(
+            warning for warning in (self.vault.warning(), self._connection_warning) if warning
+        )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database connections."""
         self.database.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -177,7 +179,7 @@ class Workspace:
             text = connection.scalar(
                 sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault").with_for_update()
             )
-            if text is not None:  # another process was quicker
+            if text is not None:  # another process created it first
                 return VaultRecord.from_json(text)
             connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
         return record
@@ -213,12 +215,12 @@ def _database_url(place: str) -> URL:
     raise StoreError(
         _(
             "The workspace {where} cannot be opened: it is neither a folder nor an address like postgresql+psycopg://user@host/name."
-        ).format(where=_shown(place))
+        ).format(where=_without_password(place))
     )
 
 
-def _shown(place: str) -> str:
-    """A workspace's place without its password."""
+def _without_password(place: str) -> str:
+    """A workspace's folder or URL, without the password."""
     if "://" not in place:
         return place
     try:
@@ -227,7 +229,7 @@ def _shown(place: str) -> str:
         return f"{place.partition('://')[0]}://…"
 
 
-def _sentences(reason: object) -> str:
+def _one_line(reason: object) -> str:
     """The words of a system or a database in one line; some come in several, and some end in a question."""
     said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]

@@ -182,7 +182,7 @@ def test_an_account_is_done_once_and_its_findings_come_with_it(either: Workspace
     assert either.audits.complete("r1", mark, findings)
     assert not either.audits.complete("r1", mark, findings)
     assert len(list(either.journal.findings())) == 1
-    assert either.audits.left("r1") == [(FIRM.name, "max@contoso.example")]
+    assert either.audits.remaining("r1") == [(FIRM.name, "max@contoso.example")]
     assert either.audits.counts("r1") == {"done": 1, "open": 1}
     assert either.audits.marks("r1") == [mark]
     run = either.audits.unfinished("all", since=START)

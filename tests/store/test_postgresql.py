@@ -119,7 +119,7 @@ def test_the_claims_of_a_silent_computer_are_taken_over_and_its_late_result_is_d
         audits = workspace.audits
         audits.begin("r", "all", ACCOUNTS[:2])
         alive = audits.claim("r", "alive", 1, lease=0)
-        audits.beat("r", "alive", 60)
+        audits.renew_lease("r", "alive", 60)
         silent = audits.claim("r", "silent", 1, lease=0)  # its lease ends at once
         assert audits.claim("r", "heir", 5, 60) == silent
         late = Mark(FIRM.name, silent[0][1], Signal.PASSED)
@@ -142,7 +142,7 @@ def test_a_firm_is_claimed_by_one_and_what_is_given_back_is_free(server: Server)
         assert audits.complete("r", Mark(FIRM.name, "", Signal.PASSED), [], by="one")
         assert audits.firm_is_done("r", FIRM.name)
         assert len(audits.claim("r", "one", 2, 60)) == 2
-        audits.give_back("r", "one")
+        audits.release("r", "one")
         assert len(audits.claim("r", "two", 5, 60)) == 3
 
 

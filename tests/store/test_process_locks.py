@@ -26,7 +26,7 @@ from pathlib import Path
 from msoauth.store import process_locks
 held = getattr(process_locks, sys.argv[1])(Path(sys.argv[2]))
 for number in map(int, sys.argv[3:]):
-    assert held.take(number)
+    assert held.acquire(number)
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -55,15 +55,15 @@ def test_what_another_process_holds_is_not_to_be_had_until_it_dies(
 ) -> None:
     ours = way(tmp_path)
     with another_process(way, tmp_path, 7, 2**62 - 1) as other:
-        assert not ours.take(7)
-        assert not ours.take(2**62 - 1)
-        assert ours.take(8)
+        assert not ours.acquire(7)
+        assert not ours.acquire(2**62 - 1)
+        assert ours.acquire(8)
         other.kill()
         other.wait()
-        assert ours.take(7)
-        assert ours.take(2**62 - 1)
+        assert ours.acquire(7)
+        assert ours.acquire(2**62 - 1)
     for number in (7, 8, 2**62 - 1):
-        ours.give_back(number)
+        ours.release(number)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -71,24 +71,24 @@ def test_a_lock_that_is_given_back_leaves_the_others_held(
     way: Callable[[Path], ProcessLocks], tmp_path: Path
 ) -> None:
     ours = way(tmp_path)
-    assert ours.take(1)
-    assert ours.take(2)
-    ours.give_back(1)
+    assert ours.acquire(1)
+    assert ours.acquire(2)
+    ours.release(1)
     asked = "import sys; from pathlib import Path; from msoauth.store import process_locks as p;"
-    asked += f"l = p.{way.__name__}(Path(sys.argv[1])); print(l.take(1), l.take(2))"
+    asked += f"l = p.{way.__name__}(Path(sys.argv[1])); print(l.acquire(1), l.acquire(2))"
     said = subprocess.run(
         [sys.executable, "-c", asked, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["True", "False"]
-    ours.give_back(2)
+    ours.release(2)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file each there")
 def test_ten_thousand_locks_take_one_file_and_leave_none_open(tmp_path: Path) -> None:
     ours = locks.LockedBytes(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(ours.take, range(10_000)))
-        list(pool.map(ours.give_back, range(10_000)))
+        assert all(pool.map(ours.acquire, range(10_000)))
+        list(pool.map(ours.release, range(10_000)))
     assert [file.name for file in tmp_path.iterdir()] == ["workspace.locks"]
     open_files = Path("/proc/self/fd")
     if open_files.exists():
@@ -162,8 +162,8 @@ def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
     folder = tmp_path / "home" / "not" / "there"
     for way in WAYS:
         held = way(folder)
-        assert held.take(1)
-        held.give_back(1)
+        assert held.acquire(1)
+        held.release(1)
         shutil.rmtree(tmp_path / "home")
 
 
