@@ -16,7 +16,7 @@ from msoauth.texts import _
 # A new secret needs somebody with rights on the tenant, an unused refresh token the user: both take weeks.
 SECRET_WARNING_DAYS = 60
 IDLE_WARNING_DAYS = 60
-IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (facts B: refresh-tokens.md)
+IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (facts B6)
 SILENT_DAYS = 30
 # Entra accepts small differences; beyond this good tokens look expired to MSAL, and expired ones good.
 CLOCK_SKEW_SECONDS = 300
@@ -155,7 +155,7 @@ def current(
     """The latest answers that still count for an account: those about itself, and the remaining ones about its firm.
 
     A question about the firm is asked in an audit (of the firm) and in a diagnosis (of the account): the newer answer
-    counts. What another protocol said once does not, nor what a later check outdates.
+    counts, unless it was skipped. What another protocol said once does not, nor what a later check outdates.
 
     Args:
         retrieve: The protocol by which the account's mail is retrieved, ``pop3`` or ``imap``.
@@ -167,13 +167,18 @@ def current(
     for answer in by_check.values():
         if answer.check in (f"{other}.login", f"network.{other}"):
             continue
-        if (newer := theirs.get(answer.check)) is not None:
-            if newer.at >= answer.at:
-                continue
-            del theirs[answer.check]
+        rival = theirs.get(answer.check)
+        if rival is not None and _newness(rival) >= _newness(answer):
+            continue
+        theirs.pop(answer.check, None)
         if not outdated(answer, by_check):
             kept.append(answer)
     return kept, [answer for answer in theirs.values() if not outdated(answer, theirs)]
+
+
+def _newness(answer: Answer) -> tuple[bool, datetime]:
+    """What was skipped says nothing, however new it is."""
+    return answer.signal not in (Signal.SKIPPED, Signal.NOT_RUN), answer.at
 
 
 # What the calendar says

@@ -292,6 +292,12 @@ def test_of_two_answers_to_a_question_about_the_firm_the_newer_counts(
     assert (kept, of_firm) == (([mine], []) if counts == "own" else ([], [theirs]))
 
 
+def test_what_was_skipped_takes_no_answers_place() -> None:
+    told, left_out = said("registration.secret", FAILED), said("registration.secret", SKIPPED, 1)
+    assert current([left_out], [told], "pop3") == ([], [told])
+    assert current([told], [left_out], "pop3") == ([told], [])
+
+
 def test_the_protocol_that_is_not_used_does_not_count() -> None:
     own = [said(check, FAILED) for check in ("imap.login", "network.imap", "pop3.login")]
     assert [one.check for one in current(own, [], "pop3")[0]] == ["pop3.login"]
