@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-TESTS = sorted(FOLDER.rglob("*.py"))
+# leaks.py looks for what asyncio and the interpreter have open, which they tell nobody; it uses nothing of the product.
+TESTS = sorted(file for file in FOLDER.rglob("*.py") if file.name != "leaks.py")
 DOCUMENTED = {"os._exit"}  # Python's own documentation names it as the way to end a forked child
 BY_NAME = {"setattr", "delattr", "getattr", "hasattr"}
 
