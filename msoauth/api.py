@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from msoauth import checks, work
+from msoauth import checks
 from msoauth.auditing import Audit, Looked, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import Check, Context
+from msoauth.checks import mail as account_mail
 from msoauth.display import Listing
 from msoauth.findings import Findings
 from msoauth.mail.messages import MessageSummary
@@ -105,8 +106,8 @@ def iter_messages(
     True
     """
     account = workspace.accounts.get(address)
-    place = None if headers_only else Path(to) if to else work.mail_folder(workspace, account)
-    return work.fetch_mail(workspace, account, limit=limit, headers_only=headers_only, to=place)
+    place = None if headers_only else Path(to) if to else account_mail.mail_folder(workspace, account)
+    return account_mail.fetch_mail(workspace, account, limit=limit, headers_only=headers_only, to=place)
 
 
 def fetch(
@@ -162,7 +163,7 @@ def send_test(
     True
     """
     account = workspace.accounts.get(address)
-    found = work.send_test(workspace, account, to=to, round_trip=round_trip)
+    found = account_mail.send_test(workspace, account, to=to, round_trip=round_trip)
     return Findings(_watched(found, _("Sending a test mail"), None, show=progress))
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from msoauth import checks
 from msoauth.judgement import (
+    SILENT_DAYS,
     Dates,
     Issue,
     account_issue,
@@ -64,8 +65,8 @@ def look_at_firm(
     threads: checks.Threads,
     *,
     retrieve: Iterable[str],
+    options: checks.RunOptions,
     cancelled: threading.Event,
-    timeout: float,
 ) -> Looked:
     """The checks that have one answer for all accounts of a firm: the network, and the app registration.
 
@@ -75,7 +76,7 @@ def look_at_firm(
     """
     idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
     wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
-    context = checks.Context(workspace, firm, None, timeout=timeout, run=run, cancelled=cancelled)
+    context = checks.Context(workspace, firm, options=options, run=run, cancelled=cancelled)
     return _looked(wanted, context, threads, {})
 
 
@@ -88,9 +89,8 @@ def look_at(
     threads: checks.Threads,
     *,
     send: bool,
+    options: checks.RunOptions,
     cancelled: threading.Event,
-    timeout: float,
-    silent_days: int,
 ) -> Looked:
     """The checks of one account.
 
@@ -104,9 +104,8 @@ def look_at(
         *(checks.SEND if send else ()),
     )  # fmt: skip
     context = checks.Context(
-        workspace, firm, account, timeout=timeout, run=run, cancelled=cancelled
+        workspace, firm, account, options=options, run=run, cancelled=cancelled
     )
-    context.known["silent_days"] = silent_days
     return _looked(wanted, context, threads, given)
 
 
@@ -149,9 +148,11 @@ def _link(
         broken = root_cause(findings)
         return Issue(broken.check, broken.signal, broken.cause) if broken else None
     # The token's idle days are not asked here: it was used just now, or its own check says why not.
-    dates = Dates(context.firm.secret_expires, None, context.known.get("newest"))
+    dates = Dates(context.firm.secret_expires, None, context.state.latest_message)
     firms = checks.in_order(given.values())
-    return account_issue(findings, firms, dates, datetime.now(UTC), context.known["silent_days"])
+    days = context.options.silent_days
+    silent_days = SILENT_DAYS if days is None else days
+    return account_issue(findings, firms, dates, datetime.now(UTC), silent_days)
 
 
 def _fault(context: checks.Context, bug: Exception) -> Finding:

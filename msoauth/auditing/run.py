@@ -14,7 +14,7 @@ from msoauth.auditing.account import Looked, look_at, look_at_firm, new_run
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
 from msoauth.auditing.scope import Scope
-from msoauth.checks import Threads
+from msoauth.checks import RunOptions, Threads
 from msoauth.errors import InputError
 from msoauth.judgement import SILENT_DAYS
 from msoauth.model import Account, Finding, Firm, Signal
@@ -41,6 +41,7 @@ class Audit:
     the same accounts goes on where it stopped.
 
     Attributes:
+        silent_days: Days without new mail after which it calls a mailbox silent.
         run: The id that its findings share; empty before it has begun.
         resumed: Whether it goes on with one that was broken off.
         skipped: How many of its accounts were finished before that.
@@ -82,7 +83,8 @@ class Audit:
         }
         self._scope = Scope.of(None if names is None else self._firms, send=send).text()
         self._workers = min(workers, max(1, len(self._accounts)))
-        self._send, self._silent_days, self._timeout = send, silent_days, timeout
+        self._send, self.silent_days = send, silent_days
+        self._options = RunOptions(timeout=timeout, silent_days=silent_days)
         self._fresh, self._share, self._lease = fresh, share, lease
         self._by = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
@@ -108,11 +110,6 @@ class Audit:
     def firms(self) -> tuple[str, ...] | None:
         """The names of the firms that it was asked for; None for all."""
         return self._asked_firms
-
-    @property
-    def silent_days(self) -> int:
-        """Days without new mail after which it calls a mailbox silent."""
-        return self._silent_days
 
     @property
     def shared(self) -> bool:
@@ -244,8 +241,7 @@ class Audit:
         given = self._firm_findings(account.firm)
         looked = look_at(
             self._steady, self._firms[account.firm], account, self.run, given, self._threads,
-            send=self._send, cancelled=self._stopped, timeout=self._timeout,
-            silent_days=self._silent_days,
+            send=self._send, options=self._options, cancelled=self._stopped,
         )  # fmt: skip
         if self._stopped.is_set():
             return  # what was skipped because of the end is no finding
@@ -296,7 +292,7 @@ class Audit:
         used = {a.retrieve for a in self._accounts.values() if a.firm == name}
         looked = look_at_firm(
             self._workspace, self._firms[name], self.run, self._threads, retrieve=used,
-            cancelled=self._stopped, timeout=self._timeout,
+            options=self._options, cancelled=self._stopped,
         )  # fmt: skip
         if not self._stopped.is_set():
             # A resumed audit asks again: hours may have passed.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from msoauth.checks.context import Check, Context
+from msoauth.checks.context import Check, Context, RunOptions, RunState
 from msoauth.checks.directory import DIRECTORY as APP
 from msoauth.checks.mailbox import (
     CONNECT,
@@ -46,6 +46,8 @@ __all__ = [
     "Check",
     "Context",
     "Findings",
+    "RunOptions",
+    "RunState",
     "Threads",
     "in_order",
     "run",

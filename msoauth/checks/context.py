@@ -4,19 +4,24 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from msoauth.errors import MailError
+from msoauth.identity.access_tokens import AccessToken
 from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Firm, Signal
 from msoauth.store import Workspace
 
 if TYPE_CHECKING:
+    import requests
+
     from msoauth.graph import Graph
 
 Session = Pop3Session | ImapSession | SmtpSession
@@ -78,32 +83,82 @@ class OpenSessions:
                 session.connection.close()
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What the caller of a run asks for.
+
+    Attributes:
+        timeout: Seconds that one step of a conversation with a server may take.
+        user_reported_error: What the user saw on a page of the sign-in, which the page told to nobody but the user.
+        recipient: Who gets the test mail; None for the mailbox itself.
+        sender: The From address of the test mail (Send As); None for the mailbox itself.
+        subject: The subject of the test mail; None for a default one.
+        retry: How often the test mail is tried again while the server is busy; None for not at all.
+        on_progress: Called twice a second with the seconds that the arrival of the test mail was waited for.
+        silent_days: Days without new mail after which a mailbox is called silent; None to not ask for its latest
+            message.
+    """
+
+    timeout: float = 20.0
+    user_reported_error: str = field(default="", repr=False)
+    recipient: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+    retry: RetryPolicy | None = None
+    on_progress: Callable[[float], None] = lambda _seconds: None
+    silent_days: int | None = None
+
+
+@dataclass
+class RunState:
+    """What the checks of a run found out and later ones need. Secrets in it are not shown.
+
+    Attributes:
+        clock_offset: How far this computer's clock is ahead of the sign-in service's; None when that named no time.
+        discovery: The reply of the tenant's discovery address.
+        unused_for: How long the refresh token had not been used when the run began.
+        token: The access token of the account.
+        token_renewed: Whether it was renewed in this run.
+        retry_after: Seconds after which the sign-in service wants to be asked again.
+        sessions: Sessions with the mail servers that wait for their login.
+        latest_message: When the latest message came; None for an empty mailbox.
+        latest_message_known: Whether the server told it.
+        message_id: The Message-ID of the test mail.
+        transcripts: The conversations with the mail servers: ``pop3``, ``imap``, ``smtp`` from the greeting to the
+            login, and those of sending by check id.
+    """
+
+    clock_offset: timedelta | None = None
+    discovery: "requests.Response | None" = field(default=None, repr=False)
+    unused_for: timedelta = timedelta()
+    token: AccessToken | None = None
+    token_renewed: bool = False
+    retry_after: float | None = None
+    sessions: OpenSessions = field(default_factory=OpenSessions, repr=False)
+    latest_message: datetime | None = None
+    latest_message_known: bool = False
+    message_id: str = ""
+    transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
+
+
 @dataclass
 class Context:
-    """What the checks of one run look at.
+    """What the checks of one run look at, what they were asked for, and what they found out so far.
 
     Attributes:
         account: The mailbox; None for the checks of a firm alone.
         graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
-        said: What the user saw on a page of the sign-in, which the page told to nobody but the user.
-        known: What a check found out that a later one needs (the access token, say); never shown.
-        sessions: Sessions with the mail servers that wait for their login.
-        transcripts: The conversations of this run with the mail servers: ``pop3``, ``imap``, ``smtp`` from the
-            greeting to the login, and those of sending by check id.
+        run: The id that the findings of this run share.
         cancelled: Set it to end the run before its next check.
-        timeout: Seconds that one step of a conversation may take.
     """
 
     workspace: Workspace
     firm: Firm
     account: Account | None = None
-    timeout: float = 20.0
     graph: "Graph | None" = None
-    said: str = ""
+    options: RunOptions = field(default_factory=RunOptions)
+    state: RunState = field(default_factory=RunState)
     run: str = field(default_factory=lambda: uuid4().hex[:12])
-    known: dict[str, Any] = field(default_factory=dict, repr=False)
-    sessions: OpenSessions = field(default_factory=OpenSessions, repr=False)
-    transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
@@ -113,15 +168,11 @@ class Context:
             raise LookupError("this check needs an account")
         return self.account
 
-    def transcript(self, check: str) -> Transcript:
-        """The record of a conversation, made when it is first asked for."""
-        return self.transcripts.setdefault(check, Transcript())
-
-    def options(self, check: str) -> ConnectionOptions:
-        """How a conversation with a mail server is held, and that it is recorded under *check*."""
+    def connection_options(self, transcript: str) -> ConnectionOptions:
+        """How to connect to a mail server, with the conversation recorded under *transcript*."""
         return {
-            "transcript": self.transcript(check),
-            "timeout": self.timeout,
+            "transcript": self.state.transcripts.setdefault(transcript, Transcript()),
+            "timeout": self.options.timeout,
             "ca_file": self.firm.cloud.ca_file,
             "cancelled": self.cancelled,
         }

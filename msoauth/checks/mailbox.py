@@ -39,17 +39,19 @@ def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Out
 def _connect_smtp(context: Context) -> Outcome:
     """Open the session that the SMTP login goes on with; what fails is the login's to tell."""
     try:
-        context.sessions.keep(greet_smtp(context.firm.cloud.smtp, **context.options("smtp")))
+        context.state.sessions.keep(
+            greet_smtp(context.firm.cloud.smtp, **context.connection_options("smtp"))
+        )
     except MailError as failure:
-        context.sessions.keep_failure(SmtpSession, failure)
+        context.state.sessions.keep_failure(SmtpSession, failure)
     return Outcome("")
 
 
 @_exchange_side
 def _pop3(context: Context) -> Outcome:
-    session = context.sessions.take(Pop3Session)
+    session = context.state.sessions.take(Pop3Session)
     if session is None:
-        session = greet_pop3(context.firm.cloud.pop3, **context.options("pop3"))
+        session = greet_pop3(context.firm.cloud.pop3, **context.connection_options("pop3"))
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count, size = session.stat()
@@ -61,9 +63,9 @@ def _pop3(context: Context) -> Outcome:
 
 @_exchange_side
 def _imap(context: Context) -> Outcome:
-    session = context.sessions.take(ImapSession)
+    session = context.state.sessions.take(ImapSession)
     if session is None:
-        session = greet_imap(context.firm.cloud.imap, **context.options("imap"))
+        session = greet_imap(context.firm.cloud.imap, **context.connection_options("imap"))
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count = session.count()
@@ -74,9 +76,9 @@ def _imap(context: Context) -> Outcome:
 @_exchange_side
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
-    session = context.sessions.take(SmtpSession)
+    session = context.state.sessions.take(SmtpSession)
     if session is None:
-        session = greet_smtp(context.firm.cloud.smtp, **context.options("smtp"))
+        session = greet_smtp(context.firm.cloud.smtp, **context.connection_options("smtp"))
     session.log_in(_smtp_user(context), token_of(context))
     with session:
         session.sender_accepted(address, take_back=False)
@@ -86,48 +88,47 @@ def _smtp(context: Context) -> Outcome:
 @_exchange_side
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
-    sender = context.known.get("sender") or account.address
-    recipient = context.known.get("recipient") or account.address
+    sender = context.options.sender or account.address
+    recipient = context.options.recipient or account.address
     message = compose_test_mail(
-        sender, recipient, context.known.get("subject") or _("Test mail from msoauth")
+        sender, recipient, context.options.subject or _("Test mail from msoauth")
     )
-    context.known["message_id"] = str(message["Message-ID"])
+    context.state.message_id = str(message["Message-ID"])
 
     def open_sender() -> SmtpSession:
         return open_smtp(
             cloud.smtp,
             _smtp_user(context),
             token_of(context),
-            **context.options("smtp.send"),
+            **context.connection_options("smtp.send"),
         )
 
-    # Without patience in the context (many accounts at once) a busy server is told at once.
-    patience = context.known.get("patience") or RetryPolicy(0, cancelled=context.cancelled)
-    reply = send_with_retries(open_sender, message, sender, [recipient], patience)
+    retry = context.options.retry or RetryPolicy(0, cancelled=context.cancelled)
+    reply = send_with_retries(open_sender, message, sender, [recipient], retry)
     return Outcome(
         _("the test mail to {recipient} was accepted").format(recipient=recipient),
         evidence=str(reply or ""),
     )
 
 
-def open_box(context: Context, record: str) -> ImapSession | Pop3Session:
-    """The mailbox, by the protocol that the account uses; the conversation is recorded under *record*."""
+def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session:
+    """The mailbox, by the protocol that the account uses; the conversation is recorded under *transcript*."""
     account = context.mailbox
     opener = open_imap if account.retrieve == "imap" else open_pop3
     return opener(
         context.firm.cloud.endpoint(account.retrieve),
         account.address,
         token_of(context),
-        **context.options(record),
+        **context.connection_options(transcript),
     )
 
 
 def _arrive(context: Context) -> Outcome:
     seconds = wait_for_arrival(
-        lambda: open_box(context, "mail.round-trip"),
-        context.known["message_id"],
+        lambda: open_mailbox(context, "mail.round-trip"),
+        context.state.message_id,
         cancelled=context.cancelled,
-        progress=context.known.get("progress") or (lambda _seconds: None),
+        progress=context.options.on_progress,
     )
     return Outcome(_("the test mail arrived after {seconds:.1f} seconds").format(seconds=seconds))
 

@@ -54,7 +54,7 @@ def _shown(url: str) -> str:
 def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
     """As :func:`http.reach`; what nobody answers is no passing trouble here, it is the answer."""
     try:
-        return http.reach(context.firm.cloud, url, timeout=context.timeout, keep=keep)
+        return http.reach(context.firm.cloud, url, timeout=context.options.timeout, keep=keep)
     except AuthError as failure:
         failure.retriable = False
         raise
@@ -71,9 +71,10 @@ def _authority(context: Context) -> Outcome:
             cause="proxy-required",
             evidence=redact(reached.reply.text[:500]),
         )
-    context.known["authority_date"] = (reached.reply.headers.get("Date"), datetime.now(UTC))
+    theirs = _moment(reached.reply.headers.get("Date"))
+    context.state.clock_offset = datetime.now(UTC) - theirs if theirs else None
     if asked == tenant:
-        context.known["discovery"] = reached.reply
+        context.state.discovery = reached.reply
     where = _("the sign-in service answers at {url}").format(url=cloud.authority)
     return _answered(context, where, reached.issuer)
 
@@ -112,14 +113,13 @@ def _answered(context: Context, where: str, issuer: str, more: str = "") -> Outc
 
 
 def _clock(context: Context) -> Outcome:
-    stamp, here = context.known.get("authority_date", (None, datetime.now(UTC)))
-    there = _moment(stamp)
-    if there is None:
+    offset = context.state.clock_offset
+    if offset is None:
         return Outcome(
             _("the sign-in service named no time, so the clock could not be compared"),
             Signal.WARNING,
         )
-    ahead = (here - there).total_seconds()
+    ahead, here = offset.total_seconds(), datetime.now(UTC)
     if not clock_is_wrong(ahead):
         return Outcome(_("this computer's clock is right"))
     sentence = (
@@ -131,7 +131,7 @@ def _clock(context: Context) -> Outcome:
         sentence.format(minutes=round(abs(ahead) / 60)),
         Signal.FAILED,
         "clock-skew",
-        f"server: {there.astimezone(UTC).isoformat()}  here: {here.isoformat()}",
+        f"server: {(here - offset).isoformat()}  here: {here.isoformat()}",
     )
 
 
@@ -146,8 +146,8 @@ def _moment(stamp: str | None) -> datetime | None:
 def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
-        session = _GREET[protocol](endpoint, **context.options(protocol))
-        context.sessions.keep(session)  # the login goes on with it
+        session = _GREET[protocol](endpoint, **context.connection_options(protocol))
+        context.state.sessions.keep(session)  # the login goes on with it
         connection = session.connection
         stages = ", ".join(
             f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in connection.seconds.items()

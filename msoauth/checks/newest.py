@@ -1,5 +1,6 @@
 """Does new mail still come? Asked in an audit only, within the login that is made anyway."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from msoauth.checks.context import Check, Context, Outcome
@@ -12,17 +13,17 @@ from msoauth.texts import _, ngettext
 
 def look_for_newest(context: Context, session: Pop3Session | ImapSession) -> None:
     """Note when the newest mail came, if this run wants to know."""
-    if "silent_days" in context.known:
-        try:
-            context.known["newest"] = session.latest_message_date()
-        except MailError:
-            return  # the login stands; a server that does not tell is no trouble of the account
+    if context.options.silent_days is not None:
+        # The login works; a server that does not tell is no trouble of the account.
+        with suppress(MailError):
+            context.state.latest_message = session.latest_message_date()
+            context.state.latest_message_known = True
 
 
 def _newest(context: Context) -> Outcome:
-    if "newest" not in context.known:
+    if context.options.silent_days is None or not context.state.latest_message_known:
         return Outcome(_("the server did not tell when the newest mail came"))
-    moment: datetime | None = context.known["newest"]
+    moment = context.state.latest_message
     if moment is None:
         return Outcome(_("the mailbox is empty"))
     days = days_since(moment, datetime.now(UTC))
@@ -33,7 +34,7 @@ def _newest(context: Context) -> Outcome:
     ).format(days=days, date=f"{moment:%Y-%m-%d}")
     return Outcome(
         said,
-        silence_signal(days, context.known["silent_days"]),
+        silence_signal(days, context.options.silent_days),
         facts={"newest": moment.isoformat(timespec="seconds")},
     )
 

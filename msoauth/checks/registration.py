@@ -22,9 +22,8 @@ def _values(context: Context) -> Outcome:
 
 
 def _directory(context: Context) -> Outcome:
-    reply = context.known.pop("discovery", None)
+    reply, context.state.discovery = context.state.discovery, None
     tenant_id = probes.discover(context.firm.cloud, context.firm.tenant, reply)
-    context.known["tenant_id"] = tenant_id
     return Outcome(_("the directory exists: {tenant_id}").format(tenant_id=tenant_id))
 
 

@@ -202,7 +202,7 @@ def run(
         state.stop()
         if isinstance(workers, int):
             threads.close()
-        context.sessions.close()
+        context.state.sessions.close()
     return verdict(made)
 
 

@@ -14,19 +14,14 @@ from msoauth.texts import _
 
 def token_of(context: Context) -> str:
     """The access token of this run's account, renewed by an earlier check or fetched now."""
-    if "token" not in context.known:
-        context.known["token"] = access_tokens.access_token(context.workspace, context.mailbox)
-    token: str = context.known["token"].value
-    return token
+    if context.state.token is None:
+        context.state.token = access_tokens.access_token(context.workspace, context.mailbox)
+    return context.state.token.value
 
 
 def _claims(context: Context) -> UnverifiedClaims | None:
-    """What the token says of itself, read once."""
-    token = token_of(context)
-    if "claims" not in context.known:
-        context.known["claims"] = read_unverified(token)
-    said: UnverifiedClaims | None = context.known["claims"]
-    return said
+    """What the token says of itself."""
+    return read_unverified(token_of(context))
 
 
 def _present(context: Context) -> Outcome:
@@ -34,7 +29,7 @@ def _present(context: Context) -> Outcome:
     status = context.workspace.tokens.status(account.address)
     if status is None:
         raise _nobody(context)
-    context.known["idle"] = datetime.now(UTC) - status.refreshed_at  # before it is renewed
+    context.state.unused_for = datetime.now(UTC) - status.refreshed_at  # before it is renewed
     return Outcome(
         _("{user} signed in on {date}").format(
             user=status.signed_in_as or account.user, date=f"{status.signed_in_at:%Y-%m-%d}"
@@ -46,16 +41,16 @@ def _nobody(context: Context) -> AuthError:
     """Why nobody has signed in: what the user saw, or what the last try ended in; else only that it is so."""
     user = context.mailbox.user
     refused = None
-    if context.said.strip():
+    if context.options.user_reported_error.strip():
         refused = sign_in_history.record_reported_text(
-            context.workspace, context.firm, context.mailbox, context.said
+            context.workspace, context.firm, context.mailbox, context.options.user_reported_error
         )
     refused = refused or sign_in_history.last_refusal(context.workspace, context.mailbox)
     if refused is None:
         return AuthError(
             _("{user} has not signed in yet").format(user=user),
             cause="session-missing",
-            evidence=redact(context.said)[:600],
+            evidence=redact(context.options.user_reported_error)[:600],
         )
     return AuthError(
         _("{user} has not signed in yet; the last try was refused: {why}").format(
@@ -72,10 +67,9 @@ def _token(context: Context) -> Outcome:
     try:
         token = access_tokens.access_token(context.workspace, context.mailbox, force=True)
     except AuthError as refused:
-        context.known["retry_after"] = refused.retry_after
+        context.state.retry_after = refused.retry_after
         raise
-    context.known["token"] = token
-    context.known["renewed"] = True
+    context.state.token, context.state.token_renewed = token, True
     return Outcome(_("the token was renewed"))
 
 
@@ -132,9 +126,9 @@ def _user(context: Context) -> Outcome:
 
 
 def _age(context: Context) -> Outcome:
-    days = max(0, context.known["idle"].days)
+    days = max(0, context.state.unused_for.days)
     signal = idle_signal(days)
-    if context.known.get("renewed"):
+    if context.state.token_renewed:
         sentence = (
             _("the refresh token had not been used for {days} days; it was renewed now")
             if days

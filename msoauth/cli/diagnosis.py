@@ -67,7 +67,9 @@ def diagnose(
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
-        run = checks.Context(workspace, firm, account, said=said)
+        run = checks.Context(
+            workspace, firm, account, options=checks.RunOptions(user_reported_error=said)
+        )
         if admin:
             run.graph = _administrator(workspace, firm)
         wanted = (
@@ -85,7 +87,7 @@ def diagnose(
         status = print_findings(watched(), as_json=json)
         say(verdict(found), as_json=json)
         if transcript:
-            for name, talk in run.transcripts.items():
+            for name, talk in run.state.transcripts.items():
                 say(f"\n{name}\n{talk.text()}", as_json=json)
         if bundle is not None:
             _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, asking=not (yes or json))
@@ -104,7 +106,7 @@ def _bundle(
     from msoauth.reports.bundle import bundle as put_together
 
     made = put_together(
-        workspace, run.firm, run.mailbox, found, run.transcripts, pseudonymised=pseudonyms
+        workspace, run.firm, run.mailbox, found, run.state.transcripts, pseudonymised=pseudonyms
     )
     say_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
     for name, size in made.contents():

@@ -59,7 +59,7 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Retrieve mail. Nothing is ever deleted or marked."""
-    from msoauth import work
+    from msoauth.checks import mail
 
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
@@ -71,14 +71,14 @@ def fetch(
             )
         count = 0
         try:
-            for message in work.fetch_mail(
+            for message in mail.fetch_mail(
                 workspace,
                 account,
                 limit=limit,
                 headers_only=headers_only,
                 to=place,
                 format=format.value,
-                patience=patience,
+                retry_seconds=patience,
                 on_retry=lambda wait: say_on_stderr(str(wait)),
             ):
                 count += 1
@@ -117,9 +117,9 @@ def _show(messages: list[tuple[str, ...]]) -> None:
 
 
 def _place(workspace: "Workspace", account: Account, kind: Kind) -> Path:
-    from msoauth import work
+    from msoauth.checks import mail
 
-    folder = work.mail_folder(workspace, account)
+    folder = mail.mail_folder(workspace, account)
     return {"eml": folder, "maildir": folder / "Maildir", "mbox": folder / "mbox"}[kind.value]
 
 
@@ -152,21 +152,21 @@ def send_test(
     json: Json = False,
 ) -> None:
     """Send a test mail."""
-    from msoauth import work
+    from msoauth.checks import mail
 
     wait_line = _WaitLine()
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
-        findings = work.send_test(
+        findings = mail.send_test(
             workspace,
             account,
             to=to,
             subject=subject,
             round_trip=round_trip,
             sender=sender,
-            patience=patience,
+            retry_seconds=patience,
             on_retry=lambda wait: say_on_stderr(str(wait)),
-            progress=wait_line,
+            on_progress=wait_line,
         )
         status = print_findings(wait_line.erased_before(findings), as_json=json)
     raise typer.Exit(status)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth import checks
+from msoauth.checks.mail import fetch_mail, mail_folder, send_test
 from msoauth.errors import MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
@@ -19,7 +19,6 @@ from msoauth.ui import guide, html
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.widgets import Form, View
-from msoauth.work import fetch_mail, mail_folder, send_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,12 +195,6 @@ class MailPanel(Panel):
         sender = validation.clean(self.send.text("sender")) or None
 
         def work(job: Job) -> None:
-            context = checks.Context(
-                self.workspace,
-                self.workspace.firms.get(account.firm),
-                account,
-                cancelled=job.cancelled,
-            )
             made: list[Finding] = []
             earlier = [f for f in self.rows if f.check == "mail.retrieve"]
             for finding in send_test(
@@ -212,7 +205,7 @@ class MailPanel(Panel):
                 sender=sender,
                 round_trip=wait,
                 on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
-                context=context,
+                cancelled=job.cancelled,
             ):
                 made.append(finding)
                 self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))

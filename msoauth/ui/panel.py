@@ -4,12 +4,12 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import Check, Context, run
+from msoauth.checks import Check, Context, RunState, run
 from msoauth.findings import to_frame
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -164,16 +164,16 @@ class Panel:
         checks: Sequence[Check],
         firm: Firm,
         account: Account | None = None,
-        known: dict[str, Any] | None = None,
+        state: RunState | None = None,
     ) -> list[Finding]:
         """Run checks in the worker, showing each finding as it comes.
 
         Args:
-            known: Gets what the checks found out beside their findings.
+            state: For what the checks find out beside their findings; None when nobody asks for it afterwards.
         """
-        context = Context(self.workspace, firm, account, cancelled=job.cancelled)
-        if known is not None:
-            context.known = known
+        context = Context(
+            self.workspace, firm, account, state=state or RunState(), cancelled=job.cancelled
+        )
         made: list[Finding] = []
         for finding in run(checks, context):
             made.append(finding)

@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import MAILBOX, SIGN_IN
+from msoauth.checks import MAILBOX, SIGN_IN, RunState
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity import entra_links, signin, validation
 from msoauth.identity.environment import Flow, choose_flow
@@ -346,12 +346,12 @@ class UsersPanel(Panel):
 
         def work(job: Job) -> None:
             for pause in (*PAUSES, None):
-                known: dict[str, Any] = {}
-                status = status_of(self.run_checks(job, wanted, firm, account, known))
+                state = RunState()
+                status = status_of(self.run_checks(job, wanted, firm, account, state))
                 if status.state is not Signal.WARNING or not status.cause or pause is None:
                     break
                 # A temporary failure: wait as long as the server asks for.
-                seconds = min(known.get("retry_after") or pause, LONGEST_PAUSE)
+                seconds = min(state.retry_after or pause, LONGEST_PAUSE)
                 self.jobs.show(job, partial(self._show_retry, account, status, seconds))
                 if job.cancelled.wait(seconds):
                     return

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -48,11 +48,11 @@ class Impatient(checks.Context):
 
     def __post_init__(self) -> None:
         if "authority" in self.mute:
-            self.timeout = SILENT
+            self.options = replace(self.options, timeout=SILENT)
 
-    def options(self, check: str) -> ConnectionOptions:
-        given = super().options(check)
-        given["timeout"] = SILENT if check.partition(".")[0] in self.mute else 20.0
+    def connection_options(self, transcript: str) -> ConnectionOptions:
+        given = super().connection_options(transcript)
+        given["timeout"] = SILENT if transcript.partition(".")[0] in self.mute else 20.0
         return given
 
 
@@ -175,9 +175,9 @@ class Case:
     def diagnose(self, account: Account, scenario: Scenario | None = None) -> list[Finding]:
         firm = self.workspace.firms.get(account.firm)
         without_words = mute(scenario) if scenario else frozenset[str]()
-        context = Impatient(self.workspace, firm, account, mute=without_words)
-        if scenario is not None and scenario.cause == "recipient-rejected":
-            context.known["recipient"] = "nobody@contoso.example"
+        rejected = scenario is not None and scenario.cause == "recipient-rejected"
+        options = checks.RunOptions(recipient="nobody@contoso.example" if rejected else None)
+        context = Impatient(self.workspace, firm, account, options=options, mute=without_words)
         wanted = (*checks.DIAGNOSE, *checks.SEND) if scenario is None else checks.DIAGNOSE
         if scenario is not None and scenario.shows == "send":
             wanted = (*checks.DIAGNOSE, *checks.SEND)

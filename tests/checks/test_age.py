@@ -17,7 +17,7 @@ ANNA = Account("anna@contoso.example", "Contoso")
 def age(folder: Path, days: int, *, renewed: bool = False) -> Finding:
     with Workspace.open(folder / "workspace") as workspace:
         context = checks.Context(workspace, FIRM, ANNA)
-        context.known.update(idle=timedelta(days=days), renewed=renewed)
+        context.state.unused_for, context.state.token_renewed = timedelta(days=days), renewed
         [finding] = checks.run([AGE], context)
     return finding
 

@@ -96,9 +96,9 @@ class Bench:
         """What comes after the first broken link cannot come first: the run ends at what is red."""
         account, workspace = ACCOUNTS[kind], self.case.workspace
         firm = workspace.firms.get(account.firm)
-        context = Impatient(workspace, firm, account, mute=mute(*scenarios))
-        if any(one.cause == "recipient-rejected" for one in scenarios):
-            context.known["recipient"] = "nobody@contoso.example"
+        rejected = any(one.cause == "recipient-rejected" for one in scenarios)
+        options = checks.RunOptions(recipient="nobody@contoso.example" if rejected else None)
+        context = Impatient(workspace, firm, account, options=options, mute=mute(*scenarios))
         made = []
         findings = checks.run(CHECKS[: last + 1], context)
         for finding in findings:

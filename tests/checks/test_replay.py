@@ -35,14 +35,13 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 
 def diagnosed(
     workspace: Workspace, firm: Firm, account: Account, scenario: Scenario
-) -> checks.Context:
-    context = Impatient(workspace, firm, account, mute=mute(scenario))
-    context.known["recipient"] = f"nobody@{account.address.rpartition('@')[2]}"
-    context.known["findings"] = list(checks.run((*checks.DIAGNOSE, *checks.SEND), context))
-    return context
+) -> tuple[checks.Context, list[Finding]]:
+    options = checks.RunOptions(recipient=f"nobody@{account.address.rpartition('@')[2]}")
+    context = Impatient(workspace, firm, account, options=options, mute=mute(scenario))
+    return context, list(checks.run((*checks.DIAGNOSE, *checks.SEND), context))
 
 
-def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
+def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context, list[Finding]]:
     """The case as the customer has it."""
     account = case.ready(scenario.account)
     if scenario.shows == "sign-in":
@@ -58,7 +57,7 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
             _cause, page = case.sign_in(account)
             if page:
                 sign_in_history.record_reported_text(case.workspace, firm_there, account, page)
-        return account, diagnosed(case.workspace, firm_there, account, scenario)
+        return account, *diagnosed(case.workspace, firm_there, account, scenario)
     finally:
         take_back()
         case.reload()
@@ -66,13 +65,13 @@ def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context]:
 
 @pytest.mark.parametrize("scenario", EXPRESSED, ids=lambda s: s.name)
 def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_path: Path) -> None:
-    account, there = original(case, scenario)
-    found: list[Finding] = there.known["findings"]
+    account, there, found = original(case, scenario)
     expected = judgement.root_cause(found)
     assert expected is not None
     assert expected.cause == scenario.cause
     file = tmp_path / "case.zip"
-    made = bundle(case.workspace, there.firm, account, found, there.transcripts, pseudonymised=True)
+    talks = there.state.transcripts
+    made = bundle(case.workspace, there.firm, account, found, talks, pseudonymised=True)
     made.write(file)
     with (
         Replay(read(file)) as replay,
@@ -83,7 +82,7 @@ def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_
         firm, mailbox = set_up(replay, workspace, there.firm, tmp_path)
         if firm.access == "delegated":
             sign_in(replay, workspace, mailbox)
-        again = diagnosed(workspace, firm, mailbox, scenario).known["findings"]
+        _context, again = diagnosed(workspace, firm, mailbox, scenario)
     broken = judgement.root_cause(again)
     assert broken is not None, list(replay.notes())
     assert broken.cause == expected.cause, (list(replay.notes()), broken)

@@ -4,18 +4,21 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from msoauth.checks import CONNECT, DIAGNOSE, REGISTRATION
-from msoauth.checks.context import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome, RunOptions
 from msoauth.checks.run import Threads, run
 from msoauth.clouds import Endpoint
 from msoauth.errors import AuthError, MailError, VaultError
+from msoauth.identity.access_tokens import AccessToken
 from msoauth.judgement import root_cause
 from msoauth.mail import connection
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 
@@ -250,7 +253,7 @@ def test_closing_returns_at_once_and_what_hangs_leaves_nothing_behind(context: C
     def hang(given: Context) -> Outcome:
         begun.set()
         assert let_go.wait(20), "closing waited for the check"
-        given.sessions.keep(Pop3Session(connection.connect(server)))
+        given.state.sessions.keep(Pop3Session(connection.connect(server)))
         ended.set()
         return Outcome("late")
 
@@ -321,3 +324,12 @@ def test_the_first_broken_link_is_red_before_amber(context: Context) -> None:
     assert root_cause(purple) == purple[0]
     assert root_cause([*purple, *found]) == broken  # what is broken before what we could not see
     assert root_cause([]) is None
+
+
+def test_no_secret_of_a_run_is_shown(context: Context) -> None:
+    marker = "planted-marker-4711"
+    context.options = RunOptions(user_reported_error=marker)
+    context.state.token = AccessToken(marker, datetime.now(UTC))
+    context.state.transcripts["smtp"] = Transcript()
+    context.state.transcripts["smtp"].client(marker)
+    assert marker not in f"{context!r} {context.options!r} {context.state!r}"

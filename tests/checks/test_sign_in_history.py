@@ -26,7 +26,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def present(workspace: Workspace, said: str = "") -> Finding:
-    [finding] = checks.run(PRESENT, checks.Context(workspace, FIRM, ANNA, said=said))
+    options = checks.RunOptions(user_reported_error=said)
+    [finding] = checks.run(PRESENT, checks.Context(workspace, FIRM, ANNA, options=options))
     return finding
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth import work
+from msoauth.checks.mail import fetch_mail, send_test
 from msoauth.errors import MailError
 from msoauth.identity import access_tokens
 from msoauth.mail.retry import Retry
@@ -39,17 +39,17 @@ def test_a_mailbox_is_retrieved_and_again_without_asking(
 ) -> None:
     account = case.ready(kind)
     told: list[Finding] = []
-    first = list(work.fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
+    first = list(fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
     assert first
     assert len(list(tmp_path.glob("*.eml"))) == len(first)
-    again = list(work.fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
+    again = list(fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
     assert sorted(row.uidl for row in again) == sorted(row.uidl for row in first)
     assert [finding.signal for finding in told] == [Signal.PASSED, Signal.PASSED]
 
 
 def test_a_shared_mailbox_is_sent_from_by_the_user_who_signed_in(case: Case) -> None:
     account = case.ready("shared")
-    findings = list(work.send_test(case.workspace, account, subject="Grüße", round_trip=True))
+    findings = list(send_test(case.workspace, account, subject="Grüße", round_trip=True))
     assert [finding.signal for finding in findings][-2:] == [Signal.PASSED, Signal.PASSED]
 
 
@@ -71,9 +71,9 @@ def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case
 
 def test_sending_as_another_needs_the_right_to(case: Case) -> None:
     account = case.ready("pop3")
-    allowed = list(work.send_test(case.workspace, account, sender="office@contoso.example"))
+    allowed = list(send_test(case.workspace, account, sender="office@contoso.example"))
     assert allowed[-1].signal is Signal.PASSED, allowed[-1]
-    refused = list(work.send_test(case.workspace, account, sender="max.weiss@contoso.example"))
+    refused = list(send_test(case.workspace, account, sender="max.weiss@contoso.example"))
     assert refused[-1].cause == "send-as-denied"
 
 
@@ -85,7 +85,7 @@ def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
     case.tenant.state.faults.set("smtp.throttled")
     waits: list[Retry] = []
     findings = list(
-        work.send_test(case.workspace, account, to=ANNA, patience=1.5, on_retry=waits.append)
+        send_test(case.workspace, account, to=ANNA, retry_seconds=1.5, on_retry=waits.append)
     )
     assert (findings[-1].cause, findings[-1].signal) == ("throttled", Signal.WARNING)
     assert waits
@@ -96,10 +96,10 @@ def test_a_server_that_has_time_again_gets_the_mail_once(case: Case, faults: lis
     faults.append("smtp.busy")
     case.tenant.state.faults.set("smtp.busy")
     findings = list(
-        work.send_test(
+        send_test(
             case.workspace,
             account,
-            patience=30,
+            retry_seconds=30,
             on_retry=lambda _wait: case.tenant.state.faults.clear("smtp.busy"),
             round_trip=True,
         )
@@ -112,11 +112,11 @@ def test_after_a_drop_the_retrieval_goes_on(
     case: Case, tmp_path: Path, faults: list[str], kind: str, protocol: str
 ) -> None:
     account = case.ready(kind)
-    everything = list(work.fetch_mail(case.workspace, account))
+    everything = list(fetch_mail(case.workspace, account))
     faults.append(f"{protocol}.drop")
     case.tenant.state.faults.set(f"{protocol}.drop")
     rows = list(
-        work.fetch_mail(
+        fetch_mail(
             case.workspace,
             account,
             to=tmp_path,
@@ -132,7 +132,7 @@ def test_imap_told_to_back_off_says_so(case: Case, faults: list[str]) -> None:
     case.tenant.state.faults.set("imap.throttled")
     told: list[Finding] = []
     with pytest.raises(MailError) as failure:
-        list(work.fetch_mail(case.workspace, account, patience=0, on_finding=told.append))
+        list(fetch_mail(case.workspace, account, retry_seconds=0, on_finding=told.append))
     assert failure.value.cause == "throttled"
     assert failure.value.retry_after
     assert (told[0].cause, told[0].signal) == ("throttled", Signal.WARNING)

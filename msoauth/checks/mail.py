@@ -1,4 +1,4 @@
-"""What one does with an account: retrieve mail and send a test mail, from any face."""
+"""Retrieve an account's mail and send its test mail, with what came of it as findings in the journal."""
 
 import threading
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from msoauth import checks
-from msoauth.checks.mailbox import open_box
-from msoauth.checks.run import finding_of
+from msoauth.checks.context import Context, RunOptions
+from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox
+from msoauth.checks.run import finding_of, run
 from msoauth.errors import MsoauthError
 from msoauth.mail.fetch import Format, fetch_with_retries
 from msoauth.mail.imap import ImapSession
@@ -26,9 +26,9 @@ def mail_folder(workspace: Workspace, account: Account) -> Path:
     return workspace.folder / "mail" / account.address.lower()
 
 
-def _open_box(context: checks.Context) -> Pop3Session | ImapSession:
-    context.known.pop("token", None)  # a long retrieval may outlive its first token
-    return open_box(context, "fetch")
+def _log_in(context: Context) -> Pop3Session | ImapSession:
+    context.state.token = None  # a long retrieval may outlive its first token
+    return open_mailbox(context, "fetch")
 
 
 def fetch_mail(
@@ -41,12 +41,13 @@ def fetch_mail(
     format: Format = "eml",  # noqa: A002 - the option's name
     on_finding: Callable[[Finding], None] = lambda _finding: None,
     on_retry: Callable[[Retry], None] = lambda _retry: None,
-    patience: float = LIMIT,
+    retry_seconds: float = LIMIT,
     cancelled: threading.Event | None = None,
 ) -> Iterator[MessageSummary]:
     """Retrieve mail, yielding each message when it is there. Nothing is deleted or marked.
 
-    When a server throttles, a mailbox is in use or the connection breaks, it waits, logs in again and continues. The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
+    When a server throttles, a mailbox is in use or the connection breaks, it waits, logs in again and continues.
+    The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
 
     Args:
         limit: At most this many of the newest messages; None for all.
@@ -55,7 +56,7 @@ def fetch_mail(
         format: ``eml`` and ``maildir`` for a folder, ``mbox`` for one file.
         on_finding: Gets that finding too.
         on_retry: Called when a pause before a retry begins.
-        patience: Seconds that may be waited altogether.
+        retry_seconds: Seconds that may be waited altogether.
         cancelled: Ends whatever is waited for.
 
     Raises:
@@ -63,7 +64,7 @@ def fetch_mail(
         MailError: the conversation broke for good; what was yielded is complete.
         InputError: another retrieval is writing to that place.
     """
-    context = checks.Context(
+    context = Context(
         workspace,
         workspace.firms.get(account.firm),
         account,
@@ -72,7 +73,7 @@ def fetch_mail(
     start = time.perf_counter()
     count = 0
 
-    def conclude(finding: Finding) -> None:
+    def record(finding: Finding) -> None:
         finding = replace(
             finding,
             seconds=time.perf_counter() - start,
@@ -85,8 +86,8 @@ def fetch_mail(
 
     try:
         for message in fetch_with_retries(
-            lambda: _open_box(context),
-            RetryPolicy(patience, on_retry, context.cancelled),
+            lambda: _log_in(context),
+            RetryPolicy(retry_seconds, on_retry, context.cancelled),
             limit=limit,
             headers_only=headers_only,
             to=to,
@@ -101,9 +102,9 @@ def fetch_mail(
                 "cancelled; {n} messages are there, and the next retrieval goes on from here",
                 count,
             )
-            conclude(Finding("mail.retrieve", Signal.SKIPPED, said.format(n=count)))
+            record(Finding("mail.retrieve", Signal.SKIPPED, said.format(n=count)))
         else:
-            conclude(finding_of(failure, "mail.retrieve", context.firm, account))
+            record(finding_of(failure, "mail.retrieve", context.firm, account))
         raise
     said = ngettext(
         "{n} message retrieved; nothing was deleted on the server",
@@ -112,7 +113,7 @@ def fetch_mail(
     ).format(n=count)
     if to is not None and not headers_only:
         said += _("; they are in {folder}").format(folder=to)
-    conclude(Finding("mail.retrieve", Signal.PASSED, said))
+    record(Finding("mail.retrieve", Signal.PASSED, said))
 
 
 def send_test(
@@ -123,10 +124,10 @@ def send_test(
     subject: str | None = None,
     round_trip: bool = False,
     sender: str | None = None,
-    patience: float = LIMIT,
+    retry_seconds: float = LIMIT,
     on_retry: Callable[[Retry], None] = lambda _retry: None,
-    progress: Callable[[float], None] = lambda _seconds: None,
-    context: checks.Context | None = None,
+    on_progress: Callable[[float], None] = lambda _seconds: None,
+    cancelled: threading.Event | None = None,
 ) -> Iterator[Finding]:
     """Send a test mail and, if asked, wait until it arrives; a finding for each.
 
@@ -135,10 +136,10 @@ def send_test(
         subject: In the user's words; None for ours.
         round_trip: Wait for the mail in the account's own mailbox.
         sender: The From address (Send As); None for the mailbox itself.
-        patience: Seconds that may be waited altogether while the server is busy.
+        retry_seconds: Seconds that may be waited altogether while the server is busy.
         on_retry: Called when such a pause begins.
-        progress: Told the seconds of the round trip so far, twice a second.
-        context: The run to belong to, where the caller wants to cancel it.
+        on_progress: Called twice a second with the seconds of the round trip so far.
+        cancelled: Set it to end whatever is waited for.
 
     Raises:
         InputError: the recipient or the sender is not an address.
@@ -146,12 +147,17 @@ def send_test(
     for address in (to, sender):
         if address is not None:
             envelope(address)
-    if context is None:
-        context = checks.Context(workspace, workspace.firms.get(account.firm), account)
-    context.known["recipient"] = to
-    context.known["subject"] = subject
-    context.known["sender"] = sender
-    context.known["patience"] = RetryPolicy(patience, on_retry, context.cancelled)
-    context.known["progress"] = progress
-    wanted = (*checks.SEND, *checks.ROUND_TRIP) if round_trip else checks.SEND
-    yield from checks.run(wanted, context)
+    context = Context(
+        workspace,
+        workspace.firms.get(account.firm),
+        account,
+        cancelled=cancelled or threading.Event(),
+    )
+    context.options = RunOptions(
+        recipient=to,
+        sender=sender,
+        subject=subject,
+        retry=RetryPolicy(retry_seconds, on_retry, context.cancelled),
+        on_progress=on_progress,
+    )
+    yield from run((*SEND, *ROUND_TRIP) if round_trip else SEND, context)
