@@ -1,1 +1,1 @@
-"""Mail transport: connections that show their work, POP3, IMAP and SMTP with XOAUTH2. Never deletes."""
+"""Mail over POP3, IMAP and SMTP with XOAUTH2: sessions with a transcript, retrieval, storing, and the test mail."""

@@ -1,6 +1,6 @@
 """A connection to a mail server: opened, encrypted, and read and written within time and size limits.
 
-The three protocols share it. It records what is said, measures how long each stage takes, and turns every failure
+The three protocols share it. It records a transcript, measures how long each stage takes, and turns every failure
 into a :class:`~msoauth.errors.MailError` that names the stage. The stages are ``resolve``, ``connect``, ``tls``,
 ``greeting``, ``authenticate`` and ``work``.
 """
@@ -30,7 +30,7 @@ _PROGRESS = 512
 
 
 class ReadBuffer:
-    """Bytes that the server sent and nobody has read yet, handed out as lines and blocks.
+    """Bytes received but not read yet; read as lines, as a count of bytes or as a dot-terminated block.
 
     Args:
         receive: Waits for more bytes; raises when none come.
@@ -43,7 +43,7 @@ class ReadBuffer:
         self._start = 0
 
     def unread(self) -> bytes:
-        """The first 500 bytes that nobody has read, without reading them."""
+        """The first 500 unread bytes, without reading them."""
         return bytes(self._buffer[self._start : self._start + 500])
 
     def _fill(self) -> None:
@@ -283,7 +283,7 @@ class Connection:
             why: What happened, as a clause for people.
             cause: Its id in the catalogue of causes.
             problem: The server's or the system's own words.
-            challenge: What the server said in the SASL challenge before it refused a login.
+            challenge: The decoded SASL challenge with which the server refused a login.
         """
         evidence = problem if isinstance(problem, str) else f"{type(problem).__name__}: {problem}"
         self.transcript.remark(f"{self.stage}: {why}")

@@ -381,7 +381,7 @@ def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Imap
         commands = CommandChannel(connection)
         connection.enter("greeting")
         greeting = connection.reply()
-        # PREAUTH would mean that somebody else than us has logged in: nothing that this server is asked for.
+        # PREAUTH would mean a session that is logged in already, as another user perhaps: it is refused.
         if not greeting.upper().startswith(("* OK", "* BYE")):
             raise commands.unexpected_reply(greeting.encode())
         if greeting.upper().startswith("* BYE"):

@@ -59,16 +59,16 @@ class MessageSummary:
 
     def attachments_text(self) -> str:
         """The attachments as text for people: ``contract.pdf (26,112 bytes)``."""
-        told = ", ".join(
+        listed = ", ".join(
             a.name
             if a.size is None
             else _("{name} ({size} bytes)").format(name=a.name, size=f"{a.size:,}")
             for a in self.attachments
         )
         if not self.more_attachments:
-            return told
+            return listed
         return ngettext("{told} and {n} more", "{told} and {n} more", self.more_attachments).format(
-            told=told, n=f"{self.more_attachments:,}"
+            told=listed, n=f"{self.more_attachments:,}"
         )
 
 
@@ -153,7 +153,7 @@ def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
 
 
 def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
-    """Messages as a typed DataFrame: ``date`` in UTC, ``size`` a whole number, ``attachments`` as text."""
+    """Messages as a typed DataFrame: ``date`` in UTC, ``size`` an integer, ``attachments`` as text."""
     import pandas as pd  # half a second to load: only for those who want a table
 
     rows = [

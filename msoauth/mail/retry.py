@@ -73,7 +73,7 @@ class RetryPolicy:
             raise failure
         if progressed:
             self._pause = _FIRST
-        # Jitter, so that many clients that were turned away do not come back at the same moment.
+        # Jitter, so that many clients that were rejected do not come back at the same moment.
         seconds = failure.retry_after or self._pause * random.uniform(0.8, 1.2)  # noqa: S311
         if self.waited + seconds > self.limit:
             failure.retry_after = failure.retry_after or seconds

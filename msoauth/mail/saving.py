@@ -1,8 +1,8 @@
 """What the mail stores share: staging messages in temporary files, and committing them in batches.
 
-A message is staged first: small ones in memory, large ones in a temporary file. A thread beside the retrieval
-writes and commits them batch by batch, because syncing each one to disk would cost more than retrieving it.
-A message gets its place only when it is complete and synced, so that a crash leaves no half message.
+A message is staged first: a small one in memory, a large one in a temporary file. A second thread writes and commits
+them in batches, because syncing each one to disk would take longer than retrieving it. A message gets its final place
+only when it is complete and synced, so that a crash leaves no half message.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -145,6 +146,7 @@ def tee(pieces: Iterable[bytes], note: Callable[[bytes], object]) -> Iterator[by
 SMALL = 1 << 18  # bytes of a message that may wait in memory
 
 
+@dataclass(slots=True)
 class Staged:
     """A complete message that is not committed yet.
 
@@ -154,10 +156,9 @@ class Staged:
         digest: SHA-256 of the message as it was retrieved.
     """
 
-    __slots__ = ("content", "digest", "file")
-
-    def __init__(self, file: str, content: bytes | None, digest: str) -> None:
-        self.file, self.content, self.digest = file, content, digest
+    file: str
+    content: bytes | None
+    digest: str
 
 
 class StagingFolder:

@@ -189,10 +189,10 @@ def _start_connecting(
         return
     candidate.setblocking(False)
     # A missing route (IPv6 on a network without it) is reported here, and nowhere else.
-    told = candidate.connect_ex(where)
-    if told not in _IN_PROGRESS:
+    error = candidate.connect_ex(where)
+    if error not in _IN_PROGRESS:
         candidate.close()
-        failures.append((str(where[0]), told))
+        failures.append((str(where[0]), error))
         return
     selector.register(candidate, selectors.EVENT_WRITE)
     pending[candidate] = str(where[0])

@@ -68,13 +68,15 @@ def connection_warning(engine: sa.Engine) -> str | None:
         encrypted = bool(info.pgconn.ssl_in_use)
     if is_this_computer(address or host) or (encrypted and mode in ("verify-ca", "verify-full")):
         return None
-    said = (
+    warning = (
         _("The connection to the database on {host} is encrypted, but nobody makes sure that it is the right server.")
         if encrypted
         else _("The connection to the database on {host} is not encrypted.")
     )  # fmt: skip
     remedy = _("Let the workspace's address end in {options}")
-    return f"{said} {remedy}".format(host=host, options="?sslmode=verify-full&sslrootcert=ca.pem")
+    return f"{warning} {remedy}".format(
+        host=host, options="?sslmode=verify-full&sslrootcert=ca.pem"
+    )
 
 
 def is_this_computer(place: str) -> bool:

@@ -273,7 +273,7 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 
 def _missing_files(workspace: Workspace) -> tuple[str, ...]:
     """Warnings for CA files that firms' endpoints files name and this computer lacks."""
-    said = []
+    warnings = []
     for firm in workspace.firms.list():
         ca_file = firm.cloud.ca_file
         if (
@@ -281,9 +281,9 @@ def _missing_files(workspace: Workspace) -> tuple[str, ...]:
             and ca_file
             and not Path(ca_file).exists()
         ):
-            said.append(
+            warnings.append(
                 _("{firm} uses an endpoints file whose certificates ({file}) are not on this computer.").format(
                     firm=firm.name, file=ca_file
                 )
             )  # fmt: skip
-    return tuple(said)
+    return tuple(warnings)

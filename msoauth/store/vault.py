@@ -335,7 +335,7 @@ def _keyring_delete(name: str) -> None:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, from its first moment on (on Windows: the folder's rights)."""
+    """Write a file that is created readable for its owner only (on Windows, with the folder's permissions)."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out:

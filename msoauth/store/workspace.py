@@ -230,7 +230,7 @@ def _without_password(place: str) -> str:
 
 
 def _one_line(reason: object) -> str:
-    """The words of a system or a database in one line; some come in several, and some end in a question."""
-    said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
-    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    """An error message of the system or the database on one line, each of its lines ended as a sentence."""
+    text = (isinstance(reason, OSError) and reason.strerror) or str(reason)
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return " ".join(line if line.endswith((".", "?", "!", ":")) else f"{line}." for line in lines)
