@@ -106,8 +106,12 @@ def iter_messages(
     True
     """
     account = workspace.accounts.get(address)
-    place = None if headers_only else Path(to) if to else account_mail.mail_folder(workspace, account)
-    return account_mail.fetch_mail(workspace, account, limit=limit, headers_only=headers_only, to=place)
+    place = (
+        None if headers_only else Path(to) if to else account_mail.mail_folder(workspace, account)
+    )
+    return account_mail.fetch_mail(
+        workspace, account, limit=limit, headers_only=headers_only, to=place
+    )
 
 
 def fetch(
