@@ -71,7 +71,7 @@ def account_from_text(
         )
     if login and login.casefold() == address.casefold():
         login = None
-    return Account(address, firm, login=login, retrieve="imap" if protocol == "imap" else "pop3")
+    return Account(address, firm, login=login, protocol="imap" if protocol == "imap" else "pop3")
 
 
 def read_text(text: str) -> list[Line]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 from msoauth.display import Listing
 from msoauth.judgement import root_cause, succeeded, verdict
 from msoauth.model import Finding, Signal
+from msoauth.texts import _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
         return self._findings[place]
 
     def _caption(self) -> str:
-        return verdict(self) if self else verdict(())
+        return verdict(self) if self else _("No findings")
 
     def _cells(self, finding: Finding) -> tuple[object, ...]:
         signal = f"{finding.signal.shape} {finding.signal}"

@@ -1,5 +1,6 @@
 """The things msoauth speaks of: firms, accounts, signals and findings. Values only, no behaviour."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -8,7 +9,7 @@ from typing import Any, Literal
 
 from msoauth.clouds import GLOBAL, Cloud
 
-Retrieve = Literal["pop3", "imap"]
+RetrievalProtocol = Literal["pop3", "imap"]
 Access = Literal["delegated", "app-only"]
 
 
@@ -73,7 +74,7 @@ class Firm:
         return f"{self.cloud.authority}{self.tenant}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Account:
     """One mailbox of a firm.
 
@@ -81,7 +82,7 @@ class Account:
         address: The mailbox's address; unique in the workspace, compared without case.
         firm: The firm's name.
         login: The user who signs in, where that is not the mailbox itself (shared mailbox, other UPN).
-        retrieve: The protocol by which mail is retrieved.
+        protocol: The protocol by which mail is retrieved, ``pop3`` or ``imap``; ``retrieve`` in JSON and in columns.
 
     >>> msoauth.Account("info@contoso.example", "Contoso Legal", login="anna.lindqvist@contoso.example").user
     'anna.lindqvist@contoso.example'
@@ -89,13 +90,38 @@ class Account:
 
     address: str
     firm: str
-    login: str | None = None
-    retrieve: Retrieve = "pop3"
+    login: str | None
+    protocol: RetrievalProtocol
+
+    def __init__(
+        self,
+        address: str,
+        firm: str,
+        login: str | None = None,
+        protocol: RetrievalProtocol = "pop3",
+        *,
+        retrieve: RetrievalProtocol | None = None,
+    ) -> None:
+        if retrieve is not None:
+            _warn_of_retrieve()
+        given = {"address": address, "firm": firm, "login": login, "protocol": retrieve or protocol}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)  # the way to set what is frozen
+
+    @property
+    def retrieve(self) -> RetrievalProtocol:
+        """The protocol, by its name of before; goes with the next release."""
+        _warn_of_retrieve()
+        return self.protocol
 
     @property
     def user(self) -> str:
         """The user principal name that signs in."""
         return self.login or self.address
+
+
+def _warn_of_retrieve() -> None:
+    warnings.warn("Account.retrieve is called protocol now", DeprecationWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def test_findings_are_a_sequence_with_a_verdict() -> None:
     assert found.root_cause is failed
     assert not found.passed
     assert msoauth.Findings([passed]).passed
+    assert repr(msoauth.Findings()) == "No findings"
     assert list(found.frame()["signal"]) == ["passed", "failed", "skipped"]
 
 

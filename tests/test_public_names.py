@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 import msoauth
 
@@ -23,6 +26,17 @@ def test_explain_and_audit_are_functions_whatever_was_imported_before(tmp_path: 
     assert msoauth.explain("AADSTS7000222: expired").cause == "secret-expired"
     with msoauth.Workspace.open(tmp_path) as workspace:
         assert list(msoauth.audit(workspace, progress=False)) == []
+
+
+def test_the_protocol_of_an_account_still_answers_to_its_old_name() -> None:
+    with pytest.warns(DeprecationWarning, match="protocol"):
+        account = msoauth.Account("info@contoso.example", "Contoso Legal", retrieve="imap")
+    assert account.protocol == "imap"
+    with pytest.warns(DeprecationWarning, match="protocol"):
+        assert account.retrieve == "imap"
+    assert replace(account, protocol="pop3") == msoauth.Account(
+        "info@contoso.example", "Contoso Legal"
+    )
 
 
 def test_importing_msoauth_loads_nothing_heavy() -> None:

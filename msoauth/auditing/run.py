@@ -289,7 +289,7 @@ class Audit:
             return self._given[name]
 
     def _look_at_firm(self, name: str) -> Sequence[Finding]:
-        used = {a.retrieve for a in self._accounts.values() if a.firm == name}
+        used = {a.protocol for a in self._accounts.values() if a.firm == name}
         looked = look_at_firm(
             self._workspace, self._firms[name], self.run, self._threads, retrieve=used,
             options=self._options, cancelled=self._stopped,

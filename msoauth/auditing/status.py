@@ -191,7 +191,7 @@ def _account(
     now: datetime,
     silent_days: int,
 ) -> tuple[AccountStatus, int | None]:
-    kept, firms = judgement.current(own, of_firm, account.retrieve)
+    kept, firms = judgement.current(own, of_firm, account.protocol)
     kept, firms = checks.in_order(kept), checks.in_order(firms)
     secret, used = firm.secret_expires, token.refreshed_at if token else None
     dates = Dates(secret, None if firm.access == "app-only" else used, newest)

@@ -130,7 +130,7 @@ def _public_client(context: Context) -> Outcome:
 def _wanted(context: Context) -> list[str]:
     """The permissions that the firm's accounts need; for one account only what it needs itself."""
     accounts = [context.account] if context.account else context.workspace.accounts.list(context.firm.name)  # fmt: skip
-    ways = {account.retrieve for account in accounts} or {"pop3"}
+    ways = {account.protocol for account in accounts} or {"pop3"}
     suffix, send = ("AsApp", "SMTP.SendAsApp") if context.firm.access == "app-only" else ("AsUser.All", "SMTP.Send")  # fmt: skip
     names = [f"{'IMAP' if way == 'imap' else 'POP'}.Access{suffix}" for way in sorted(ways)]
     return [*names, send]

@@ -114,9 +114,9 @@ def _send(context: Context) -> Outcome:
 def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session:
     """The mailbox, by the protocol that the account uses; the conversation is recorded under *transcript*."""
     account = context.mailbox
-    opener = open_imap if account.retrieve == "imap" else open_pop3
+    opener = open_imap if account.protocol == "imap" else open_pop3
     return opener(
-        context.firm.cloud.endpoint(account.retrieve),
+        context.firm.cloud.endpoint(account.protocol),
         account.address,
         token_of(context),
         **context.connection_options(transcript),
@@ -139,7 +139,7 @@ LOGIN_TO_RETRIEVE = (
         lambda: _("Mail can be retrieved (POP3)"),
         _pop3,
         needs=("network.pop3", *_NEEDS),
-        applies=lambda context: context.mailbox.retrieve == "pop3",
+        applies=lambda context: context.mailbox.protocol == "pop3",
         asks=lambda: _("Does the POP3 server accept the token, and open the mailbox (STAT)?"),
     ),
     Check(
@@ -147,7 +147,7 @@ LOGIN_TO_RETRIEVE = (
         lambda: _("Mail can be retrieved (IMAP)"),
         _imap,
         needs=("network.imap", *_NEEDS),
-        applies=lambda context: context.mailbox.retrieve == "imap",
+        applies=lambda context: context.mailbox.protocol == "imap",
         asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
 )

@@ -156,7 +156,7 @@ def _mail_server(protocol: Protocol) -> Check:
         return _answered(context, where, connection.issuer, f" ({stages})")
 
     def applies(context: Context) -> bool:
-        return protocol == "smtp" or context.account is None or context.account.retrieve == protocol
+        return protocol == "smtp" or context.account is None or context.account.protocol == protocol
 
     titles = {
         "pop3": lambda: _("The POP3 server can be reached"),

@@ -95,7 +95,7 @@ def _scopes(context: Context) -> Outcome:
     said = _claims(context)
     if said is None:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
-    protocol = "IMAP" if context.mailbox.retrieve == "imap" else "POP"
+    protocol = "IMAP" if context.mailbox.protocol == "imap" else "POP"
     if context.firm.access == "app-only":
         wanted, granted = {f"{protocol}.AccessAsApp", "SMTP.SendAsApp"}, said.roles
     else:

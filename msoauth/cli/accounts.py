@@ -30,7 +30,7 @@ def as_json(account: Account, workspace: "Workspace") -> dict[str, object]:
         "address": account.address,
         "firm": account.firm,
         "login": account.login,
-        "retrieve": account.retrieve,
+        "retrieve": account.protocol,
         "signed_in": status is not None,
         "signed_in_as": status.signed_in_as if status else None,
     }
@@ -141,14 +141,14 @@ def change(
     with context.obj.open() as workspace:
         known = workspace.accounts.get(address)
         wanted = account_from_text(
-            known.address, known.firm, login or known.login, retrieve or known.retrieve
+            known.address, known.firm, login or known.login, retrieve or known.protocol
         )
         if wanted.login and wanted.login.casefold() == known.address.casefold():
             wanted = replace(wanted, login=None)
         workspace.accounts.replace(wanted)
     say(
         _("{address}: {user} signs in, mail is retrieved by {protocol}.").format(
-            address=wanted.address, user=wanted.user, protocol=wanted.retrieve.upper()
+            address=wanted.address, user=wanted.user, protocol=wanted.protocol.upper()
         )
     )
 

@@ -32,7 +32,7 @@ def scopes_for(account: Account, cloud: Cloud) -> list[str]:
 
     ``offline_access`` is not among them: msal adds it and refuses to be given it.
     """
-    retrieve = "IMAP.AccessAsUser.All" if account.retrieve == "imap" else "POP.AccessAsUser.All"
+    retrieve = "IMAP.AccessAsUser.All" if account.protocol == "imap" else "POP.AccessAsUser.All"
     return [cloud.scope(retrieve), cloud.scope("SMTP.Send")]
 
 

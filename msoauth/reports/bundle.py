@@ -176,7 +176,7 @@ def _settings(workspace: Workspace, firm: Firm, account: Account) -> dict[str, A
         "account": {
             "address": account.address,
             "login": account.login,
-            "retrieve": account.retrieve,
+            "retrieve": account.protocol,
             "signed_in_as": status.signed_in_as if status else None,
             "signed_in_at": status.signed_in_at.isoformat() if status else None,
             "refreshed_at": status.refreshed_at.isoformat() if status else None,
@@ -237,7 +237,7 @@ def _index(
                 (_("Firm"), change(firm.name)),
                 (_("Mailbox"), change(account.address)),
                 (_("Signs in as"), change(account.user)),
-                (_("Retrieved over"), account.retrieve.upper()),
+                (_("Retrieved over"), account.protocol.upper()),
                 (_("Directory (tenant) ID"), change(firm.tenant)),
                 (_("Application (client) ID"), change(firm.client_id)),
                 (_("Cloud"), firm.cloud.name),

@@ -87,7 +87,7 @@ ACCOUNTS: tuple[Column[AccountStatus], ...] = (
     Column("cause", lambda: _("Cause"), "text", lambda a: a.issue.cause if a.issue else None, 26),
     Column("evidence", lambda: _("The server's own words"), "text",
            lambda a: a.finding.evidence if a.finding else None, 60),
-    Column("retrieve", lambda: _("Protocol"), "text", lambda a: a.account.retrieve, 10),
+    Column("retrieve", lambda: _("Protocol"), "text", lambda a: a.account.protocol, 10),
     Column("signed_in_as", lambda: _("Signed in as"), "text", lambda a: a.signed_in_as or None, 30),
     Column("checked_at", lambda: _("Checked (UTC)"), "moment", lambda a: a.checked_at, 17),
 )  # fmt: skip

@@ -34,7 +34,7 @@ def latest_findings(
     kept = {}
     for one in accounts:
         if own := made.get(one.address.strip().casefold()):
-            kept[one.address.strip().casefold()] = current(own, of_firm, one.retrieve)[0]
+            kept[one.address.strip().casefold()] = current(own, of_firm, one.protocol)[0]
     by_check = {finding.check: finding for finding in of_firm}
     for own in kept.values():
         for finding in own:

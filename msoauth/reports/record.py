@@ -133,7 +133,7 @@ def _account(workspace: Workspace, account: Account, signal: Signal) -> tuple[Ce
     return (
         account.address,
         signal,
-        account.retrieve.upper(),
+        account.protocol.upper(),
         token.signed_in_as if token else _("not yet"),
         f"{token.signed_in_at:%Y-%m-%d}" if token else "–",
     )

@@ -62,7 +62,7 @@ class Accounts(Listing[Account]):
         return ngettext("{count} account", "{count} accounts", count).format(count=f"{count:,}")
 
     def _cells(self, account: Account) -> tuple[object, ...]:
-        return (account.address, account.firm, account.login or "", account.retrieve)
+        return (account.address, account.firm, account.login or "", account.protocol)
 
     def add(self, account: Account) -> None:
         """Add an account.
@@ -165,7 +165,7 @@ def _row(account: Account) -> dict[str, Any]:
         "address": account.address.strip(),
         "firm": account.firm.strip().casefold(),
         "login": account.login,
-        "retrieve": account.retrieve,
+        "retrieve": account.protocol,
     }
 
 

@@ -207,9 +207,9 @@ class DiagnosisActions:
         if any(known.name.casefold() == name.casefold() for known in workspace.firms.list()):
             workspace.firms.remove(name)  # from an earlier replay, whose tenant has ended
         workspace.firms.add(firm, noted["client_secret"] or None)
-        retrieve = self._made[1].retrieve
+        protocol = self._made[1].protocol
         login = None if case.login.lower() == case.address.lower() else case.login
-        workspace.accounts.add(Account(case.address, name, login=login, retrieve=retrieve))
+        workspace.accounts.add(Account(case.address, name, login=login, protocol=protocol))
         password = next(
             (
                 a["password"]

@@ -121,7 +121,7 @@ class MailboxList(View):
         return (
             html.dot(status.state, words.get(status.state)),
             _with_note(account.address, "; ".join(notes)),
-            account.retrieve.upper(),
+            account.protocol.upper(),
             f"{tokens.refreshed_at.astimezone():%Y-%m-%d %H:%M}" if tokens else "",
             Markup(" ").join(_buttons(account.address, tokens, status)),
         )
@@ -134,7 +134,7 @@ class MailboxList(View):
         return (
             html.dot(status.state),
             _with_note(account.address, status.title),
-            account.retrieve.upper(),
+            account.protocol.upper(),
             "",
             check + " " + remove,
         )

@@ -202,7 +202,7 @@ class UsersPanel(Panel):
             validation.clean(text("address")),
             firm.name,
             login=validation.clean(text("login")) or None,
-            retrieve="imap" if text("retrieve") == "imap" else "pop3",
+            protocol="imap" if text("retrieve") == "imap" else "pop3",
         )
         try:
             self.workspace.accounts.add(account)

@@ -27,7 +27,7 @@ ANNA = "anna.lindqvist@contoso.example"
 # One account for each way that a mailbox is reached.
 ACCOUNTS = {
     "pop3": Account(ANNA, "Contoso"),
-    "imap": Account("juergen.mueller@contoso.example", "Contoso", retrieve="imap"),
+    "imap": Account("juergen.mueller@contoso.example", "Contoso", protocol="imap"),
     "shared": Account("office@contoso.example", "Contoso", login=ANNA),
     "app-only": Account("max.weiss@contoso.example", "Contoso app"),
     "device": Account("zoe.obrien@contoso.example", "Contoso"),

@@ -99,7 +99,7 @@ def set_up(replay: Replay, workspace: Workspace, there: Firm, folder: Path) -> t
         replayed.address,
         firm.name,
         login=None if replayed.login == replayed.address else replayed.login,
-        retrieve="imap" if replayed.kind == "imap" else "pop3",
+        protocol="imap" if replayed.kind == "imap" else "pop3",
     )
     workspace.accounts.add(mailbox)
     return firm, mailbox

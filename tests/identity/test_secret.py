@@ -194,7 +194,7 @@ def test_the_steps_in_exchange_carry_the_firms_ids_and_every_mailbox() -> None:
 def test_the_consent_link_asks_for_what_the_firm_uses() -> None:
     firm = Firm("Contoso", TENANT, CLIENT)
     link = admin_consent_link(
-        firm, [Account("a@c.example", "x"), Account("b@c.example", "x", retrieve="imap")]
+        firm, [Account("a@c.example", "x"), Account("b@c.example", "x", protocol="imap")]
     )
     assert link.startswith(
         f"https://login.microsoftonline.com/{TENANT}/v2.0/adminconsent?client_id={CLIENT}&redirect_uri=http%3A%2F%2Flocalhost&scope="
