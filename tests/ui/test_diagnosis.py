@@ -195,6 +195,29 @@ def test_an_authorization_code_that_is_pasted_for_an_administrator_is_in_no_widg
     assert "For administrators" in panel.administrator.view.html
 
 
+def test_the_forms_cancel_ends_an_administrators_sign_in_too(
+    panel: DiagnosePanel, tenant: PracticeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = administrator.start
+
+    def started(workspace: Workspace, firm: Firm, *_flow: object) -> SignIn[Token]:
+        attempt = start(workspace, firm, "device")
+        monkeypatch.setattr(attempt, "wait", partial(cancelling, attempt, attempt.wait))
+        return attempt
+
+    def cancelling(attempt: SignIn[Token], wait: Callable[[], Token]) -> Token:
+        assert attempt.code in panel.administrator.sign_in_view.view.html
+        panel.choice.press("cancel")
+        return wait()
+
+    monkeypatch.setattr(administrator, "start", started)
+    panel.administrator.view.act("admin")
+    assert panel.state is Signal.SKIPPED
+    assert "Cancelled." in panel.message.html
+    assert panel.administrator.sign_in_view.view.html == ""
+    assert "For administrators" in panel.administrator.view.html
+
+
 def test_a_case_is_replayed_under_other_names(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
     sign_in(panel, tenant)
     tenant.scenarios.start("smtp-auth-off-mailbox")

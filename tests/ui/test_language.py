@@ -107,3 +107,16 @@ def test_an_administrator_stays_signed_in_and_a_run_may_be_handed_on(
     assert "admin@contoso.example" in panel.administrator.view.html
     assert panel.actions is actions
     assert actions.view in panel.body.children
+
+
+def test_what_is_typed_into_any_form_of_a_panel_stays(session: Session, firm: Firm) -> None:
+    diagnosis, users = DiagnosePanel(session, inline=True), UsersPanel(session, inline=True)
+    diagnosis.error_form.type("text", "AADSTS50034")
+    diagnosis.administrator.sign_in_view.paste_form.type("answer", "http://localhost/?code=x")
+    users.add_form.type("address", "anna@contoso.example")
+    users.account_import.form.type("list", "max@contoso.example")
+    german(users)
+    assert diagnosis.error_form.text("text") == "AADSTS50034"
+    assert users.add_form.text("address") == "anna@contoso.example"
+    assert users.account_import.form.text("list") == "max@contoso.example"
+    assert users.account_import.form.fields[0]["label"] == "Eine Liste von Postfächern"
