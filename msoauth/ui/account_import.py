@@ -119,7 +119,7 @@ class AccountImport:
 
     def _ready(self) -> None:
         self.form.enable(add=True, cancel=False)
-        self.outcome.show(html.box("note", html.paragraph(_("Cancelled."))))
+        self.outcome.show(html.box("note", _("Cancelled.")))
         self._on_added()
 
     def _done(self, came: Sequence[Outcome], *, from_text: bool) -> None:

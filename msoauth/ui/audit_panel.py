@@ -115,9 +115,7 @@ class AuditPanel(Panel):
 
     def _causes(self, status: Status) -> Markup:
         if not status.accounts:
-            return html.box(
-                "note", html.paragraph(_("There is no account yet: add some in step 2."))
-            )
+            return html.box("note", _("There is no account yet: add some in step 2."))
         parts = [html.paragraph(line)] if (line := changes_line(status)) else []
         if status.groups:
             rows = [self._cause(group) for group in status.groups[:_CAUSES]]

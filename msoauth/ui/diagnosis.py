@@ -226,10 +226,8 @@ class DiagnosePanel(Panel):
             self.explanation.show(
                 html.box(
                     "note",
-                    html.paragraph(
-                        _(
-                            "Noted down: a diagnosis of {address} names it until the user has signed in."
-                        ).format(address=account.address)
-                    ),
+                    _(
+                        "Noted down: a diagnosis of {address} names it until the user has signed in."
+                    ).format(address=account.address),
                 )
             )

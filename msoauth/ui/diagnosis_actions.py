@@ -145,10 +145,8 @@ class DiagnosisActions:
             html.box(
                 "note",
                 Markup("<h3>{}</h3>").format(_("Support bundle")),
-                html.paragraph(
-                    _(
-                        "This is all that it will hold; secrets, passwords and tokens are not in it. Look through it, then save it."
-                    )
+                _(
+                    "This is all that it will hold; secrets, passwords and tokens are not in it. Look through it, then save it."
                 ),
                 Markup('<div class="mso-buttons">{} {}</div>').format(
                     html.button(_("Save the bundle"), "bundle-save", primary=True, small=True),
@@ -235,10 +233,8 @@ class DiagnosisActions:
                         ),
                     ]
                 ),
-                html.paragraph(
-                    _(
-                        "Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook."
-                    )
+                _(
+                    "Choose this firm above. Let its user sign in (notebook 2), then diagnose here: it fails in the same way. The practice tenant ends with this notebook."
                 ),
             )
         )

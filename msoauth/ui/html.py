@@ -116,10 +116,11 @@ def select(act: str, label: str, options: Iterable[tuple[str, str]], chosen: str
 
 
 def box(
-    kind: Literal["passed", "warning", "failed", "error-box", "note"], *parts: Markup
+    kind: Literal["passed", "warning", "failed", "error-box", "note"], *parts: Markup | str
 ) -> Markup:
-    """A framed message."""
-    return Markup('<div class="mso-box mso-{}">{}</div>').format(kind, Markup("").join(parts))
+    """A framed message; a part that is plain text becomes a paragraph."""
+    shown = (part if isinstance(part, Markup) else paragraph(part) for part in parts)
+    return Markup('<div class="mso-box mso-{}">{}</div>').format(kind, Markup("").join(shown))
 
 
 def paragraph(text: str, *arguments: object) -> Markup:
@@ -330,9 +331,7 @@ def failure(problem: Exception, firm: Firm | None = None, account: Account | Non
         Markup('<div class="mso-evidence">{}: {}</div>').format(
             type(problem).__name__, redact(str(problem))[:1000]
         ),
-        paragraph(
-            _(
-                "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."
-            )
+        _(
+            "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."
         ),
     )

@@ -73,10 +73,8 @@ class MailPanel(Panel):
             self.note.show(
                 html.box(
                     "note",
-                    html.paragraph(
-                        _(
-                            "There is no mailbox yet. Begin with step 1, then add the mailbox in step 2."
-                        )
+                    _(
+                        "There is no mailbox yet. Begin with step 1, then add the mailbox in step 2."
                     ),
                 )
             )
@@ -84,9 +82,7 @@ class MailPanel(Panel):
             self.note.show(
                 html.box(
                     "note",
-                    html.paragraph(
-                        _("{user} has not signed in yet; that is step 2.").format(user=account.user)
-                    ),
+                    _("{user} has not signed in yet; that is step 2.").format(user=account.user),
                 )
             )
         else:

@@ -118,7 +118,7 @@ class Panel:
         """Cancel the work that is under way, if any."""
         if self.jobs.busy:
             self.jobs.cancel()
-            self.message.show(html.box("note", html.paragraph(_("Cancelled."))))
+            self.message.show(html.box("note", _("Cancelled.")))
             self.set_state(Signal.SKIPPED, _("cancelled"))
             self.set_busy(False)
             self._job_ended()

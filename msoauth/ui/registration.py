@@ -148,15 +148,13 @@ class RegisterPanel(Panel):
 
     def _pasted(self, name: str, text: str) -> None:
         found = registration_form.values_in_text(text)
+        if not found:
+            whole = validation.clean(text) if name == "secret" else " ".join(text.split())
+            found = {name: whole}
         secret = found.pop("secret", None)
-        if not found and secret is None:
-            self.form.fill(
-                {name: " ".join(text.split())}
-            ) if name != "secret" else self.form.keep_secret(name, validation.clean(text))
-        else:
-            self.form.fill(found)
-            if secret is not None:
-                self.form.keep_secret("secret", secret)
+        self.form.fill(found)
+        if secret is not None:
+            self.form.keep_secret("secret", secret)
         self._touched |= {name, *found}
         self._show_problems()
 
@@ -185,7 +183,7 @@ class RegisterPanel(Panel):
             self.message.show(
                 html.box(
                     "failed",
-                    html.paragraph(_("Please mend the marked fields first; nothing was lost.")),
+                    _("Please mend the marked fields first; nothing was lost."),
                 )
             )
             return
@@ -210,7 +208,8 @@ class RegisterPanel(Panel):
         """Store the firm.
 
         Returns:
-            The firm, and the new secret if it must work before it may replace a stored one."""
+            The firm, and the new secret if it must work before it may replace a stored one.
+        """
         known = self._shown
         firm = registration_form.firm_of(self.form, known)
         secret = registration_form.secret_of(self.form)
@@ -295,10 +294,8 @@ class RegisterPanel(Panel):
             self.message.show(
                 html.box(
                     "passed",
-                    html.paragraph(
-                        _(
-                            "The registration works and is stored. Go on with step 2, Sign in the users."
-                        )
+                    _(
+                        "The registration works and is stored. Go on with step 2, Sign in the users."
                     ),
                 )
                 + steps
@@ -340,19 +337,19 @@ def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -
     shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
     return html.box(
         "note",
-        html.paragraph(_("App-only access: what an administrator of the firm does once")),
+        _("App-only access: what an administrator of the firm does once"),
         Markup('<ol class="mso-steps">{}</ol>').format(items),
         Markup('<div class="mso-evidence">{}</div>').format(shown),
         Markup("<p>{} {}</p>").format(
             html.copy("\n".join(steps.commands), _("Copy the PowerShell")),
             html.copy(steps.text(), _("Copy all of it")),
         ),
-        html.paragraph(_("Then add the mailboxes in step 2 and check each: nobody signs in.")),
+        _("Then add the mailboxes in step 2 and check each: nobody signs in."),
     )
 
 
 def _refused_secret(refused: AuthError, firm: Firm) -> Markup:
     """The failure of a new secret, with the note that the old one stays."""
     return html.failure(refused, firm) + html.box(
-        "note", html.paragraph(_("The new secret was not stored; the old one stays in use."))
+        "note", _("The new secret was not stored; the old one stays in use.")
     )

@@ -62,7 +62,7 @@ class StartPanel(Panel):
         rows = []
         for firm in self.session.firms():
             accounts = self.workspace.accounts.list(firm.name)
-            last = self._last(list(self.workspace.journal.findings(firm=firm.name, limit=1)))
+            last = next(iter(self.workspace.journal.findings(firm=firm.name, limit=1)), None)
             rows.append(
                 {
                     "firm": firm.name,
@@ -121,22 +121,18 @@ class StartPanel(Panel):
             said.append(
                 html.box(
                     "warning",
-                    html.paragraph(
-                        _(
-                            "{firm} is a firm of the practice tenant, and that is not running: start “msoauth lab” again."
-                        ).format(firm=firm.name)
-                    ),
+                    _(
+                        "{firm} is a firm of the practice tenant, and that is not running: start “msoauth lab” again."
+                    ).format(firm=firm.name),
                 )
             )
         if self.session.public:
             said.append(
                 html.box(
                     "warning",
-                    html.paragraph(
-                        _(
-                            "This is a public computer of somebody else: use the practice tenant only. Real client "
-                            "secrets, passwords and tokens do not belong here."
-                        )
+                    _(
+                        "This is a public computer of somebody else: use the practice tenant only. Real client "
+                        "secrets, passwords and tokens do not belong here."
                     ),
                 )
             )
@@ -213,10 +209,6 @@ class StartPanel(Panel):
 
     def _signed_in(self, addresses: Sequence[str]) -> int:
         return sum(self.workspace.tokens.status(a) is not None for a in addresses[:_MANY])
-
-    @staticmethod
-    def _last(rows: Sequence[Finding]) -> Finding | None:
-        return rows[-1] if rows else None
 
 
 def _newest(rows: Sequence[Finding], *checks: str) -> list[Finding]:

@@ -55,7 +55,7 @@ class UsersPanel(Panel):
         self.account_import = AccountImport(
             self.session,
             on_failure=self._failed,
-            on_added=self._list_grew,
+            on_added=self._list_changed,
             on_end=self._job_ended,
             inline=self.jobs.inline,
         )
@@ -71,9 +71,9 @@ class UsersPanel(Panel):
         return super().is_busy() or self.account_import.busy
 
     def translate(self) -> None:
-        became = self.account_import.outcome.html
+        outcome = self.account_import.outcome.html
         super().translate()
-        self.account_import.outcome.html = became
+        self.account_import.outcome.html = outcome
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
         return [self.add_form, *self.account_import.widgets]
@@ -105,9 +105,7 @@ class UsersPanel(Panel):
             self.message.show(
                 html.box(
                     "note",
-                    html.paragraph(
-                        _("There is no firm yet. Begin with step 1, Register the firm.")
-                    ),
+                    _("There is no firm yet. Begin with step 1, Register the firm."),
                 )
             )
         self._draw_practice()
@@ -240,22 +238,16 @@ class UsersPanel(Panel):
             self.message.show(
                 html.box(
                     "note",
-                    html.paragraph(
-                        _("{user} is signed out; the tokens are forgotten.").format(
-                            user=account.user
-                        )
-                    ),
+                    _("{user} is signed out; the tokens are forgotten.").format(user=account.user),
                 )
             )
             clear(self.results)
             self.draw_list()
         elif name == "remove":
             self.workspace.accounts.remove(account.address)
-            self.draw_bar()
-            self._draw_practice()
-            self.draw_list()
+            self._list_changed()
 
-    def _list_grew(self) -> None:
+    def _list_changed(self) -> None:
         self.draw_bar()
         self._draw_practice()
         self.draw_list()
@@ -264,7 +256,7 @@ class UsersPanel(Panel):
         firm = self.session.firm()
         for address in self._practice_users() if firm is not None else ():
             self.workspace.accounts.add(Account(address, firm.name if firm else ""))
-        self._list_grew()
+        self._list_changed()
 
     # Sign-in and check
 
