@@ -90,14 +90,15 @@ class Open:
         lines = []
         for thing in sorted(left.objects, key=lambda thing: _KINDS.index(_kind(thing))):
             own = {sock.fileno() for sock in _sockets(thing)} - {-1}
-            part = getattr(thing, "_loop", None) in loops or (own and own <= seen)
+            belongs = getattr(thing, "_loop", None) in loops or (own and own <= seen)
             seen |= own
-            if part:
-                continue  # of a loop or a transport that is told of, or may stay
+            if belongs:
+                continue  # to a loop or a transport that is told of, or may stay
             place = (_opened_at.get(id(part), "") for part in (thing, *_sockets(thing)))
             lines.append(f"{thing!r}{_protocol(thing)}{next(filter(None, place), '')}")
         lines += [f"socket with descriptor {fd}" for fd, _id in left.descriptors if fd not in seen]
-        lines += [f"{thread!r}{_opened_at.get(id(thread), '')}" for thread in left.threads]
+        threads = set(left.threads).difference(*(_helpers(loop) for loop in loops))
+        lines += [f"{thread!r}{_opened_at.get(id(thread), '')}" for thread in threads]
         lines += [f"child process {_command(child)}" for child in left.children]
         return lines + sorted(map(str, left.files))
 
@@ -132,6 +133,11 @@ def _protocol(thing: Any) -> str:
 def _watched(loop: Any) -> list[int]:
     """The descriptors that a loop waits for; on Windows they can't be seen."""
     return list(getattr(getattr(loop, "_selector", None), "get_map", dict)() or ())
+
+
+def _helpers(loop: Any) -> set[threading.Thread]:
+    """The threads in which a loop does what would block it, such as looking up names."""
+    return getattr(getattr(loop, "_default_executor", None), "_threads", set())
 
 
 def _socket_descriptors() -> Iterator[tuple[int, int]]:

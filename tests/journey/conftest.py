@@ -14,6 +14,7 @@ from msoauth.lab import PRACTICE_VARIABLE
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from tests.journey.servers import PASSPHRASE, Lab, shot, start_lab
+from tests.leaks import long_lived
 
 # Milliseconds: the kernels of several labs share few processors, and what is waited for ends the waiting.
 expect.set_options(timeout=30_000)
@@ -41,7 +42,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+    with long_lived(sync_playwright()) as playwright:
         chromium = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
@@ -83,11 +84,12 @@ class Practice:
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
     folder = tmp_path_factory.mktemp("lab")
     with (
-        PracticeTenant() as tenant,
+        long_lived(PracticeTenant()) as tenant,
         Workspace.open(folder / "workspace", passphrase=PASSPHRASE) as store,
     ):
         assert list(enrol(store, tenant.endpoints_file))
-        with start_lab(folder, **{PRACTICE_VARIABLE: str(tenant.endpoints_file)}) as lab:
+        running = start_lab(folder, **{PRACTICE_VARIABLE: str(tenant.endpoints_file)})
+        with long_lived(running) as lab:
             yield Practice(lab, tenant, store)
 
 

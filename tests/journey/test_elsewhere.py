@@ -80,6 +80,7 @@ def binder(folder: Path) -> Iterator[Lab]:
     environment = kept | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
+        "TMPDIR": str(home),  # a container's own, which is gone with it
         "JUPYTERHUB_SERVICE_PREFIX": prefix,
         "BINDER_SERVICE_HOST": "10.0.0.1",
         "JUPYTER_TOKEN": TOKEN,
