@@ -484,3 +484,57 @@ def connect(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Connect
         connection.close()
         raise
     return connection
+
+
+class MailSession:
+    """What the sessions of POP3, IMAP and SMTP share: how a login and an end are carried out.
+
+    Attributes:
+        connection: What it goes over: the certificate's issuer, the seconds of each stage.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self.close()
+
+    def log_in(self, user: str, access_token: str) -> None:
+        """Log in, and verify it where the protocol allows it. The connection is closed on failure.
+
+        Args:
+            user: For POP3 and IMAP the mailbox, for a shared one too; for SMTP the user who signed in (exchange-dev).
+
+        Raises:
+            MailError: with the stage where it failed.
+            InputError: the user name or the token cannot be sent.
+        """
+        try:
+            self.connection.enter("authenticate")
+            self._authenticate(user, access_token)
+            self.connection.enter("work")
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _authenticate(self, user: str, token: str) -> None:
+        raise NotImplementedError
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the session and close the connection.
+
+        Args:
+            wait: Wait for the server's answer, which costs a round trip.
+        """
+        try:
+            self._say_goodbye(wait=wait)
+        except MailError:
+            pass  # the work is done: a server may disconnect early
+        finally:
+            self.connection.close()
+
+    def _say_goodbye(self, *, wait: bool) -> None:
+        raise NotImplementedError

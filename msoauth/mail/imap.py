@@ -3,12 +3,12 @@
 import re
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Self, Unpack
+from typing import Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import sasl
-from msoauth.mail.connection import LINE_LIMIT, Connection, ConnectionOptions, connect
+from msoauth.mail.connection import LINE_LIMIT, Connection, ConnectionOptions, MailSession, connect
 from msoauth.mail.imap_parser import Folder, parse_list, parse_status, quote_folder
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
@@ -138,11 +138,10 @@ def _as_quoted(content: bytes) -> bytes:
     return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
-class ImapSession:
+class ImapSession(MailSession):
     """An IMAP session with a folder open read-only; after the login, the inbox.
 
     Attributes:
-        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         messages: Number of messages in the folder when it was opened.
         uid_validity: UIDVALIDITY; UIDs of another value are those of other messages.
         offered: The server's capabilities, in upper case.
@@ -151,31 +150,13 @@ class ImapSession:
 
     def __init__(self, commands: CommandChannel, offered: bytes) -> None:
         self._commands = commands
-        self.connection = commands.connection
+        super().__init__(commands.connection)
         self._uids: dict[int, int] = {}  # by place in the folder
         self._in_body = False
         self.messages = 0
         self.uid_validity = ""
         self.offered = offered
         self.refused: dict[int, str] = {}
-
-    def log_in(self, user: str, access_token: str) -> None:
-        """Log in, and verify it with EXAMINE, because Exchange also accepts AUTHENTICATE for mailboxes it then refuses.
-
-        The connection is closed on failure.
-
-        Raises:
-            MailError: with the stage where it failed.
-            InputError: the user name or the token cannot be sent.
-        """
-        try:
-            self.connection.enter("authenticate")
-            self._authenticate(user, access_token)
-            self.examine("INBOX")
-            self.connection.enter("work")
-        except BaseException:
-            self.connection.close()
-            raise
 
     def _authenticate(self, user: str, token: str) -> None:
         commands, connection = self._commands, self.connection
@@ -206,12 +187,7 @@ class ImapSession:
             raise error_from_reply(
                 connection, reply, _("the login was refused"), challenge=challenge
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.close()
+        self.examine("INBOX")  # Exchange also accepts logins of mailboxes that it then refuses
 
     def count(self) -> int:
         """Number of messages in the folder when it was opened."""
@@ -352,22 +328,13 @@ class ImapSession:
             return failure.evidence
         return None
 
-    def close(self, *, wait: bool = True) -> None:
-        """Send LOGOUT and close the connection.
-
-        Args:
-            wait: Wait for the answer, which costs a round trip.
-        """
+    def _say_goodbye(self, *, wait: bool) -> None:
         self._commands.leaving = True
-        try:
-            if not self._in_body:
-                tag = self._commands.send("LOGOUT")
-                if wait:
-                    self._commands.responses(tag)
-        except MailError:
-            pass  # the work is done
-        finally:
-            self.connection.close()
+        if self._in_body:
+            return  # the next bytes are a message, not the answer to LOGOUT
+        tag = self._commands.send("LOGOUT")
+        if wait:
+            self._commands.responses(tag)
 
 
 def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> ImapSession:

@@ -5,12 +5,12 @@ Nothing is deleted: the one method that deletes has a long name, and nothing in 
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Self, Unpack
+from typing import Unpack
 
 from msoauth.clouds import Endpoint
-from msoauth.errors import InputError, MailError
+from msoauth.errors import InputError
 from msoauth.mail import headers, sasl
-from msoauth.mail.connection import Connection, ConnectionOptions, connect
+from msoauth.mail.connection import Connection, ConnectionOptions, MailSession, connect
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
@@ -21,18 +21,17 @@ LINES = 5_000_000  # of a multi-line answer
 _WINDOW_BYTES = 4 << 20  # of messages, by the sizes in LIST
 
 
-class Pop3Session:
+class Pop3Session(MailSession):
     """A POP3 session. Message numbers count from 1, the oldest first.
 
     Attributes:
-        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         count: Number of messages at the login.
         size: Their bytes together.
         refused: The server's replies for messages that it did not deliver, by number.
     """
 
     def __init__(self, connection: Connection, count: int = 0, size: int = 0) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self._sizes: dict[int, int] = {}
         self._in_flight = 0
         self._sizes_are_exact = False
@@ -42,39 +41,6 @@ class Pop3Session:
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
         self.refused: dict[int, str] = {}
-
-    def log_in(self, user: str, access_token: str) -> None:
-        """Log in, and verify it with STAT, because Exchange also accepts AUTH of accounts whose mailbox it then refuses.
-
-        The connection is closed on failure.
-
-        Args:
-            user: The mailbox, for a shared one too (exchange-dev).
-
-        Raises:
-            MailError: with the stage where it failed.
-            InputError: the user name or the token cannot be sent.
-        """
-        try:
-            self.connection.enter("authenticate")
-            self._authenticate(user, access_token)
-            self.connection.command("STAT")
-            if not self._read_status():
-                raise error_from_reply(
-                    self.connection,
-                    self._status,
-                    _("the login was accepted, but the mailbox could not be opened"),
-                )
-            words = self._status.split()
-            if len(words) < 3 or not (_is_number(words[1]) and _is_number(words[2])):
-                raise self.connection.failure(
-                    _("the server's STAT makes no sense"), "service-unavailable", self._status
-                )
-            self.count, self.size = int(words[1]), int(words[2])
-            self.connection.enter("work")
-        except BaseException:
-            self.connection.close()
-            raise
 
     def ask_capabilities(self) -> dict[str, list[str]]:
         """What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
@@ -116,12 +82,22 @@ class Pop3Session:
             raise error_from_reply(
                 connection, reply, _("the login was refused"), challenge=challenge
             )
+        self._verify_login()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.close()
+    def _verify_login(self) -> None:
+        """Send STAT, because Exchange also accepts AUTH of accounts whose mailbox it then refuses."""
+        if not self._ask("STAT"):
+            raise error_from_reply(
+                self.connection,
+                self._status,
+                _("the login was accepted, but the mailbox could not be opened"),
+            )
+        words = self._status.split()
+        if len(words) < 3 or not (_is_number(words[1]) and _is_number(words[2])):
+            raise self.connection.failure(
+                _("the server's STAT makes no sense"), "service-unavailable", self._status
+            )
+        self.count, self.size = int(words[1]), int(words[2])
 
     def stat(self) -> tuple[int, int]:
         """Number of messages and their bytes, at the login."""
@@ -299,21 +275,13 @@ class Pop3Session:
         finally:
             self.connection.close()
 
-    def close(self, *, wait: bool = True) -> None:
-        """Send QUIT and close the connection. Nothing was marked for deletion, so QUIT deletes nothing.
-
-        Args:
-            wait: Wait for the answer, which costs a round trip.
-        """
-        try:
-            if not self._in_flight:  # else the next bytes are a message, not the answer to QUIT
-                self.connection.command("QUIT")
-                if wait:
-                    self.connection.reply()
-        except MailError:
-            pass  # the work is done: a server may disconnect early
-        finally:
-            self.connection.close()
+    def _say_goodbye(self, *, wait: bool) -> None:
+        """Send QUIT. Nothing was marked for deletion, so QUIT deletes nothing."""
+        if self._in_flight:
+            return  # the next bytes are a message, not the answer to QUIT
+        self.connection.command("QUIT")
+        if wait:
+            self.connection.reply()
 
 
 def _is_number(text: str) -> bool:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
-from typing import Self, Unpack
+from typing import Unpack
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import sasl, unverified_facts
-from msoauth.mail.connection import Connection, ConnectionOptions, connect
+from msoauth.mail.connection import Connection, ConnectionOptions, MailSession, connect
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -19,37 +19,18 @@ _REPLY_LINES = 200
 _EXCHANGE_GREETING = " Microsoft ESMTP MAIL Service ready"
 
 
-class SmtpSession:
+class SmtpSession(MailSession):
     """An SMTP session.
 
     Attributes:
-        connection: What it goes over: the certificate's issuer, the seconds of each stage.
         offered: The EHLO keywords in upper case, with their parameters.
         is_exchange: Whether the server's greeting is that of Exchange (facts E4).
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self.offered: dict[str, str] = {}
         self.is_exchange = False
-
-    def log_in(self, user: str, access_token: str) -> None:
-        """Log in. The connection is closed on failure. Follow it by ``sender_accepted`` or ``send``.
-
-        Args:
-            user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
-
-        Raises:
-            MailError: with the stage where it failed.
-            InputError: the user name or the token cannot be sent.
-        """
-        try:
-            self.connection.enter("authenticate")
-            self._authenticate(user, access_token)
-            self.connection.enter("work")
-        except BaseException:
-            self.connection.close()
-            raise
 
     def _authenticate(self, user: str, token: str) -> None:
         connection = self.connection
@@ -78,12 +59,6 @@ class SmtpSession:
             raise error_from_reply(
                 connection, text, _("the login was refused"), challenge=challenge
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.close()
 
     def sender_accepted(self, address: str, *, take_back: bool = True) -> None:
         """Check that *address* is accepted as sender (MAIL FROM), the smallest command that proves a login.
@@ -220,20 +195,10 @@ class SmtpSession:
             known = self.offered.get(name.upper())
             self.offered[name.upper()] = f"{known} {rest}" if known else rest
 
-    def close(self, *, wait: bool = True) -> None:
-        """Send QUIT and close the connection.
-
-        Args:
-            wait: Wait for the answer, which costs a round trip.
-        """
-        try:
-            self.connection.command("QUIT")
-            if wait:
-                self.connection.reply()
-        except MailError:
-            pass  # the work is done
-        finally:
-            self.connection.close()
+    def _say_goodbye(self, *, wait: bool) -> None:
+        self.connection.command("QUIT")
+        if wait:
+            self.connection.reply()
 
 
 def ascii_domain(address: str) -> str:
