@@ -54,7 +54,7 @@ def _pop3(context: Context) -> Outcome:
         session = greet_pop3(context.firm.cloud.pop3, **context.connection_options("pop3"))
     session.log_in(context.mailbox.address, token_of(context))
     with session:
-        count, size = session.stat()
+        count, size = session.count, session.size
         look_for_newest(context, session)
     return Outcome(
         _("POP3 login works: {count} messages, {size} bytes").format(count=count, size=f"{size:,}")
@@ -68,7 +68,7 @@ def _imap(context: Context) -> Outcome:
         session = greet_imap(context.firm.cloud.imap, **context.connection_options("imap"))
     session.log_in(context.mailbox.address, token_of(context))
     with session:
-        count = session.count()
+        count = session.messages
         look_for_newest(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 

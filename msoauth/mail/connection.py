@@ -523,18 +523,14 @@ class MailSession:
     def _authenticate(self, user: str, token: str) -> None:
         raise NotImplementedError
 
-    def close(self, *, wait: bool = True) -> None:
-        """End the session and close the connection.
-
-        Args:
-            wait: Wait for the server's answer, which costs a round trip.
-        """
+    def close(self) -> None:
+        """End the session and close the connection."""
         try:
-            self._say_goodbye(wait=wait)
+            self._say_goodbye()
         except MailError:
             pass  # the work is done: a server may disconnect early
         finally:
             self.connection.close()
 
-    def _say_goodbye(self, *, wait: bool) -> None:
+    def _say_goodbye(self) -> None:
         raise NotImplementedError

@@ -189,10 +189,6 @@ class ImapSession(MailSession):
             )
         self.examine("INBOX")  # Exchange also accepts logins of mailboxes that it then refuses
 
-    def count(self) -> int:
-        """Number of messages in the folder when it was opened."""
-        return self.messages
-
     def examine(self, folder: str) -> int:
         """Open a folder read-only; returns the number of its messages.
 
@@ -328,13 +324,10 @@ class ImapSession(MailSession):
             return failure.evidence
         return None
 
-    def _say_goodbye(self, *, wait: bool) -> None:
+    def _say_goodbye(self) -> None:
         self._commands.leaving = True
-        if self._in_body:
-            return  # the next bytes are a message, not the answer to LOGOUT
-        tag = self._commands.send("LOGOUT")
-        if wait:
-            self._commands.responses(tag)
+        if not self._in_body:  # else the next bytes are a message, not the answer to LOGOUT
+            self._commands.ask("LOGOUT")
 
 
 def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> ImapSession:

@@ -99,10 +99,6 @@ class Pop3Session(MailSession):
             )
         self.count, self.size = int(words[1]), int(words[2])
 
-    def stat(self) -> tuple[int, int]:
-        """Number of messages and their bytes, at the login."""
-        return self.count, self.size
-
     def sizes(self) -> dict[int, int]:
         """The size of each message in bytes by its number, as LIST gives it."""
         if not self._ask("LIST"):
@@ -275,13 +271,10 @@ class Pop3Session(MailSession):
         finally:
             self.connection.close()
 
-    def _say_goodbye(self, *, wait: bool) -> None:
+    def _say_goodbye(self) -> None:
         """Send QUIT. Nothing was marked for deletion, so QUIT deletes nothing."""
-        if self._in_flight:
-            return  # the next bytes are a message, not the answer to QUIT
-        self.connection.command("QUIT")
-        if wait:
-            self.connection.reply()
+        if not self._in_flight:  # else the next bytes are a message, not the answer to QUIT
+            self._ask("QUIT")
 
 
 def _is_number(text: str) -> bool:
@@ -292,16 +285,8 @@ def _is_continuation(reply: str) -> bool:
     return reply.startswith("+") and not reply.startswith("+OK")
 
 
-def greet_pop3(
-    endpoint: Endpoint,
-    *,
-    capabilities: dict[str, list[str]] | None = None,
-    **options: Unpack[ConnectionOptions],
-) -> Pop3Session:
+def greet_pop3(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Pop3Session:
     """A session up to its login: connected, encrypted, greeted, and its capabilities known.
-
-    Args:
-        capabilities: The server's, where they are known already, which saves a round trip.
 
     Raises:
         MailError: with the stage where it failed.
@@ -321,7 +306,7 @@ def greet_pop3(
                 )
             connection.start_tls()
             connection.enter("greeting")
-        session.capabilities = session.ask_capabilities() if capabilities is None else capabilities
+        session.capabilities = session.ask_capabilities()
         session.pipelining = "PIPELINING" in session.capabilities
     except BaseException:
         connection.close()

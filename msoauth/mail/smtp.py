@@ -195,10 +195,9 @@ class SmtpSession(MailSession):
             known = self.offered.get(name.upper())
             self.offered[name.upper()] = f"{known} {rest}" if known else rest
 
-    def _say_goodbye(self, *, wait: bool) -> None:
+    def _say_goodbye(self) -> None:
         self.connection.command("QUIT")
-        if wait:
-            self.connection.reply()
+        self.connection.reply()
 
 
 def ascii_domain(address: str) -> str:

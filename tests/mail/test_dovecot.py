@@ -177,7 +177,7 @@ def test_imap_folders_are_named_counted_and_read_without_a_trace(
         assert names == ["A & B", "INBOX", "Verträge"]
         assert session.counts("Verträge")["MESSAGES"] == 2
         assert session.counts("Verträge")["UNSEEN"] == 2
-        assert session.examine("Verträge") == session.count() == 2
+        assert session.examine("Verträge") == session.messages == 2
         headers = {
             uid: b"".join(pieces)
             for uid, pieces in session.retrieve(list(session.sizes()), headers_only=True)
