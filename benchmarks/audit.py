@@ -81,11 +81,11 @@ def child(place: str, workers: int) -> None:
     with Workspace.open(place) as workspace:
         cpu, start = time.process_time(), time.perf_counter()
         seconds, passed, count = [], 0, 0
-        for looked in Audit(workspace, workers=workers, per_firm=workers, fresh=True):
-            if looked.account is not None:
+        for result in Audit(workspace, workers=workers, per_firm=workers, fresh=True):
+            if result.account is not None:
                 count += 1
-                passed += looked.signal is Signal.PASSED
-                seconds.append(looked.seconds)
+                passed += result.signal is Signal.PASSED
+                seconds.append(result.seconds)
                 if workers == 1 and count == 6:
                     break
         spent = time.perf_counter() - start

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msoauth import checks
-from msoauth.auditing import Audit, Looked, labels
+from msoauth.auditing import AccountResult, Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import Check, Context
@@ -232,7 +232,7 @@ class Problems(Listing[CauseGroup]):
         )  # fmt: skip
 
 
-class AuditResult(Listing[Looked]):
+class AuditResult(Listing[AccountResult]):
     """A finished audit: iterate over it for the result of each account.
 
     Attributes:
@@ -246,8 +246,10 @@ class AuditResult(Listing[Looked]):
 
     headers = ("signal", "firm", "account", "cause")
 
-    def __init__(self, workspace: Workspace, audit: Audit, results: Iterable[Looked]) -> None:
-        self._accounts: list[Looked] = []
+    def __init__(
+        self, workspace: Workspace, audit: Audit, results: Iterable[AccountResult]
+    ) -> None:
+        self._accounts: list[AccountResult] = []
         self._findings: list[Finding] = []
         for one in results:
             self._findings += one.findings
@@ -303,7 +305,7 @@ class AuditResult(Listing[Looked]):
 
         write_report(kind, Path(path), self.status, self._history)
 
-    def __iter__(self) -> Iterator[Looked]:
+    def __iter__(self) -> Iterator[AccountResult]:
         return iter(self._accounts)
 
     def __len__(self) -> int:
@@ -314,8 +316,8 @@ class AuditResult(Listing[Looked]):
         said = ngettext("{count} account: ", "{count} accounts: ", count).format(count=f"{count:,}")
         return said + labels.counts_line(self.status.signals)
 
-    def _cells(self, one: Looked) -> tuple[object, ...]:
-        cause = one.link.cause or one.link.check if one.link else ""
+    def _cells(self, one: AccountResult) -> tuple[object, ...]:
+        cause = one.issue.cause or one.issue.check if one.issue else ""
         address = one.account.address if one.account else ""
         return (f"{one.signal.shape} {one.signal}", one.firm.name, address, cause)
 

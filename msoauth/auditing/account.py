@@ -1,4 +1,4 @@
-"""One firm's checks, once for all its accounts; and one account's."""
+"""Check one firm, whose findings hold for all its accounts, and check one account."""
 
 import threading
 import time
@@ -24,20 +24,20 @@ from msoauth.texts import _
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look at one account (or, with ``account`` None, at one firm) found.
+class AccountResult:
+    """What the checks of one account (or, with ``account`` None, of one firm) found.
 
     Attributes:
-        signal: How the account stands: its worst link, or passed.
-        link: The first broken link, or what will break soon; None when all holds.
-        seconds: How long the look took.
+        signal: The account's status: that of its issue, or passed.
+        issue: What to fix first, or what will stop working soon; None when there is nothing.
+        seconds: How long the checks took.
     """
 
     firm: Firm
     account: Account | None
     findings: tuple[Finding, ...]
     signal: Signal
-    link: Issue | None
+    issue: Issue | None
     seconds: float
 
     @property
@@ -46,19 +46,19 @@ class Looked:
         return any(f.cause == "throttled" for f in self.findings)
 
     def mark(self) -> Mark:
-        """What the audit's list keeps of it."""
-        link = self.link
+        """What the store keeps of this result in the list of the audit."""
+        issue = self.issue
         return Mark(
             self.firm.name,
             self.account.address.strip().casefold() if self.account else "",
             self.signal,
-            link.check if link else "",
-            link.cause if link and not link.expiring else None,
+            issue.check if issue else "",
+            issue.cause if issue and not issue.expiring else None,
             self.seconds,
         )
 
 
-def look_at_firm(
+def check_firm(
     workspace: Workspace,
     firm: Firm,
     run: str,
@@ -67,89 +67,91 @@ def look_at_firm(
     retrieve: Iterable[str],
     options: checks.RunOptions,
     cancelled: threading.Event,
-) -> Looked:
-    """The checks that have one answer for all accounts of a firm: the network, and the app registration.
+) -> AccountResult:
+    """Carry out the checks whose findings hold for all accounts of a firm: network and app registration.
 
     Args:
-        threads: Carry out checks beside the caller's thread.
-        retrieve: The protocols that its accounts use; the others are not asked.
+        threads: Shared threads that carry out checks beside the caller's.
+        retrieve: The protocols that its accounts use; servers of other protocols are not asked.
     """
-    idle = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
-    wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in idle]
+    unused = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
+    wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in unused]
     context = checks.Context(workspace, firm, options=options, run=run, cancelled=cancelled)
-    return _looked(wanted, context, threads, {})
+    return _result_of(wanted, context, threads, {})
 
 
-def look_at(
+def check_account(
     workspace: Workspace,
     firm: Firm,
     account: Account,
     run: str,
-    given: Mapping[str, Finding],
+    firm_findings: Mapping[str, Finding],
     threads: checks.Threads,
     *,
     send: bool,
     options: checks.RunOptions,
     cancelled: threading.Event,
-) -> Looked:
-    """The checks of one account.
+) -> AccountResult:
+    """Carry out the checks of one account.
 
     Args:
-        given: The firm's findings, by check id.
-        threads: Carry out checks beside the caller's thread.
+        firm_findings: The firm's findings, by check id.
+        threads: Shared threads that carry out checks beside the caller's.
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
-        *checks.SIGN_IN, *checks.LOGIN_TO_RETRIEVE, *checks.CONNECT, *checks.LOGIN_TO_SEND, *checks.NEWEST,
+        *checks.SIGN_IN, *checks.LOGIN_TO_RETRIEVE, *checks.CONNECT, *checks.LOGIN_TO_SEND, *checks.LATEST_MESSAGE,
         *(checks.SEND if send else ()),
     )  # fmt: skip
     context = checks.Context(
         workspace, firm, account, options=options, run=run, cancelled=cancelled
     )
-    return _looked(wanted, context, threads, given)
+    return _result_of(wanted, context, threads, firm_findings)
 
 
-def _looked(
+def _result_of(
     wanted: Sequence[checks.Check],
     context: checks.Context,
     threads: checks.Threads,
-    given: Mapping[str, Finding],
-) -> Looked:
+    firm_findings: Mapping[str, Finding],
+) -> AccountResult:
     start = time.perf_counter()
     findings: list[Finding] = []
     try:
         # The journal gets them together, with the account's mark.
-        made = checks.run(wanted, context, workers=threads, known=given.values(), record=False)
+        made = checks.run(
+            wanted, context, workers=threads, known=firm_findings.values(), record=False
+        )
         found = {finding.check: finding for finding in made}
         connected = found.pop("smtp.connect", None)
         if connected is not None and (login := found.get("smtp.login")) is not None:
-            # For people these two are one login.
+            # Connecting is part of what people call the login.
             found[login.check] = replace(login, seconds=login.seconds + connected.seconds)
         findings.extend(found.values())
-        link = _link(context, findings, given)
-    except Exception as bug:  # noqa: BLE001 - one account's trouble never stops the others
+        issue = _issue_of(context, findings, firm_findings)
+    except Exception as bug:  # noqa: BLE001 - a bug met in one account does not end the audit
         finding = _fault(context, bug)
         findings.append(finding)
-        link = Issue(finding.check, finding.signal, finding.cause)
-    return Looked(
+        issue = Issue(finding.check, finding.signal, finding.cause)
+    return AccountResult(
         context.firm,
         context.account,
         tuple(findings),
-        account_signal(link, findings),
-        link,
+        account_signal(issue, findings),
+        issue,
         time.perf_counter() - start,
     )
 
 
-def _link(
-    context: checks.Context, findings: Sequence[Finding], given: Mapping[str, Finding]
+def _issue_of(
+    context: checks.Context, findings: Sequence[Finding], firm_findings: Mapping[str, Finding]
 ) -> Issue | None:
     if context.account is None:
         broken = root_cause(findings)
         return Issue(broken.check, broken.signal, broken.cause) if broken else None
     # The token's idle days are not asked here: it was used just now, or its own check says why not.
     dates = Dates(context.firm.secret_expires, None, context.state.latest_message)
-    firms = checks.in_order(given.values())
+    firms = checks.in_order(firm_findings.values())
     days = context.options.silent_days
     silent_days = SILENT_DAYS if days is None else days
     return account_issue(findings, firms, dates, datetime.now(UTC), silent_days)
@@ -168,6 +170,6 @@ def _fault(context: checks.Context, bug: Exception) -> Finding:
     )
 
 
-def new_run() -> str:
-    """The id of a new audit."""
+def new_run_id() -> str:
+    """A new id for an audit; ids of later audits sort after it."""
     return f"a{datetime.now(UTC):%y%m%d%H%M}-{uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Which account comes next: many at once, but not too many of one tenant or one mailbox."""
+"""Choose the account to check next: many at once, but not too many of one tenant or one user."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ from msoauth.model import Account
 
 FIRST_PAUSE = 5.0  # seconds that a tenant is left alone after it said "too many", doubled each time
 LONGEST_PAUSE = 120.0
-PATIENCE = 240.0  # seconds of such pauses without a single success; then its accounts are asked once and no more
+MAX_WAIT = 240.0  # seconds of such pauses without a single success; then its accounts are asked once and no more
 
 
 @dataclass
 class _Firm:
-    """The accounts of one firm that wait, and how many are being looked at."""
+    """The accounts of one firm that wait, and how many are being checked."""
 
     limit: int
     waiting: deque[Account] = field(default_factory=deque)
     running: int = 0
-    good: int = 0  # finished since the limit last changed
+    succeeded: int = 0  # finished since the limit last changed
     pause: float = 0.0
     paused_until: float = 0.0
     waited: float = 0.0  # seconds of pauses since something went well
 
 
 class WorkQueue:
-    """Accounts in turn, firm by firm. Safe to share between threads.
+    """Accounts to check, from each firm in turn. Safe to share between threads.
 
     Args:
         per_firm: So many accounts of one tenant at once. A tenant that throttles is asked half as much from then
@@ -53,13 +53,13 @@ class WorkQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """No more will be added: those who wait for one go when there is nothing left."""
+        """No more will be added: :meth:`take` returns None once nothing is left."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget all that wait."""
+        """Drop all accounts that wait."""
         with self._changed:
             for firm in self._firms.values():
                 firm.waiting.clear()
@@ -68,12 +68,12 @@ class WorkQueue:
 
     @property
     def waiting(self) -> int:
-        """How many accounts nobody has taken yet."""
+        """How many accounts were not taken yet."""
         with self._changed:
             return self._left()
 
     def take(self) -> Account | None:
-        """The next account that may be looked at now; waits for one. None: there is nothing left to do."""
+        """Wait for the next account that may be checked now; None when nothing is left to do."""
         with self._changed:
             while True:
                 account, soon = self._next()
@@ -83,38 +83,38 @@ class WorkQueue:
                     user = account.user.casefold()
                     self._users[user] = self._users.get(user, 0) + 1
                     return account
-                # One that is being looked at may be put back: the end is when nobody is at work either.
+                # An account that is being checked may be put back: it is the end only when none is.
                 if self._closed and not self._running and not self._left():
                     self._changed.notify_all()
                     return None
                 self._changed.wait(soon)
 
     def done(self, account: Account, *, throttled: bool = False) -> None:
-        """The account is finished, though it may have been throttled to the end."""
+        """Note that the account is finished; *throttled* if the tenant refused it to the end."""
         with self._changed:
             self._release(account)
             firm = self._firms[account.firm]
             if not throttled:
                 firm.pause = firm.waited = 0.0
-                firm.good += 1
-            if firm.good >= firm.limit < self._per_firm:  # it bears more again
-                firm.limit, firm.good = firm.limit + 1, 0
-            # One place came free: one more may go. At the end all who wait must see that it is the end.
+                firm.succeeded += 1
+            if firm.succeeded >= firm.limit < self._per_firm:  # try one more at once again
+                firm.limit, firm.succeeded = firm.limit + 1, 0
+            # One more account may be taken. At the end all waiting threads have to see that it is the end.
             ending = self._closed and self._running == 0
             self._changed.notify_all() if ending else self._changed.notify()
 
     def put_back(self, account: Account) -> bool:
-        """The tenant said "too many": it is asked less, after a pause, and the account comes again.
+        """Put back an account whose tenant said "too many": it is asked less, and not before a pause is over.
 
         Returns:
-            False when enough was waited for this tenant: the account is still the caller's, who finishes with it.
+            False when this tenant was waited for long enough: the caller keeps the account and finishes it.
         """
         with self._changed:
             firm = self._firms[account.firm]
-            if firm.waited >= PATIENCE:
+            if firm.waited >= MAX_WAIT:
                 return False
             self._release(account)
-            firm.limit, firm.good = max(1, min(firm.limit, firm.running + 1) // 2), 0
+            firm.limit, firm.succeeded = max(1, min(firm.limit, firm.running + 1) // 2), 0
             now = time.monotonic()
             if now >= firm.paused_until:
                 firm.pause = min(LONGEST_PAUSE, firm.pause * 2 or FIRST_PAUSE)

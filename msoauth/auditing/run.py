@@ -1,4 +1,4 @@
-"""Many accounts at once: an audit yields each account as it finishes, and goes on where it was broken off."""
+"""Check many accounts at once, yield each as it finishes, and resume an audit that was interrupted."""
 
 import contextlib
 import queue
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from msoauth.auditing.account import Looked, look_at, look_at_firm, new_run
+from msoauth.auditing.account import AccountResult, check_account, check_firm, new_run_id
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
 from msoauth.auditing.scope import Scope
@@ -27,23 +27,23 @@ WORKERS = 32
 PER_FIRM = 64
 PER_MAILBOX = 2  # Exchange takes three submissions of a mailbox at once (facts E7); its owner may be using one
 TIMEOUT = 20.0  # seconds of each step of a conversation
-RESUME_HOURS = 24  # what was broken off longer ago is begun anew
+RESUME_HOURS = 24  # an audit that was interrupted longer ago is not resumed
 LEASE = 60.0  # seconds without a sign of life after which a computer's accounts go to the others
 _TRIES = 3  # at an account whose tenant says "too many", and at a firm that fails only for now
-_PARTING = 3.0  # seconds that those at work get to end when the audit is cancelled
+_PARTING = 3.0  # seconds that threads get to end when the audit is cancelled
 _LOCK = "audit"
 
 
 class Audit:
-    """An audit. Iterate over it to carry it out; each item is an account (or a firm) that is finished.
+    """An audit. Iterate over it to carry it out; each item is the result of an account (or a firm).
 
-    Whatever was yielded is in the journal. Breaking the loop off, or :meth:`cancel`, ends it; the next audit of
-    the same accounts goes on where it stopped.
+    Whatever was yielded is in the journal. Leaving the loop, or :meth:`cancel`, ends the audit; the next audit of
+    the same accounts resumes it.
 
     Attributes:
         silent_days: Days without new mail after which it calls a mailbox silent.
         run: The id that its findings share; empty before it has begun.
-        resumed: Whether it goes on with one that was broken off.
+        resumed: Whether it resumes one that was interrupted.
         skipped: How many of its accounts were finished before that.
     """
 
@@ -88,12 +88,12 @@ class Audit:
         self._fresh, self._share, self._lease = fresh, share, lease
         self._by = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
-        self._results: queue.Queue[Looked | None] = queue.Queue(maxsize=4 * self._workers)
+        self._results: queue.Queue[AccountResult | None] = queue.Queue(maxsize=4 * self._workers)
         self._stopped = threading.Event()
         self._cancelled = cancelled or threading.Event()
-        self._through = False
+        self._completed = False
         self._failure: Exception | None = None
-        self._given: dict[str, dict[str, Finding]] = {}
+        self._firm_findings: dict[str, dict[str, Finding]] = {}
         self._firm_locks = {name: threading.Lock() for name in self._firms}
         self._tries: Counter[str] = Counter()
         self._meter = Meter(len(self._accounts), {})
@@ -103,7 +103,7 @@ class Audit:
 
     @property
     def progress(self) -> Progress:
-        """How far it is, how fast, and how long it will take."""
+        """How many accounts are done, how fast, and how long the rest will take."""
         return self._meter.progress()
 
     @property
@@ -118,15 +118,15 @@ class Audit:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was ended before it was through."""
-        return (self._stopped.is_set() or self._cancelled.is_set()) and not self._through
+        """Whether it was cancelled before all accounts were done."""
+        return (self._stopped.is_set() or self._cancelled.is_set()) and not self._completed
 
     def cancel(self) -> None:
-        """End it; may be called from any thread and more than once."""
+        """Cancel it; may be called from any thread and more than once."""
         self._cancelled.set()
         self._stopped.set()
 
-    def __iter__(self) -> Iterator[Looked]:
+    def __iter__(self) -> Iterator[AccountResult]:
         """Carry it out.
 
         Raises:
@@ -143,7 +143,7 @@ class Audit:
                 _("Another audit of this workspace is under way; two at once are not run.")
             ) from None
 
-    def _carry_out(self) -> Iterator[Looked]:
+    def _carry_out(self) -> Iterator[AccountResult]:
         left = self._begin()
         if self._by is None:
             self._queue.put(left)
@@ -159,19 +159,19 @@ class Audit:
                 if self._cancelled.is_set():
                     break
                 try:
-                    looked = self._results.get(timeout=0.2)
+                    result = self._results.get(timeout=0.2)
                 except queue.Empty:  # Windows delivers Ctrl-C only between waits
                     continue
-                if looked is None:
+                if result is None:
                     running -= 1
                 else:
-                    yield looked
+                    yield result
             while not self.cancelled and not self._results.empty():
-                if (looked := self._results.get()) is not None:
-                    yield looked
+                if (result := self._results.get()) is not None:
+                    yield result
             if self._failure is None and not self.cancelled:
                 self._finish()
-                self._through = True
+                self._completed = True
         finally:
             self._stopped.set()
             self._queue.clear()
@@ -185,17 +185,17 @@ class Audit:
     # -- beginning and end ---------------------------------------------------------------------
 
     def _begin(self) -> list[Account]:
-        """Begin, or go on with what was broken off; the accounts that are left."""
+        """Begin an audit, or resume one that was interrupted; the accounts that are left."""
         audits, vault = self._workspace.audits, self._workspace.vault
         if vault.source is not None:
-            vault.data_key()  # without its key nothing can be checked: said once, and not of every account
+            vault.data_key()  # without its key nothing can be checked: raised once, not found for each account
         with self._workspace.locks.hold(f"{_LOCK}/begin", seconds=30):
             since = datetime.now(UTC) - timedelta(hours=RESUME_HOURS)
             found: AuditRun | None = None
             if not self._fresh:
                 found = audits.unfinished(self._scope, since=since)
             if found is None:
-                found = audits.begin(new_run(), self._scope, list(self._accounts.values()))
+                found = audits.begin(new_run_id(), self._scope, list(self._accounts.values()))
             else:
                 self.resumed = True
         self.run = found.run
@@ -206,7 +206,7 @@ class Audit:
         return left
 
     def _ours(self, places: Sequence[tuple[str, str]]) -> list[Account]:
-        """The accounts at these places; one that was removed since the audit began is taken off its list."""
+        """The accounts of these list entries; one that was removed since the audit began is taken off its list."""
         gone = [(firm, key) for firm, key in places if key not in self._accounts]
         if gone:
             self._workspace.audits.drop(self.run, gone)
@@ -218,93 +218,97 @@ class Audit:
         if self._by is None or not (counts.get("open") or counts.get("claimed")):
             audits.finish(self.run)
         if self._by is not None:
-            self._count_all()
+            self._count_other_computers()
 
-    def _count_all(self) -> None:
-        """Shared audits: what the others have done belongs to the progress too."""
+    def _count_other_computers(self) -> None:
+        """Shared audits: count what other computers have finished into the progress."""
         marks = self._workspace.audits.marks(self.run)
         self._meter.catch_up(Counter(mark.signal for mark in marks))
 
     # -- the threads ---------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """A worker's life."""
+        """Check one account after another until none is left; runs in a thread."""
         try:
             while not self._stopped.is_set() and (account := self._queue.take()) is not None:
                 self._one(account)
         except Exception as failure:  # noqa: BLE001 - the store's, raised where the results are read
             self._fail(failure)
         finally:
-            self._tell(None)
+            self._put_result(None)
 
     def _one(self, account: Account) -> None:
-        given = self._firm_findings(account.firm)
-        looked = look_at(
-            self._steady, self._firms[account.firm], account, self.run, given, self._threads,
+        firm_findings = self._findings_of_firm(account.firm)
+        result = check_account(
+            self._steady, self._firms[account.firm], account, self.run, firm_findings, self._threads,
             send=self._send, options=self._options, cancelled=self._stopped,
         )  # fmt: skip
         if self._stopped.is_set():
-            return  # what was skipped because of the end is no finding
-        if self._put_back(account, looked, given):
+            return  # checks that were skipped by the cancellation are no findings
+        if self._put_back(account, result, firm_findings):
             return
         stored = self._workspace.audits.complete(
-            self.run, looked.mark(), looked.findings, by=self._by
+            self.run, result.mark(), result.findings, by=self._by
         )
-        self._queue.done(account, throttled=looked.throttled)
+        self._queue.done(account, throttled=result.throttled)
         if stored:
-            self._meter.count(looked.signal)
-            self._tell(looked)
+            self._meter.count(result.signal)
+            self._put_result(result)
 
-    def _put_back(self, account: Account, looked: Looked, given: dict[str, Finding]) -> bool:
+    def _put_back(
+        self, account: Account, result: AccountResult, firm_findings: dict[str, Finding]
+    ) -> bool:
         """Put an account back into the queue whose tenant, or whose firm's checks, fail only for now.
 
         Returns:
             False when nothing of that kind was found, or it was tried often enough.
         """
-        blocked_by = given.get(looked.link.check) if looked.link else None
+        blocked_by = firm_findings.get(result.issue.check) if result.issue else None
         if blocked_by is not None and blocked_by.signal is Signal.WARNING and blocked_by.cause:
             with self._firm_locks[account.firm]:
-                if self._given.get(account.firm) is given:  # nobody has asked again yet
+                if (
+                    self._firm_findings.get(account.firm) is firm_findings
+                ):  # nobody has asked again yet
                     self._tries[account.firm] += 1
                     if self._tries[account.firm] < _TRIES:
-                        del self._given[account.firm]
+                        del self._firm_findings[account.firm]
                 tries = self._tries[account.firm]
-        elif looked.throttled:
+        elif result.throttled:
             self._tries[account.address] += 1
             tries = self._tries[account.address]
         else:
             return False
         return tries < _TRIES and self._queue.put_back(account)
 
-    def _firm_findings(self, name: str) -> dict[str, Finding]:
-        """The firm's findings by check id; whoever comes first has the firm looked at."""
-        known = self._given.get(name)
+    def _findings_of_firm(self, name: str) -> dict[str, Finding]:
+        """The firm's findings by check id; the first thread that needs them checks the firm, others wait for it."""
+        known = self._firm_findings.get(name)
         if known is not None:
             return known
         with self._firm_locks[name]:
-            if name not in self._given:
-                theirs = self._others_findings(name) if self._by else None
-                findings = self._look_at_firm(name) if theirs is None else theirs
-                self._given[name] = {finding.check: finding for finding in findings}
-            return self._given[name]
+            if name not in self._firm_findings:
+                theirs = self._findings_of_another_computer(name) if self._by else None
+                findings = self._check_firm(name) if theirs is None else theirs
+                self._firm_findings[name] = {finding.check: finding for finding in findings}
+            return self._firm_findings[name]
 
-    def _look_at_firm(self, name: str) -> Sequence[Finding]:
+    def _check_firm(self, name: str) -> Sequence[Finding]:
         used = {a.protocol for a in self._accounts.values() if a.firm == name}
-        looked = look_at_firm(
+        result = check_firm(
             self._workspace, self._firms[name], self.run, self._threads, retrieve=used,
             options=self._options, cancelled=self._stopped,
         )  # fmt: skip
         if not self._stopped.is_set():
             # A resumed audit asks again: hours may have passed.
             if not self._workspace.audits.complete(
-                self.run, looked.mark(), looked.findings, by=self._by
+                self.run, result.mark(), result.findings, by=self._by
             ):
-                self._workspace.journal.append(*looked.findings)
-            self._tell(looked)
-        return looked.findings
+                self._workspace.journal.append(*result.findings)
+            self._put_result(result)
+        return result.findings
 
-    def _others_findings(self, name: str) -> list[Finding] | None:
-        """What another computer found out about the firm; None: it is ours to find out."""
+    def _findings_of_another_computer(self, name: str) -> list[Finding] | None:
+        """The findings of another computer that checks this firm; None when it falls to this computer to do so."""
         audits, by = self._workspace.audits, self._by or ""
         while not self._stopped.is_set():
             if audits.claim(self.run, by, 1, self._lease, firm=name):
@@ -315,14 +319,14 @@ class Audit:
         return []
 
     def _feed(self) -> None:
-        """Shared audits: claim accounts while there are any, and say that we are alive."""
+        """Shared audits: claim accounts while there are any, and renew the lease on them; runs in a thread."""
         audits, by = self._workspace.audits, self._by or ""
         next_beat = time.monotonic() + self._lease / 4
         try:
             while not self._stopped.is_set():
                 if time.monotonic() >= next_beat:
                     audits.renew_lease(self.run, by, self._lease)
-                    self._count_all()
+                    self._count_other_computers()
                     next_beat = time.monotonic() + self._lease / 4
                 if self._queue.waiting < self._workers:
                     places = audits.claim(self.run, by, self._workers, self._lease)
@@ -335,7 +339,7 @@ class Audit:
             self._fail(failure)
         finally:
             self._queue.close()
-            self._tell(None)
+            self._put_result(None)
 
     def _fail(self, failure: Exception) -> None:
         if self._failure is None:
@@ -343,10 +347,10 @@ class Audit:
         self._stopped.set()
         self._queue.clear()
 
-    def _tell(self, looked: Looked | None) -> None:
+    def _put_result(self, result: AccountResult | None) -> None:
         while True:
             try:
-                self._results.put(looked, timeout=0.5)
+                self._results.put(result, timeout=0.5)
                 return
             except queue.Full:
                 if self._stopped.is_set():

@@ -1,9 +1,11 @@
-"""The checks, and the one line of code that carries them out: ``run(checks, context)``."""
+"""The checks, in groups, and the runner that carries them out: ``run(checks, context)``."""
 
 from collections.abc import Iterable
 
 from msoauth.checks.context import Check, Context, RunOptions, RunState
-from msoauth.checks.directory import DIRECTORY as APP
+from msoauth.checks.directory_app import DIRECTORY as APP
+from msoauth.checks.directory_user import USERS
+from msoauth.checks.latest_message import LATEST_MESSAGE
 from msoauth.checks.mailbox import (
     CONNECT,
     LOGIN_TO_RETRIEVE,
@@ -13,8 +15,6 @@ from msoauth.checks.mailbox import (
     SEND,
 )
 from msoauth.checks.network import NETWORK
-from msoauth.checks.newest import NEWEST
-from msoauth.checks.people import USERS
 from msoauth.checks.registration import REGISTRATION
 from msoauth.checks.run import Findings, Threads, run
 from msoauth.checks.signin import SIGN_IN
@@ -22,11 +22,11 @@ from msoauth.judgement import AnAnswer
 
 DIRECTORY = (*APP, *USERS)  # with an administrator's sign-in only
 DIAGNOSE = (*NETWORK, *REGISTRATION, *DIRECTORY, *SIGN_IN, *MAILBOX)
-_PLACES = {check.id: n for n, check in enumerate((*DIAGNOSE, *NEWEST, *SEND, *ROUND_TRIP))}
+_PLACES = {check.id: n for n, check in enumerate((*DIAGNOSE, *LATEST_MESSAGE, *SEND, *ROUND_TRIP))}
 
 
 def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
-    """*answers* in the order in which a diagnosis asks, so that causes come before effects; unknown checks last."""
+    """Sort *answers* in the order of a diagnosis, in which causes come before effects; unknown checks come last."""
     return sorted(answers, key=lambda a: (_PLACES.get(a.check, len(_PLACES)), a.check))
 
 
@@ -34,11 +34,11 @@ __all__ = [
     "CONNECT",
     "DIAGNOSE",
     "DIRECTORY",
+    "LATEST_MESSAGE",
     "LOGIN_TO_RETRIEVE",
     "LOGIN_TO_SEND",
     "MAILBOX",
     "NETWORK",
-    "NEWEST",
     "REGISTRATION",
     "ROUND_TRIP",
     "SEND",

@@ -1,9 +1,9 @@
-"""Does mail flow: login and the smallest real act over POP3 or IMAP, and over SMTP."""
+"""Does mail work: log in over POP3 or IMAP and over SMTP, and do the smallest real thing there."""
 
 from collections.abc import Callable
 
 from msoauth.checks.context import Check, Context, Outcome
-from msoauth.checks.newest import look_for_newest
+from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession, greet_imap, open_imap
@@ -23,9 +23,12 @@ def _smtp_user(context: Context) -> str:
 
 
 def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
-    """With app-only access, a refusal that says nothing after good claims is Exchange's side (facts E2, E5)."""
+    """With app-only access, report a login refused without a reason as a service principal missing in Exchange.
 
-    def told(context: Context) -> Outcome:
+    The token's claims were checked before (facts E2, E5).
+    """
+
+    def checked(context: Context) -> Outcome:
         try:
             return act(context)
         except MailError as failure:
@@ -33,11 +36,11 @@ def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Out
                 failure.cause = "service-principal-missing"
             raise
 
-    return told
+    return checked
 
 
 def _connect_smtp(context: Context) -> Outcome:
-    """Open the session that the SMTP login goes on with; what fails is the login's to tell."""
+    """Open the session that the SMTP login will use; the login reports the failure if that does not work."""
     try:
         context.state.sessions.keep(
             greet_smtp(context.firm.cloud.smtp, **context.connection_options("smtp"))
@@ -55,7 +58,7 @@ def _pop3(context: Context) -> Outcome:
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count, size = session.count, session.size
-        look_for_newest(context, session)
+        read_latest_message(context, session)
     return Outcome(
         _("POP3 login works: {count} messages, {size} bytes").format(count=count, size=f"{size:,}")
     )
@@ -69,7 +72,7 @@ def _imap(context: Context) -> Outcome:
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count = session.messages
-        look_for_newest(context, session)
+        read_latest_message(context, session)
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
@@ -151,8 +154,9 @@ LOGIN_TO_RETRIEVE = (
         asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
 )
-# Opens the SMTP session while the token is renewed and mail is looked for, in runs without NETWORK, whose checks do
-# the same. It asks nothing of its own, and comes late so that nobody who waits for its finding waits in vain.
+# For runs without NETWORK, whose checks open sessions too: opens the SMTP session while the token is renewed and the
+# mailbox is read. Its finding says nothing of its own. Declare it after LOGIN_TO_RETRIEVE, because the caller's
+# thread waits for findings in declaration order.
 CONNECT = (
     Check(
         "smtp.connect",

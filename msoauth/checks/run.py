@@ -15,7 +15,7 @@ from msoauth.texts import _
 
 Findings = Iterator[Finding]
 
-WORKERS = 8  # more than the longest row of checks that do not depend on one another
+WORKERS = 8  # more than there are checks that can run at once
 _POLL = 0.2  # seconds; Windows delivers Ctrl-C only between waits
 
 
@@ -185,7 +185,7 @@ def run(
     try:
         while len(made) < len(wanted):
             ready = [state.finding(wanted[len(made)])]
-            for check in wanted[len(made) + 1 :]:  # one commit for all that are there
+            for check in wanted[len(made) + 1 :]:  # one commit for all that are done
                 if not state.is_done(check):
                     break
                 ready.append(state.finding(check))
@@ -206,60 +206,46 @@ def run(
     return verdict(made)
 
 
-def answer(check: Check, context: Context, broken: Finding | None) -> Finding:
-    """The answer to one check; *broken* is what bars it, if anything does. Never raises."""
-    if broken is not None:
-        why = _("not checked, because {check} did not pass").format(check=broken.check)
-        return _skipped(check, context, why)
-    if context.cancelled.is_set():
+def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
+    """Carry out one check, unless *blocking*, the finding of one that it needs, blocks it.
+
+    Any failure becomes a finding, a bug as well: ``error``, never a traceback.
+    """
+    seconds = 0.0
+    if blocking is not None:
+        why = _("not checked, because {check} did not pass").format(check=blocking.check)
+        finding = Finding(check.id, Signal.SKIPPED, why)
+    elif context.cancelled.is_set():
         why = _("not checked, because the run was cancelled")
-        return _skipped(check, context, why)
-    start = time.perf_counter()
-    try:
-        outcome = check.act(context)
-    except MsoauthError as failure:
-        finding = finding_of(failure, check.id, context.firm, context.account)
-    except Exception as bug:  # noqa: BLE001 - a check that cannot be carried out is `error`, never a traceback
-        finding = Finding(
-            check=check.id,
-            signal=Signal.ERROR,
-            summary=_("the check could not be carried out: {kind}").format(kind=type(bug).__name__),
-            evidence=redact(str(bug))[:2000],
-            cause="unknown",
-        )
+        finding = Finding(check.id, Signal.SKIPPED, why)
     else:
-        return _finding(check.id, outcome, context, time.perf_counter() - start)
+        start = time.perf_counter()
+        try:
+            finding = _finding(check.id, check.act(context), context)
+        except MsoauthError as failure:
+            finding = finding_of(failure, check.id, context.firm, context.account)
+        except Exception as bug:  # noqa: BLE001 - see above
+            kind = type(bug).__name__
+            why = _("the check could not be carried out: {kind}").format(kind=kind)
+            evidence = redact(str(bug))[:2000]
+            finding = Finding(check.id, Signal.ERROR, why, evidence=evidence, cause="unknown")
+        seconds = time.perf_counter() - start
     return replace(
         finding,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
         firm=context.firm.name,
         account=context.account.address if context.account else "",
         run=context.run,
     )
 
 
-def _skipped(check: Check, context: Context, why: str) -> Finding:
-    return Finding(
-        check=check.id,
-        signal=Signal.SKIPPED,
-        summary=why,
-        firm=context.firm.name,
-        account=context.account.address if context.account else "",
-        run=context.run,
-    )
-
-
-def _finding(check: str, outcome: Outcome, context: Context, seconds: float) -> Finding:
+def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
     finding = Finding(
         check=check,
         signal=outcome.signal,
         summary=outcome.summary,
         evidence=redact(outcome.evidence),
         facts=outcome.facts,
-        seconds=seconds,
-        firm=context.firm.name,
-        account=context.account.address if context.account else "",
-        run=context.run,
     )
     if outcome.cause is None:
         return finding

@@ -13,14 +13,14 @@ from msoauth.texts import _
 
 
 def token_of(context: Context) -> str:
-    """The access token of this run's account, renewed by an earlier check or fetched now."""
+    """The access token of this run's account: of an earlier check, else from the cache or renewed now."""
     if context.state.token is None:
         context.state.token = access_tokens.access_token(context.workspace, context.mailbox)
     return context.state.token.value
 
 
 def _claims(context: Context) -> UnverifiedClaims | None:
-    """What the token says of itself."""
+    """Read the claims of the token; None when it is not readable from outside."""
     return read_unverified(token_of(context))
 
 
@@ -74,32 +74,34 @@ def _token(context: Context) -> Outcome:
 
 
 def _audience(context: Context) -> Outcome:
-    said = _claims(context)
-    if said is None:
+    claims = _claims(context)
+    if claims is None:
         return Outcome(
             _("the token cannot be read from outside (a personal account?)"), Signal.WARNING
         )
     wanted = context.firm.cloud.outlook_resource
     # Both spellings of the Outlook resource are in use (facts: aud follows the prefix of the scope).
-    if said.audience.rstrip("/") not in {wanted, wanted.replace("office.com", "office365.com")}:
+    if claims.audience.rstrip("/") not in {wanted, wanted.replace("office.com", "office365.com")}:
         return Outcome(
-            _("the token is for {audience}, not for Outlook").format(audience=said.audience or "?"),
+            _("the token is for {audience}, not for Outlook").format(
+                audience=claims.audience or "?"
+            ),
             Signal.FAILED,
             "audience-wrong",
-            f"aud={said.audience}",
+            f"aud={claims.audience}",
         )
     return Outcome(_("the token is for Outlook"))
 
 
 def _scopes(context: Context) -> Outcome:
-    said = _claims(context)
-    if said is None:
+    claims = _claims(context)
+    if claims is None:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
     protocol = "IMAP" if context.mailbox.protocol == "imap" else "POP"
     if context.firm.access == "app-only":
-        wanted, granted = {f"{protocol}.AccessAsApp", "SMTP.SendAsApp"}, said.roles
+        wanted, granted = {f"{protocol}.AccessAsApp", "SMTP.SendAsApp"}, claims.roles
     else:
-        wanted, granted = {f"{protocol}.AccessAsUser.All", "SMTP.Send"}, said.scopes
+        wanted, granted = {f"{protocol}.AccessAsUser.All", "SMTP.Send"}, claims.scopes
     missing = sorted(wanted - granted)
     if missing:
         return Outcome(
@@ -112,17 +114,19 @@ def _scopes(context: Context) -> Outcome:
 
 
 def _user(context: Context) -> Outcome:
-    said = _claims(context)
+    claims = _claims(context)
     account = context.mailbox
-    if said is None or not said.user:
+    if claims is None or not claims.user:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)
-    if said.user.casefold() != account.user.casefold():
+    if claims.user.casefold() != account.user.casefold():
         return Outcome(
-            _("{actual} is signed in, not {wanted}").format(actual=said.user, wanted=account.user),
+            _("{actual} is signed in, not {wanted}").format(
+                actual=claims.user, wanted=account.user
+            ),
             Signal.FAILED,
             "account-wrong",
         )
-    return Outcome(_("{user} is signed in").format(user=said.user))
+    return Outcome(_("{user} is signed in").format(user=claims.user))
 
 
 def _age(context: Context) -> Outcome:

@@ -168,9 +168,9 @@ def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> in
         return 0
     show: Callable[[], None]
     with _cancel_on_signals(running), _progress(running) as show:
-        for looked in running:
+        for result in running:
             if as_json:
-                for finding in looked.findings:
+                for finding in result.findings:
                     print_json(finding.as_json())
             show()
     if running.cancelled:

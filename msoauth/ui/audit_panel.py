@@ -201,7 +201,7 @@ class AuditPanel(Panel):
         def work(job: Job) -> None:
             job.on_cancel(running.cancel)
             shown = drawn = time.monotonic()
-            for _looked in running:
+            for _result in running:
                 now = time.monotonic()
                 if now - shown >= _PROGRESS_EVERY:
                     shown = now

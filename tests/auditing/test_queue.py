@@ -97,7 +97,7 @@ def test_a_firm_that_says_too_many_to_everybody_does_not_hold_the_audit_for_hour
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("msoauth.auditing.queue.PATIENCE", 0.05)
+    monkeypatch.setattr("msoauth.auditing.queue.MAX_WAIT", 0.05)
     queue = WorkQueue(per_firm=4, per_mailbox=9)
     queue.put(of("a", *map(str, range(100))))
     queue.close()
@@ -116,7 +116,7 @@ def test_only_what_went_well_renews_the_patience(
     monkeypatch: pytest.MonkeyPatch, throttled: bool
 ) -> None:
     monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("msoauth.auditing.queue.PATIENCE", 0.005)
+    monkeypatch.setattr("msoauth.auditing.queue.MAX_WAIT", 0.005)
     queue = WorkQueue(per_firm=4, per_mailbox=9)
     queue.put(of("a", *"123"))
     first = queue.take()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.auditing import Audit, Looked
+from msoauth.auditing import AccountResult, Audit
 from msoauth.checks.context import Outcome
 from msoauth.errors import AuthError, InputError, StoreError
 from msoauth.identity import probes
@@ -17,7 +17,7 @@ from msoauth.store import Workspace
 from tests.auditing.conftest import FIRM, Office
 
 
-def accounts(looked: Iterator[Looked] | list[Looked]) -> list[str]:
+def accounts(looked: Iterator[AccountResult] | list[AccountResult]) -> list[str]:
     return sorted(one.account.address for one in looked if one.account)
 
 
@@ -52,7 +52,7 @@ def test_the_questions_about_the_firm_are_asked_once_and_not_for_each_account(
 def test_accounts_of_a_firm_whose_secret_is_refused_hang_on_that_one_link(office: Office) -> None:
     office.workspace.firms.set_secret(FIRM, "not~the~secret~of~this~app~at~all~12345")
     seen = [looked for looked in Audit(office.workspace) if looked.account]
-    assert {(s.signal, s.link.check if s.link else "") for s in seen} == {
+    assert {(s.signal, s.issue.check if s.issue else "") for s in seen} == {
         (Signal.FAILED, "registration.secret")
     }
     assert all(
@@ -69,7 +69,7 @@ def test_an_outage_while_the_firm_is_looked_at_leaves_no_account_green_that_was_
     monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
     monkeypatch.setattr(probes, "discover", busy)
     seen = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
-    assert {(one.signal, one.link.cause if one.link else "") for one in seen} == {
+    assert {(one.signal, one.issue.cause if one.issue else "") for one in seen} == {
         (Signal.WARNING, "service-unavailable")
     }
     assert {f.signal for one in seen for f in one.findings if f.check == "sign-in.token"} == {
@@ -102,7 +102,7 @@ def test_an_outage_while_tokens_are_renewed_is_told_of_each_account(
     monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
     office.tenant.state.faults.set("token.status", 503)
     seen = [looked for looked in Audit(office.workspace, workers=2) if looked.account]
-    assert {(looked.signal, looked.link.cause if looked.link else "") for looked in seen} == {
+    assert {(looked.signal, looked.issue.cause if looked.issue else "") for looked in seen} == {
         (Signal.WARNING, "service-unavailable")
     }
 
@@ -181,8 +181,8 @@ def test_one_accounts_trouble_does_not_stop_the_others(
     assert signals.pop(bad).signal is Signal.ERROR
     broken = signals.pop(off)
     assert broken.signal is Signal.FAILED
-    assert broken.link is not None
-    assert (broken.link.check, broken.link.cause) == ("smtp.login", "smtp-auth-disabled-mailbox")
+    assert broken.issue is not None
+    assert (broken.issue.check, broken.issue.cause) == ("smtp.login", "smtp-auth-disabled-mailbox")
     assert {one.signal for one in signals.values()} == {Signal.PASSED}
     assert len(signals) == len(office.addresses) - 2
 
@@ -239,7 +239,7 @@ def test_a_store_that_fails_ends_the_audit_with_its_sentence_and_it_goes_on_late
         return real(run, mark, findings, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(office.workspace.audits, "complete", failing)
-    seen: list[Looked] = []
+    seen: list[AccountResult] = []
     with pytest.raises(StoreError, match="disk is full"):
         seen.extend(Audit(office.workspace, workers=1))
     monkeypatch.undo()

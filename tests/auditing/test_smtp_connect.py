@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from msoauth import checks
-from msoauth.auditing import Audit, Looked
+from msoauth.auditing import AccountResult, Audit
 from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
 from msoauth.identity import access_tokens
@@ -70,7 +70,7 @@ def renewing(
     monkeypatch.setattr(access_tokens, "access_token", renew)
 
 
-def smtp(looked: list[Looked]) -> Finding:
+def smtp(looked: list[AccountResult]) -> Finding:
     return next(f for one in looked for f in one.findings if f.check == "smtp.login")
 
 

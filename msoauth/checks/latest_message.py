@@ -1,4 +1,4 @@
-"""Does new mail still come? Asked in an audit only, within the login that is made anyway."""
+"""Does new mail still arrive? An audit reads the date of the latest message in the login that it makes anyway."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from msoauth.mail.pop3 import Pop3Session
 from msoauth.texts import _, ngettext
 
 
-def look_for_newest(context: Context, session: Pop3Session | ImapSession) -> None:
-    """Note when the newest mail came, if this run wants to know."""
+def read_latest_message(context: Context, session: Pop3Session | ImapSession) -> None:
+    """Keep the date of the latest message in the run's state, if the caller of the run asked for it."""
     if context.options.silent_days is not None:
         # The login works; a server that does not tell is no trouble of the account.
         with suppress(MailError):
@@ -20,7 +20,7 @@ def look_for_newest(context: Context, session: Pop3Session | ImapSession) -> Non
             context.state.latest_message_known = True
 
 
-def _newest(context: Context) -> Outcome:
+def _latest_message(context: Context) -> Outcome:
     if context.options.silent_days is None or not context.state.latest_message_known:
         return Outcome(_("the server did not tell when the newest mail came"))
     moment = context.state.latest_message
@@ -39,11 +39,11 @@ def _newest(context: Context) -> Outcome:
     )
 
 
-NEWEST = (
+LATEST_MESSAGE = (
     Check(
         "mail.newest",
         lambda: _("New mail comes in"),
-        _newest,
+        _latest_message,
         needs=("pop3.login", "imap.login"),
         asks=lambda: _("When did the newest mail come?"),
     ),

@@ -1,7 +1,7 @@
 """What an administrator's sign-in lets us see of the user. Without one these checks are not run at all."""
 
 from msoauth.checks.context import Context, Outcome
-from msoauth.checks.directory import check_of, graph_of, principal_of, with_graph
+from msoauth.checks.directory_app import check_of, graph_of, principal_of, with_graph
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
 from msoauth.graph import DirectoryUser
