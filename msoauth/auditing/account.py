@@ -151,10 +151,10 @@ def _issue_of(
         return Issue(broken.check, broken.signal, broken.cause) if broken else None
     # The token's idle days are not asked here: it was used just now, or its own check says why not.
     dates = Dates(context.firm.secret_expires, None, context.state.latest_message)
-    firms = checks.in_order(firm_findings.values())
-    days = context.options.silent_days
-    silent_days = SILENT_DAYS if days is None else days
-    return account_issue(findings, firms, dates, datetime.now(UTC), silent_days)
+    silent_days = context.options.silent_days or SILENT_DAYS
+    return account_issue(
+        findings, checks.in_order(firm_findings.values()), dates, datetime.now(UTC), silent_days
+    )
 
 
 def _fault(context: checks.Context, bug: Exception) -> Finding:

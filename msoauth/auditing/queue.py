@@ -63,14 +63,13 @@ class WorkQueue:
         with self._changed:
             for firm in self._firms.values():
                 firm.waiting.clear()
-            self._closed = True
-            self._changed.notify_all()
+            self.close()
 
     @property
     def waiting(self) -> int:
         """How many accounts were not taken yet."""
         with self._changed:
-            return self._left()
+            return sum(len(firm.waiting) for firm in self._firms.values())
 
     def take(self) -> Account | None:
         """Wait for the next account that may be checked now; None when nothing is left to do."""
@@ -84,7 +83,7 @@ class WorkQueue:
                     self._users[user] = self._users.get(user, 0) + 1
                     return account
                 # An account that is being checked may be put back: it is the end only when none is.
-                if self._closed and not self._running and not self._left():
+                if self._closed and not self._running and not self.waiting:
                     self._changed.notify_all()
                     return None
                 self._changed.wait(soon)
@@ -123,9 +122,6 @@ class WorkQueue:
             firm.waiting.append(account)
             self._changed.notify()
             return True
-
-    def _left(self) -> int:
-        return sum(len(firm.waiting) for firm in self._firms.values())
 
     def _release(self, account: Account) -> None:
         self._running -= 1

@@ -19,7 +19,6 @@ from msoauth.errors import InputError
 from msoauth.judgement import SILENT_DAYS
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
-from msoauth.store.audits import AuditRun
 from msoauth.store.locks import HeldError
 from msoauth.texts import _
 
@@ -41,6 +40,8 @@ class Audit:
     the same accounts resumes it.
 
     Attributes:
+        firms: The names of the firms that it was asked for; None for all.
+        shared: Whether other computers may work on it too.
         silent_days: Days without new mail after which it calls a mailbox silent.
         run: The id that its findings share; empty before it has begun.
         resumed: Whether it resumes one that was interrupted.
@@ -72,7 +73,7 @@ class Audit:
             )
         names = None if firm is None else [firm] if isinstance(firm, str) else list(firm)
         firms = workspace.firms.list() if names is None else [workspace.firms.get(n) for n in names]
-        self._asked_firms = None if names is None else tuple(f.name for f in firms)
+        self.firms = None if names is None else tuple(f.name for f in firms)
         self._workspace = workspace
         self._steady = workspace.snapshot()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
@@ -85,7 +86,7 @@ class Audit:
         self._workers = min(workers, max(1, len(self._accounts)))
         self._send, self.silent_days = send, silent_days
         self._options = RunOptions(timeout=timeout, silent_days=silent_days)
-        self._fresh, self._share, self._lease = fresh, share, lease
+        self._fresh, self.shared, self._lease = fresh, share, lease
         self._by = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
         self._results: queue.Queue[AccountResult | None] = queue.Queue(maxsize=4 * self._workers)
@@ -107,16 +108,6 @@ class Audit:
         return self._meter.progress()
 
     @property
-    def firms(self) -> tuple[str, ...] | None:
-        """The names of the firms that it was asked for; None for all."""
-        return self._asked_firms
-
-    @property
-    def shared(self) -> bool:
-        """Whether other computers may work on it too."""
-        return self._share
-
-    @property
     def cancelled(self) -> bool:
         """Whether it was cancelled before all accounts were done."""
         return (self._stopped.is_set() or self._cancelled.is_set()) and not self._completed
@@ -136,7 +127,7 @@ class Audit:
                 goes on from there.
         """
         try:
-            with self._workspace.locks.hold(_LOCK, shared=self._share):
+            with self._workspace.locks.hold(_LOCK, shared=self.shared):
                 yield from self._carry_out()
         except HeldError:
             raise InputError(
@@ -191,13 +182,10 @@ class Audit:
             vault.data_key()  # without its key nothing can be checked: raised once, not found for each account
         with self._workspace.locks.hold(f"{_LOCK}/begin", seconds=30):
             since = datetime.now(UTC) - timedelta(hours=RESUME_HOURS)
-            found: AuditRun | None = None
-            if not self._fresh:
-                found = audits.unfinished(self._scope, since=since)
+            found = None if self._fresh else audits.unfinished(self._scope, since=since)
+            self.resumed = found is not None
             if found is None:
                 found = audits.begin(new_run_id(), self._scope, list(self._accounts.values()))
-            else:
-                self.resumed = True
         self.run = found.run
         done = Counter(mark.signal for mark in audits.marks(self.run))
         self.skipped = sum(done.values())
@@ -282,9 +270,6 @@ class Audit:
 
     def _findings_of_firm(self, name: str) -> dict[str, Finding]:
         """The firm's findings by check id; the first thread that needs them checks the firm, others wait for it."""
-        known = self._firm_findings.get(name)
-        if known is not None:
-            return known
         with self._firm_locks[name]:
             if name not in self._firm_findings:
                 theirs = self._findings_of_another_computer(name) if self._by else None

@@ -46,10 +46,10 @@ class OpenSessions:
     def keep(self, session: Session) -> None:
         """Keep a session for its login."""
         with self._lock:
-            if not self._ended:
+            if self._ended:
+                session.connection.close()
+            else:
                 self._kept[type(session)] = (session, time.monotonic())
-                return
-        session.connection.close()
 
     def keep_failure(self, kind: type[Session], failure: MailError) -> None:
         """Keep the reason why no session of this kind came about, for its login to report."""
@@ -76,11 +76,10 @@ class OpenSessions:
         """Close all sessions, and those that are handed in from now on."""
         with self._lock:
             self._ended = True
-            kept = [session for session, _opened in self._kept.values()]
-            self._kept.clear()
-        for session in kept:
-            if not isinstance(session, MailError):
-                session.connection.close()
+            while self._kept:
+                session, _opened = self._kept.popitem()[1]
+                if not isinstance(session, MailError):
+                    session.connection.close()
 
 
 @dataclass(frozen=True)

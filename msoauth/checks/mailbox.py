@@ -18,8 +18,7 @@ _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 def _smtp_user(context: Context) -> str:
     """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts M1)."""
-    account = context.mailbox
-    return account.address if context.firm.access == "app-only" else account.user
+    return context.mailbox.address if context.firm.access == "app-only" else context.mailbox.user
 
 
 def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
@@ -52,9 +51,9 @@ def _connect_smtp(context: Context) -> Outcome:
 
 @_exchange_side
 def _pop3(context: Context) -> Outcome:
-    session = context.state.sessions.take(Pop3Session)
-    if session is None:
-        session = greet_pop3(context.firm.cloud.pop3, **context.connection_options("pop3"))
+    session = context.state.sessions.take(Pop3Session) or greet_pop3(
+        context.firm.cloud.pop3, **context.connection_options("pop3")
+    )
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count, size = session.count, session.size
@@ -66,9 +65,9 @@ def _pop3(context: Context) -> Outcome:
 
 @_exchange_side
 def _imap(context: Context) -> Outcome:
-    session = context.state.sessions.take(ImapSession)
-    if session is None:
-        session = greet_imap(context.firm.cloud.imap, **context.connection_options("imap"))
+    session = context.state.sessions.take(ImapSession) or greet_imap(
+        context.firm.cloud.imap, **context.connection_options("imap")
+    )
     session.log_in(context.mailbox.address, token_of(context))
     with session:
         count = session.messages
@@ -79,9 +78,9 @@ def _imap(context: Context) -> Outcome:
 @_exchange_side
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
-    session = context.state.sessions.take(SmtpSession)
-    if session is None:
-        session = greet_smtp(context.firm.cloud.smtp, **context.connection_options("smtp"))
+    session = context.state.sessions.take(SmtpSession) or greet_smtp(
+        context.firm.cloud.smtp, **context.connection_options("smtp")
+    )
     session.log_in(_smtp_user(context), token_of(context))
     with session:
         session.sender_accepted(address, take_back=False)

@@ -155,9 +155,6 @@ def _mail_server(protocol: Protocol) -> Check:
         where = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
         return _answered(context, where, connection.issuer, f" ({stages})")
 
-    def applies(context: Context) -> bool:
-        return protocol == "smtp" or context.account is None or context.account.protocol == protocol
-
     titles = {
         "pop3": lambda: _("The POP3 server can be reached"),
         "imap": lambda: _("The IMAP server can be reached"),
@@ -167,7 +164,9 @@ def _mail_server(protocol: Protocol) -> Check:
         f"network.{protocol}",
         titles[protocol],
         act,
-        applies=applies,
+        applies=lambda context: (
+            context.account is None or protocol in ("smtp", context.account.retrieve)
+        ),
         asks=lambda: _(
             "Does its name resolve, does the port answer, does TLS come about, and who issued the certificate?"
         ),

@@ -77,10 +77,6 @@ def _real_end(context: Context) -> date | None:
     return ends[0] if len(ends) == 1 else None
 
 
-def _has_secret(context: Context) -> bool:
-    return context.workspace.firms.has_secret(context.firm.name)
-
-
 REGISTRATION = (
     Check(
         "registration.values",
@@ -118,7 +114,7 @@ REGISTRATION = (
         _secret_end,
         needs=("registration.values",),
         after=("network.graph",),
-        applies=_has_secret,
+        applies=lambda context: context.workspace.firms.has_secret(context.firm.name),
         asks=lambda: _("How many days is the client secret still good, as far as was noted down?"),
     ),
 )

@@ -37,8 +37,7 @@ class Threads:
 
     def submit(self, task: Callable[[], None]) -> None:
         """Have a thread carry out *task*, which raises nothing."""
-        if self._threads:
-            self._tasks.put(task)
+        self._tasks.put(task)
 
     def close(self, *, wait: float = 0.0) -> None:
         """Let each thread end after what was submitted so far.
@@ -76,7 +75,6 @@ class _Run:
         self._expected = frozenset(self._waiting)
         self._findings = {f.check: f for f in known if f.check not in self._expected}
         self._blocked_by: dict[str, Finding] = {}  # by the id of a check that was skipped
-        self._failure: Exception | None = None
         for _check in [check for check in checks if self._ready(check)][1:]:
             threads.submit(self._help)
 
@@ -87,10 +85,8 @@ class _Run:
         if not begun:
             self._carry_out(check)
         with self._changed:
-            while check.id not in self._findings and self._failure is None:
+            while check.id not in self._findings:
                 self._changed.wait(_POLL)
-        if self._failure is not None:
-            raise self._failure
         return self._findings[check.id]
 
     def is_done(self, check: Check) -> bool:
@@ -104,13 +100,8 @@ class _Run:
 
     def _help(self) -> None:
         """Carry out checks that are ready, until there is none."""
-        try:
-            while (check := self._next()) is not None:
-                self._carry_out(check)
-        except Exception as bug:  # noqa: BLE001 - raised where the findings are read
-            with self._changed:
-                self._failure = bug
-                self._changed.notify_all()
+        while (check := self._next()) is not None:
+            self._carry_out(check)
 
     def _next(self) -> Check | None:
         with self._changed:
@@ -221,9 +212,10 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
     else:
         start = time.perf_counter()
         try:
-            finding = _finding(check.id, check.act(context), context)
-        except MsoauthError as failure:
-            finding = finding_of(failure, check.id, context.firm, context.account)
+            try:
+                finding = _finding(check.id, check.act(context), context)
+            except MsoauthError as failure:
+                finding = finding_of(failure, check.id, context.firm, context.account)
         except Exception as bug:  # noqa: BLE001 - see above
             kind = type(bug).__name__
             why = _("the check could not be carried out: {kind}").format(kind=kind)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from msoauth.checks.context import Check, Context, Outcome
-from msoauth.claims import UnverifiedClaims, read_unverified
+from msoauth.claims import read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, sign_in_history
 from msoauth.judgement import idle_signal, severity
@@ -17,11 +17,6 @@ def token_of(context: Context) -> str:
     if context.state.token is None:
         context.state.token = access_tokens.access_token(context.workspace, context.mailbox)
     return context.state.token.value
-
-
-def _claims(context: Context) -> UnverifiedClaims | None:
-    """Read the claims of the token; None when it is not readable from outside."""
-    return read_unverified(token_of(context))
 
 
 def _present(context: Context) -> Outcome:
@@ -74,7 +69,7 @@ def _token(context: Context) -> Outcome:
 
 
 def _audience(context: Context) -> Outcome:
-    claims = _claims(context)
+    claims = read_unverified(token_of(context))
     if claims is None:
         return Outcome(
             _("the token cannot be read from outside (a personal account?)"), Signal.WARNING
@@ -94,7 +89,7 @@ def _audience(context: Context) -> Outcome:
 
 
 def _scopes(context: Context) -> Outcome:
-    claims = _claims(context)
+    claims = read_unverified(token_of(context))
     if claims is None:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
     protocol = "IMAP" if context.mailbox.protocol == "imap" else "POP"
@@ -114,7 +109,7 @@ def _scopes(context: Context) -> Outcome:
 
 
 def _user(context: Context) -> Outcome:
-    claims = _claims(context)
+    claims = read_unverified(token_of(context))
     account = context.mailbox
     if claims is None or not claims.user:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)

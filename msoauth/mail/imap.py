@@ -313,7 +313,7 @@ class ImapSession(MailSession):
             # The literal was not as long as announced, so these bytes are not the message.
             raise self._commands.unexpected_reply(rest)
         self._in_body = False
-        self.connection.transcript.add_plain("-", f"{size} bytes received")
+        self.connection.transcript.remark(f"{size} bytes received")
 
     def _refusal(self, tag: str, line: bytes) -> str | None:
         try:

@@ -165,7 +165,7 @@ class Pop3Session(MailSession):
                     expected += sizes.get(commands[sent][0], 0)
                     sent += 1
                 for text in batch:
-                    self.connection.transcript.add_plain("C", text)
+                    self.connection.transcript.client(text)
                 self.connection.send("".join(f"{text}\r\n" for text in batch).encode())
                 self._in_flight = sent - done
             expected -= sizes.get(number, 0)
@@ -205,7 +205,7 @@ class Pop3Session(MailSession):
         for piece in self.connection.block():
             size += len(piece)
             yield piece
-        self.connection.transcript.add_plain("-", f"{size} bytes received")
+        self.connection.transcript.remark(f"{size} bytes received")
 
     def _ask(self, command: str) -> bool:
         self.connection.command(command)

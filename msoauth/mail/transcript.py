@@ -34,9 +34,7 @@ class Transcript:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._secrets: tuple[str, ...] = ()
-        self._entries: deque[tuple[Entry, bool]] = deque(
-            maxlen=_LINES
-        )  # and whether it is plain, without secrets
+        self._entries: deque[Entry] = deque(maxlen=_LINES)
         self.seconds: dict[str, float] = {}
 
     def hide(self, *secrets: str) -> None:
@@ -55,17 +53,10 @@ class Transcript:
         """Record an event that is no line, such as ``connected to 192.0.2.1 port 995``."""
         self._add("-", text)
 
-    def add_plain(self, direction: Direction, text: str) -> None:
-        """Record text that cannot hold a secret, so that it is never searched (``RETR 17``, thousands of times)."""
-        self._entries.append((Entry(time.perf_counter() - self._start, direction, text), True))
-
     @property
     def entries(self) -> list[Entry]:
         """The lines so far, with secrets masked."""
-        return [
-            entry if plain else entry._replace(text=self._shown_line(entry.text))
-            for entry, plain in self._entries
-        ]
+        return [entry._replace(text=self._shown_line(entry.text)) for entry in self._entries]
 
     def shown(self, text: str) -> str:
         """*text* with all credentials, and parts of this connection's, masked."""
@@ -77,8 +68,7 @@ class Transcript:
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
     def _add(self, direction: Direction, line: str) -> None:
-        at = time.perf_counter() - self._start
-        self._entries.append((Entry(at, direction, line[: 2 * _LINE]), False))
+        self._entries.append(Entry(time.perf_counter() - self._start, direction, line[: 2 * _LINE]))
 
     def _shown_line(self, line: str) -> str:
         # Cut after masking, because half a secret might not be recognised; the first cut bounds the search.
