@@ -35,7 +35,7 @@ def filled(folder: Path, findings: int = 3) -> Workspace:
     workspace = Workspace.open(folder, passphrase=OLD)
     workspace.firms.add(FIRM, secret=MARKER)
     workspace.accounts.add(
-        Account(ADDRESS, FIRM.name, login="a.m@contoso.example", retrieve="imap")
+        Account(ADDRESS, FIRM.name, login="a.m@contoso.example", protocol="imap")
     )
     workspace.tokens.save(ADDRESS, f"tokens {MARKER}", signed_in_as="a.m@contoso.example")
     workspace.settings.set("firm", FIRM.name)
