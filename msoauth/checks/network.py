@@ -165,7 +165,7 @@ def _mail_server(protocol: Protocol) -> Check:
         titles[protocol],
         act,
         applies=lambda context: (
-            context.account is None or protocol in ("smtp", context.account.retrieve)
+            context.account is None or protocol in ("smtp", context.account.protocol)
         ),
         asks=lambda: _(
             "Does its name resolve, does the port answer, does TLS come about, and who issued the certificate?"
