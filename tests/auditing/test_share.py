@@ -91,9 +91,11 @@ def test_who_joins_says_so_and_counts_what_the_others_did(workspace: Workspace, 
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as joined:
         assert joined.stdout is not None
+        assert joined.stderr is not None
         told = joined.stdout.readline()  # it has begun; only now the first one goes on
         list(running)
-        out, err = joined.communicate(timeout=90)
+        # Not by communicate(): that would miss what readline() has taken from the pipe beside its line.
+        out, err = joined.stdout.read(), joined.stderr.read()
     assert joined.returncode == 0, err
     assert "Taking part in the audit that is under way" in err
     assert "broken off" not in err
