@@ -54,7 +54,7 @@ def test_hosts_ports_and_scopes_of_a_cloud(name: str) -> None:
         ("imap", "IMAP.AccessAsUser.All"),
     ):
         account = Account(
-            "a@contoso.example", "x", retrieve="imap" if retrieve == "imap" else "pop3"
+            "a@contoso.example", "x", protocol="imap" if retrieve == "imap" else "pop3"
         )
         assert scopes_for(account, cloud) == [
             f"{wanted['delegated']}{permission}",
