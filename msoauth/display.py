@@ -20,7 +20,7 @@ _WIDEST = 240  # columns of text: wider tables are folded
 class Listing(ABC, Generic[Item]):
     """Things that are listed in rows: iterable, countable, a table wherever Python shows them.
 
-    A subclass says how many there are, what each row shows, and gives all of them as a DataFrame.
+    A subclass says how many there are and what each row shows.
     """
 
     headers: ClassVar[tuple[str, ...]]
@@ -31,9 +31,12 @@ class Listing(ABC, Generic[Item]):
     @abstractmethod
     def __len__(self) -> int: ...
 
-    @abstractmethod
     def frame(self) -> "pd.DataFrame":
-        """All of them as a DataFrame, a row each."""
+        """All of them as a DataFrame: a row each, with the columns of the table that is shown."""
+        import pandas as pd  # half a second to load: only for those who want a table
+
+        rows = [self._cells(item) for item in self]
+        return pd.DataFrame(rows, columns=list(self.headers), dtype="object")
 
     @abstractmethod
     def _caption(self) -> str:

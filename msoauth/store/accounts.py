@@ -1,7 +1,7 @@
 """Accounts: the mailboxes of the firms."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,9 +11,6 @@ from msoauth.model import Account
 from msoauth.store import schema
 from msoauth.store.database import Database
 from msoauth.texts import _, ngettext
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _t = schema.accounts
 
@@ -36,26 +33,16 @@ class Accounts(Listing[Account]):
         return iter(self.list())
 
     def __len__(self) -> int:
-        with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.count()).select_from(_t)) or 0
+        return int(self._database.scalar(sa.select(sa.func.count()).select_from(_t)))
 
     def __getitem__(self, address: str) -> Account:
         """The account of that address; raises NotFoundError as :meth:`get` does."""
         return self.get(address)
 
     def __contains__(self, address: object) -> bool:
-        if not isinstance(address, str):
-            return False
-        with self._database.read() as connection:
-            found = connection.scalar(sa.select(_t.c.key).where(_t.c.key == key(address)))
-        return found is not None
-
-    def frame(self) -> "pd.DataFrame":
-        """All accounts as a DataFrame, a row each: address, firm, login (where it is another), retrieve."""
-        import pandas as pd  # half a second to load: only for those who want a table
-
-        rows = [self._cells(account) for account in self]
-        return pd.DataFrame(rows, columns=list(self.headers), dtype="object")
+        return isinstance(address, str) and bool(
+            self._database.rows(sa.select(_t.c.key).where(_t.c.key == key(address)))
+        )
 
     def _caption(self) -> str:
         count = len(self)
@@ -95,22 +82,17 @@ class Accounts(Listing[Account]):
         Raises:
             NotFoundError: there is none.
         """
-        with self._database.read() as connection:
-            row = connection.execute(_select().where(_t.c.key == key(address))).mappings().first()
-        if row is None:
+        rows = self._database.rows(_select().where(_t.c.key == key(address)))
+        if not rows:
             raise unknown(address)
-        return _account(cast("dict[str, Any]", row))
+        return _account(rows[0])
 
     def list(self, firm: str | None = None) -> list[Account]:
         """All accounts, or those of one firm, by address."""
         query = _select().order_by(_t.c.key)
         if firm is not None:
             query = query.where(_t.c.firm == firm.strip().casefold())
-        with self._database.read() as connection:
-            return [
-                _account(cast("dict[str, Any]", row))
-                for row in connection.execute(query).mappings()
-            ]
+        return [_account(row) for row in self._database.rows(query)]
 
     def replace(self, account: Account) -> None:
         """Store changed values of an account; its tokens stay.
@@ -118,14 +100,9 @@ class Accounts(Listing[Account]):
         Raises:
             InputError: there is no such account.
         """
-        with self._database.write() as connection:
-            if (
-                connection.execute(
-                    _t.update().where(_t.c.key == key(account.address)).values(_row(account))
-                ).rowcount
-                == 0
-            ):
-                raise unknown(account.address)
+        here = _t.c.key == key(account.address)
+        if not self._database.change(_t.update().where(here).values(_row(account))):
+            raise unknown(account.address)
 
     def remove(self, address: str) -> None:
         """Delete an account and its tokens; its findings stay in the journal.
@@ -133,9 +110,8 @@ class Accounts(Listing[Account]):
         Raises:
             InputError: there is no such account.
         """
-        with self._database.write() as connection:
-            if connection.execute(_t.delete().where(_t.c.key == key(address))).rowcount == 0:
-                raise unknown(address)
+        if not self._database.change(_t.delete().where(_t.c.key == key(address))):
+            raise unknown(address)
 
 
 def key(address: str) -> str:
@@ -169,10 +145,5 @@ def _row(account: Account) -> dict[str, Any]:
     }
 
 
-def _account(row: dict[str, Any]) -> Account:
-    return Account(
-        row["address"],
-        row["firm_name"],
-        row["login"],
-        cast("Literal['pop3', 'imap']", row["retrieve"]),
-    )
+def _account(row: sa.Row[Any]) -> Account:
+    return Account(row.address, row.firm_name, row.login, row.retrieve)

@@ -77,9 +77,8 @@ class Audits:
             .order_by(_audits.c.started.desc())
             .limit(1)
         )
-        with self._database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        return None if row is None else _run(row)
+        rows = self._database.rows(query)
+        return _run(rows[0]) if rows else None
 
     def finished(self, limit: int, *, scope: str | None = None) -> list[AuditRun]:
         """Finished audits, the latest first."""
@@ -87,8 +86,7 @@ class Audits:
         if scope is not None:
             query = query.where(_audits.c.scope == scope)
         query = query.order_by(_audits.c.started.desc(), _audits.c.run).limit(limit)
-        with self._database.read() as connection:
-            return [_run(row) for row in connection.execute(query).mappings()]
+        return [_run(row) for row in self._database.rows(query)]
 
     def begin(self, run: str, scope: str, accounts: Sequence[Account]) -> AuditRun:
         """Begin an audit of these accounts and their firms."""
@@ -129,8 +127,7 @@ class Audits:
         query = sa.select(_rows.c.firm, _rows.c.account).where(
             _rows.c.run == run, _rows.c.state != "done", _rows.c.account != ""
         )
-        with self._database.read() as connection:
-            return [(firm, account) for firm, account in connection.execute(query)]
+        return [(firm, account) for firm, account in self._database.rows(query)]
 
     def marks(self, run: str) -> list[Mark]:
         """The results so far, one for each account; those of firms are remaining out."""
@@ -138,11 +135,10 @@ class Audits:
         query = sa.select(c.firm, c.account, c.signal, c.check, c.cause, c.seconds).where(
             c.run == run, c.state == "done", c.account != ""
         )
-        with self._database.read() as connection:
-            return [
-                Mark(firm, account, Signal(signal), check or "", cause, seconds or 0.0)
-                for firm, account, signal, check, cause, seconds in connection.execute(query)
-            ]
+        return [
+            Mark(firm, account, Signal(signal), check or "", cause, seconds or 0.0)
+            for firm, account, signal, check, cause, seconds in self._database.rows(query)
+        ]
 
     def signals(self, runs: Iterable[str], firms: Iterable[str]) -> dict[str, dict[str, int]]:
         """How many accounts of these firms had which signal, by audit."""
@@ -154,9 +150,8 @@ class Audits:
             .group_by(c.run, c.signal)
         )
         found: dict[str, dict[str, int]] = {}
-        with self._database.read() as connection:
-            for run, signal, count in connection.execute(query):
-                found.setdefault(run, {})[signal] = count
+        for run, signal, count in self._database.rows(query):
+            found.setdefault(run, {})[signal] = count
         return found
 
     def counts(self, run: str) -> dict[str, int]:
@@ -166,8 +161,7 @@ class Audits:
             .where(_rows.c.run == run, _rows.c.account != "")
             .group_by(_rows.c.state)
         )
-        with self._database.read() as connection:
-            return {state: count for state, count in connection.execute(query)}  # noqa: C416
+        return _dict(self._database.rows(query))
 
     def complete(
         self, run: str, mark: Mark, findings: Sequence[Finding], *, by: str | None = None
@@ -241,28 +235,21 @@ class Audits:
 
     def renew_lease(self, run: str, by: str, lease: float) -> None:
         """Renew the lease of all claims of a process."""
-        with self._database.write() as connection:
-            connection.execute(
-                _rows.update()
-                .where(_rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed")
-                .values(claimed_until=sa.func.now() + timedelta(seconds=lease))
-            )
+        self._database.change(
+            _claims(run, by).values(claimed_until=sa.func.now() + timedelta(seconds=lease))
+        )
 
     def release(self, run: str, by: str) -> None:
         """Release the claims of a process that are not done."""
-        with self._database.write() as connection:
-            connection.execute(
-                _rows.update()
-                .where(_rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed")
-                .values(state="open", claimed_by=None, claimed_until=None)
-            )
+        self._database.change(
+            _claims(run, by).values(state="open", claimed_by=None, claimed_until=None)
+        )
 
     def firm_is_done(self, run: str, firm: str) -> bool:
         """Whether the firm's own checks are done."""
         c = _rows.c
         query = sa.select(c.state).where(c.run == run, c.firm == firm, c.account == "")
-        with self._database.read() as connection:
-            return connection.scalar(query) == "done"
+        return bool(self._database.scalar(query) == "done")
 
 
 # Built once: an audit runs them for 10,000 accounts.
@@ -282,9 +269,16 @@ _done_alone = (
 _done_by = _done_alone.where(_rows.c.claimed_by == sa.bindparam("by"))
 
 
-def _run(row: Any) -> AuditRun:
-    summary: dict[str, Any] = json.loads(row["summary"]) if row["summary"] else {}
-    return AuditRun(row["run"], row["scope"], row["started"], row["finished"], summary)
+def _claims(run: str, by: str) -> sa.Update:
+    """An update of all that a process has claimed and not done."""
+    return _rows.update().where(
+        _rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed"
+    )
+
+
+def _run(row: sa.Row[Any]) -> AuditRun:
+    summary: dict[str, Any] = json.loads(row.summary) if row.summary else {}
+    return AuditRun(row.run, row.scope, row.started, row.finished, summary)
 
 
 def _summary(connection: sa.Connection, run: str) -> dict[str, Any]:

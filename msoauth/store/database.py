@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,21 @@ class Database:
         """
         with as_store_errors(), self._writer_lock, write_transaction(self.engine) as connection:
             yield connection
+
+    def scalar(self, query: sa.Select[Any], values: dict[str, Any] | None = None) -> Any:
+        """The first column of the first row of *query*, or None; *values* are those of its parameters."""
+        with self.read() as connection:
+            return connection.scalar(query, values)
+
+    def rows(self, query: sa.Select[Any], values: dict[str, Any] | None = None) -> Sequence[Any]:
+        """All rows of *query*; *values* are those of its parameters."""
+        with self.read() as connection:
+            return connection.execute(query, values).all()
+
+    def change(self, statement: sa.Insert | sa.Update | sa.Delete) -> int:
+        """Execute *statement* in a transaction of its own; returns how many rows it changed."""
+        with self.write() as connection:
+            return connection.execute(statement).rowcount
 
 
 @contextmanager
@@ -201,15 +217,6 @@ def _multi_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any
 _Item = TypeVar("_Item")
 
 
-class _Submission(Generic[_Item]):
-    __slots__ = ("done", "failure", "item")
-
-    def __init__(self, item: _Item) -> None:
-        self.item = item
-        self.done = False
-        self.failure: Exception | None = None
-
-
 class GroupCommit(Generic[_Item]):
     """Group commit: what many threads store at the same time goes into one transaction.
 
@@ -223,7 +230,7 @@ class GroupCommit(Generic[_Item]):
         self._write = write
         self._lock = threading.Lock()
         self._writer_lock = threading.Lock()
-        self._waiting: list[_Submission[_Item]] = []
+        self._waiting: list[tuple[_Item, Future[None]]] = []
 
     def submit(self, item: _Item) -> None:
         """Store *item*, together with what other threads submit now; when this returns, it is on disk.
@@ -231,27 +238,27 @@ class GroupCommit(Generic[_Item]):
         Raises:
             Exception: what *write* raised; then nothing of that transaction was stored.
         """
-        ticket = _Submission(item)
+        stored: Future[None] = Future()
         with self._lock:
-            self._waiting.append(ticket)
+            self._waiting.append((item, stored))
         with self._writer_lock:
-            if not ticket.done:
-                self._write_batch(ticket)
-        if ticket.failure is not None:
-            raise ticket.failure
+            if not stored.done():
+                self._write_batch(stored)
+        stored.result()
 
-    def _write_batch(self, own: _Submission[_Item]) -> None:
+    def _write_batch(self, own: Future[None]) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
         try:
-            self._write([ticket.item for ticket in batch])
+            self._write([item for item, _stored in batch])
         except Exception as failure:  # noqa: BLE001 - raised in each of the waiting threads
-            for ticket in batch:
-                ticket.failure = failure
+            for _item, stored in batch:
+                stored.set_exception(failure)
         except BaseException:
             # This thread was interrupted: the others write their items themselves.
             with self._lock:
-                self._waiting = [t for t in batch if t is not own] + self._waiting
+                self._waiting = [one for one in batch if one[1] is not own] + self._waiting
             raise
-        for ticket in batch:
-            ticket.done = True
+        else:
+            for _item, stored in batch:
+                stored.set_result(None)

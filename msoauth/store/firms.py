@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -48,27 +48,22 @@ class Firms(Listing[Firm]):
         return iter(self.list())
 
     def __len__(self) -> int:
-        with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.count()).select_from(_t)) or 0
+        return int(self._database.scalar(sa.select(sa.func.count()).select_from(_t)))
 
     def __getitem__(self, name: str) -> Firm:
         """The firm of that name; raises NotFoundError as :meth:`get` does."""
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            return False
-        with self._database.read() as connection:
-            found = connection.scalar(sa.select(_t.c.key).where(_t.c.key == _key(name)))
-        return found is not None
+        return isinstance(name, str) and bool(
+            self._database.rows(sa.select(_t.c.key).where(_t.c.key == _key(name)))
+        )
 
     def frame(self) -> "pd.DataFrame":
         """All firms as a DataFrame, a row each; never a secret."""
-        import pandas as pd  # half a second to load: only for those who want a table
+        import pandas as pd
 
-        frame = pd.DataFrame(
-            [self._cells(firm) for firm in self], columns=list(self.headers), dtype="object"
-        )
+        frame = super().frame()
         frame["secret_expires"] = pd.to_datetime(frame["secret_expires"])
         return frame
 
@@ -108,17 +103,14 @@ class Firms(Listing[Firm]):
         Raises:
             NotFoundError: there is none.
         """
-        with self._database.read() as connection:
-            row = connection.execute(_one, {"of": _key(name)}).mappings().first()
-        if row is None:
+        rows = self._database.rows(_one, {"of": _key(name)})
+        if not rows:
             raise _unknown(name)
-        return _firm(cast("dict[str, Any]", row))
+        return _firm(rows[0])
 
     def list(self) -> list[Firm]:
         """All firms, by name."""
-        with self._database.read() as connection:
-            rows = connection.execute(sa.select(_t).order_by(_t.c.key)).mappings().all()
-        return [_firm(cast("dict[str, Any]", row)) for row in rows]
+        return [_firm(row) for row in self._database.rows(sa.select(_t).order_by(_t.c.key))]
 
     def replace(self, firm: Firm) -> None:
         """Store changed values of a firm; its secret and accounts stay.
@@ -134,17 +126,12 @@ class Firms(Listing[Firm]):
         Raises:
             InputError: there is no such firm.
         """
-        with self._database.write() as connection:
-            if connection.execute(_t.delete().where(_t.c.key == _key(name))).rowcount == 0:
-                raise _unknown(name)
+        if not self._database.change(_t.delete().where(_t.c.key == _key(name))):
+            raise _unknown(name)
 
     def has_secret(self, name: str) -> bool:
         """Whether a client secret is stored; works without the vault's key."""
-        with self._database.read() as connection:
-            return (
-                connection.scalar(sa.select(_t.c.secret.is_not(None)).where(_t.c.key == _key(name)))
-                or False
-            )
+        return self._database.scalar(_secret, {"of": _key(name)}) is not None
 
     def secret(self, name: str) -> Secret | None:
         """The client secret, or None for a public client.
@@ -153,14 +140,20 @@ class Firms(Listing[Firm]):
             InputError: there is no such firm.
             VaultError: the key is missing or wrong.
         """
-        with self._database.read() as connection:
-            row = connection.execute(_secret, {"of": _key(name)}).first()
-        if row is None:
+        rows = self._database.rows(_secret, {"of": _key(name)})
+        if not rows:
             raise _unknown(name)
-        return None if row.secret is None else Secret(self._vault.unseal(row.secret, _place(name)))
+        sealed = rows[0].secret
+        return None if sealed is None else Secret(self._vault.unseal(sealed, _place(name)))
 
-    def set_secret(self, name: str, value: str | Secret, *, expires: date | None = None) -> None:
-        """Replace the client secret and its end date together (None: the date is not known).
+    def set_secret(
+        self, name: str, value: str | Secret | None, *, expires: date | None = None
+    ) -> None:
+        """Replace the client secret and its end date together.
+
+        Args:
+            value: None deletes the secret: the firm's app is a public client then.
+            expires: None where the date is not known.
 
         Raises:
             InputError: there is no such firm.
@@ -174,23 +167,9 @@ class Firms(Listing[Firm]):
             },
         )
 
-    def forget_secret(self, name: str) -> None:
-        """Delete the client secret: the firm's app is a public client then.
-
-        Raises:
-            InputError: there is no such firm.
-        """
-        self._update(name, {"secret": None, "secret_expires": None})
-
     def _update(self, name: str, values: dict[str, Any]) -> None:
-        with self._database.write() as connection:
-            if (
-                connection.execute(
-                    _t.update().where(_t.c.key == _key(name)).values(values)
-                ).rowcount
-                == 0
-            ):
-                raise _unknown(name)
+        if not self._database.change(_t.update().where(_t.c.key == _key(name)).values(values)):
+            raise _unknown(name)
 
     def _sealed(self, name: str, secret: str | Secret | None) -> bytes | None:
         if secret is None:
@@ -248,13 +227,13 @@ def _row(firm: Firm) -> dict[str, Any]:
     }
 
 
-def _firm(row: dict[str, Any]) -> Firm:
+def _firm(row: sa.Row[Any]) -> Firm:
     return Firm(
-        name=row["name"],
-        tenant=row["tenant"],
-        client_id=row["client_id"],
-        cloud=clouds.BY_NAME.get(row["cloud"]) or clouds.parse(row["cloud"]),
-        redirect_uri=row["redirect_uri"],
-        secret_expires=date.fromisoformat(row["secret_expires"]) if row["secret_expires"] else None,
-        access=cast("Literal['delegated', 'app-only']", row["access"]),
+        name=row.name,
+        tenant=row.tenant,
+        client_id=row.client_id,
+        cloud=clouds.BY_NAME.get(row.cloud) or clouds.parse(row.cloud),
+        redirect_uri=row.redirect_uri,
+        secret_expires=date.fromisoformat(row.secret_expires) if row.secret_expires else None,
+        access=row.access,
     )

@@ -97,12 +97,11 @@ class Journal:
         """Findings by their ids in the journal; ids that are not there are left out."""
         wanted = sorted(set(numbers))
         found: dict[int, Finding] = {}
-        with self._database.read() as connection:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
-                query = sa.select(_t.c.id, _t.c.body).where(_t.c.id.in_(chunk))
-                for number, body in connection.execute(query):
-                    found[number] = Finding.from_json(json.loads(body))
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            query = sa.select(_t.c.id, _t.c.body).where(_t.c.id.in_(chunk))
+            for number, body in self._database.rows(query):
+                found[number] = Finding.from_json(json.loads(body))
         return found
 
     def findings(
@@ -155,15 +154,13 @@ class Journal:
         if run is not None:
             query = query.where(_t.c.run == run)
         if limit is not None:
-            with self._database.read() as connection:
-                rows = connection.execute(query.order_by(_t.c.id.desc()).limit(limit)).all()
+            rows = self._database.rows(query.order_by(_t.c.id.desc()).limit(limit))
             yield from (body for _number, body in reversed(rows))
             return
         query = query.order_by(_t.c.id).limit(PAGE_ROWS)
         last = 0
         while True:
-            with self._database.read() as connection:
-                rows = connection.execute(query.where(_t.c.id > last)).all()
+            rows = self._database.rows(query.where(_t.c.id > last))
             yield from (body for _number, body in rows)
             if len(rows) < PAGE_ROWS:
                 return

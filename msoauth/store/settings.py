@@ -16,8 +16,7 @@ class Settings:
 
     def get(self, key: str, default: str = "") -> str:
         """The setting *key*, or *default*."""
-        with self._database.read() as connection:
-            value = connection.scalar(sa.select(_t.c.value).where(_t.c.key == key))
+        value = self._database.scalar(sa.select(_t.c.value).where(_t.c.key == key))
         return default if value is None else str(value)
 
     def set(self, key: str, value: str) -> None:

@@ -65,8 +65,7 @@ class Tokens:
         Raises:
             VaultError: the key is missing or wrong.
         """
-        with self._database.read() as connection:
-            sealed = connection.scalar(_sealed, {"of": key(address)})
+        sealed = self._database.scalar(_sealed, {"of": key(address)})
         return None if sealed is None else self._vault.unseal(sealed, _sealed_place(address))
 
     def save(self, address: str, cache: str, *, signed_in_as: str | None = None) -> None:
@@ -98,23 +97,17 @@ class Tokens:
 
     def forget(self, address: str) -> None:
         """Delete the account's tokens, if there are any."""
-        with self._database.write() as connection:
-            connection.execute(_t.delete().where(_t.c.account == key(address)))
+        self._database.change(_t.delete().where(_t.c.account == key(address)))
 
     def status(self, address: str) -> TokenStatus | None:
         """Who signed in and when, or None when nobody has; works without the vault's key."""
-        with self._database.read() as connection:
-            row = connection.execute(_status, {"of": key(address)}).first()
-        return None if row is None else TokenStatus(row[0], _utc(row[1]), _utc(row[2]))
+        rows = self._database.rows(_status, {"of": key(address)})
+        return TokenStatus(*rows[0]) if rows else None
 
     def statuses(self) -> dict[str, TokenStatus]:
         """The statuses of all accounts, by address in lower case."""
         query = sa.select(_t.c.account, _t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at)
-        with self._database.read() as connection:
-            return {
-                account: TokenStatus(user, _utc(signed_in), _utc(refreshed))
-                for account, user, signed_in, refreshed in connection.execute(query)
-            }
+        return {account: TokenStatus(*status) for account, *status in self._database.rows(query)}
 
     @contextmanager
     def lock(self, address: str) -> Iterator[None]:
@@ -148,7 +141,3 @@ class CachedTokens(Tokens):
 
 def _sealed_place(address: str) -> str:
     return f"tokens/{key(address)}/cache"
-
-
-def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -4,8 +4,8 @@ import copy
 import errno
 import html
 import os
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import platformdirs
@@ -25,7 +25,7 @@ from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
 from msoauth.store.tokens import CachedTokens, Tokens
 from msoauth.store.vault import Vault, VaultRecord
-from msoauth.texts import _, ngettext
+from msoauth.texts import _
 
 _DATABASE = "msoauth.db"
 
@@ -138,16 +138,11 @@ class Workspace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_about: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Workspace({self._contents()}, {self._place()!r})"
+        return f"Workspace({self.firms._caption()}, {self.accounts._caption()}, {self._place()!r})"
 
     def _repr_html_(self) -> str:
         place = html.escape(self._place())
@@ -156,44 +151,21 @@ class Workspace:
     def _place(self) -> str:
         return self.database.engine.url.render_as_string(hide_password=True)
 
-    def _contents(self) -> str:
-        firms, accounts = len(self.firms), len(self.accounts)
-        return ", ".join(
-            (
-                ngettext("{count} firm", "{count} firms", firms).format(count=f"{firms:,}"),
-                ngettext("{count} account", "{count} accounts", accounts).format(
-                    count=f"{accounts:,}"
-                ),
-            )
-        )
-
     def _vault_record(self) -> VaultRecord | None:
-        with self.database.read() as connection:
-            text = connection.scalar(
-                sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault")
-            )
+        text = self.database.scalar(
+            sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault")
+        )
         return None if text is None else VaultRecord.from_json(text)
 
     def _create_vault_record(self, record: VaultRecord) -> VaultRecord:
-        with self.database.write() as connection:
-            text = connection.scalar(
-                sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault").with_for_update()
-            )
-            if text is not None:  # another process created it first
-                return VaultRecord.from_json(text)
-            connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
-        return record
+        with suppress(sa.exc.IntegrityError):  # another process created it first
+            self.database.change(schema.meta.insert().values(key="vault", value=record.to_json()))
+        return self._vault_record() or record
 
     def _swap_vault_record(self, old: VaultRecord, new: VaultRecord) -> bool:
         here = schema.meta.c.key == "vault"
-        with self.database.write() as connection:
-            return bool(
-                connection.execute(
-                    schema.meta.update()
-                    .where(here, schema.meta.c.value == old.to_json())
-                    .values(value=new.to_json())
-                ).rowcount
-            )
+        statement = schema.meta.update().where(here, schema.meta.c.value == old.to_json())
+        return bool(self.database.change(statement.values(value=new.to_json())))
 
 
 def _user_folder() -> Path:

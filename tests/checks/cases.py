@@ -82,10 +82,7 @@ class Case:
         cloud = clouds.load(str(file))
         for firm, secret in _noted(self.tenant, cloud):
             self.workspace.firms.replace(firm)
-            if secret:
-                self.workspace.firms.set_secret(firm.name, secret)
-            else:
-                self.workspace.firms.forget_secret(firm.name)
+            self.workspace.firms.set_secret(firm.name, secret or None)
 
     def password(self, address: str) -> str:
         """The password that was noted down for a user."""
