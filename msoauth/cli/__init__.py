@@ -16,6 +16,7 @@ from msoauth.cli import (
     firms,
     mail,
     practice,
+    sign_in,
     tools,
     usage,
     vault,
@@ -41,13 +42,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(practice.app, name="practice")
-firm_access.register(firms.app)
 app.add_typer(firms.app, name="firm")
 app.add_typer(accounts.app, name="account")
 app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
-for module in (accounts, mail, diagnosis, audit, tools):
-    module.register(app)
+# In the order of the help.
+for owner, name, command in (
+    (firms.app, "secret", firm_access.secret),
+    (firms.app, "calendar", firm_access.calendar),
+    (firms.app, "app-only", firm_access.app_only),
+    (firms.app, "consent", firm_access.consent),
+    (app, "sign-in", sign_in.sign_in),
+    (app, "sign-out", sign_in.sign_out),
+    (app, "fetch", mail.fetch),
+    (app, "send-test", mail.send_test),
+    (app, "diagnose", diagnosis.diagnose),
+    (app, "letter", diagnosis.letter),
+    (app, "record", diagnosis.record),
+    (app, "audit", audit.audit),
+    (app, "lab", tools.lab),
+    (app, "explain", tools.explain),
+    (app, "journal", tools.journal),
+):
+    owner.command(name)(command)
 usage.use_command_classes(app)
 
 

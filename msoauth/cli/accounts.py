@@ -1,4 +1,4 @@
-"""``msoauth account …``, ``sign-in`` and ``sign-out``: mailboxes and their users."""
+"""``msoauth account …``: mailboxes and who signs in to them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msoauth.cli import sign_in
-from msoauth.cli.firms import Json
+from msoauth.cli.options import Address, Json
 from msoauth.cli.output import EXIT_FAILED, print_json, say
 from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Mailboxes of the firms.", no_args_is_help=True)
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
 Retrieve = Literal["pop3", "imap"]
 
 
@@ -160,21 +158,3 @@ def remove(context: typer.Context, address: Address) -> None:
         account = workspace.accounts.get(address)
         workspace.accounts.remove(account.address)
     say(_("Removed {address}.").format(address=account.address))
-
-
-def sign_out(context: typer.Context, address: Address) -> None:
-    """Forget the tokens of a mailbox."""
-    with context.obj.open() as workspace:
-        account = workspace.accounts.get(address)
-        known = workspace.tokens.status(account.address)
-        workspace.tokens.forget(account.address)
-    if known:
-        say(_("The tokens of {address} are forgotten.").format(address=account.address))
-    else:
-        say(_("{address} had no tokens.").format(address=account.address))
-
-
-def register(main: typer.Typer) -> None:
-    """Add ``sign-in`` and ``sign-out`` to the main command."""
-    main.command("sign-in")(sign_in.sign_in)
-    main.command("sign-out")(sign_out)

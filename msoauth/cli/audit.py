@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,38 +26,13 @@ from msoauth.judgement import SILENT_DAYS
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
-    from msoauth.auditing import Audit
+    from msoauth.auditing import Audit, Looked
     from msoauth.auditing.status import Status
     from msoauth.reports.write import Kind
     from msoauth.store import Workspace
 
 _LINES = 40  # causes shown on a terminal; a report has all of them
 _EVERY = 30.0  # seconds between two lines of progress without a terminal
-
-HELP = """\
-Check every account of every firm, many at once, and say how each stands.
-
-Nothing is sent without --send. An audit that was broken off goes on where it stopped; two at once are not run on one workspace.
-
-Exit status: 0 nothing red, 1 something is broken, 2 wrong usage or the workspace cannot be written, 3 something could not be checked, 130 interrupted.
-
-Unattended it needs no terminal and no browser. With cron, every night at 2:15: two lines of crontab -e. cron knows few folders, so write the whole path of msoauth (command -v msoauth). The passphrase has a line of its own because cron writes commands into its log and its mails.
-
-\b
-  MSOAUTH_PASSPHRASE=...
-  15 2 * * * /PATH/TO/msoauth audit --html $HOME/audit.html >/dev/null
-
-With the Windows Task Scheduler, as the user whose keyring holds the key and with the whole path of msoauth (where msoauth); Windows asks for that user's password, so that it also runs while nobody is signed in:
-
-\b
-  schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
-           /RU %USERNAME% /RP *
-           /TR "'C:\\PATH\\TO\\msoauth.exe' audit --html C:\\Reports\\audit.html"
-
-The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
-
-With a workspace on PostgreSQL several computers share one audit: start each with --share.
-"""
 
 
 def audit(
@@ -120,14 +95,37 @@ def audit(
         bool, typer.Option("--no-run", help="Check nothing: report how everything stands by now.")
     ] = False,
 ) -> None:
+    """Check every account of every firm, many at once, and say how each stands.
+
+    Nothing is sent without --send. An audit that was broken off goes on where it stopped; two at once are not run on one workspace.
+
+    Exit status: 0 nothing red, 1 something is broken, 2 wrong usage or the workspace cannot be written, 3 something could not be checked, 130 interrupted.
+
+    Unattended it needs no terminal and no browser. With cron, every night at 2:15: two lines of crontab -e. cron knows few folders, so write the whole path of msoauth (command -v msoauth). The passphrase has a line of its own because cron writes commands into its log and its mails.
+
+    \b
+      MSOAUTH_PASSPHRASE=...
+      15 2 * * * /PATH/TO/msoauth audit --html $HOME/audit.html >/dev/null
+
+    With the Windows Task Scheduler, as the user whose keyring holds the key and with the whole path of msoauth (where msoauth); Windows asks for that user's password, so that it also runs while nobody is signed in:
+
+    \b
+      schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
+               /RU %USERNAME% /RP *
+               /TR "'C:\\PATH\\TO\\msoauth.exe' audit --html C:\\Reports\\audit.html"
+
+    The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
+
+    With a workspace on PostgreSQL several computers share one audit: start each with --share.
+    """
     from msoauth.auditing import Audit
     from msoauth.auditing.history import history
     from msoauth.auditing.status import status as current_status
     from msoauth.reports.write import write_report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
-    forms: dict[Kind, Path | None] = {"csv": csv, "xlsx": xlsx, "html": html}
-    reports = {kind: file for kind, file in forms.items() if file}
+    forms: tuple[tuple[Kind, Path | None], ...] = (("csv", csv), ("xlsx", xlsx), ("html", html))
+    reports = {kind: file for kind, file in forms if file}
     for file in reports.values():
         files.check_writable(file)
     with context.obj.open() as workspace:
@@ -150,7 +148,7 @@ def audit(
             say_on_stderr(_("Written: {file}").format(file=file))
         _show(status, console(as_json=json))
         if no_run:
-            code = exit_status(set(status.signals))
+            code = exit_status(status.signals)
             if json:
                 from msoauth.reports.monitoring import as_json
 
@@ -166,47 +164,40 @@ def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> in
             _("There is no account to audit. Add one with: msoauth account add ADDRESS --firm NAME")
         )
         return 0
-    show: Callable[[], None]
-    with _cancel_on_signals(running), _progress(running) as show:
-        for result in running:
-            if as_json:
-                for finding in result.findings:
-                    print_json(finding.as_json())
-            show()
+    with _cancel_on_signals(running):
+        for result in _with_progress(running):
+            for finding in result.findings if as_json else ():
+                print_json(finding.as_json())
     if running.cancelled:
         say_on_stderr(_("Interrupted; the next audit goes on where this one stopped."))
         return EXIT_INTERRUPTED
-    return exit_status({mark.signal for mark in workspace.audits.marks(running.run)})
+    return exit_status(mark.signal for mark in workspace.audits.marks(running.run))
 
 
 @contextlib.contextmanager
 def _cancel_on_signals(running: "Audit") -> Iterator[None]:
-    """Let Ctrl-C and a shutdown cancel the audit in an orderly way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {}
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            kept[number] = signal.signal(number, lambda *_about: running.cancel())
+    """Let Ctrl-C and a shutdown cancel the audit in an orderly way, where Python allows signal handlers."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    names = ("SIGINT", "SIGTERM", "SIGBREAK") if in_main_thread else ()
+    previous = {
+        number: signal.signal(number, lambda *_about: running.cancel())
+        for number in (getattr(signal, name) for name in names if hasattr(signal, name))
+    }
     try:
         yield
     finally:
-        for number, handler in kept.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
-    """Progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
-    announced = False
-
-    def announce() -> None:
-        nonlocal announced
-        if not announced and running.run:
-            announced = True
-            if running.resumed:
+def _with_progress(running: "Audit") -> "Iterator[Looked]":
+    """Yield an audit's results with progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
+    live = Console(stderr=True).status("") if sys.stderr.isatty() else None
+    told = time.monotonic()
+    with live or contextlib.nullcontext():
+        for number, looked in enumerate(running):
+            yield looked
+            if number == 0 and running.resumed:
                 said = (
                     _("Taking part in the audit that is under way: {done} of {total} are done.")
                     if running.shared
@@ -217,27 +208,11 @@ def _progress(running: "Audit") -> Iterator[Callable[[], None]]:
                 say_on_stderr(
                     said.format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
                 )
-
-    if sys.stderr.isatty():
-        screen = Console(stderr=True)
-        with screen.status("") as line:
-
-            def move() -> None:
-                announce()
-                line.update(Text(running.progress.text()))
-
-            yield move
-        return
-    last = time.monotonic()
-
-    def tell() -> None:
-        nonlocal last
-        announce()
-        if time.monotonic() - last >= _EVERY:
-            last = time.monotonic()
-            say_on_stderr(running.progress.text())
-
-    yield tell
+            if live:
+                live.update(Text(running.progress.text()))
+            elif time.monotonic() - told >= _EVERY:
+                told = time.monotonic()
+                say_on_stderr(running.progress.text())
 
 
 def _show(status: "Status", screen: Console) -> None:
@@ -288,8 +263,3 @@ def _which(addresses: tuple[str, ...]) -> str:
     some = ", ".join(addresses[:3])
     more = len(addresses) - 3
     return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
-
-
-def register(main: typer.Typer) -> None:
-    """Add ``audit`` to the main command."""
-    main.command("audit", help=HELP)(audit)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from msoauth.cli import files, prompts, sign_in
-from msoauth.cli.accounts import Address
-from msoauth.cli.firms import Json
-from msoauth.cli.output import console, print_findings, say, say_on_stderr
+from msoauth.cli.options import Address, Json
+from msoauth.cli.output import console, exit_status, print_findings, say, say_on_stderr
 from msoauth.errors import InputError
 from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
 from msoauth.texts import _
 
 if TYPE_CHECKING:
-    from msoauth.checks import Context, Findings
+    from msoauth.checks import Context
     from msoauth.graph import Graph
     from msoauth.store import Workspace
 
@@ -77,21 +76,14 @@ def diagnose(
             *(checks.SEND if send or round_trip else ()),
             *(checks.ROUND_TRIP if round_trip else ()),
         )
-        found: list[Finding] = []
-
-        def watched() -> "Findings":
-            for finding in checks.run(wanted, run):
-                found.append(finding)
-                yield finding
-
-        status = print_findings(watched(), as_json=json)
+        found = print_findings(checks.run(wanted, run), as_json=json)
         say(verdict(found), as_json=json)
         if transcript:
             for name, talk in run.state.transcripts.items():
                 say(f"\n{name}\n{talk.text()}", as_json=json)
         if bundle is not None:
             _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, asking=not (yes or json))
-    raise typer.Exit(status)
+    raise typer.Exit(exit_status(finding.signal for finding in found))
 
 
 def _bundle(
@@ -207,10 +199,3 @@ def _write_or_print(content: bytes, to: Path | None) -> None:
         return
     files.write(to, content)
     say_on_stderr(_("Written: {file}").format(file=to))
-
-
-def register(main: typer.Typer) -> None:
-    """Add these commands to the main command."""
-    main.command("diagnose")(diagnose)
-    main.command("letter")(letter)
-    main.command("record")(record)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from msoauth.cli import files
-from msoauth.cli.firms import Json, Name, as_json, day_of, read_secret
+from msoauth.cli.firms import as_json, day_of, read_secret
+from msoauth.cli.options import FirmName, Json
 from msoauth.cli.output import print_json, say, say_on_stderr
 from msoauth.errors import AuthError, InputError
 from msoauth.redact import redact
@@ -17,7 +18,7 @@ from msoauth.texts import _
 
 def secret(
     context: typer.Context,
-    name: Name,
+    name: FirmName,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help="Read the new value from stdin.")
     ] = False,
@@ -94,7 +95,7 @@ def calendar(
 
 def app_only(
     context: typer.Context,
-    name: Name,
+    name: FirmName,
     on: Annotated[
         bool | None,
         typer.Option(
@@ -133,7 +134,7 @@ def app_only(
     say_on_stderr(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
 
 
-def consent(context: typer.Context, name: Name) -> None:
+def consent(context: typer.Context, name: FirmName) -> None:
     """Print the link by which an administrator of the firm consents for everybody."""
     from msoauth.identity.entra_links import admin_consent_link
 
@@ -146,11 +147,3 @@ def consent(context: typer.Context, name: Name) -> None:
             "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
         )
     )
-
-
-def register(firm: typer.Typer) -> None:
-    """Add these commands to ``msoauth firm``."""
-    firm.command("secret")(secret)
-    firm.command("calendar")(calendar)
-    firm.command("app-only")(app_only)
-    firm.command("consent")(consent)

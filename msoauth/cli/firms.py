@@ -8,7 +8,15 @@ import typer
 
 from msoauth import clouds
 from msoauth.cli import prompts
-from msoauth.cli.output import Settings, print_findings, print_json, say, say_on_stderr
+from msoauth.cli.options import FirmName, Json
+from msoauth.cli.output import (
+    exit_status,
+    print_findings,
+    print_json,
+    say,
+    say_on_stderr,
+    say_warnings,
+)
 from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
 from msoauth.judgement import days_left, secret_signal
@@ -19,9 +27,6 @@ if TYPE_CHECKING:
     from msoauth.store import Workspace
 
 app = typer.Typer(help="Firms and their app registrations.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The firm's name.")]
 
 
 def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
@@ -74,7 +79,7 @@ def day_of(text: str | None) -> date | None:
 @app.command("add")
 def add(
     context: typer.Context,
-    name: Name,
+    name: FirmName,
     tenant: Annotated[str, typer.Option(help="Directory (tenant) ID, or a domain of the tenant.")],
     client_id: Annotated[str, typer.Option(help="Application (client) ID.")],
     secret_stdin: Annotated[
@@ -106,8 +111,7 @@ def add(
         secret_expires=day_of(secret_expires),
         access="app-only" if app_only else "delegated",
     )
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         validation.check_firm(firm)
         secret = read_secret(from_stdin=secret_stdin)
         if secret is not None:
@@ -116,7 +120,7 @@ def add(
         known = workspace.warnings
         workspace.firms.add(firm, secret=secret)
         if workspace.warnings != known:  # the first secret made the key
-            settings.warn(workspace)
+            say_warnings(workspace.warnings)
     say(
         _("Added {name}. Next: msoauth firm check {quoted}").format(
             name=firm.name, quoted=_quoted(firm.name)
@@ -185,7 +189,7 @@ def _secret_until(row: dict[str, object]) -> str:
 
 
 @app.command("show")
-def show(context: typer.Context, name: Name, json: Json = False) -> None:
+def show(context: typer.Context, name: FirmName, json: Json = False) -> None:
     """One firm's registration, without its secret."""
     with context.obj.open() as workspace:
         row = as_json(workspace.firms.get(name), workspace)
@@ -208,22 +212,22 @@ def show(context: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command("check")
-def check(context: typer.Context, name: Name, json: Json = False) -> None:
+def check(context: typer.Context, name: FirmName, json: Json = False) -> None:
     """Run the registration checks: directory, application, secret, redirect URI, end date."""
     from msoauth import checks
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
-        status = print_findings(
+        found = print_findings(
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
-    raise typer.Exit(status)
+    raise typer.Exit(exit_status(finding.signal for finding in found))
 
 
 @app.command("remove")
 def remove(
     context: typer.Context,
-    name: Name,
+    name: FirmName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Forget a firm with its accounts, secret and tokens. Findings stay in the journal."""

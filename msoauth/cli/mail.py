@@ -1,6 +1,5 @@
 """``msoauth fetch`` and ``send-test``: retrieves mail of an account, and sends a test mail from it."""
 
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -8,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msoauth.cli.accounts import Address
-from msoauth.cli.firms import Json
-from msoauth.cli.output import print_failure, print_findings, print_json, say, say_on_stderr
+from msoauth.cli.options import Address, Json, RetrySeconds
+from msoauth.cli.output import (
+    exit_status,
+    print_failure,
+    print_findings,
+    print_json,
+    say,
+    say_on_stderr,
+    show_progress,
+)
 from msoauth.cli.tables import show_table
 from msoauth.errors import AuthError, InputError, MailError
 from msoauth.mail.retry import LIMIT
@@ -50,12 +56,7 @@ def fetch(
     format: Annotated[  # noqa: A002 - the option's name
         Kind, typer.Option(help="A folder of .eml files, a Maildir, or one mbox file.")
     ] = Kind.eml,
-    patience: Annotated[
-        float,
-        typer.Option(
-            min=0, metavar="SECONDS", help="How long to wait altogether for a server that is busy."
-        ),
-    ] = LIMIT,
+    patience: RetrySeconds = LIMIT,
     json: Json = False,
 ) -> None:
     """Retrieve mail. Nothing is ever deleted or marked."""
@@ -143,18 +144,12 @@ def send_test(
             show_default="the mailbox itself",
         ),
     ] = None,
-    patience: Annotated[
-        float,
-        typer.Option(
-            min=0, metavar="SECONDS", help="How long to wait altogether for a server that is busy."
-        ),
-    ] = LIMIT,
+    patience: RetrySeconds = LIMIT,
     json: Json = False,
 ) -> None:
     """Send a test mail."""
     from msoauth.checks import mail
 
-    wait_line = _WaitLine()
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         findings = mail.send_test(
@@ -166,34 +161,20 @@ def send_test(
             sender=sender,
             retry_seconds=patience,
             on_retry=lambda wait: say_on_stderr(str(wait)),
-            on_progress=wait_line,
+            on_progress=_show_wait,
         )
-        status = print_findings(wait_line.erased_before(findings), as_json=json)
-    raise typer.Exit(status)
+        found = print_findings(_after_the_wait(findings), as_json=json)
+    raise typer.Exit(exit_status(finding.signal for finding in found))
 
 
-class _WaitLine:
-    """Shows the seconds spent waiting for the test mail, in a line of the terminal that is erased again."""
-
-    def __init__(self) -> None:
-        self._shown = False
-
-    def __call__(self, seconds: float) -> None:
-        if sys.stderr.isatty():
-            text = _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds)
-            print(f"\r{text} ", end="", file=sys.stderr, flush=True)
-            self._shown = True
-
-    def erased_before(self, findings: Iterator[Finding]) -> Iterator[Finding]:
-        """The same findings; the line is erased before each."""
-        for finding in findings:
-            if self._shown:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-                self._shown = False
-            yield finding
+def _show_wait(seconds: float) -> None:
+    show_progress(
+        _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds) + " "
+    )
 
 
-def register(main: typer.Typer) -> None:
-    """Add these commands to the main command."""
-    main.command("fetch")(fetch)
-    main.command("send-test")(send_test)
+def _after_the_wait(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The same findings; the line that shows the wait is cleared before each is printed."""
+    for finding in findings:
+        show_progress("")
+        yield finding

@@ -51,14 +51,8 @@ class Settings:
         )
 
         workspace = Workspace.open(self.workspace)
-        self.warn(workspace)
+        say_warnings(workspace.warnings)
         return workspace
-
-    @staticmethod
-    def warn(workspace: "Workspace") -> None:
-        """Print a workspace's warnings on stderr."""
-        for warning in workspace.warnings:
-            say_on_stderr(_("Note: {warning}").format(warning=warning))
 
 
 def utf8_streams() -> None:
@@ -71,6 +65,18 @@ def utf8_streams() -> None:
 def say_on_stderr(sentence: str) -> None:
     """Print one line on stderr."""
     print(" ".join(sentence.split()), file=sys.stderr, flush=True)
+
+
+def say_warnings(warnings: Iterable[str]) -> None:
+    """Print each warning on a line of stderr."""
+    for warning in warnings:
+        say_on_stderr(_("Note: {warning}").format(warning=warning))
+
+
+def show_progress(text: str) -> None:
+    """Show *text* in place of the last progress text, if stderr is a terminal; empty text clears the line."""
+    if sys.stderr.isatty():
+        print(end=f"\r\x1b[K{text}", file=sys.stderr, flush=True)
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:
@@ -130,21 +136,22 @@ def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
         screen.print(Text(f"    {ids}", style="bright_black"))
 
 
-def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
-    """Print findings as they come; returns the exit status for all of them."""
+def print_findings(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+    """Print findings as they come; returns all of them."""
     screen = console(as_json=as_json)
-    signals = set()
+    printed = []
     for finding in findings:
-        signals.add(finding.signal)
+        printed.append(finding)
         if as_json:
             print_json(finding.as_json())
         else:
             show_finding(finding, screen)
-    return exit_status(signals)
+    return printed
 
 
-def exit_status(signals: set[Signal]) -> int:
+def exit_status(results: Iterable[Signal]) -> int:
     """The exit status for these signals: failed wins over error, error over everything else."""
+    signals = set(results)
     if Signal.FAILED in signals:
         return EXIT_FAILED
     return EXIT_ERROR if Signal.ERROR in signals else 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msoauth.cli.firms import Json
+from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, say
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
@@ -237,24 +237,17 @@ def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
 
 def _sentence(problem: "ScenarioError") -> str:
     """The sentence for a scenario that does not exist or cannot be aimed like that, with near names."""
+    sentences = {
+        "name": _("There is no scenario “{name}”; see: msoauth practice scenarios"),
+        "aim": _("The practice tenant has no firm or account “{aim}”"),
+        "FIRM": _("The scenario “{name}” strikes a whole firm; aim it at a firm, not at “{aim}”"),
+        "EVERYBODY": _("The scenario “{name}” strikes everybody; leave “@{aim}” out"),
+    }
+    too_narrow = problem.problem == "narrow"
+    sentence = sentences[problem.reach.name if too_narrow else problem.problem]
     near = ", ".join(f"“{name}”" for name in problem.near)
-    if problem.problem == "name":
-        sentence = _("There is no scenario “{name}”; see: msoauth practice scenarios").format(
-            name=problem.name[:60]
-        )
-    elif problem.problem == "aim":
-        sentence = _("The practice tenant has no firm or account “{aim}”").format(
-            aim=problem.aim[:80]
-        )
-    elif problem.reach.name == "FIRM":
-        sentence = _(
-            "The scenario “{name}” strikes a whole firm; aim it at a firm, not at “{aim}”"
-        ).format(name=problem.name, aim=problem.aim[:80])
-    else:
-        sentence = _("The scenario “{name}” strikes everybody; leave “@{aim}” out").format(
-            name=problem.name, aim=problem.aim[:80]
-        )
-    return sentence + (_(" (did you mean {near}?)").format(near=near) if near else "") + "."
+    hint = _(" (did you mean {near}?)").format(near=near) if near else ""
+    return f"{sentence.format(name=problem.name[:60], aim=problem.aim[:80])}{hint}."
 
 
 @app.command("scenarios")
@@ -285,20 +278,11 @@ def list_scenarios(json: Json = False) -> None:
                 }
             )
         else:
-            lines = [known.says]
-            if known.do:
-                lines.append(_("To see it: {what}").format(what=known.do))
-            lines.append(
-                _("Diagnosed as {cause}; can be aimed at {whom}.").format(
-                    cause=known.cause, whom=reaches[known.reach]
-                )
+            to_see_it = _("To see it: {what}").format(what=known.do) if known.do else ""
+            diagnosed = _("Diagnosed as {cause}; can be aimed at {whom}.").format(
+                cause=known.cause, whom=reaches[known.reach]
             )
             screen.print(known.name, style="bold", highlight=False)
-            for line in lines:
-                screen.print(
-                    Text(
-                        textwrap.indent(
-                            textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4), "    "
-                        )
-                    )
-                )
+            for line in filter(None, (known.says, to_see_it, diagnosed)):
+                filled = textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4)
+                screen.print(Text(textwrap.indent(filled, "    ")))

@@ -1,4 +1,4 @@
-"""``msoauth sign-in``, and how any command lets a user or an administrator sign in."""
+"""``msoauth sign-in`` and ``sign-out``, and how any command lets a user or an administrator sign in."""
 
 import contextlib
 import sys
@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from msoauth.cli.output import print_failure, say, say_on_stderr
+from msoauth.cli.options import Address
+from msoauth.cli.output import print_failure, say, say_on_stderr, say_warnings
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.model import Account, Firm
 from msoauth.texts import _
@@ -23,7 +24,7 @@ Result = TypeVar("Result")
 
 def sign_in(
     context: typer.Context,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")],
+    address: Address,
     via: Annotated[
         Literal["browser", "device", "paste"] | None,
         typer.Option(help="The way to sign in.", show_default="the one that works here"),
@@ -63,7 +64,19 @@ def sign_in(
         ).format(user=status.signed_in_as)
     )
     if status.warning:
-        say_on_stderr(_("Note: {warning}").format(warning=status.warning))
+        say_warnings([status.warning])
+
+
+def sign_out(context: typer.Context, address: Address) -> None:
+    """Forget the tokens of a mailbox."""
+    with context.obj.open() as workspace:
+        account = workspace.accounts.get(address)
+        known = workspace.tokens.status(account.address)
+        workspace.tokens.forget(account.address)
+    if known:
+        say(_("The tokens of {address} are forgotten.").format(address=account.address))
+    else:
+        say(_("{address} had no tokens.").format(address=account.address))
 
 
 def wait_for(

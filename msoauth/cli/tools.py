@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from msoauth.cli.firms import Json
+from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, say, show_finding
 from msoauth.errors import InputError
 from msoauth.texts import _
@@ -194,10 +194,3 @@ def _moment(text: str | None) -> datetime | None:
             field="since",
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def register(main: typer.Typer) -> None:
-    """Add these commands to the main command."""
-    main.command("lab")(lab)
-    main.command("explain")(explain)
-    main.command("journal")(journal)

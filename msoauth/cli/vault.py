@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from msoauth.cli import files, prompts
-from msoauth.cli.output import Settings, say, say_on_stderr
+from msoauth.cli.output import say, say_warnings, show_progress
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
@@ -35,10 +35,9 @@ def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
 @app.command("show")
 def show(context: typer.Context) -> None:
     """Where the key comes from."""
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         source = workspace.vault.source
-    words = {
+    sources = {
         "passphrase": _("a passphrase (MSOAUTH_PASSPHRASE)"),
         "keyring": _("this computer's keyring"),
         "file": _("a key file in the workspace's folder"),
@@ -46,7 +45,7 @@ def show(context: typer.Context) -> None:
     if source is None:
         say(_("Nothing is sealed yet."))
     else:
-        say(_("The key comes from {source}.").format(source=words[source]))
+        say(_("The key comes from {source}.").format(source=sources[source]))
 
 
 @app.command("passphrase")
@@ -54,8 +53,7 @@ def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
     """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then."""
     from msoauth.store import export
 
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         workspace.vault.data_key()  # fails here if the current key does not open it
         new = _passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
         problem = export.passphrase_problem(new)
@@ -78,8 +76,7 @@ def source(
     ],
 ) -> None:
     """Move the key to this computer's keyring or to a key file. For a passphrase: msoauth vault passphrase."""
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         workspace.vault.change(where)
         if where == "keyring":
             say(
@@ -89,8 +86,7 @@ def source(
             )
         else:
             say(_("● The key lies in a key file in the workspace's folder."))
-        for warning in workspace.warnings:
-            say_on_stderr(_("Note: {warning}").format(warning=warning))
+        say_warnings(workspace.warnings)
 
 
 @workspace_app.command("export")
@@ -102,13 +98,12 @@ def export(
     """Write firms, accounts, secrets, tokens and findings to one file, sealed under a passphrase."""
     from msoauth.store import export
 
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         export.check_target(file)
         files.check_writable(file)
         new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
-        count = export.export_workspace(workspace, file, new, on_progress=_progress)
-    _end_progress()
+        count = export.export_workspace(workspace, file, new, on_progress=_show_rows)
+    show_progress("")
     say(
         ngettext(
             "● {file} holds the workspace, {n} row. Retrieved mail and notebooks are not in it.",
@@ -127,15 +122,13 @@ def import_(
     """Fill an empty workspace from such a file: all of it, or nothing."""
     from msoauth.store import export
 
-    settings: Settings = context.obj
-    with settings.open() as workspace:
+    with context.obj.open() as workspace:
         export.check_source(workspace, file)
         given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
-        notes = export.import_workspace(workspace, file, given, on_progress=_progress)
-        _end_progress()
+        notes = export.import_workspace(workspace, file, given, on_progress=_show_rows)
+        show_progress("")
         firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
-        for note in (*workspace.warnings, *notes):
-            say_on_stderr(_("Note: {warning}").format(warning=note))
+        say_warnings((*workspace.warnings, *notes))
     say(
         _(
             "● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again."
@@ -143,11 +136,5 @@ def import_(
     )
 
 
-def _progress(rows: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{rows:,} …", end="", file=sys.stderr, flush=True)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        print(end="\r\x1b[K", file=sys.stderr, flush=True)
+def _show_rows(rows: int) -> None:
+    show_progress(f"{rows:,} …")
