@@ -20,7 +20,6 @@ from msoauth.display import Listing
 from msoauth.findings import Findings
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.messages import frame as messages_frame
-from msoauth.model import Finding
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
@@ -207,13 +206,7 @@ class Problems(Listing[CauseGroup]):
     headers = ("signal", "firm", "accounts", "what", "who")
 
     def __init__(self, groups: Sequence[CauseGroup]) -> None:
-        self._groups = tuple(groups)
-
-    def __iter__(self) -> Iterator[CauseGroup]:
-        return iter(self._groups)
-
-    def __len__(self) -> int:
-        return len(self._groups)
+        self._items = tuple(groups)
 
     def frame(self) -> "pd.DataFrame":
         """A row for each problem; ``addresses`` holds the affected accounts."""
@@ -249,12 +242,9 @@ class AuditResult(Listing[AccountResult]):
     def __init__(
         self, workspace: Workspace, audit: Audit, results: Iterable[AccountResult]
     ) -> None:
-        self._accounts: list[AccountResult] = []
-        self._findings: list[Finding] = []
-        for one in results:
-            self._findings += one.findings
-            if one.account is not None:
-                self._accounts.append(one)
+        everything = list(results)
+        self._items = [one for one in everything if one.account is not None]
+        self._findings = [finding for one in everything for finding in one.findings]
         self.run = audit.run
         names = audit.firms
         self.status: Status = status(workspace, firm=names, silent_days=audit.silent_days)
@@ -304,12 +294,6 @@ class AuditResult(Listing[AccountResult]):
         from msoauth.reports.write import write_report
 
         write_report(kind, Path(path), self.status, self._history)
-
-    def __iter__(self) -> Iterator[AccountResult]:
-        return iter(self._accounts)
-
-    def __len__(self) -> int:
-        return len(self._accounts)
 
     def _caption(self) -> str:
         count = len(self.status.accounts)

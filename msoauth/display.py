@@ -18,18 +18,19 @@ _WIDEST = 240  # columns of text: wider tables are folded
 
 
 class Listing(ABC, Generic[Item]):
-    """Things that are listed in rows: iterable, countable, a table wherever Python shows them.
+    """A collection that Python and notebooks show as a table, a row for each item.
 
-    A subclass says how many there are and what each row shows.
+    A subclass keeps its items in ``_items`` (or iterates over and counts them itself) and says what each row shows.
     """
 
     headers: ClassVar[tuple[str, ...]]
+    _items: Sequence[Item]
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[Item]: ...
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
 
-    @abstractmethod
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self._items)
 
     def frame(self) -> "pd.DataFrame":
         """All of them as a DataFrame: a row each, with the columns of the table that is shown."""

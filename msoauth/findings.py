@@ -1,6 +1,6 @@
 """The findings of a run, or of the journal: a sequence with its verdict, and a table wherever Python shows it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from msoauth.display import Listing
@@ -40,7 +40,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
     headers = ("signal", "check", "summary", "cause", "who")
 
     def __init__(self, findings: Iterable[Finding] = ()) -> None:
-        self._findings = tuple(findings)
+        self._items = tuple(findings)
 
     @property
     def root_cause(self) -> Finding | None:
@@ -56,20 +56,14 @@ class Findings(Listing[Finding], Sequence[Finding]):
         """The findings as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number."""
         return to_frame(finding.as_json() for finding in self)
 
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self._findings)
-
-    def __len__(self) -> int:
-        return len(self._findings)
-
     @overload
     def __getitem__(self, place: int) -> Finding: ...
     @overload
     def __getitem__(self, place: slice) -> "Findings": ...
     def __getitem__(self, place: int | slice) -> "Finding | Findings":
         if isinstance(place, slice):
-            return Findings(self._findings[place])
-        return self._findings[place]
+            return Findings(self._items[place])
+        return self._items[place]
 
     def _caption(self) -> str:
         return verdict(self) if self else _("No findings")
