@@ -57,21 +57,19 @@ def account_from_text(
         InputError: an address or the protocol is unusable.
     """
     address = validation.clean(address)
-    problem = validation.address_problem(address)
-    if problem:
-        raise InputError(problem, field="address")
-    login = validation.clean(login or "") or None
-    problem = validation.address_problem(login) if login else None
-    if problem:
-        raise InputError(problem, field="login")
+    login = validation.clean(login or "") or address
+    for field, text in (("address", address), ("login", login)):
+        if problem := validation.address_problem(text):
+            raise InputError(problem, field=field)
     protocol = retrieve.strip().lower().removesuffix("4") or "pop3"
     if protocol not in ("pop3", "pop", "imap"):
         raise InputError(
             _("“{text}” is neither pop3 nor imap.").format(text=retrieve[:40]), field="retrieve"
         )
-    if login and login.casefold() == address.casefold():
-        login = None
-    return Account(address, firm, login=login, protocol="imap" if protocol == "imap" else "pop3")
+    own_login = None if login.casefold() == address.casefold() else login
+    return Account(
+        address, firm, login=own_login, protocol="imap" if protocol == "imap" else "pop3"
+    )
 
 
 def read_text(text: str) -> list[Line]:
@@ -103,11 +101,9 @@ def read_file(name: str, content: bytes) -> list[Line]:
     Raises:
         InputError: it can be read as neither, or is empty.
     """
+    is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm")
     try:
-        if PurePath(name).suffix.lower() in (".xlsx", ".xlsm"):
-            lines = _lines(_excel(content))
-        else:
-            lines = read_text(_decoded(content))
+        lines = _lines(_excel(content)) if is_excel else read_text(_decoded(content))
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise

@@ -76,34 +76,46 @@ class Cloud:
         return json.dumps(asdict(self))
 
 
-GLOBAL = Cloud(
-    name="global",
-    authority="https://login.microsoftonline.com/",
-    graph="https://graph.microsoft.com/",
-    outlook_resource="https://outlook.office.com",
-    pop3=Endpoint("outlook.office365.com", 995, "implicit"),
-    imap=Endpoint("outlook.office365.com", 993, "implicit"),
-    smtp=Endpoint("smtp.office365.com", 587, "starttls"),
+def _microsoft_cloud(
+    name: str, *, login: str, graph: str, scopes: str, mail: str, smtp: str
+) -> Cloud:
+    """One of Microsoft's clouds from its host names; *scopes* is that of the Outlook resource."""
+    return Cloud(
+        name=name,
+        authority=f"https://{login}/",
+        graph=f"https://{graph}/",
+        outlook_resource=f"https://{scopes}",
+        pop3=Endpoint(mail, 995, "implicit"),
+        imap=Endpoint(mail, 993, "implicit"),
+        smtp=Endpoint(smtp, 587, "starttls"),
+    )
+
+
+GLOBAL = _microsoft_cloud(
+    "global",
+    login="login.microsoftonline.com",
+    graph="graph.microsoft.com",
+    scopes="outlook.office.com",
+    mail="outlook.office365.com",
+    smtp="smtp.office365.com",
 )
 # GCC High; the POP host is "the same as IMAP", unverified. DoD differs: use an endpoints file.
-US_GOV = Cloud(
-    name="usgov",
-    authority="https://login.microsoftonline.us/",
-    graph="https://graph.microsoft.us/",
-    outlook_resource="https://outlook.office365.us",
-    pop3=Endpoint("outlook.office365.us", 995, "implicit"),
-    imap=Endpoint("outlook.office365.us", 993, "implicit"),
-    smtp=Endpoint("smtp.office365.us", 587, "starttls"),
+US_GOV = _microsoft_cloud(
+    "usgov",
+    login="login.microsoftonline.us",
+    graph="graph.microsoft.us",
+    scopes="outlook.office365.us",
+    mail="outlook.office365.us",
+    smtp="smtp.office365.us",
 )
 # Operated by 21Vianet; mail hosts and scopes are from field sources, unverified.
-CHINA = Cloud(
-    name="china",
-    authority="https://login.partner.microsoftonline.cn/",
-    graph="https://microsoftgraph.chinacloudapi.cn/",
-    outlook_resource="https://partner.outlook.cn",
-    pop3=Endpoint("partner.outlook.cn", 995, "implicit"),
-    imap=Endpoint("partner.outlook.cn", 993, "implicit"),
-    smtp=Endpoint("smtp.partner.outlook.cn", 587, "starttls"),
+CHINA = _microsoft_cloud(
+    "china",
+    login="login.partner.microsoftonline.cn",
+    graph="microsoftgraph.chinacloudapi.cn",
+    scopes="partner.outlook.cn",
+    mail="partner.outlook.cn",
+    smtp="smtp.partner.outlook.cn",
 )
 BY_NAME = {cloud.name: cloud for cloud in (GLOBAL, US_GOV, CHINA)}
 
@@ -156,18 +168,15 @@ def parse(text: str, *, source: str = "") -> Cloud:
             ca_file=_text(data, "ca_file") if data.get("ca_file") is not None else None,
         )
     except _BadFieldError as bad:
+        key, wrong = bad.args
         raise InputError(
-            _("{where}: the entry “{key}” {wrong}.").format(
-                where=where, key=bad.key, wrong=bad.wrong
-            ),
+            _("{where}: the entry “{key}” {wrong}.").format(where=where, key=key, wrong=wrong),
             field="cloud",
         ) from None
 
 
 class _BadFieldError(Exception):
-    def __init__(self, key: str, wrong: str) -> None:
-        super().__init__(key, wrong)
-        self.key, self.wrong = key, wrong
+    """Raised with the entry's key and what is wrong with it."""
 
 
 def _text(data: dict[str, Any], key: str) -> str:

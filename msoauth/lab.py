@@ -133,13 +133,15 @@ def open_lab(
             adopt_practice(workspace, endpoints)
             environment[PRACTICE_VARIABLE] = str(endpoints)
         say(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
-        command = _app(notebooks[0], port) if app else _jupyterlab(notebooks[0], port)
+        command = _app(notebooks[0]) if app else _jupyterlab(notebooks[0])
+        if port is not None:
+            command.append(f"--port={port}")
         if not browser:
             command.append("--no-browser")
         return _run_until_exit(command, environment)
 
 
-def _jupyterlab(first: Path, port: int | None) -> list[str]:
+def _jupyterlab(first: Path) -> list[str]:
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={first.parent}",
@@ -151,21 +153,16 @@ def _jupyterlab(first: Path, port: int | None) -> list[str]:
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is often nobody else
-    if port is not None:
-        command.append(f"--ServerApp.port={port}")
     return command
 
 
-def _app(first: Path, port: int | None) -> list[str]:
-    command = [
+def _app(first: Path) -> list[str]:
+    return [
         *(sys.executable, "-m", "voila", str(first.parent)),
         "--token",  # as JupyterLab does: what is shown here can send mail
         "--TagRemovePreprocessor.enabled=True",
         f"--TagRemovePreprocessor.remove_cell_tags={NOTEBOOK_ONLY}",
     ]
-    if port is not None:
-        command.append(f"--port={port}")
-    return command
 
 
 @contextlib.contextmanager
