@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from msoauth.explaining import Explanation
 
-LARGEST = 256 << 20  # bytes of one text that are read from stdin
+MAX_TEXT = 256 << 20  # bytes of one text that are read from stdin
 
 
 def lab(
@@ -128,11 +128,11 @@ def _shortened(words: str) -> str:
 
 
 def _stdin_text() -> str:
-    raw = sys.stdin.buffer.read(LARGEST + 1)
-    if len(raw) > LARGEST:  # a stream that never ends would fill the memory
+    raw = sys.stdin.buffer.read(MAX_TEXT + 1)
+    if len(raw) > MAX_TEXT:  # a stream that never ends would fill the memory
         raise InputError(
             _("The text is larger than {size} MB: give only the part around the failure.").format(
-                size=LARGEST >> 20
+                size=MAX_TEXT >> 20
             )
         )
     return raw.decode("utf-8", "replace")
@@ -140,10 +140,10 @@ def _stdin_text() -> str:
 
 def _stdin_lines() -> Iterator[str]:
     """The lines of stdin; one that is too long is cut off, so that it is no valid JSON."""
-    while raw := sys.stdin.buffer.readline(LARGEST):
+    while raw := sys.stdin.buffer.readline(MAX_TEXT):
         rest = raw
-        while len(rest) == LARGEST and not rest.endswith(b"\n"):
-            rest = sys.stdin.buffer.readline(LARGEST)
+        while len(rest) == MAX_TEXT and not rest.endswith(b"\n"):
+            rest = sys.stdin.buffer.readline(MAX_TEXT)
         yield raw.decode("utf-8", "replace")
 
 
@@ -160,12 +160,12 @@ def journal(
     json: Json = False,
 ) -> None:
     """The findings: everything that was ever checked."""
-    moment = _moment(since)
+    since_time = _parse_time(since)
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name if firm else None
         screen = console()
         count, whose = 0, None
-        for finding in workspace.journal.findings(firm=name, account=account, since=moment):
+        for finding in workspace.journal.findings(firm=name, account=account, since=since_time):
             count += 1
             if json:
                 print_json(finding.as_json())
@@ -183,14 +183,19 @@ def journal(
             say(_("No findings yet. They come with: msoauth firm check NAME"))
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
+    """The time that an option holds, UTC without an offset; None without the option.
+
+    Raises:
+        InputError: it is neither a date nor a time.
+    """
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
+        time = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InputError(
             _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(text=text[:40]),
             field="since",
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,8 +1,11 @@
-"""Any error text → its cause, who can mend it, and how."""
+"""Explains any error text: its cause, who can fix it, and how.
+
+A text is normalized, searched for AADSTS codes, known phrases and keywords, and the candidate with the highest weight
+is the cause. Codes, phrases and remedies are data: the TOML files in ``catalogue``.
+"""
 
 from msoauth.explaining.batch import batch
-from msoauth.explaining.explanation import Explanation, explain, for_cause
+from msoauth.explaining.explanation import Explanation, explain, for_cause, who_in_words
 from msoauth.explaining.load import Cause, causes
-from msoauth.explaining.who import who_in_words
 
 __all__ = ["Cause", "Explanation", "batch", "causes", "explain", "for_cause", "who_in_words"]

@@ -1,4 +1,4 @@
-"""Many texts at once: JSON lines in, JSON lines out."""
+"""Explains many error texts at once: JSON lines in, JSON lines out."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from msoauth.explaining.explanation import explain
 
 
 def batch(lines: Iterable[str]) -> Iterator[str]:
-    """Explain each line ``{"id": …, "text": …}``; a line that is none is answered with ``error``, in its place."""
+    """Explain each line ``{"id": …, "text": …}``; the answer to an invalid line has an ``error``."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -21,7 +21,7 @@ def batch(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _entry(line: str) -> tuple[Any, str | None]:
-    """The id and the text of a line, each as far as it has one."""
+    """The id and the text of a line; None for what it lacks."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -36,6 +36,6 @@ def _json(answer: dict[str, Any]) -> str:
     line = json.dumps(answer, ensure_ascii=False)
     try:
         line.encode("utf-8")
-    except UnicodeEncodeError:  # half a character, which a JSON text can hold but no output can
+    except UnicodeEncodeError:  # a lone surrogate: valid in JSON, not in UTF-8
         line = json.dumps(answer)
     return line

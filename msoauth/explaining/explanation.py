@@ -1,4 +1,4 @@
-"""What is known of an error text, in words and steps."""
+"""Explains an error text or a known cause: what it means, who can fix it, the steps, links and ids."""
 
 import re
 from collections.abc import Mapping
@@ -8,9 +8,8 @@ from typing import Any, Literal
 from msoauth.explaining.decide import decide
 from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import Cause, causes
-from msoauth.explaining.phrases import fold
-from msoauth.explaining.unwrap import unwrap
-from msoauth.explaining.who import who_in_words
+from msoauth.explaining.normalize import normalize
+from msoauth.explaining.phrases import lowercase
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -24,7 +23,7 @@ _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})
 _TIME = re.compile(
     r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
 )
-# The labels under which the ids stand, in lower case; an earlier one is preferred.
+# The labels of the ids in lower case, preferred ones first.
 _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     "correlation_id": (
         _GUID,
@@ -56,16 +55,16 @@ _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
-    """What an error means.
+    """What an error means and how to fix it.
 
     Attributes:
         cause: An id of the catalogue; ``unknown`` when nothing known matches.
-        who: Who can mend it.
+        who: Who can fix it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or empty.
         fix: Steps in order, with menu paths.
-        powershell: Commands, where that is the way.
-        ids: ``correlation_id``, ``trace_id``, ``timestamp`` and Exchange's ``session_id``, as far as the text has them.
-        codes: The AADSTS numbers that were seen.
-        evidence: The words it rests on, without secrets; of an unknown text, its beginning.
+        powershell: Commands, where PowerShell is needed.
+        ids: ``correlation_id``, ``trace_id``, ``timestamp`` and Exchange's ``session_id``, if the text has them.
+        codes: The AADSTS numbers in the text.
+        evidence: The words that show the cause, without secrets; of an unknown text, its beginning.
         confidence: ``sure``, ``likely`` or ``unsure``.
 
     >>> found = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
@@ -128,7 +127,7 @@ class Explanation:
 
 
 def explain(text: str, *, firm: Firm | None = None, account: Account | None = None) -> Explanation:
-    """The cause of an error, out of any text in which it hides.
+    """Find the cause of an error in any text that contains it: a reply, a log, a mail, a page.
 
     Args:
         firm: Fills the links with its tenant and client ids.
@@ -137,7 +136,7 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     >>> msoauth.explain("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.").cause
     'smtp-auth-disabled-mailbox'
     """
-    plain = unwrap(text)
+    plain = normalize(text)
     decision = decide(plain)
     known = causes()[decision.cause]
     confidence: Confidence = (
@@ -147,10 +146,10 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
         known,
         firm,
         account,
-        _ids(plain, decision.place),
+        _ids(plain, decision.offset),
         decision.codes,
         confidence,
-        _evidence(decision.words or plain[decision.place : decision.place + _SHOWN]),
+        _evidence(decision.words or plain[decision.offset : decision.offset + _SHOWN]),
     )
     if known.id == "unknown":
         links = (*map(lookup, decision.codes[:3]), *found.links)
@@ -159,10 +158,10 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
 
 
 def _evidence(words: str) -> str:
-    """*words* as they may be shown: no secrets, nothing that a terminal obeys, and no heap of binary signs."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in redact(words)[:_SHOWN]).strip()
-    odd = sum(sign == "\ufffd" or not sign.isprintable() for sign in words)
-    return "" if odd * 5 > len(words) else shown
+    """*words* without secrets and control characters; empty when they are mostly binary."""
+    shown = "".join(char if char.isprintable() else " " for char in redact(words)[:_SHOWN]).strip()
+    binary = sum(char == "\ufffd" or not char.isprintable() for char in words)
+    return "" if binary * 5 > len(words) else shown
 
 
 def for_cause(
@@ -172,7 +171,7 @@ def for_cause(
     account: Account | None = None,
     ids: Mapping[str, str] | None = None,
 ) -> Explanation:
-    """The explanation of a cause that is already known; an unknown id is explained as ``unknown``."""
+    """The explanation of a cause of the catalogue; any other id is explained as ``unknown``."""
     known = causes().get(cause) or causes()["unknown"]
     return _explanation(known, firm, account, ids or {}, (), "sure", "")
 
@@ -186,10 +185,10 @@ def _explanation(
     confidence: Confidence,
     evidence: str,
 ) -> Explanation:
-    mailbox = _quoted(account.address) if account else "anna@contoso.com"
+    mailbox = _powershell_word(account.address) if account else "anna@contoso.com"
     names = {
         "{mailbox}": mailbox,
-        "{client_id}": _quoted(firm.client_id) if firm else "<Application (client) ID>",
+        "{client_id}": _powershell_word(firm.client_id) if firm else "<Application (client) ID>",
     }
 
     def filled(text: str) -> str:
@@ -212,38 +211,52 @@ def _explanation(
     )
 
 
-def _quoted(value: str) -> str:
-    """*value* as one word of PowerShell, whatever signs it has."""
+def who_in_words(who: str) -> str:
+    """Name who can fix something, in the current language.
+
+    Args:
+        who: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or empty when nobody is known.
+    """
+    return {
+        "user": _("the user"),
+        "tenant-admin": _("an administrator of the firm's Microsoft 365"),
+        "consultant": _("you, in msoauth"),
+        "microsoft": _("Microsoft"),
+    }.get(who, who or _("not known"))
+
+
+def _powershell_word(value: str) -> str:
+    """*value* as one PowerShell argument, quoted if necessary."""
     if _BARE_NAME.fullmatch(value):
         return value
     return "'" + "".join(c for c in value if c.isprintable()).replace("'", "''") + "'"
 
 
-def _ids(text: str, place: int) -> dict[str, str]:
-    """The ids that belong to the failure at *place*: the next after it, else the first in the text."""
-    folded = fold(text)
+def _ids(text: str, offset: int) -> dict[str, str]:
+    """The ids of the failure at *offset*: the next after it, else the first in the text."""
+    lowered = lowercase(text)
     found = {}
     for name, (pattern, labels) in _LABELS.items():
-        value = _labelled(text, folded, pattern, labels, place)
-        if value or (place and (value := _labelled(text, folded, pattern, labels, 0))):
+        value = _after_label(text, lowered, pattern, labels, offset)
+        if value or (offset and (value := _after_label(text, lowered, pattern, labels, 0))):
             found[name] = value
-    session = _SESSION.search(text, place) or _SESSION.search(text)
+    session = _SESSION.search(text, offset) or _SESSION.search(text)
     if session:
         found.setdefault("timestamp", session[1])
         found["session_id"] = session[2]
     return found
 
 
-def _labelled(
-    text: str, folded: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
+def _after_label(
+    text: str, lowered: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
 ) -> str:
     for label in labels:
         at = start - 1
         for _try in range(20):
-            at = folded.find(label, at + 1)
+            at = lowered.find(label, at + 1)
             if at < 0:
                 break
-            if label == "request-id" and folded.endswith("client-", 0, at):
+            if label == "request-id" and lowered.endswith("client-", 0, at):
                 continue
             match = pattern.match(text, at + len(label))
             if match:

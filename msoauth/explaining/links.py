@@ -1,4 +1,4 @@
-"""Deep links into Microsoft's portals (facts F6); blade names are not a promised interface."""
+"""Makes deep links into Microsoft's portals (facts F6); Microsoft does not promise that page names stay."""
 
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ _PAGES = {
     "user-consent": "ConsentPoliciesMenuBlade/~/UserSettings",
     "sign-in-logs": "SignInEventsV3Blade",
 }
-_ELSEWHERE = {
+_OTHER_SITES = {
     "users": "https://admin.microsoft.com/Adminportal/Home#/users",
     "exchange-settings": "https://admin.exchange.microsoft.com/#/settings",
     "mailboxes": "https://admin.exchange.microsoft.com/#/mailboxes",
@@ -30,12 +30,12 @@ _ELSEWHERE = {
 
 
 def link(name: str, firm: Firm | None) -> Link:
-    """The link of that name; into the firm's own app and cloud where the firm is known."""
+    """The link of that name; to the firm's own app in its own cloud if *firm* is given."""
     return Link(_title(name), _url(name, firm))
 
 
 def lookup(code: str) -> Link:
-    """Microsoft's own page on an AADSTS number (facts A2)."""
+    """A link to Microsoft's explanation of an AADSTS number (facts A2)."""
     number = code.removeprefix("AADSTS")
     return Link(
         _("What Microsoft says of {code}").format(code=code),
@@ -57,7 +57,7 @@ def _url(name: str, firm: Firm | None) -> str:
         return f"{authority}{quote(firm.tenant, safe='')}/adminconsent?client_id={quote(firm.client_id, safe='')}"
     if name in _PAGES:
         return f"{portal}/#view/{_DIRECTORY}{_PAGES[name]}"
-    return _ELSEWHERE[name]
+    return _OTHER_SITES[name]
 
 
 def _title(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue, read from its TOML files once."""
+"""Reads the catalogue (causes, AADSTS codes, phrases, keyword rules) from its TOML files, once per process."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Cause:
     """An entry of the catalogue of causes.
 
     Attributes:
-        who: Who can mend it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
+        who: Who can fix it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
         links: Names of deep links, filled in for a firm.
     """
 
@@ -30,11 +30,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Wordings by which a cause is known. A higher weight wins; see the catalogue for the scale.
+    """Phrases that identify a cause. The higher weight wins; its scale is in ``signatures-smtp.toml``.
 
     Attributes:
         says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either.
-            There are no regular expressions in the catalogue, so that none can run away.
+            The catalogue has no regular expressions, so that none can take exponential time.
+        source: Where the phrases were documented or seen.
+        example: A text that must be explained as this cause.
     """
 
     cause: str
@@ -45,8 +47,8 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """Notions that, met in one sentence, make a cause; one of `without` in it speaks against that."""
+class KeywordRule:
+    """A cause for sentences with keywords of every group in `needs` and of no group in `without`."""
 
     cause: str
     needs: tuple[str, ...]
@@ -56,8 +58,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What stands around a reply and makes its cause another: one of `beside`, one of `also` if any, none of `unless`."""
+class ContextRule:
+    """Changes a cause to `becomes` by other words of the text.
+
+    It applies when the text has one of `beside`, one of `also` (unless that is empty) and none of `unless`, all in lower
+    case.
+    """
 
     cause: str
     beside: tuple[str, ...]
@@ -74,7 +80,7 @@ def _table(name: str) -> dict[str, Any]:
 
 
 def causes() -> Mapping[str, Cause]:
-    """Every cause by its id, in the language in force."""
+    """All causes by id, in the current language."""
     return _causes(language())
 
 
@@ -97,7 +103,7 @@ def _causes(spoken: str) -> Mapping[str, Cause]:
 
 @cache
 def codes() -> Mapping[int, str]:
-    """Cause by AADSTS number."""
+    """The cause of each known AADSTS number."""
     return {
         number: cause
         for cause, numbers in _table("codes.toml")["causes"].items()
@@ -107,7 +113,7 @@ def codes() -> Mapping[int, str]:
 
 @cache
 def weak_codes() -> frozenset[int]:
-    """Numbers that only wrap another one, and give way to it."""
+    """AADSTS numbers that only wrap a more exact one, and yield to it."""
     return frozenset(_table("codes.toml")["weak"])
 
 
@@ -132,34 +138,34 @@ def signatures() -> tuple[Signature, ...]:
 
 
 @cache
-def notions() -> Mapping[str, tuple[str, ...]]:
-    """The stems that tell of each notion, in lower case; `don't` also as the hasty write it."""
+def keyword_groups() -> Mapping[str, tuple[str, ...]]:
+    """The keywords (word stems in lower case) of each group; those with ``n't`` also without the apostrophe."""
     return {
         name: tuple(dict.fromkeys((*stems, *(stem.replace("n't", "nt") for stem in stems))))
-        for name, stems in _table("notions.toml")["notions"].items()
+        for name, stems in _table("keyword_rules.toml")["groups"].items()
     }
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
-    """Which notions make which cause."""
+def keyword_rules() -> tuple[KeywordRule, ...]:
+    """The rules that make a cause of keywords in one sentence."""
     return tuple(
-        Rule(
+        KeywordRule(
             cause=entry["cause"],
             needs=tuple(entry["needs"]),
             without=tuple(entry.get("not", ())),
             weight=entry["weight"],
             example=entry["example"],
         )
-        for entry in _table("notions.toml")["rule"]
+        for entry in _table("keyword_rules.toml")["rule"]
     )
 
 
 @cache
-def contexts() -> tuple[Context, ...]:
-    """What makes a cause another, in order."""
+def context_rules() -> tuple[ContextRule, ...]:
+    """The rules that change a cause, in order; the first that applies is taken."""
     return tuple(
-        Context(
+        ContextRule(
             cause=entry["cause"],
             beside=tuple(entry["beside"]),
             also=tuple(entry.get("with", ())),
@@ -167,5 +173,5 @@ def contexts() -> tuple[Context, ...]:
             becomes=entry["becomes"],
             example=entry["example"],
         )
-        for entry in _table("contexts.toml")["context"]
+        for entry in _table("context_rules.toml")["context"]
     )

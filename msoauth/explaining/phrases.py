@@ -1,8 +1,8 @@
-"""Finding the catalogue's phrases in a text: in time that grows with the text and with nothing else.
+"""Finds the catalogue's phrases in a text, in time proportional to the text's length.
 
-A phrase is literal text; ``…`` in it stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either. A phrase does not begin inside a
-word (unless at a capital, as in ``ErrorSendAsDenied``), but may end inside one: it may be a stem. Nor does it begin or end
-inside a number.
+A phrase is literal text, in which ``…`` stands for a gap of up to 80 characters, ``……`` for one of up to 400, and
+``{one|another}`` for either. A match must not begin inside a word (unless at a capital, as in ``ErrorSendAsDenied``), but
+may end inside one, because a phrase may be a word stem. It must neither begin nor end inside a number.
 """
 
 import re
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from msoauth.explaining.load import Signature, signatures
-from msoauth.explaining.unwrap import plain_signs
+from msoauth.explaining.normalize import plain_punctuation
 
-_GAP, _WIDE = 80, 400
-_TRIES = 60  # places at which the beginning of one phrase is looked at, in one text
-_START = 3  # letters by which words are looked up
+_GAP, _WIDE_GAP = 80, 400  # characters
+_MOST_STARTS = 60  # offsets at which one phrase is tried in one text
+_PREFIX = 3  # letters by which the index finds words
 _WORD = re.compile(r"[^\W\d_]{3,60}")
 _FIGURES = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
 _LATIN = re.compile(r"[a-z\u00df-\u024f]{3,60}")
@@ -25,7 +25,12 @@ _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Its literal parts, how many characters may lie before each, and the words a text must have to say it."""
+    """A phrase of the catalogue, compiled.
+
+    Attributes:
+        parts: Its literal parts, each with the number of characters that may stand before it.
+        words: Words that a text must have to match, the longest first.
+    """
 
     parts: tuple[tuple[str, int], ...]
     words: tuple[str, ...]
@@ -33,8 +38,12 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A phrase that a text says, where, and whether without a gap."""
+class PhraseMatch:
+    """Where a phrase stands in a text.
+
+    Attributes:
+        literal: Whether the phrase has no gaps.
+    """
 
     signature: Signature
     start: int
@@ -42,14 +51,14 @@ class Hit:
     literal: bool
 
 
-def phrase(wording: str, signature: Signature) -> Phrase:
-    """*wording*, taken apart at its gaps."""
-    plain = plain_signs(fold(wording))
+def compile_phrase(wording: str, signature: Signature) -> Phrase:
+    """Split *wording* at its gaps."""
+    plain = plain_punctuation(lowercase(wording))
     parts: list[tuple[str, int]] = []
     gap = 0
     for piece in re.split(r"(…+)", plain):
         if piece.startswith("…"):
-            gap = _GAP if len(piece) == 1 else _WIDE
+            gap = _GAP if len(piece) == 1 else _WIDE_GAP
         elif piece.strip():
             parts.append((piece.strip() if gap else piece.rstrip(), gap))
     words = _WORD.findall(plain) or _FIGURES.findall(plain)
@@ -57,7 +66,7 @@ def phrase(wording: str, signature: Signature) -> Phrase:
 
 
 def wordings(pattern: str) -> Iterator[str]:
-    """Every wording that *pattern* stands for: each of ``{one|or another}`` in turn."""
+    """Every wording that *pattern* stands for, with each choice of ``{one|or another}``."""
     choice = _CHOICE.search(pattern)
     if choice is None:
         yield pattern
@@ -68,11 +77,11 @@ def wordings(pattern: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """All phrases by their longest word: a text without a word that begins so cannot say the phrase.
+    """All phrases by their longest word: a text can match a phrase only if one of its words begins with that word.
 
     Attributes:
         latin: By the first letters of that word, then by the word.
-        others: By words that stand without blanks (Chinese), by figures, or by nothing.
+        others: By words of other scripts, which may stand without spaces; by digits; or by the empty string.
     """
 
     latin: dict[str, dict[str, list[Phrase]]]
@@ -85,121 +94,130 @@ def _index() -> _Index:
     for signature in signatures():
         for pattern in signature.says:
             for wording in wordings(pattern):
-                one = phrase(wording, signature)
-                anchor = one.words[0] if one.words else ""
+                phrase = compile_phrase(wording, signature)
+                anchor = phrase.words[0] if phrase.words else ""
                 by_word = (
-                    index.latin.setdefault(anchor[:_START], {})
+                    index.latin.setdefault(anchor[:_PREFIX], {})
                     if _LATIN.fullmatch(anchor)
                     else index.others
                 )
-                by_word.setdefault(anchor, []).append(one)
+                by_word.setdefault(anchor, []).append(phrase)
     return index
 
 
-def said(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> list[Hit]:
-    """Every phrase that *text* (*folded*: in lower case) says, once; outside *asides* if it stands there too.
+def find_phrases(
+    text: str, lowered: str, side_remarks: Sequence[tuple[int, int]]
+) -> list[PhraseMatch]:
+    """The first match of every phrase in *text*, preferably outside *side_remarks*.
 
-    A wording inside a longer one is left out: whoever says "refresh token has expired" does not say "token has expired".
+    A match inside a longer one is left out: "refresh token has expired" is not also "token has expired".
+
+    Args:
+        lowered: *text* in lower case, by :func:`lowercase`.
     """
     kept = []
-    far, since = -1, -1  # the literal hit that reaches farthest so far: its end and its start
-    for hit in sorted(_all(text, folded, asides), key=lambda one: (one.start, -one.end)):
-        if hit.end > far or (hit.end == far and hit.start == since):
+    reach, reach_start = -1, -1  # end and start of the literal match that ends last so far
+    for hit in sorted(_matches(text, lowered, side_remarks), key=lambda one: (one.start, -one.end)):
+        if hit.end > reach or (hit.end == reach and hit.start == reach_start):
             kept.append(hit)
-            if hit.literal and hit.end > far:
-                far, since = hit.end, hit.start
+            if hit.literal and hit.end > reach:
+                reach, reach_start = hit.end, hit.start
     return kept
 
 
-def _all(text: str, folded: str, asides: Sequence[tuple[int, int]]) -> Iterator[Hit]:
-    places: dict[str, list[int]] = {}
-    has: dict[str, bool] = {}  # each word is looked for once, however many phrases need it
-    for one in _possible(text, folded):
+def _matches(
+    text: str, lowered: str, side_remarks: Sequence[tuple[int, int]]
+) -> Iterator[PhraseMatch]:
+    offsets: dict[str, list[int]] = {}
+    has: dict[str, bool] = {}  # each word is searched once, however many phrases need it
+    for one in _candidates(text, lowered):
         for word in one.words:
             if word not in has:
-                has[word] = word in folded
+                has[word] = word in lowered
             if not has[word]:
                 break
         else:
-            hit = _find(text, folded, one, asides, places)
+            hit = _find(text, lowered, one, side_remarks, offsets)
             if hit is not None:
                 yield hit
 
 
-def _possible(text: str, folded: str) -> Iterator[Phrase]:
-    """The phrases whose longest word *text* has."""
+def _candidates(text: str, lowered: str) -> Iterator[Phrase]:
+    """The phrases that *text* can match because it has their longest word."""
     index = _index()
-    words = {*_LATIN.findall(folded), *(part.lower() for part in _CAMEL.findall(text))}
+    words = {*_LATIN.findall(lowered), *(part.lower() for part in _CAMEL.findall(text))}
     found = set()
     for word in words:
-        for anchor, phrases in index.latin.get(word[:_START], {}).items():
+        for anchor, phrases in index.latin.get(word[:_PREFIX], {}).items():
             if anchor not in found and word.startswith(anchor):
                 found.add(anchor)
                 yield from phrases
     for anchor, phrases in index.others.items():
-        if anchor in folded:
+        if anchor in lowered:
             yield from phrases
 
 
 def _find(
     text: str,
-    folded: str,
-    wanted: Phrase,
-    asides: Sequence[tuple[int, int]],
-    places: dict[str, list[int]],
-) -> Hit | None:
-    aside: Hit | None = None
-    for at in _places(folded, wanted.parts[0][0], places):
-        end = None if _cuts_word(text, at) else _rest(folded, at, wanted.parts)
+    lowered: str,
+    phrase: Phrase,
+    side_remarks: Sequence[tuple[int, int]],
+    offsets: dict[str, list[int]],
+) -> PhraseMatch | None:
+    in_side_remark: PhraseMatch | None = None
+    for at in _offsets(lowered, phrase.parts[0][0], offsets):
+        end = None if _cuts_word(text, at) else _match_end(lowered, at, phrase.parts)
         if end is not None:
-            hit = Hit(wanted.signature, at, end, len(wanted.parts) == 1)
-            if not within(at, asides):
+            hit = PhraseMatch(phrase.signature, at, end, len(phrase.parts) == 1)
+            if not within(at, side_remarks):
                 return hit
-            aside = aside or hit
-    return aside
+            in_side_remark = in_side_remark or hit
+    return in_side_remark
 
 
-def _places(folded: str, first: str, places: dict[str, list[int]]) -> list[int]:
-    """Where *first* stands; looked up once, because many phrases begin alike."""
-    if first not in places:
-        found = places[first] = []
-        at = folded.find(first)
-        while at >= 0 and len(found) < _TRIES:
+def _offsets(lowered: str, first: str, offsets: dict[str, list[int]]) -> list[int]:
+    """Where *first* stands; cached in *offsets*, because many phrases begin alike."""
+    if first not in offsets:
+        found = offsets[first] = []
+        at = lowered.find(first)
+        while at >= 0 and len(found) < _MOST_STARTS:
             found.append(at)
-            at = folded.find(first, at + 1)
-    return places[first]
+            at = lowered.find(first, at + 1)
+    return offsets[first]
 
 
-def _rest(folded: str, at: int, parts: tuple[tuple[str, int], ...]) -> int | None:
+def _match_end(lowered: str, at: int, parts: tuple[tuple[str, int], ...]) -> int | None:
+    """The end of the match that begins at *at*; None when there is none."""
     end = at
     for part, gap in parts:
-        start = folded.find(part, end, end + gap + len(part))
+        start = lowered.find(part, end, end + gap + len(part))
         if start < 0:
             return None
         end = start + len(part)
-        if _cuts_number(folded, start) or _cuts_number(folded, end):
+        if _cuts_number(lowered, start) or _cuts_number(lowered, end):
             return None
     return end
 
 
-def _cuts_word(text: str, place: int) -> bool:
-    before = text[place - 1 : place]
-    inside = before.isalpha() and before < "\u0250" and text[place].isalpha()  # Latin script only
-    return inside and not (text[place].isupper() and before.islower())
+def _cuts_word(text: str, offset: int) -> bool:
+    """Whether a match that begins at *offset* would begin inside a word."""
+    before = text[offset - 1 : offset]
+    inside = before.isalpha() and before < "\u0250" and text[offset].isalpha()  # Latin script only
+    return inside and not (text[offset].isupper() and before.islower())
 
 
-def _cuts_number(text: str, place: int) -> bool:
-    return 0 < place < len(text) and text[place - 1].isdigit() and text[place].isdigit()
+def _cuts_number(text: str, offset: int) -> bool:
+    return 0 < offset < len(text) and text[offset - 1].isdigit() and text[offset].isdigit()
 
 
-def within(place: int, spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether *place* lies in one of *spans*."""
-    return any(start <= place < end for start, end in spans)
+def within(offset: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether *offset* lies in one of *spans*."""
+    return any(start <= offset < end for start, end in spans)
 
 
-def fold(text: str) -> str:
-    """*text* in lower case, every character in its place."""
-    folded = text.lower()
-    if len(folded) == len(text):
-        return folded
+def lowercase(text: str) -> str:
+    """*text* in lower case, every character at its offset."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
     return text.replace("İ", "I").lower()  # the one letter whose lower case is longer

@@ -139,7 +139,7 @@ def test_a_hundred_megabytes_are_explained(msoauth: Run) -> None:
 def test_a_text_beyond_what_is_read_is_one_sentence(
     msoauth: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msoauth.cli.tools.LARGEST", 2 << 20)
+    monkeypatch.setattr("msoauth.cli.tools.MAX_TEXT", 2 << 20)
     status, out, err = msoauth("explain", "-", stdin=b"AADSTS50126 " * 200_000)
     assert (status, out) == (2, "")
     assert len(err.strip().splitlines()) == 1
@@ -149,7 +149,7 @@ def test_a_text_beyond_what_is_read_is_one_sentence(
 def test_of_many_texts_one_beyond_what_is_read_is_answered_in_its_place(
     msoauth: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msoauth.cli.tools.LARGEST", 1_000)
+    monkeypatch.setattr("msoauth.cli.tools.MAX_TEXT", 1_000)
     lines = [
         json.dumps({"id": name, "text": text}).encode()
         for name, text in [("a", DISABLED), ("b", "x" * 5_000), ("c", "AADSTS50126")]

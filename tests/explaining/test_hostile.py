@@ -1,4 +1,4 @@
-"""Texts meant to harm, and texts too large: always an answer, in work that grows with the text, and no secret in it."""
+"""Texts match_rules to harm, and texts too large: always an answer, in work that grows with the text, and no secret in it."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from msoauth.explaining import explain, phrases
 from msoauth.explaining.load import causes, signatures
-from msoauth.explaining.unwrap import LIMIT, unwrap
+from msoauth.explaining.normalize import LIMIT, normalize
 from tests.explaining.test_texts import TEXTS
 
 EXPIRED = "AADSTS7000222: The provided client secret keys for app 'a' are expired."
@@ -93,9 +93,9 @@ def test_what_is_read_closely_is_bounded_whatever_the_length() -> None:
         lines = [
             f"{source.random()} {source.choice(TINY)} error {n}" for n in range(3_000 * copies)
         ]
-        sizes.append(len(unwrap("\n".join(lines))))
+        sizes.append(len(normalize("\n".join(lines))))
     assert max(sizes) < 500_000
-    assert len(unwrap("x y " * LIMIT)) < 500_000
+    assert len(normalize("x y " * LIMIT)) < 500_000
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_hundred_megabytes_take_no_memory_beside_themselves(piece: str) -> Non
 
 
 def test_lines_that_differ_in_their_figures_only_are_read_a_few_times() -> None:
-    read = unwrap("\n".join(f"12:00:{n % 60:02} request {n:x} failed" for n in range(20_000)))
+    read = normalize("\n".join(f"12:00:{n % 60:02} request {n:x} failed" for n in range(20_000)))
     assert read.count("request") <= 20
 
 
@@ -138,9 +138,9 @@ class _Counted(str):
         return super().find(*arguments)
 
 
-def _searches(text: str, asides: Sequence[tuple[int, int]] = ()) -> int:
+def _searches(text: str, side_remarks: Sequence[tuple[int, int]] = ()) -> int:
     _Counted.searches = 0
-    phrases.said(text, _Counted(phrases.fold(text)), asides)
+    phrases.find_phrases(text, _Counted(phrases.lowercase(text)), side_remarks)
     return _Counted.searches
 
 

@@ -1,28 +1,37 @@
-"""What no known wording tells: notions that meet in a sentence, and the claims of a token beside a refusal."""
+"""Causes without a known phrase: keywords in one sentence, words around a reply, and token claims beside a refusal."""
 
 import pytest
 
 from msoauth.explaining import explain, explanation
-from msoauth.explaining.load import Context, Rule, causes, contexts, notions, rules
-from msoauth.explaining.notions import meant
+from msoauth.explaining.keyword_rules import match_rules
+from msoauth.explaining.load import (
+    ContextRule,
+    KeywordRule,
+    causes,
+    context_rules,
+    keyword_groups,
+    keyword_rules,
+)
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: f"{rule.cause}-{'-'.join(rule.needs)}")
-def test_every_rule_tells_its_own_example(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    "rule", keyword_rules(), ids=lambda rule: f"{rule.cause}-{'-'.join(rule.needs)}"
+)
+def test_every_rule_explains_its_own_example(rule: KeywordRule) -> None:
     assert rule.cause in causes()
-    assert rule in [one.rule for one in meant(rule.example.lower(), ())]
+    assert rule in [one.rule for one in match_rules(rule.example.lower(), ())]
     assert explain(rule.example).cause == rule.cause
 
 
-def test_every_notion_is_written_as_texts_are_folded_and_is_used() -> None:
-    used = {name for rule in rules() for name in (*rule.needs, *rule.without)}
-    assert used == set(notions())
-    for stems in notions().values():
+def test_every_keyword_is_in_lower_case_and_its_group_is_used() -> None:
+    used = {name for rule in keyword_rules() for name in (*rule.needs, *rule.without)}
+    assert used == set(keyword_groups())
+    for stems in keyword_groups().values():
         assert all(stem == stem.lower() and stem.strip() for stem in stems)
         assert any(stem.isascii() for stem in stems)  # else its pattern would begin with nothing
 
 
-def test_signs_that_stand_without_blanks_are_found_beside_a_word() -> None:
+def test_keywords_of_scripts_without_spaces_are_found_beside_a_word() -> None:
     assert explain("提示refresh_token无效").cause == "refresh-revoked"
 
 
@@ -34,18 +43,18 @@ def test_signs_that_stand_without_blanks_are_found_beside_a_word() -> None:
         "Le proxy est en place. Une demande est requise.",
     ],
 )
-def test_notions_of_different_sentences_or_inside_words_make_no_cause(text: str) -> None:
+def test_keywords_of_different_sentences_or_inside_words_make_no_cause(text: str) -> None:
     assert explain(text).cause == "unknown"
 
 
-def test_known_words_decide_before_notions() -> None:
+def test_known_phrases_decide_before_keywords() -> None:
     text = "AADSTS53003: blocked. Le mot de passe a expiré : votre compte est verrouillé."
     assert explain(text).cause == "conditional-access"
 
 
-def test_words_that_meet_by_chance_in_a_long_text_are_not_asked() -> None:
+def test_keyword_rules_are_not_applied_to_long_texts() -> None:
     text = "le secret client a été noté. " * 400 + "Le secret client a expiré"
-    assert list(meant(text.lower(), ())) == []
+    assert list(match_rules(text.lower(), ())) == []
 
 
 SHOWN = '"aud": "{audience}", "scp": "{scope}"\n{dialogue}'
@@ -84,8 +93,8 @@ def test_the_claims_of_the_token_tell_why_it_was_refused(
         assert known.evidence
 
 
-@pytest.mark.parametrize("context", contexts(), ids=lambda one: f"{one.cause}-{one.becomes}")
-def test_what_stands_around_a_reply_tells_more_than_the_reply(context: Context) -> None:
+@pytest.mark.parametrize("context", context_rules(), ids=lambda one: f"{one.cause}-{one.becomes}")
+def test_what_stands_around_a_reply_tells_more_than_the_reply(context: ContextRule) -> None:
     assert {context.cause, context.becomes} <= set(causes())
     for words in (*context.beside, *context.also, *context.unless):
         assert words == words.lower()
