@@ -1,4 +1,4 @@
-"""Reads a list of a firm's mailboxes (pasted text, CSV or Excel, as exported or as typed) and adds the accounts."""
+"""Reads a list of a firm's mailboxes from pasted text, CSV or Excel, and adds its accounts to the workspace."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from msoauth.model import Account
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# Names of columns as people and Microsoft's exports write them, English and German, compared without case.
+# Column names that people and Microsoft's exports use, in English and German; case does not matter.
 _COLUMNS = {
     "address": ("address", "email", "e-mail", "mail", "mailbox", "primary smtp address", "primarysmtpaddress",
                 "email address", "e-mail address", "adresse", "e-mail-adresse", "postfach"),
@@ -27,7 +27,7 @@ _LONGEST = 100_000  # lines; more than that is not a list of a firm's mailboxes
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a list, as it was written.
+    """One line of a list, not checked yet.
 
     Attributes:
         number: Counted from 1, as an editor or Excel shows it.
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a line: the account that was added, or why there is none."""
+    """The result of a line: the account that was added, or the problem."""
 
     line: Line
     account: Account | None
@@ -51,10 +51,14 @@ class Outcome:
 def account_from_text(
     address: str, firm: str, login: str | None = None, retrieve: str = ""
 ) -> Account:
-    """An account from texts as people type them.
+    """Make an account from texts that a person typed.
+
+    Args:
+        login: Who signs in; None or empty if that is the mailbox itself.
+        retrieve: ``pop3`` or ``imap``; empty for ``pop3``.
 
     Raises:
-        InputError: an address or the protocol is unusable.
+        InputError: an address or the protocol is invalid.
     """
     address = validation.clean(address)
     login = validation.clean(login or "") or address
@@ -73,10 +77,13 @@ def account_from_text(
 
 
 def read_text(text: str) -> list[Line]:
-    """The lines of pasted text or of a CSV file.
+    """Read the lines of pasted text or of a CSV file.
 
-    The first line names the columns (``address``, ``login``, ``retrieve``, in any order, or as Microsoft's exports
-    call them), or the columns are these three in this order. A single line with several addresses is a list of them.
+    The first line may name the columns: ``address``, ``login`` and ``retrieve`` in any order, or the names in Microsoft's
+    exports. Without names the columns are these three in this order. A single line may also list several addresses.
+
+    Raises:
+        InputError: the text is not CSV.
     """
     filled = [line for line in text.splitlines() if line.strip()]
     if len(filled) == 1 and len(_ADDRESS.findall(filled[0])) > 1 and filled[0].count("@") > 2:
@@ -93,13 +100,13 @@ def read_text(text: str) -> list[Line]:
 
 
 def read_file(name: str, content: bytes) -> list[Line]:
-    """The lines of a CSV or Excel file.
+    """Read the lines of a CSV or Excel file.
 
     Args:
-        name: The file's name; its suffix says what it is.
+        name: The file's name; its suffix tells the format.
 
     Raises:
-        InputError: it can be read as neither, or is empty.
+        InputError: it is neither, or is empty.
     """
     is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm")
     try:
@@ -162,10 +169,10 @@ def _lines(table: Sequence[Sequence[str]]) -> list[Line]:
 
 
 def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[Outcome]:
-    """Add the accounts of a list to a firm, one after the other; a wrong line does not stop the others.
+    """Add the accounts of a list to a firm one by one; an invalid line does not stop the others.
 
     Yields:
-        What became of each line, as soon as it did.
+        The result of each line, once its account is stored.
     """
     for line in lines:
         try:

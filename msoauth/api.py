@@ -1,7 +1,7 @@
-"""The functions of ``import msoauth``: what the notebooks and the command line do, for a cell or a script of one's own.
+"""The public functions of ``import msoauth``: what the notebooks and the command line do, for cells and scripts.
 
-Each takes an open workspace first and works on it as the command of the same name does: findings go into its
-journal, mail is never deleted, and nothing is sent unless asked for. In the examples ``ws`` is a workspace on the
+Each takes an open workspace first and does what the command of the same name does: findings are stored in the
+workspace's journal, mail is never deleted, and nothing is sent unless asked for. In the examples ``ws`` is a workspace on the
 practice tenant in which everybody has signed in.
 """
 
@@ -49,7 +49,7 @@ def check_firm(workspace: Workspace, name: str, *, progress: bool = True) -> Fin
     True
     """
     context = Context(workspace, workspace.firms.get(name))
-    return _carried_out(checks.REGISTRATION, context, progress=progress)
+    return _run_checks(checks.REGISTRATION, context, progress=progress)
 
 
 def diagnose(
@@ -73,7 +73,7 @@ def diagnose(
     account = workspace.accounts.get(address)
     context = Context(workspace, workspace.firms.get(account.firm), account)
     wanted = (*checks.DIAGNOSE, *checks.SEND, *checks.ROUND_TRIP) if send else checks.DIAGNOSE
-    return _carried_out(wanted, context, progress=progress)
+    return _run_checks(wanted, context, progress=progress)
 
 
 def iter_messages(
@@ -90,13 +90,13 @@ def iter_messages(
         address: The account's address.
         limit: At most this many of the newest messages; None for all.
         headers_only: Look at headers only; nothing is stored.
-        to: The folder for the .eml files; None for the workspace's own. Messages that are there already are not
-            retrieved again.
+        to: The folder for the .eml files; None for the workspace's own. Messages already stored there
+            are not retrieved again.
 
     Raises:
         NotFoundError: there is no such account.
-        AuthError: there is no good token.
-        MailError: the conversation broke; what was yielded is complete.
+        AuthError: there is no valid token.
+        MailError: the connection failed; the messages yielded before are complete.
         InputError: another retrieval is writing to that folder.
 
     >>> for message in msoauth.iter_messages(ws, "anna.lindqvist@contoso.example", limit=2):
@@ -139,7 +139,7 @@ def fetch(
     3
     """
     found = iter_messages(workspace, address, limit=limit, headers_only=headers_only, to=to)
-    return messages_frame(_watched(found, _("Retrieving mail"), limit, show=progress))
+    return messages_frame(_with_progress_bar(found, _("Retrieving mail"), limit, show=progress))
 
 
 def send_test(
@@ -167,15 +167,15 @@ def send_test(
     """
     account = workspace.accounts.get(address)
     found = account_mail.send_test(workspace, account, to=to, round_trip=round_trip)
-    return Findings(_watched(found, _("Sending a test mail"), None, show=progress))
+    return Findings(_with_progress_bar(found, _("Sending a test mail"), None, show=progress))
 
 
 def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "SignIn[SignedIn]":
-    """Begin the sign-in of the user of an account.
+    """Start the sign-in of an account's user.
 
     Args:
         address: The account's address.
-        via: ``browser``, ``device`` or ``paste``; None for the one that can work on this computer.
+        via: ``browser``, ``device`` or ``paste``; None for the one that works on this computer.
 
     Returns:
         What to show (``url``, ``code``, ``message``) with ``wait()``, which returns who signed in once the tokens are
@@ -184,7 +184,7 @@ def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "S
     Raises:
         NotFoundError: there is no such account.
         AuthError: the authority refused or cannot be reached.
-        InputError: this way cannot work with this firm's registration.
+        InputError: the firm's app registration does not allow *via*.
 
     >>> attempt = msoauth.sign_in(ws, "anna.lindqvist@contoso.example", via="paste")
     >>> attempt.url.startswith("http://localhost:")
@@ -197,7 +197,7 @@ def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "S
 
 
 class Problems(Listing[CauseGroup]):
-    """What is wrong, by cause: the most affected accounts first.
+    """The problems of an audit by cause, those of the most accounts first.
 
     >>> msoauth.audit(ws, progress=False).problems
     0 problems
@@ -230,7 +230,7 @@ class AuditResult(Listing[AccountResult]):
 
     Attributes:
         run: The id that its findings share.
-        status: How every account of these firms stands now.
+        status: The latest result of every account of these firms.
 
     >>> result = msoauth.audit(ws, progress=False)
     >>> len(result), list(result.frame()["signal"].unique())
@@ -252,7 +252,7 @@ class AuditResult(Listing[AccountResult]):
 
     @property
     def problems(self) -> Problems:
-        """What is wrong, by cause; also what works now and will stop."""
+        """What is wrong by cause, and what works now but is about to stop."""
         return Problems(self.status.groups)
 
     @property
@@ -344,9 +344,9 @@ def audit(
 
     Raises:
         NotFoundError: there is no such firm.
-        InputError: an option is unusable, or another audit of this workspace is under way.
-        VaultError: the key that seals the secrets is missing or wrong; nothing was begun.
-        StoreError: the workspace cannot be written any more.
+        InputError: an option cannot be used, or another audit of this workspace is running.
+        VaultError: the key that seals the secrets is missing or wrong; nothing was checked.
+        StoreError: the workspace can no longer be written.
 
     >>> result = msoauth.audit(ws, progress=False)
     >>> result.problems
@@ -360,16 +360,20 @@ def audit(
     if stream:
         return running
     total = running.progress.total
-    return AuditResult(workspace, running, _watched(running, _("Auditing"), total, show=progress))
+    return AuditResult(
+        workspace, running, _with_progress_bar(running, _("Auditing"), total, show=progress)
+    )
 
 
-def _carried_out(wanted: Sequence[Check], context: Context, *, progress: bool) -> Findings:
+def _run_checks(wanted: Sequence[Check], context: Context, *, progress: bool) -> Findings:
     found = checks.run(wanted, context)
-    return Findings(_watched(found, _("Checking"), len(wanted), show=progress))
+    return Findings(_with_progress_bar(found, _("Checking"), len(wanted), show=progress))
 
 
-def _watched(items: Iterable[Item], what: str, total: int | None, *, show: bool) -> Iterator[Item]:
-    """*items* as they come, counted on a progress bar where somebody can see one."""
+def _with_progress_bar(
+    items: Iterable[Item], what: str, total: int | None, *, show: bool
+) -> Iterator[Item]:
+    """Yield *items* as they come, counted on a progress bar in a notebook or on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""Hosts, ports and scopes of the Microsoft clouds, and of any other place that an endpoints file describes.
+"""Hosts, ports and scopes of the Microsoft clouds, and of other servers that an endpoints file describes.
 
 Sources: Microsoft's national-cloud pages for the authority and Graph hosts; Microsoft's POP3/IMAP4
 page for the global mail hosts; field tables for the mail hosts and scopes of the national clouds
@@ -20,7 +20,7 @@ Protocol = Literal["pop3", "imap", "smtp"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A mail server: host name, TCP port, and how TLS begins."""
+    """A mail server: host name, TCP port, and whether TLS is implicit or begins by STARTTLS."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Cloud:
         name: ``global``, ``usgov``, ``china``, or the name in the endpoints file.
         authority: The sign-in service, an https URL that ends in ``/``.
         graph: The root of Microsoft Graph, an https URL that ends in ``/``.
-        outlook_resource: The resource whose scopes the mail servers want, without a ``/`` at its end.
+        outlook_resource: The resource in the mail servers' scopes, an https URL without a ``/`` at its end.
         ca_file: A PEM file of certificate authorities to trust instead of the system's, or None.
     """
 
@@ -49,7 +49,7 @@ class Cloud:
     ca_file: str | None = None
 
     def endpoint(self, protocol: Protocol) -> Endpoint:
-        """The server for *protocol*."""
+        """The mail server for *protocol*."""
         return cast("Endpoint", getattr(self, protocol))
 
     def scope(self, permission: str) -> str:
@@ -121,7 +121,7 @@ BY_NAME = {cloud.name: cloud for cloud in (GLOBAL, US_GOV, CHINA)}
 
 
 def load(name_or_file: str) -> Cloud:
-    """The cloud of that name, or the one that an endpoints file describes.
+    """Load a Microsoft cloud by its name, or any cloud from an endpoints file.
 
     Raises:
         InputError: neither a known name nor a readable endpoints file.
@@ -142,10 +142,13 @@ def load(name_or_file: str) -> Cloud:
 
 
 def parse(text: str, *, source: str = "") -> Cloud:
-    """The cloud that the JSON *text* of an endpoints file describes.
+    """Parse the JSON *text* of an endpoints file.
+
+    Args:
+        source: The file's name, for error messages.
 
     Raises:
-        InputError: the text is not an endpoints file; the sentence says what is missing.
+        InputError: it is invalid; the message names the entry.
     """
     where = source or _("the endpoints file")
     try:

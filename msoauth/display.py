@@ -1,4 +1,4 @@
-"""How collections look at a Python prompt and in a notebook cell: a table as text, and the same table as HTML."""
+"""Shows collections as tables: in plain text at a Python prompt, as HTML in a notebook cell."""
 
 import io
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 MOST_ROWS = 20  # rows that a repr shows; .frame() has all of them
-_WIDEST = 240  # columns of text: wider tables are folded
+_WIDTH = 240  # characters; wider tables wrap
 
 
 class Listing(ABC, Generic[Item]):
@@ -63,7 +63,7 @@ class Listing(ABC, Generic[Item]):
 def text_table(
     caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
 ) -> str:
-    """A table in plain text, without lines; *hidden* rows more are counted below it."""
+    """A table in plain text without borders; below it the number of *hidden* rows."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -74,7 +74,7 @@ def text_table(
         for row in rows:
             table.add_row(*(Text(_one_line(cell)) for cell in row))
         with io.StringIO() as written:
-            Console(file=written, width=_WIDEST, color_system=None, legacy_windows=False).print(
+            Console(file=written, width=_WIDTH, color_system=None, legacy_windows=False).print(
                 table, soft_wrap=False
             )
             lines += [line.rstrip() for line in written.getvalue().splitlines()]
@@ -84,14 +84,14 @@ def text_table(
 
 
 def _one_line(value: str) -> str:
-    """*value* with a space for each sign that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else " " for sign in value)
+    """*value* with each control character replaced by a space."""
+    return "".join(char if char.isprintable() else " " for char in value)
 
 
 def html_table(
     caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
 ) -> str:
-    """The same as HTML for a notebook's cell; every value is escaped."""
+    """The same table as HTML for a notebook cell; every value is escaped."""
     from markupsafe import Markup
 
     head = Markup("").join(

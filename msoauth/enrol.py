@@ -1,4 +1,4 @@
-"""Adds the practice tenant's firms and users to a workspace, all of them signed in, without a browser."""
+"""Adds the practice tenant's firms and users to a workspace, with everybody signed in, without a browser."""
 
 import json
 from collections.abc import Iterator
@@ -17,10 +17,13 @@ from msoauth.texts import _
 
 
 def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
-    """Add every firm and user of the practice tenant of that endpoints file; yields each address when it is stored.
+    """Add every firm and user of a running practice tenant; yields each address once its tokens are stored.
+
+    Args:
+        endpoints_file: What ``msoauth practice serve --json`` printed.
 
     Raises:
-        InputError: the file cannot be read, or is not that of a running practice tenant.
+        InputError: the file cannot be read, or does not belong to a running practice tenant.
     """
     try:
         text = endpoints_file.read_text(encoding="utf-8")
@@ -59,8 +62,9 @@ def _firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
 
 
 def _grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
+    """Have the practice tenant issue tokens for every user of *firm*: a token response each, with ``address``."""
     with requests.Session() as session:
-        session.trust_env = False  # it is on this computer: no proxy is asked
+        session.trust_env = False  # it runs on this computer: no proxy
         url = f"{admin.removesuffix('/admin')}/practice/grants"
         answer = session.post(url, json={"tenant": firm.tenant}, timeout=60)
         answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""The findings of a run, or of the journal: a sequence with its verdict, and a table wherever Python shows it."""
+"""The findings of a run or of the journal, as a sequence that shows as a table and knows its root cause."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -44,7 +44,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
 
     @property
     def root_cause(self) -> Finding | None:
-        """The finding to act on first, or None when nothing is wrong."""
+        """The finding to fix first, or None when nothing is wrong."""
         return root_cause(self)
 
     @property
@@ -57,13 +57,13 @@ class Findings(Listing[Finding], Sequence[Finding]):
         return to_frame(finding.as_json() for finding in self)
 
     @overload
-    def __getitem__(self, place: int) -> Finding: ...
+    def __getitem__(self, index: int) -> Finding: ...
     @overload
-    def __getitem__(self, place: slice) -> "Findings": ...
-    def __getitem__(self, place: int | slice) -> "Finding | Findings":
-        if isinstance(place, slice):
-            return Findings(self._items[place])
-        return self._items[place]
+    def __getitem__(self, index: slice) -> "Findings": ...
+    def __getitem__(self, index: int | slice) -> "Finding | Findings":
+        if isinstance(index, slice):
+            return Findings(self._items[index])
+        return self._items[index]
 
     def _caption(self) -> str:
         return verdict(self) if self else _("No findings")
@@ -75,7 +75,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
 
 def to_frame(findings: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     """Findings in their JSON form (:meth:`Finding.as_json`) as a typed DataFrame."""
-    import pandas as pd  # half a second to load: only for those who want a table
+    import pandas as pd  # takes half a second to import
 
     frame = pd.DataFrame(list(findings), columns=[*COLUMNS])
     frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")

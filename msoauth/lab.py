@@ -1,4 +1,4 @@
-"""Runs JupyterLab (or Voilà) on the guided notebooks, and starts the practice tenant while no real firm exists."""
+"""Runs JupyterLab or Voilà on the guided notebooks; until the workspace has a real firm, with the practice tenant."""
 
 import contextlib
 import hashlib
@@ -26,16 +26,18 @@ PUBLIC_VARIABLE = "MSOAUTH_PUBLIC"  # set where this runs on a public computer, 
 
 NOTEBOOK_ONLY = "notebook-only"  # the tag of cells that an app without code does not show
 
-_GRACE = 8.0  # seconds that JupyterLab has to end its kernels
+_TERMINATION_TIMEOUT = 8.0  # seconds that JupyterLab has to end its kernels
 
-_RECORD = ".msoauth-notebooks.json"  # what was copied, so that a changed copy is known as changed
+_RECORD = (
+    ".msoauth-notebooks.json"  # digests of the copied notebooks, to tell which the user changed
+)
 
 
 def shipped_notebooks() -> Path:
-    """The folder of the guided notebooks: inside the wheel, or beside the package in a checkout.
+    """The folder of the guided notebooks: inside the installed package, or beside it in a checkout.
 
     Raises:
-        InputError: the installation lacks them.
+        InputError: there are none.
     """
     package = Path(__file__).parent
     for folder in (package / "notebooks", package.parent / "notebooks"):
@@ -45,7 +47,7 @@ def shipped_notebooks() -> Path:
 
 
 def copy_notebooks(target: Path) -> list[Path]:
-    """Copy the guided notebooks into *target*; a copy whose cells the user changed is kept.
+    """Copy the guided notebooks into *target*; a copy whose cells the user changed is not overwritten.
 
     Returns:
         The notebooks in *target*, in order.
@@ -62,7 +64,7 @@ def copy_notebooks(target: Path) -> list[Path]:
         copies.append(copy)
         new = _cells_digest(source)
         if copy.exists() and _cells_digest(copy) in (new, None):
-            continue  # the same cells (perhaps with the user's outputs), or not a notebook any more: theirs
+            continue  # the same cells, perhaps with outputs; or the user replaced it by something else
         if copy.exists() and _cells_digest(copy) != record.get(source.name):
             continue  # the user changed it
         copy.write_bytes(source.read_bytes())
@@ -72,7 +74,7 @@ def copy_notebooks(target: Path) -> list[Path]:
 
 
 def _cells_digest(notebook: Path) -> str | None:
-    """A digest of what the cells say, without outputs; None when it is not a notebook."""
+    """A digest of the cells' sources, without outputs; None if the file is not a notebook."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         sources = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
@@ -92,18 +94,18 @@ def open_lab(
     language: str | None = None,
     say: Callable[[str], None],
 ) -> int:
-    """Run JupyterLab until it ends; its exit status.
+    """Run JupyterLab or Voilà until it ends; returns its exit status.
 
     Args:
-        location: The workspace as the user named it, handed on to the kernels; None for the default.
+        location: The workspace's path or URL as the user gave it, for the kernels; None for the default.
         browser: Whether to open the system's browser.
         real: Never start the practice tenant.
         app: Show the panels alone, as an app without code (Voilà), in place of JupyterLab.
-        language: What the panels are to speak from now on; None for what was chosen last, else the browser's.
-        say: Gets each sentence for the user.
+        language: The panels' language from now on; None for the one chosen last, or else the browser's.
+        say: Called with each message for the user.
 
     Raises:
-        InputError: *app* is wanted, and Voilà is not installed.
+        InputError: *app* is true and Voilà is not installed.
     """
     if app and importlib.util.find_spec("voila") is None:
         raise InputError(_("The app needs Voilà: pip install voila"))
@@ -117,7 +119,7 @@ def open_lab(
         running = environment.pop(PRACTICE_VARIABLE, None)
         # The kernel of this very Python must win over one that the user registered for another.
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
-        # Nothing is contacted that the user did not ask for: JupyterLab's question about news is answered with no.
+        # Our configuration answers JupyterLab's question about news with no: the user did not ask to contact that server.
         paths = [str(Path(__file__).parent), environment.get("JUPYTER_CONFIG_PATH", "")]
         environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         if location is not None:
@@ -126,11 +128,11 @@ def open_lab(
             )
         if only_practice and not real:
             endpoints = (
-                Path(running).resolve()  # somebody has started one already, on Binder say
+                Path(running).resolve()  # already started, as on Binder
                 if running and Path(running).is_file()
                 else stack.enter_context(_practice(say))
             )
-            adopt_practice(workspace, endpoints)
+            update_practice_firms(workspace, endpoints)
             environment[PRACTICE_VARIABLE] = str(endpoints)
         say(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
         command = _app(notebooks[0]) if app else _jupyterlab(notebooks[0])
@@ -146,7 +148,7 @@ def _jupyterlab(first: Path) -> list[str]:
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={first.parent}",
         f"--LabApp.default_url=/lab/tree/{first.name}",
-        # Nor are updates looked for, or an index of extensions.
+        # No server is asked for news, updates or extensions.
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
@@ -159,7 +161,7 @@ def _jupyterlab(first: Path) -> list[str]:
 def _app(first: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "voila", str(first.parent)),
-        "--token",  # as JupyterLab does: what is shown here can send mail
+        "--token",  # as JupyterLab does: the app can send mail
         "--TagRemovePreprocessor.enabled=True",
         f"--TagRemovePreprocessor.remove_cell_tags={NOTEBOOK_ONLY}",
     ]
@@ -179,11 +181,11 @@ def _practice(say: Callable[[str], None]) -> Iterator[Path]:
         yield tenant.endpoints_file
 
 
-def adopt_practice(workspace: Workspace, endpoints: Path) -> None:
-    """Point the practice firms in the workspace to the practice tenant that runs now.
+def update_practice_firms(workspace: Workspace, endpoints: Path) -> None:
+    """Update the workspace's practice firms for the practice tenant that is running now.
 
-    Every practice tenant has ids, ports and a secret of its own. Those of an earlier one are replaced and the tokens
-    got with them forgotten; firms and accounts stay.
+    Every run of the practice tenant has its own ids, ports and secrets: those of an earlier run are replaced and its
+    tokens removed; firms and accounts stay.
     """
     fresh = {
         f["name"]: f for f in json.loads(endpoints.read_text(encoding="utf-8"))["practice"]["firms"]
@@ -204,12 +206,12 @@ def adopt_practice(workspace: Workspace, endpoints: Path) -> None:
 def _run_until_exit(command: list[str], environment: dict[str, str]) -> int:
     ending = threading.Event()
     with subprocess.Popen(command, env=environment) as process:
-        # Whoever ends msoauth ends JupyterLab with it, and the practice tenant is cleared away.
+        # SIGTERM must also end JupyterLab and the practice tenant.
         signal.signal(signal.SIGTERM, lambda *_about: ending.set())
         try:
             return _wait(process, ending)
         except KeyboardInterrupt:
-            # The terminal sent Ctrl-C to JupyterLab too, which asks before it ends; a second one ends it.
+            # The terminal sent Ctrl-C to JupyterLab too, which asks for confirmation; a second Ctrl-C ends it.
             try:
                 return _wait(process, ending)
             except KeyboardInterrupt:
@@ -218,13 +220,16 @@ def _run_until_exit(command: list[str], environment: dict[str, str]) -> int:
 
 
 def _wait(process: "subprocess.Popen[bytes]", ending: threading.Event) -> int:
-    """Wait in short steps: a signal that another thread received is only acted on between them."""
+    """Wait until the process ends, and terminate it once *ending* is set.
+
+    It waits in short steps, because Python runs signal handlers only between them.
+    """
     while not ending.is_set():
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(0.5)
     process.terminate()
     try:
-        return process.wait(_GRACE)
+        return process.wait(_TERMINATION_TIMEOUT)
     except subprocess.TimeoutExpired:
-        process.kill()  # its kernels see that it is gone, and end themselves
+        process.kill()  # its kernels notice that and end themselves
         return process.wait()

@@ -1,9 +1,8 @@
 """Removes secrets from logs, transcripts, exceptions, findings and exports.
 
-It works in two ways. Values that the process handles are *remembered* and taken out wherever they
-turn up, in every encoding they take (plain, URL-encoded, JSON-escaped, base64). And whatever looks
-like a credential (a JWT, an XOAUTH2 string, a form field named ``client_secret``) is taken out even
-if nobody remembered it, because it may come from somebody else's log.
+It works in two ways. Secrets that this process handles are registered with :func:`remember` and removed wherever
+they occur, in every encoding (plain, URL-encoded, JSON-escaped, base64). Whatever looks like a credential (a JWT, an
+XOAUTH2 string, a form field named ``client_secret``) is removed too, because it may come from another program's log.
 """
 
 import base64
@@ -15,7 +14,7 @@ import threading
 
 MASK = "[hidden]"
 
-_MIN_LENGTH = 4  # a shorter "secret" would tear holes into ordinary words
+_MIN_LENGTH = 4  # a shorter secret would match inside ordinary words
 
 _FIELDS = (
     "client_secret|client_assertion|password|passwd|access_token|refresh_token|id_token|device_code|"
@@ -27,8 +26,8 @@ _FIELD = re.compile(
     r"""(?P<value>[^\s"'&,;<>\\{}\[\]]{3,})""",
     re.IGNORECASE,
 )
-# An authorization code: only when long, because `code=50011` is an error code people need to see, and only with
-# something else than letters in it, because `Authorization_RequestDenied` is one too.
+# An authorization code: only a long one, because `code=50011` is an error code that people need, and only one that is
+# not all letters, because `Authorization_RequestDenied` is an error code too.
 _CODE = re.compile(
     r"""(?P<name>[?&"'\s{](?:code|user_code)\\*["']?(?:=|:\s?)\\*["']?)(?P<value>(?=[A-Za-z_]*[\d.~!*%-])[\w.~!*%-]{24,})"""
 )
@@ -47,7 +46,7 @@ _ESCAPED_PLUS = re.compile(r"%(?:25)?2[Bb]|\\{1,3}u002[Bb]")
 _ESCAPED_SLASH = re.compile(r"%(?:25)?2[Ff]|\\{1,3}(?:/|u002[Ff])")
 _SASL_STRING = re.compile(rb"auth=Bearer |\x01auth=|^user=[^\x01]+\x01|^n,a=")
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what stands as it is in a URL (RFC 3986)
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what has to be quoted in a URL (RFC 3986)
 
 _QUOTED = re.compile(r"%[0-9A-F]{2}")
 
@@ -55,14 +54,14 @@ _lock = threading.Lock()
 _seen: set[int] = set()
 _short: set[str] = set()
 _short_pattern: re.Pattern[str] | None = None
-# By the last characters of a form (tokens begin alike, but end at random): its length and hash. However many
-# tokens an audit of ten thousand accounts handles, looking for them costs the same, and none is kept here.
+# Length and hash of each encoded secret by its last characters (tokens begin alike, but end at random). So a search
+# takes the same time however many tokens an audit handles, and no token is kept here.
 _TAIL = 16
 _long: dict[str, set[tuple[int, int]]] = {}
 
 
 def remember(*secrets: str | None) -> None:
-    """Have these values taken out of everything that is redacted from now on in this process."""
+    """Have these secrets removed from everything that this process redacts from now on."""
     global _short_pattern
     fresh = [s for s in secrets if s and len(s) >= _MIN_LENGTH and hash(s) not in _seen]
     if not fresh:
@@ -83,6 +82,7 @@ def remember(*secrets: str | None) -> None:
 
 
 def _forms(secret: str) -> set[str]:
+    """The encodings in which *secret* may occur in a text."""
     raw = secret.encode()
     encoded = base64.b64encode(raw).decode().rstrip("=")
     urlsafe = encoded.replace("+", "-").replace("/", "_")
@@ -98,7 +98,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _known_spans(text: str) -> list[tuple[int, int]]:
-    """Where remembered values stand in *text*."""
+    """Start and end of each remembered secret in *text*."""
     found = [m.span() for m in _short_pattern.finditer(text)] if _short_pattern else []
     if _long:
         for end in range(_TAIL, len(text) + 1):
@@ -137,7 +137,7 @@ def redact(text: str) -> str:
 
 
 def _hide_encoded(match: re.Match[str]) -> str:
-    """Base64 that holds a SASL string or a known secret is hidden; any other stays readable."""
+    """Replace base64 that contains a SASL string or a remembered secret; leave any other readable."""
     run = _ESCAPED_SLASH.sub("/", _ESCAPED_PLUS.sub("+", match[0]))
     run = run.rstrip("=").replace("-", "+").replace("_", "/")
     try:

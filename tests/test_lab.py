@@ -89,7 +89,7 @@ def test_a_practice_firm_of_an_earlier_run_works_with_the_practice_tenant_of_thi
             workspace.firms.add(firm, old["client_secret"])
             workspace.accounts.add(Account("anna.lindqvist@contoso.example", firm.name))
         with PracticeTenant() as now:
-            lab.adopt_practice(workspace, now.endpoints_file)
+            lab.update_practice_firms(workspace, now.endpoints_file)
             context = checks.Context(workspace, workspace.firms.get(firm.name))
             signals = {f.check: str(f.signal) for f in checks.run(checks.REGISTRATION, context)}
         assert signals["registration.secret"] == "passed"

@@ -95,9 +95,10 @@ def _bundle(
     pseudonyms: bool,
     asking: bool,
 ) -> None:
-    from msoauth.reports.bundle import bundle as put_together
+    """Write a support bundle, after a confirmation if *asking* and there is a terminal."""
+    from msoauth.reports.bundle import bundle as make_bundle
 
-    made = put_together(
+    made = make_bundle(
         workspace, run.firm, run.mailbox, found, run.state.transcripts, pseudonymised=pseudonyms
     )
     say_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
@@ -122,6 +123,7 @@ def _bundle(
 
 
 def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
+    """Let an administrator sign in; returns Graph with that administrator's token."""
     from msoauth.graph import Graph
     from msoauth.identity import administrator
 
@@ -151,8 +153,8 @@ def letter(
     from msoauth.reports.letter import letter as write_letter
 
     with context.obj.open() as workspace:
-        account, of = _letter_scope(workspace, address, firm)
-        made = write_letter(workspace, of, account)
+        account, addressee = _letter_scope(workspace, address, firm)
+        made = write_letter(workspace, addressee, account)
     if form == "eml":
         content = made.eml(recipient)
     else:
@@ -178,6 +180,11 @@ def record(
 def _letter_scope(
     workspace: "Workspace", address: str | None, firm: str | None
 ) -> tuple[Account | None, Firm]:
+    """The account (None for all) and the firm that a letter is about.
+
+    Raises:
+        InputError: neither is named, and the workspace does not have exactly one firm.
+    """
     if address is not None:
         account = workspace.accounts.get(address)
         return account, workspace.firms.get(account.firm)

@@ -1,4 +1,4 @@
-"""Files that a command writes: checked for being writable before the work starts, and then written completely or not at all."""
+"""Writes a command's files completely or not at all, and checks before the work starts that they can be written."""
 
 import contextlib
 import errno

@@ -24,7 +24,7 @@ from msoauth.model import Account, Finding
 from msoauth.texts import _, ngettext
 
 
-class Kind(StrEnum):
+class Format(StrEnum):
     """The format in which mail is stored."""
 
     eml = "eml"
@@ -54,8 +54,8 @@ def fetch(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        Kind, typer.Option(help="A folder of .eml files, a Maildir, or one mbox file.")
-    ] = Kind.eml,
+        Format, typer.Option(help="A folder of .eml files, a Maildir, or one mbox file.")
+    ] = Format.eml,
     patience: RetrySeconds = LIMIT,
     json: Json = False,
 ) -> None:
@@ -64,11 +64,11 @@ def fetch(
 
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
-        place = None if headers_only else (to or _place(workspace, account, format))
+        target = None if headers_only else (to or _default_target(workspace, account, format))
         rows: list[tuple[str, ...]] = []
-        if format is Kind.mbox and place is not None and place.is_dir():
+        if format is Format.mbox and target is not None and target.is_dir():
             raise InputError(
-                _("{place} is a folder; for mbox name a file.").format(place=place), field="to"
+                _("{place} is a folder; for mbox name a file.").format(place=target), field="to"
             )
         count = 0
         try:
@@ -77,7 +77,7 @@ def fetch(
                 account,
                 limit=limit,
                 headers_only=headers_only,
-                to=place,
+                to=target,
                 format=format.value,
                 retry_seconds=patience,
                 on_retry=lambda wait: say_on_stderr(str(wait)),
@@ -96,10 +96,10 @@ def fetch(
                         )
                     )
         except (AuthError, MailError) as failure:
-            _show(rows)
+            _show_messages(rows)
             raise typer.Exit(print_failure(failure, as_json=json)) from None
-        _show(rows)
-        where = "" if place is None else " " + _("They are in {folder}.").format(folder=place)
+        _show_messages(rows)
+        where = "" if target is None else " " + _("They are in {folder}.").format(folder=target)
         say(
             ngettext(
                 "{count} message retrieved; nothing was deleted on the server.",
@@ -111,17 +111,18 @@ def fetch(
         )
 
 
-def _show(messages: list[tuple[str, ...]]) -> None:
+def _show_messages(messages: list[tuple[str, ...]]) -> None:
     if messages:
         headers = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
         show_table(headers, messages, wrap=[1, 2, 4], right=[3])
 
 
-def _place(workspace: "Workspace", account: Account, kind: Kind) -> Path:
+def _default_target(workspace: "Workspace", account: Account, format: Format) -> Path:  # noqa: A002
+    """The folder or mbox file for an account's mail in the workspace's folder."""
     from msoauth.checks import mail
 
     folder = mail.mail_folder(workspace, account)
-    return {"eml": folder, "maildir": folder / "Maildir", "mbox": folder / "mbox"}[kind.value]
+    return {"eml": folder, "maildir": folder / "Maildir", "mbox": folder / "mbox"}[format.value]
 
 
 def send_test(

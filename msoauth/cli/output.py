@@ -1,4 +1,4 @@
-"""What commands print: JSON on stdout, with text for people then on stderr; findings with their remedies; exit statuses."""
+"""Prints what commands have to say: JSON on stdout, text for people (on stderr beside JSON), findings with remedies."""
 
 import io
 import json
@@ -125,8 +125,8 @@ def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
         screen.print(Text(f"    {said}", style="bright_black"))
     if known:
         cause = _("Cause: {title} ({cause}).").format(title=known.title, cause=found.cause)
-        mender = _("Who can fix it: {who}").format(who=who_in_words(who))
-        screen.print(Text(f"    {cause} {mender}"))
+        who_can_fix = _("Who can fix it: {who}").format(who=who_in_words(who))
+        screen.print(Text(f"    {cause} {who_can_fix}"))
     for number, step in enumerate(fix, 1):
         screen.print(Text(f"    {number}. {step}"))
     for link in links:
@@ -158,7 +158,7 @@ def exit_status(results: Iterable[Signal]) -> int:
 
 
 def print_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
-    """Print a failure that is no finding, such as of a sign-in; returns the exit status."""
+    """Print an exception, such as that of a failed sign-in, with its remedy; returns the exit status."""
     screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
     screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))
     _show_remedy(failure, screen)

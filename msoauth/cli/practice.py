@@ -1,4 +1,4 @@
-"""``msoauth practice serve``, ``enrol`` and ``scenarios``: runs a whole Microsoft 365 tenant on this computer."""
+"""``msoauth practice serve``, ``enrol`` and ``scenarios``: runs the practice tenant and lists what can go wrong in it."""
 
 import json as json_format
 import re
@@ -198,10 +198,10 @@ def enrol(
     ],
 ) -> None:
     """Add the firms and users of a running practice tenant, everybody signed in."""
-    from msoauth.enrol import enrol as bring_in
+    from msoauth.enrol import enrol as enrol_all
 
     with context.obj.open() as workspace:
-        count = sum(1 for _address in bring_in(workspace, file))
+        count = sum(1 for _address in enrol_all(workspace, file))
     say(
         ngettext("{count} account is signed in.", "{count} accounts are signed in.", count).format(
             count=f"{count:,}"
@@ -210,10 +210,10 @@ def enrol(
 
 
 def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
-    """The practice tenant that replays a support bundle.
+    """Make a practice tenant that replays a support bundle.
 
     Raises:
-        InputError: the file cannot be replayed; the sentence says why.
+        InputError: the file cannot be replayed; the message says why.
     """
     from msoauth.practice.bundle import BundleError, read
     from msoauth.practice.replay import Replay
@@ -236,7 +236,7 @@ def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
 
 
 def _sentence(problem: "ScenarioError") -> str:
-    """The sentence for a scenario that does not exist or cannot be aimed like that, with near names."""
+    """The error message for a scenario that does not exist or cannot be aimed like that, with similar names."""
     sentences = {
         "name": _("There is no scenario “{name}”; see: msoauth practice scenarios"),
         "aim": _("The practice tenant has no firm or account “{aim}”"),

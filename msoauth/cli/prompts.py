@@ -1,4 +1,4 @@
-"""Questions on the terminal: a hidden secret, and yes or no; without a terminal the error names the option to use."""
+"""Asks on the terminal for a hidden secret or a yes or no; without a terminal the error names the option to use."""
 
 import sys
 
@@ -14,16 +14,16 @@ def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
 
     Args:
         option: The option by which a script gives it instead.
-        twice: Ask once more, in case of a slip.
+        twice: Ask again, in case of a typing error.
 
     Raises:
         InputError: there is no terminal.
     """
     if not sys.stdin.isatty():
-        raise _nobody(option)
+        raise _no_terminal(option)
     while True:
-        typed = _typed(what)
-        if not twice or not typed or _typed(_("The same once more")) == typed:
+        typed = _ask_hidden(what)
+        if not twice or not typed or _ask_hidden(_("The same once more")) == typed:
             return typed
         say_on_stderr(_("The two were not the same; try again."))
 
@@ -44,7 +44,7 @@ def confirm(question: str, option: str) -> None:
     else:
         answer = sys.stdin.readline()
         if not answer:
-            raise _nobody(option)
+            raise _no_terminal(option)
     if not is_yes(answer):
         say_on_stderr(_("Nothing was changed."))
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -55,9 +55,9 @@ def is_yes(answer: str) -> bool:
     return answer.strip().lower() in ("y", "yes", "j", "ja")
 
 
-def _typed(what: str) -> str:
+def _ask_hidden(what: str) -> str:
     return str(typer.prompt(what, default="", show_default=False, hide_input=True, err=True))
 
 
-def _nobody(option: str) -> InputError:
+def _no_terminal(option: str) -> InputError:
     return InputError(_("There is no terminal to ask on; use {option}.").format(option=option))

@@ -1,4 +1,4 @@
-"""Adapts typer: usage errors as one sentence that names the option, plain help, and help texts in both languages."""
+"""Adapts typer: usage errors become one sentence that names the option, and help texts are translated."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def error_message(wrong: BaseException) -> str:
     return text if not text or text.endswith((".", "?", "!")) else f"{text}."
 
 
-class _Plain(_Base):
+class _PlainHelp(_Base):
     """Help without the ``<bool>`` that newer versions of typer print behind options without a value."""
 
     def get_params(self, ctx: Any) -> Any:
@@ -47,11 +47,11 @@ class _Plain(_Base):
         return parameters
 
 
-class Group(_Plain, TyperGroup):
+class Group(_PlainHelp, TyperGroup):
     """A command with subcommands."""
 
 
-class Command(_Plain, TyperCommand):
+class Command(_PlainHelp, TyperCommand):
     """A command whose error message names the option or argument with the unusable value."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -96,6 +96,7 @@ def translate(command: Any) -> None:
 
 
 def _texts(command: Any) -> Iterator[tuple[Any, str]]:
+    """Each object with a help text, and the name of the attribute that holds it."""
     owners = [(command, "help")]
     for parameter in command.params:
         owners += [(parameter, "help"), (parameter, "show_default")]
@@ -103,8 +104,8 @@ def _texts(command: Any) -> Iterator[tuple[Any, str]]:
         text = getattr(owner, name, None)
         if isinstance(text, str) and text:
             yield owner, name
-    for below in getattr(command, "commands", {}).values():
-        yield from _texts(below)
+    for subcommand in getattr(command, "commands", {}).values():
+        yield from _texts(subcommand)
 
 
 def use_command_classes(app: typer.Typer) -> None:
