@@ -90,7 +90,7 @@ def _place(session: Session, name: str, firm: Firm | None) -> Markup:
     """A deep link into Microsoft's portal; for a practice firm, the practice tenant's admin center."""
     practice = session.practice
     if practice is not None and (firm is None or firm.cloud.name == "practice"):
-        return html.outside(practice.admin, _("the practice tenant's admin center"))
+        return html.link(Link(_("the practice tenant's admin center"), practice.admin))
     return html.link(portal_link(name, firm))
 
 

@@ -64,15 +64,14 @@ def badge(session: Session) -> Markup:
     firm = session.firm()
     on_practice = firm.cloud.name == "practice" if firm else session.practice is not None
     if on_practice:
+        name, shown = "practice", _("Practice")
         title = _("Nothing here reaches Microsoft: everything runs on this computer.")
-        return Markup('<span class="mso-badge mso-is-practice" title="{}">{}</span>').format(
-            title, _("Practice")
-        )
-    title = _("This works on the real servers of {place}.").format(
-        place=place_name(firm.cloud if firm else None)
-    )
-    return Markup('<span class="mso-badge mso-is-real" title="{}">{}</span>').format(
-        title, _("Real")
+    else:
+        name, shown = "real", _("Real")
+        place = place_name(firm.cloud if firm else None)
+        title = _("This works on the real servers of {place}.").format(place=place)
+    return Markup('<span class="mso-badge mso-is-{}" title="{}">{}</span>').format(
+        name, title, shown
     )
 
 
@@ -83,35 +82,15 @@ def bar(session: Session, step: int | None) -> Markup:
         step: The number of the notebook that shows it; None outside the guided ones.
     """
     firm, account = session.firm(), session.account()
-    choices = [badge(session)]
-    firms = session.firms()
-    if firms:
-        choices.append(
-            html.select(
-                "choose-firm",
-                _("Firm"),
-                [(f.name, f.name) for f in firms],
-                firm.name if firm else "",
-            )
-        )
-    accounts = session.accounts()
-    if accounts:
-        choices.append(
-            html.select(
-                "choose-account",
-                _("Mailbox"),
-                [(a.address, a.address) for a in accounts],
-                account.address if account else "",
-            )
-        )
-    choices.append(
-        html.select(
-            "choose-language",
-            _("Language"),
-            [(code, LANGUAGE_NAMES[code]) for code in LANGUAGES],
-            language(),
-        )
-    )
+    firms = [(f.name, f.name) for f in session.firms()]
+    mailboxes = [(a.address, a.address) for a in session.accounts()]
+    languages = [(code, LANGUAGE_NAMES[code]) for code in LANGUAGES]
+    offered = [
+        ("choose-firm", _("Firm"), firms, firm.name if firm else ""),
+        ("choose-account", _("Mailbox"), mailboxes, account.address if account else ""),
+        ("choose-language", _("Language"), languages, language()),
+    ]
+    choices = [badge(session), *(html.select(*choice) for choice in offered if choice[2])]
     return Markup('<div class="mso-bar">{}<div class="mso-choices">{}</div></div>').format(
         _notebook_links(step), Markup("").join(choices)
     )

@@ -164,13 +164,6 @@ def link(target: Link) -> Markup:
     )
 
 
-def outside(url: str, text: str) -> Markup:
-    """A link to one of msoauth's own pages, such as the practice tenant's; it may be a path on this server."""
-    if not is_address(url):
-        return escape(text)
-    return Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(url, text)
-
-
 def facts(rows: Iterable[tuple[str, Markup | str]]) -> Markup:
     """A list of names with their values."""
     return Markup('<dl class="mso-facts">{}</dl>').format(

@@ -12,7 +12,7 @@ from msoauth.errors import AuthError, InputError
 from msoauth.identity import app_only, validation
 from msoauth.identity.secret_rotation import replace_secret
 from msoauth.judgement import succeeded, worst
-from msoauth.model import Finding, Firm, Signal
+from msoauth.model import Finding, Firm, Link, Signal
 from msoauth.reports import secret_calendar
 from msoauth.store import Secret, Workspace
 from msoauth.texts import _
@@ -111,7 +111,7 @@ class RegisterPanel(Panel):
                         "The practice tenant is running: a whole Microsoft 365 tenant on this computer, to try everything. {} {}"
                     ),
                     html.button(_("Fill in the practice firm"), "practice"),
-                    html.outside(practice.admin, _("Its admin center")),
+                    html.link(Link(_("Its admin center"), practice.admin)),
                 ),
             )
         )

@@ -7,7 +7,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.judgement import succeeded, worst
-from msoauth.model import Finding, Signal
+from msoauth.model import Finding, Link, Signal
 from msoauth.texts import _, ngettext
 from msoauth.ui import header, html
 from msoauth.ui.panel import Panel
@@ -113,7 +113,7 @@ class StartPanel(Panel):
                             "The practice tenant is running: a whole Microsoft 365 tenant that is not Microsoft's, to try "
                             "everything without harm. {} Its users and passwords are shown where they are needed."
                         ),
-                        html.outside(practice.admin, _("Its admin center")),
+                        html.link(Link(_("Its admin center"), practice.admin)),
                     ),
                 )
             )

@@ -10,7 +10,6 @@ import anywidget
 import traitlets
 from markupsafe import Markup
 
-from msoauth.store import Secret
 from msoauth.ui.message_order import MessageNumber, current, handling
 
 
@@ -158,17 +157,11 @@ class Form(Part):
 
     def text(self, name: str) -> str:
         """The value of a field that is not secret, as a string."""
-        value = self.values.get(name, "")
-        return value if isinstance(value, str) else str(value)
+        return str(self.values.get(name, ""))
 
     def typed(self, name: str) -> str:
         """The current text of a secret field, for validation while it is typed."""
         return self._secrets.get(name, "")
-
-    def secret(self, name: str) -> Secret | None:
-        """The value of a secret field; None if it is empty."""
-        value = self._secrets.get(name, "").strip()
-        return Secret(value) if value else None
 
     def keep_secret(self, name: str, value: str) -> None:
         """Set a secret field to *value*; the browser only shows that there is one."""
@@ -178,9 +171,7 @@ class Form(Part):
 
     def clear_secret(self, name: str) -> None:
         """Empty a secret field, in this process and on screen."""
-        if self._may_fill(name):
-            self._keep(name, "")
-            self._set({name: ""})
+        self.keep_secret(name, "")
 
     def _keep(self, name: str, value: str) -> None:
         self._secrets = {n: v for n, v in {**self._secrets, name: value}.items() if v}

@@ -11,7 +11,7 @@ from msoauth.ui import html
 from msoauth.ui.diagnosis import DiagnosePanel
 from msoauth.ui.mailbox import MailPanel
 from msoauth.ui.registration import RegisterPanel
-from msoauth.ui.registration_form import values_in_text
+from msoauth.ui.registration_form import secret_of, values_in_text
 from msoauth.ui.session import Session
 from msoauth.ui.users import UsersPanel
 from msoauth.ui.widgets import Form
@@ -150,7 +150,7 @@ def test_a_duplicate_mailbox_and_one_without_a_domain_are_told_at_the_field(
 def test_a_fault_of_ours_is_told_without_a_secret(session: Session) -> None:
     panel = RegisterPanel(session, inline=True)
     panel.form.keep_secret("secret", SECRET)
-    assert panel.form.secret("secret") is not None  # from now on it is known to be one
+    assert secret_of(panel.form) is not None  # from now on it is known to be one
     panel.jobs.start(lambda _job: (_ for _ in ()).throw(RuntimeError(f"broke at {SECRET}")))
     assert "fault in msoauth" in panel.message.html
     assert SECRET not in panel.message.html
