@@ -210,7 +210,7 @@ class Problems(Listing[CauseGroup]):
 
     def frame(self) -> "pd.DataFrame":
         """A row for each problem; ``addresses`` holds the affected accounts."""
-        from msoauth.reports.frames import causes_frame
+        from msoauth.reports.columns import causes_frame
 
         return causes_frame(self)
 
@@ -262,7 +262,7 @@ class AuditResult(Listing[AccountResult]):
 
     def frame(self) -> "pd.DataFrame":
         """A row for each account: signal, what is wrong, who can fix it, when it last worked (UTC)."""
-        from msoauth.reports.frames import accounts_frame
+        from msoauth.reports.columns import accounts_frame
 
         return accounts_frame(self.status.accounts)
 

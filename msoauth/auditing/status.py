@@ -112,10 +112,6 @@ class Status:
         """The worst of all accounts."""
         return judgement.worst(signal for signal, count in self.signals.items() if count)
 
-    def changed(self, change: Change) -> list[AccountStatus]:
-        """The accounts that changed so since the audit before."""
-        return [one for one in self.accounts if one.change == change]
-
 
 def status(
     workspace: Workspace,

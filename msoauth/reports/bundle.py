@@ -260,7 +260,7 @@ def _index(
     if talks:
         page.add(Heading(_("Conversations with the mail servers")))
         page.add(Paragraph(_("C the client, S the server, - what happened; seconds on the left."), quiet=True))  # fmt: skip
-        page.add(*(Fold(_title(name), (Code(text),)) for name, text in talks.items()))
+        page.add(*(Fold(Path(name).stem, (Code(text),)) for name, text in talks.items()))
     page.add(
         Heading(_("Versions and settings")),
         Fold("settings.json", (Code(_pretty(files["settings.json"])),)),
@@ -283,10 +283,6 @@ def _details(finding: Finding, change: Callable[[str], str]) -> list[Block]:
         ids = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items())
         blocks.append(Paragraph(ids, quiet=True))
     return blocks
-
-
-def _title(name: str) -> str:
-    return name.removeprefix("transcripts/").removesuffix(".txt")
 
 
 def _pretty(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Defines each table of an audit once, column by column, for DataFrame, Excel, CSV, HTML and the notebook."""
+"""Defines each table of an audit once, column by column, for Excel, CSV, HTML and the notebook, and makes DataFrames of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus, Status
@@ -11,8 +11,15 @@ from msoauth.model import Signal
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Kind = Literal["text", "signal", "change", "number", "moment", "flag"]
 _Row = TypeVar("_Row")
+
+# With these a formula begins in Excel, LibreOffice and Google Sheets (OWASP, "CSV Injection").
+_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_LONGEST = 32_767  # characters that a cell of Excel holds
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,17 @@ def shown(kind: Kind, value: Any) -> Any:
     if kind == "moment":
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     return value
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet might take *text* for a formula."""
+    return text.startswith(_BEGINS) or text.lstrip().startswith(_BEGINS)
+
+
+def clean(text: str) -> str:
+    """*text* with unprintable characters replaced, which XML cannot hold, and cut to the length of a cell."""
+    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    return kept if len(kept) <= _LONGEST else f"{kept[: _LONGEST - 1]}…"
 
 
 ACCOUNTS: tuple[Column[AccountStatus], ...] = (
@@ -165,3 +183,37 @@ def sheets(status: Status, runs: Sequence[AuditRun]) -> list[Sheet[Any]]:
         Sheet("firms", _("Firms"), _("How does every firm stand?"), FIRMS, status.firms),
         Sheet("runs", _("Over time"), _("How did the audits end?"), RUNS, runs),
     ]  # fmt: skip
+
+
+def accounts_frame(accounts: Iterable[AccountStatus]) -> "pd.DataFrame":
+    """The accounts as a DataFrame, a row each: English column names, ordered signals, UTC times, whole numbers."""
+    return _frame(ACCOUNTS, list(accounts))
+
+
+def causes_frame(groups: Iterable[CauseGroup]) -> "pd.DataFrame":
+    """The problems that accounts share, a row each; ``addresses`` lists every account of it."""
+    rows = list(groups)
+    frame = _frame(CAUSES, rows).drop(columns="accounts")
+    frame["addresses"] = [list(group.accounts) for group in rows]
+    return frame
+
+
+def _frame(columns: Sequence[Column[Any]], rows: Sequence[Any]) -> "pd.DataFrame":
+    import pandas as pd  # half a second to load: only for those who want a table
+
+    made: dict[str, Any] = {}
+    for column in columns:
+        values = [column.value(row) for row in rows]
+        if column.kind == "signal":
+            made[column.key] = pd.Categorical(
+                [str(value) for value in values], categories=[str(s) for s in Signal], ordered=True
+            )
+        elif column.kind == "moment":
+            made[column.key] = pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
+        elif column.kind == "number":
+            made[column.key] = pd.array(values, dtype="Int64")
+        elif column.kind == "flag":
+            made[column.key] = pd.array([bool(value) for value in values], dtype="bool")
+        else:
+            made[column.key] = pd.Series(values, dtype="object")
+    return pd.DataFrame(made, columns=[column.key for column in columns])

@@ -119,7 +119,7 @@ class Document:
 
     def html(self) -> str:
         """The document as one HTML page that loads no other file and runs no script."""
-        page = _templates().get_template("document.html")
+        page = templates().get_template("document.html")
         return _visible(page.render(document=self, language=language(), word=word))
 
 
@@ -132,12 +132,14 @@ def _visible(text: str) -> str:
 
 
 @cache
-def _templates() -> "Environment":
+def templates() -> "Environment":
+    """What renders the templates of this room, with every value escaped."""
     import jinja2  # only for those who want a page
 
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("msoauth.reports"),
         autoescape=True,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -7,8 +7,7 @@ from typing import Any
 
 from msoauth.auditing.status import Status
 from msoauth.model import Signal
-from msoauth.reports.cells import clean, is_formula
-from msoauth.reports.columns import Column, Sheet, sheets, shown
+from msoauth.reports.columns import Column, Sheet, clean, is_formula, sheets, shown
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
 

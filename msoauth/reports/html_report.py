@@ -9,7 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from msoauth.auditing import labels
@@ -18,6 +17,7 @@ from msoauth.judgement import WORST_FIRST
 from msoauth.model import Signal
 from msoauth.reports import charts
 from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown
+from msoauth.reports.document import templates
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _, language
 
@@ -30,16 +30,6 @@ _START = """
 const data = JSON.parse(document.getElementById("data").textContent);
 table(document.getElementById("accounts"), data, null);
 """
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("msoauth.reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("audit.html")
 
 
 @cache
@@ -63,7 +53,7 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         charts.seconds_over_time(oldest_first, STAGES),
         charts.bars(_causes(status), _("Accounts by what they hang on")),
     ]
-    return _template().render(
+    return templates().get_template("audit.html").render(
         lang=language(),
         title=_("Mail audit"),
         as_of=_("As of {moment} UTC. Every account's newest answers count.").format(

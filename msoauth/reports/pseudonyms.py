@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from msoauth.model import Account, Firm
@@ -63,15 +63,6 @@ class Pseudonyms:
         text = _ADDRESS.sub(self._address, text)
         return self._pattern.sub(self._name, text)
 
-    def address(self, address: str) -> str:
-        """The pseudonym of a mailbox's or user's address."""
-        local, _at, domain = address.rpartition("@")
-        return f"{self.local(local)}@{self.domain(domain)}"
-
-    def local(self, name: str) -> str:
-        """The pseudonym of the part before the @."""
-        return f"person-{self._code('local', name)}"
-
     def domain(self, domain: str) -> str:
         """The pseudonym of a domain; domains of Microsoft's services stay."""
         lower = domain.casefold()
@@ -87,14 +78,12 @@ class Pseudonyms:
         domain = self.domain(match["domain"])
         if domain == match["domain"]:
             return match[0]  # a service's own, such as a Message-ID of Exchange
-        return f"{self.local(match['local'])}{match['at']}{domain}"
+        return f"person-{self._code('local', match['local'])}{match['at']}{domain}"
 
     def _name(self, match: re.Match[str]) -> str:
         found = match[0].casefold()
         if found in self._known:
             return self._known[found]
-        from urllib.parse import unquote
-
         return quote(self._known.get(unquote(found), match[0]), safe="")
 
     def _code(self, kind: str, name: str) -> str:

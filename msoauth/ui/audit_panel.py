@@ -18,7 +18,8 @@ from msoauth.checks import DIAGNOSE
 from msoauth.errors import InputError
 from msoauth.judgement import root_cause, verdict
 from msoauth.model import Finding
-from msoauth.reports import charts, frames
+from msoauth.reports import charts
+from msoauth.reports.columns import accounts_frame, causes_frame
 from msoauth.reports.html_report import STAGES, changes_line, table_data
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.reports.letter import for_it, letter
@@ -298,8 +299,8 @@ class AuditPanel(Panel):
 
     def frame(self) -> "pd.DataFrame":
         """The latest status of every account, one a row."""
-        return frames.accounts_frame(self.status.accounts if self.status else ())
+        return accounts_frame(self.status.accounts if self.status else ())
 
     def causes_frame(self) -> "pd.DataFrame":
         """The problems by cause, one a row."""
-        return frames.causes_frame(self.status.groups if self.status else ())
+        return causes_frame(self.status.groups if self.status else ())

@@ -224,7 +224,7 @@ def test_changes_are_those_between_the_last_two_audits(workspace: Workspace) -> 
     audited(workspace, "r1", Scope(), {ANNA: Signal.PASSED, MAX: Signal.PASSED})
     audited(workspace, "r2", Scope(), {ANNA: Signal.FAILED, MAX: Signal.PASSED})
     stands = status(workspace)
-    assert [a.account for a in stands.changed("new")] == [ANNA]
+    assert [a.account for a in stands.accounts if a.change == "new"] == [ANNA]
     assert stands.before is not None
     assert stands.before.run == "r1"
 
@@ -250,7 +250,7 @@ def test_an_audit_of_one_firm_is_compared_with_the_one_of_all_before_it(
     audited(three_firms, "r1", Scope(), everybody)
     audited(three_firms, "r2", Scope.of(["fabrikam"]), {EVA: Signal.PASSED})
     for stands in (status(three_firms), status(three_firms, firm="Fabrikam")):
-        assert [a.account for a in stands.changed("mended")] == [EVA]
+        assert [a.account for a in stands.accounts if a.change == "mended"] == [EVA]
         assert stands.before is not None
         assert stands.before.run == "r1"
     # And not with one that had not asked, or that had asked for more.
@@ -260,7 +260,7 @@ def test_an_audit_of_one_firm_is_compared_with_the_one_of_all_before_it(
     audited(three_firms, "r3", Scope.of(["fabrikam"], send=True), {EVA: Signal.FAILED})
     assert status(three_firms, firm="Fabrikam").before is None
     audited(three_firms, "r4", Scope(), everybody | {EVA: Signal.PASSED})
-    assert [a.account for a in status(three_firms).changed("mended")] == [EVA]
+    assert [a.account for a in status(three_firms).accounts if a.change == "mended"] == [EVA]
 
 
 def test_a_firms_charts_show_its_own_accounts_and_those_of_all_no_single_firms(

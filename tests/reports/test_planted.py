@@ -18,13 +18,13 @@ from msoauth.errors import MailError
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Finding, Signal
 from msoauth.reports.bundle import bundle
-from msoauth.reports.csv_file import csv_text
+from msoauth.reports.columns import accounts_frame, causes_frame
 from msoauth.reports.excel import write_excel
-from msoauth.reports.frames import accounts_frame, causes_frame
 from msoauth.reports.html_report import html_page
 from msoauth.reports.letter import letter
 from msoauth.reports.monitoring import as_json
 from msoauth.reports.record import record
+from msoauth.reports.write import csv_text
 from msoauth.store import Workspace
 from tests.reports.conftest import ANNA, FIRM
 

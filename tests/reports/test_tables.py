@@ -16,13 +16,11 @@ from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, FirmStatus, Status, group
 from msoauth.judgement import NEWEST_MAIL, SECRET_END, Issue
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.reports import frames
-from msoauth.reports.cells import is_formula
-from msoauth.reports.columns import ACCOUNTS, sheets
-from msoauth.reports.csv_file import csv_text
+from msoauth.reports.columns import ACCOUNTS, accounts_frame, causes_frame, is_formula, sheets
 from msoauth.reports.excel import write_excel
 from msoauth.reports.html_report import html_page, table_data
 from msoauth.reports.monitoring import as_json
+from msoauth.reports.write import csv_text
 from msoauth.store.audits import AuditRun
 from msoauth.texts import use_language
 
@@ -129,13 +127,13 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_known(text: str) -> None:
 
 
 def test_frames_are_typed(stands: Status) -> None:
-    frame = frames.accounts_frame(stands.accounts)
+    frame = accounts_frame(stands.accounts)
     assert list(frame.columns) == [column.key for column in ACCOUNTS]
     assert next(iter(frame.sort_values("signal")["account"])) == "max@contoso.example"
     assert str(frame["since"].dtype).endswith("UTC]")
     assert str(frame["idle_days"].dtype) == "Int64"
     assert frame["never_signed_in"].dtype == bool
-    causes = frames.causes_frame(stands.groups)
+    causes = causes_frame(stands.groups)
     assert causes["count"].tolist() == [2]
     assert causes["addresses"][0] == ["+49@contoso.example", "anna@contoso.example"]
 
@@ -157,7 +155,7 @@ def test_every_table_says_what_to_do(stands: Status) -> None:
     assert broken.startswith("1. Microsoft 365 admin center")
     assert " 2. " in broken
     assert works == ""
-    assert frames.causes_frame(stands.groups)["fix"][0] == broken
+    assert causes_frame(stands.groups)["fix"][0] == broken
     silent = account("silent@contoso.example", Signal.WARNING)
     silent = replace(silent, issue=Issue(NEWEST_MAIL, Signal.WARNING, None, 40))
     assert "mail is expected" in labels.account_fix(silent)[0]
@@ -187,7 +185,7 @@ def test_monitoring_gets_ids_and_moments_as_json(stands: Status) -> None:
 
 
 def test_empty_tables_keep_their_types(tmp_path: Path) -> None:
-    frame = frames.accounts_frame([])
+    frame = accounts_frame([])
     assert len(frame) == 0
     assert str(frame["since"].dtype).endswith("UTC]")
     nothing = Status(AT, (), (), ())
