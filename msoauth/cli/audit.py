@@ -26,7 +26,7 @@ from msoauth.judgement import SILENT_DAYS
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
-    from msoauth.auditing import Audit, Looked
+    from msoauth.auditing import AccountResult, Audit
     from msoauth.auditing.status import Status
     from msoauth.reports.write import Kind
     from msoauth.store import Workspace
@@ -190,7 +190,7 @@ def _cancel_on_signals(running: "Audit") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _with_progress(running: "Audit") -> "Iterator[Looked]":
+def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
     """Yield an audit's results with progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
     live = Console(stderr=True).status("") if sys.stderr.isatty() else None
     told = time.monotonic()
