@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msoauth.clouds import Endpoint
 from msoauth.mail.fetch import fetch
-from msoauth.mail.pop3 import open_pop3
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.sasl import xoauth2
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
@@ -19,16 +19,16 @@ import sys
 from pathlib import Path
 from msoauth.clouds import Endpoint
 from msoauth.mail.fetch import fetch
-from msoauth.mail.pop3 import open_pop3
+from msoauth.mail.pop3 import Pop3Session
 port, user, token, ca, to = sys.argv[1:]
-session = open_pop3(Endpoint("localhost", int(port), "implicit"), user, token, ca_file=ca)
+session = Pop3Session.open(Endpoint("localhost", int(port), "implicit"), user, token, ca_file=ca)
 [None for _ in fetch(session, to=Path(to))]
 session.close()
 """
 
 
 def ours(box: Dovecot, port: int, to: Path, transcript: Transcript | None = None) -> None:
-    with open_pop3(
+    with Pop3Session.open(
         Endpoint("localhost", port, "implicit"),
         box.user,
         box.token,

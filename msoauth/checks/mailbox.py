@@ -6,11 +6,11 @@ from msoauth.checks.context import Check, Context, Outcome
 from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
 from msoauth.errors import MailError
-from msoauth.mail.imap import ImapSession, greet_imap, open_imap
-from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_for_arrival
-from msoauth.mail.smtp import SmtpSession, greet_smtp, open_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.texts import _
 
 _NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
@@ -42,7 +42,7 @@ def _connect_smtp(context: Context) -> Outcome:
     """Open the session that the SMTP login will use; the login reports the failure if that does not work."""
     try:
         context.state.sessions.keep(
-            greet_smtp(context.firm.cloud.smtp, **context.connection_options("smtp"))
+            SmtpSession.connect(context.firm.cloud.smtp, **context.connection_options("smtp"))
         )
     except MailError as failure:
         context.state.sessions.keep_failure(SmtpSession, failure)
@@ -51,7 +51,7 @@ def _connect_smtp(context: Context) -> Outcome:
 
 @_exchange_side
 def _pop3(context: Context) -> Outcome:
-    session = context.state.sessions.take(Pop3Session) or greet_pop3(
+    session = context.state.sessions.take(Pop3Session) or Pop3Session.connect(
         context.firm.cloud.pop3, **context.connection_options("pop3")
     )
     session.log_in(context.mailbox.address, token_of(context))
@@ -65,7 +65,7 @@ def _pop3(context: Context) -> Outcome:
 
 @_exchange_side
 def _imap(context: Context) -> Outcome:
-    session = context.state.sessions.take(ImapSession) or greet_imap(
+    session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
     )
     session.log_in(context.mailbox.address, token_of(context))
@@ -78,7 +78,7 @@ def _imap(context: Context) -> Outcome:
 @_exchange_side
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
-    session = context.state.sessions.take(SmtpSession) or greet_smtp(
+    session = context.state.sessions.take(SmtpSession) or SmtpSession.connect(
         context.firm.cloud.smtp, **context.connection_options("smtp")
     )
     session.log_in(_smtp_user(context), token_of(context))
@@ -98,7 +98,7 @@ def _send(context: Context) -> Outcome:
     context.state.message_id = str(message["Message-ID"])
 
     def open_sender() -> SmtpSession:
-        return open_smtp(
+        return SmtpSession.open(
             cloud.smtp,
             _smtp_user(context),
             token_of(context),
@@ -116,7 +116,7 @@ def _send(context: Context) -> Outcome:
 def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session:
     """The mailbox, by the protocol that the account uses; the conversation is recorded under *transcript*."""
     account = context.mailbox
-    opener = open_imap if account.protocol == "imap" else open_pop3
+    opener = ImapSession.open if account.protocol == "imap" else Pop3Session.open
     return opener(
         context.firm.cloud.endpoint(account.protocol),
         account.address,

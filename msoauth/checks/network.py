@@ -12,9 +12,9 @@ from msoauth.errors import AuthError
 from msoauth.identity import http, validation
 from msoauth.identity.discovery import discovery_url
 from msoauth.judgement import clock_is_wrong
-from msoauth.mail.imap import ImapSession, greet_imap
-from msoauth.mail.pop3 import Pop3Session, greet_pop3
-from msoauth.mail.smtp import SmtpSession, greet_smtp
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.smtp import SmtpSession
 from msoauth.model import Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -24,9 +24,9 @@ from msoauth.texts import _
 _ISSUERS = ("digicert", "microsoft")
 
 _GREET: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
-    "pop3": greet_pop3,
-    "imap": greet_imap,
-    "smtp": greet_smtp,
+    "pop3": Pop3Session.connect,
+    "imap": ImapSession.connect,
+    "smtp": SmtpSession.connect,
 }
 
 

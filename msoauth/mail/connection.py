@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Self, TypedDict, Unpack
@@ -55,16 +56,13 @@ class ReadBuffer:
 
     def line(self) -> bytes:
         """The next line, without its CRLF or LF."""
-        return self._raw_line().removesuffix(b"\n").removesuffix(b"\r")
-
-    def _raw_line(self) -> bytes:
         searched = self._start
         while True:
             end = self._buffer.find(b"\n", searched)
             if end >= 0:
-                line = bytes(self._buffer[self._start : end + 1])
+                line = bytes(self._buffer[self._start : end])
                 self._start = end + 1
-                return line
+                return line.removesuffix(b"\r")
             unread = len(self._buffer) - self._start
             if unread > LINE_LIMIT:
                 raise self._too_long(_("the server sent a line without end"))
@@ -157,12 +155,6 @@ class Connection:
         self._sent_unencrypted: list[str] = []
         self._entered = time.perf_counter()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connection; may be called more than once."""
         if self._socket is not None:
@@ -173,6 +165,8 @@ class Connection:
 
     def open(self) -> None:
         """Resolve the host name, connect and, where the endpoint wants it from the start, negotiate TLS.
+
+        The greeting is the next stage.
 
         Raises:
             MailError: with the stage where it failed.
@@ -199,9 +193,11 @@ class Connection:
         self.transcript.remark(f"connected to {peer} port {port}")
         if self.endpoint.tls == "implicit":
             self.start_tls()
+        else:
+            self.enter("greeting")
 
     def start_tls(self) -> None:
-        """Negotiate TLS, at once or after STARTTLS.
+        """Negotiate TLS, at once or after STARTTLS. The greeting is the next stage.
 
         Plain text that arrived before it is an error: an attacker may have put it there (CVE-2011-0411).
 
@@ -223,6 +219,7 @@ class Connection:
         except (OSError, ValueError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
         self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
+        self.enter("greeting")
 
     def _use(self, connection: socket.socket) -> None:
         """Take *connection* for all that follows; it never blocks, so that each wait can be cancelled."""
@@ -297,6 +294,11 @@ class Connection:
             retriable=retriable,
             challenge=challenge,
         )
+
+    def unexpected_reply(self, reply: str | bytes) -> MailError:
+        """The error for a line that does not answer what was asked."""
+        text = reply if isinstance(reply, str) else reply.decode("utf-8", "replace")
+        return self.failure(_("the server answered out of turn"), "service-unavailable", text)
 
     def error_from(self, problem: Exception) -> MailError:
         """The error for an exception of the operating system or of TLS."""
@@ -465,29 +467,8 @@ class ConnectionOptions(TypedDict, total=False):
     cancelled: threading.Event | None
 
 
-def connect(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Connection:
-    """Open a connection to *endpoint*, with TLS unless the endpoint wants STARTTLS.
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    connection = Connection(
-        endpoint,
-        options.get("transcript") or Transcript(),
-        options.get("timeout", TIMEOUT),
-        options.get("ca_file"),
-        options.get("cancelled"),
-    )
-    try:
-        connection.open()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class MailSession:
-    """What the sessions of POP3, IMAP and SMTP share: how a login and an end are carried out.
+class MailSession(ABC):
+    """What the sessions of POP3, IMAP and SMTP share: how they are opened, log in and end.
 
     Attributes:
         connection: What it goes over: the certificate's issuer, the seconds of each stage.
@@ -496,11 +477,47 @@ class MailSession:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
+    @classmethod
+    def connect(cls, endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Self:
+        """A session up to its login: connected, encrypted, greeted, and the server's capabilities known.
+
+        Raises:
+            MailError: with the stage where it failed.
+        """
+        connection = Connection(
+            endpoint,
+            options.get("transcript") or Transcript(),
+            options.get("timeout", TIMEOUT),
+            options.get("ca_file"),
+            options.get("cancelled"),
+        )
+        try:
+            connection.open()
+            session = cls(connection)
+            session._greet()
+        except BaseException:
+            connection.close()
+            raise
+        return session
+
+    @classmethod
+    def open(
+        cls, endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
+    ) -> Self:
+        """Connect and log in: :meth:`connect`, then :meth:`log_in`."""
+        session = cls.connect(endpoint, **options)
+        session.log_in(user, access_token)
+        return session
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_about: object) -> None:
         self.close()
+
+    @abstractmethod
+    def _greet(self) -> None:
+        """Read the server's greeting, negotiate STARTTLS where the endpoint wants it, and ask for capabilities."""
 
     def log_in(self, user: str, access_token: str) -> None:
         """Log in, and verify it where the protocol allows it. The connection is closed on failure.
@@ -520,8 +537,8 @@ class MailSession:
             self.connection.close()
             raise
 
-    def _authenticate(self, user: str, token: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _authenticate(self, user: str, token: str) -> None: ...
 
     def close(self) -> None:
         """End the session and close the connection."""
@@ -532,5 +549,5 @@ class MailSession:
         finally:
             self.connection.close()
 
-    def _say_goodbye(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _say_goodbye(self) -> None: ...

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Unpack
 
-from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import sasl
-from msoauth.mail.connection import LINE_LIMIT, Connection, ConnectionOptions, MailSession, connect
+from msoauth.mail.connection import LINE_LIMIT, Connection, MailSession
 from msoauth.mail.imap_parser import Folder, parse_list, parse_status, quote_folder
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
@@ -89,7 +87,7 @@ class CommandChannel:
             if len(lines) < _RECORDED:
                 self.connection.transcript.server(line.decode("utf-8", "replace"))
             if not line.startswith((b"* ", b"+")):
-                raise self.unexpected_reply(line)
+                raise self.connection.unexpected_reply(line)
             self.check_bye(line)
             lines.append(line)
             received += len(line)
@@ -125,14 +123,6 @@ class CommandChannel:
                 self.connection, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 
-    def unexpected_reply(self, line: bytes) -> MailError:
-        """The error for a line that does not answer the command."""
-        return self.connection.failure(
-            _("the server answered out of turn"),
-            "service-unavailable",
-            line.decode("utf-8", "replace"),
-        )
-
 
 def _as_quoted(content: bytes) -> bytes:
     return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
@@ -148,15 +138,33 @@ class ImapSession(MailSession):
         refused: The server's replies for messages that it did not deliver, by UID.
     """
 
-    def __init__(self, commands: CommandChannel, offered: bytes) -> None:
-        self._commands = commands
-        super().__init__(commands.connection)
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._commands = CommandChannel(connection)
         self._uids: dict[int, int] = {}  # by place in the folder
         self._in_body = False
         self.messages = 0
         self.uid_validity = ""
-        self.offered = offered
+        self.offered = b""
         self.refused: dict[int, str] = {}
+
+    def _greet(self) -> None:
+        connection = self.connection
+        greeting = connection.reply()
+        # PREAUTH would mean a session that is logged in already, as another user perhaps: it is refused.
+        if not greeting.upper().startswith(("* OK", "* BYE")):
+            raise connection.unexpected_reply(greeting)
+        if greeting.upper().startswith("* BYE"):
+            raise error_from_reply(connection, greeting, _("the server turned the connection away"))
+        if connection.endpoint.tls == "starttls":
+            try:
+                self._commands.ask("STARTTLS")
+            except MailError as refused:
+                raise connection.failure(
+                    _("the server offers no STARTTLS"), "tls-failed", refused.evidence
+                ) from None
+            connection.start_tls()
+        self.offered = b" ".join(self._commands.ask("CAPABILITY")).upper()
 
     def _authenticate(self, user: str, token: str) -> None:
         commands, connection = self._commands, self.connection
@@ -182,7 +190,7 @@ class ImapSession(MailSession):
             connection.command(login.abort_response, alone=False)
             reply = commands.tagged_or_continuation()
         if not reply.startswith(f"{tag} "):
-            raise commands.unexpected_reply(reply.encode())
+            raise connection.unexpected_reply(reply)
         if not reply.upper().startswith(f"{tag} OK"):
             raise error_from_reply(
                 connection, reply, _("the login was refused"), challenge=challenge
@@ -283,7 +291,7 @@ class ImapSession(MailSession):
             literal, short = _LITERAL.search(line), _QUOTED_BODY.search(line)
             uid = self._uid_of(line, uids)
             if literal is None and short is None:
-                raise self._commands.unexpected_reply(line)
+                raise self.connection.unexpected_reply(line)
             body = (
                 self._body(int(literal[1]))
                 if literal
@@ -311,7 +319,7 @@ class ImapSession(MailSession):
         rest = self.connection.line()
         if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
             # The literal was not as long as announced, so these bytes are not the message.
-            raise self._commands.unexpected_reply(rest)
+            raise self.connection.unexpected_reply(rest)
         self._in_body = False
         self.connection.transcript.remark(f"{size} bytes received")
 
@@ -328,51 +336,3 @@ class ImapSession(MailSession):
         self._commands.leaving = True
         if not self._in_body:  # else the next bytes are a message, not the answer to LOGOUT
             self._commands.ask("LOGOUT")
-
-
-def greet_imap(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> ImapSession:
-    """A session up to its login: connected, encrypted, greeted, and its capabilities known.
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    connection = connect(endpoint, **options)
-    try:
-        commands = CommandChannel(connection)
-        connection.enter("greeting")
-        greeting = connection.reply()
-        # PREAUTH would mean a session that is logged in already, as another user perhaps: it is refused.
-        if not greeting.upper().startswith(("* OK", "* BYE")):
-            raise commands.unexpected_reply(greeting.encode())
-        if greeting.upper().startswith("* BYE"):
-            raise error_from_reply(connection, greeting, _("the server turned the connection away"))
-        if endpoint.tls == "starttls":
-            try:
-                commands.ask("STARTTLS")
-            except MailError as refused:
-                raise connection.failure(
-                    _("the server offers no STARTTLS"), "tls-failed", refused.evidence
-                ) from None
-            connection.start_tls()
-            connection.enter("greeting")
-        offered = b" ".join(commands.ask("CAPABILITY")).upper()
-    except BaseException:
-        connection.close()
-        raise
-    return ImapSession(commands, offered)
-
-
-def open_imap(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
-) -> ImapSession:
-    """Connect and log in over IMAP.
-
-    Args:
-        user: The mailbox, for a shared one too (exchange-dev).
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    session = greet_imap(endpoint, **options)
-    session.log_in(user, access_token)
-    return session

@@ -5,12 +5,10 @@ Nothing is deleted: the one method that deletes has a long name, and nothing in 
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Unpack
 
-from msoauth.clouds import Endpoint
 from msoauth.errors import InputError
 from msoauth.mail import headers, sasl
-from msoauth.mail.connection import Connection, ConnectionOptions, MailSession, connect
+from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
@@ -27,31 +25,37 @@ class Pop3Session(MailSession):
     Attributes:
         count: Number of messages at the login.
         size: Their bytes together.
+        capabilities: What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
         refused: The server's replies for messages that it did not deliver, by number.
     """
 
-    def __init__(self, connection: Connection, count: int = 0, size: int = 0) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._sizes: dict[int, int] = {}
         self._in_flight = 0
         self._sizes_are_exact = False
         self._status = ""
-        self.count = count
-        self.size = size
+        self.count = self.size = 0
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
         self.refused: dict[int, str] = {}
 
-    def ask_capabilities(self) -> dict[str, list[str]]:
-        """What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
-
-        Raises:
-            MailError: the connection broke.
-        """
-        if not self._ask("CAPA"):
-            return {}
-        words = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
-        return {w[0]: w[1:] for w in words if w}
+    def _greet(self) -> None:
+        connection = self.connection
+        if not self._read_status():
+            raise error_from_reply(
+                connection, self._status, _("the server turned the connection away")
+            )
+        if connection.endpoint.tls == "starttls":
+            if not self._ask("STLS"):
+                raise connection.failure(
+                    _("the server offers no STARTTLS"), "tls-failed", self._status
+                )
+            connection.start_tls()
+        if self._ask("CAPA"):
+            words = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
+            self.capabilities = {w[0]: w[1:] for w in words if w}
+        self.pipelining = "PIPELINING" in self.capabilities
 
     def _authenticate(self, user: str, token: str) -> None:
         connection = self.connection
@@ -234,9 +238,7 @@ class Pop3Session(MailSession):
             return True
         if self._status.startswith("-ERR"):
             return False
-        raise self.connection.failure(
-            _("the server answered out of turn"), "service-unavailable", self._status
-        )
+        raise self.connection.unexpected_reply(self._status)
 
     def delete_from_server_for_good(self, uids: Collection[str]) -> None:
         """Delete the messages of these unique ids from the mailbox. No command or panel of msoauth calls this.
@@ -283,48 +285,3 @@ def _is_number(text: str) -> bool:
 
 def _is_continuation(reply: str) -> bool:
     return reply.startswith("+") and not reply.startswith("+OK")
-
-
-def greet_pop3(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Pop3Session:
-    """A session up to its login: connected, encrypted, greeted, and its capabilities known.
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    connection = connect(endpoint, **options)
-    try:
-        session = Pop3Session(connection)
-        connection.enter("greeting")
-        if not session._read_status():
-            raise error_from_reply(
-                connection, session._status, _("the server turned the connection away")
-            )
-        if endpoint.tls == "starttls":
-            if not session._ask("STLS"):
-                raise connection.failure(
-                    _("the server offers no STARTTLS"), "tls-failed", session._status
-                )
-            connection.start_tls()
-            connection.enter("greeting")
-        session.capabilities = session.ask_capabilities()
-        session.pipelining = "PIPELINING" in session.capabilities
-    except BaseException:
-        connection.close()
-        raise
-    return session
-
-
-def open_pop3(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
-) -> Pop3Session:
-    """Connect and log in over POP3.
-
-    Args:
-        user: The mailbox, for a shared one too (exchange-dev).
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    session = greet_pop3(endpoint, **options)
-    session.log_in(user, access_token)
-    return session

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
-from typing import Unpack
 
-from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import sasl, unverified_facts
-from msoauth.mail.connection import Connection, ConnectionOptions, MailSession, connect
+from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -31,6 +29,43 @@ class SmtpSession(MailSession):
         super().__init__(connection)
         self.offered: dict[str, str] = {}
         self.is_exchange = False
+
+    def _greet(self) -> None:
+        connection = self.connection
+        code, text = self._greeting()
+        if code != 220:
+            raise error_from_reply(connection, text, _("the server turned the connection away"))
+        self.is_exchange = _EXCHANGE_GREETING in text
+        self.hello()
+        if connection.endpoint.tls == "starttls":
+            connection.enter("tls")
+            if "STARTTLS" not in self.offered:
+                raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
+            try:
+                self._expect(220, "STARTTLS", _("the server refused STARTTLS"))
+            except MailError as refused:
+                refused.cause = "tls-failed" if refused.cause == "unknown" else refused.cause
+                raise
+            connection.start_tls()
+            self.hello()
+
+    def _greeting(self) -> tuple[int, str]:
+        """The server's greeting. When there is none, check whether the port expects TLS, and say so in the error."""
+        connection = self.connection
+        try:
+            return self._reply()
+        except MailError as silence:
+            if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
+                raise
+            if not unverified_facts.port_expects_tls(
+                connection.endpoint, timeout=connection.timeout
+            ):
+                raise
+            raise connection.failure(
+                _("the port begins with TLS, but plain text and then STARTTLS were expected"),
+                "tls-failed",
+                silence.evidence,
+            ) from None
 
     def _authenticate(self, user: str, token: str) -> None:
         connection = self.connection
@@ -139,7 +174,7 @@ class SmtpSession(MailSession):
             broken.retriable = False  # it may have been accepted: never send it twice
             raise
         if code < 400 and code != 250:
-            raise self._unexpected_reply(text)
+            raise self.connection.unexpected_reply(text)
         if code != 250:
             raise error_from_reply(self.connection, text, _("the message was refused"))
         return redact(text)
@@ -155,13 +190,8 @@ class SmtpSession(MailSession):
         if got in (code, also):
             return text
         if got < 400:  # not an answer to this command
-            raise self._unexpected_reply(text)
+            raise self.connection.unexpected_reply(text)
         raise error_from_reply(self.connection, text, why)
-
-    def _unexpected_reply(self, text: str) -> MailError:
-        return self.connection.failure(
-            _("the server answered out of turn"), "service-unavailable", text
-        )
 
     def _reply(self) -> tuple[int, str]:
         lines: list[str] = []
@@ -171,7 +201,7 @@ class SmtpSession(MailSession):
             if not (code.isascii() and code.isdigit() and len(code) == 3) or (
                 lines and code != lines[0][:3]
             ):
-                raise self._unexpected_reply(line)
+                raise self.connection.unexpected_reply(line)
             lines.append(line)
             if line[3:4] != "-":
                 return int(code), "\n".join(lines)
@@ -238,68 +268,3 @@ def _ehlo_name() -> str:
         part and part.replace("-", "").isalnum() for part in name.split(".")
     )
     return name if good and "." in name else "[127.0.0.1]"
-
-
-def greet_smtp(endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> SmtpSession:
-    """A session up to its login: connected, greeted, encrypted, and its EHLO keywords known.
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    connection = connect(endpoint, **options)
-    try:
-        session = SmtpSession(connection)
-        connection.enter("greeting")
-        code, text = _greeting(session, connection)
-        if code != 220:
-            raise error_from_reply(connection, text, _("the server turned the connection away"))
-        session.is_exchange = _EXCHANGE_GREETING in text
-        session.hello()
-        if endpoint.tls == "starttls":
-            connection.enter("tls")
-            if "STARTTLS" not in session.offered:
-                raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
-            try:
-                session._expect(220, "STARTTLS", _("the server refused STARTTLS"))
-            except MailError as refused:
-                refused.cause = "tls-failed" if refused.cause == "unknown" else refused.cause
-                raise
-            connection.start_tls()
-            connection.enter("greeting")
-            session.hello()
-    except BaseException:
-        connection.close()
-        raise
-    return session
-
-
-def open_smtp(
-    endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
-) -> SmtpSession:
-    """Connect and log in to an SMTP submission server.
-
-    Args:
-        user: Who signed in; for a shared mailbox this is not the mailbox (facts M1).
-
-    Raises:
-        MailError: with the stage where it failed.
-    """
-    session = greet_smtp(endpoint, **options)
-    session.log_in(user, access_token)
-    return session
-
-
-def _greeting(session: SmtpSession, connection: Connection) -> tuple[int, str]:
-    """The server's greeting. When there is none, check whether the port expects TLS, and say so in the error."""
-    try:
-        return session._reply()
-    except MailError as silence:
-        if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
-            raise
-        if not unverified_facts.port_expects_tls(connection.endpoint, timeout=connection.timeout):
-            raise
-        raise connection.failure(
-            _("the port begins with TLS, but plain text and then STARTTLS were expected"),
-            "tls-failed",
-            silence.evidence,
-        ) from None

@@ -9,12 +9,11 @@ import pytest
 
 from msoauth import checks
 from msoauth.auditing import AccountResult, Audit
-from msoauth.checks import mailbox
 from msoauth.errors import AuthError, MailError
 from msoauth.identity import access_tokens
 from msoauth.identity.access_tokens import AccessToken
 from msoauth.mail.pop3 import Pop3Session
-from msoauth.mail.smtp import SmtpSession, greet_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
 from tests.auditing.conftest import Office
@@ -39,14 +38,14 @@ class Greetings:
         return session
 
 
-_greet = greet_smtp
+_greet = SmtpSession.connect
 _renew = access_tokens.access_token
 
 
 @pytest.fixture
 def greetings(monkeypatch: pytest.MonkeyPatch) -> Greetings:
     watched = Greetings()
-    monkeypatch.setattr(mailbox, "greet_smtp", watched.greet)
+    monkeypatch.setattr(SmtpSession, "connect", watched.greet)
     monkeypatch.setattr(
         checks.context, "LOGIN_WITHIN", 60.0
     )  # a busy computer takes long for a token
@@ -142,7 +141,7 @@ def test_a_server_that_turns_the_session_away_is_what_the_login_says(
     def turn_away(*_given: Any, **_options: Any) -> SmtpSession:
         raise MailError("no", stage="greeting", cause="service-unavailable", evidence="421 4.3.2")
 
-    monkeypatch.setattr(mailbox, "greet_smtp", turn_away)
+    monkeypatch.setattr(SmtpSession, "connect", turn_away)
     found = smtp(list(Audit(one.workspace)))
     assert (found.signal, found.cause, found.evidence) == (
         Signal.FAILED,

@@ -16,7 +16,7 @@ from msoauth.clouds import Endpoint
 from msoauth.errors import AuthError, MailError, VaultError
 from msoauth.identity.access_tokens import AccessToken
 from msoauth.judgement import root_cause
-from msoauth.mail import connection
+from msoauth.mail.connection import Connection
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm, Signal
@@ -253,7 +253,9 @@ def test_closing_returns_at_once_and_what_hangs_leaves_nothing_behind(context: C
     def hang(given: Context) -> Outcome:
         begun.set()
         assert let_go.wait(20), "closing waited for the check"
-        given.state.sessions.keep(Pop3Session(connection.connect(server)))
+        connection = Connection(server, Transcript(), 20.0, None)
+        connection.open()
+        given.state.sessions.keep(Pop3Session(connection))
         ended.set()
         return Outcome("late")
 

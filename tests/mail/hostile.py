@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from msoauth.clouds import Endpoint
-from msoauth.mail.imap import ImapSession, open_imap
-from msoauth.mail.pop3 import Pop3Session, open_pop3
-from msoauth.mail.smtp import SmtpSession, open_smtp
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.smtp import SmtpSession
 
 USER = "anna@contoso.example"
 TOKEN = "planted-marker-of-a-token-0123456789"
@@ -244,9 +244,9 @@ class Hostile:
 
     def open(self, timeout: float = 20.0) -> Pop3Session | ImapSession | SmtpSession:
         openers: dict[str, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
-            "pop3": open_pop3,
-            "imap": open_imap,
-            "smtp": open_smtp,
+            "pop3": Pop3Session.open,
+            "imap": ImapSession.open,
+            "smtp": SmtpSession.open,
         }
         return openers[self.protocol](
             self.endpoint, USER, TOKEN, timeout=timeout, ca_file=self.ca_file

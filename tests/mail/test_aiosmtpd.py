@@ -15,7 +15,7 @@ from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.round_trip import compose_test_mail, send_with_retries
-from msoauth.mail.smtp import SmtpSession, open_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from tests.mail.hostile import TOKEN, USER
 from tests.ports import kept_port
@@ -46,7 +46,7 @@ class Running:
         self.port, self.ca_file, self.box = port, ca_file, box
 
     def open(self, token: str = TOKEN, transcript: Transcript | None = None) -> SmtpSession:
-        return open_smtp(
+        return SmtpSession.open(
             Endpoint("localhost", self.port, "starttls"),
             USER,
             token,

@@ -15,7 +15,7 @@ from msoauth import redact
 from msoauth.errors import InputError, MsoauthError
 from msoauth.mail import imap_parser, sasl
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.pop3 import open_pop3
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
 from tests.mail.hostile import TOKEN, USER, Hostile, hostile
@@ -116,11 +116,11 @@ def test_an_oauthbearer_string_has_its_fields_and_no_more(user: str, token: str)
 def test_no_login_is_tried_with_what_could_be_more_than_a_login(
     servers: dict[str, Hostile], name: str, bad: str
 ) -> None:
-    from msoauth.mail.imap import open_imap
-    from msoauth.mail.smtp import open_smtp
+    from msoauth.mail.imap import ImapSession
+    from msoauth.mail.smtp import SmtpSession
 
     server = servers[name]
-    opener = {"pop3": open_pop3, "imap": open_imap, "smtp": open_smtp}[name]
+    opener = {"pop3": Pop3Session.open, "imap": ImapSession.open, "smtp": SmtpSession.open}[name]
     for user, token in ((bad, TOKEN), (USER, bad)):
         with pytest.raises(InputError):
             opener(server.endpoint, user, token, ca_file=server.ca_file)

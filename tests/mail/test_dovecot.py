@@ -6,10 +6,10 @@ import pytest
 
 from msoauth.errors import InputError, MailError
 from msoauth.mail.fetch import fetch
-from msoauth.mail.imap import greet_imap, open_imap
-from msoauth.mail.pop3 import Pop3Session, greet_pop3, open_pop3
+from msoauth.mail.imap import ImapSession
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.round_trip import compose_test_mail
-from msoauth.mail.smtp import greet_smtp, open_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
 
@@ -31,7 +31,7 @@ def test_mail_arrives_byte_for_byte_and_the_mailbox_stays_as_it_was(
     dovecot: Dovecot, tmp_path: Path, protocol: str
 ) -> None:
     dovecot.deliver(*MAILS)
-    opener = open_imap if protocol == "imap" else open_pop3
+    opener = ImapSession.open if protocol == "imap" else Pop3Session.open
     transcript = Transcript()
 
     def retrieve() -> list[str]:
@@ -58,7 +58,7 @@ def test_mail_arrives_byte_for_byte_and_the_mailbox_stays_as_it_was(
 
 def test_a_refused_token_is_told_with_the_servers_challenge(dovecot: Dovecot) -> None:
     with pytest.raises(MailError) as refused:
-        open_pop3(
+        Pop3Session.open(
             dovecot.endpoint("pop3"),
             dovecot.user,
             "bad-token",
@@ -73,7 +73,7 @@ def test_a_refused_token_is_told_with_the_servers_challenge(dovecot: Dovecot) ->
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(dovecot: Dovecot) -> None:
     with pytest.raises(MailError) as refused:
-        open_pop3(
+        Pop3Session.open(
             dovecot.endpoint("pop3"),
             dovecot.user,
             dovecot.token,
@@ -87,7 +87,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(dovecot: Dovecot) -> N
 def test_a_test_mail_goes_through_submission(dovecot: Dovecot) -> None:
     transcript = Transcript()
     mail = compose_test_mail(dovecot.user, "ben@fabrikam.example", subject="Grüße aus der Kanzlei")
-    with open_smtp(
+    with SmtpSession.open(
         dovecot.endpoint("smtp"),
         dovecot.user,
         dovecot.token,
@@ -102,7 +102,7 @@ def test_a_test_mail_goes_through_submission(dovecot: Dovecot) -> None:
 
 
 def _pop3(dovecot: Dovecot, transcript: Transcript | None = None) -> Pop3Session:
-    return open_pop3(
+    return Pop3Session.open(
         dovecot.endpoint("pop3"),
         dovecot.user,
         dovecot.token,
@@ -122,14 +122,14 @@ def test_oauthbearer_is_spoken_where_only_that_is_offered(
     outcome: MailError | None = None
     try:
         if protocol == "pop3":
-            pop3 = greet_pop3(
+            pop3 = Pop3Session.connect(
                 dovecot.endpoint("pop3"), transcript=transcript, ca_file=dovecot.ca_file
             )
             pop3.capabilities["SASL"] = ["OAUTHBEARER"]
             with pop3:
                 pop3.log_in(dovecot.user, token)
         elif protocol == "smtp":
-            smtp = greet_smtp(
+            smtp = SmtpSession.connect(
                 dovecot.endpoint("smtp"), transcript=transcript, ca_file=dovecot.ca_file
             )
             smtp.offered["AUTH"] = "OAUTHBEARER"
@@ -137,7 +137,7 @@ def test_oauthbearer_is_spoken_where_only_that_is_offered(
                 smtp.log_in(dovecot.user, token)
                 smtp.sender_accepted(dovecot.user)
         else:
-            imap = greet_imap(
+            imap = ImapSession.connect(
                 dovecot.endpoint("imap"), transcript=transcript, ca_file=dovecot.ca_file
             )
             imap.offered = imap.offered.replace(b"AUTH=XOAUTH2", b"")
@@ -165,7 +165,7 @@ def test_imap_folders_are_named_counted_and_read_without_a_trace(
     dovecot.deliver(*MAILS[2:], folder="Vertr&AOQ-ge")
     dovecot.deliver(folder="A & B".replace("&", "&-"))
     transcript = Transcript()
-    with open_imap(
+    with ImapSession.open(
         dovecot.endpoint("imap"),
         dovecot.user,
         dovecot.token,

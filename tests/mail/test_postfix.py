@@ -12,7 +12,7 @@ import pytest
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail.round_trip import compose_test_mail
-from msoauth.mail.smtp import SmtpSession, open_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot, Server, answers, told
 from tests.ports import kept_port
@@ -95,7 +95,7 @@ def postfix(_server: Server) -> Iterator[int]:
 
 
 def _open(port: int, dovecot: Dovecot, token: str, transcript: Transcript) -> SmtpSession:
-    return open_smtp(
+    return SmtpSession.open(
         Endpoint("localhost", port, "starttls"),
         dovecot.user,
         token,

@@ -10,7 +10,7 @@ from msoauth.errors import MailError
 from msoauth.identity import access_tokens
 from msoauth.mail.retry import Retry
 from msoauth.mail.sasl import xoauth2
-from msoauth.mail.smtp import open_smtp
+from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Finding, Signal
 from tests.checks.cases import ANNA, Case, running
@@ -58,7 +58,7 @@ def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case
     cloud = case.workspace.firms.get(account.firm).cloud
     token = access_tokens.access_token(case.workspace, account).value
     transcript = Transcript()
-    with open_smtp(
+    with SmtpSession.open(
         cloud.smtp, account.user, token, transcript=transcript, ca_file=cloud.ca_file
     ) as session:
         session.sender_accepted(account.address)

@@ -11,7 +11,8 @@ import pytest
 
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
-from msoauth.mail import connection, sockets
+from msoauth.mail import sockets
+from msoauth.mail.pop3 import Pop3Session
 from tests.ports import kept_port
 
 NEVER = threading.Event()
@@ -86,13 +87,13 @@ def test_when_nothing_answers_every_address_is_named() -> None:
 )
 def test_a_name_that_does_not_resolve_is_told(host: str, cause: str) -> None:
     with pytest.raises(MailError) as refused:
-        connection.connect(Endpoint(host, 995, "implicit"), timeout=20)
+        Pop3Session.connect(Endpoint(host, 995, "implicit"), timeout=20)
     assert (refused.value.stage, refused.value.cause) == ("resolve", cause)
 
 
 def test_a_closed_port_is_told() -> None:
     with kept_port() as port, pytest.raises(MailError) as refused:
-        connection.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=20)
+        Pop3Session.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=20)
     assert (refused.value.stage, refused.value.cause) == ("connect", "connect-refused")
 
 
@@ -100,7 +101,7 @@ def test_a_server_that_accepts_and_says_nothing_is_left_in_time(listener: socket
     port = listener.getsockname()[1]
     sockets.resolve("127.0.0.1", port, 20.0, NEVER)  # known, it costs none of the time below
     with pytest.raises(MailError) as refused:
-        connection.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
+        Pop3Session.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
     assert (refused.value.stage, refused.value.cause) == ("tls", "connect-timeout")
 
 
@@ -111,7 +112,9 @@ def test_a_wait_can_be_cancelled(listener: socket.socket) -> None:
     timer.start()
     start = time.monotonic()
     with pytest.raises(MailError, match="cancelled"):
-        connection.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=60, cancelled=cancelled)
+        Pop3Session.connect(
+            Endpoint("127.0.0.1", port, "implicit"), timeout=60, cancelled=cancelled
+        )
     assert time.monotonic() - start < 10
     timer.join()
 
