@@ -95,11 +95,6 @@ class FileStore:
         self.index.close()
         self._lock.release()
 
-    @property
-    def place(self) -> Path:
-        """The folder that people look for."""
-        return self._folder
-
     def _find_messages(self) -> None:
         with as_input_error(self._folder):
             self._staging.remove_leftovers()

@@ -9,6 +9,7 @@ import email.message
 import email.utils
 import quopri
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
@@ -146,8 +147,12 @@ def arrival_date(headers: bytes) -> datetime | None:
         headers: The message's header, as retrieved.
     """
     fields = scan([headers]).fields
-    received = fields.get(b"received", b"").rpartition(b";")[2]
-    return parse_date(received) or parse_date(fields.get(b"date", b""))
+    return received_date(fields) or parse_date(fields.get(b"date", b""))
+
+
+def received_date(fields: Mapping[bytes, bytes]) -> datetime | None:
+    """The date after the last semicolon of the topmost Received field, which the receiving server wrote; in UTC."""
+    return parse_date(fields.get(b"received", b"").rpartition(b";")[2])
 
 
 def file_name(disposition: bytes, kind: bytes) -> str:

@@ -74,11 +74,6 @@ class MboxStore:
         self._index.close()
         self._lock.release()
 
-    @property
-    def place(self) -> Path:
-        """The file that people look for."""
-        return self._file
-
     def has(self, uidl: str) -> bool:
         """Whether the message was ever stored here."""
         return self._index.key(uidl) is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msoauth.mail import headers
-from msoauth.mail.structure import Part, Scanner, scan
+from msoauth.mail.structure import Part, Scanner
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -94,15 +94,6 @@ def from_json(row: Mapping[str, Any]) -> MessageSummary:
     )
 
 
-def summarize(uidl: str, raw: bytes, size: int | None = None) -> MessageSummary:
-    """The summary of a message from its bytes.
-
-    Args:
-        size: The message's size in bytes, where *raw* is only its headers.
-    """
-    return summary_of(uidl, scan([raw]), size)
-
-
 def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSummary:
     """The summary of a scanned message.
 
@@ -113,7 +104,7 @@ def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSumm
     named, more = _attachments(seen.parts) if size is None else ((), 0)
     return MessageSummary(
         uidl=uidl,
-        date=_date(fields),
+        date=headers.parse_date(fields.get(b"date", b"")) or headers.received_date(fields),
         from_=headers.decode_text(fields.get(b"from", b"")),
         to=headers.decode_text(fields.get(b"to", b"")),
         subject=headers.decode_text(fields.get(b"subject", b"")),
@@ -121,14 +112,6 @@ def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSumm
         attachments=named,
         more_attachments=more,
     )
-
-
-def _date(fields: Mapping[bytes, bytes]) -> datetime | None:
-    own = headers.parse_date(fields.get(b"date", b""))
-    if own is not None:
-        return own
-    # The topmost Received field was written by the receiving server; its date follows the last semicolon.
-    return headers.parse_date(fields.get(b"received", b"").rpartition(b";")[2])
 
 
 def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:

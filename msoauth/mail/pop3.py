@@ -1,12 +1,11 @@
 """A POP3 session with XOAUTH2 (RFC 1939): log in, list and retrieve mail, pipelined where the server allows it.
 
-Nothing is deleted: the one method that deletes has a long name, and nothing in msoauth calls it.
+Nothing is deleted: no method of it asks for that.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from msoauth.errors import InputError
 from msoauth.mail import headers, sasl
 from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
@@ -239,39 +238,6 @@ class Pop3Session(MailSession):
         if self._status.startswith("-ERR"):
             return False
         raise self.connection.unexpected_reply(self._status)
-
-    def delete_from_server_for_good(self, uids: Collection[str]) -> None:
-        """Delete the messages of these unique ids from the mailbox. No command or panel of msoauth calls this.
-
-        The server deletes them when the session ends with QUIT, which this sends: all of them, or none.
-
-        Raises:
-            InputError: an id is not there, or is that of more than one message; nothing is deleted then.
-            MailError: the server refused, or the connection broke.
-        """
-        known = self.uidl()
-        numbers = []
-        for uid in uids:
-            found = [number for number, candidate in known.items() if candidate == uid]
-            if len(found) != 1:
-                raise InputError(
-                    _("{n} messages have the unique id “{uid}”; nothing was deleted.").format(
-                        n=len(found), uid=uid
-                    )
-                )
-            numbers += found
-        for number in numbers:
-            if not self._ask(f"DELE {number}"):
-                reason = error_from_reply(
-                    self.connection, self._status, _("the deletion was refused")
-                )
-                self.connection.close()  # without QUIT, so that nothing is deleted
-                raise reason
-        try:
-            if not self._ask("QUIT"):
-                raise error_from_reply(self.connection, self._status, _("the deletion was refused"))
-        finally:
-            self.connection.close()
 
     def _say_goodbye(self) -> None:
         """Send QUIT. Nothing was marked for deletion, so QUIT deletes nothing."""

@@ -247,10 +247,6 @@ class MailStore(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_about: object) -> None: ...
 
-    @property
-    def place(self) -> Path:
-        """The folder or file that people look for."""
-
     def has(self, uidl: str) -> bool:
         """Whether the message was stored."""
 

@@ -95,11 +95,10 @@ class SmtpSession(MailSession):
                 connection, text, _("the login was refused"), challenge=challenge
             )
 
-    def sender_accepted(self, address: str, *, take_back: bool = True) -> None:
+    def sender_accepted(self, address: str) -> None:
         """Check that *address* is accepted as sender (MAIL FROM), the smallest command that proves a login.
 
-        Args:
-            take_back: Send RSET afterwards; False where only QUIT follows.
+        The session can only be closed afterwards.
 
         Raises:
             MailError: the sender was refused.
@@ -112,8 +111,6 @@ class SmtpSession(MailSession):
             f"MAIL FROM:<{sender}>{options}",
             _("the sender {address} was refused").format(address=address),
         )
-        if take_back:
-            self._expect(250, "RSET", _("the server refused to start over"))
 
     def send(self, message: EmailMessage, sender: str, recipients: Sequence[str]) -> str:
         """Send *message*; returns the server's final reply, which holds its id of the message.

@@ -244,25 +244,18 @@ def start_tls(
     """
     plain.getpeername()  # raises after a reset, where wrap_socket() would return a socket without TLS
     if type(context) is ssl.SSLContext:
-        return _handshake(plain, context, host, timeout, cancelled)
-    # With the operating system's verifier (truststore) the handshake cannot be interrupted.
-    plain.settimeout(timeout)
-    return run_abandonable(
-        lambda: _handshake_blocking(plain, context, host),
-        timeout,
-        cancelled,
-        discard=lambda late: late.close(),
-    )
-
-
-def _handshake_blocking(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-    secured = context.wrap_socket(plain, server_hostname=host)
-    try:
-        if secured.version() is None:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-    except BaseException:
+        secured = _handshake(plain, context, host, timeout, cancelled)
+    else:  # with the operating system's verifier (truststore) the handshake cannot be interrupted
+        plain.settimeout(timeout)
+        secured = run_abandonable(
+            lambda: context.wrap_socket(plain, server_hostname=host),
+            timeout,
+            cancelled,
+            discard=lambda late: late.close(),
+        )
+    if secured.version() is None:
         secured.close()
-        raise
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     return secured
 
 
@@ -279,25 +272,19 @@ def _handshake(
     try:
         secured.setblocking(False)
         while True:
-            write = False
             try:
                 secured.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLWantWriteError:
-                write = True
+                return secured
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
+                write = isinstance(wants, ssl.SSLWantWriteError)
             while not wait_ready(secured, min(POLL, deadline - time.monotonic()), write=write):
                 if cancelled.is_set():
                     raise CancelledError
                 if time.monotonic() >= deadline:
                     raise TimeoutError
-        if secured.version() is None:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     except BaseException:
         secured.close()
         raise
-    return secured
 
 
 def certificate_issuer(connection: ssl.SSLSocket) -> str:

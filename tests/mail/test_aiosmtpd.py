@@ -88,6 +88,8 @@ def test_the_mail_arrives_as_it_was_composed(server: Running) -> None:
     transcript = Transcript()
     with server.open(transcript=transcript) as session:
         session.sender_accepted(USER)
+    assert not server.box.senders
+    with server.open(transcript=transcript) as session:
         session.send(mail, USER, ["ben@müller.example"])
     assert str(mail["Message-ID"]).encode() in server.box.mails[0]
     assert server.box.senders[0][0] == USER

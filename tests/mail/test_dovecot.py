@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from msoauth.errors import InputError, MailError
+from msoauth.errors import MailError
 from msoauth.mail.fetch import fetch
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
@@ -209,37 +209,28 @@ def test_many_messages_come_through_the_window_in_order(dovecot: Dovecot, tmp_pa
         assert b"".join(next(some)[1]) == dict(came)[8]
 
 
-def test_nothing_is_deleted_but_by_the_one_call_that_says_so(dovecot: Dovecot) -> None:
+def test_nothing_is_deleted_by_who_retrieves(dovecot: Dovecot) -> None:
     dovecot.deliver(*MAILS)
     transcript = Transcript()
     with _pop3(dovecot, transcript) as session:
         uids = session.uidl()
         list(fetch(session))
     assert "DELE" not in transcript.text()
-    with _pop3(dovecot) as session, pytest.raises(InputError):
-        session.delete_from_server_for_good([uids[1], "nobody has this"])
     with _pop3(dovecot) as session:
-        assert session.count == 4
-        session.delete_from_server_for_good([uids[1], uids[3]])
-    with _pop3(dovecot) as session:
-        assert sorted(session.uidl().values()) == sorted([uids[2], uids[4]])
+        assert session.uidl() == uids
+        assert len(uids) == len(MAILS)
 
 
-def test_no_part_of_msoauth_calls_what_deletes() -> None:
+def test_no_part_of_mail_knows_a_command_that_deletes_or_marks() -> None:
     import msoauth
 
     package = Path(msoauth.__file__).parent
-    naming = [
-        file.name
-        for file in package.rglob("*.py")
-        if "delete_from_server_for_good" in file.read_text(encoding="utf-8")
-    ]
-    assert naming == ["pop3.py"]
     commands = [
         file.name
         for file in (package / "mail").rglob("*.py")
         if any(
-            word in file.read_text(encoding="utf-8") for word in ("EXPUNGE", "STORE ", "SELECT ")
+            word in file.read_text(encoding="utf-8")
+            for word in ("DELE", "EXPUNGE", "STORE ", "SELECT ")
         )
     ]
     assert commands == []

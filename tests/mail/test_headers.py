@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msoauth.mail import headers
-from msoauth.mail.messages import frame, summarize
+from msoauth.mail.messages import frame, summary_of
+from msoauth.mail.structure import scan
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_without_a_date_of_its_own_the_day_of_receipt_stands() -> None:
         b"Received: from a by b; Tue, 03 Nov 2026 08:00:00 +0000\r\n"
         b"Received: from c by a; Mon, 02 Nov 2026 08:00:00 +0000\r\nDate: soon\r\n\r\n"
     )
-    assert summarize("1", raw).date == datetime(2026, 11, 3, 8, tzinfo=UTC)
+    assert summary_of("1", scan([raw])).date == datetime(2026, 11, 3, 8, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,8 @@ def test_file_names_are_found(disposition: bytes, kind: bytes, name: str) -> Non
 def test_the_frame_has_types_and_takes_any_mail() -> None:
     table = frame(
         [
-            summarize("1", b"\xff\x00"),
-            summarize("2", b"Date: Mon, 02 Nov 2026 10:01:00 +0100\r\n\r\n"),
+            summary_of("1", scan([b"\xff\x00"])),
+            summary_of("2", scan([b"Date: Mon, 02 Nov 2026 10:01:00 +0100\r\n\r\n"])),
         ]
     )
     assert str(table["date"].dtype).startswith("datetime64[")

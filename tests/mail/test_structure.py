@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msoauth.mail.messages import MessageSummary, summarize
+from msoauth.mail.messages import MessageSummary, summary_of
 from msoauth.mail.structure import Scanner, scan
 
 
@@ -35,7 +35,7 @@ def _sizes(row: MessageSummary) -> dict[str, int | None]:
 
 def test_attachments_have_their_names_and_exact_sizes() -> None:
     for newline in (b"\r\n", b"\n"):
-        row = summarize("1", _mail(CONTENTS, newline=newline))
+        row = summary_of("1", scan([_mail(CONTENTS, newline=newline)]))
         assert _sizes(row) == {name: len(content) for name, content in CONTENTS.items()}
 
 
@@ -74,13 +74,13 @@ def test_nested_parts_are_found_as_pythons_own_parser_finds_them(
         for part in email.message_from_bytes(raw).walk()
         if part.get_filename()
     }
-    assert _sizes(summarize("1", raw)) == theirs
+    assert _sizes(summary_of("1", scan([raw]))) == theirs
 
 
 @given(st.binary(max_size=600))
 @settings(max_examples=200)
 def test_any_bytes_at_all_make_a_row(raw: bytes) -> None:
-    row = summarize("1", raw)
+    row = summary_of("1", scan([raw]))
     assert row.size == len(raw)
     assert all(text.isprintable() for text in (row.from_, row.to, row.subject))
 
@@ -112,7 +112,7 @@ def test_any_bytes_at_all_make_a_row(raw: bytes) -> None:
 @settings(max_examples=300)
 def test_broken_structures_make_a_row_too(lines: list[bytes]) -> None:
     raw = b"".join(lines)
-    assert summarize("1", raw).size == len(raw)
+    assert summary_of("1", scan([raw])).size == len(raw)
     assert scan([raw]).parts == scan([raw[i : i + 1] for i in range(len(raw))]).parts
 
 
@@ -120,7 +120,7 @@ def test_ten_thousand_attachments_do_not_stall_the_table() -> None:
     part = b"--x\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nhello\r\n"
     raw = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + part * 10_000 + b"--x--\r\n"
     start = time.thread_time()
-    row = summarize("1", raw)
+    row = summary_of("1", scan([raw]))
     assert time.thread_time() - start < 3
     assert len(row.attachments) + row.more_attachments == 10_000
     assert row.attachments[199].size == 5
@@ -134,7 +134,7 @@ def test_a_subject_of_ten_megabytes_is_cut_and_what_follows_it_is_found() -> Non
     for place in range(0, len(raw), 1 << 16):
         seen.feed(raw[place : place + (1 << 16)])
     seen.close()
-    row = summarize("1", raw)
+    row = summary_of("1", scan([raw]))
     assert time.thread_time() - start < 3
     assert len(row.subject) == 2000
     assert row.from_ == "anna@contoso.example"
@@ -148,10 +148,10 @@ def test_nesting_a_hundred_deep_does_no_harm() -> None:
     raw += b"Content-Disposition: attachment; filename=deep.txt\r\n\r\nhello\r\n"
     raw += b"".join(b"--b%d--\r\n" % n for n in reversed(range(500)))
     start = time.thread_time()
-    assert summarize("1", raw).size == len(raw)
+    assert summary_of("1", scan([raw])).size == len(raw)
     assert time.thread_time() - start < 3
     shallow = raw.replace(b"b100", b"never")  # nothing beyond a hundred levels is looked into
-    assert summarize("1", shallow).size == len(shallow)
+    assert summary_of("1", scan([shallow])).size == len(shallow)
 
 
 def test_lines_that_look_like_boundaries_by_the_million_cost_little() -> None:
@@ -167,7 +167,7 @@ def test_an_attached_mail_is_one_attachment_and_its_own_are_its_own() -> None:
         b"Content-Type: multipart/mixed; boundary=outer\r\n\r\n"
         b"--outer\r\nContent-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--outer--\r\n"
     )
-    row = summarize("1", raw)
+    row = summary_of("1", scan([raw]))
     assert [a.name for a in row.attachments] == ["(an attached mail)"]
     assert row.attachments[0].size == len(inner)
 
@@ -178,7 +178,7 @@ def test_a_part_whose_header_does_not_end_is_ended_by_the_boundary() -> None:
         b"--x\r\nContent-Disposition: attachment; filename=a\r\n"
         b"--x\r\nContent-Disposition: attachment; filename=b\r\n\r\nhello\r\n--x--\r\n"
     )
-    assert _sizes(summarize("1", raw)) == {"a": 0, "b": 5}
+    assert _sizes(summary_of("1", scan([raw]))) == {"a": 0, "b": 5}
 
 
 def test_quoted_printable_is_counted_as_it_will_be_decoded() -> None:
@@ -188,5 +188,5 @@ def test_quoted_printable_is_counted_as_it_will_be_decoded() -> None:
         b"Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         + encoded
     )
-    assert _sizes(summarize("1", raw)) == {"a.txt": len(content)}
+    assert _sizes(summary_of("1", scan([raw]))) == {"a.txt": len(content)}
     assert base64.b64encode(content)  # the other encoding is held above
