@@ -13,17 +13,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
-
-from filelock import FileLock
 
 from msoauth.errors import MailError
 from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, summary_of
 from msoauth.mail.saving import (
+    MailStore,
     Staged,
     StagingFolder,
-    acquire_lock,
     as_input_error,
     as_mail_error,
     names_in,
@@ -54,7 +51,7 @@ def file_name(uidl: str) -> str:
     return hashlib.sha256(uidl.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-class FileStore:
+class FileStore(MailStore):
     """A folder with a file for each message.
 
     Args:
@@ -66,9 +63,9 @@ class FileStore:
     """
 
     def __init__(self, folder: Path, *, maildir: bool = False) -> None:
-        self._folder = folder
+        staging = StagingFolder(str(folder / "tmp" if maildir else folder), ".part-")
+        super().__init__(folder, folder / ".msoauth.lock", staging, MessageIndex(folder / _INDEX))
         self._maildir = maildir
-        self._staging = StagingFolder(str(folder / "tmp" if maildir else folder), ".part-")
         self._into = str(folder / "new" if maildir else folder)
         self._names: dict[
             str | None, str
@@ -77,86 +74,63 @@ class FileStore:
             folder.mkdir(parents=True, exist_ok=True)
             for inner in ("cur", "new", "tmp") if maildir else ():
                 (folder / inner).mkdir(exist_ok=True)
-        self._lock = FileLock(folder / ".msoauth.lock", thread_local=False)
-        self.index = MessageIndex(folder / _INDEX)
 
-    def __enter__(self) -> Self:
-        acquire_lock(self._lock, self._folder)
-        try:
-            self._find_messages()
-            with as_input_error(self._folder):
-                self.index.open()
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self.index.close()
-        self._lock.release()
-
-    def _find_messages(self) -> None:
-        with as_input_error(self._folder):
-            self._staging.remove_leftovers()
-            if not self._maildir:
-                self._names = {
-                    name[:-4]: name for name in names_in(self._into) if name.endswith(".eml")
-                }
-                return
-            for inner in ("cur", "new"):
-                for name in names_in(str(self._folder / inner)):
-                    key = name.partition(":")[0].partition(".U")[2].partition(".")[0]
-                    self._names[key] = f"{inner}/{name}"
+    def _prepare(self) -> None:
+        if not self._maildir:
+            self._names = {
+                name[:-4]: name for name in names_in(self._into) if name.endswith(".eml")
+            }
+            return
+        for inner in ("cur", "new"):
+            for name in names_in(str(self._place / inner)):
+                key = name.partition(":")[0].partition(".U")[2].partition(".")[0]
+                self._names[key] = f"{inner}/{name}"
 
     def has(self, uidl: str) -> bool:
         """Whether the message is there; in a Maildir, where mail programs move mail, whether it ever was."""
-        key = self.index.key(uidl)
+        key = self._index.key(uidl)
         if key is not None and (self._maildir or key in self._names):
             return True
         return file_name(uidl) in self._names
 
     def path(self, uidl: str) -> Path | None:
         """The message's file, or None."""
-        for key in (self.index.key(uidl), file_name(uidl)):
+        for key in (self._index.key(uidl), file_name(uidl)):
             if key in self._names:
-                return self._folder / self._names[key]
+                return self._place / self._names[key]
         return None
 
     def row(self, uidl: str) -> MessageSummary | None:
         """The summary of a stored message: from the index, else from its file."""
-        line = self.index.get(uidl)
+        line = self._index.get(uidl)
         if line is not None:
             return line.row
         file = self.path(uidl)
         if file is None:
             return None
         row = summary_of_file(uidl, file)
-        self.index.add([IndexEntry(file_name(uidl), "", row)])
+        self._index.add([IndexEntry(file_name(uidl), "", row)])
         return row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
         """Stage a message, without committing it."""
         digest = hashlib.sha256()
-        with as_mail_error(self._folder):
+        with as_mail_error(self._place):
             return self._staging.stage(tee(pieces, digest.update), digest.hexdigest)
 
     def write_staged(self, staged: Sequence[Staged]) -> None:
         """Write messages from memory to their temporary files."""
-        with as_mail_error(self._folder):
+        with as_mail_error(self._place):
             self._staging.write_staged(staged)
-
-    def discard(self, staged: Staged) -> None:
-        """Discard a staged message."""
-        self._staging.discard(staged)
 
     def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Flush staged messages to disk and rename them into place."""
         lines = []
-        with as_mail_error(self._folder):
+        with as_mail_error(self._place):
             self._staging.write_staged([staged for staged, _row in batch])
             sync([staged.file for staged, _row in batch])
             for staged, row in batch:
-                entry_with_digest = self.index.entry_with_digest(staged.digest)
+                entry_with_digest = self._index.entry_with_digest(staged.digest)
                 if entry_with_digest is not None and entry_with_digest.key in self._names:
                     os.unlink(staged.file)  # noqa: PTH108 - the server gave a stored message a new id
                     lines.append(IndexEntry(entry_with_digest.key, staged.digest, row))
@@ -169,7 +143,7 @@ class FileStore:
                 self._names[key] = f"new/{name}" if self._maildir else name
                 lines.append(IndexEntry(key, staged.digest, row))
             sync_folder(self._into)
-            self.index.add(lines)
+            self._index.add(lines)
 
 
 def summary_of_file(uidl: str, file: Path) -> MessageSummary:

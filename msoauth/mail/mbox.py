@@ -14,18 +14,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Self
-
-from filelock import FileLock
+from typing import IO, Any
 
 from msoauth.errors import InputError
 from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, from_json
 from msoauth.mail.saving import (
     BINARY,
+    MailStore,
     Staged,
     StagingFolder,
-    acquire_lock,
     as_input_error,
     as_mail_error,
     sync,
@@ -41,7 +39,7 @@ _LOCK_MARK = b"msoauth\n"
 LOCK_SECONDS = 10.0  # seconds to wait for another program's lock
 
 
-class MboxStore:
+class MboxStore(MailStore):
     """A mailbox in one mbox file.
 
     Raises:
@@ -49,30 +47,13 @@ class MboxStore:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         hidden = file.parent / f".{file.name}.msoauth"
+        staging = StagingFolder(str(file.parent), f"{hidden.name}-part-")
+        index = MessageIndex(Path(f"{hidden}-index"))
+        super().__init__(file, Path(f"{hidden}-lock"), staging, index)
         self._redo_log = f"{hidden}-redo"
-        self._staging = StagingFolder(str(file.parent), f".{file.name}.msoauth-part-")
-        self._lock = FileLock(f"{hidden}-lock", thread_local=False)
-        self._index = MessageIndex(Path(f"{hidden}-index"))
         with as_input_error(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
-
-    def __enter__(self) -> Self:
-        acquire_lock(self._lock, self._file)
-        try:
-            with as_input_error(self._file):
-                self._staging.remove_leftovers()
-                self._index.open()
-                self._recover()
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def __exit__(self, *_about: object) -> None:
-        self._index.close()
-        self._lock.release()
 
     def has(self, uidl: str) -> bool:
         """Whether the message was ever stored here."""
@@ -88,22 +69,18 @@ class MboxStore:
         digest = hashlib.sha256()
         start = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
         quoted = itertools.chain([start], _quote_from_lines(tee(pieces, digest.update)), [b"\n"])
-        with as_mail_error(self._file):
+        with as_mail_error(self._place):
             return self._staging.stage(quoted, digest.hexdigest)
 
     def write_staged(self, staged: Sequence[Staged]) -> None:
         """Do nothing: messages in memory go into the redo log directly."""
 
-    def discard(self, staged: Staged) -> None:
-        """Discard a staged message."""
-        self._staging.discard(staged)
-
     def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Append staged messages: each completely, or not at all."""
-        with as_mail_error(self._file), _dotlock(self._file):
+        with as_mail_error(self._place), _dotlock(self._place):
             fresh = [(s, r) for s, r in batch if self._index.entry_with_digest(s.digest) is None]
             header = {
-                "offset": self._file.stat().st_size if self._file.exists() else 0,
+                "offset": self._place.stat().st_size if self._place.exists() else 0,
                 "lines": [[staged.digest, row.as_json()] for staged, row in batch],
             }
             new_log = f"{self._redo_log}-part"
@@ -118,14 +95,14 @@ class MboxStore:
                             out.write(piece)
             sync([new_log])
             os.replace(new_log, self._redo_log)  # noqa: PTH105
-            sync_folder(str(self._file.parent))
+            sync_folder(str(self._place.parent))
             self._append_redo_log()
         for staged, _row in batch:
             self._staging.discard(staged)
 
-    def _recover(self) -> None:
+    def _prepare(self) -> None:
         if Path(self._redo_log).exists():
-            with _dotlock(self._file):
+            with _dotlock(self._place):
                 self._append_redo_log()
 
     def _append_redo_log(self) -> None:
@@ -133,8 +110,8 @@ class MboxStore:
         with open(self._redo_log, "rb") as redo_log:  # noqa: PTH123
             header: dict[str, Any] = json.loads(redo_log.readline())
             start = redo_log.tell()
-            os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT | BINARY, 0o600))
-            with self._file.open("r+b") as box:
+            os.close(os.open(self._place, os.O_WRONLY | os.O_CREAT | BINARY, 0o600))
+            with self._place.open("r+b") as box:
                 redo_log.seek(start + _already_appended(redo_log, box, int(header["offset"])))
                 box.seek(0, os.SEEK_END)
                 while piece := redo_log.read(_CHUNK):

@@ -10,18 +10,20 @@ import itertools
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from filelock import FileLock
 from filelock import Timeout as LockedError
 
 from msoauth.errors import InputError, MailError
+from msoauth.mail.index import MessageIndex
 from msoauth.mail.messages import MessageSummary
 from msoauth.texts import _
 
@@ -81,21 +83,6 @@ def sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def acquire_lock(lock: FileLock, place: Path) -> None:
-    """Acquire the lock against a second retrieval into *place*.
-
-    Raises:
-        InputError: another retrieval holds it, or the place cannot be written.
-    """
-    with as_input_error(place):
-        try:
-            lock.acquire(timeout=0)
-        except LockedError:
-            raise InputError(
-                _("Mail is being retrieved into {folder} already.").format(folder=place)
-            ) from None
 
 
 @contextmanager
@@ -237,31 +224,75 @@ def _create(name: str) -> int:
     return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
 
 
-class MailStore(Protocol):
+class MailStore(ABC):
     """A place where retrieved mail is stored; a context manager that holds its lock.
 
+    Args:
+        place: The folder or file, as an error names it.
+        lock: The file by which a second retrieval is kept away.
+        staging: For the messages that are not committed yet.
+        index: Opened and closed with the store.
+
     Raises:
+        InputError: on entering, when another retrieval or mail program is writing there, or the place cannot be
+            written.
         MailError: the place cannot be written. Every method may raise it.
     """
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_about: object) -> None: ...
+    def __init__(
+        self, place: Path, lock: Path, staging: StagingFolder, index: MessageIndex
+    ) -> None:
+        self._place = place
+        self._lock = FileLock(lock, thread_local=False)
+        self._staging = staging
+        self._index = index
 
+    def __enter__(self) -> Self:
+        with as_input_error(self._place):
+            try:
+                self._lock.acquire(timeout=0)
+            except LockedError:
+                raise InputError(
+                    _("Mail is being retrieved into {folder} already.").format(folder=self._place)
+                ) from None
+            try:
+                self._staging.remove_leftovers()
+                self._index.open()
+                self._prepare()
+            except BaseException:
+                self._lock.release()
+                raise
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self._index.close()
+        self._lock.release()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Find the messages that are there, and complete what a crash interrupted; may raise OSError."""
+
+    @abstractmethod
     def has(self, uidl: str) -> bool:
         """Whether the message was stored."""
 
+    @abstractmethod
     def row(self, uidl: str) -> MessageSummary | None:
         """The summary of a stored message, or None when it is not known any more."""
 
+    @abstractmethod
     def stage(self, pieces: Iterable[bytes]) -> Staged:
         """Stage a message, without committing it."""
 
+    @abstractmethod
     def write_staged(self, staged: Sequence[Staged]) -> None:
         """Write messages from memory to their temporary files."""
 
     def discard(self, staged: Staged) -> None:
         """Discard a staged message."""
+        self._staging.discard(staged)
 
+    @abstractmethod
     def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Flush staged messages to disk and put them into place: each completely, or not at all."""
 
