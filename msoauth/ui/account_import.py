@@ -75,7 +75,7 @@ class AccountImport:
     def _pressed(self, name: str) -> None:
         if name == "cancel":
             self._jobs.cancel()
-            self._ready()
+            self._end(html.box("note", _("Cancelled.")))
             return
         text = self.form.text("list")
         if not text.strip():
@@ -117,23 +117,21 @@ class AccountImport:
     def _progress(self, n: int, of: int) -> None:
         self.outcome.show(html.running(_("{n} of {of} lines").format(n=n, of=of)))
 
-    def _ready(self) -> None:
-        self.form.enable(add=True, cancel=False)
-        self.outcome.show(html.box("note", _("Cancelled.")))
-        self._on_added()
-
     def _done(self, came: Sequence[Outcome], *, from_text: bool) -> None:
-        self.form.enable(add=True, cancel=False)
         wrong = [outcome for outcome in came if outcome.account is None]
         added = len(came) - len(wrong)
         said = ngettext("{n} mailbox was added.", "{n} mailboxes were added.", added)
         line = html.paragraph(said.format(n=added))
-        if not wrong:
-            self.outcome.show(html.box("passed", line))
-            if from_text:
-                self.form.fill({"list": ""})
-        else:
-            self.outcome.show(html.box("warning", line, self._problems(wrong)))
+        if wrong:
+            self._end(html.box("warning", line, self._problems(wrong)))
+            return
+        self._end(html.box("passed", line))
+        if from_text:
+            self.form.fill({"list": ""})
+
+    def _end(self, shown: Markup) -> None:
+        self.form.enable(add=True, cancel=False)
+        self.outcome.show(shown)
         self._on_added()
 
     @staticmethod

@@ -108,14 +108,10 @@ class AdministratorSection:
 
     def _refused(self, shown: Markup) -> None:
         self._panel.message.show(shown)
-        self._end(Signal.FAILED)
+        self._panel.end(Signal.FAILED)
+        self.draw()
 
     def _signed_in(self, firm: Firm, graph: Graph) -> None:
         self.graph[firm.name] = graph
-        self._end(Signal.NOT_RUN)
-
-    def _end(self, state: Signal) -> None:
-        self._panel.jobs.finish()
-        self._panel.set_state(state)
-        self._panel.set_busy(False)
+        self._panel.end(Signal.NOT_RUN)
         self.draw()

@@ -14,7 +14,7 @@ from msoauth.auditing.history import history
 from msoauth.auditing.progress import Progress
 from msoauth.auditing.status import CauseGroup, Status
 from msoauth.auditing.status import status as current_status
-from msoauth.checks import DIAGNOSE
+from msoauth.checks import DIAGNOSE, Context
 from msoauth.errors import InputError
 from msoauth.judgement import root_cause, verdict
 from msoauth.model import Finding
@@ -269,7 +269,7 @@ class AuditPanel(Panel):
         firm = self.workspace.firms.get(account.firm)
 
         def work(job: Job) -> None:
-            made = self.run_checks(job, DIAGNOSE, firm, account)
+            made = self.run_checks(job, DIAGNOSE, Context(self.workspace, firm, account))
 
             def done() -> None:
                 self.jobs.finish()
@@ -281,10 +281,7 @@ class AuditPanel(Panel):
             self.jobs.show(job, done)
 
         self._auditing = False
-        self.set_state("running")
-        self.message.show(self.progress_line(_("Checking {address} …").format(address=address)))
-        self.set_busy(True)
-        self.jobs.start(work)
+        self.start(_("Checking {address} …").format(address=address), work)
 
     def _save(self, kind: Kind) -> None:
         """Let the browser save a report."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context, run
+from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context
 from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import sign_in_history
@@ -83,9 +83,7 @@ class DiagnosePanel(Panel):
         runs = [finding.run for finding in past if finding.check.startswith("network.")]
         last = {finding.check: finding for finding in past if runs and finding.run == runs[-1]}
         self._asked = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in last]
-        if last:
-            self.show_findings(list(last.values()))
-            self.set_state(worst(finding.signal for finding in self.rows))
+        self.recall(list(last.values()))
 
     def set_busy(self, working: bool) -> None:
         self.choice.enable(
@@ -121,23 +119,15 @@ class DiagnosePanel(Panel):
         )
 
         def work(job: Job) -> None:
-            context.cancelled = job.cancelled
-            made: list[Finding] = []
-            for finding in run(wanted, context):
-                made.append(finding)
-                self.jobs.show(job, lambda: self.show_findings(made))
+            made = self.run_checks(job, wanted, context)
             self.jobs.show(job, lambda: self._done(context, made))
 
         self._asked = [check for check in wanted if check.applies(context)]
         self.actions.clear()
         clear(self.transcripts)
-        self.set_state("running")
+        self.set_state("running")  # before its checks are drawn, as running too
         self.show_findings([])
-        self.message.show(
-            self.progress_line(_("Checking {address} …").format(address=account.address))
-        )
-        self.set_busy(True)
-        self.jobs.start(work)
+        self.start(_("Checking {address} …").format(address=account.address), work)
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
         super().show_findings(rows)
@@ -161,11 +151,9 @@ class DiagnosePanel(Panel):
         self.check_row.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
 
     def _done(self, context: Context, made: Sequence[Finding]) -> None:
-        self.jobs.finish()
         broken = root_cause(made)
-        self.set_busy(False)
         signal = worst(finding.signal for finding in made)
-        self.set_state(signal)
+        self.end(signal)
         self.show_findings(made)
         self.actions.take(context.firm, context.mailbox, made, context.state.transcripts)
         self.transcripts.show(self.actions.transcripts())

@@ -128,7 +128,8 @@ class DiagnosisActions:
 
         if self._made is None:
             return
-        self._bundle = bundle(self._panel.workspace, *self._made, pseudonymised=names == "other")
+        made = bundle(self._panel.workspace, *self._made, pseudonymised=names == "other")
+        self._bundle = made
         other = (
             html.button(_("Give people and firm other names"), "bundle-look", "other", small=True)
             if names == "plain"
@@ -138,8 +139,13 @@ class DiagnosisActions:
             Markup(
                 '<details data-key="file {}"><summary>{} ({} B)</summary>'
                 '<div class="mso-evidence">{}</div></details>'
-            ).format(name, name, f"{size:,}", self._text_of(name))
-            for name, size in self._bundle.contents()
+            ).format(
+                name,
+                name,
+                f"{size:,}",
+                made.index.text() if name == "index.html" else made.files[name],
+            )
+            for name, size in made.contents()
         )
         self.view.show(
             html.box(
@@ -155,11 +161,6 @@ class DiagnosisActions:
                 files,
             )
         )
-
-    def _text_of(self, name: str) -> str:
-        if self._bundle is None:
-            return ""
-        return self._bundle.index.text() if name == "index.html" else self._bundle.files[name]
 
     def _save_bundle(self, _value: str) -> None:
         if self._bundle is not None:

@@ -100,9 +100,7 @@ class MailPanel(Panel):
             if f.check in ("mail.retrieve", "smtp.send", "mail.round-trip")
         ]
         last = list({finding.check: finding for finding in past}.values())
-        if last:
-            self.show_findings(last)
-            self.set_state(worst(f.signal for f in last))
+        self.recall(last)
         self.messages = stored_mail(mail_folder(self.workspace, account), _SHOWN)
         self._draw_table()
 
@@ -129,12 +127,6 @@ class MailPanel(Panel):
         self.retrieve.enable(retrieve=ready)
         self.send.enable(send=ready)
 
-    def _begin(self, what: str) -> None:
-        clear(self.message)
-        self.set_state("running")
-        self.set_busy(True)
-        self.message.show(self.progress_line(what))
-
     def _retrieve(self, _name: str) -> None:
         account = self.session.account()
         if account is None:
@@ -146,13 +138,11 @@ class MailPanel(Panel):
         self.retrieve.errors = {}
         limit = int(text) if text else None
         headers_only = self.retrieve.values.get("headers_only") is True
-
-        def work(job: Job) -> None:
-            self._fetch(job, account, limit, headers_only=headers_only)
-
         self.messages = []
-        self._begin(_("Retrieving the mail of {address} …").format(address=account.address))
-        self.jobs.start(work)
+        self.start(
+            _("Retrieving the mail of {address} …").format(address=account.address),
+            lambda job: self._fetch(job, account, limit, headers_only=headers_only),
+        )
 
     def _fetch(self, job: Job, account: Account, limit: int | None, *, headers_only: bool) -> None:
         folder = None if headers_only else mail_folder(self.workspace, account)
@@ -191,9 +181,8 @@ class MailPanel(Panel):
         sender = validation.clean(self.send.text("sender")) or None
 
         def work(job: Job) -> None:
-            made: list[Finding] = []
             earlier = [f for f in self.rows if f.check == "mail.retrieve"]
-            for finding in send_test(
+            sending = send_test(
                 self.workspace,
                 account,
                 to=to,
@@ -202,13 +191,11 @@ class MailPanel(Panel):
                 round_trip=wait,
                 on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
                 cancelled=job.cancelled,
-            ):
-                made.append(finding)
-                self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))
+            )
+            made = self.collect(job, sending, earlier)
             self.jobs.show(job, lambda: self._done(made))
 
-        self._begin(_("Sending a test mail from {address} …").format(address=account.address))
-        self.jobs.start(work)
+        self.start(_("Sending a test mail from {address} …").format(address=account.address), work)
 
     # Results
 
@@ -243,9 +230,7 @@ class MailPanel(Panel):
         if messages is not None:
             self._show_mail(messages)
         clear(self.message)
-        self.jobs.finish()
-        self.set_state(worst(f.signal for f in made))
-        self.set_busy(False)
+        self.end(worst(f.signal for f in made))
 
 
 def _when(message: MessageSummary) -> str:

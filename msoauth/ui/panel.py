@@ -2,15 +2,16 @@
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import Check, Context, RunState, run
+from msoauth.checks import Check, Context, run
 from msoauth.findings import to_frame
+from msoauth.judgement import worst
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -158,27 +159,39 @@ class Panel:
         """A line for work under way: *what*, the elapsed time, and Cancel."""
         return html.running(what) + html.button(_("Cancel"), "cancel")
 
-    def run_checks(
-        self,
-        job: Job,
-        checks: Sequence[Check],
-        firm: Firm,
-        account: Account | None = None,
-        state: RunState | None = None,
-    ) -> list[Finding]:
-        """Run checks in the worker, showing each finding as it comes.
+    def start(self, what: str, work: Callable[[Job], None]) -> None:
+        """Start *work* in the worker and show *what* it does, with Cancel; its last result calls :meth:`end`."""
+        self.set_state("running")
+        self.message.show(self.progress_line(what))
+        self.set_busy(True)
+        self.jobs.start(work)
 
-        Args:
-            state: For what the checks find out beside their findings; None when nobody asks for it afterwards.
-        """
-        context = Context(
-            self.workspace, firm, account, state=state or RunState(), cancelled=job.cancelled
-        )
+    def end(self, state: Signal) -> None:
+        """Let the work count as ended, and set the panel's dot."""
+        self.jobs.finish()
+        self.set_state(state)
+        self.set_busy(False)
+
+    def run_checks(self, job: Job, checks: Sequence[Check], context: Context) -> list[Finding]:
+        """Run checks in the worker, showing each finding as it comes; cancelling *job* ends the run."""
+        context.cancelled = job.cancelled
+        return self.collect(job, run(checks, context))
+
+    def collect(
+        self, job: Job, findings: Iterable[Finding], earlier: Sequence[Finding] = ()
+    ) -> list[Finding]:
+        """The findings of a generator, which the worker shows below the *earlier* ones as they come."""
         made: list[Finding] = []
-        for finding in run(checks, context):
+        for finding in findings:
             made.append(finding)
-            self.jobs.show(job, lambda: self.show_findings(made))
+            self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))
         return made
+
+    def recall(self, rows: Sequence[Finding]) -> None:
+        """Show the findings of an earlier run, if any, as after a restart of the kernel."""
+        if rows:
+            self.show_findings(rows)
+            self.set_state(worst(finding.signal for finding in rows))
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
         """Show findings below the form."""

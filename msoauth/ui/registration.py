@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import REGISTRATION
+from msoauth.checks import REGISTRATION, Context
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import app_only, validation
 from msoauth.identity.secret_rotation import replace_secret
@@ -63,9 +63,7 @@ class RegisterPanel(Panel):
                 if f.check.startswith("registration.")
             ]
         )
-        if past:
-            self.show_findings(past)
-            self.set_state(worst(f.signal for f in past))
+        self.recall(past)
 
     def draw_guide(self) -> None:
         firm = self._shown
@@ -235,15 +233,12 @@ class RegisterPanel(Panel):
         def work(job: Job) -> None:
             if new_secret is not None and not self._replace_secret(job, firm, new_secret, asked):
                 return
-            made = self.run_checks(job, REGISTRATION, firm)
+            made = self.run_checks(job, REGISTRATION, Context(self.workspace, firm))
             steps = _exchange_steps(self.workspace, firm, made)
             self.jobs.show(job, lambda: self._done(made, steps))
 
-        self.set_state("running")
         clear(self.results)
-        self.message.show(self.progress_line(_("Asking the directory …")))
-        self.set_busy(True)
-        self.jobs.start(work)
+        self.start(_("Asking the directory …"), work)
 
     def _replace_secret(
         self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]
@@ -264,7 +259,8 @@ class RegisterPanel(Panel):
                 self.workspace, firm, new_secret.reveal(), expires=firm.secret_expires, wait=wait
             )
         except AuthError as refused:
-            shown = _refused_secret(refused, firm)
+            kept = _("The new secret was not stored; the old one stays in use.")
+            shown = html.failure(refused, firm) + html.box("note", kept)
             self.jobs.show(job, lambda: self._refused(shown))
             return False
 
@@ -281,15 +277,11 @@ class RegisterPanel(Panel):
         return True
 
     def _refused(self, shown: Markup) -> None:
-        self.jobs.finish()
         self.message.show(shown)
-        self.set_state(Signal.FAILED)
-        self.set_busy(False)
+        self.end(Signal.FAILED)
 
     def _done(self, made: Sequence[Finding], steps: Markup) -> None:
-        self.jobs.finish()
-        self.set_state(worst(f.signal for f in made))
-        self.set_busy(False)
+        self.end(worst(f.signal for f in made))
         if succeeded(made):
             self.message.show(
                 html.box(
@@ -345,11 +337,4 @@ def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -
             html.copy(steps.text(), _("Copy all of it")),
         ),
         _("Then add the mailboxes in step 2 and check each: nobody signs in."),
-    )
-
-
-def _refused_secret(refused: AuthError, firm: Firm) -> Markup:
-    """The failure of a new secret, with the note that the old one stays."""
-    return html.failure(refused, firm) + html.box(
-        "note", _("The new secret was not stored; the old one stays in use.")
     )

@@ -8,7 +8,7 @@ from typing import cast
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.checks import MAILBOX, SIGN_IN, RunState
+from msoauth.checks import MAILBOX, SIGN_IN, Context
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity import entra_links, signin, validation
 from msoauth.identity.environment import Flow, choose_flow
@@ -283,7 +283,8 @@ class UsersPanel(Panel):
                 self.jobs.show(job, lambda: self._refused(account, shown, cause))
                 return
             kept = self.workspace.accounts.get(account.address)
-            made = self.run_checks(job, SIGN_IN, self.workspace.firms.get(kept.firm), kept)
+            context = Context(self.workspace, self.workspace.firms.get(kept.firm), kept)
+            made = self.run_checks(job, SIGN_IN, context)
             self.jobs.show(job, lambda: self._signed_in(kept, result, made))
 
         what = _("Starting the sign-in of {user} …").format(user=account.user)
@@ -310,8 +311,8 @@ class UsersPanel(Panel):
         if self.workspace.tokens.status(account.address) is None:
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED, cause)
         self.message.show(shown)
-        self.set_state(Signal.FAILED)
-        self._draw_list_keeping_state()
+        self.end(Signal.FAILED)
+        self.list.draw()
 
     def _signed_in(
         self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
@@ -338,12 +339,12 @@ class UsersPanel(Panel):
 
         def work(job: Job) -> None:
             for pause in (*PAUSES, None):
-                state = RunState()
-                status = status_of(self.run_checks(job, wanted, firm, account, state))
+                context = Context(self.workspace, firm, account)
+                status = status_of(self.run_checks(job, wanted, context))
                 if status.state is not Signal.WARNING or not status.cause or pause is None:
                     break
                 # A temporary failure: wait as long as the server asks for.
-                seconds = min(state.retry_after or pause, LONGEST_PAUSE)
+                seconds = min(context.state.retry_after or pause, LONGEST_PAUSE)
                 self.jobs.show(job, partial(self._show_retry, account, status, seconds))
                 if job.cancelled.wait(seconds):
                     return
@@ -372,20 +373,14 @@ class UsersPanel(Panel):
         self.sign_in_view.clear()
         self.draw_list()
 
-    def _draw_list_keeping_state(self) -> None:
-        """Draw the list after a failure, which the panel's dot keeps showing."""
-        state, word = self.state, self.state_word
-        self.jobs.finish()
-        self.draw_list()
-        self.set_state(state, word)
-
     def _failed(self, problem: Exception) -> None:
         self.sign_in_view.clear()
         account = self.session.account()
         if account is not None:
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED)
         super()._failed(problem)
-        self._draw_list_keeping_state()
+        self.jobs.finish()
+        self.list.draw()
 
     def _refusal(self, account: Account, flow: Flow, refusal: AuthError) -> Markup:
         """Why the sign-in failed and what to do now. Called in the worker: a link may need the authority's metadata."""

@@ -108,7 +108,7 @@ def test_a_button_that_is_enabled_again_finds_the_work_ended(
     monkeypatch.setattr(register, "run_checks", lambda *_of: [finding])
     monkeypatch.setattr("msoauth.ui.registration.replace_secret", refuse)
     monkeypatch.setattr("msoauth.ui.mailbox.fetch_mail", retrieved)
-    monkeypatch.setattr("msoauth.ui.diagnosis.run", lambda *_of: [finding])
+    monkeypatch.setattr(diagnose, "run_checks", lambda *_of: [finding])
     presses: list[tuple[Panel, Callable[[], None]]] = [
         (register, lambda: register.form.press("check")),
         (mail, lambda: mail.retrieve.press("retrieve")),
