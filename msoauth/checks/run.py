@@ -82,6 +82,9 @@ class _Run:
         """The finding of *check*, which this thread carries out unless another has begun it."""
         with self._changed:
             begun = self._waiting.pop(check.id, None) is None
+            waits = begun and check.id not in self._findings
+            if waits and any(self._ready(other) for other in self._waiting.values()):
+                self._threads.submit(self._help)  # it begins what this thread would have
         if not begun:
             self._carry_out(check)
         with self._changed:

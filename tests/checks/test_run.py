@@ -304,6 +304,32 @@ def test_independent_checks_run_concurrently(context: Context) -> None:
     assert {finding.signal for finding in found} == {Signal.PASSED}
 
 
+def test_a_check_that_is_ready_is_begun_while_the_caller_waits_for_another(
+    context: Context,
+) -> None:
+    other_begun, next_done = threading.Event(), threading.Event()
+
+    def first(_context: Context) -> Outcome:
+        assert other_begun.wait(20)
+        return Outcome("the caller's thread carried it out")
+
+    def other(_context: Context) -> Outcome:
+        other_begun.set()
+        assert next_done.wait(5), "what waited for the first check was not begun"
+        return Outcome("slow")
+
+    def after_first(_context: Context) -> Outcome:
+        next_done.set()
+        return Outcome("quick")
+
+    checks = (
+        Check("a.first", str, first),
+        Check("b.other", str, other),
+        Check("c.next", str, after_first, needs=("a.first",)),
+    )
+    assert {finding.signal for finding in run(checks, context)} == {Signal.PASSED}
+
+
 def test_a_cancelled_run_starts_nothing_more(context: Context) -> None:
     context.cancelled.set()
     [finding] = run((raising("a.first", AssertionError("must not run")),), context)
