@@ -34,8 +34,13 @@ def extracted() -> Catalog:
     catalogue = Catalog(project="msoauth", charset="utf-8")
     options = {"**.html": {"silent": "false", "newstyle_gettext": "true"}}
     found = extract_from_dir(
-        str(PACKAGE), METHODS, options, keywords=KEYWORDS, comment_tags=["Translators:"], strip_comment_tags=True
-    )  # fmt: skip
+        str(PACKAGE),
+        METHODS,
+        options,
+        keywords=KEYWORDS,
+        comment_tags=["Translators:"],
+        strip_comment_tags=True,
+    )
     for file, _line, message, comments, context in found:
         catalogue.add(message, None, [(file, 0)], auto_comments=comments, context=context)
     # The help of the command line is translated when it is shown: its texts stand in options and docstrings.

@@ -62,8 +62,18 @@ class Table:
 @contextlib.contextmanager
 def practice(accounts: int, folder: Path) -> Iterator[Path]:
     """A practice tenant in a process of its own; its endpoints file."""
-    command = [sys.executable, "-m", "msoauth", "practice", "serve", "--json", "--accounts", str(accounts),
-               "--latency", str(LATENCY * 1000)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "msoauth",
+        "practice",
+        "serve",
+        "--json",
+        "--accounts",
+        str(accounts),
+        "--latency",
+        str(LATENCY * 1000),
+    ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
@@ -90,11 +100,18 @@ def child(place: str, workers: int) -> None:
                     break
         spent = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps({
-            "accounts": count, "passed": passed, "seconds": spent, "each": min(seconds),
-            "cpu": time.process_time() - cpu,
-            "megabytes": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
-        }))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "accounts": count,
+                    "passed": passed,
+                    "seconds": spent,
+                    "each": min(seconds),
+                    "cpu": time.process_time() - cpu,
+                    "megabytes": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+                }
+            )
+        )
 
 
 def audited(place: Path, workers: int) -> dict[str, float]:
@@ -126,8 +143,14 @@ def audits(table: Table, accounts: int, folder: Path, *, script: bool) -> float:
         if script:
             theirs = curl(place, endpoints, folder)
             if theirs is None:
-                table.rows.append({"case": "curl under xargs", "what": "not measured: curl or xargs is missing",
-                                   "value": None, "unit": ""})  # fmt: skip
+                table.rows.append(
+                    {
+                        "case": "curl under xargs",
+                        "what": "not measured: curl or xargs is missing",
+                        "value": None,
+                        "unit": "",
+                    }
+                )
                 print("  curl under xargs -P 64: curl or xargs is missing", file=sys.stderr)
             else:
                 table.add("curl under xargs -P 64", "rate", theirs, "accounts/s")
@@ -152,16 +175,23 @@ def curl(place: Path, endpoints: Path, folder: Path) -> float | None:
     list_.write_text("".join(lines), encoding="utf-8")
     list_.chmod(0o600)
     environment = os.environ | {
-        "CA": data["ca_file"], "CLIENT": firm["client_id"], "SECRET": firm["client_secret"],
+        "CA": data["ca_file"],
+        "CLIENT": firm["client_id"],
+        "SECRET": firm["client_secret"],
         "TOKEN_URL": f"{data['authority']}{firm['tenant_id']}/oauth2/v2.0/token",
-        "POP3": f"pop3s://localhost:{data['pop3']['port']}/", "SMTP": f"smtp://localhost:{data['smtp']['port']}/",
-    }  # fmt: skip
+        "POP3": f"pop3s://localhost:{data['pop3']['port']}/",
+        "SMTP": f"smtp://localhost:{data['smtp']['port']}/",
+    }
     start = time.perf_counter()
     with list_.open("rb") as given:
         done = subprocess.run(
-            ["xargs", "-P", str(WORKERS), "-L", "1", "sh", str(script)], stdin=given, env=environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            ["xargs", "-P", str(WORKERS), "-L", "1", "sh", str(script)],
+            stdin=given,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     spent = time.perf_counter() - start
     assert len(done.stdout.split()) == len(lines), done.stderr[-2000:]
     return len(lines) / spent
@@ -234,12 +264,19 @@ def journal(table: Table, findings: int, accounts: int, folder: Path) -> None:
 def _finding(check: str, account: Account, run: int, at: datetime) -> Finding:
     broken = check == "smtp.login" and hash((account.address, run // 3)) % 20 == 0
     return Finding(
-        check, Signal.FAILED if broken else Signal.PASSED,
+        check,
+        Signal.FAILED if broken else Signal.PASSED,
         "the login was refused" if broken else "SMTP login works and the sender is accepted",
-        evidence="535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled" if broken else "",
-        cause="smtp-auth-disabled-mailbox" if broken else None, seconds=0.3, at=at, firm=account.firm,
-        account=account.address, run=f"run{run:03}",
-    )  # fmt: skip
+        evidence="535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"
+        if broken
+        else "",
+        cause="smtp-auth-disabled-mailbox" if broken else None,
+        seconds=0.3,
+        at=at,
+        firm=account.firm,
+        account=account.address,
+        run=f"run{run:03}",
+    )
 
 
 def main() -> None:

@@ -139,7 +139,16 @@ def main() -> None:
         )
     if options.json:
         table = [{"case": c, "what": w, "value": round(v, 4), "unit": "s"} for c, w, v in rows]
-        print(json.dumps({"name": "diagnose", "machine": platform.platform(), "rows": table, "ratios": ratios}))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "name": "diagnose",
+                    "machine": platform.platform(),
+                    "rows": table,
+                    "ratios": ratios,
+                }
+            )
+        )
         return
     print(f"Round trips that wait for one another: {len(NEEDED)}")
     for name in NEEDED:

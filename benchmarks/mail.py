@@ -82,9 +82,10 @@ def seconds(
 def race(box: Dovecot, ports: dict[str, int], count: int, rounds: int) -> Rows:
     """Everybody in turn, again and again, so that a busy moment hits all alike."""
     present = {
-        name: act for name, act in CONTENDERS.items()
+        name: act
+        for name, act in CONTENDERS.items()
         if name not in ("curl", "mpop") or shutil.which(name)
-    }  # fmt: skip
+    }
     times: dict[tuple[str, str], list[float]] = {}
     for where, port in ports.items():
         # One after another takes a minute over a slow line; once is enough to tell ten times.
@@ -99,9 +100,14 @@ def race(box: Dovecot, ports: dict[str, int], count: int, rounds: int) -> Rows:
                     seconds(lambda to, act=act, port=port: act(box, port, to), count)  # type: ignore[misc]
                 )
     return [
-        {"case": f"{count} messages of 8 KB, {where}", "what": name, "value": round(statistics.median(took), 3), "unit": "s"}
+        {
+            "case": f"{count} messages of 8 KB, {where}",
+            "what": name,
+            "value": round(statistics.median(took), 3),
+            "unit": "s",
+        }
         for (where, name), took in times.items()
-    ]  # fmt: skip
+    ]
 
 
 def resuming(server_box: Callable[[str], Dovecot], total: int, new: int, rounds: int) -> Rows:
@@ -150,14 +156,29 @@ def memory(box: Dovecot, megabytes: int) -> Rows:
     with tempfile.TemporaryDirectory() as folder:
         peak = "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
         told = subprocess.run(
-            [sys.executable, "-c", RETRIEVAL + peak, str(port), box.user, box.token, box.ca_file, folder],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                RETRIEVAL + peak,
+                str(port),
+                box.user,
+                box.token,
+                box.ca_file,
+                folder,
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         assert max(f.stat().st_size for f in Path(folder).glob("*.eml")) > (megabytes << 20) * 0.9
     return [
-        {"case": f"one message of {megabytes} MB", "what": "peak memory of the process",
-         "value": round(int(told.stdout) / 1024, 1), "unit": "MiB"}
-    ]  # fmt: skip
+        {
+            "case": f"one message of {megabytes} MB",
+            "what": "peak memory of the process",
+            "value": round(int(told.stdout) / 1024, 1),
+            "unit": "MiB",
+        }
+    ]
 
 
 def transcript(box: Dovecot, count: int, rounds: int) -> Rows:
@@ -170,10 +191,14 @@ def transcript(box: Dovecot, count: int, rounds: int) -> Rows:
                 seconds(lambda to, make=make: ours(box, port, to, make()), count, time.process_time)  # type: ignore[misc]
             )
     return [
-        {"case": f"the record of {count} messages, loopback, processor time", "what": what,
-         "value": round(min(took), 3), "unit": "s"}
+        {
+            "case": f"the record of {count} messages, loopback, processor time",
+            "what": what,
+            "value": round(min(took), 3),
+            "unit": "s",
+        }
         for what, took in kept.items()
-    ]  # fmt: skip
+    ]
 
 
 def ratios(rows: Rows) -> dict[str, float]:

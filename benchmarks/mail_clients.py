@@ -82,11 +82,24 @@ def the_least(box: Dovecot, port: int, to: Path, newest: int) -> None:
 def curl(box: Dovecot, port: int, to: Path) -> None:
     count = len(list((box.maildir / "new").iterdir())) + len(list((box.maildir / "cur").iterdir()))
     subprocess.run(
-        ["curl", "--silent", "--show-error", "--cacert", box.ca_file, "--user", f"{box.user}:",
-         "--oauth2-bearer", box.token, "--login-options", "AUTH=XOAUTH2",
-         "--output", str(to / "#1.eml"), f"pop3s://localhost:{port}/[1-{count}]"],
+        [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--cacert",
+            box.ca_file,
+            "--user",
+            f"{box.user}:",
+            "--oauth2-bearer",
+            box.token,
+            "--login-options",
+            "AUTH=XOAUTH2",
+            "--output",
+            str(to / "#1.eml"),
+            f"pop3s://localhost:{port}/[1-{count}]",
+        ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def mpop(box: Dovecot, port: int, to: Path) -> None:
@@ -103,6 +116,9 @@ def mpop(box: Dovecot, port: int, to: Path) -> None:
 
 
 CONTENDERS: dict[str, Callable[[Dovecot, int, Path], None]] = {
-    "msoauth": ours, "msoauth, fresh process": fresh_process,
-    "poplib": plain_poplib, "curl": curl, "mpop": mpop,
-}  # fmt: skip
+    "msoauth": ours,
+    "msoauth, fresh process": fresh_process,
+    "poplib": plain_poplib,
+    "curl": curl,
+    "mpop": mpop,
+}

@@ -121,8 +121,15 @@ def plain(browser: Browser) -> float:
         )
         nbformat.write(book, f"{home}/plain.ipynb")  # type: ignore[no-untyped-call]
         port = free_port()
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
-                   f"--ServerApp.port={port}", f"--ServerApp.root_dir={home}"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--ServerApp.port={port}",
+            f"--ServerApp.root_dir={home}",
+        ]
         begin = time.perf_counter()
         with served(command, port, Path(home)) as address:
             open_and_run(browser, address, "plain", ".widget-text input")
@@ -208,12 +215,23 @@ def main() -> None:
     starts = {} if missing else first_form(1 if options.quick else 5)
     answers = reactions(ACCOUNTS, 20 if options.quick else 100)
     rows = [
-        {"case": case, "what": "to the first form, median", "value": round(statistics.median(t), 3), "unit": "s"}
+        {
+            "case": case,
+            "what": "to the first form, median",
+            "value": round(statistics.median(t), 3),
+            "unit": "s",
+        }
         for case, t in starts.items()
-    ]  # fmt: skip
+    ]
     for case, t in answers.items():
-        for what, value in (("median", statistics.median(t)), ("95 of 100", p95(t)), ("worst", max(t))):  # fmt: skip
-            rows.append({"case": case, "what": f"reaction, {what}", "value": round(value, 4), "unit": "s"})  # fmt: skip
+        for what, value in (
+            ("median", statistics.median(t)),
+            ("95 of 100", p95(t)),
+            ("worst", max(t)),
+        ):
+            rows.append(
+                {"case": case, "what": f"reaction, {what}", "value": round(value, 4), "unit": "s"}
+            )
     ratios = {
         "reaction during an audit / 100 ms": round(
             p95(answers["during an audit"]) / AIM_REACTION, 3
@@ -223,7 +241,17 @@ def main() -> None:
         first, other = (statistics.median(t) for t in starts.values())
         ratios["msoauth lab / plain jupyter lab"] = round(first / other, 3)
     if options.json:
-        print(json.dumps({"name": "notebooks", "machine": platform.platform(), "rows": rows, "ratios": ratios, "missing": missing}))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "name": "notebooks",
+                    "machine": platform.platform(),
+                    "rows": rows,
+                    "ratios": ratios,
+                    "missing": missing,
+                }
+            )
+        )
         return
     for row in rows:
         print(f"{row['case']:20} {row['what']:28} {row['value']:9.3f} {row['unit']}")

@@ -43,8 +43,15 @@ DISCOVERY = {
     "token_endpoint": f"{HERE}/oauth2/v2.0/token",
 }
 MAIL = Endpoint("mail.benchmark.test", 995, "implicit")
-CLOUD = Cloud("benchmark", "https://login.benchmark.test/", "https://graph.benchmark.test/",
-              "https://outlook.office.com", MAIL, MAIL, MAIL)  # fmt: skip
+CLOUD = Cloud(
+    "benchmark",
+    "https://login.benchmark.test/",
+    "https://graph.benchmark.test/",
+    "https://outlook.office.com",
+    MAIL,
+    MAIL,
+    MAIL,
+)
 FIRM = Firm("Benchmark", TENANT, CLIENT, cloud=CLOUD)
 SCOPES = client.scopes_for(Account("x@contoso.example", FIRM.name), CLOUD)
 
@@ -62,8 +69,14 @@ def address(number: int) -> str:
 def grant(number: int) -> dict[str, Any]:
     """A token answer of the usual size: 2.2 kB of access token, 1.3 of refresh token, 1.2 of ID token."""
     user, turn = address(number), next(_numbers)
-    about = {"aud": CLIENT, "sub": f"s{number}", "oid": f"o{number}", "tid": TENANT,
-             "preferred_username": user, "filler": "x" * 700}  # fmt: skip
+    about = {
+        "aud": CLIENT,
+        "sub": f"s{number}",
+        "oid": f"o{number}",
+        "tid": TENANT,
+        "preferred_username": user,
+        "filler": "x" * 700,
+    }
     return {
         "token_type": "Bearer",
         "scope": " ".join(SCOPES),
@@ -134,8 +147,15 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
             people.append(
                 {"key": key, "address": key, "firm": "benchmark", "login": None, "retrieve": "pop3"}
             )
-            rows.append({"account": key, "sealed": sealed, "signed_in_as": key,
-                         "signed_in_at": now, "refreshed_at": now})  # fmt: skip
+            rows.append(
+                {
+                    "account": key,
+                    "sealed": sealed,
+                    "signed_in_as": key,
+                    "signed_in_at": now,
+                    "refreshed_at": now,
+                }
+            )
         with workspace.database.write() as connection:
             connection.execute(schema.accounts.insert(), people)
             connection.execute(schema.tokens.insert(), rows)
@@ -164,9 +184,13 @@ class OneFile:
 
     def application(self, cache: msal.SerializableTokenCache) -> msal.ConfidentialClientApplication:
         return msal.ConfidentialClientApplication(
-            CLIENT, authority=HERE, client_credential=SECRET, token_cache=cache,
-            http_client=NoNetwork(), instance_discovery=False,
-        )  # fmt: skip
+            CLIENT,
+            authority=HERE,
+            client_credential=SECRET,
+            token_cache=cache,
+            http_client=NoNetwork(),
+            instance_discovery=False,
+        )
 
     def write(self, cache: msal.SerializableTokenCache) -> None:
         """As safely as ours: on disk, and whole or not at all."""

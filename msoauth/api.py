@@ -220,9 +220,12 @@ class Problems(Listing[CauseGroup]):
 
     def _cells(self, group: CauseGroup) -> tuple[object, ...]:
         return (
-            f"{group.signal.shape} {group.signal}", group.firm, len(group.accounts),
-            labels.group_label(group), labels.who_label(labels.group_who(group)),
-        )  # fmt: skip
+            f"{group.signal.shape} {group.signal}",
+            group.firm,
+            len(group.accounts),
+            labels.group_label(group),
+            labels.who_label(labels.group_who(group)),
+        )
 
 
 class AuditResult(Listing[AccountResult]):

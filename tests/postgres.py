@@ -80,9 +80,14 @@ def postgresql() -> Iterator[Server]:
         # Its output goes to a file: the server inherits it and would hold a pipe open.
         with said.open("ab") as log:
             done = subprocess.run(
-                [_program(program), *arguments], check=False, stdout=log, stderr=log, user=user,
-                cwd=folder, timeout=60,
-            )  # fmt: skip
+                [_program(program), *arguments],
+                check=False,
+                stdout=log,
+                stderr=log,
+                user=user,
+                cwd=folder,
+                timeout=60,
+            )
         told = (file.read_text(errors="replace") for file in (said, own_log) if file.exists())
         assert done.returncode == 0, "\n".join([f"{program} {' '.join(arguments)}", *told])
 
@@ -99,8 +104,22 @@ def postgresql() -> Iterator[Server]:
             for place in (folder, *folder.iterdir()):
                 shutil.chown(place, user, user)
         data = str(folder / "data")
-        run("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile",
-            str(folder / "password"), "--no-sync", "-E", "UTF8", "--locale", "C")  # fmt: skip
+        run(
+            "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            "--pwfile",
+            str(folder / "password"),
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale",
+            "C",
+        )
         with kept_port() as port:
             options = (
                 f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off "

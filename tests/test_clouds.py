@@ -67,10 +67,14 @@ def test_hosts_ports_and_scopes_of_a_cloud(name: str) -> None:
 
 def test_any_other_place_is_read_from_its_endpoints_file(tmp_path: Path) -> None:
     dod = Cloud(
-        "dod", "https://login.microsoftonline.us/", "https://dod-graph.microsoft.us/",
-        "https://outlook.office365.us", Endpoint("outlook-dod.office365.us", 995, "implicit"),
-        Endpoint("outlook-dod.office365.us", 993, "implicit"), Endpoint("outlook-dod.office365.us", 587, "starttls"),
-    )  # fmt: skip
+        "dod",
+        "https://login.microsoftonline.us/",
+        "https://dod-graph.microsoft.us/",
+        "https://outlook.office365.us",
+        Endpoint("outlook-dod.office365.us", 995, "implicit"),
+        Endpoint("outlook-dod.office365.us", 993, "implicit"),
+        Endpoint("outlook-dod.office365.us", 587, "starttls"),
+    )
     file = tmp_path / "dod.json"
     file.write_text(dod.to_json(), encoding="utf-8")
     assert clouds.load(str(file)) == dod

@@ -312,7 +312,10 @@ def test_what_a_later_check_outdates_does_not_count() -> None:
 
 
 def test_answers_are_put_into_the_order_in_which_causes_come_before_effects() -> None:
-    mixed = [said(check, PASSED) for check in ("mail.newest", "x.new", "smtp.login", "network.proxy", "a.new")]  # fmt: skip
+    mixed = [
+        said(check, PASSED)
+        for check in ("mail.newest", "x.new", "smtp.login", "network.proxy", "a.new")
+    ]
     ordered = [one.check for one in checks.in_order(mixed)]
     assert ordered == ["network.proxy", "smtp.login", "mail.newest", "a.new", "x.new"]
 
@@ -441,7 +444,10 @@ def test_what_fails_now_comes_before_what_is_expiring_and_after_what_has_expired
 
 
 def test_a_date_that_is_known_counts_more_than_what_a_check_said_of_it_then() -> None:
-    own = [said(SECRET_END, FAILED, cause="secret-expired"), said(TOKEN_AGE, FAILED, cause="refresh-expired")]  # fmt: skip
+    own = [
+        said(SECRET_END, FAILED, cause="secret-expired"),
+        said(TOKEN_AGE, FAILED, cause="refresh-expired"),
+    ]
     assert account_issue(own, [], Dates(), NOW) == Issue(SECRET_END, FAILED, "secret-expired")
     later = Dates(NOW.date() + timedelta(days=400))
     assert account_issue(own, [], later, NOW) == Issue(TOKEN_AGE, FAILED, "refresh-expired")

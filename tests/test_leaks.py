@@ -117,9 +117,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "test_a_second_user.py").write_text(HEAD + USES)
     command = [sys.executable, "-m", "pytest", "-p", "tests.leaks", "-c", os.devnull]
     done = subprocess.run(
-        [*command, f"--rootdir={folder}", f"--basetemp={folder / 'tmp'}", "--import-mode=importlib", folder], check=False, text=True,
-        cwd=Path(__file__).parent.parent, capture_output=True, timeout=200,
-    )  # fmt: skip
+        [
+            *command,
+            f"--rootdir={folder}",
+            f"--basetemp={folder / 'tmp'}",
+            "--import-mode=importlib",
+            folder,
+        ],
+        check=False,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        timeout=200,
+    )
     return done.stdout + done.stderr
 
 

@@ -31,9 +31,15 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def said(
-    workspace: Workspace, check: str, signal: Signal, days_ago: float, account: Account | None = ANNA,
-    *, cause: str | None = None, **facts: str,
-) -> None:  # fmt: skip
+    workspace: Workspace,
+    check: str,
+    signal: Signal,
+    days_ago: float,
+    account: Account | None = ANNA,
+    *,
+    cause: str | None = None,
+    **facts: str,
+) -> None:
     workspace.journal.append(
         Finding(
             check,
@@ -272,8 +278,9 @@ def test_a_firms_charts_show_its_own_accounts_and_those_of_all_no_single_firms(
     audited(three_firms, "r3", Scope.of(["tailspin"]), {ADA: Signal.PASSED})
     own = history(three_firms, ["FABRIKAM"])
     assert [(r.run, r.summary["signals"]) for r in own] == [
-        ("r2", {"passed": 1}), ("r1", {"failed": 1}),
-    ]  # fmt: skip
+        ("r2", {"passed": 1}),
+        ("r1", {"failed": 1}),
+    ]
     assert own[1].summary["accounts"] == 1
     assert [r.run for r in history(three_firms)] == ["r1"]
 

@@ -28,9 +28,14 @@ def command(office: Office, *arguments: str) -> list[str]:
 
 def run(office: Office, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command(office, *arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        encoding="utf-8", timeout=90, check=False,
-    )  # fmt: skip
+        command(office, *arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=90,
+        check=False,
+    )
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -51,8 +56,15 @@ def test_exit_status_1_and_one_line_for_what_hangs_on_one_cause(
 ) -> None:
     for address in office.addresses[:3]:
         office.mailbox_off(address)
-    done = run(office, "--html", str(tmp_path / "a.html"), "--csv", str(tmp_path / "a.csv"),
-               "--xlsx", str(tmp_path / "a.xlsx"))  # fmt: skip
+    done = run(
+        office,
+        "--html",
+        str(tmp_path / "a.html"),
+        "--csv",
+        str(tmp_path / "a.csv"),
+        "--xlsx",
+        str(tmp_path / "a.xlsx"),
+    )
     assert done.returncode == 1, done.stderr
     assert "3 accounts: Authenticated SMTP" in done.stdout
     assert (tmp_path / "a.xlsx").read_bytes().startswith(b"PK")
@@ -133,9 +145,12 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(office: Office) -
         "from msoauth.cli import main; main(sys.argv[1:])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *command(office, "--workers", "2")[3:]], capture_output=True,
-        text=True, timeout=90, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", script, *command(office, "--workers", "2")[3:]],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
     assert done.returncode == 2, done.stderr
     assert "disk is full" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -165,9 +180,14 @@ def test_without_the_passphrase_nothing_is_begun_and_one_sentence_says_why(offic
     without = {name: value for name, value in os.environ.items() if name != "MSOAUTH_PASSPHRASE"}
     for environment in (without, without | {"MSOAUTH_PASSPHRASE": "another one"}):
         done = subprocess.run(
-            command(office), capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+            command(office),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
             env=environment,
-        )  # fmt: skip
+        )
         assert done.returncode == 2
         assert "MSOAUTH_PASSPHRASE" in done.stderr
         assert len(done.stderr.splitlines()) == 1
@@ -189,8 +209,11 @@ def test_a_database_that_may_only_be_read_is_one_sentence(office: Office) -> Non
 
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*MSOAUTH, "--workspace", str(tmp_path / "new"), "audit"], capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+        [*MSOAUTH, "--workspace", str(tmp_path / "new"), "audit"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0
     assert "msoauth account add" in done.stderr

@@ -134,7 +134,10 @@ def test_what_is_wrong_there_is_named(office: Office, name: str) -> None:
 def test_the_ids_of_graph_under_exchange_are_not_taken_for_its_permissions(office: Office) -> None:
     """Many public scripts mix them up; Entra takes any id, and the portal shows a bare GUID (facts G3)."""
     graph_id = "258f6531-6087-4cc4-bb90-092c5fb3ed3f"  # SMTP.Send of Microsoft Graph
-    required = [(EXCHANGE_APP_ID, "POP.AccessAsUser.All", "Scope"), (EXCHANGE_APP_ID, graph_id, "Scope")]  # fmt: skip
+    required = [
+        (EXCHANGE_APP_ID, "POP.AccessAsUser.All", "Scope"),
+        (EXCHANGE_APP_ID, graph_id, "Scope"),
+    ]
     mend = _set(office.firm.app, "required", required)
     try:
         found = office.look()["permissions"]
@@ -146,7 +149,9 @@ def test_the_ids_of_graph_under_exchange_are_not_taken_for_its_permissions(offic
 
 
 def test_permissions_listed_under_graph_count_too(office: Office) -> None:
-    required = [(GRAPH_APP_ID, n, "Scope") for n in ("POP.AccessAsUser.All", "SMTP.Send", "offline_access")]  # fmt: skip
+    required = [
+        (GRAPH_APP_ID, n, "Scope") for n in ("POP.AccessAsUser.All", "SMTP.Send", "offline_access")
+    ]
     mend = _set(office.firm.app, "required", required)
     try:
         assert office.look()["permissions"].signal is Signal.PASSED

@@ -92,7 +92,9 @@ def set_up(replay: Replay, workspace: Workspace, there: Firm, folder: Path) -> t
     """What support does with the endpoints file of the replay."""
     noted = json.loads(replay.endpoints_file.read_text(encoding="utf-8"))["practice"]["firms"][0]
     cloud = clouds.load(str(replay.endpoints_file))
-    firm = Firm(noted["name"], noted["tenant_id"], noted["client_id"], cloud=cloud, access=there.access)  # fmt: skip
+    firm = Firm(
+        noted["name"], noted["tenant_id"], noted["client_id"], cloud=cloud, access=there.access
+    )
     workspace.firms.add(firm, noted["client_secret"] or None)
     replayed = replay.case
     mailbox = Account(

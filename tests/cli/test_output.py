@@ -23,9 +23,18 @@ TENANT = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 CLIENT = "11111111-2222-4333-8444-555555555555"
 ANNA = "anna.lindqvist@contoso.example"
 BROKEN = Finding(
-    "sign-in.present", Signal.FAILED, "nobody is there", evidence="535 5.7.3 unsuccessful", cause="session-missing",
-    who="user", fix=("Sign in.",), ids={"correlation_id": "4711"}, firm="Contoso", account=ANNA, run="r1",
-)  # fmt: skip
+    "sign-in.present",
+    Signal.FAILED,
+    "nobody is there",
+    evidence="535 5.7.3 unsuccessful",
+    cause="session-missing",
+    who="user",
+    fix=("Sign in.",),
+    ids={"correlation_id": "4711"},
+    firm="Contoso",
+    account=ANNA,
+    run="r1",
+)
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -203,16 +212,22 @@ def test_a_report_of_some_firms_for_machines_and_for_people(run: Run, tmp_path: 
             workspace.firms.add(Firm(name, TENANT, CLIENT))
             workspace.accounts.add(Account(f"anna@{name.lower()}.example", name))
         refused = Finding(
-            "smtp.login", Signal.FAILED, "it was refused", cause="smtp-auth-disabled-mailbox",
-            who="tenant-admin", firm="Contoso", account="anna@contoso.example",
-        )  # fmt: skip
+            "smtp.login",
+            Signal.FAILED,
+            "it was refused",
+            cause="smtp-auth-disabled-mailbox",
+            who="tenant-admin",
+            firm="Contoso",
+            account="anna@contoso.example",
+        )
         workspace.journal.append(refused)
     two = ("audit", "--no-run", "--firm", "Contoso", "--firm", "fabrikam")
     code, out, err = run(*two, "--json")
     objects = [json.loads(line) for line in out.splitlines()]
     assert [(o["account"], o["signal"]) for o in objects] == [
-        ("anna@contoso.example", "failed"), ("anna@fabrikam.example", "not-run"),
-    ]  # fmt: skip
+        ("anna@contoso.example", "failed"),
+        ("anna@fabrikam.example", "not-run"),
+    ]
     assert code == 1
     assert "2 accounts" in err
     code, out, _err = run(*two, "--csv", str(tmp_path / "two.csv"))

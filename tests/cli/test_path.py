@@ -17,17 +17,25 @@ MSOAUTH = (sys.executable, "-m", "msoauth")
 
 def run(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*MSOAUTH, *arguments], input=typed, capture_output=True, text=True, encoding="utf-8",
-        timeout=60, check=False,
-    )  # fmt: skip
+        [*MSOAUTH, *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture
 def endpoints(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """``practice serve --json`` in a process of its own."""
     with subprocess.Popen(
-        [*MSOAUTH, "practice", "serve", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:  # fmt: skip
+        [*MSOAUTH, "practice", "serve", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
@@ -48,17 +56,29 @@ def test_from_registration_to_a_mail_that_arrived(endpoints: tuple[Path, dict[st
     person = firm["accounts"][1]
     address = person["address"]
     added = run(
-        "firm", "add", "Contoso", "--tenant", firm["tenant_id"], "--client-id", firm["client_id"],
-        "--secret-stdin", "--cloud", str(file), typed=f"{firm['client_secret']}\n",
-    )  # fmt: skip
+        "firm",
+        "add",
+        "Contoso",
+        "--tenant",
+        firm["tenant_id"],
+        "--client-id",
+        firm["client_id"],
+        "--secret-stdin",
+        "--cloud",
+        str(file),
+        typed=f"{firm['client_secret']}\n",
+    )
     assert added.returncode == 0, added.stderr
     checked = run("firm", "check", "Contoso", "--json")
     assert checked.returncode == 0, checked.stdout
     assert {f["signal"] for f in lines(checked.stdout)} <= {"passed", "warning"}
     assert run("account", "add", address, "--firm", "Contoso").returncode == 0
     with subprocess.Popen(
-        [*MSOAUTH, "sign-in", address, "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as sign_in:  # fmt: skip
+        [*MSOAUTH, "sign-in", address, "--no-open"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as sign_in:
         try:
             assert sign_in.stdout is not None
             said = iter(sign_in.stdout)

@@ -109,18 +109,21 @@ def test_another_account_is_named_with_the_commands_that_help(
 def test_missing_consent_comes_with_the_administrators_link(run: Run, authority: Authority) -> None:
     status, out, _err = run(
         person=lambda attempt: authority.come_back(
-            attempt, error="access_denied", error_description="AADSTS90094: The grant requires admin permission."
+            attempt,
+            error="access_denied",
+            error_description="AADSTS90094: The grant requires admin permission.",
         )
-    )  # fmt: skip
+    )
     assert status == 1
     assert "/v2.0/adminconsent?client_id=" in out
 
 
 def test_a_blocked_code_comes_with_the_command_for_the_link(run: Run, authority: Authority) -> None:
     authority.token = lambda _form: refused(
-        "invalid_grant", "AADSTS53003: Access has been blocked by Conditional Access policies.",
+        "invalid_grant",
+        "AADSTS53003: Access has been blocked by Conditional Access policies.",
         error_codes=[53003],
-    )  # fmt: skip
+    )
     status, out, _err = run("--via", "device")
     assert status == 1
     assert "--via paste" in out
@@ -168,7 +171,9 @@ def test_a_sign_in_that_is_cancelled_is_neither_a_refusal_nor_a_fault(
     run: Run, office: Office, monkeypatch: pytest.MonkeyPatch, command: Sequence[str]
 ) -> None:
     monkeypatch.setenv("BROWSER", "true")
-    status, out, err = run(office.anna.address, command=command, person=lambda attempt: attempt.cancel())  # fmt: skip
+    status, out, err = run(
+        office.anna.address, command=command, person=lambda attempt: attempt.cancel()
+    )
     assert status == 130
     assert err.splitlines()[-1] == "Interrupted."
     assert "✖" not in out + err

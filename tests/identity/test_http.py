@@ -31,8 +31,12 @@ NO_GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r
 LATIN = b"HTTP/1.1 502 No\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Length: 1\r\n\r\n\xfc"
 REDIRECT = b"HTTP/1.1 307 Go\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
 REPLIES = {
-    "answer": ANSWER, "redirect": REDIRECT, "broken off": BROKEN_OFF, "no gzip": NO_GZIP, "latin": LATIN,
-}  # fmt: skip
+    "answer": ANSWER,
+    "redirect": REDIRECT,
+    "broken off": BROKEN_OFF,
+    "no gzip": NO_GZIP,
+    "latin": LATIN,
+}
 FORM = {"grant_type": "refresh_token", "refresh_token": "a b&c=ü"}
 
 

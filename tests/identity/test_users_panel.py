@@ -116,12 +116,26 @@ def test_a_blocked_device_code_offers_the_link(
 @pytest.mark.parametrize(
     ("error", "words", "cause", "linked"),
     [
-        ("access_denied", "AADSTS65004: User declined to consent to access the app.", "consent-declined", False),
-        ("access_denied", "AADSTS90094: The grant requires admin permission.", "admin-consent-required", True),
-        ("invalid_grant", "AADSTS65001: The user or administrator has not consented to use the application.",
-         "consent-required", True),
+        (
+            "access_denied",
+            "AADSTS65004: User declined to consent to access the app.",
+            "consent-declined",
+            False,
+        ),
+        (
+            "access_denied",
+            "AADSTS90094: The grant requires admin permission.",
+            "admin-consent-required",
+            True,
+        ),
+        (
+            "invalid_grant",
+            "AADSTS65001: The user or administrator has not consented to use the application.",
+            "consent-required",
+            True,
+        ),
     ],
-)  # fmt: skip
+)
 def test_three_kinds_of_missing_consent_are_told_apart_and_the_link_is_one_click(
     panel: UsersPanel,
     office: Office,
@@ -144,9 +158,10 @@ def test_what_fails_for_good_is_red_with_its_cause_and_one_button(
 ) -> None:
     office.sign_in()
     authority.token = lambda _form: refused(
-        "invalid_grant", "AADSTS50173: The provided grant has expired due to it being revoked.",
+        "invalid_grant",
+        "AADSTS50173: The provided grant has expired due to it being revoked.",
         error_codes=[50173],
-    )  # fmt: skip
+    )
     panel.on_action("check", office.anna.address)
     panel.jobs.wait()
     row = panel.list.html
@@ -185,9 +200,16 @@ def test_what_fails_for_now_stays_amber_and_is_tried_again(
 
 def test_a_finding_older_than_the_sign_in_counts_no_more(office: Office) -> None:
     office.workspace.journal.append(
-        Finding("sign-in.token", Signal.FAILED, "x", cause="refresh-revoked", firm="Contoso",
-                account=office.anna.address, run="r")
-    )  # fmt: skip
+        Finding(
+            "sign-in.token",
+            Signal.FAILED,
+            "x",
+            cause="refresh-revoked",
+            firm="Contoso",
+            account=office.anna.address,
+            run="r",
+        )
+    )
     office.sign_in()
     panel = UsersPanel(Session(office.workspace))
     assert 'data-state="passed"' in panel.list.html

@@ -56,7 +56,9 @@ class Shown:
 
     def set(self, name: str, value: Any) -> None:
         """The kernel changes a trait."""
-        self._browser.evaluate("(browser, [name, value]) => browser.set(name, value)", [name, value])  # fmt: skip
+        self._browser.evaluate(
+            "(browser, [name, value]) => browser.set(name, value)", [name, value]
+        )
 
     def tell(self, message: dict[str, Any]) -> None:
         """The kernel sends a message."""
@@ -95,9 +97,10 @@ def a_form() -> Form:
 def test_a_view_that_is_drawn_anew_under_the_mouse_still_hears_its_button(page: Page) -> None:
     view = Shown(page, View(Markup(a_view("Cancel"))))  # noqa: S704 - made above
     press_while(
-        page, page.get_by_role("button", name="Cancel"),
+        page,
+        page.get_by_role("button", name="Cancel"),
         lambda: view.set("html", a_view("Other", "Cancel")),
-    )  # fmt: skip
+    )
     assert [message["name"] for message in view.sent("act")] == ["Cancel"]
     expect(page.get_by_role("button", name="Other")).to_be_visible()
 
@@ -124,7 +127,9 @@ def test_a_double_click_presses_once(page: Page) -> None:
 
 def test_what_is_drawn_does_not_wait_for_what_is_no_press(page: Page) -> None:
     view = Shown(page, View(Markup("<p>one</p>")))
-    press_while(page, page.get_by_text("one"), lambda: view.set("html", "<p>two</p><button>b</button>"))  # fmt: skip
+    press_while(
+        page, page.get_by_text("one"), lambda: view.set("html", "<p>two</p><button>b</button>")
+    )
     page.get_by_role("button").hover()
     page.mouse.down(button="right")
     view.set("html", "<p>three</p>")
@@ -151,7 +156,13 @@ def test_an_error_that_moves_a_button_under_the_mouse_loses_no_press(page: Page)
 
     def judged() -> None:
         form.set("errors", {"id": "This is not an ID. " * 50})
-        form.set("buttons", [{"name": "go", "label": "Go", "primary": True}, {"name": "stop", "label": "Stop", "disabled": True}])  # fmt: skip
+        form.set(
+            "buttons",
+            [
+                {"name": "go", "label": "Go", "primary": True},
+                {"name": "stop", "label": "Stop", "disabled": True},
+            ],
+        )
         form.set("fields", [*a_form().fields, {"name": "late", "label": "Late"}])
 
     press_while(page, page.get_by_role("button", name="Go"), judged)
@@ -164,16 +175,23 @@ def test_an_error_that_moves_a_button_under_the_mouse_loses_no_press(page: Page)
 def test_an_error_above_in_another_form_too(page: Page) -> None:
     above, below = Shown(page, a_form()), Shown(page, a_form())
     press_while(
-        page, page.get_by_role("button", name="Go").last,
+        page,
+        page.get_by_role("button", name="Go").last,
         lambda: above.set("errors", {"id": "This is not an ID. " * 50}),
-    )  # fmt: skip
+    )
     assert [message["name"] for message in below.sent("press")] == ["go"]
 
 
 def test_a_button_keeps_the_focus_when_others_are_disabled(page: Page) -> None:
     form = Shown(page, a_form())
     page.get_by_role("button", name="Go").focus()
-    form.set("buttons", [{"name": "go", "label": "Go", "primary": True}, {"name": "stop", "label": "Stop", "disabled": True}])  # fmt: skip
+    form.set(
+        "buttons",
+        [
+            {"name": "go", "label": "Go", "primary": True},
+            {"name": "stop", "label": "Stop", "disabled": True},
+        ],
+    )
     expect(page.get_by_role("button", name="Go")).to_be_focused()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     form.set("buttons", a_form().buttons)
@@ -187,7 +205,11 @@ def test_an_account_may_be_pressed_while_the_audit_draws_the_table(page: Page) -
     row[[column["key"] for column in data["columns"]].index("account")] = "anna@contoso.example"
     table.tell({"event": "data", "data": data | {"rows": [row]}, "same": False})
     anna = page.get_by_role("button", name="anna@contoso.example")
-    press_while(page, anna, lambda: table.tell({"event": "data", "data": data | {"rows": [row, row]}, "same": True}))  # fmt: skip
+    press_while(
+        page,
+        anna,
+        lambda: table.tell({"event": "data", "data": data | {"rows": [row, row]}, "same": True}),
+    )
     assert [message["value"] for message in table.sent("open")] == ["anna@contoso.example"]
     expect(anna).to_have_count(2)
 
@@ -250,7 +272,11 @@ def test_enter_presses_the_first_button_once_with_what_was_typed(page: Page) -> 
     page.get_by_label("More").check()
     page.get_by_label("ID").press("Enter")
     (press,) = form.sent("press")
-    assert (press["name"], press["typed"]["id"]["value"], press["typed"]["more"]["value"]) == ("go", "mine", True)  # fmt: skip
+    assert (press["name"], press["typed"]["id"]["value"], press["typed"]["more"]["value"]) == (
+        "go",
+        "mine",
+        True,
+    )
     assert sorted(message["name"] for message in form.sent("input")) == ["id", "more"]
 
 
@@ -267,7 +293,9 @@ def test_a_choice_says_that_it_is_one_and_when_it_was_made(page: Page) -> None:
 def test_seconds_are_those_of_the_kernels_clock_on_a_page_loaded_anew_too(page: Page) -> None:
     ahead = 3600  # seconds by which the kernel's clock is ahead of this browser's
     kernel = time.time() + ahead
-    drawn = Markup('<b data-until="{}"></b><i data-since="{}"></i>').format(kernel + 90, kernel - 60)  # fmt: skip
+    drawn = Markup('<b data-until="{}"></b><i data-since="{}"></i>').format(
+        kernel + 90, kernel - 60
+    )
     shown = Shown(page, View(drawn))
     assert len(shown.sent("clock")) == 1
     shown.tell({"event": "clock", "now": time.time() + ahead})

@@ -203,9 +203,13 @@ def _config(base: Path, ports: dict[str, int], relay: int) -> str:
     me = getpass.getuser()
     worker = "nobody" if root else me
     group = grp.getgrgid(pwd.getpwnam(worker).pw_gid).gr_name
-    users = "default_internal_user = dovecot\ndefault_login_user = dovenull\n" if root else (
-        f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {group}\n"
-    )  # fmt: skip
+    users = (
+        "default_internal_user = dovecot\ndefault_login_user = dovenull\n"
+        if root
+        else (
+            f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {group}\n"
+        )
+    )
     return f"""
 base_dir = {base}/run
 state_dir = {base}/state

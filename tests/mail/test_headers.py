@@ -118,14 +118,19 @@ def test_the_frame_has_types_and_takes_any_mail() -> None:
     ("raw", "when"),
     [
         (
-            (b"Received: from a by b; Mon, 2 Nov 2026\r\n 10:01:00 +0100\r\n"
-            b"Received: from c by a; Sun, 1 Nov 2026 10:01:00 +0100\r\nDate: 1 Oct 2026 10:01 +0000\r\n"),
+            (
+                b"Received: from a by b; Mon, 2 Nov 2026\r\n 10:01:00 +0100\r\n"
+                b"Received: from c by a; Sun, 1 Nov 2026 10:01:00 +0100\r\nDate: 1 Oct 2026 10:01 +0000\r\n"
+            ),
             datetime(2026, 11, 2, 9, 1, tzinfo=UTC),
         ),
-        (b"Received: by b\r\nDate: 1 Oct 2026 10:01 -0000\r\n", datetime(2026, 10, 1, 10, 1, tzinfo=UTC)),
+        (
+            b"Received: by b\r\nDate: 1 Oct 2026 10:01 -0000\r\n",
+            datetime(2026, 10, 1, 10, 1, tzinfo=UTC),
+        ),
         (b"Subject: Date: 1 Oct 2026\r\n\r\nDate: 1 Oct 2026 10:01 +0000\r\n", None),
     ],
-)  # fmt: skip
+)
 def test_a_mail_arrived_when_the_last_server_wrote_so_else_at_its_own_date(
     raw: bytes, when: datetime | None
 ) -> None:

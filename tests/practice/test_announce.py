@@ -10,10 +10,18 @@ def test_a_newcomer_finds_everything_on_one_page() -> None:
         firm = tenant.endpoints["practice"]["firms"][0]
     assert len(text.splitlines()) < 45
     for needed in (
-        firm["tenant_id"], firm["client_id"], firm["client_secret"], firm["redirect_uri"], tenant.admin_url,
-        f"{tenant.people_url}/devicelogin", "msoauth firm add", "msoauth sign-in anna.lindqvist@contoso.example",
-        *(account["password"] for account in firm["accounts"]), "Contoso desktop mail", "office@contoso.example",
-    ):  # fmt: skip
+        firm["tenant_id"],
+        firm["client_id"],
+        firm["client_secret"],
+        firm["redirect_uri"],
+        tenant.admin_url,
+        f"{tenant.people_url}/devicelogin",
+        "msoauth firm add",
+        "msoauth sign-in anna.lindqvist@contoso.example",
+        *(account["password"] for account in firm["accounts"]),
+        "Contoso desktop mail",
+        "office@contoso.example",
+    ):
         assert needed in text
     admin = next(line for line in text.splitlines() if "admin@contoso.example" in line)
     assert "administrator" in admin

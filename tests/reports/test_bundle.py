@@ -38,9 +38,14 @@ def made(workspace: Workspace, transcript: Transcript) -> Bundle:
 def test_it_holds_findings_transcripts_versions_settings_and_timings(made: Bundle) -> None:
     with zipfile.ZipFile(io.BytesIO(made.as_zip())) as archive:
         assert set(archive.namelist()) == {
-            "bundle.json", "index.html", "findings.jsonl", "settings.json", "versions.json", "timings.json",
+            "bundle.json",
+            "index.html",
+            "findings.jsonl",
+            "settings.json",
+            "versions.json",
+            "timings.json",
             "transcripts/smtp.txt",
-        }  # fmt: skip
+        }
         rows = [
             Finding.from_json(json.loads(line))
             for line in archive.read("findings.jsonl").splitlines()

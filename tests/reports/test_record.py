@@ -24,8 +24,18 @@ def test_a_green_firm_has_registration_permissions_accounts_and_tests(workspace:
     workspace.firms.replace(replace(FIRM, secret_expires=date(2027, 6, 1)))
     workspace.firms.set_secret(FIRM.name, "a-secret-value-of-it", expires=date(2027, 6, 1))
     text = record(workspace, workspace.firms.get(FIRM.name), today=TODAY).text()
-    for told in (TENANT, CLIENT, "http://localhost", "2027-06-01", "https://outlook.office.com/SMTP.Send",
-                 "POP.AccessAsUser.All", "offline_access", ANNA.address, OFFICE.address, "mail.round-trip"):  # fmt: skip
+    for told in (
+        TENANT,
+        CLIENT,
+        "http://localhost",
+        "2027-06-01",
+        "https://outlook.office.com/SMTP.Send",
+        "POP.AccessAsUser.All",
+        "offline_access",
+        ANNA.address,
+        OFFICE.address,
+        "mail.round-trip",
+    ):
         assert told in text
     assert "All 2 mailboxes work" in text
     assert "None." in text

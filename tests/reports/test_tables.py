@@ -36,9 +36,22 @@ def account(address: str, signal: Signal, evidence: str = "", **more: Any) -> Ac
         link = Issue("smtp.login", signal, "smtp-auth-disabled-mailbox")
     finding = Finding("smtp.login", signal, "x", evidence=evidence) if evidence else None
     return AccountStatus(
-        Account(address, FIRM.name), signal, link, AT - timedelta(days=2) if link else None, finding,
-        AT, AT, AT, None, address, 3, 61, AT, 1, **more,
-    )  # fmt: skip
+        Account(address, FIRM.name),
+        signal,
+        link,
+        AT - timedelta(days=2) if link else None,
+        finding,
+        AT,
+        AT,
+        AT,
+        None,
+        address,
+        3,
+        61,
+        AT,
+        1,
+        **more,
+    )
 
 
 @pytest.fixture
@@ -50,8 +63,13 @@ def stands() -> Status:
     )
     signals = {Signal.FAILED: 2, Signal.PASSED: 1}
     groups = group(accounts)
-    run = AuditRun("r1", "all", AT, AT, {"accounts": 3, "signals": {"failed": 2, "passed": 1},
-                                         "seconds": {"smtp.login": 0.5}})  # fmt: skip
+    run = AuditRun(
+        "r1",
+        "all",
+        AT,
+        AT,
+        {"accounts": 3, "signals": {"failed": 2, "passed": 1}, "seconds": {"smtp.login": 0.5}},
+    )
     firm = FirmStatus(FIRM, 3, signals, 61, groups)
     return Status(AT, accounts, (firm,), groups, run, run, signals)
 
@@ -179,8 +197,11 @@ def test_monitoring_gets_ids_and_moments_as_json(stands: Status) -> None:
     assert first["since"] == "2026-11-23T09:30:00.000Z"
     assert first["fix"]
     assert (works["signal"], works["check"], works["cause"], works["fix"]) == (
-        "passed", None, None, [],
-    )  # fmt: skip
+        "passed",
+        None,
+        None,
+        [],
+    )
     assert works["secret_days"] == 61
 
 
@@ -226,5 +247,7 @@ def test_the_tables_data_is_plain(stands: Status) -> None:
     data = table_data(stands.accounts)
     first = dict(zip([c["key"] for c in data["columns"]], data["rows"][0], strict=True))
     assert (first["signal"], first["since"], first["change"]) == (
-        "failed", "2026-11-23 09:30", "new",
-    )  # fmt: skip
+        "failed",
+        "2026-11-23 09:30",
+        "new",
+    )

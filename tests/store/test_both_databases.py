@@ -16,9 +16,11 @@ from msoauth.store.audits import Mark
 from msoauth.store.locks import HeldError
 
 FIRM = Firm(
-    "Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555",
+    "Contoso Legal",
+    "contoso.example",
+    "11111111-2222-4333-8444-555555555555",
     secret_expires=date(2027, 5, 31),
-)  # fmt: skip
+)
 ANNA = Account("Anna@contoso.example", "Contoso Legal")
 MAX = Account("max@contoso.example", "Contoso Legal")
 MARKER = "planted~marker.4711-secret-value"
@@ -27,10 +29,16 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 def found(check: str, signal: Signal, day: int = 0, account: Account | None = ANNA) -> Finding:
     return Finding(
-        check, signal, "said", at=START + timedelta(days=day), firm=FIRM.name,
-        account=account.address if account else "", cause="throttled" if signal is Signal.FAILED else None,
-        seconds=0.5, run=f"r{day}",
-    )  # fmt: skip
+        check,
+        signal,
+        "said",
+        at=START + timedelta(days=day),
+        firm=FIRM.name,
+        account=account.address if account else "",
+        cause="throttled" if signal is Signal.FAILED else None,
+        seconds=0.5,
+        run=f"r{day}",
+    )
 
 
 def test_everything_comes_back_as_it_went_in_and_sealed(either: Workspace, place: str) -> None:
@@ -73,8 +81,10 @@ def test_the_latest_answer_stands_and_knows_since_when_it_is_so(either: Workspac
     [result] = either.journal.latest_results()
     assert (result.firm, result.account) == (FIRM.name, "anna@contoso.example")
     assert (result.signal, result.verdict, result.cause) == (
-        Signal.FAILED, Signal.FAILED, "throttled",
-    )  # fmt: skip
+        Signal.FAILED,
+        Signal.FAILED,
+        "throttled",
+    )
     assert result.at == START + timedelta(days=4)
     assert result.since == START + timedelta(days=1)
     assert result.passed_at == START
@@ -163,8 +173,11 @@ def test_a_lock_keeps_out_threads_and_processes_and_goes_with_its_holder(
         "with w.locks.hold('audit'):\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:  # fmt: skip
+        [sys.executable, "-c", script, place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "held"
         with pytest.raises(HeldError), either.locks.hold("audit"):

@@ -18,8 +18,13 @@ from tests.postgres import Server
 
 OLD, NEW = "a passphrase for tests", "quite another passphrase"
 MARKER = "planted~marker.4711-secret-value"
-FIRM = Firm("Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555",
-            cloud=US_GOV, secret_expires=date(2027, 5, 31))  # fmt: skip
+FIRM = Firm(
+    "Contoso Legal",
+    "contoso.example",
+    "11111111-2222-4333-8444-555555555555",
+    cloud=US_GOV,
+    secret_expires=date(2027, 5, 31),
+)
 ADDRESS = "anna@contoso.example"
 
 
@@ -41,8 +46,11 @@ def filled(folder: Path, findings: int = 3) -> Workspace:
     workspace.settings.set("firm", FIRM.name)
     at = datetime(2026, 11, 25, 9, tzinfo=UTC)
     workspace.journal.append(
-        *(Finding("a.b", Signal.PASSED, f"Nr. {n} – ä", at=at, firm=FIRM.name) for n in range(findings))
-    )  # fmt: skip
+        *(
+            Finding("a.b", Signal.PASSED, f"Nr. {n} – ä", at=at, firm=FIRM.name)
+            for n in range(findings)
+        )
+    )
     return workspace
 
 

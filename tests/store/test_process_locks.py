@@ -192,6 +192,9 @@ os.write(go[1], b".")
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     said = subprocess.run(
-        [sys.executable, "-c", forked, str(tmp_path / "w")], capture_output=True, text=True, check=True
-    )  # fmt: skip
+        [sys.executable, "-c", forked, str(tmp_path / "w")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert said.stdout.strip() == "42"

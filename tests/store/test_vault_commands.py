@@ -106,8 +106,10 @@ def test_where_there_is_no_terminal_one_sentence_says_what_to_use(
     there = ("--workspace", str(folder / "there"))
     assert run(*there, "workspace", "import", str(moved)) == (2, "", sentence)
     assert run("firm", "remove", "Contoso") == (
-        2, "", "There is no terminal to ask on; use --yes.\n",
-    )  # fmt: skip
+        2,
+        "",
+        "There is no terminal to ask on; use --yes.\n",
+    )
     with Workspace.open(folder / "workspace") as workspace:
         assert [firm.name for firm in workspace.firms.list()] == ["Contoso"]
 

@@ -157,7 +157,9 @@ def test_an_administrator_signs_in_and_is_forgotten(
     for file in panel.workspace.folder.rglob("*"):
         if file.is_file():
             assert token.encode() not in file.read_bytes()
-    assert token not in json.dumps([part.get_state() for part in (panel.administrator.view, panel.results)], default=str)  # fmt: skip
+    assert token not in json.dumps(
+        [part.get_state() for part in (panel.administrator.view, panel.results)], default=str
+    )
     panel.administrator.view.act("forget")
     assert panel.administrator.graph == {}
 

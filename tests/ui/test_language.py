@@ -51,7 +51,9 @@ def test_a_list_that_is_being_taken_is_told_in_the_new_language(
 ) -> None:
     panel = UsersPanel(session)
     add = session.workspace.accounts.add
-    monkeypatch.setattr(session.workspace.accounts, "add", lambda account: go_on.wait(10) and add(account))  # fmt: skip
+    monkeypatch.setattr(
+        session.workspace.accounts, "add", lambda account: go_on.wait(10) and add(account)
+    )
     panel.account_import.form.type("list", "anna@contoso.example")
     panel.account_import.form.press("add")
     many = panel.account_import
@@ -101,7 +103,9 @@ def test_an_administrator_stays_signed_in_and_a_run_may_be_handed_on(
     session: Session, firm: Firm
 ) -> None:
     panel = DiagnosePanel(session, inline=True)
-    panel.administrator.graph[firm.name] = Graph(firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example")  # fmt: skip
+    panel.administrator.graph[firm.name] = Graph(
+        firm.cloud, "a token of an administrator", signed_in_as="admin@contoso.example"
+    )
     actions = panel.actions
     german(panel)
     assert "admin@contoso.example" in panel.administrator.view.html

@@ -113,7 +113,7 @@ def test_a_secret_is_not_in_the_widget_state_that_a_notebook_stores(
             "panel.on_action('practice', ''); panel.form.press('check'); panel.jobs.wait()",
             "from msoauth.ui.registration_form import secret_of; panel.form.type('secret', os.environ['PLANTED']); secret_of(panel.form)",
             "panel.form.type('client_id', os.environ['PLANTED']); panel.form.type('client_id', 'x'); panel",
-        ]  # fmt: skip
+        ]
         cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
         book = run(nbformat.v4.new_notebook(cells=cells))  # type: ignore[no-untyped-call]
         written = json.dumps(book)

@@ -185,9 +185,13 @@ def test_one_mailbox_is_waited_for_at_a_time(
     monkeypatch.setattr("msoauth.identity.signin.propose_flow", lambda *_of: go_on.wait(10))
     panel.on_action("sign-in", "anna@contoso.example")
     panel.on_action("sign-in", "max@contoso.example")
-    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == ["max@contoso.example"]  # fmt: skip
+    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == [
+        "max@contoso.example"
+    ]
     panel.on_action("check", "zoe@contoso.example")
-    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == ["zoe@contoso.example"]  # fmt: skip
+    assert [a for a, known in panel.list.statuses.items() if known.state == "running"] == [
+        "zoe@contoso.example"
+    ]
     panel.cancel()
     go_on.set()
     panel.jobs.wait()
@@ -199,7 +203,10 @@ def test_what_was_seen_when_signing_in_is_noted_of_the_mailbox_and_the_text_that
     for name in ("anna", "max"):
         session.workspace.accounts.add(Account(f"{name}@contoso.example", firm.name))
     noted: list[tuple[str, str]] = []
-    monkeypatch.setattr("msoauth.identity.sign_in_history.record_reported_text", lambda _workspace, _firm, account, text: noted.append((account.address, text)))  # fmt: skip
+    monkeypatch.setattr(
+        "msoauth.identity.sign_in_history.record_reported_text",
+        lambda _workspace, _firm, account, text: noted.append((account.address, text)),
+    )
     panel = DiagnosePanel(session, inline=True)
     refusal = "AADSTS50105: Your administrator has configured the application to block users"
     panel.error_form.type("text", refusal)

@@ -219,7 +219,9 @@ def test_a_download_reaches_the_browser_as_bytes(
 ) -> None:
     panel = StartPanel(session, inline=True)
     sent: list[tuple[object, object]] = []
-    monkeypatch.setattr(panel.bar, "send", lambda content, buffers=None: sent.append((content, buffers)))  # fmt: skip
+    monkeypatch.setattr(
+        panel.bar, "send", lambda content, buffers=None: sent.append((content, buffers))
+    )
     panel.download("findings.csv", b"a;b", "text/csv")
     assert sent == [
         ({"event": "download", "name": "findings.csv", "kind": "text/csv"}, [b"a;b"]),
@@ -250,7 +252,9 @@ def test_the_guide_carries_the_ids_once_they_are_known(session: Session) -> None
 def test_names_from_outside_are_escaped_in_header_and_guide(session: Session) -> None:
     firm = Firm("<b>Bold</b>", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
     session.workspace.firms.add(firm)
-    session.workspace.accounts.add(Account("x&y@contoso.example", firm.name, login="<i>@contoso.example"))  # fmt: skip
+    session.workspace.accounts.add(
+        Account("x&y@contoso.example", firm.name, login="<i>@contoso.example")
+    )
     for panel in (StartPanel(session, inline=True), UsersPanel(session, inline=True)):
         for view in (panel.bar, panel.guide, panel.head):
             assert "<b>Bold" not in view.html

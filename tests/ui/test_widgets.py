@@ -88,9 +88,11 @@ def test_a_button_brings_back_nothing_that_was_filled_since(
 def test_what_comes_once_more_with_a_button_is_typed_only_once(pressed: list[Any]) -> None:
     changed: list[str] = []
     form = Form(
-        [{"name": "id", "label": "ID"}], [{"name": "go", "label": "Go"}],
-        on_change=changed.append, on_press=pressed.append,
-    )  # fmt: skip
+        [{"name": "id", "label": "ID"}],
+        [{"name": "go", "label": "Go"}],
+        on_change=changed.append,
+        on_press=pressed.append,
+    )
     hear(form, 2, event="press", name="go", typed={"id": {"value": "mine", "number": 1}})
     hear(form, 1, event="input", name="id", value="mine")
     assert (changed, pressed) == (["id"], ["go"])
@@ -129,7 +131,11 @@ def test_a_button_heard_late_fills_nothing_that_was_typed_after_it(
 def test_a_form_in_another_language_takes_what_is_heard_late_of_the_former(
     form: Form, pressed: list[tuple[str, str, str]]
 ) -> None:
-    heir = Form(form.fields, form.buttons, on_press=lambda name: pressed.append((name, heir.text("id"), heir.typed("secret"))))  # fmt: skip
+    heir = Form(
+        form.fields,
+        form.buttons,
+        on_press=lambda name: pressed.append((name, heir.text("id"), heir.typed("secret"))),
+    )
     hear(form, 1, event="input", name="id", value="mine")
     view = View(on_action=lambda _name, _value: heir.take_over(form))
     hear(view, 4, event="choose", name="choose-language", value="de")

@@ -27,9 +27,13 @@ def test_every_setting_can_be_set_to_each_of_its_values(admin: Admin, path: str)
     place = admin.place
     area, _dot, name = path.partition(".")
     thing: Any = {
-        "app": place.firm.app, "principal": place.firm.principal, "policies": place.firm.policies,
-        "organisation": place.firm, "user": place.user(), "mailbox": place.firm.mailbox(ANNA),
-    }[area]  # fmt: skip
+        "app": place.firm.app,
+        "principal": place.firm.principal,
+        "policies": place.firm.policies,
+        "organisation": place.firm,
+        "user": place.user(),
+        "mailbox": place.firm.mailbox(ANNA),
+    }[area]
     before = getattr(thing, name)
     (healthy,) = [choice for choice in SETTINGS[path].choices if choice.value == before]
     for choice in [c for c in SETTINGS[path].choices if c is not healthy] + [healthy]:
@@ -40,13 +44,33 @@ def test_every_setting_can_be_set_to_each_of_its_values(admin: Admin, path: str)
 
 def test_menus_have_the_portals_names(admin: Admin) -> None:
     for words in (
-        "App registrations", "Overview", "Certificates & secrets", "Authentication", "API permissions",
-        "Enterprise applications", "Enabled for users to sign-in?", "Assignment required?", "Users and groups",
-        "Consent and permissions", "Admin consent requests", "Conditional Access", "Manage security defaults",
-        "Sign-in logs", "Active users", "Manage email apps", "Authenticated SMTP", "POP", "IMAP", "Mail flow",
-        "Turn off SMTP AUTH protocol for your organization", "Grant admin consent for Contoso Legal",
-        "Allow public client flows", "Add a permission", "Application (client) ID", "Directory (tenant) ID",
-    ):  # fmt: skip
+        "App registrations",
+        "Overview",
+        "Certificates & secrets",
+        "Authentication",
+        "API permissions",
+        "Enterprise applications",
+        "Enabled for users to sign-in?",
+        "Assignment required?",
+        "Users and groups",
+        "Consent and permissions",
+        "Admin consent requests",
+        "Conditional Access",
+        "Manage security defaults",
+        "Sign-in logs",
+        "Active users",
+        "Manage email apps",
+        "Authenticated SMTP",
+        "POP",
+        "IMAP",
+        "Mail flow",
+        "Turn off SMTP AUTH protocol for your organization",
+        "Grant admin consent for Contoso Legal",
+        "Allow public client flows",
+        "Add a permission",
+        "Application (client) ID",
+        "Directory (tenant) ID",
+    ):
         assert words in admin.says
 
 
@@ -351,11 +375,18 @@ def test_other_hosts_are_refused_also_with_the_token(admin: Admin) -> None:
 def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> None:
     form = admin.forms("set", "policies.blocked")[0]
     for fields in (
-        {"on": "policies.nothing"}, {"on": "organisation.users"}, {"value": "sideways"}, {"change": "drop"},
-        {"change": "add", "on": "user.password"}, {"change": "remove", "on": "x"},
-        {"change": "decide-request"}, {"change": "restore-user"}, {"change": "end-scenario"}, {"change": "correct"},
+        {"on": "policies.nothing"},
+        {"on": "organisation.users"},
+        {"value": "sideways"},
+        {"change": "drop"},
+        {"change": "add", "on": "user.password"},
+        {"change": "remove", "on": "x"},
+        {"change": "decide-request"},
+        {"change": "restore-user"},
+        {"change": "end-scenario"},
+        {"change": "correct"},
         {"change": "add-permission", "value": "x|y"},
-    ):  # fmt: skip
+    ):
         admin.browser.submit(form, **fields)
         assert admin.browser.status == 400, fields
         admin.open()

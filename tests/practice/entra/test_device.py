@@ -36,8 +36,13 @@ def enter(place: Place, code: str) -> Browser:
 def test_the_answer_is_that_of_the_documentation(place: Place) -> None:
     answer = start(place)
     assert set(answer) == {
-        "user_code", "device_code", "verification_uri", "expires_in", "interval", "message",
-    }  # fmt: skip
+        "user_code",
+        "device_code",
+        "verification_uri",
+        "expires_in",
+        "interval",
+        "message",
+    }
     assert (answer["expires_in"], answer["interval"]) == (900, 5)
     assert answer["message"] == (
         f"To sign in, use a web browser to open the page {answer['verification_uri']} "

@@ -29,11 +29,21 @@ def test_the_answer_and_the_claims_of_a_mail_token(place: Place) -> None:
     assert 3600 <= answer["expires_in"] <= 5400
     found, anna = claims(answer["access_token"]), place.user()
     expected = {
-        "aud": OUTLOOK, "iss": f"https://sts.windows.net/{place.firm.tenant_id}/", "tid": place.firm.tenant_id,
-        "appid": place.firm.app.app_id, "appidacr": "1", "scp": "POP.AccessAsUser.All", "upn": anna.upn,
-        "unique_name": anna.upn, "oid": anna.id, "name": "Anna Lindqvist", "idtyp": "user", "ver": "1.0",
-        "amr": ["pwd"], "app_displayname": "Contoso mail retrieval",
-    }  # fmt: skip
+        "aud": OUTLOOK,
+        "iss": f"https://sts.windows.net/{place.firm.tenant_id}/",
+        "tid": place.firm.tenant_id,
+        "appid": place.firm.app.app_id,
+        "appidacr": "1",
+        "scp": "POP.AccessAsUser.All",
+        "upn": anna.upn,
+        "unique_name": anna.upn,
+        "oid": anna.id,
+        "name": "Anna Lindqvist",
+        "idtyp": "user",
+        "ver": "1.0",
+        "amr": ["pwd"],
+        "app_displayname": "Contoso mail retrieval",
+    }
     assert {name: found[name] for name in expected} == expected
     about = claims(answer["id_token"])
     assert (about["aud"], about["preferred_username"]) == (place.firm.app.app_id, anna.upn)
@@ -349,8 +359,14 @@ def test_the_shape_of_a_refusal_and_the_clients_own_id(place: Place) -> None:
     form = {"client_id": place.firm.app.app_id, "grant_type": "refresh_token", "refresh_token": "x"}
     own = place.post("token", form, headers={"client-request-id": OWN_ID}).json()
     assert set(own) == {
-        "error", "error_description", "error_codes", "timestamp", "trace_id", "correlation_id", "error_uri",
-    }  # fmt: skip
+        "error",
+        "error_description",
+        "error_codes",
+        "timestamp",
+        "trace_id",
+        "correlation_id",
+        "error_uri",
+    }
     assert own["correlation_id"] == OWN_ID
     expected = (
         f" Trace ID: {own['trace_id']} Correlation ID: {OWN_ID} Timestamp: {own['timestamp']}"

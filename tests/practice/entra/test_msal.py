@@ -260,8 +260,11 @@ def test_the_discovery_document_is_what_msal_goes_by(place: Place) -> None:
     found = requests.get(url, verify=str(place.tenant.ca_file), timeout=20).json()
     assert found["issuer"] == f"https://login.microsoftonline.com/{place.firm.tenant_id}/v2.0"
     assert parse_qs(urlsplit(found["token_endpoint"]).query) == {}
-    for path, issuer in (("common", "{tenantid}"), ("organizations", "{tenantid}"),
-                         ("consumers", "9188040d-6c67-4c5b-b112-36a304b66dad")):  # fmt: skip
+    for path, issuer in (
+        ("common", "{tenantid}"),
+        ("organizations", "{tenantid}"),
+        ("consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"),
+    ):
         found = requests.get(
             url.replace("contoso.example", path), verify=str(place.tenant.ca_file), timeout=20
         ).json()

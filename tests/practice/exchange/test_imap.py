@@ -174,10 +174,14 @@ def test_a_session_ends_when_its_token_does(exchange: Exchange) -> None:
 @pytest.mark.parametrize(
     ("fault", "command", "reply"),
     [
-        ("imap.throttled", "A3 SELECT INBOX", "A3 BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"),
+        (
+            "imap.throttled",
+            "A3 SELECT INBOX",
+            "A3 BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
+        ),
         ("imap.token-expired", "A3 SELECT INBOX", "* BYE Session invalidated - AccessTokenExpired"),
     ],
-)  # fmt: skip
+)
 def test_faults_within_a_session(exchange: Exchange, fault: str, command: str, reply: str) -> None:
     exchange.state.faults.set(fault, aim=ANNA)
     assert log_in(exchange)[0].ask(command) == reply
@@ -238,8 +242,16 @@ def test_reading_marks_as_seen_only_where_the_folder_may_be_written(exchange: Ex
 
 @pytest.mark.parametrize(
     "command",
-    ["FETCH 1", "FETCH x FLAGS", "FETCH 1 NONSENSE", "STORE 1 NONSENSE", "UID NONSENSE", "SEARCH (", "STATUS INBOX"],
-)  # fmt: skip
+    [
+        "FETCH 1",
+        "FETCH x FLAGS",
+        "FETCH 1 NONSENSE",
+        "STORE 1 NONSENSE",
+        "UID NONSENSE",
+        "SEARCH (",
+        "STATUS INBOX",
+    ],
+)
 def test_nonsense_is_refused_and_the_session_goes_on(exchange: Exchange, command: str) -> None:
     imap, _ = log_in(exchange)
     answers(imap, "A3 SELECT INBOX")

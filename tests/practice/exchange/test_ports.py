@@ -122,8 +122,15 @@ def test_only_one_port_is_struck(exchange: Exchange) -> None:
 
 def test_there_is_a_test_for_each_behaviour() -> None:
     assert set(BEHAVIOURS) == {
-        "closed", "silent", "reset", "plain", "tls", "untrusted", "old-tls", "proxy",
-    }  # fmt: skip
+        "closed",
+        "silent",
+        "reset",
+        "plain",
+        "tls",
+        "untrusted",
+        "old-tls",
+        "proxy",
+    }
 
 
 def test_a_flood_of_a_silent_port_is_bounded(exchange: Exchange) -> None:

@@ -10,8 +10,12 @@ from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID
 from tests.practice.browser import Place
 
 READ = (
-    "Application.Read.All", "Directory.Read.All", "User.Read.All", "AuditLog.Read.All", "User.Read",
-)  # fmt: skip
+    "Application.Read.All",
+    "Directory.Read.All",
+    "User.Read.All",
+    "AuditLog.Read.All",
+    "User.Read",
+)
 Get = Callable[..., requests.Response]
 
 
