@@ -195,8 +195,8 @@ def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
     live = Console(stderr=True).status("") if sys.stderr.isatty() else None
     told = time.monotonic()
     with live or contextlib.nullcontext():
-        for number, looked in enumerate(running):
-            yield looked
+        for number, result in enumerate(running):
+            yield result
             if number == 0 and running.resumed:
                 said = (
                     _("Taking part in the audit that is under way: {done} of {total} are done.")
