@@ -43,6 +43,7 @@ class WorkQueue:
         self._users: dict[str, int] = {}
         self._running = 0
         self._closed = False
+        self._cleared = False
         self._changed = threading.Condition()
 
     def put(self, accounts: Iterable[Account]) -> None:
@@ -59,8 +60,9 @@ class WorkQueue:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Drop all accounts that wait."""
+        """Drop all accounts that wait: :meth:`take` returns None from now on, though accounts are under way."""
         with self._changed:
+            self._cleared = True
             for firm in self._firms.values():
                 firm.waiting.clear()
             self.close()
@@ -74,7 +76,7 @@ class WorkQueue:
     def take(self) -> Account | None:
         """Wait for the next account that may be checked now; None when nothing is left to do."""
         with self._changed:
-            while True:
+            while not self._cleared:
                 account, soon = self._next()
                 if account is not None:
                     self._running += 1
@@ -87,6 +89,7 @@ class WorkQueue:
                     self._changed.notify_all()
                     return None
                 self._changed.wait(soon)
+            return None
 
     def done(self, account: Account, *, throttled: bool = False) -> None:
         """Note that the account is finished; *throttled* if the tenant refused it to the end."""

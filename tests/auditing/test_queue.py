@@ -139,3 +139,14 @@ def test_cleared_is_empty_for_everybody() -> None:
     assert first is not None
     queue.done(first)
     assert queue.take() is None
+
+
+def test_who_waits_for_an_account_goes_home_when_the_rest_is_dropped() -> None:
+    queue = WorkQueue(per_firm=1, per_mailbox=1)
+    queue.put(of("a", "1", "2"))
+    assert queue.take() is not None  # and it is never finished: its audit was cancelled
+    waiting = threading.Thread(target=queue.take, daemon=True)
+    waiting.start()
+    queue.clear()
+    waiting.join(5)
+    assert not waiting.is_alive()
