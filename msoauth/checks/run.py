@@ -7,7 +7,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from msoauth.checks.context import Check, Context, Outcome
-from msoauth.errors import MsoauthError
+from msoauth.errors import MsoauthError, StoreError
 from msoauth.judgement import blocker, signal_of, verdict
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -188,7 +188,7 @@ def run(
             for finding in ready:
                 made.append(finding)
                 yield finding
-    except (GeneratorExit, KeyboardInterrupt):
+    except (GeneratorExit, KeyboardInterrupt, StoreError):
         if len(made) < len(wanted):
             context.cancelled.set()
         raise

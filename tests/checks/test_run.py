@@ -13,7 +13,7 @@ from msoauth.checks import CONNECT, DIAGNOSE, REGISTRATION
 from msoauth.checks.context import Check, Context, Outcome, RunOptions
 from msoauth.checks.run import Threads, run
 from msoauth.clouds import Endpoint
-from msoauth.errors import AuthError, MailError, VaultError
+from msoauth.errors import AuthError, MailError, StoreError, VaultError
 from msoauth.identity.access_tokens import AccessToken
 from msoauth.judgement import root_cause
 from msoauth.mail.connection import Connection
@@ -178,6 +178,28 @@ def test_ctrl_c_ends_the_checks_that_are_under_way(context: Context) -> None:
 
     checks = (Check("a.first", str, interrupted), Check("b.last", str, wait_for_the_end))
     with pytest.raises(KeyboardInterrupt):
+        list(run(checks, context))
+    assert ended.wait(20)
+
+
+def test_a_journal_that_cannot_be_written_ends_the_checks_that_are_under_way(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, ended = threading.Event(), threading.Event()
+
+    def full(*_findings: Finding) -> None:
+        assert under_way.wait(20)
+        raise StoreError("The disk is full.")
+
+    def wait_for_the_end(given: Context) -> Outcome:
+        under_way.set()
+        if given.cancelled.wait(5):
+            ended.set()
+        return Outcome("ended")
+
+    monkeypatch.setattr(context.workspace.journal, "append", full)
+    checks = (passing("a.first"), Check("b.last", str, wait_for_the_end))
+    with pytest.raises(StoreError, match="disk is full"):
         list(run(checks, context))
     assert ended.wait(20)
 
