@@ -7,7 +7,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from msoauth.checks.context import Check, Context, Outcome
-from msoauth.errors import MsoauthError, StoreError
+from msoauth.errors import MailError, MsoauthError, StoreError
 from msoauth.judgement import blocker, signal_of, verdict
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -205,20 +205,23 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
 
     Any failure becomes a finding, a bug as well: ``error``, never a traceback.
     """
-    seconds = 0.0
+    seconds, cancelled = 0.0, _("not checked, because the run was cancelled")
     if blocking is not None:
         why = _("not checked, because {check} did not pass").format(check=blocking.check)
         finding = Finding(check.id, Signal.SKIPPED, why)
     elif context.cancelled.is_set():
-        why = _("not checked, because the run was cancelled")
-        finding = Finding(check.id, Signal.SKIPPED, why)
+        finding = Finding(check.id, Signal.SKIPPED, cancelled)
     else:
         start = time.perf_counter()
         try:
             try:
                 finding = _finding(check.id, check.act(context), context)
             except MsoauthError as failure:
-                finding = finding_of(failure, check.id, context.firm, context.account)
+                if isinstance(failure, MailError) and context.cancelled.is_set():
+                    # The server said nothing of the kind: the conversation was ended.
+                    finding = Finding(check.id, Signal.SKIPPED, cancelled)
+                else:
+                    finding = finding_of(failure, check.id, context.firm, context.account)
         except Exception as bug:  # noqa: BLE001 - see above
             kind = type(bug).__name__
             why = _("the check could not be carried out: {kind}").format(kind=kind)

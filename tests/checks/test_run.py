@@ -204,6 +204,18 @@ def test_a_journal_that_cannot_be_written_ends_the_checks_that_are_under_way(
     assert ended.wait(20)
 
 
+def test_a_failure_that_comes_of_the_cancellation_is_no_finding_about_the_server(
+    context: Context,
+) -> None:
+    def cancelled_meanwhile(given: Context) -> Outcome:
+        given.cancelled.set()
+        raise MailError("outlook.example:995, connect: cancelled.", stage="connect")
+
+    [finding] = run((Check("network.pop3", str, cancelled_meanwhile),), context)
+    assert (finding.signal, finding.cause) == (Signal.SKIPPED, None)
+    assert "cancelled" in finding.summary
+
+
 @pytest.mark.parametrize("workers", [1, 8])
 def test_what_fails_only_for_now_blocks_what_needs_it_too(context: Context, workers: int) -> None:
     busy = MailError("busy", stage="work", cause="throttled", retriable=True)
