@@ -192,7 +192,8 @@ def _account(
     secret, used = firm.secret_expires, token.refreshed_at if token else None
     dates = Dates(secret, None if firm.access == "app-only" else used, newest)
     issue = judgement.account_issue(kept, firms, dates, now, silent_days)
-    if issue is None:  # what a cancelled run skipped is as it was when it was last answered
+    if issue is None or issue.expiring:
+        # What a cancelled run skipped is as it was when it was last answered.
         kept = [
             replace(one, signal=one.verdict) if one.verdict and one.verdict != one.signal else one
             for one in kept

@@ -316,6 +316,16 @@ def test_a_cancelled_diagnosis_makes_no_broken_account_green(workspace: Workspac
     assert one.since == NOW - timedelta(days=2)
 
 
+def test_what_is_about_to_expire_hides_no_account_that_was_broken_before_a_cancelled_diagnosis(
+    workspace: Workspace,
+) -> None:
+    soon = NOW.date() + timedelta(days=20)
+    workspace.firms.replace(Firm(FIRM.name, FIRM.tenant, FIRM.client_id, secret_expires=soon))
+    said(workspace, "smtp.login", Signal.FAILED, 2, cause=OFF)
+    said(workspace, "smtp.login", Signal.SKIPPED, 1)
+    assert of(workspace).signal is Signal.FAILED
+
+
 def test_what_was_only_skipped_is_not_green(workspace: Workspace) -> None:
     said(workspace, "smtp.login", Signal.SKIPPED, 1)
     assert of(workspace).signal is Signal.NOT_RUN
