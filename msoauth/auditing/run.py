@@ -272,7 +272,9 @@ class Audit:
         """The firm's findings by check id; the first thread that needs them checks the firm, others wait for it."""
         with self._firm_locks[name]:
             if name not in self._firm_findings:
-                theirs = self._findings_of_another_computer(name) if self._by else None
+                # After a first try, what other computers found is what failed only for now.
+                shared = self._by is not None and not self._tries[name]
+                theirs = self._findings_of_another_computer(name) if shared else None
                 findings = self._check_firm(name) if theirs is None else theirs
                 self._firm_findings[name] = {finding.check: finding for finding in findings}
             return self._firm_findings[name]

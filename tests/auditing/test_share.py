@@ -5,12 +5,15 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from msoauth.auditing import Audit
 from msoauth.enrol import enrol
-from msoauth.errors import InputError, StoreError
+from msoauth.errors import AuthError, InputError, StoreError
+from msoauth.identity import probes
+from msoauth.model import Signal
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from tests.postgres import PASSWORD, Server
@@ -104,6 +107,25 @@ def test_who_joins_says_so_and_counts_what_the_others_did(workspace: Workspace, 
     assert "broken off" not in err
     assert {json.loads(line)["account"] for line in (told + out).splitlines()} - {""}
     assert first.progress.done == len(workspace.accounts.list())
+
+
+def test_a_shared_audit_asks_again_about_a_firm_that_failed_only_for_now(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = probes.discover
+
+    def busy_once(*given: Any) -> str:
+        asked.append(given)
+        if len(asked) == 1:
+            raise AuthError("busy (HTTP 503)", cause="service-unavailable", retriable=True)
+        return real(*given)
+
+    monkeypatch.setattr("msoauth.auditing.queue.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(probes, "discover", busy_once)
+    running = Audit(workspace, workers=2, share=True)
+    assert {looked.signal for looked in running if looked.account} == {Signal.PASSED}
+    assert len(asked) == 2
 
 
 def test_who_wants_an_audit_alone_does_not_join_and_is_not_joined(
