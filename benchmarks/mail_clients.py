@@ -10,6 +10,7 @@ from pathlib import Path
 from msoauth.clouds import Endpoint
 from msoauth.mail.fetch import fetch
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.sasl import xoauth2
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
@@ -20,23 +21,24 @@ from pathlib import Path
 from msoauth.clouds import Endpoint
 from msoauth.mail.fetch import fetch
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.retry import RetryPolicy
 port, user, token, ca, to = sys.argv[1:]
-session = Pop3Session.open(Endpoint("localhost", int(port), "implicit"), user, token, ca_file=ca)
-[None for _ in fetch(session, to=Path(to))]
-session.close()
+server = Endpoint("localhost", int(port), "implicit")
+box = lambda: Pop3Session.open(server, user, token, ca_file=ca)
+[None for _ in fetch(box, RetryPolicy(0), to=Path(to))]
 """
 
 
 def ours(box: Dovecot, port: int, to: Path, transcript: Transcript | None = None) -> None:
-    with Pop3Session.open(
-        Endpoint("localhost", port, "implicit"),
-        box.user,
-        box.token,
-        transcript=transcript,
-        ca_file=box.ca_file,
-    ) as session:
-        for _row in fetch(session, to=to):
-            pass
+    endpoint = Endpoint("localhost", port, "implicit")
+
+    def log_in() -> Pop3Session:
+        return Pop3Session.open(
+            endpoint, box.user, box.token, transcript=transcript, ca_file=box.ca_file
+        )
+
+    for _row in fetch(log_in, RetryPolicy(0), to=to):
+        pass
 
 
 def fresh_process(box: Dovecot, port: int, to: Path) -> None:

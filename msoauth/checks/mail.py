@@ -10,7 +10,7 @@ from msoauth.checks.context import Context, RunOptions
 from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox
 from msoauth.checks.run import finding_of, run
 from msoauth.errors import MsoauthError
-from msoauth.mail.fetch import Format, fetch_with_retries
+from msoauth.mail.fetch import Format, fetch
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.pop3 import Pop3Session
@@ -85,7 +85,7 @@ def fetch_mail(
         on_finding(finding)
 
     try:
-        for message in fetch_with_retries(
+        for message in fetch(
             lambda: _log_in(context),
             RetryPolicy(retry_seconds, on_retry, context.cancelled),
             limit=limit,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,6 @@ from msoauth.texts import ngettext
 
 Session = Pop3Session | ImapSession
 Format = Literal["eml", "maildir", "mbox"]
-FORMATS: tuple[Format, ...] = ("eml", "maildir", "mbox")
 
 
 class ListedMessage(NamedTuple):
@@ -43,7 +42,8 @@ def open_store(place: Path, format: Format = "eml") -> MailStore:  # noqa: A002 
 
 
 def fetch(
-    session: Session,
+    open_session: Callable[[], AbstractContextManager[Session]],
+    policy: RetryPolicy,
     *,
     limit: int | None = None,
     headers_only: bool = False,
@@ -52,36 +52,20 @@ def fetch(
 ) -> Generator[MessageSummary, None, None]:
     """Retrieve mail and yield the summary of each message, the latest first.
 
-    A message whose summary was yielded is stored completely and flushed to disk.
+    A message whose summary was yielded is stored completely and flushed to disk. When the server is busy or the
+    connection breaks, it waits, opens another session and continues.
 
     Args:
+        open_session: Opens a session that is logged in.
+        policy: When and how long to wait; ``RetryPolicy(0)`` never does.
         limit: At most this many of the latest messages; None for all.
         headers_only: Ask for headers only; nothing is stored.
         to: Where mail is stored. A message that is there already is not retrieved again; its summary comes first.
 
     Raises:
-        MailError: the connection broke, or the server refused some messages; complete messages are kept, and
-            the next call continues.
+        MailError: the failure is not retriable or lasts longer than the policy's limit, or the server refused some
+            messages; complete messages are kept, and the next call continues.
         InputError: another retrieval is writing there.
-    """
-    store = open_store(to, format) if to is not None and not headers_only else None
-    with store or nullcontext():
-        yield from fetch_into(store, session, limit=limit, headers_only=headers_only)
-
-
-def fetch_with_retries(
-    open_box: Callable[[], Session],
-    policy: RetryPolicy,
-    *,
-    limit: int | None = None,
-    headers_only: bool = False,
-    to: Path | None = None,
-    format: Format = "eml",  # noqa: A002 - the option's name
-) -> Iterator[MessageSummary]:
-    """Like :func:`fetch`; when the server is busy or the connection breaks, wait, log in again and continue.
-
-    Raises:
-        MailError: the failure is not retriable, or lasts longer than the policy's limit.
     """
     store = open_store(to, format) if to is not None and not headers_only else None
     yielded: set[str] = set()
@@ -89,10 +73,8 @@ def fetch_with_retries(
         while True:
             before = len(yielded)
             try:
-                with open_box() as session:
-                    for row in fetch_into(
-                        store, session, limit=limit, headers_only=headers_only, yielded=yielded
-                    ):
+                with open_session() as session:
+                    for row in _fetch_into(store, session, limit, headers_only, yielded):
                         yielded.add(row.uidl)
                         yield row
                 return
@@ -100,15 +82,14 @@ def fetch_with_retries(
                 policy.wait_after(failure, progressed=len(yielded) > before)
 
 
-def fetch_into(
+def _fetch_into(
     store: MailStore | None,
     session: Session,
-    *,
-    limit: int | None = None,
-    headers_only: bool = False,
-    yielded: Collection[str] = (),
+    limit: int | None,
+    headers_only: bool,
+    yielded: Collection[str],
 ) -> Iterator[MessageSummary]:
-    """:func:`fetch` into an open store; messages that were *yielded* before are skipped."""
+    """Retrieve into an open store, in one session; messages that were *yielded* before are skipped."""
     listed = list_messages(session)[:limit]
     missing = []
     for entry in listed:
@@ -155,7 +136,7 @@ def _summaries(
     session: Session, entries: list[ListedMessage], *, headers_only: bool
 ) -> Iterator[MessageSummary]:
     known = {entry.handle: entry for entry in entries}
-    for handle, pieces in _bodies(session, list(known), headers_only=headers_only):
+    for handle, pieces in session.retrieve(list(known), headers_only=headers_only):
         entry = known[handle]
         yield summary_of(entry.uidl, scan(pieces), entry.size if headers_only else None)
 
@@ -213,19 +194,11 @@ def _all_then_again(
 ) -> Iterator[tuple[ListedMessage, Iterator[bytes]]]:
     """Retrieve all messages in one pipeline; then, one by one, those that the caller appended to *retry*."""
     known = {entry.handle: entry for entry in entries}
-    for handle, pieces in _bodies(session, list(known), headers_only=False):
+    for handle, pieces in session.retrieve(list(known)):
         yield known[handle], pieces
     for entry in list(retry):
-        for _handle, pieces in _bodies(session, [entry.handle], headers_only=False):
+        for _handle, pieces in session.retrieve([entry.handle]):
             yield entry, pieces
-
-
-def _bodies(
-    session: Session, handles: list[int], *, headers_only: bool
-) -> Iterator[tuple[int, Iterator[bytes]]]:
-    if isinstance(session, ImapSession):
-        return session.retrieve(handles, headers_only=headers_only)
-    return session.top(handles) if headers_only else session.retrieve(handles)
 
 
 def _refused_error(session: Session) -> MailError:

@@ -123,19 +123,24 @@ class Pop3Session(MailSession):
             int(number): uid for number, uid in self._numbered_lines() if _is_number(number) and uid
         }
 
-    def retrieve(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def retrieve(
+        self, numbers: Sequence[int], *, headers_only: bool = False
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Retrieve messages one after another, each as pieces; consume one before asking for the next.
 
         A message that the server does not deliver is left out and noted in ``refused``.
 
+        Args:
+            headers_only: Ask with TOP in place of RETR, which also marks nothing as read.
+
         Raises:
             MailError: the connection broke, or a reply says to try again later.
         """
-        yield from self._pipelined([(number, f"RETR {number}") for number in numbers], self._sizes)
-
-    def top(self, numbers: Sequence[int], lines: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Retrieve the headers of messages, and so many lines of each body, like :meth:`retrieve`."""
-        yield from self._pipelined([(number, f"TOP {number} {lines}") for number in numbers], {})
+        if headers_only:
+            yield from self._pipelined([(number, f"TOP {number} 0") for number in numbers], {})
+        else:
+            commands = [(number, f"RETR {number}") for number in numbers]
+            yield from self._pipelined(commands, self._sizes)
 
     def latest_message_date(self) -> datetime | None:
         """When the latest message arrived, in UTC; None when there is none, or it has no readable date.
@@ -143,7 +148,8 @@ class Pop3Session(MailSession):
         Raises:
             MailError: the connection broke.
         """
-        for _number, pieces in self.top([self.count] if self.count else []):
+        latest = [self.count] if self.count else []
+        for _number, pieces in self.retrieve(latest, headers_only=True):
             return headers.arrival_date(b"".join(pieces))
         return None
 

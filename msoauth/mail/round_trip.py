@@ -140,14 +140,10 @@ def wait_for_arrival(
 
 def _holds(session: Pop3Session | ImapSession, message_id: str) -> bool:
     wanted = message_id.strip().encode()
-    if isinstance(session, ImapSession):
-        bodies = session.retrieve(
-            sorted(session.sizes(), reverse=True)[:_LATEST], headers_only=True
-        )
-    else:
-        bodies = session.top(list(range(session.count, max(0, session.count - _LATEST), -1)))
+    handles = session.sizes() if isinstance(session, ImapSession) else range(1, session.count + 1)
+    latest = sorted(handles, reverse=True)[:_LATEST]
     found = False
-    for _handle, pieces in bodies:
+    for _handle, pieces in session.retrieve(latest, headers_only=True):
         seen = scan(pieces)
         # Outlook.com replaces the Message-ID and keeps ours in another field (facts E6).
         ids = (seen.fields.get(name, b"") for name in _ID_FIELDS)

@@ -1,10 +1,14 @@
 """A mailbox without a server, for tests of what becomes of its mail."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Self, cast
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, Self, cast
 
 from msoauth.errors import MailError
+from msoauth.mail import fetch as mail
 from msoauth.mail.fetch import Session
+from msoauth.mail.messages import MessageSummary
+from msoauth.mail.retry import RetryPolicy
 
 
 class Box:
@@ -39,14 +43,16 @@ class Box:
     def uidl(self) -> dict[int, str]:
         return {n: uid for n, (uid, _raw) in enumerate(self.mails, 1)}
 
-    def retrieve(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def retrieve(
+        self, numbers: Sequence[int], *, headers_only: bool = False
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
         for done, number in enumerate(numbers):
+            raw = self.mails[number - 1][1]
+            if headers_only:
+                yield number, iter([raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"])
+                continue
             self.handed_over.append(number)
-            yield number, self._pieces(self.mails[number - 1][1], half=done == self._breaks_after)
-
-    def top(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
-        for number in numbers:
-            yield number, iter([self.mails[number - 1][1].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"])
+            yield number, self._pieces(raw, half=done == self._breaks_after)
 
     def _pieces(self, raw: bytes, *, half: bool) -> Iterator[bytes]:
         middle = len(raw) // 2
@@ -58,6 +64,11 @@ class Box:
     @property
     def session(self) -> Session:
         return cast("Session", self)
+
+
+def fetch(session: Session, **options: Any) -> Generator[MessageSummary, None, None]:
+    """Retrieve in this session, without a second try."""
+    return mail.fetch(lambda: nullcontext(session), RetryPolicy(0), **options)
 
 
 def letters(count: int, *, first: int = 0) -> list[tuple[str, bytes]]:

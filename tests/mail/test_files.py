@@ -6,16 +6,17 @@ import runpy
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from msoauth.errors import InputError, MailError
 from msoauth.mail import mbox, saving
-from msoauth.mail.fetch import FORMATS, Format, fetch, open_store
+from msoauth.mail.fetch import Format, open_store
 from msoauth.mail.files import stored_mail
-from tests.mail.boxes import Box, letters, subjects
+from tests.mail.boxes import Box, fetch, letters, subjects
 
+FORMATS: tuple[Format, ...] = get_args(Format)
 every_format = pytest.mark.parametrize("kind", FORMATS)
 
 

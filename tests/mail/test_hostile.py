@@ -12,9 +12,9 @@ from msoauth.errors import MailError
 from msoauth.mail import connection
 from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
-from msoauth.mail.fetch import fetch
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
+from tests.mail.boxes import fetch
 from tests.mail.hostile import (
     MAILS,
     SCRIPTS,

@@ -7,7 +7,7 @@ import pytest
 from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail.connection import Connection
-from msoauth.mail.fetch import Session, fetch_with_retries
+from msoauth.mail.fetch import Session, fetch
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.mail.retry import Retry, RetryPolicy
 from msoauth.mail.round_trip import wait_for_arrival
@@ -85,7 +85,7 @@ class Server:
 def test_a_busy_server_is_waited_for_with_growing_pauses_that_are_told() -> None:
     told: list[Retry] = []
     policy = RetryPolicy(120, told.append, sleep=lambda _seconds: False)
-    rows = list(fetch_with_retries(Server(busy(), busy(), busy(), Box(letters(2))), policy))
+    rows = list(fetch(Server(busy(), busy(), busy(), Box(letters(2))), policy))
     assert len(rows) == 2
     pauses = [wait.seconds for wait in told]
     assert len(pauses) == 3
@@ -98,7 +98,7 @@ def test_a_busy_server_is_waited_for_with_growing_pauses_that_are_told() -> None
 def test_the_server_may_say_itself_how_long() -> None:
     told: list[Retry] = []
     policy = RetryPolicy(120, told.append, sleep=lambda _seconds: False)
-    list(fetch_with_retries(Server(busy(retry_after=92.4), Box([])), policy))
+    list(fetch(Server(busy(retry_after=92.4), Box([])), policy))
     assert [wait.seconds for wait in told] == [92.4]
 
 
@@ -106,17 +106,17 @@ def test_the_server_may_say_itself_how_long() -> None:
 def test_at_the_limit_the_trouble_is_told_by_its_name(cause: str) -> None:
     policy = RetryPolicy(5, sleep=lambda _seconds: False)
     with pytest.raises(MailError) as given_up:
-        list(fetch_with_retries(Server(*[busy(cause)] * 99), policy))
+        list(fetch(Server(*[busy(cause)] * 99), policy))
     assert given_up.value.cause == cause
     assert policy.waited <= 5
     with pytest.raises(MailError):
-        list(fetch_with_retries(Server(busy(cause, retry_after=6)), RetryPolicy(5)))
+        list(fetch(Server(busy(cause, retry_after=6)), RetryPolicy(5)))
 
 
 def test_what_will_not_pass_is_raised_at_once() -> None:
     failure = MailError("no", stage="authenticate", cause="mail-login-rejected")
     with pytest.raises(MailError, match="no"):
-        list(fetch_with_retries(Server(failure), RetryPolicy(99)))
+        list(fetch(Server(failure), RetryPolicy(99)))
 
 
 def test_after_a_break_nothing_is_retrieved_or_told_twice(tmp_path: object) -> None:
@@ -126,7 +126,7 @@ def test_after_a_break_nothing_is_retrieved_or_told_twice(tmp_path: object) -> N
     last = Box(mails)
     policy = RetryPolicy(99, sleep=lambda _seconds: False)
     boxes = Server(Box(mails, breaks_after=3), busy(), Box(mails, breaks_after=2), last)
-    rows = list(fetch_with_retries(boxes, policy, to=Path(str(tmp_path)) / "box"))
+    rows = list(fetch(boxes, policy, to=Path(str(tmp_path)) / "box"))
     assert subjects(rows) == sorted(f"Brief {n}" for n in range(8))
     assert len(last.handed_over) == 3
 
@@ -135,7 +135,7 @@ def test_a_pause_can_be_cancelled() -> None:
     cancelled = threading.Event()
     policy = RetryPolicy(99, lambda _wait: cancelled.set(), cancelled)
     with pytest.raises(MailError):
-        list(fetch_with_retries(Server(busy(), Box([])), policy))
+        list(fetch(Server(busy(), Box([])), policy))
 
 
 MESSAGE_ID = "<marker@contoso.example>"
