@@ -177,12 +177,12 @@ def import_workspace(
                 raise StoreError(_("A newer msoauth wrote this file: update msoauth."))
             _insert_rows(connection, lines, on_progress)
             if head["key"] is not None:
-                record = workspace.vault.adopt(base64.b64decode(head["key"]))
+                record = workspace.vault.new_record(base64.b64decode(head["key"]))
                 connection.execute(schema.meta.delete().where(schema.meta.c.key == "vault"))
                 connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
     except BaseException as problem:
         if record is not None:
-            workspace.vault.abandon(record)
+            workspace.vault.delete_key(record)
         if isinstance(problem, OSError):
             raise _unreadable(file, problem) from None
         if isinstance(

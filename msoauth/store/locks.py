@@ -129,13 +129,13 @@ class Locks:
             StoreError: the database does not answer.
         """
         deadline = time.monotonic() + seconds
-        with self._thread_locks.hold(name, deadline):
-            if self._locks is None:
-                with self._advisory(name, deadline, shared=shared):
-                    yield
-            else:
-                with _hold_process_lock(self._locks, name, deadline):
-                    yield
+        between_processes = (
+            self._advisory(name, deadline, shared=shared)
+            if self._locks is None
+            else _hold_process_lock(self._locks, name, deadline)
+        )
+        with self._thread_locks.hold(name, deadline), between_processes:
+            yield
 
     @contextmanager
     def _advisory(self, name: str, deadline: float, *, shared: bool) -> Iterator[None]:

@@ -20,20 +20,21 @@ def migrate(engine: sa.Engine) -> None:
         StoreError: the database is no workspace, or a newer msoauth wrote it.
         SQLAlchemyError: the database does not answer or cannot be written.
     """
-    if _version(engine) == schema.VERSION:
-        return  # opens without write_transaction, from a read-only folder too
+    with engine.connect() as connection:
+        if _version(connection) == schema.VERSION:
+            return  # opens without write_transaction, from a read-only folder too
     with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(
                 f"SELECT pg_advisory_xact_lock({_FIRST_START})"
             )  # two first starts at once
-        if not sa.inspect(connection).has_table(schema.meta.name):
+        version = _version(connection)
+        if version is None:
             schema.metadata.create_all(connection)
             connection.execute(
                 schema.meta.insert().values(key="version", value=str(schema.VERSION))
             )
             return
-        version = _known(_stored(connection))
         for step in range(version, schema.VERSION):
             _MIGRATIONS[step](connection)
         connection.execute(
@@ -43,18 +44,15 @@ def migrate(engine: sa.Engine) -> None:
         )
 
 
-def _version(engine: sa.Engine) -> int | None:
-    with engine.connect() as connection:
-        if not sa.inspect(connection).has_table(schema.meta.name):
-            return None
-        return _known(_stored(connection))
+def _version(connection: sa.Connection) -> int | None:
+    """The schema version of the database; None while it holds no workspace.
 
-
-def _stored(connection: sa.Connection) -> str | None:
-    return connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "version"))
-
-
-def _known(text: str | None) -> int:
+    Raises:
+        StoreError: the database is no workspace, or a newer msoauth wrote it.
+    """
+    if not sa.inspect(connection).has_table(schema.meta.name):
+        return None
+    text = connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "version"))
     if text is None or not text.isdigit():
         raise StoreError(_("This database is not a workspace of msoauth."))
     if int(text) > schema.VERSION:

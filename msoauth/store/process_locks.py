@@ -74,12 +74,8 @@ else:
             self._held = 0
 
         def _open_file(self) -> int:
-            options = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            try:
-                return os.open(self._file, options, 0o666)
-            except FileNotFoundError:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                return os.open(self._file, options, 0o666)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
         def acquire(self, number: int) -> bool:
             with self._guard:

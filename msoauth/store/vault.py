@@ -139,45 +139,29 @@ class Vault:
         Raises:
             VaultError: the present key is missing or wrong, there is no keyring, or another program changed it.
         """
-        data_key = self._key()
+        data_key = self.data_key()
         old = self._load()
         if old is None:
             raise VaultError(_("The workspace's vault is gone."))
-        new = self._new_record(data_key, source, passphrase)
+        new = self.new_record(data_key, source, passphrase)
         try:
             done = self._swap(old, new)
         except BaseException:
-            self._delete_key(new)
+            self.delete_key(new)
             raise
         if not done:
-            self._delete_key(new)
+            self.delete_key(new)
             raise VaultError(
                 _("Another program changed the vault at the same moment; nothing was changed here.")
             )
         if source == "passphrase":
             self._passphrase = passphrase
-        self._delete_key(old)
-
-    def data_key(self) -> bytes:
-        """The data key, for an export, which encrypts it with its own passphrase.
-
-        Raises:
-            VaultError: the key is missing or wrong.
-        """
-        return self._key()
-
-    def adopt(self, data_key: bytes) -> VaultRecord:
-        """Create a record, and the key that it needs, for the data key of an imported workspace."""
-        return self._new_record(data_key)
+        self.delete_key(old)
 
     def forget_key(self) -> None:
         """Forget the cached data key and load it again at the next use."""
         with self._lock:
             self._data_key = None
-
-    def abandon(self, record: VaultRecord) -> None:
-        """Undo :meth:`adopt`, when the record was not stored."""
-        self._delete_key(record)
 
     def seal(self, text: str, place: str) -> bytes:
         """Encrypt *text*, so that it can be decrypted only for *place* (``table/row/column``).
@@ -188,7 +172,7 @@ class Vault:
         redact.remember(
             text if len(text) < 300 else None
         )  # a token cache is remembered token by token
-        return _encrypt(self._key(), text.encode(), place)
+        return _encrypt(self.data_key(), text.encode(), place)
 
     def unseal(self, sealed: bytes, place: str) -> str:
         """Decrypt what was encrypted for *place*.
@@ -197,15 +181,20 @@ class Vault:
             VaultError: the key is missing or wrong, or the value was moved or changed.
         """
         try:
-            return _decrypt(self._key(), sealed, place).decode()
+            return _decrypt(self.data_key(), sealed, place).decode()
         except (InvalidTag, ValueError):
             raise VaultError(_("A stored secret was damaged or moved; enter it again.")) from None
 
-    def _key(self) -> bytes:
+    def data_key(self) -> bytes:
+        """The data key, made at the first use; for sealing, and for an export, which encrypts it anew.
+
+        Raises:
+            VaultError: the key that encrypts it is missing or wrong.
+        """
         with self._lock:
             if self._data_key is None:
                 record = self._load() or self._create(
-                    self._new_record(secrets.token_bytes(_KEY_BYTES))
+                    self.new_record(secrets.token_bytes(_KEY_BYTES))
                 )
                 self._data_key = self._open(record)
             return self._data_key
@@ -254,7 +243,7 @@ class Vault:
     def _key_file(self, key_name: str) -> Path:
         return self._folder / f"{key_name}.key"
 
-    def _new_record(
+    def new_record(
         self, data_key: bytes, source: Source | None = None, passphrase: str | None = None
     ) -> VaultRecord:
         """Create a key at *source* (None: passphrase, else keyring, else file) and a record of *data_key* encrypted by it."""
@@ -275,8 +264,8 @@ class Vault:
         _write_private(self._key_file(name), text)
         return _record("file", name, b"", wrapping, data_key)
 
-    def _delete_key(self, record: VaultRecord) -> None:
-        """Delete a key that is no longer used; left over, it does no harm."""
+    def delete_key(self, record: VaultRecord) -> None:
+        """Delete the key of a record that is no longer, or was never stored; left over, it does no harm."""
         if record.source == "keyring":
             _keyring_delete(record.key_name)
         elif record.source == "file":
