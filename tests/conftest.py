@@ -1,4 +1,4 @@
-"""What all tests share: no contact with this computer's keyring or workspace, and the real servers' mark."""
+"""Shared by all tests: isolation from this computer's keyring and workspace, and the mark for tests with real servers."""
 
 import logging
 import os
@@ -12,8 +12,8 @@ import pytest
 
 pytest_plugins = ["tests.leaks"]
 
-# The same examples in every run: whoever changes something else is not stopped by a text that chance found, and no
-# example fails for being slow on a busy machine. `--hypothesis-profile=default` searches on among others.
+# The same examples in every run, so that a random one never fails an unrelated change, and no deadline, so that none
+# fails on a busy machine. `--hypothesis-profile=default` tries new examples.
 hypothesis.settings.register_profile(
     "steady",
     derandomize=True,
@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("steady")
 # What a test that fails shows of the practice tenant: why it closed connections.
 logging.getLogger("msoauth.practice").setLevel(logging.INFO)
 
-# The program by which we see that a Debian package is installed.
+# A program of each Debian package, by which we tell that it is installed.
 PROGRAMS = {
     "chromium": ("chromium",),
     "curl": ("curl",),
@@ -59,10 +59,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _apart_from_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test has a home, a workspace and a passphrase of its own, and no connection of an earlier one."""
+    """Give every test its own workspace and passphrase, and no HTTP connection of an earlier test."""
     monkeypatch.setenv("MSOAUTH_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "a passphrase for tests")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     yield
     if (http := sys.modules.get("msoauth.identity.http")) is not None:
-        http.forget_connections()  # this process keeps them for what is asked next
+        http.forget_connections()  # kept open for the next request

@@ -1,8 +1,8 @@
-"""Whoever opens closes: a test module that leaves something open fails, by name, with a list of what it left.
+"""Fails a test module that leaves something open, with a list of what it left.
 
-Looked for are event loops, asyncio's transports, sockets, threads, child processes, what lies in the folder for
-temporary files, and what the garbage collector complains of. The tests of one module may be spread over several
-workers: each looks whenever pytest takes down the module's fixtures there.
+Checked are event loops, asyncio transports, sockets, threads, child processes, temporary files, and warnings of the
+garbage collector. The tests of a module may run in several workers: each checks when pytest tears down the module's
+fixtures there.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ import pytest
 
 Opened = TypeVar("Opened")
 
-PATIENCE = 5.0  # seconds that threads have which are just ending, all together
+PATIENCE = 5.0  # seconds that ending threads have, all together
 _KINDS = (asyncio.AbstractEventLoop, asyncio.BaseTransport, socket.socket)
 
 _opened_at: dict[int, str] = {}  # where the socket or thread of that id was opened
 
 
 def _remembering(opens: Callable[..., None], top: str) -> Callable[..., None]:
-    """A method that also keeps the line, of a file below *top*, from which it was called."""
+    """Wrap a method so that it also records the calling line in a file below *top*."""
 
     @functools.wraps(opens)
     def method(self: object, *args: Any, **options: Any) -> None:
@@ -81,8 +81,8 @@ class Open:
         vars(made).update(kinds)
         return made
 
-    def told(self, known: "Open") -> list[str]:
-        """A line for each thing that is not *known*."""
+    def describe_new(self, known: "Open") -> list[str]:
+        """Describe each thing that is open now and was not in *known*."""
         left = self - known
         # A server that may outlive the module goes on taking connections.
         loops = [thing for thing in known.objects if _kind(thing) is asyncio.AbstractEventLoop]
@@ -104,7 +104,7 @@ class Open:
 
 
 def _kind(thing: object) -> Any:
-    # By its true type: isinstance() would ask a stand-in for the class that it stands for.
+    # By its own type: isinstance() would take a mock for the class that it imitates.
     return next((kind for kind in _KINDS if issubclass(type(thing), kind)), None)
 
 
@@ -131,7 +131,7 @@ def _protocol(thing: Any) -> str:
 
 
 def _watched(loop: Any) -> list[int]:
-    """The descriptors that a loop waits for; on Windows they can't be seen."""
+    """The descriptors that a loop watches; empty on Windows, where it does not tell."""
     return list(getattr(getattr(loop, "_selector", None), "get_map", dict)() or ())
 
 
@@ -141,7 +141,7 @@ def _helpers(loop: Any) -> set[threading.Thread]:
 
 
 def _socket_descriptors() -> Iterator[tuple[int, int]]:
-    """Number and identity of each; where there is no ``/dev/fd`` they can't be seen."""
+    """Number and inode of each socket of this process; nothing without ``/dev/fd``."""
     for name in os.listdir("/dev/fd") if Path("/dev/fd").is_dir() else ():  # noqa: PTH208 - names
         with suppress(OSError):  # the one by which they are listed
             about = os.fstat(int(name))
@@ -171,8 +171,8 @@ def _left(whose: str, known: Open) -> None:
     finally:
         sys.unraisablehook = usual
     problems += [str(complaint.message) for complaint in complaints]
-    problems += Open().told(known)
-    gc.freeze()  # the next look costs milliseconds, as it passes over what is there already
+    problems += Open().describe_new(known)
+    gc.freeze()  # makes the next check fast: it skips the objects that exist now
     if problems:
         pytest.fail("\n  ".join([f"{whose} left open:", *problems]), pytrace=False)
 
@@ -182,9 +182,9 @@ _long_lived: list[Open] = []
 
 @contextmanager
 def long_lived(opening: AbstractContextManager[Opened]) -> Iterator[Opened]:
-    """Enter *opening* in a fixture of a whole session: what that opens may stay until the session ends.
+    """Enter *opening* in a session fixture: what it opens may stay open until the session ends.
 
-    So may the connections that its event loops take later.
+    So may connections that its event loops accept later.
     """
     before = Open()
     with opening as opened:
@@ -194,7 +194,7 @@ def long_lived(opening: AbstractContextManager[Opened]) -> Iterator[Opened]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _folder_for_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every worker has its own, so that it sees what it left, and what the programs left that it started."""
+    """A folder for each worker, so that it finds what it and the programs that it started left."""
     tmp_path_factory.getbasetemp()  # pytest keeps its folders for people to look at
     folder = tempfile.mkdtemp(prefix="t")
     Path(folder).chmod(0o755)  # PostgreSQL and Dovecot run as other users
@@ -210,7 +210,7 @@ def _folder_for_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Ite
 def _closed_when_the_session_ends(
     pytestconfig: pytest.Config, _folder_for_temporary_files: None
 ) -> Iterator[None]:
-    """What may outlive its module is closed at the end."""
+    """Check at the end of the session that long-lived things were closed too."""
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""An event loop beside the test, for servers that are tested without a practice tenant around them."""
+"""Runs an asyncio event loop in a thread, for tests of servers outside a practice tenant."""
 
 import asyncio
 import threading
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs in a thread of its own; what is under way when the block ends is cancelled, and awaited."""
+def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs in a thread; when the block ends, its tasks are cancelled and awaited."""
     made: Future[asyncio.AbstractEventLoop] = Future()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""A person at the practice tenant's pages: reads the form, fills it in, sends it."""
+"""Signs in at the practice tenant's pages as a person would: reads each page's form, fills it in, and submits it."""
 
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -7,7 +7,7 @@ import requests
 
 
 class _Form(HTMLParser):
-    """The first form of a page."""
+    """The first form of an HTML page: where it is sent, its fields with their values, and its named buttons."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class _Form(HTMLParser):
         if tag == "form" and not self.action:
             self.action = found.get("action", "")
         elif tag == "input" and found.get("type") == "checkbox" and "checked" not in found:
-            pass  # browsers send of these what is ticked, and no administrator here consents for all
+            pass  # browsers send only ticked boxes, and nobody here consents for the whole organization
         elif tag == "input" and "name" in found:
             self.fields[found["name"]] = found.get("value", "")
         elif tag == "button" and "name" in found:
@@ -33,14 +33,15 @@ def sign_in_as_a_person(
     user: str,
     password: str,
     *,
-    patient: bool = True,
+    must_finish: bool = True,
     answer: str = "accept",
     code: str = "",
 ) -> str:
-    """Fill in page after page; the text of the last one, or of the one that will not go on.
+    """Fill in every page of a sign-in; returns the text of the last one.
 
     Args:
-        answer: What is pressed on the page that asks for consent: ``accept`` or ``cancel``.
+        must_finish: Fail when after eight pages there is still a form; otherwise return that page's text.
+        answer: Which button is pressed on the page that asks for consent: ``accept`` or ``cancel``.
         code: The device code that the first page asks for.
     """
     with requests.Session() as browser:
@@ -54,12 +55,12 @@ def sign_in_as_a_person(
                 data=_filled(form, user, password, answer, code),
                 timeout=20,
             )
-    assert not patient, page.text
+    assert not must_finish, page.text
     return page.text
 
 
-def where_a_person_ends(url: str, user: str, password: str) -> str:
-    """The address that the browser shows at the end, where nobody answers: a person can copy it."""
+def final_sign_in_address(url: str, user: str, password: str) -> str:
+    """Sign in; returns the redirect address with the code or error, which the browser would show without loading it."""
     with requests.Session() as browser:
         page = browser.get(url, timeout=20, allow_redirects=False)
         for _step in range(12):
@@ -78,6 +79,7 @@ def where_a_person_ends(url: str, user: str, password: str) -> str:
 
 
 def _filled(form: _Form, user: str, password: str, answer: str, code: str) -> dict[str, str]:
+    """The fields of *form* with what a person types, and the button that is pressed."""
     known = {"loginfmt": user, "passwd": password, "otc": code}
     fields = form.fields | {n: v for n, v in known.items() if n in form.fields}
     if "answer" in form.buttons:

@@ -1,4 +1,4 @@
-"""Ports for programs that must be told one: kept, so that the system gives them to nobody else meanwhile."""
+"""TCP ports for programs that cannot take port 0, without another program getting them first."""
 
 import os
 import random
@@ -8,25 +8,24 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def kept_port() -> Iterator[int]:
-    """A port of 127.0.0.1 at which connections are refused, until a server of the test's own listens there.
+def reserved_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections until the test starts a server on it.
 
-    A port that was only looked up and let go goes to whoever asks for one next: of the many servers that tests
-    beside this one start, one had it at times before the program that was told it. This one stays bound without
-    listening; who binds it by number with SO_REUSEADDR, as servers on POSIX do, can listen beside.
+    A free port that is released before the server starts may go to another test's server meanwhile. This one stays
+    bound without listening: a server that binds it with SO_REUSEADDR, as usual on POSIX, can listen on it all the same.
     """
     with socket.socket() as kept:
         if os.name == "posix":
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         kept.bind(("127.0.0.1", 0))
         port = int(kept.getsockname()[1])
-        if os.name != "posix":  # Windows lets nobody in beside
+        if os.name != "posix":  # on Windows nobody else could bind it
             kept.close()
         yield port
 
 
-def unasked_port() -> int:
-    """A port for a program that must have it alone: free, and of those that the system gives to nobody unasked."""
+def exclusive_port() -> int:
+    """A free port for a program that binds it without SO_REUSEADDR; port 0 never gives one of this range."""
     while True:
         port = random.SystemRandom().randrange(20_000, 30_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):

@@ -1,4 +1,4 @@
-"""A private PostgreSQL for the tests: its own folder, port and certificate, gone when they end."""
+"""Runs a PostgreSQL server for the tests with a folder, port and certificate of its own, and removes it afterwards."""
 
 import contextlib
 import os
@@ -14,14 +14,14 @@ import psycopg
 import trustme
 from psycopg import sql
 
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 PASSWORD = "planted-marker-of-a-database-password"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server.
+    """A running PostgreSQL server.
 
     Attributes:
         ca_file: The certificate authority of its TLS certificate.
@@ -43,8 +43,8 @@ class Server:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return f"postgresql+psycopg://postgres:{PASSWORD}@localhost:{self.port}/{name}{options}"
 
-    def cut_all(self, url: str) -> None:
-        """End every session on that database and let no new one in, as when a server goes down."""
+    def disconnect_all(self, url: str) -> None:
+        """End every session on that database and refuse new ones, as when a server goes down."""
         name = url.rpartition("/")[2].partition("?")[0]
         with psycopg.connect(self.plain, autocommit=True) as connection:
             connection.execute(
@@ -54,8 +54,8 @@ class Server:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
             )
 
-    def let_in(self, url: str) -> None:
-        """Let sessions in again."""
+    def allow_connections(self, url: str) -> None:
+        """Allow new sessions on that database again."""
         name = url.rpartition("/")[2].partition("?")[0]
         with psycopg.connect(self.plain, autocommit=True) as connection:
             connection.execute(
@@ -70,7 +70,7 @@ def _program(name: str) -> str:
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[Server]:
-    """A server, until the block ends."""
+    """Run a server until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="msoauth-pg-"))
     said = folder.parent / f"{folder.name}.log"
     # PostgreSQL refuses to run as root.
@@ -120,7 +120,7 @@ def postgresql() -> Iterator[Server]:
             "--locale",
             "C",
         )
-        with kept_port() as port:
+        with reserved_port() as port:
             options = (
                 f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off "
                 f"-c ssl=on -c ssl_cert_file={folder}/cert.pem -c ssl_key_file={folder}/key.pem -c max_connections=200"

@@ -1,13 +1,13 @@
-"""Programs that tests start, and their end."""
+"""Terminates the programs that tests start."""
 
 import subprocess
 
 
-def end(process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
-    """Ask a program to end; one that does not is killed, so that nobody waits for it, and told of.
+def terminate(process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
+    """Terminate a program and wait for its end; kill it when it takes too long.
 
     Raises:
-        subprocess.TimeoutExpired: it did not end by itself.
+        subprocess.TimeoutExpired: it had to be killed.
     """
     process.terminate()
     try:

@@ -12,7 +12,7 @@ HEAD = """
 import asyncio, contextlib, socket, subprocess, sys, tempfile, threading
 import pytest
 from tests import leaks
-from tests.loops import loop_beside
+from tests.loops import running_loop
 
 kept = []
 
@@ -82,7 +82,7 @@ def serving():
     with (
         tempfile.TemporaryDirectory(),
         subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL),
-        loop_beside() as loop,
+        running_loop() as loop,
     ):
         server = asyncio.run_coroutine_threadsafe(listen(), loop).result(20)
         yield server.sockets[0].getsockname()

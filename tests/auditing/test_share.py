@@ -160,12 +160,12 @@ def test_a_database_that_goes_away_in_mid_run_is_one_sentence_and_the_run_goes_o
     running = iter(Audit(workspace, workers=2))
     for _looked in range(3):
         next(running)
-    server.cut_all(place)
+    server.disconnect_all(place)
     with pytest.raises(StoreError, match="does not answer") as gone:
         list(running)
     assert PASSWORD not in str(gone.value)
     assert "\n" not in str(gone.value)
-    server.let_in(place)
+    server.allow_connections(place)
     again = Audit(workspace, workers=4)
     rest = [looked for looked in again if looked.account]
     assert again.resumed

@@ -1,4 +1,4 @@
-"""A practice tenant with an account for each way that a mailbox is reached, ready to be signed in and broken."""
+"""Sets up a practice tenant with an account for each kind of access, and signs in, diagnoses and breaks them."""
 
 import json
 import smtplib
@@ -21,10 +21,10 @@ from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario
 from msoauth.practice.state import Mailbox, Tenant, User
 from msoauth.store import Workspace
-from tests.people import sign_in_as_a_person, where_a_person_ends
+from tests.people import final_sign_in_address, sign_in_as_a_person
 
 ANNA = "anna.lindqvist@contoso.example"
-# One account for each way that a mailbox is reached.
+# One account for each kind of access to a mailbox.
 ACCOUNTS = {
     "pop3": Account(ANNA, "Contoso"),
     "imap": Account("juergen.mueller@contoso.example", "Contoso", protocol="imap"),
@@ -32,13 +32,13 @@ ACCOUNTS = {
     "app-only": Account("max.weiss@contoso.example", "Contoso app"),
     "device": Account("zoe.obrien@contoso.example", "Contoso"),
 }
-NEWCOMER = Account("newcomer@contoso.example", "Contoso")  # nobody else here signs in as he
-SILENT = 1.0  # seconds that a check waits where nothing will ever answer
+NEWCOMER = Account("newcomer@contoso.example", "Contoso")  # no other test signs in as this user
+SILENT = 1.0  # seconds that a check waits for a server that never answers
 
 
 @dataclass
-class Impatient(checks.Context):
-    """Waits briefly where nothing will ever answer, and long elsewhere: a busy computer answers late.
+class ShortTimeouts(checks.Context):
+    """A context with a short timeout for ports that never answer, and a long one for all others.
 
     Attributes:
         mute: The ports that say nothing: ``authority``, ``pop3``, ``imap``, ``smtp``.
@@ -57,7 +57,7 @@ class Impatient(checks.Context):
 
 
 def mute(*scenarios: Scenario) -> frozenset[str]:
-    """The ports at which these scenarios let a client wait for a greeting in vain."""
+    """The ports on which these scenarios never send a greeting."""
     changes = [change for one in scenarios for change in one.set.items()]
     return frozenset(
         path.removeprefix("port.")
@@ -68,7 +68,7 @@ def mute(*scenarios: Scenario) -> frozenset[str]:
 
 @dataclass
 class Case:
-    """Two firms (delegated and app-only access to one tenant) with an account for each way."""
+    """A workspace with two firms (delegated and app-only access to one tenant) and the accounts above."""
 
     tenant: PracticeTenant
     workspace: Workspace
@@ -76,7 +76,7 @@ class Case:
     signed_in: set[str] = field(default_factory=set)
 
     def reload(self) -> None:
-        """Take the values and endpoints as they are noted now, as a user would who is told of others."""
+        """Enter the tenant's current ids, secrets and endpoints, as a user would who got new ones."""
         file = self.folder / "endpoints.json"
         file.write_text(json.dumps(self.tenant.endpoints), encoding="utf-8")
         cloud = clouds.load(str(file))
@@ -85,12 +85,12 @@ class Case:
             self.workspace.firms.set_secret(firm.name, secret or None)
 
     def password(self, address: str) -> str:
-        """The password that was noted down for a user."""
+        """The password of a user."""
         known = self.tenant.endpoints["practice"]["firms"][0]["accounts"]
         return str(next(a["password"] for a in known if a["address"] == address))
 
-    def ready(self, kind: str) -> Account:
-        """The account of that kind, signed in while all was well."""
+    def signed_in_account(self, kind: str) -> Account:
+        """The account of that kind, signed in before anything is broken."""
         account = ACCOUNTS[kind]
         if kind != "app-only" and kind not in self.signed_in:
             if kind == "device":
@@ -103,12 +103,14 @@ class Case:
     def sign_in(
         self, account: Account, user: str = "", answer: str = "accept"
     ) -> tuple[str | None, str]:
-        """Sign in through a browser; why it failed (None: it did not), and the last page."""
+        """Sign in through a browser; returns the cause of failure (None for success) and the last page."""
         attempt = signin.start(self.workspace, account, open_browser=False)
         user = user or account.user
         try:
             password = self.password(user) if "nobody" not in user else "never-asked-for"
-            page = sign_in_as_a_person(attempt.url, user, password, patient=False, answer=answer)
+            page = sign_in_as_a_person(
+                attempt.url, user, password, must_finish=False, answer=answer
+            )
             cause = explain(page).cause
             if cause != "unknown":  # the page says it; most refusals never reach the app
                 return cause, page
@@ -120,7 +122,7 @@ class Case:
         return None, page
 
     def sign_in_by_code(self, account: Account, *, person: bool = False) -> str | None:
-        """Sign in with a device code; why it failed."""
+        """Sign in with a device code; returns the cause of failure, or None."""
         try:
             attempt = signin.start(self.workspace, account, "device", open_browser=False)
             if person:
@@ -132,11 +134,11 @@ class Case:
         return None
 
     def sign_in_by_pasting(self, account: Account) -> str | None:
-        """Sign in where the person sends back the address at which the browser ended; why it failed."""
+        """Sign in by pasting the redirect address; returns the cause of failure, or None."""
         attempt = signin.start(self.workspace, account, "paste", open_browser=False)
         try:
             password = self.password(account.address)
-            attempt.paste(where_a_person_ends(attempt.url, account.user, password))
+            attempt.paste(final_sign_in_address(attempt.url, account.user, password))
             attempt.wait(20)
         except MsoauthError as refused:
             return refused.cause
@@ -145,7 +147,7 @@ class Case:
         return None
 
     def read_graph(self, account: Account) -> str | None:
-        """Let the administrator sign in and look at the registration and the user; what is broken."""
+        """Check registration and user with an administrator's sign-in; returns the root cause, or None."""
         firm, admin = self.workspace.firms.get(account.firm), "admin@contoso.example"
         attempt = administrator.start(self.workspace, firm, "browser", open_browser=False)
         try:
@@ -160,7 +162,7 @@ class Case:
         return broken.cause if broken else None
 
     def log_in_with_a_password(self, account: Account) -> str:
-        """What SMTP says to a program that sends passwords, explained."""
+        """Log in to SMTP with a password; returns the cause that explains the refusal."""
         context = ssl.create_default_context(cafile=str(self.tenant.ca_file))
         port = self.tenant.endpoints["smtp"]["port"]
         with smtplib.SMTP("localhost", port, timeout=20) as smtp:
@@ -174,7 +176,7 @@ class Case:
         without_words = mute(scenario) if scenario else frozenset[str]()
         rejected = scenario is not None and scenario.cause == "recipient-rejected"
         options = checks.RunOptions(recipient="nobody@contoso.example" if rejected else None)
-        context = Impatient(self.workspace, firm, account, options=options, mute=without_words)
+        context = ShortTimeouts(self.workspace, firm, account, options=options, mute=without_words)
         wanted = (*checks.DIAGNOSE, *checks.SEND) if scenario is None else checks.DIAGNOSE
         if scenario is not None and scenario.shows == "send":
             wanted = (*checks.DIAGNOSE, *checks.SEND)
@@ -183,7 +185,7 @@ class Case:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Case]:
-    """A case of its own, all of it in *folder*."""
+    """Run a practice tenant with a workspace in *folder*."""
     with (
         PracticeTenant() as tenant,
         Workspace.open(folder / "workspace", passphrase="of a test") as workspace,
@@ -201,7 +203,7 @@ def running(folder: Path) -> Iterator[Case]:
 
 
 def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, str]]:
-    """The firm with its two ways in (users who sign in; an app of its own), and their secrets."""
+    """The two firms, for delegated and app-only access, each with its client secret."""
     noted = tenant.endpoints["practice"]["firms"][0]
     own = {"Contoso": ("delegated", noted), "Contoso app": ("app-only", noted["apps"][-1])}
     for name, (access, app) in own.items():
@@ -210,7 +212,7 @@ def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, 
 
 
 def _prepare(firm: Tenant) -> None:
-    """FullAccess for the app (facts A5), no second factor for her who signs in by code, and a newcomer."""
+    """Give the app FullAccess (facts A5), remove the device-code user's second factor, and add a user."""
     firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principals[-1].object_id)
     firm.users[ACCOUNTS["device"].address].mfa = None
     firm.users[NEWCOMER.address] = User(NEWCOMER.address, "New Comer", "anchor-dune-kelp-11")

@@ -42,7 +42,7 @@ class Office:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     with running(tmp_path_factory.mktemp("office")) as case:
-        case.ready("pop3")
+        case.signed_in_account("pop3")
         firm = case.workspace.firms.get("Contoso")
         attempt = administrator.start(case.workspace, firm, "browser", open_browser=False)
         try:

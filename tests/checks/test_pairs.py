@@ -23,7 +23,7 @@ from msoauth.identity import sign_in_history
 from msoauth.model import Finding, Signal
 from msoauth.practice.scenario_settings import Reach
 from msoauth.practice.scenarios import Scenario, scenarios
-from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, Impatient, mute, running
+from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, ShortTimeouts, mute, running
 
 SIDE_BY_SIDE = 4
 TIMES = 3  # that each scenario is in the choice of pairs
@@ -74,7 +74,7 @@ class Bench:
         journal.append = lambda *_findings: None  # type: ignore[method-assign]
         journal.findings = lambda **_asked: iter(filter(None, [self.attempt]))  # type: ignore[method-assign]
         for kind in ACCOUNTS:
-            account = self.case.ready(kind)
+            account = self.case.signed_in_account(kind)
             self.tokens[kind] = self.case.workspace.tokens.load(account.address) or ""
 
     def first_broken(self, kind: str, last: int, *scenarios: Scenario) -> Finding | None:
@@ -98,7 +98,7 @@ class Bench:
         firm = workspace.firms.get(account.firm)
         rejected = any(one.cause == "recipient-rejected" for one in scenarios)
         options = checks.RunOptions(recipient="nobody@contoso.example" if rejected else None)
-        context = Impatient(workspace, firm, account, options=options, mute=mute(*scenarios))
+        context = ShortTimeouts(workspace, firm, account, options=options, mute=mute(*scenarios))
         made = []
         findings = checks.run(CHECKS[: last + 1], context)
         for finding in findings:

@@ -15,7 +15,7 @@ from msoauth.practice.replay import Replay
 from msoauth.practice.scenarios import Scenario, scenarios
 from msoauth.reports.bundle import bundle
 from msoauth.store import Workspace
-from tests.checks.cases import NEWCOMER, Case, Impatient, mute, running
+from tests.checks.cases import NEWCOMER, Case, ShortTimeouts, mute, running
 from tests.people import sign_in_as_a_person
 
 # That a person pressed the wrong button, or a program of somebody else sent a password, is no state of a tenant;
@@ -37,13 +37,13 @@ def diagnosed(
     workspace: Workspace, firm: Firm, account: Account, scenario: Scenario
 ) -> tuple[checks.Context, list[Finding]]:
     options = checks.RunOptions(recipient=f"nobody@{account.address.rpartition('@')[2]}")
-    context = Impatient(workspace, firm, account, options=options, mute=mute(scenario))
+    context = ShortTimeouts(workspace, firm, account, options=options, mute=mute(scenario))
     return context, list(checks.run((*checks.DIAGNOSE, *checks.SEND), context))
 
 
 def original(case: Case, scenario: Scenario) -> tuple[Account, checks.Context, list[Finding]]:
     """The case as the customer has it."""
-    account = case.ready(scenario.account)
+    account = case.signed_in_account(scenario.account)
     if scenario.shows == "sign-in":
         account = NEWCOMER
         firm = next(iter(case.tenant.state.tenants.values()))
@@ -119,7 +119,7 @@ def sign_in(replay: Replay, workspace: Workspace, mailbox: Account) -> None:
     except AuthError:
         return  # the registration or the network is what is broken
     try:
-        page = sign_in_as_a_person(attempt.url, mailbox.user, password, patient=False)
+        page = sign_in_as_a_person(attempt.url, mailbox.user, password, must_finish=False)
         firm = workspace.firms.get(mailbox.firm)
         if sign_in_history.record_reported_text(workspace, firm, mailbox, page) is None:
             attempt.wait(10)

@@ -36,14 +36,14 @@ def _named(*shows: str) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("kind", ACCOUNTS)
 def test_a_healthy_account_has_no_broken_link(case: Case, kind: str) -> None:
-    assert judgement.root_cause(case.diagnose(case.ready(kind))) is None
+    assert judgement.root_cause(case.diagnose(case.signed_in_account(kind))) is None
 
 
 @_named("diagnose", "send")
 def test_a_scenario_is_diagnosed_as_its_cause(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
 ) -> None:
-    account = case.ready(scenario.account)
+    account = case.signed_in_account(scenario.account)
     bring_about(scenario)
     broken = judgement.root_cause(case.diagnose(account, scenario))
     assert broken is not None
@@ -89,7 +89,7 @@ def test_a_scenario_of_the_pasted_address_is_told(
 def test_a_scenario_of_an_administrators_reading_is_told(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
 ) -> None:
-    account = case.ready(scenario.account)
+    account = case.signed_in_account(scenario.account)
     assert case.read_graph(account) is None
     bring_about(scenario)
     assert case.read_graph(account) == scenario.cause
@@ -109,7 +109,7 @@ def test_every_scenario_is_in_one_of_the_tests_above() -> None:
 
 
 def test_a_scenario_that_was_taken_back_is_gone(case: Case) -> None:
-    account = case.ready("pop3")
+    account = case.signed_in_account("pop3")
     for name in ("pop3-port-closed", "smtp-inspected", "authority-silent", "tenant-common"):
         take_back = case.tenant.scenarios.start(name)
         take_back()

@@ -15,7 +15,7 @@ from msoauth.identity.environment import Flow, choose_flow
 from msoauth.model import Firm, Signal
 from tests.identity.authority import Answer, Authority, Form, refused
 from tests.identity.conftest import Office
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 FIRM = Firm("Contoso", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
 SCREEN = {"DISPLAY": ":0"}
@@ -104,7 +104,7 @@ def test_a_browser_that_cannot_be_opened_or_does_not_return_stops_nothing(
 
 
 def test_an_abandoned_sign_in_ends_by_itself_and_frees_its_port(office: Office) -> None:
-    with kept_port() as port:
+    with reserved_port() as port:
         firm = office.authority.firm(redirect_uri=f"http://localhost:{port}")
         office.workspace.firms.replace(firm)
         attempt = office.start()

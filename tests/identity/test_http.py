@@ -21,7 +21,7 @@ import trustme
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -241,7 +241,7 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
 def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(file)
-    with socket.create_server(("127.0.0.1", 0)) as silent, kept_port() as closed_port:
+    with socket.create_server(("127.0.0.1", 0)) as silent, reserved_port() as closed_port:
         port = silent.getsockname()[1]
         cloud = replace(
             GLOBAL, name="test", authority=f"https://127.0.0.1:{port}/", ca_file=str(file)

@@ -11,7 +11,7 @@ from msoauth.errors import AuthError
 from msoauth.identity.loopback import Listener
 from tests.identity.authority import Authority
 from tests.identity.conftest import Office
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 STATE = "the-state-of-this-sign-in"
 RIGHT = {"code": "a-code-that-nobody-may-see-0123456789", "state": STATE}
@@ -214,7 +214,7 @@ def test_a_registered_port_that_is_taken_is_named_in_one_sentence(
 
 
 def test_the_registered_port_and_path_are_used(office: Office, authority: Authority) -> None:
-    with kept_port() as port:
+    with reserved_port() as port:
         uri = f"http://localhost:{port}/some/Path"
         office.workspace.firms.replace(authority.firm(redirect_uri=uri))
         attempt = office.start()

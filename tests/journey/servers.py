@@ -16,8 +16,8 @@ from urllib.parse import quote
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from tests.ports import kept_port
-from tests.processes import end
+from tests.ports import reserved_port
+from tests.processes import terminate
 
 TOKEN = "journey"
 SHOTS = Path(os.environ.get("MSOAUTH_SCREENSHOTS", "screenshots"))
@@ -113,7 +113,7 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
     }
     command = [sys.executable, "-m", "msoauth", "lab", "--no-browser", *options]
     with (
-        kept_port() as port,
+        reserved_port() as port,
         log.open("wb") as out,
         subprocess.Popen(
             [*command, "--port", str(port)], env=inherited | environment, stdout=out, stderr=out
@@ -126,7 +126,7 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
                 running.token = _voilas_token(log, server)
             yield running
         finally:
-            end(server)
+            terminate(server)
 
 
 def _voilas_token(log: Path, server: "subprocess.Popen[bytes]") -> str:

@@ -23,8 +23,8 @@ from tests.journey.servers import (
     start_lab,
     until_it_answers,
 )
-from tests.ports import kept_port
-from tests.processes import end
+from tests.ports import reserved_port
+from tests.processes import terminate
 
 pytestmark = [
     pytest.mark.real("chromium"),
@@ -91,7 +91,7 @@ def binder(folder: Path) -> Iterator[Lab]:
         "--ServerApp.port_retries=0",
     ]
     with (
-        kept_port() as port,
+        reserved_port() as port,
         log.open("wb") as out,
         subprocess.Popen(
             [*command, f"--ServerApp.port={port}"],
@@ -110,7 +110,7 @@ def binder(folder: Path) -> Iterator[Lab]:
         finally:
             # The practice tenant too, as when a container ends.
             os.killpg(server.pid, signal.SIGTERM)
-            end(server)
+            terminate(server)
 
 
 def test_the_whole_journey_on_binder_through_one_port(browser: Browser, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One Dovecot for all tests of a process; each test has a user of its own in it."""
+"""One Dovecot for all tests of a worker, with a new user for each test."""
 
 from collections.abc import Iterator
 from uuid import uuid4

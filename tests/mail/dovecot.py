@@ -1,4 +1,4 @@
-"""A private Dovecot: POP3, IMAP and submission with XOAUTH2 and OAUTHBEARER, on ports and folders of its own."""
+"""Runs a Dovecot with ports and folders of its own: POP3, IMAP and submission with XOAUTH2 and OAUTHBEARER."""
 
 import getpass
 import grp
@@ -23,19 +23,19 @@ import trustme
 from aiosmtpd.controller import Controller
 
 from msoauth.clouds import Endpoint
-from tests.ports import kept_port
-from tests.processes import end
+from tests.ports import reserved_port
+from tests.processes import terminate
 
 _TOKEN = "good-token-planted-marker."
 
 
 def token_for(user: str) -> str:
-    """The token that this Dovecot takes for *user*."""
+    """The access token that this Dovecot accepts for *user*."""
     return f"{_TOKEN}{user}"
 
 
 class _Introspection(http.server.BaseHTTPRequestHandler):
-    """Says whose token it is, as RFC 7662 has it."""
+    """Tells Dovecot whose a token is (token introspection, RFC 7662)."""
 
     def do_GET(self) -> None:
         token = parse_qs(urlsplit(self.path).query).get("token", [""])[0]
@@ -51,11 +51,11 @@ class _Introspection(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_about: Any) -> None:
-        """Tokens are in the addresses: nothing is written."""
+        """Log nothing: the URLs contain tokens."""
 
 
 class Sink:
-    """Takes what the submission server passes on."""
+    """Keeps the mail that the submission server relays."""
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
@@ -69,7 +69,7 @@ class Sink:
 
 @dataclass
 class Server:
-    """A running Dovecot, and what its submission server passed on."""
+    """A running Dovecot, and the mail that its submission server relayed."""
 
     home: Path
     ca_file: str
@@ -114,10 +114,10 @@ class Dovecot:
             (place / inner).mkdir(parents=True, exist_ok=True)
         for number, raw in enumerate(mails, len(list((place / "new").iterdir()))):
             (place / "new" / f"17{number:08d}.M{number}P1.contoso").write_bytes(raw)
-        _hand_over(self.server.home / self.user)
+        _chown_to_nobody(self.server.home / self.user)
 
     def files(self) -> list[str]:
-        """The flags of every stored mail of the inbox."""
+        """The Maildir flags of every mail in the inbox."""
         kept = [f.name for inner in ("new", "cur") for f in (self.maildir / inner).iterdir()]
         return sorted(name.partition(":2,")[2] for name in kept)
 
@@ -126,15 +126,16 @@ class Dovecot:
         return [mail for mail in self.server.sink.mails if self.user.encode() in mail]
 
 
-def _hand_over(folder: Path) -> None:
-    """Started as root, Dovecot works as another user, who must own the mail."""
+def _chown_to_nobody(folder: Path) -> None:
+    """Give *folder* to the user as whom a Dovecot started by root works."""
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         for place in (folder, *folder.rglob("*")):
             os.chown(place, nobody.pw_uid, nobody.pw_gid)
 
 
-def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
+def wait_until_listening(port: int, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until a server accepts connections; returns whether it does within a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -144,14 +145,14 @@ def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
     return False
 
 
-def told(*logs: Path) -> str:
-    """What a server wrote down before it gave up."""
+def read_logs(*logs: Path) -> str:
+    """The logs of a server that did not start."""
     return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
 
 @contextmanager
 def running_dovecot() -> Iterator[Server]:
-    """Start Dovecot, and end it."""
+    """Run Dovecot until the block ends."""
     with ExitStack() as stack:
         # A short path (a Unix socket's has 107 characters at most) that another user may enter.
         base = Path(
@@ -168,7 +169,7 @@ def running_dovecot() -> Iterator[Server]:
         relay = Controller(
             sink,
             hostname="127.0.0.1",
-            port=stack.enter_context(kept_port()),
+            port=stack.enter_context(reserved_port()),
             ready_timeout=60,
         )
         relay.start()
@@ -177,10 +178,10 @@ def running_dovecot() -> Iterator[Server]:
         ca.cert_pem.write_to_path(base / "ca.pem")
         certificate = ca.issue_cert("localhost")
         certificate.private_key_and_cert_chain_pem.write_to_path(base / "server.pem")
-        ports = {name: stack.enter_context(kept_port()) for name in ("pop3", "imap", "smtp")}
+        ports = {name: stack.enter_context(reserved_port()) for name in ("pop3", "imap", "smtp")}
         home = base / "home"
         home.mkdir()
-        _hand_over(home)
+        _chown_to_nobody(home)
         (base / "oauth2.conf").write_text(
             f"introspection_url = http://127.0.0.1:{introspection.server_address[1]}/introspect?token=\n"
             "introspection_mode = get\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n"
@@ -192,9 +193,9 @@ def running_dovecot() -> Iterator[Server]:
         server = stack.enter_context(
             subprocess.Popen([program, "-F", "-c", str(config)], stdout=said, stderr=said)
         )
-        stack.callback(end, server)
+        stack.callback(terminate, server)
         for port in ports.values():
-            assert answers(port, server), told(base / "said", base / "log")
+            assert wait_until_listening(port, server), read_logs(base / "said", base / "log")
         yield Server(home, str(base / "ca.pem"), ports, sink, relay.port)
 
 

@@ -1,4 +1,4 @@
-"""Servers that say what a test tells them to, byte for byte, and never what they should."""
+"""Runs POP3, IMAP and SMTP servers that break the protocol in the way that a test asks for."""
 
 import base64
 import socket
@@ -24,20 +24,21 @@ MAILS = (
 
 
 class GoneError(Exception):
-    """The connection is over, because the other side left or because it was meant to."""
+    """The connection was closed, by the client or on purpose by the server."""
 
 
 @dataclass
-class Plan:
-    """How a server misbehaves.
+class Faults:
+    """How a server misbehaves. Replies are counted from 0.
 
     Attributes:
-        drop_at: Close after so many bytes.
-        reset: Close with a reset in place of a farewell.
-        stall_at: Say nothing any more at this reply (counted from 0).
+        drop_at: Close the connection after so many bytes.
+        reset: Close it by a TCP reset.
+        stall_at: Send nothing from this reply on.
         drip: Seconds between two bytes.
         twice_at: Send this reply twice in one piece.
-        change: Changes what is sent, by the number of the reply.
+        change: Returns what to send, given a reply's number and the right reply.
+        tls: Replaces the TLS handshake.
     """
 
     drop_at: int | None = None
@@ -54,17 +55,17 @@ class Peer:
     """The server's end of one connection."""
 
     sock: socket.socket
-    plan: Plan
+    faults: Faults
     context: ssl.SSLContext
     ended: threading.Event
-    heard: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
     sent: int = 0
     replies: int = 0
     _unread: bytes = b""
 
     def start_tls(self) -> None:
-        if self.plan.tls is not None:
-            self.plan.tls(self)
+        if self.faults.tls is not None:
+            self.faults.tls(self)
             return
         try:
             self.sock = self.context.wrap_socket(self.sock, server_side=True)
@@ -72,24 +73,24 @@ class Peer:
             raise GoneError from None
 
     def say(self, reply: bytes) -> None:
-        """Send one reply, in the way that the plan wants it."""
+        """Send one reply with the faults that apply to it."""
         number = self.replies
         self.replies += 1
-        if number == self.plan.stall_at:
+        if number == self.faults.stall_at:
             self.ended.wait(60)
             raise GoneError
-        reply = self.plan.change(number, reply)
-        if number == self.plan.twice_at:
+        reply = self.faults.change(number, reply)
+        if number == self.faults.twice_at:
             reply *= 2
-        if self.plan.drop_at is not None and self.sent + len(reply) >= self.plan.drop_at:
-            self.raw(reply[: self.plan.drop_at - self.sent])
+        if self.faults.drop_at is not None and self.sent + len(reply) >= self.faults.drop_at:
+            self.raw(reply[: self.faults.drop_at - self.sent])
             self.leave()
         self.sent += len(reply)
-        if not self.plan.drip:
+        if not self.faults.drip:
             self.raw(reply)
             return
         for byte in reply:
-            if self.ended.wait(self.plan.drip):
+            if self.ended.wait(self.faults.drip):
                 raise GoneError
             self.raw(bytes([byte]))
 
@@ -100,7 +101,7 @@ class Peer:
             raise GoneError from None
 
     def leave(self) -> None:
-        if self.plan.reset:
+        if self.faults.reset:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise GoneError
 
@@ -115,15 +116,15 @@ class Peer:
                 raise GoneError
             self._unread += received
         line, _end, self._unread = self._unread.partition(b"\n")
-        self.heard.append(line.rstrip(b"\r"))
-        return self.heard[-1]
+        self.received.append(line.rstrip(b"\r"))
+        return self.received[-1]
 
 
 Script = Callable[[Peer], None]
 
 
 def pop3(peer: Peer) -> None:
-    """A good POP3 server with two messages."""
+    """Converse as a correct POP3 server with two messages."""
     peer.start_tls()
     peer.say(b"+OK ready\r\n")
     capabilities = b"+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nSASL XOAUTH2\r\n.\r\n"
@@ -191,7 +192,7 @@ def imap(peer: Peer) -> None:
 
 
 def smtp(peer: Peer) -> None:
-    """A good submission server."""
+    """Converse as a correct submission server."""
     encrypted = False
     peer.say(b"220 ready\r\n")
     while True:
@@ -229,7 +230,7 @@ class Hostile:
     protocol: str
     port: int
     ca_file: str
-    plan: Plan
+    faults: Faults
     peers: list[Peer] = field(default_factory=list)
 
     @property
@@ -238,9 +239,9 @@ class Hostile:
             "localhost", self.port, "starttls" if self.protocol == "smtp" else "implicit"
         )
 
-    def heard(self) -> list[bytes]:
-        """Every line that any client said."""
-        return [line for peer in self.peers for line in peer.heard]
+    def received(self) -> list[bytes]:
+        """Every line that any client sent."""
+        return [line for peer in self.peers for line in peer.received]
 
     def open(self, timeout: float = 20.0) -> Pop3Session | ImapSession | SmtpSession:
         openers: dict[str, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
@@ -257,10 +258,10 @@ class Hostile:
 def hostile(
     protocol: str, context: ssl.SSLContext, ca_file: str, script: Script | None = None
 ) -> Iterator[Hostile]:
-    """Start one; its ``plan`` can be changed between connections."""
+    """Run a server; its ``faults`` can be changed between connections."""
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
-    server = Hostile(protocol, listener.getsockname()[1], ca_file, Plan())
+    server = Hostile(protocol, listener.getsockname()[1], ca_file, Faults())
     threads: list[threading.Thread] = []
 
     def converse(peer: Peer) -> None:
@@ -278,7 +279,7 @@ def hostile(
             except OSError:
                 return
             sock.settimeout(60)
-            peer = Peer(sock, server.plan, context, ended)
+            peer = Peer(sock, server.faults, context, ended)
             server.peers.append(peer)
             thread = threading.Thread(target=converse, args=(peer,), daemon=True)
             threads.append(thread)

@@ -18,7 +18,7 @@ from msoauth.mail.round_trip import compose_test_mail, send_with_retries
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from tests.mail.hostile import TOKEN, USER
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 
 class Mailbox:
@@ -74,7 +74,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
                 loop=self.loop,
             )
 
-    with kept_port() as port:
+    with reserved_port() as port:
         controller = Server(box, hostname="127.0.0.1", port=port, ready_timeout=60)
         controller.start()
         try:

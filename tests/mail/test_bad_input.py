@@ -61,9 +61,9 @@ def test_no_address_becomes_a_command_of_smtp(servers: dict[str, Hostile], addre
                 session.send(mail, sender, [recipient])
         with pytest.raises(InputError):
             session.sender_accepted(address)
-    heard = server.peers[-1].heard
-    assert heard[-1] == b"QUIT"
-    assert not [line for line in heard if line.startswith((b"MAIL", b"RCPT", b"RSET", b"DATA"))]
+    received = server.peers[-1].received
+    assert received[-1] == b"QUIT"
+    assert not [line for line in received if line.startswith((b"MAIL", b"RCPT", b"RSET", b"DATA"))]
 
 
 @pytest.mark.parametrize("address", EVIL)
@@ -124,7 +124,7 @@ def test_no_login_is_tried_with_what_could_be_more_than_a_login(
     for user, token in ((bad, TOKEN), (USER, bad)):
         with pytest.raises(InputError):
             opener(server.endpoint, user, token, ca_file=server.ca_file)
-    assert not [line for line in server.peers[-1].heard if b"AUTH " in line]
+    assert not [line for line in server.peers[-1].received if b"AUTH " in line]
 
 
 @given(st.text(max_size=30))
@@ -148,4 +148,4 @@ def test_a_command_with_a_line_in_it_never_leaves(servers: dict[str, Hostile]) -
         for text in ("NOOP\r\nM9 LOGOUT", "NOOP\x00", "NOOP ü"):
             with pytest.raises(MsoauthError):
                 session.connection.command(text)
-    assert not [line for line in servers["imap"].peers[-1].heard if b"NOOP" in line]
+    assert not [line for line in servers["imap"].peers[-1].received if b"NOOP" in line]

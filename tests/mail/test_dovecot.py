@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.mail.boxes import fetch
 
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession
@@ -10,7 +11,6 @@ from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
-from tests.mail.boxes import fetch
 from tests.mail.dovecot import Dovecot
 
 pytestmark = pytest.mark.real(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from tests.mail.boxes import fetch, subjects
 
 from msoauth.errors import InputError, MailError
 from msoauth.mail import mbox, saving
 from msoauth.mail.fetch import Format, open_store
 from msoauth.mail.files import stored_mail
-from tests.mail.boxes import Box, fetch, letters, subjects
+from tests.mail.fake_pop3 import FakePop3, make_messages, subjects
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 every_format = pytest.mark.parametrize("kind", FORMATS)
@@ -55,11 +56,11 @@ def test_each_message_is_there_once_and_a_second_retrieval_asks_for_new_ones_onl
     tmp_path: Path, kind: Format
 ) -> None:
     place = tmp_path / "mail" / "box"
-    mails = letters(7)
-    first = list(fetch(Box(mails).session, to=place, format=kind))
+    mails = make_messages(7)
+    first = list(fetch(FakePop3(mails).session, to=place, format=kind))
     assert kept(place, kind) == expected(mails, kind)
-    mails += letters(3, first=7)
-    box = Box(mails)
+    mails += make_messages(3, first=7)
+    box = FakePop3(mails)
     second = list(fetch(box.session, to=place, format=kind))
     assert sorted(box.handed_over) == [8, 9, 10]
     assert kept(place, kind) == expected(mails, kind)
@@ -72,11 +73,11 @@ def test_when_the_line_breaks_what_came_whole_is_kept_and_told(
     tmp_path: Path, kind: Format
 ) -> None:
     place = tmp_path / "box"
-    mails = letters(6)
+    mails = make_messages(6)
     rows: list[object] = []
     with pytest.raises(MailError, match="the line broke"):
-        rows.extend(fetch(Box(mails, breaks_after=4).session, to=place, format=kind))
-    box = Box(mails)
+        rows.extend(fetch(FakePop3(mails, breaks_after=4).session, to=place, format=kind))
+    box = FakePop3(mails)
     rows = list(fetch(box.session, to=place, format=kind))
     assert len(box.handed_over) == 2
     assert len(rows) == 6
@@ -121,20 +122,20 @@ class System:
 def test_a_crash_at_any_moment_leaves_no_half_message_and_loses_none(
     tmp_path: Path, kind: Format, count: int
 ) -> None:
-    mails = letters(count)
+    mails = make_messages(count)
     whole = expected(mails, kind)
     for stops_at in range(1, 500 * count):
         place = tmp_path / f"{stops_at}" / "box"
         with pytest.MonkeyPatch.context() as patched:
             system = System(patched, stops_at)
             with suppress(Crash):
-                list(fetch(Box(mails).session, to=place, format=kind))
+                list(fetch(FakePop3(mails).session, to=place, format=kind))
         if kind != "mbox":  # whose half is mended by the next start
             folders = [place] if kind == "eml" else [place / "new", place / "cur"]
             for file in (f for folder in folders if folder.exists() for f in folder.iterdir()):
                 if file.is_file() and not file.name.startswith("."):
                     assert file.read_bytes() in whole
-        list(fetch(Box(mails).session, to=place, format=kind))
+        list(fetch(FakePop3(mails).session, to=place, format=kind))
         assert kept(place, kind) == whole, f"after a crash at call {stops_at}"
         assert not list(place.parent.rglob("*part-*"))
         if system.left > 0:
@@ -149,14 +150,14 @@ def test_one_id_for_two_messages_loses_neither_and_one_message_with_a_new_id_is_
     tmp_path: Path, kind: Format
 ) -> None:
     place = tmp_path / "box"
-    one, two, three = (raw for _uid, raw in letters(3))
+    one, two, three = (raw for _uid, raw in make_messages(3))
     for mails in (
         [("same", one), ("same", two), ("other", three)],
         [("same", one), ("same", two), ("other", three)],
         [("other", three), ("same", two), ("same", one)],
         [("anew1", one), ("anew2", two), ("anew3", three)],  # the server numbered them anew
     ):
-        rows = list(fetch(Box(mails).session, to=place, format=kind))
+        rows = list(fetch(FakePop3(mails).session, to=place, format=kind))
         assert len(rows) == 3
         assert kept(place, kind) == expected(mails, kind)
 
@@ -164,14 +165,14 @@ def test_one_id_for_two_messages_loses_neither_and_one_message_with_a_new_id_is_
 @every_format
 def test_two_retrievals_into_one_place_do_not_mix(tmp_path: Path, kind: Format) -> None:
     with open_store(tmp_path / "box", kind), pytest.raises(InputError, match="already"):
-        list(fetch(Box(letters(1)).session, to=tmp_path / "box", format=kind))
+        list(fetch(FakePop3(make_messages(1)).session, to=tmp_path / "box", format=kind))
 
 
 @every_format
 def test_whoever_stops_in_the_middle_keeps_what_is_whole(tmp_path: Path, kind: Format) -> None:
     place = tmp_path / "box"
-    mails = letters(3)
-    rows = fetch(Box(mails).session, to=place, format=kind)
+    mails = make_messages(3)
+    rows = fetch(FakePop3(mails).session, to=place, format=kind)
     next(rows)
     rows.close()
     found = kept(place, kind)
@@ -185,7 +186,7 @@ def test_the_mbox_is_what_pythons_own_reader_reads_and_other_programs_mail_stays
     place = tmp_path / "box"
     theirs = b"From me@contoso.example Mon Nov  2 10:00:00 2026\nSubject: Theirs\n\nhello\n\n"
     place.write_bytes(theirs)
-    list(fetch(Box(letters(4)).session, to=place, format="mbox"))
+    list(fetch(FakePop3(make_messages(4)).session, to=place, format="mbox"))
     assert place.read_bytes().startswith(theirs)
     with closing(mailbox.mbox(place)) as box:
         found = [str(message["Subject"]) for message in box]
@@ -203,9 +204,9 @@ def test_a_plan_is_carried_out_also_when_others_wrote_after_the_crash(tmp_path: 
             raise Crash
 
         patched.setattr(os, "replace", replaced)
-        row = next(fetch(Box(letters(1)).session))
+        row = next(fetch(FakePop3(make_messages(1)).session))
         with suppress(Crash):
-            store.commit([(store.stage([letters(1)[0][1]]), row)])
+            store.commit([(store.stage([make_messages(1)[0][1]]), row)])
     theirs = b"From me Mon Nov  2 10:00:00 2026\nSubject: Theirs\n\nhello\n\n"
     place.write_bytes(theirs)
     with mbox.MboxStore(place):
@@ -221,11 +222,11 @@ def test_a_lock_of_a_mail_program_is_respected(
     (tmp_path / "box.lock").write_bytes(b"")
     monkeypatch.setattr(mbox, "LOCK_SECONDS", 0.0)
     with pytest.raises(InputError, match=r"box\.lock"):
-        list(fetch(Box(letters(1)).session, to=place, format="mbox"))
+        list(fetch(FakePop3(make_messages(1)).session, to=place, format="mbox"))
 
 
 def test_stored_mail_is_told_again_with_and_without_its_index(tmp_path: Path) -> None:
-    rows = list(fetch(Box(letters(4)).session, to=tmp_path))
+    rows = list(fetch(FakePop3(make_messages(4)).session, to=tmp_path))
     again = stored_mail(tmp_path, 10)
     assert subjects(again) == subjects(rows)
     index = tmp_path / ".msoauth-index"
@@ -240,7 +241,9 @@ def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path: Path) 
     (tmp_path / "file").write_bytes(b"")
     for kind in FORMATS:
         with pytest.raises(InputError, match="cannot be written"):
-            list(fetch(Box(letters(1)).session, to=tmp_path / "file" / "box", format=kind))
+            list(
+                fetch(FakePop3(make_messages(1)).session, to=tmp_path / "file" / "box", format=kind)
+            )
 
 
 @every_format
@@ -248,8 +251,8 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
     tmp_path: Path, kind: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "box"
-    mails = letters(4)
-    list(fetch(Box(mails[:2]).session, to=place, format=kind))
+    mails = make_messages(4)
+    list(fetch(FakePop3(mails[:2]).session, to=place, format=kind))
 
     def full(*_about: object) -> int:
         raise OSError(28, "No space left on device")
@@ -258,9 +261,9 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
         patched.setattr(os, "fsync", full)
         patched.setattr(saving, "syncfs", None)
         with pytest.raises(MailError, match="No space left"):
-            list(fetch(Box(mails).session, to=place, format=kind))
+            list(fetch(FakePop3(mails).session, to=place, format=kind))
     assert set(expected(mails[:2], kind)) <= set(kept(place, kind))
-    list(fetch(Box(mails).session, to=place, format=kind))
+    list(fetch(FakePop3(mails).session, to=place, format=kind))
     assert kept(place, kind) == expected(mails, kind)
 
 

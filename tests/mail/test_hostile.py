@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.mail.boxes import fetch
 
 from msoauth.errors import MailError
 from msoauth.mail import connection
@@ -14,16 +15,15 @@ from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
-from tests.mail.boxes import fetch
 from tests.mail.hostile import (
     MAILS,
     SCRIPTS,
     TOKEN,
     USER,
+    Faults,
     GoneError,
     Hostile,
     Peer,
-    Plan,
     Script,
     hostile,
 )
@@ -113,7 +113,7 @@ def test_a_connection_may_drop_at_every_byte(
     assert total > 150
     reached = 0
     for place in range(part, total, 3):
-        server.plan = Plan(drop_at=place, reset=place % 2 == 1)
+        server.faults = Faults(drop_at=place, reset=place % 2 == 1)
         to = tmp_path / str(place)
         failure = outcome(server, to)
         if failure is not None:
@@ -133,7 +133,7 @@ def test_a_server_may_fall_silent_at_every_reply(
     server = start(protocol)
     work(server, tmp_path / "whole")
     for number in range(server.peers[0].replies - 1):
-        server.plan = Plan(stall_at=number)
+        server.faults = Faults(stall_at=number)
         failure = broken(server, tmp_path / str(number), timeout=0.3)
         assert "no answer" in str(failure)
 
@@ -142,7 +142,7 @@ def test_a_server_may_fall_silent_at_every_reply(
 def test_a_server_that_drips_is_left_in_time(start: Start, tmp_path: Path, protocol: str) -> None:
     server = start(protocol)
     work(server, tmp_path / "whole")
-    server.plan = Plan(drip=0.05)
+    server.faults = Faults(drip=0.05)
     assert "no answer" in str(broken(server, tmp_path, timeout=0.3))
 
 
@@ -151,7 +151,7 @@ def test_a_server_may_say_everything_twice(start: Start, tmp_path: Path, protoco
     server = start(protocol)
     work(server, tmp_path / "whole")
     for number in range(server.peers[0].replies - 1):
-        server.plan = Plan(twice_at=number)
+        server.faults = Faults(twice_at=number)
         to = tmp_path / str(number)
         failure = outcome(server, to)
         # IMAP's untagged news may come twice, and so may what nobody waits for any more.
@@ -170,7 +170,7 @@ def test_a_flood_without_end_is_left(
     start: Start, tmp_path: Path, protocol: str, flood: bytes
 ) -> None:
     server = start(protocol)
-    server.plan = Plan(change=_forever(flood))
+    server.faults = Faults(change=_forever(flood))
     assert broken(server, tmp_path).cause in ("service-unavailable", "tls-failed")
 
 
@@ -253,7 +253,7 @@ def test_replies_in_the_wrong_place_are_told(
     start: Start, tmp_path: Path, protocol: str, at: int, reply: bytes, stage: str
 ) -> None:
     server = start(protocol)
-    server.plan = Plan(change=lambda number, good: reply if number == at else good)
+    server.faults = Faults(change=lambda number, good: reply if number == at else good)
     waits = (protocol, at) == (
         "smtp",
         8,
@@ -267,7 +267,7 @@ def test_sizes_that_lie_harm_no_message(start: Start, tmp_path: Path) -> None:
         (b"1 0\r\n2 9999999999\r\n", b"1 -5\r\n2 x\r\n", b"7 7\r\n", b"")
     ):
         listing = b"+OK\r\n" + sizes + b".\r\n"
-        server.plan = Plan(change=lambda n, good, listing=listing: listing if n == 5 else good)  # type: ignore[misc]
+        server.faults = Faults(change=lambda n, good, listing=listing: listing if n == 5 else good)  # type: ignore[misc]
         to = tmp_path / str(number)
         if sizes.startswith(
             b"7"
@@ -288,7 +288,7 @@ def test_literals_that_lie_make_no_half_message(start: Start, tmp_path: Path, si
     def lie(_number: int, reply: bytes) -> bytes:
         return reply.replace(b"{%d}" % true, b"{%d}" % size)
 
-    server.plan = Plan(change=lie)
+    server.faults = Faults(change=lie)
     with pytest.raises(MailError):
         work(server, tmp_path, timeout=1)
     # A literal that is too short ends a message early, and what follows gives the lie away.
@@ -332,20 +332,20 @@ def test_tls_that_goes_wrong_is_told_and_nothing_is_said_without_it(
     start: Start, tmp_path: Path, protocol: str, upgrade: Callable[[Peer], None], cause: str
 ) -> None:
     server = start(protocol)
-    server.plan = Plan(tls=upgrade)
+    server.faults = Faults(tls=upgrade)
     failure = broken(server, tmp_path)
     assert (failure.stage, failure.cause) == ("tls", cause)
     if cause == "tls-untrusted":
         assert "Stranger" in str(failure)  # whose certificate it was
-    assert not [line for line in server.heard() if b"AUTH" in line.upper()]
+    assert not [line for line in server.received() if b"AUTH" in line.upper()]
 
 
 def test_plain_text_that_was_slipped_in_before_tls_is_refused(start: Start, tmp_path: Path) -> None:
     server = start("smtp")
-    server.plan = Plan(
+    server.faults = Faults(
         change=lambda n, good: good + b"250-hello\r\n250 AUTH PLAIN\r\n" if n == 2 else good
     )
     failure = broken(server, tmp_path)
     assert (failure.stage, failure.cause) == ("tls", "tls-failed")
     assert "plain text" in str(failure)
-    assert not [line for line in server.heard() if b"AUTH" in line.upper()]
+    assert not [line for line in server.received() if b"AUTH" in line.upper()]

@@ -14,8 +14,8 @@ from msoauth.errors import MailError
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
-from tests.mail.dovecot import Dovecot, Server, answers, told
-from tests.ports import kept_port
+from tests.mail.dovecot import Dovecot, Server, read_logs, wait_until_listening
+from tests.ports import reserved_port
 
 pytestmark = pytest.mark.real("dovecot-core", "dovecot-submissiond", "postfix")
 
@@ -64,7 +64,7 @@ def postfix(_server: Server) -> Iterator[int]:
         pytest.skip("Postfix's master can only be started by root")
     with (
         tempfile.TemporaryDirectory(prefix="pf", ignore_cleanup_errors=True) as folder,
-        kept_port() as port,
+        reserved_port() as port,
     ):
         base = Path(folder)
         base.chmod(0o755)
@@ -86,7 +86,7 @@ def postfix(_server: Server) -> Iterator[int]:
             ) as server,
         ):
             try:
-                assert answers(port, server), told(base / "said", base / "log")
+                assert wait_until_listening(port, server), read_logs(base / "said", base / "log")
                 yield port
             finally:
                 # "stop" would wait some seconds for processes that have nothing more to do.

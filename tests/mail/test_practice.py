@@ -37,7 +37,7 @@ def faults(case: Case) -> Iterator[list[str]]:
 def test_a_mailbox_is_retrieved_and_again_without_asking(
     case: Case, tmp_path: Path, kind: str
 ) -> None:
-    account = case.ready(kind)
+    account = case.signed_in_account(kind)
     told: list[Finding] = []
     first = list(fetch_mail(case.workspace, account, to=tmp_path, on_finding=told.append))
     assert first
@@ -48,13 +48,13 @@ def test_a_mailbox_is_retrieved_and_again_without_asking(
 
 
 def test_a_shared_mailbox_is_sent_from_by_the_user_who_signed_in(case: Case) -> None:
-    account = case.ready("shared")
+    account = case.signed_in_account("shared")
     findings = list(send_test(case.workspace, account, subject="Grüße", round_trip=True))
     assert [finding.signal for finding in findings][-2:] == [Signal.PASSED, Signal.PASSED]
 
 
 def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case) -> None:
-    account = case.ready("pop3")
+    account = case.signed_in_account("pop3")
     cloud = case.workspace.firms.get(account.firm).cloud
     token = access_tokens.access_token(case.workspace, account).value
     transcript = Transcript()
@@ -70,7 +70,7 @@ def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case
 
 
 def test_sending_as_another_needs_the_right_to(case: Case) -> None:
-    account = case.ready("pop3")
+    account = case.signed_in_account("pop3")
     allowed = list(send_test(case.workspace, account, sender="office@contoso.example"))
     assert allowed[-1].signal is Signal.PASSED, allowed[-1]
     refused = list(send_test(case.workspace, account, sender="max.weiss@contoso.example"))
@@ -80,7 +80,7 @@ def test_sending_as_another_needs_the_right_to(case: Case) -> None:
 def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
     case: Case, faults: list[str]
 ) -> None:
-    account = case.ready("pop3")
+    account = case.signed_in_account("pop3")
     faults.append("smtp.throttled")
     case.tenant.state.faults.set("smtp.throttled")
     waits: list[Retry] = []
@@ -92,7 +92,7 @@ def test_a_throttled_server_is_reported_as_such_and_not_as_a_broken_account(
 
 
 def test_a_server_that_has_time_again_gets_the_mail_once(case: Case, faults: list[str]) -> None:
-    account = case.ready("pop3")
+    account = case.signed_in_account("pop3")
     faults.append("smtp.busy")
     case.tenant.state.faults.set("smtp.busy")
     findings = list(
@@ -111,7 +111,7 @@ def test_a_server_that_has_time_again_gets_the_mail_once(case: Case, faults: lis
 def test_after_a_drop_the_retrieval_goes_on(
     case: Case, tmp_path: Path, faults: list[str], kind: str, protocol: str
 ) -> None:
-    account = case.ready(kind)
+    account = case.signed_in_account(kind)
     everything = list(fetch_mail(case.workspace, account))
     faults.append(f"{protocol}.drop")
     case.tenant.state.faults.set(f"{protocol}.drop")
@@ -127,7 +127,7 @@ def test_after_a_drop_the_retrieval_goes_on(
 
 
 def test_imap_told_to_back_off_says_so(case: Case, faults: list[str]) -> None:
-    account = case.ready("imap")
+    account = case.signed_in_account("imap")
     faults.append("imap.throttled")
     case.tenant.state.faults.set("imap.throttled")
     told: list[Finding] = []

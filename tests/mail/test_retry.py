@@ -12,7 +12,7 @@ from msoauth.mail.reply_errors import error_from_reply
 from msoauth.mail.retry import Retry, RetryPolicy
 from msoauth.mail.round_trip import wait_for_arrival
 from msoauth.mail.transcript import Transcript
-from tests.mail.boxes import Box, letters, subjects
+from tests.mail.fake_pop3 import FakePop3, make_messages, subjects
 
 
 def _connection() -> Connection:
@@ -72,7 +72,7 @@ def busy(cause: str = "throttled", retry_after: float | None = None) -> MailErro
 class Server:
     """Gives out boxes; before each it may be busy."""
 
-    def __init__(self, *turns: MailError | Box) -> None:
+    def __init__(self, *turns: MailError | FakePop3) -> None:
         self._turns = list(turns)
 
     def __call__(self) -> Session:
@@ -85,7 +85,7 @@ class Server:
 def test_a_busy_server_is_waited_for_with_growing_pauses_that_are_told() -> None:
     told: list[Retry] = []
     policy = RetryPolicy(120, told.append, sleep=lambda _seconds: False)
-    rows = list(fetch(Server(busy(), busy(), busy(), Box(letters(2))), policy))
+    rows = list(fetch(Server(busy(), busy(), busy(), FakePop3(make_messages(2))), policy))
     assert len(rows) == 2
     pauses = [wait.seconds for wait in told]
     assert len(pauses) == 3
@@ -98,7 +98,7 @@ def test_a_busy_server_is_waited_for_with_growing_pauses_that_are_told() -> None
 def test_the_server_may_say_itself_how_long() -> None:
     told: list[Retry] = []
     policy = RetryPolicy(120, told.append, sleep=lambda _seconds: False)
-    list(fetch(Server(busy(retry_after=92.4), Box([])), policy))
+    list(fetch(Server(busy(retry_after=92.4), FakePop3([])), policy))
     assert [wait.seconds for wait in told] == [92.4]
 
 
@@ -122,10 +122,10 @@ def test_what_will_not_pass_is_raised_at_once() -> None:
 def test_after_a_break_nothing_is_retrieved_or_told_twice(tmp_path: object) -> None:
     from pathlib import Path
 
-    mails = letters(8)
-    last = Box(mails)
+    mails = make_messages(8)
+    last = FakePop3(mails)
     policy = RetryPolicy(99, sleep=lambda _seconds: False)
-    boxes = Server(Box(mails, breaks_after=3), busy(), Box(mails, breaks_after=2), last)
+    boxes = Server(FakePop3(mails, breaks_after=3), busy(), FakePop3(mails, breaks_after=2), last)
     rows = list(fetch(boxes, policy, to=Path(str(tmp_path)) / "box"))
     assert subjects(rows) == sorted(f"Brief {n}" for n in range(8))
     assert len(last.handed_over) == 3
@@ -135,7 +135,7 @@ def test_a_pause_can_be_cancelled() -> None:
     cancelled = threading.Event()
     policy = RetryPolicy(99, lambda _wait: cancelled.set(), cancelled)
     with pytest.raises(MailError):
-        list(fetch(Server(busy(), Box([])), policy))
+        list(fetch(Server(busy(), FakePop3([])), policy))
 
 
 MESSAGE_ID = "<marker@contoso.example>"
@@ -144,7 +144,7 @@ ARRIVED = ("new", f"Message-ID: {MESSAGE_ID}\r\n\r\nhello\r\n".encode())
 
 def test_a_test_mail_is_waited_for_with_a_clock_and_through_busy_moments() -> None:
     seen: list[float] = []
-    boxes = Server(Box(letters(2)), busy(), Box([*letters(2), ARRIVED]))
+    boxes = Server(FakePop3(make_messages(2)), busy(), FakePop3([*make_messages(2), ARRIVED]))
     seconds = wait_for_arrival(
         boxes, MESSAGE_ID, cancelled=threading.Event(), limit=60, progress=seen.append
     )
@@ -157,7 +157,7 @@ def test_an_id_in_the_text_of_another_mail_is_not_the_mail() -> None:
     other = ("o", f"Subject: about {MESSAGE_ID}\r\nReferences: {MESSAGE_ID}\r\n\r\n".encode())
     with pytest.raises(MailError, match="did not arrive"):
         wait_for_arrival(
-            Server(*[Box([other])] * 99), MESSAGE_ID, cancelled=threading.Event(), limit=0.3
+            Server(*[FakePop3([other])] * 99), MESSAGE_ID, cancelled=threading.Event(), limit=0.3
         )
 
 
@@ -165,7 +165,7 @@ def test_the_wait_for_a_test_mail_can_be_cancelled() -> None:
     cancelled = threading.Event()
     with pytest.raises(MailError, match="cancelled"):
         wait_for_arrival(
-            Server(*[Box([])] * 99),
+            Server(*[FakePop3([])] * 99),
             MESSAGE_ID,
             cancelled=cancelled,
             progress=lambda _seconds: cancelled.set(),

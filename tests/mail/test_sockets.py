@@ -13,7 +13,7 @@ from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.mail import sockets
 from msoauth.mail.pop3 import Pop3Session
-from tests.ports import kept_port
+from tests.ports import reserved_port
 
 NEVER = threading.Event()
 
@@ -67,7 +67,7 @@ def test_a_connection_that_came_about_while_nobody_could_look_is_taken(
 
 
 def test_when_nothing_answers_every_address_is_named() -> None:
-    with kept_port() as port, pytest.raises(ConnectionRefusedError) as refused:
+    with reserved_port() as port, pytest.raises(ConnectionRefusedError) as refused:
         sockets.connect_any(
             [
                 (socket.AF_INET, ("127.0.0.1", port)),
@@ -92,7 +92,7 @@ def test_a_name_that_does_not_resolve_is_told(host: str, cause: str) -> None:
 
 
 def test_a_closed_port_is_told() -> None:
-    with kept_port() as port, pytest.raises(MailError) as refused:
+    with reserved_port() as port, pytest.raises(MailError) as refused:
         Pop3Session.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=20)
     assert (refused.value.stage, refused.value.cause) == ("connect", "connect-refused")
 

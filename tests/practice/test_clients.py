@@ -20,7 +20,7 @@ import requests
 from msoauth.practice import PracticeTenant
 from msoauth.practice.state import Mailbox
 from tests.people import sign_in_as_a_person
-from tests.ports import kept_port, unasked_port
+from tests.ports import exclusive_port, reserved_port
 
 ANNA = "anna.lindqvist@contoso.example"
 MAX = "max.weiss@contoso.example"
@@ -189,8 +189,8 @@ class Proxy:
     def __init__(self, office: Office, folder: Path, user: str) -> None:
         self.office, self.user = office, user
         self._ports = ExitStack()
-        self.pop3, self.smtp = (self._ports.enter_context(kept_port()) for _ in range(2))
-        web = unasked_port()
+        self.pop3, self.smtp = (self._ports.enter_context(reserved_port()) for _ in range(2))
+        web = exclusive_port()
         endpoints = office.tenant.endpoints
         firm = endpoints["practice"]["firms"][0]
         config = folder / "emailproxy.config"

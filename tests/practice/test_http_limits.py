@@ -16,7 +16,7 @@ from tornado.iostream import StreamClosedError
 from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.http import listen
 from msoauth.practice.network import Port, Ports, Stop
-from tests.loops import loop_beside
+from tests.loops import running_loop
 
 MOST = 30
 BIG = 30_000_000  # more than the network's buffers take
@@ -87,7 +87,7 @@ class Served:
 
 @pytest.fixture(params=["https", "http"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    with loop_beside() as loop:
+    with running_loop() as loop:
         made = Served(tmp_path, request.param == "https", loop)
         yield made
         made.close()

@@ -167,11 +167,11 @@ def test_a_database_that_goes_away_is_one_sentence_and_work_goes_on_when_it_is_b
     finding = Finding("a.b", Signal.PASSED, "kept", at=datetime.now(UTC))
     with Workspace.open(place) as workspace:
         workspace.journal.append(finding)
-        server.cut_all(place)
+        server.disconnect_all(place)
         with pytest.raises(StoreError, match="does not answer") as gone:
             workspace.journal.append(finding)
         assert PASSWORD not in str(gone.value)
         assert "\n" not in str(gone.value)
-        server.let_in(place)
+        server.allow_connections(place)
         workspace.journal.append(finding)
         assert len(list(workspace.journal.findings())) == 2

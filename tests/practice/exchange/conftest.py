@@ -18,7 +18,7 @@ from msoauth.practice.network import Ports
 from msoauth.practice.registrations import AppRegistration, new_id
 from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
-from tests.loops import loop_beside
+from tests.loops import running_loop
 
 HOST = "127.0.0.1"
 ALL = "POP.AccessAsUser.All IMAP.AccessAsUser.All SMTP.Send"
@@ -211,7 +211,7 @@ def start(signer: Signer, tls: tuple[TlsContexts, Path]) -> Iterator[Start]:
         state, firm = PracticeState(), contoso()
         state.add(firm)
         client = ssl.create_default_context(cafile=str(tls[1]))
-        loop = stack.enter_context(loop_beside())
+        loop = stack.enter_context(running_loop())
         servers, ports = asyncio.run_coroutine_threadsafe(
             begin_on_loop(state, timing, limits), loop
         ).result(10)

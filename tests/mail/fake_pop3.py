@@ -1,4 +1,4 @@
-"""A mailbox without a server, for tests of what becomes of its mail."""
+"""A POP3 session without a server, for tests of retrieving and storing mail."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -11,12 +11,12 @@ from msoauth.mail.messages import MessageSummary
 from msoauth.mail.retry import RetryPolicy
 
 
-class Box:
-    """Looks like a POP3 session to those who retrieve.
+class FakePop3:
+    """Behaves like a POP3 session with the given messages.
 
     Args:
         mails: Messages in order, each with its unique id.
-        breaks_after: The line breaks in the middle of the message after so many; None for never.
+        breaks_after: After so many messages the connection fails in the middle of the next; None for never.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ def fetch(session: Session, **options: Any) -> Generator[MessageSummary, None, N
     return mail.fetch(lambda: nullcontext(session), RetryPolicy(0), **options)
 
 
-def letters(count: int, *, first: int = 0) -> list[tuple[str, bytes]]:
-    """Messages with unique ids, some of them awkward."""
+def make_messages(count: int, *, first: int = 0) -> list[tuple[str, bytes]]:
+    """Messages with unique ids; some ids and bodies are hard to store."""
     made = []
     for n in range(first, first + count):
         uid = f"uid{n}" if n % 3 else f"Odd/../..\\{n}:*?"
