@@ -63,10 +63,10 @@ def copy_notebooks(target: Path) -> list[Path]:
         copy = target / source.name
         copies.append(copy)
         new = _cells_digest(source)
-        if copy.exists() and _cells_digest(copy) in (new, None):
-            continue  # the same cells, perhaps with outputs; or the user replaced it by something else
-        if copy.exists() and _cells_digest(copy) != record.get(source.name):
-            continue  # the user changed it
+        current = _cells_digest(copy)
+        # Kept are the same cells, perhaps with outputs, and what the user changed or replaced by something else.
+        if copy.exists() and (current in (new, None) or current != record.get(source.name)):
+            continue
         copy.write_bytes(source.read_bytes())
         record[source.name] = new or ""
     record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -146,7 +146,7 @@ def audit(
             with files.replacing(file) as part:
                 write_report(kind, part, status, history(workspace, firm or None))
             say_on_stderr(_("Written: {file}").format(file=file))
-        _show(status, console(as_json=json))
+        _show_status(status, console(as_json=json))
         if no_run:
             code = exit_status(status.signals)
             if json:
@@ -215,7 +215,7 @@ def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
                 say_on_stderr(running.progress.text())
 
 
-def _show(status: "Status", screen: Console) -> None:
+def _show_status(status: "Status", screen: Console) -> None:
     """Print the status of all accounts for people."""
     from msoauth.auditing import labels
     from msoauth.reports.html_report import changes_line
@@ -240,7 +240,7 @@ def _show(status: "Status", screen: Console) -> None:
         if who:
             line.append(f" ({who})", style="bright_black")
         screen.print(line)
-        screen.print(Text(f"    {_which(group.accounts)}", style="bright_black"))
+        screen.print(Text(f"    {_first_addresses(group.accounts)}", style="bright_black"))
         if steps := labels.group_fix(group):
             screen.print(Text(f"    → {labels.steps_line(steps)}", style="bright_black"))
     if len(status.groups) > _LINES:
@@ -259,7 +259,7 @@ def _show(status: "Status", screen: Console) -> None:
         screen.print(Text(line_))
 
 
-def _which(addresses: tuple[str, ...]) -> str:
+def _first_addresses(addresses: tuple[str, ...]) -> str:
     some = ", ".join(addresses[:3])
     more = len(addresses) - 3
     return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msoauth.explaining.decide import decide
 from msoauth.explaining.links import link, lookup
-from msoauth.explaining.load import Cause, causes
+from msoauth.explaining.load import causes
 from msoauth.explaining.normalize import normalize
 from msoauth.explaining.phrases import lowercase
 from msoauth.model import Account, Firm, Link
@@ -138,23 +138,18 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     """
     plain = normalize(text)
     decision = decide(plain)
-    known = causes()[decision.cause]
-    confidence: Confidence = (
-        "sure" if decision.weight >= _SURE else "likely" if decision.weight >= _LIKELY else "unsure"
+    unknown = decision.cause == "unknown"
+    weight = 0 if unknown else decision.weight
+    found = for_cause(
+        decision.cause,
+        firm=firm,
+        account=account,
+        ids=_ids(plain, decision.offset),
+        codes=decision.codes,
+        confidence="sure" if weight >= _SURE else "likely" if weight >= _LIKELY else "unsure",
+        evidence=_evidence(decision.words or plain[decision.offset : decision.offset + _SHOWN]),
     )
-    found = _explanation(
-        known,
-        firm,
-        account,
-        _ids(plain, decision.offset),
-        decision.codes,
-        confidence,
-        _evidence(decision.words or plain[decision.offset : decision.offset + _SHOWN]),
-    )
-    if known.id == "unknown":
-        links = (*map(lookup, decision.codes[:3]), *found.links)
-        return replace(found, links=links, confidence="unsure")
-    return found
+    return replace(found, links=(*map(lookup, found.codes[:3]), *found.links)) if unknown else found
 
 
 def _evidence(words: str) -> str:
@@ -170,24 +165,19 @@ def for_cause(
     firm: Firm | None = None,
     account: Account | None = None,
     ids: Mapping[str, str] | None = None,
+    codes: tuple[str, ...] = (),
+    confidence: Confidence = "sure",
+    evidence: str = "",
 ) -> Explanation:
-    """The explanation of a cause of the catalogue; any other id is explained as ``unknown``."""
+    """The explanation of a cause of the catalogue; any other id is explained as ``unknown``.
+
+    Args:
+        firm, account: As for :func:`explain`.
+        ids, codes, confidence, evidence: The explanation's own, where the cause was found in a text.
+    """
     known = causes().get(cause) or causes()["unknown"]
-    return _explanation(known, firm, account, ids or {}, (), "sure", "")
-
-
-def _explanation(
-    known: Cause,
-    firm: Firm | None,
-    account: Account | None,
-    ids: Mapping[str, str],
-    seen: tuple[str, ...],
-    confidence: Confidence,
-    evidence: str,
-) -> Explanation:
-    mailbox = _powershell_word(account.address) if account else "anna@contoso.com"
     names = {
-        "{mailbox}": mailbox,
+        "{mailbox}": _powershell_word(account.address) if account else "anna@contoso.com",
         "{client_id}": _powershell_word(firm.client_id) if firm else "<Application (client) ID>",
     }
 
@@ -204,8 +194,8 @@ def _explanation(
         fix=tuple(filled(step) for step in known.fix),
         powershell=tuple(filled(command) for command in known.powershell),
         links=tuple(link(name, firm) for name in known.links),
-        ids=ids,
-        codes=seen,
+        ids=ids or {},
+        codes=codes,
         confidence=confidence,
         evidence=evidence,
     )
