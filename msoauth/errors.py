@@ -7,7 +7,7 @@ MsoauthError
 │   └── VaultError     the key that seals secrets is missing or wrong
 ├── AuthError          the authority refused, or a sign-in failed
 │   └── CancelledError the user cancelled the sign-in
-└── MailError          a mail conversation broke; knows the stage
+└── MailError          a mail server refused or could not be reached; knows the stage
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class MsoauthError(Exception):
-    """A failure that msoauth understands.
+    """A failure that msoauth can explain; the base of its exceptions.
 
     Args:
-        summary: One sentence for people: what was tried and what came of it.
-        cause: An id of the catalogue of causes; ``"unknown"`` where nothing known matches.
+        summary: One sentence for people: what was tried and how it failed.
+        cause: An id of the catalogue of causes; ``"unknown"`` if none matches.
         evidence: The server's own words, with secrets taken out.
-        ids: By which Microsoft's support finds this failure (``correlation_id``, ``trace_id``, ``timestamp``).
+        ids: The ids by which Microsoft's support finds this failure (``correlation_id``, ``trace_id``, ``timestamp``).
 
     >>> try:
     ...     ws.firms["Nobody's"]
@@ -100,8 +100,8 @@ class AuthError(MsoauthError):
 class CancelledError(AuthError):
     """The user cancelled a sign-in in msoauth itself: nothing was refused and nothing is wrong.
 
-    Its cause is ``cancelled``, which is none of the catalogue's: a finding about it has the signal *skipped* and no
-    cause. Who cancels on Microsoft's page instead is told by the server (``consent-declined``).
+    Its cause is ``cancelled``, which is not in the catalogue: a finding about it has the signal *skipped* and no cause.
+    A cancellation on Microsoft's page has a cause of its own instead (``consent-declined``).
     """
 
     def __init__(self, summary: str) -> None:
@@ -109,12 +109,12 @@ class CancelledError(AuthError):
 
 
 class MailError(MsoauthError):
-    """A mail conversation broke.
+    """A mail server refused, answered wrongly, or could not be reached.
 
     Args:
-        stage: Where: ``resolve``, ``connect``, ``tls``, ``greeting``, ``authenticate`` or ``work``.
+        stage: The stage of the conversation: ``resolve``, ``connect``, ``tls``, ``greeting``, ``authenticate`` or ``work``.
         challenge: The decoded XOAUTH2 challenge of the server, where it sent one.
-        retriable: True when the same conversation may succeed later (throttling, busy, outage).
+        retriable: True when the same attempt may succeed later (throttling, busy, outage).
         retry_after: Seconds the server asked to wait, where it said so.
     """
 

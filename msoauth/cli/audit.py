@@ -193,7 +193,7 @@ def _cancel_on_signals(running: "Audit") -> Iterator[None]:
 def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
     """Yield an audit's results with progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
     live = Console(stderr=True).status("") if sys.stderr.isatty() else None
-    told = time.monotonic()
+    last_line = time.monotonic()
     with live or contextlib.nullcontext():
         for number, result in enumerate(running):
             yield result
@@ -210,8 +210,8 @@ def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
                 )
             if live:
                 live.update(Text(running.progress.text()))
-            elif time.monotonic() - told >= _EVERY:
-                told = time.monotonic()
+            elif time.monotonic() - last_line >= _EVERY:
+                last_line = time.monotonic()
                 say_on_stderr(running.progress.text())
 
 

@@ -200,9 +200,9 @@ def _plausible(
         ):
             yield one
     if {one.cause for one in candidates if one.weight >= _BARE_WEIGHT} <= _GENERIC and (
-        told := cause_from_claims(lowered)
+        claimed := cause_from_claims(lowered)
     ):
-        cause, start, end = told
+        cause, start, end = claimed
         yield _Candidate(_CLAIMS_WEIGHT, start, end, cause)
 
 
