@@ -40,7 +40,7 @@ def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun
         file.write_text(csv_text(status.accounts), encoding="utf-8", newline="")
 
 
-def csv_text(accounts: Iterable[AccountStatus], columns: Sequence[Column[Any]] = ACCOUNTS) -> str:
+def csv_text(accounts: Iterable[AccountStatus]) -> str:
     """The table as CSV that Excel opens correctly on a double click, to be written as UTF-8 unchanged.
 
     German Excel takes the semicolon for the separator and reads ``3.12`` as the third of December; every Excel reads
@@ -49,9 +49,9 @@ def csv_text(accounts: Iterable[AccountStatus], columns: Sequence[Column[Any]] =
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL)
-    writer.writerow([column.heading() for column in columns])
+    writer.writerow([column.heading() for column in ACCOUNTS])
     for row in accounts:
-        writer.writerow([_cell(column, column.value(row)) for column in columns])
+        writer.writerow([_cell(column, column.value(row)) for column in ACCOUNTS])
     return "\ufeff" + out.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import ipywidgets
 from markupsafe import Markup
 
 from msoauth.account_list import Line, Outcome, add_all, read_file, read_text
@@ -38,7 +37,7 @@ class AccountImport:
         inline: bool = False,
     ) -> None:
         self._session, self._on_added = session, on_added
-        self._jobs = Jobs(on_failure, on_end=on_end, inline=inline)
+        self.jobs = Jobs(on_failure, on_end=on_end, inline=inline)
         self.form = Form(
             [
                 {"name": "list", "label": _("A list of mailboxes"), "kind": "textarea",
@@ -57,24 +56,11 @@ class AccountImport:
             on_upload=self._uploaded,
         )  # fmt: skip
         self.outcome = View(live=True)
-
-    @property
-    def widgets(self) -> Sequence[ipywidgets.Widget]:
-        """The form and the result, from top to bottom."""
-        return [self.form, self.outcome]
-
-    @property
-    def busy(self) -> bool:
-        """Whether an import is under way."""
-        return self._jobs.busy
-
-    def wait(self) -> None:
-        """Wait until the import has ended (for scripts and tests)."""
-        self._jobs.wait()
+        self.widgets = (self.form, self.outcome)
 
     def _pressed(self, name: str) -> None:
         if name == "cancel":
-            self._jobs.cancel()
+            self.jobs.cancel()
             self._end(html.box("note", _("Cancelled.")))
             return
         text = self.form.text("list")
@@ -107,12 +93,12 @@ class AccountImport:
                 if job.cancelled.is_set():
                     break
                 if len(came) % _EVERY == 0:
-                    self._jobs.show(job, lambda: self._progress(len(came), len(lines)))
-            self._jobs.show(job, lambda: self._done(came, from_text=field == "list"))
+                    self.jobs.show(job, lambda: self._progress(len(came), len(lines)))
+            self.jobs.show(job, lambda: self._done(came, from_text=field == "list"))
 
         self.form.enable(add=False, cancel=True)
         self._progress(0, len(lines))
-        self._jobs.start(work)
+        self.jobs.start(work)
 
     def _progress(self, n: int, of: int) -> None:
         self.outcome.show(html.running(_("{n} of {of} lines").format(n=n, of=of)))

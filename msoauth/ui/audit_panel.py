@@ -135,9 +135,8 @@ class AuditPanel(Panel):
         ]
         if group.cause and not group.expiring and for_it(group.cause, who):
             acts.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
-        dot = html.dot(group.signal, labels.signal_label(group.signal))
         return [
-            dot,
+            html.dot(group.signal, labels.signal_label(group.signal)),
             labels.group_line(group),
             group.firm,
             labels.who_label(who),

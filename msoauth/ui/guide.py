@@ -55,15 +55,14 @@ def checklist(
         opened: Whether it starts unfolded.
     """
     words = {Signal.PASSED: _("done"), Signal.NOT_RUN: _("to do")}
-    lines = []
-    for item in items:
-        state = item.state(known)
-        lines.append(
-            Markup('<li data-state="{}">{}<div>{}</div></li>').format(
-                state, html.dot(state, words.get(state)), item.says
-            )
+    states = [item.state(known) for item in items]
+    lines = [
+        Markup('<li data-state="{}">{}<div>{}</div></li>').format(
+            state, html.dot(state, words.get(state)), item.says
         )
-    done = sum(item.state(known) is Signal.PASSED for item in items)
+        for item, state in zip(items, states, strict=True)
+    ]
+    done = states.count(Signal.PASSED)
     count = _("{done} of {all} done").format(done=done, all=len(items))
     return Markup(
         '<details class="mso-guide" data-key="guide"{}><summary>{} <span class="mso-quiet">{}</span></summary>'

@@ -24,11 +24,11 @@ def notebooks() -> list[tuple[str, str]]:
     ]
 
 
-def notebook_link(step: int, text: str | None = None) -> Markup:
+def notebook_link(step: int) -> Markup:
     """A link to the notebook of *step* that works in JupyterLab, Notebook and Voilà."""
     name, title = notebooks()[step]
     return Markup('<a href="{}" data-notebook="{}">{}</a>').format(
-        f"{quote(name)}.ipynb", f"{name}.ipynb", text or f"{step} {title}"
+        f"{quote(name)}.ipynb", f"{name}.ipynb", f"{step} {title}"
     )
 
 

@@ -86,9 +86,9 @@ def countdown(seconds: float) -> Markup:
     return Markup('<strong class="mso-clock" data-until="{:.1f}"></strong>').format(until)
 
 
-def running(what: str, since: float | None = None) -> Markup:
-    """A running dot with the elapsed time."""
-    return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(since or time.time()))
+def running(what: str) -> Markup:
+    """A running dot with the time that elapses from now on."""
+    return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(time.time()))
 
 
 def header(
@@ -252,18 +252,13 @@ def remedy(finding: Finding) -> Markup:
     return Markup("").join(parts)
 
 
-def check_title(check: str) -> str:
-    """The title of a check; its id when it is unknown."""
-    if check == "mail.retrieve":
-        return _("Mail is retrieved")
-    known = (*DIAGNOSE, *SEND, *ROUND_TRIP)
-    return next((c.title() for c in known if c.id == check), check)
-
-
 def check_name(check: str) -> Markup:
-    """A check's title, with its id below."""
-    title = check_title(check)
-    if title == check:
+    """A check's title with its id below; only the id when it is unknown."""
+    known = (*DIAGNOSE, *SEND, *ROUND_TRIP)
+    title = next((c.title() for c in known if c.id == check), None)
+    if check == "mail.retrieve":
+        title = _("Mail is retrieved")
+    if title is None:
         return escape(check)
     return Markup('{}<br><span class="mso-quiet">{}</span>').format(title, check)
 

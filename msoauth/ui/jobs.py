@@ -49,20 +49,19 @@ class Jobs:
         self._on_failure = on_failure
         self._on_end = on_end
         self.inline = inline
-        self._lock = ui_lock
         self._newest: Job | None = None
         self._future: Future[None] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a job is under way."""
-        with self._lock:
+        with ui_lock:
             return self._newest is not None
 
     def start(self, work: Callable[[Job], None]) -> None:
         """Start *work* as a job; an older one is cancelled, and what it still wants to show is dropped."""
         job = Job()
-        with self._lock:
+        with ui_lock:
             self.cancel()
             self._newest = job
             if not self.inline:
@@ -75,19 +74,19 @@ class Jobs:
 
     def cancel(self) -> None:
         """Cancel the job that is under way, if any."""
-        with self._lock:
+        with ui_lock:
             job, self._newest = self._newest, None
         if job is not None:
             job.cancel()
 
     def finish(self) -> None:
         """Let the newest job count as ended from now on; called when its last result is drawn."""
-        with self._lock:
+        with ui_lock:
             self._newest = None
 
     def show(self, job: Job, draw: Callable[[], None]) -> None:
         """Call *draw*, unless *job* was cancelled or a newer one has started."""
-        with self._lock:
+        with ui_lock:
             if job is self._newest:
                 draw()
 
@@ -107,7 +106,7 @@ class Jobs:
             work(job)
         except Exception as problem:  # noqa: BLE001 - it is shown in the panel, redacted
             failure = problem
-        with self._lock:
+        with ui_lock:
             if job is self._newest:
                 self._newest = None
                 if failure is not None:

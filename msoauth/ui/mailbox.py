@@ -145,7 +145,6 @@ class MailPanel(Panel):
         )
 
     def _fetch(self, job: Job, account: Account, limit: int | None, *, headers_only: bool) -> None:
-        folder = None if headers_only else mail_folder(self.workspace, account)
         came: list[MessageSummary] = []
         findings: list[Finding] = []
         with suppress(MsoauthError):  # the finding says what went wrong
@@ -154,7 +153,7 @@ class MailPanel(Panel):
                 account,
                 limit=limit,
                 headers_only=headers_only,
-                to=folder,
+                to=None if headers_only else mail_folder(self.workspace, account),
                 on_finding=findings.append,
                 on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
                 cancelled=job.cancelled,

@@ -61,11 +61,11 @@ class MailboxList(View):
     def end_running(self) -> None:
         """Replace the status of what was running by the one in the journal: nothing is under way any more."""
         recorded = self._recorded()
-        for address, status in list(self.statuses.items()):
-            if status.state == "running":
-                del self.statuses[address]
-                if address in recorded:
-                    self.statuses[address] = recorded[address]
+        self.statuses = {
+            address: recorded[address] if status.state == "running" else status
+            for address, status in self.statuses.items()
+            if status.state != "running" or address in recorded
+        }
 
     def draw(self) -> None:
         """Draw the table."""

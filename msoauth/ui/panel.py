@@ -213,12 +213,12 @@ class Panel:
         self.body.children = parts
 
     def _on_bar_action(self, name: str, value: str) -> None:
-        if name == "choose-firm":
-            self.session.choose_firm(value)
-        elif name == "choose-account":
-            self.session.choose_account(value)
-        elif name == "choose-language":
-            self.session.choose_language(value)
+        choices: dict[str, Callable[[str], None]] = {
+            "choose-firm": self.session.choose_firm,
+            "choose-account": self.session.choose_account,
+            "choose-language": self.session.choose_language,
+        }
+        choices[name](value)
 
     def _on_message_action(self, name: str, value: str) -> None:
         if name == "bundle" and self._problem is not None:

@@ -68,7 +68,7 @@ class UsersPanel(Panel):
         ]
 
     def is_busy(self) -> bool:
-        return super().is_busy() or self.account_import.busy
+        return super().is_busy() or self.account_import.jobs.busy
 
     def translate(self) -> None:
         outcome = self.account_import.outcome.html

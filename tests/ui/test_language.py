@@ -60,7 +60,7 @@ def test_a_list_that_is_being_taken_is_told_in_the_new_language(
     german(panel)
     assert panel.account_import is many
     go_on.set()
-    many.wait()
+    many.jobs.wait()
     assert panel.account_import is not many
     assert "1 Postfach" in panel.account_import.outcome.html
     assert "anna@contoso.example" in panel.list.html
