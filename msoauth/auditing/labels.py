@@ -62,9 +62,7 @@ def issue_label(issue: Issue | None) -> str:
         )
     if issue.check == NEWEST_MAIL and issue.days is not None:
         return _("No new mail for {days} days").format(days=issue.days)
-    if issue.cause and issue.cause != "unknown":
-        return _explained(issue.cause, language()).title.rstrip(".")
-    return issue.check
+    return _what(issue.check, issue.cause, expiring=issue.expiring)
 
 
 def group_label(group: CauseGroup) -> str:
@@ -86,7 +84,7 @@ def _what(check: str, cause: str | None, *, expiring: bool) -> str:
         return _("The client secret ends soon")
     if check == TOKEN_AGE and expiring:
         return _("The sign-in is hardly used and will end")
-    if check == NEWEST_MAIL:
+    if check == NEWEST_MAIL and cause is None:
         return _("No new mail for a long time")
     if cause and cause != "unknown":
         return _explained(cause, language()).title.rstrip(".")

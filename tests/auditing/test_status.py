@@ -197,6 +197,16 @@ def test_what_hangs_on_one_cause_is_one_line(workspace: Workspace) -> None:
     assert stands.firms[0].groups == stands.groups
 
 
+def test_a_mailbox_whose_newest_mail_was_not_read_is_not_called_silent(
+    workspace: Workspace,
+) -> None:
+    said(workspace, "mail.newest", Signal.FAILED, 0, cause="connect-timeout")
+    stands = status(workspace)
+    one = next(one for one in stands.accounts if one.account == ANNA)
+    assert labels.group_label(stands.groups[0]) == labels.issue_label(one.issue)
+    assert "No new mail" not in labels.group_line(stands.groups[0])
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
