@@ -172,7 +172,7 @@ class AuditPanel(Panel):
             said = _(
                 "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
             )
-            self.progress.show(html.box("note", html.paragraph(said)))
+            self.progress.show(html.box("note", said))
         self.show_status()
 
     def _pressed(self, name: str) -> None:
@@ -239,7 +239,7 @@ class AuditPanel(Panel):
         said = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
             count=f"{done.done - running.skipped:,}", seconds=done.elapsed
         )
-        self.progress.show(html.box("note", html.paragraph(said)))
+        self.progress.show(html.box("note", said))
 
     def open(self, address: str) -> None:
         """Show the latest findings of an account, with a button to diagnose it."""
@@ -262,7 +262,7 @@ class AuditPanel(Panel):
     def _diagnose(self, address: str) -> None:
         if self.jobs.busy:
             said = _("An audit is under way; diagnose when it is done, or cancel it.")
-            self.message.show(html.box("note", html.paragraph(said)))
+            self.message.show(html.box("note", said))
             return
         account = self.workspace.accounts.get(address)
         firm = self.workspace.firms.get(account.firm)

@@ -102,7 +102,7 @@ class DiagnosisActions:
             try:
                 acts[name](value)
             except InputError as nothing:
-                self.view.show(html.box("note", html.paragraph(nothing.summary)))
+                self.view.show(html.box("note", nothing.summary))
 
     # The request to the firm's IT
 
@@ -177,7 +177,7 @@ class DiagnosisActions:
             self._panel.download(file_name(page.title, "html"), page.html().encode(), _HTML)
             said = _("The record is saved as one HTML page. This is what it says:")
             shown = Markup('<div class="mso-evidence">{}</div>').format(page.text())
-            self.view.show(html.box("note", html.paragraph(said), shown))
+            self.view.show(html.box("note", said, shown))
 
     def _replay(self, _value: str) -> None:
         """Start a practice tenant in which the account, under a pseudonym, fails in the same way."""

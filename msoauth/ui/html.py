@@ -12,6 +12,7 @@ from msoauth.explaining import for_cause, who_in_words
 from msoauth.judgement import root_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
+from msoauth.reports import document
 from msoauth.texts import _
 
 State = Signal | Literal["running"]
@@ -51,15 +52,7 @@ def _class(state: str) -> str:
 
 def word(state: State) -> str:
     """The word for a state, shown beside its dot."""
-    return {
-        "passed": _("passed"),
-        "warning": _("warning"),
-        "failed": _("failed"),
-        "error": _("could not be checked"),
-        "skipped": _("skipped"),
-        "not-run": _("not run"),
-        "running": _("running"),
-    }[str(state)]
+    return _("running") if state == "running" else document.word(Signal(state))
 
 
 def dot(state: State, text: str | None = None) -> Markup:

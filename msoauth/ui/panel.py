@@ -152,7 +152,7 @@ class Panel:
 
     def _draw_head(self) -> None:
         parts = [html.header(self.name(), self.state, self.state_word, self._since)]
-        parts += [html.box("warning", html.paragraph(w)) for w in self.workspace.warnings]
+        parts += [html.box("warning", w) for w in self.workspace.warnings]
         self.head.show(Markup("").join(parts))
 
     def progress_line(self, what: str) -> Markup:
@@ -225,7 +225,7 @@ class Panel:
             where, content = _failure_bundle(self.session, self._problem, type(self).__name__)
             self.download(where.name, content, "application/zip")
             said = _("The support bundle is saved, without secrets: {path}").format(path=where)
-            self.message.show(html.box("note", html.paragraph(said)))
+            self.message.show(html.box("note", said))
         else:
             self.on_action(name, value)
 
@@ -293,6 +293,12 @@ def _forms(widgets: Sequence[ipywidgets.Widget]) -> list[Form]:
     return [part for part in _parts(widgets) if isinstance(part, Form)]
 
 
+def last_run(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of the run that the last of *findings* comes from; they are in the order in which they were made."""
+    rows = list(findings)
+    return [finding for finding in rows if finding.run == rows[-1].run]
+
+
 def clear(*views: View) -> None:
     """Show nothing in these views."""
     for view in views:
@@ -316,8 +322,7 @@ def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[P
     # It may have failed before there was a firm or a mailbox.
     firm = session.firm() or Firm("-", "-", "-")
     account = session.account() or Account("nobody@nowhere.invalid", firm.name)
-    past = list(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))
-    last = [finding for finding in past if finding.run == past[-1].run]
+    last = last_run(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))
     failure = Finding(
         f"panel.{where}",
         Signal.ERROR,

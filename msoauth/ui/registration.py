@@ -18,7 +18,7 @@ from msoauth.store import Secret, Workspace
 from msoauth.texts import _
 from msoauth.ui import guide, html, registration_form
 from msoauth.ui.jobs import Job
-from msoauth.ui.panel import Panel, clear
+from msoauth.ui.panel import Panel, clear, last_run
 from msoauth.ui.widgets import Form, View
 
 
@@ -54,16 +54,8 @@ class RegisterPanel(Panel):
         firm = self.session.firm()
         self.form.fields = registration_form.fields(self.session)
         self._load(firm)
-        if firm is None:
-            return
-        past = _latest(
-            [
-                f
-                for f in self.workspace.journal.findings(firm=firm.name, account="")
-                if f.check.startswith("registration.")
-            ]
-        )
-        self.recall(past)
+        known = self.workspace.journal.findings(firm=firm.name, account="") if firm else ()
+        self.recall(last_run([f for f in known if f.check.startswith("registration.")]))
 
     def draw_guide(self) -> None:
         firm = self._shown
@@ -215,7 +207,7 @@ class RegisterPanel(Panel):
             if secret is not None and self.workspace.firms.has_secret(firm.name):
                 # The end date belongs to the new secret, which has not worked yet.
                 self.workspace.firms.replace(replace(firm, secret_expires=known.secret_expires))
-                return replace(firm), secret
+                return firm, secret
             self.workspace.firms.replace(firm)
             if secret is not None:
                 self.workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
@@ -309,11 +301,6 @@ class RegisterPanel(Panel):
             new=self._shown is not None and not working,
             calendar=self._shown is not None and self._shown.secret_expires is not None,
         )
-
-
-def _latest(rows: Sequence[Finding]) -> list[Finding]:
-    """The findings of the last run among *rows*."""
-    return [f for f in rows if f.run == rows[-1].run] if rows else []
 
 
 def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -> Markup:

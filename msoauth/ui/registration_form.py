@@ -116,7 +116,8 @@ def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]
         found["client_id"] = _(
             "This is the same as the Directory (tenant) ID; one of them was pasted twice."
         )
-    if _app_only(form) and not _will_have_secret(session, form, known):
+    stored = known is not None and session.workspace.firms.has_secret(known.name)
+    if _app_only(form) and not (secret.strip() or stored):
         found["secret"] = _("App-only access needs a client secret.")
     return {field: problem for field, problem in found.items() if problem}
 
@@ -135,12 +136,6 @@ def _name_problem(name: str, shown: str, taken: set[str]) -> str | None:
 
 def _app_only(form: Form) -> bool:
     return bool(form.values.get("app_only"))
-
-
-def _will_have_secret(session: Session, form: Form, known: Firm | None) -> bool:
-    return bool(form.typed("secret").strip()) or (
-        known is not None and session.workspace.firms.has_secret(known.name)
-    )
 
 
 def firm_of(form: Form, known: Firm | None) -> Firm:

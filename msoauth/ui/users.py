@@ -18,7 +18,7 @@ from msoauth.ui import guide, html
 from msoauth.ui.account_import import AccountImport
 from msoauth.ui.jobs import Job
 from msoauth.ui.mailbox_list import MailboxList, SignInStatus, is_about_sign_in, status_of
-from msoauth.ui.panel import Panel, clear
+from msoauth.ui.panel import Panel, clear, last_run
 from msoauth.ui.sign_in_view import SignInView
 from msoauth.ui.widgets import Form, View
 
@@ -86,8 +86,7 @@ class UsersPanel(Panel):
         self.guide.show(guide.users(self.session, account, guide.known_of(list(known))))
 
     def refresh(self) -> None:
-        self.draw_bar()
-        self.draw_guide()
+        super().refresh()
         firm = self.session.firm()
         self.choice.fields = [
             {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [
@@ -117,7 +116,7 @@ class UsersPanel(Panel):
                 for f in self.workspace.journal.findings(account=account.address, limit=100)
                 if is_about_sign_in(f)
             ]
-            self.show_findings([f for f in past if f.run == past[-1].run])
+            self.show_findings(last_run(past))
 
     def _practice_users(self) -> list[str]:
         """Addresses of the practice tenant's users that are not in the list yet, when its firm is chosen."""
@@ -209,8 +208,7 @@ class UsersPanel(Panel):
             return
         self.session.choose_account(account.address, by=self)
         self.add_form.fill({"address": "", "login": ""})
-        self._draw_practice()
-        self.draw_list()
+        self._list_changed()
 
     def on_action(self, name: str, value: str) -> None:
         if name == "cancel":
@@ -253,9 +251,9 @@ class UsersPanel(Panel):
         self.draw_list()
 
     def _add_practice_users(self) -> None:
-        firm = self.session.firm()
-        for address in self._practice_users() if firm is not None else ():
-            self.workspace.accounts.add(Account(address, firm.name if firm else ""))
+        if (firm := self.session.firm()) is not None:
+            for address in self._practice_users():
+                self.workspace.accounts.add(Account(address, firm.name))
         self._list_changed()
 
     # Sign-in and check
