@@ -178,12 +178,11 @@ class StartPanel(Panel):
         return _Step(worst(f.signal for f in rows), said, succeeded(rows))
 
     def _table(self, steps: Sequence[_Step]) -> Markup:
-        undone = [number for number, step in enumerate(steps, 1) if not step.done]
+        undone = next((number for number, step in enumerate(steps, 1) if not step.done), None)
         rows = []
         for number, step in enumerate(steps, 1):
-            here = undone[:1] == [number]
             link = header.notebook_link(number)
-            if here:
+            if number == undone:
                 link = Markup('<strong>{}</strong> <span class="mso-next">{}</span>').format(
                     link, _("go on here")
                 )
