@@ -74,9 +74,14 @@ def text_table(
         for row in rows:
             table.add_row(*(Text(_one_line(cell)) for cell in row))
         with io.StringIO() as written:
-            Console(file=written, width=_WIDTH, color_system=None, legacy_windows=False).print(
-                table, soft_wrap=False
+            plain = Console(  # in a kernel rich would display it beside the cell's own output
+                file=written,
+                width=_WIDTH,
+                color_system=None,
+                legacy_windows=False,
+                force_jupyter=False,
             )
+            plain.print(table, soft_wrap=False)
             lines += [line.rstrip() for line in written.getvalue().splitlines()]
     if hidden:
         lines.append(_("… and {count} more").format(count=f"{hidden:,}"))

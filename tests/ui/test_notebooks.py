@@ -143,3 +143,11 @@ def test_a_pasted_authorization_code_is_not_in_the_notebook_file(
     written = json.dumps(book)
     assert "The address at which the browser ended" in written
     assert SECRET not in written
+
+
+def test_a_table_at_the_end_of_a_cell_is_its_one_output() -> None:
+    source = "import msoauth; msoauth.Findings([msoauth.Finding('a.b', msoauth.Signal.PASSED, 'reached')])"
+    cell = nbformat.v4.new_code_cell(source)  # type: ignore[no-untyped-call]
+    [output] = run(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs  # type: ignore[no-untyped-call]
+    assert "reached" in output.data["text/plain"]
+    assert "reached" in output.data["text/html"]
