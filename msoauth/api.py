@@ -6,7 +6,7 @@ practice tenant in which everybody has signed in.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -362,21 +362,35 @@ def audit(
     running = Audit(workspace, firm=firm, **options)
     if stream:
         return running
-    total = running.progress.total
-    return AuditResult(
-        workspace, running, _with_progress_bar(running, _("Auditing"), total, show=progress)
+    results = _with_progress_bar(
+        running,
+        _("Auditing"),
+        running.progress.total,
+        done=lambda: running.progress.done,
+        show=progress,
     )
+    return AuditResult(workspace, running, results)
 
 
 def _run_checks(wanted: Sequence[Check], context: Context, *, progress: bool) -> Findings:
-    found = checks.run(wanted, context)
-    return Findings(_with_progress_bar(found, _("Checking"), len(wanted), show=progress))
+    asked = [check for check in wanted if check.applies(context)]
+    found = checks.run(asked, context)
+    return Findings(_with_progress_bar(found, _("Checking"), len(asked), show=progress))
 
 
 def _with_progress_bar(
-    items: Iterable[Item], what: str, total: int | None, *, show: bool
+    items: Iterable[Item],
+    what: str,
+    total: int | None,
+    *,
+    show: bool,
+    done: Callable[[], int] | None = None,
 ) -> Iterator[Item]:
-    """Yield *items* as they come, counted on a progress bar in a notebook or on a terminal."""
+    """Yield *items* as they come, counted on a progress bar in a notebook or on a terminal.
+
+    Args:
+        done: Tells how many of *total* are done, where that is not the number of items so far.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -389,4 +403,7 @@ def _with_progress_bar(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen, transient=True, disable=not seen) as bar:
-        yield from bar.track(items, total=total, description=what)
+        task = bar.add_task(what, total=total)
+        for count, item in enumerate(items, 1):
+            bar.update(task, completed=done() if done else count)
+            yield item
