@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -37,7 +37,12 @@ class _Item:
 
 
 class Journal:
-    """The findings of a workspace, oldest first."""
+    """The findings of a workspace, oldest first.
+
+    >>> found = ws.journal.frame(firm="Contoso Legal", account="anna.lindqvist@contoso.example", limit=3)
+    >>> list(found.columns)[:5], len(found) <= 3
+    (['at', 'firm', 'account', 'check', 'signal'], True)
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -109,15 +114,20 @@ class Journal:
         *,
         firm: str | None = None,
         account: str | None = None,
-        since: datetime | None = None,
+        since: date | None = None,
         run: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Finding]:
         """Findings, the oldest first; with *limit*, only so many of the latest.
 
         Args:
+            firm: A firm's name, as it is written there.
             account: An address, or an empty text for findings about a firm itself.
+            since: A day, which begins in UTC, or a moment, in local time unless it names its zone.
             run: The id that the findings of one run share.
+
+        Raises:
+            StoreError: the workspace cannot be read.
         """
         for body in self._bodies(firm, account, since, run, limit):
             yield Finding.from_json(json.loads(body))
@@ -127,11 +137,18 @@ class Journal:
         *,
         firm: str | None = None,
         account: str | None = None,
-        since: datetime | None = None,
+        since: date | None = None,
         run: str | None = None,
         limit: int | None = None,
     ) -> "pd.DataFrame":
-        """The same as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number."""
+        """The same as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number.
+
+        Args:
+            firm, account, since, run, limit: As for :meth:`findings`.
+
+        Raises:
+            StoreError: the workspace cannot be read.
+        """
         bodies = (json.loads(body) for body in self._bodies(firm, account, since, run, limit))
         return to_frame(bodies)
 
@@ -139,7 +156,7 @@ class Journal:
         self,
         firm: str | None,
         account: str | None,
-        since: datetime | None,
+        since: date | None,
         run: str | None,
         limit: int | None,
     ) -> Iterator[str]:
@@ -150,7 +167,8 @@ class Journal:
         if account is not None:
             query = query.where(_t.c.account == account.strip().casefold())
         if since is not None:
-            query = query.where(_t.c.at >= since.astimezone(UTC))
+            moment = since if isinstance(since, datetime) else datetime.combine(since, time(), UTC)
+            query = query.where(_t.c.at >= moment.astimezone(UTC))
         if run is not None:
             query = query.where(_t.c.run == run)
         if limit is not None:

@@ -235,3 +235,11 @@ def test_a_newer_layout_is_refused_in_one_sentence(either: Workspace, place: str
         connection.exec_driver_sql("UPDATE meta SET value = '99' WHERE key = 'version'")
     with pytest.raises(StoreError, match="update msoauth"):
         Workspace.open(place)
+
+
+def test_a_day_asked_for_begins_in_utc(either: Workspace) -> None:
+    day = datetime(2026, 11, 23, tzinfo=UTC)
+    for at in (day - timedelta(microseconds=1), day):
+        either.journal.append(Finding("a.b", Signal.PASSED, "x", at=at))
+    assert [finding.at for finding in either.journal.findings(since=day.date())] == [day]
+    assert len(either.journal.frame(since=day.date())) == 1
