@@ -11,15 +11,20 @@ import pytest
 import msoauth
 from msoauth.enrol import enrol
 from msoauth.practice import PracticeTenant
+from msoauth.store.accounts import Accounts
+from msoauth.store.firms import Firms
+from msoauth.store.journal import Journal
 
-# What somebody may use: the names of msoauth, of its panels, and the practice tenant.
+# What somebody may use: the names of msoauth, of its checks and panels, the practice tenant, and what a workspace holds.
 PUBLIC = {name: getattr(msoauth, name) for name in msoauth.__all__ if name != "__version__"}
 ROOMS = {name: room for name, room in PUBLIC.items() if inspect.ismodule(room)}
 NAMES = {name: thing for name, thing in PUBLIC.items() if name not in ROOMS} | {
     f"{room}.{name}": getattr(ROOMS[room], name)
-    for room in ("practice", "ui")
+    for room in ROOMS
     for name in ROOMS[room].__all__
+    if not isinstance(getattr(ROOMS[room], name), tuple)  # groups of checks
 }
+NAMES |= {"ws.firms": Firms, "ws.accounts": Accounts, "ws.journal": Journal}
 
 
 def examples() -> Iterator[doctest.DocTest]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from msoauth.checks.context import Check, Context, RunOptions, RunState
+from msoauth.checks.context import Check, Context, Outcome, RunOptions, RunState
 from msoauth.checks.directory_app import DIRECTORY as APP
 from msoauth.checks.directory_user import USERS
 from msoauth.checks.latest_message import LATEST_MESSAGE
@@ -16,7 +16,7 @@ from msoauth.checks.mailbox import (
 )
 from msoauth.checks.network import NETWORK
 from msoauth.checks.registration import REGISTRATION
-from msoauth.checks.run import Findings, Threads, run
+from msoauth.checks.run import Threads, run
 from msoauth.checks.signin import SIGN_IN
 from msoauth.judgement import AnAnswer
 
@@ -26,7 +26,12 @@ _PLACES = {check.id: n for n, check in enumerate((*DIAGNOSE, *LATEST_MESSAGE, *S
 
 
 def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
-    """Sort *answers* in the order of a diagnosis, in which causes come before effects; unknown checks come last."""
+    """Sort *answers* in the order of a diagnosis, in which causes come before effects; unknown checks come last.
+
+    >>> found = msoauth.diagnose(ws, "anna.lindqvist@contoso.example", progress=False)
+    >>> msoauth.checks.in_order(reversed(found)) == list(found)
+    True
+    """
     return sorted(answers, key=lambda a: (_PLACES.get(a.check, len(_PLACES)), a.check))
 
 
@@ -45,7 +50,7 @@ __all__ = [
     "SIGN_IN",
     "Check",
     "Context",
-    "Findings",
+    "Outcome",
     "RunOptions",
     "RunState",
     "Threads",

@@ -96,6 +96,9 @@ class RunOptions:
         on_progress: Called twice a second with the seconds that the arrival of the test mail was waited for.
         silent_days: Days without new mail after which a mailbox is called silent; None to not ask for its latest
             message.
+
+    >>> options = msoauth.checks.RunOptions(timeout=5.0)
+    >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"], options=options)
     """
 
     timeout: float = 20.0
@@ -125,6 +128,12 @@ class RunState:
         message_id: The Message-ID of the test mail.
         transcripts: The conversations with the mail servers: ``pop3``, ``imap``, ``smtp`` from the greeting to the
             login, and those of sending by check id.
+
+    >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"])
+    >>> for finding in msoauth.run(msoauth.checks.NETWORK, context):
+    ...     assert finding.signal == "passed"
+    >>> context.state.clock_offset.total_seconds() < 60
+    True
     """
 
     clock_offset: timedelta | None = None
@@ -149,6 +158,11 @@ class Context:
         graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
         run: The id that the findings of this run share.
         cancelled: Set it to end the run before its next check.
+
+    >>> account = ws.accounts["anna.lindqvist@contoso.example"]
+    >>> context = msoauth.checks.Context(ws, ws.firms[account.firm], account)
+    >>> [finding.check for finding in msoauth.run(msoauth.checks.SIGN_IN, context)][0]
+    'sign-in.present'
     """
 
     workspace: Workspace
@@ -179,7 +193,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says when it could be carried out and nothing was raised."""
+    """What a check says when it could be carried out and nothing was raised.
+
+    Attributes:
+        cause: An id of the catalogue of causes where something is wrong.
+        evidence: The server's own words.
+        facts: What was measured, for tables.
+
+    >>> msoauth.checks.Outcome("the server answers").signal.shape
+    '●'
+    """
 
     summary: str
     signal: Signal = Signal.PASSED
@@ -200,6 +223,11 @@ class Check:
         applies: Whether the question makes sense for this firm and account at all.
         asks: What it looks at, in a sentence for people.
         after: Ids of checks whose end it waits for, whatever came of them.
+
+    >>> from msoauth.checks import Check, Context, Outcome
+    >>> named = Check("firm.name", lambda: "the firm has a name", lambda context: Outcome(context.firm.name))
+    >>> [finding.summary for finding in msoauth.run([named], Context(ws, ws.firms["Contoso Legal"]), record=False)]
+    ['Contoso Legal']
     """
 
     id: str

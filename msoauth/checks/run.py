@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
@@ -13,8 +13,6 @@ from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.texts import _
 
-Findings = Iterator[Finding]
-
 WORKERS = 8  # more than there are checks that can run at once
 _POLL = 0.2  # seconds; Windows delivers Ctrl-C only between waits
 
@@ -24,6 +22,16 @@ class Threads:
 
     Unlike those of a ThreadPoolExecutor they never hold up the end of the process: a check that hangs in a server
     which says nothing is abandoned.
+
+    Args:
+        count: How many there are.
+        name: What they are called, before their number.
+
+    >>> threads = msoauth.checks.Threads(4, "check")
+    >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"])
+    >>> for finding in msoauth.run(msoauth.checks.REGISTRATION, context, workers=threads):
+    ...     assert finding.signal == "passed"
+    >>> threads.close(wait=5)
     """
 
     def __init__(self, count: int, name: str) -> None:
