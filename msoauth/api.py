@@ -338,7 +338,8 @@ def audit(
 
     Args:
         firm: A firm's name or several; None for all.
-        stream: Return the audit itself: iterate over it, and each account is yielded as it finishes.
+        stream: Return the audit itself: iterate over it, and each account is yielded as it finishes, and for each firm
+            the checks of its registration, with ``account`` None.
         progress: Show progress in a notebook or on a terminal.
         options: ``workers`` (accounts at once, in all), ``per_firm`` and ``per_mailbox`` (at once of one tenant, and
             of one user), ``send`` (also send a test mail to each mailbox itself), ``silent_days`` (without new mail
@@ -354,8 +355,8 @@ def audit(
     >>> result = msoauth.audit(ws, progress=False)
     >>> result.problems
     0 problems
-    >>> for account in msoauth.audit(ws, "Contoso Legal", stream=True):
-    ...     assert account.signal == "passed"
+    >>> for one in msoauth.audit(ws, "Contoso Legal", stream=True):
+    ...     assert one.signal == "passed", one.account
     """
     if "share" in options:
         warnings.warn("share= goes with the next release", DeprecationWarning, stacklevel=2)
