@@ -150,7 +150,7 @@ def outdated(answer: Answer, latest: Mapping[str, Answer]) -> bool:
 
 
 def current(
-    own: Iterable[AnAnswer], of_firm: Iterable[AnAnswer], retrieve: str
+    own: Iterable[AnAnswer], of_firm: Iterable[AnAnswer], protocol: str
 ) -> tuple[list[AnAnswer], list[AnAnswer]]:
     """The latest answers that still count for an account: those about itself, and the remaining ones about its firm.
 
@@ -158,11 +158,11 @@ def current(
     counts, unless it was skipped. What another protocol said once does not, nor what a later check outdates.
 
     Args:
-        retrieve: The protocol by which the account's mail is retrieved, ``pop3`` or ``imap``.
+        protocol: The one by which the account's mail is retrieved, ``pop3`` or ``imap``.
     """
     by_check = {answer.check: answer for answer in own}
     theirs = {answer.check: answer for answer in of_firm}
-    other = "imap" if retrieve == "pop3" else "pop3"
+    other = "imap" if protocol == "pop3" else "pop3"
     kept = []
     for answer in by_check.values():
         if answer.check in (f"{other}.login", f"network.{other}"):
@@ -249,12 +249,12 @@ class Dates:
     Attributes:
         secret_expires: The last day of its firm's client secret, as somebody noted it down.
         token_used: When its refresh token was last used.
-        newest_mail: When its newest mail came.
+        latest_message: When its latest message came.
     """
 
     secret_expires: date | None = None
     token_used: datetime | None = None
-    newest_mail: datetime | None = None
+    latest_message: datetime | None = None
 
 
 def expiring(dates: Dates, now: datetime, silent_days: int = SILENT_DAYS) -> list[Issue]:
@@ -268,8 +268,8 @@ def expiring(dates: Dates, now: datetime, silent_days: int = SILENT_DAYS) -> lis
     if dates.token_used is not None:
         idle = days_since(dates.token_used, now)
         issues.append(Issue(TOKEN_AGE, idle_signal(idle), "refresh-expired", idle))
-    if dates.newest_mail is not None:
-        silent = days_since(dates.newest_mail, now)
+    if dates.latest_message is not None:
+        silent = days_since(dates.latest_message, now)
         issues.append(Issue(NEWEST_MAIL, silence_signal(silent, silent_days), None, silent))
     return [issue for issue in issues if issue.signal is not Signal.PASSED]
 

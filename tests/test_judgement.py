@@ -382,7 +382,7 @@ def ago(days: int) -> datetime:
         (Dates(NOW.date() - timedelta(days=1)), Issue(SECRET_END, WARNING, "secret-expired", -1)),
         (Dates(token_used=ago(60)), Issue(TOKEN_AGE, WARNING, "refresh-expired", 60)),
         (Dates(token_used=ago(90)), Issue(TOKEN_AGE, FAILED, "refresh-expired", 90)),
-        (Dates(newest_mail=ago(30)), Issue(NEWEST_MAIL, WARNING, None, 30)),
+        (Dates(latest_message=ago(30)), Issue(NEWEST_MAIL, WARNING, None, 30)),
     ],
 )
 def test_what_is_about_to_expire(dates: Dates, expected: Issue | None) -> None:
@@ -393,7 +393,7 @@ def test_what_is_about_to_expire(dates: Dates, expected: Issue | None) -> None:
 
 
 def test_how_long_a_mailbox_may_be_silent_is_the_callers_choice() -> None:
-    dates = Dates(newest_mail=ago(10))
+    dates = Dates(latest_message=ago(10))
     assert not expiring(dates, NOW, silent_days=11)
     assert expiring(dates, NOW, silent_days=10)
 

@@ -64,7 +64,7 @@ def check_firm(
     run: str,
     threads: checks.Threads,
     *,
-    retrieve: Iterable[str],
+    protocols: Iterable[str],
     options: checks.RunOptions,
     cancelled: threading.Event,
 ) -> AccountResult:
@@ -72,9 +72,9 @@ def check_firm(
 
     Args:
         threads: Shared threads that carry out checks beside the caller's.
-        retrieve: The protocols that its accounts use; servers of other protocols are not asked.
+        protocols: Those that its accounts use; servers of other protocols are not asked.
     """
-    unused = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in retrieve}
+    unused = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in protocols}
     wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in unused]
     context = checks.Context(workspace, firm, options=options, run=run, cancelled=cancelled)
     return _result_of(wanted, context, threads, {})
@@ -100,9 +100,13 @@ def check_account(
         send: Also send a test mail to the mailbox itself.
     """
     wanted = (
-        *checks.SIGN_IN, *checks.LOGIN_TO_RETRIEVE, *checks.CONNECT, *checks.LOGIN_TO_SEND, *checks.LATEST_MESSAGE,
+        *checks.SIGN_IN,
+        *checks.LOGIN_TO_RETRIEVE,
+        *checks.CONNECT,
+        *checks.LOGIN_TO_SEND,
+        *checks.LATEST_MESSAGE,
         *(checks.SEND if send else ()),
-    )  # fmt: skip
+    )
     context = checks.Context(
         workspace, firm, account, options=options, run=run, cancelled=cancelled
     )

@@ -228,9 +228,16 @@ class Audit:
     def _one(self, account: Account) -> None:
         firm_findings = self._findings_of_firm(account.firm)
         result = check_account(
-            self._steady, self._firms[account.firm], account, self.run, firm_findings, self._threads,
-            send=self._send, options=self._options, cancelled=self._stopped,
-        )  # fmt: skip
+            self._steady,
+            self._firms[account.firm],
+            account,
+            self.run,
+            firm_findings,
+            self._threads,
+            send=self._send,
+            options=self._options,
+            cancelled=self._stopped,
+        )
         if self._stopped.is_set():
             return  # checks that were skipped by the cancellation are no findings
         if self._put_back(account, result, firm_findings):
@@ -282,9 +289,14 @@ class Audit:
     def _check_firm(self, name: str) -> Sequence[Finding]:
         used = {a.protocol for a in self._accounts.values() if a.firm == name}
         result = check_firm(
-            self._workspace, self._firms[name], self.run, self._threads, retrieve=used,
-            options=self._options, cancelled=self._stopped,
-        )  # fmt: skip
+            self._workspace,
+            self._firms[name],
+            self.run,
+            self._threads,
+            protocols=used,
+            options=self._options,
+            cancelled=self._stopped,
+        )
         if not self._stopped.is_set():
             # A resumed audit asks again: hours may have passed.
             if not self._workspace.audits.complete(

@@ -140,7 +140,7 @@ def status(
     for result in workspace.journal.latest_results(names):
         by_account[result.firm, result.account].append(result)
     tokens = workspace.tokens.statuses()
-    newest = _newest(workspace, by_account)
+    latest = _latest_messages(workspace, by_account)
     last, before = history.last_two(workspace, names)
     changes = history.changes(workspace, last, before)
     rows = []
@@ -150,11 +150,17 @@ def status(
         key = account.address.strip().casefold()
         rows.append(
             _account(
-                account, of_firm[account.firm], by_account.get((account.firm, key), []),
-                by_account.get((account.firm, ""), []), tokens.get(key), newest.get(key),
-                changes.get(key, ""), now, silent_days,
+                account,
+                of_firm[account.firm],
+                by_account.get((account.firm, key), []),
+                by_account.get((account.firm, ""), []),
+                tokens.get(key),
+                latest.get(key),
+                changes.get(key, ""),
+                now,
+                silent_days,
             )
-        )  # fmt: skip
+        )
     rows.sort(key=lambda row: -judgement.severity(row[0].signal))
     findings = workspace.journal.by_id(number for _row, number in rows if number is not None)
     accounts = tuple(
@@ -167,11 +173,13 @@ def status(
         own = [account for account in accounts if account.account.firm == one.name]
         firms.append(
             FirmStatus(
-                one, len(own), Counter(account.signal for account in own),
+                one,
+                len(own),
+                Counter(account.signal for account in own),
                 judgement.days_left(one.secret_expires, now.date()) if one.secret_expires else None,
                 tuple(g for g in groups if g.firm == one.name),
             )
-        )  # fmt: skip
+        )
     signals = Counter(account.signal for account in accounts)
     return Status(now, accounts, tuple(firms), groups, last, before, signals)
 
@@ -182,7 +190,7 @@ def _account(
     own: Sequence[LatestResult],
     of_firm: Sequence[LatestResult],
     token: TokenStatus | None,
-    newest: datetime | None,
+    latest_message: datetime | None,
     change: Change,
     now: datetime,
     silent_days: int,
@@ -190,7 +198,7 @@ def _account(
     kept, firms = judgement.current(own, of_firm, account.protocol)
     kept, firms = checks.in_order(kept), checks.in_order(firms)
     secret, used = firm.secret_expires, token.refreshed_at if token else None
-    dates = Dates(secret, None if firm.access == "app-only" else used, newest)
+    dates = Dates(secret, None if firm.access == "app-only" else used, latest_message)
     issue = judgement.account_issue(kept, firms, dates, now, silent_days)
     if issue is None or issue.expiring:
         # What a cancelled run skipped is as it was when it was last answered.
@@ -217,17 +225,17 @@ def _account(
         signed_in_as=token.signed_in_as if token else "",
         idle_days=judgement.days_since(dates.token_used, now) if dates.token_used else None,
         secret_days=judgement.days_left(secret, now.date()) if secret else None,
-        newest_mail=newest,
-        silent_days=judgement.days_since(newest, now) if newest else None,
+        newest_mail=latest_message,
+        silent_days=judgement.days_since(latest_message, now) if latest_message else None,
         change=change,
     )
     return row, behind.finding if behind and issue and issue.days is None else None
 
 
-def _newest(
+def _latest_messages(
     workspace: Workspace, results: Mapping[tuple[str, str], Sequence[LatestResult]]
 ) -> dict[str, datetime]:
-    """When each account's newest mail came, by address."""
+    """When each account's latest message came, by address."""
     asked = {
         s.finding: account
         for (_firm, account), rows in results.items()
