@@ -75,9 +75,13 @@ def _platform(context: Context) -> Outcome:
     has_secret = context.workspace.firms.has_secret(context.firm.name)
     platforms = [
         name
-        for name, uris in (("Web", app.web), ("Mobile and desktop applications", app.public), ("Single-page application", app.spa))
+        for name, uris in (
+            ("Web", app.web),
+            ("Mobile and desktop applications", app.public),
+            ("Single-page application", app.spa),
+        )
         if any(_same(one, uri) for one in uris)
-    ]  # fmt: skip
+    ]
     listed = ", ".join((*app.web, *app.public, *app.spa)) or "–"
     if not platforms:
         return Outcome(
@@ -96,8 +100,10 @@ def _platform(context: Context) -> Outcome:
     sentence = (
         _("the redirect URI is registered under {platform}; an app with a secret needs Web")
         if has_secret
-        else _("the redirect URI is registered under {platform}; an app without a secret needs Mobile and desktop applications")
-    )  # fmt: skip
+        else _(
+            "the redirect URI is registered under {platform}; an app without a secret needs Mobile and desktop applications"
+        )
+    )
     return Outcome(sentence.format(platform=platforms[0]), Signal.FAILED, cause, listed)
 
 
@@ -129,9 +135,15 @@ def _public_client(context: Context) -> Outcome:
 
 def _wanted(context: Context) -> list[str]:
     """The permissions that the firm's accounts need; for one account only what it needs itself."""
-    accounts = [context.account] if context.account else context.workspace.accounts.list(context.firm.name)  # fmt: skip
+    accounts = (
+        [context.account] if context.account else context.workspace.accounts.list(context.firm.name)
+    )
     ways = {account.protocol for account in accounts} or {"pop3"}
-    suffix, send = ("AsApp", "SMTP.SendAsApp") if context.firm.access == "app-only" else ("AsUser.All", "SMTP.Send")  # fmt: skip
+    suffix, send = (
+        ("AsApp", "SMTP.SendAsApp")
+        if context.firm.access == "app-only"
+        else ("AsUser.All", "SMTP.Send")
+    )
     names = [f"{'IMAP' if way == 'imap' else 'POP'}.Access{suffix}" for way in sorted(ways)]
     return [*names, send]
 
@@ -153,7 +165,9 @@ def _permissions(context: Context) -> Outcome:
     missing = [name for name in wanted if name not in names and name != "offline_access"]
     evidence = _("listed: {names}").format(names=", ".join(sorted(names)) or "–")
     if strange:
-        evidence += "\n" + _("ids that their resource does not offer: {ids}").format(ids=", ".join(sorted(strange)))  # fmt: skip
+        evidence += "\n" + _("ids that their resource does not offer: {ids}").format(
+            ids=", ".join(sorted(strange))
+        )
     if missing and set(missing) - _granted(context):
         return Outcome(
             _("the app's API permissions do not list {missing}").format(missing=", ".join(missing)),
@@ -163,10 +177,12 @@ def _permissions(context: Context) -> Outcome:
         )
     if missing:
         return Outcome(
-            _("the app's API permissions do not list {missing}; it was consented to all the same, but “Grant admin consent” would not grant it").format(missing=", ".join(missing)),
+            _(
+                "the app's API permissions do not list {missing}; it was consented to all the same, but “Grant admin consent” would not grant it"
+            ).format(missing=", ".join(missing)),
             Signal.WARNING,
             evidence=evidence,
-        )  # fmt: skip
+        )
     if "offline_access" in wanted and "offline_access" not in names:
         # Asked for at every sign-in, and granted with it; the list is only what the portal's button grants.
         return Outcome(

@@ -34,9 +34,11 @@ def _assignment(context: Context) -> Outcome:
     groups = sorted(one.name for one in assigned if one.kind == "Group")
     if groups:
         return Outcome(
-            _("assignment is required; the user is not assigned directly, perhaps by a group: {groups}").format(groups=", ".join(groups)),
+            _(
+                "assignment is required; the user is not assigned directly, perhaps by a group: {groups}"
+            ).format(groups=", ".join(groups)),
             Signal.WARNING,
-        )  # fmt: skip
+        )
     return Outcome(
         _("assignment is required, and the user is not assigned"),
         Signal.FAILED,
@@ -103,7 +105,9 @@ def _sign_ins(context: Context) -> Outcome:
 
 
 def _with_user(context: Context) -> bool:
-    return with_graph(context) and context.account is not None and context.firm.access == "delegated"  # fmt: skip
+    return (
+        with_graph(context) and context.account is not None and context.firm.access == "delegated"
+    )
 
 
 USERS = (

@@ -167,8 +167,13 @@ def connect_any(
                         break
                 if time.monotonic() >= deadline:
                     raise TimeoutError(
-                        "; ".join([*_describe(failures), *(f"{name}: no answer" for name in pending.values())])
-                    )  # fmt: skip
+                        "; ".join(
+                            [
+                                *_describe(failures),
+                                *(f"{name}: no answer" for name in pending.values()),
+                            ]
+                        )
+                    )
             raise _connect_error(failures)
         finally:
             for candidate in pending:
