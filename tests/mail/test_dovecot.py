@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.mail.boxes import fetch
 
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession
@@ -12,6 +11,7 @@ from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from tests.mail.dovecot import Dovecot
+from tests.mail.fake_pop3 import fetch
 
 pytestmark = pytest.mark.real(
     "dovecot-core", "dovecot-pop3d", "dovecot-imapd", "dovecot-submissiond"

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from tests.mail.boxes import fetch, subjects
 
 from msoauth.errors import InputError, MailError
 from msoauth.mail import mbox, saving
 from msoauth.mail.fetch import Format, open_store
 from msoauth.mail.files import stored_mail
-from tests.mail.fake_pop3 import FakePop3, make_messages, subjects
+from tests.mail.fake_pop3 import FakePop3, fetch, make_messages, subjects
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 every_format = pytest.mark.parametrize("kind", FORMATS)

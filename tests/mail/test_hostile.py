@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.mail.boxes import fetch
 
 from msoauth.errors import MailError
 from msoauth.mail import connection
@@ -15,6 +14,7 @@ from msoauth.mail import imap as imap_module
 from msoauth.mail import pop3 as pop3_module
 from msoauth.mail.round_trip import compose_test_mail
 from msoauth.mail.smtp import SmtpSession
+from tests.mail.fake_pop3 import fetch
 from tests.mail.hostile import (
     MAILS,
     SCRIPTS,
