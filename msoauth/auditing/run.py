@@ -118,7 +118,7 @@ class Audit:
         self._stopped.set()
 
     def __iter__(self) -> Iterator[AccountResult]:
-        """Carry it out.
+        """Carry it out, once; iterated over again, it yields nothing.
 
         Raises:
             InputError: another audit of this workspace is under way.
@@ -126,6 +126,8 @@ class Audit:
             StoreError: the workspace cannot be written any more; what was yielded is stored, and the next audit
                 goes on from there.
         """
+        if self.run:  # its threads have ended: it would begin another one and finish it unchecked
+            return
         try:
             with self._workspace.locks.hold(_LOCK, shared=self.shared):
                 yield from self._carry_out()

@@ -144,6 +144,14 @@ def test_a_broken_off_audit_goes_on_where_it_stopped(office: Office) -> None:
     assert not third.resumed
 
 
+def test_an_audit_that_is_iterated_over_again_records_no_empty_one(office: Office) -> None:
+    running = Audit(office.workspace, workers=2)
+    assert accounts(list(running)) == sorted(office.addresses)
+    assert list(running) == []
+    [finished] = office.workspace.audits.finished(5)
+    assert finished.summary["accounts"] == len(office.addresses)
+
+
 def test_a_fresh_audit_begins_anew(office: Office) -> None:
     first = Audit(office.workspace)
     next(iter(first))
