@@ -176,6 +176,19 @@ def current(
     return kept, [answer for answer in theirs.values() if not outdated(answer, theirs)]
 
 
+def current_of_firm(of_firm: Iterable[AnAnswer], of_accounts: Iterable[Answer]) -> list[AnAnswer]:
+    """The latest answers about a firm that still count, beside those about its accounts.
+
+    One does not count any more once the same check passed later with one of its accounts, nor what another outdates.
+    """
+    by_check = {answer.check: answer for answer in of_firm}
+    for answer in of_accounts:
+        was = by_check.get(answer.check)
+        if was is not None and answer.signal is Signal.PASSED and answer.at > was.at:
+            del by_check[answer.check]
+    return [answer for answer in by_check.values() if not outdated(answer, by_check)]
+
+
 def _newness(answer: Answer) -> tuple[bool, datetime]:
     """What was skipped says nothing, however new it is."""
     return answer.signal not in (Signal.SKIPPED, Signal.NOT_RUN), answer.at
@@ -307,3 +320,13 @@ def account_signal(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
         return issue.signal
     answered = any(answer.signal in (Signal.PASSED, Signal.WARNING) for answer in answers)
     return Signal.PASSED if answered else Signal.NOT_RUN
+
+
+def proven_signal(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
+    """The signal of an account that is handed over: green only where mail was seen to be retrieved and to be sent.
+
+    What is about to expire works as yet; see :func:`proven`.
+    """
+    if issue is not None and not issue.expiring:
+        return issue.signal
+    return Signal.PASSED if proven(answers) else Signal.NOT_RUN

@@ -20,6 +20,7 @@ from msoauth.judgement import (
     blocks,
     clock_is_wrong,
     current,
+    current_of_firm,
     days_left,
     days_since,
     expiring,
@@ -27,6 +28,7 @@ from msoauth.judgement import (
     is_problem,
     outdated,
     proven,
+    proven_signal,
     root_cause,
     secret_signal,
     severity,
@@ -248,6 +250,14 @@ def test_mail_is_proven_when_it_was_retrieved_and_sent(
     assert not proven([finding(WARNING, check=check) for check in passed])
 
 
+def test_an_account_is_handed_over_green_only_when_mail_is_proven() -> None:
+    both = [finding(PASSED, check=check) for check in ("pop3.login", "smtp.login")]
+    expires, fails = Issue(SECRET_END, WARNING, days=30), Issue("smtp.login", FAILED)
+    assert [proven_signal(issue, both) for issue in (None, expires)] == [PASSED, PASSED]
+    assert [proven_signal(issue, both[:1]) for issue in (None, expires)] == [NOT_RUN, NOT_RUN]
+    assert proven_signal(fails, both) is FAILED
+
+
 # What a later answer outdates
 
 
@@ -309,6 +319,16 @@ def test_what_a_later_check_outdates_does_not_count() -> None:
     firm = [said("audit.account", ERROR), said("registration.values", PASSED, 1)]
     kept, of_firm = current(own, firm, "pop3")
     assert [one.check for one in (*kept, *of_firm)] == ["smtp.login", "registration.values"]
+
+
+def test_a_firms_answer_counts_until_the_same_check_passes_later_with_an_account() -> None:
+    asked = said("registration.secret", FAILED)
+    counts = [(PASSED, 1, []), (PASSED, -1, [asked]), (FAILED, 1, [asked])]
+    for signal, minutes, expected in counts:
+        other = said("registration.secret", signal, minutes)
+        assert current_of_firm([asked], [said("smtp.login", PASSED, 2), other]) == expected
+    firm = [said("audit.account", ERROR), said("registration.values", PASSED, 1)]
+    assert current_of_firm(firm, []) == firm[1:]
 
 
 def test_answers_are_put_into_the_order_in_which_causes_come_before_effects() -> None:

@@ -1,7 +1,9 @@
 """What is known of a firm and its accounts now: the latest finding of each check, out of the journal."""
 
+from itertools import chain
+
 from msoauth.checks import in_order
-from msoauth.judgement import current, outdated
+from msoauth.judgement import current, current_of_firm
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import Workspace
 
@@ -35,11 +37,5 @@ def latest_findings(
     for one in accounts:
         if own := made.get(one.address.strip().casefold()):
             kept[one.address.strip().casefold()] = current(own, of_firm, one.protocol)[0]
-    by_check = {finding.check: finding for finding in of_firm}
-    for own in kept.values():
-        for finding in own:
-            was = by_check.get(finding.check)
-            if was and finding.signal is Signal.PASSED and finding.at > was.at:
-                del by_check[finding.check]
-    kept[""] = [finding for finding in by_check.values() if not outdated(finding, by_check)]
+    kept[""] = current_of_firm(of_firm, chain.from_iterable(kept.values()))
     return {address: in_order(rows) for address, rows in kept.items() if rows}

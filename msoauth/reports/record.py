@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from msoauth.auditing.status import AccountStatus, status
+from msoauth.auditing.status import status
 from msoauth.explaining import for_cause
 from msoauth.identity.client import scopes_for
-from msoauth.judgement import days_left, is_problem, proven, secret_signal
+from msoauth.judgement import days_left, is_problem, proven_signal, secret_signal
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Block, Cell, Document, Heading, Items, Paragraph, Table
@@ -25,7 +25,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
     accounts = workspace.accounts.list(firm.name)
     latest = latest_findings(workspace, firm.name)
     stands = status(workspace, firm=firm.name).accounts
-    signals = {one.account: _signal(one, _of(one.account, latest)) for one in stands}
+    signals = {one.account: proven_signal(one.issue, _of(one.account, latest)) for one in stands}
     today = today or datetime.now(UTC).date()
     page = Document(_("Onboarding record: {firm}").format(firm=firm.name))
     open_points = _open_points(workspace, firm, signals, latest, today)
@@ -115,13 +115,6 @@ def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[Block]:
         Paragraph(_("Delegated permissions that the sign-in asks for; they reach the signed-in user's own mail:")),
         Items((*scopes, "offline_access")),
     ]  # fmt: skip
-
-
-def _signal(status: AccountStatus, findings: Sequence[Finding]) -> Signal:
-    """Green only where mail was seen to be retrieved and to be sent, and nothing fails; what is expiring works."""
-    if status.issue is not None and not status.issue.expiring:
-        return status.issue.signal
-    return Signal.PASSED if proven(findings) else Signal.NOT_RUN
 
 
 def _of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
