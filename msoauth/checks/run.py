@@ -174,6 +174,9 @@ def run(
     Returns:
         One sentence: the root cause (see :func:`msoauth.judgement.verdict`).
 
+    Raises:
+        StoreError: the findings cannot be stored (raised while iterating; those yielded are).
+
     >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"])
     >>> {str(finding.signal) for finding in msoauth.run(msoauth.checks.REGISTRATION, context)}
     {'passed'}

@@ -151,3 +151,16 @@ def test_a_table_at_the_end_of_a_cell_is_its_one_output() -> None:
     [output] = run(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs  # type: ignore[no-untyped-call]
     assert "reached" in output.data["text/plain"]
     assert "reached" in output.data["text/html"]
+
+
+def test_a_cell_shows_progress_unless_it_is_not_wanted() -> None:
+    sources = (
+        "import msoauth; ws = msoauth.Workspace.open()",
+        "shown = msoauth.audit(ws)",
+        "silent = msoauth.audit(ws, progress=False)",
+    )
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+    book = run(nbformat.v4.new_notebook(cells=cells))  # type: ignore[no-untyped-call]
+    _opened, shown, silent = (cell.outputs for cell in book.cells)
+    assert any("application/vnd.jupyter.widget-view+json" in one.get("data", ()) for one in shown)
+    assert silent == []
