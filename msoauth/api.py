@@ -5,10 +5,11 @@ workspace's journal, mail is never deleted, and nothing is sent unless asked for
 practice tenant in which everybody has signed in.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 
 from msoauth import checks
 from msoauth.auditing import AccountResult, Audit, labels
@@ -309,13 +310,27 @@ class AuditResult(Listing[AccountResult]):
         return (f"{one.signal.shape} {one.signal}", one.firm.name, address, cause)
 
 
+class AuditOptions(TypedDict, total=False):
+    """The options that :func:`audit` hands on to the audit; see there."""
+
+    workers: int
+    per_firm: int
+    per_mailbox: int
+    send: bool
+    silent_days: int
+    fresh: bool
+    share: bool
+    timeout: float
+    cancelled: threading.Event
+
+
 @overload
 def audit(
     workspace: Workspace,
     firm: str | Sequence[str] | None = ...,
     *,
     stream: Literal[True],
-    **options: Any,
+    **options: Unpack[AuditOptions],
 ) -> Audit: ...
 @overload
 def audit(
@@ -324,7 +339,7 @@ def audit(
     *,
     stream: Literal[False] = ...,
     progress: bool = ...,
-    **options: Any,
+    **options: Unpack[AuditOptions],
 ) -> AuditResult: ...
 def audit(
     workspace: Workspace,
@@ -332,7 +347,7 @@ def audit(
     *,
     stream: bool = False,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[AuditOptions],
 ) -> "Audit | AuditResult":
     """Check all accounts of a workspace, or of some firms, many at once.
 
