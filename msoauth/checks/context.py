@@ -148,6 +148,11 @@ class RunState:
     message_id: str = ""
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
 
+    def ordered_transcripts(self) -> dict[str, Transcript]:
+        """The transcripts in the order of a diagnosis, whichever server was greeted first."""
+        retrieving = ("pop3", "imap")
+        return dict(sorted(self.transcripts.items(), key=lambda one: one[0] not in retrieving))
+
 
 @dataclass
 class Context:

@@ -79,7 +79,7 @@ def diagnose(
         found = print_findings(checks.run(wanted, run), as_json=json)
         say(verdict(found), as_json=json)
         if transcript:
-            for name, talk in run.state.transcripts.items():
+            for name, talk in run.state.ordered_transcripts().items():
                 say(f"\n{name}\n{talk.text()}", as_json=json)
         if bundle is not None:
             _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, asking=not (yes or json))
@@ -99,7 +99,12 @@ def _bundle(
     from msoauth.reports.bundle import bundle as make_bundle
 
     made = make_bundle(
-        workspace, run.firm, run.mailbox, found, run.state.transcripts, pseudonymised=pseudonyms
+        workspace,
+        run.firm,
+        run.mailbox,
+        found,
+        run.state.ordered_transcripts(),
+        pseudonymised=pseudonyms,
     )
     say_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
     for name, size in made.contents():

@@ -155,7 +155,7 @@ class DiagnosePanel(Panel):
         signal = worst(finding.signal for finding in made)
         self.end(signal)
         self.show_findings(made)
-        self.actions.take(context.firm, context.mailbox, made, context.state.transcripts)
+        self.actions.take(context.firm, context.mailbox, made, context.state.ordered_transcripts())
         self.transcripts.show(self.actions.transcripts())
         line = html.paragraph("{}", html.dot(signal, verdict(made)))
         remedy = html.remedy(broken) if broken else Markup("")

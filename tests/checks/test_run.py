@@ -395,3 +395,12 @@ def test_no_secret_of_a_run_is_shown(context: Context) -> None:
     context.state.transcripts["smtp"] = Transcript()
     context.state.transcripts["smtp"].client(marker)
     assert marker not in f"{context!r} {context.options!r} {context.state!r}"
+
+
+def test_conversations_come_in_the_order_of_a_diagnosis_whoever_was_greeted_first(
+    context: Context,
+) -> None:
+    for name in ("smtp", "pop3", "smtp.send", "mail.round-trip"):
+        context.connection_options(name)
+    said = list(context.state.ordered_transcripts())
+    assert said == ["pop3", "smtp", "smtp.send", "mail.round-trip"]
