@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from msoauth import checks, judgement
 from msoauth.auditing import history
 from msoauth.auditing.history import Change
+from msoauth.identity.sign_in_history import CHECK as SIGN_IN
 from msoauth.judgement import Dates, Issue
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import TokenStatus, Workspace
@@ -184,6 +185,11 @@ def status(
     return Status(now, accounts, tuple(firms), groups, last, before, signals)
 
 
+def _is_cancelled_sign_in(result: LatestResult) -> bool:
+    """Whether a user's sign-in was cancelled, which checks nothing."""
+    return result.check == SIGN_IN and result.signal is Signal.SKIPPED
+
+
 def _account(
     account: Account,
     firm: Firm,
@@ -218,7 +224,7 @@ def _account(
         signal=judgement.account_signal(issue, kept),
         issue=issue,
         since=behind.since if behind and issue and not issue.expiring else None,
-        checked_at=max((one.at for one in own), default=None),
+        checked_at=max((one.at for one in own if not _is_cancelled_sign_in(one)), default=None),
         last_sign_in=last("sign-in.token") or (token.signed_in_at if token else None),
         last_retrieval=last(*judgement.RETRIEVING),
         last_sending=last(*judgement.SENDING),

@@ -326,6 +326,12 @@ def test_a_cancelled_diagnosis_makes_no_broken_account_green(workspace: Workspac
     assert one.since == NOW - timedelta(days=2)
 
 
+def test_a_sign_in_that_was_cancelled_is_no_check_of_the_account(workspace: Workspace) -> None:
+    said(workspace, "sign-in.attempt", Signal.SKIPPED, 1)
+    one = of(workspace)
+    assert (one.signal, one.checked_at) == (Signal.NOT_RUN, None)
+
+
 def test_what_is_about_to_expire_hides_no_account_that_was_broken_before_a_cancelled_diagnosis(
     workspace: Workspace,
 ) -> None:
