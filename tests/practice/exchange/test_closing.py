@@ -128,6 +128,7 @@ def test_tls_that_is_refused_on_purpose(
     name = smtp.sock.getsockname()
     with pytest.raises(ssl.SSLError, match=r"(?i)version"):
         exchange.wrap(smtp.sock)
+    until_nobody_is_connected(exchange)  # the client is told before the log
     assert closings(caplog, logging.INFO, name) == ["TLS was refused on purpose as too new"]
 
 
