@@ -154,7 +154,7 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
             (
                 (_("Directory (tenant) ID"), firm.tenant),
                 (_("Application (client) ID"), firm.client_id),
-                (_("Last checked (UTC)"), f"{max(f.at for rows in by_cause.values() for f in rows):%Y-%m-%d %H:%M}"),
+                (_("Last checked (UTC)"), f"{max(f.at for rows in by_cause.values() for f in rows).astimezone(UTC):%Y-%m-%d %H:%M}"),
             ),
         ),
     )  # fmt: skip
@@ -196,7 +196,7 @@ def _request(
     parts += [Heading(_("What to do"), 3), Items(known.fix, ordered=True)]
     commands = _commands(firm, cause, mailboxes)
     if commands:
-        heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes))  # fmt: skip
+        heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1)  # fmt: skip
         parts += [Heading(heading, 3), Code(commands, "powershell")]
     parts.append(Heading(_("How to verify"), 3))
     verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]

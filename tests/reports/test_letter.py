@@ -3,6 +3,7 @@
 import email
 import email.policy
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -153,3 +154,17 @@ def test_a_protocol_that_is_not_used_any_more_is_not_asked_for(workspace: Worksp
     )
     with pytest.raises(InputError, match="firm's IT"):
         letter(workspace, FIRM)
+
+
+def test_the_time_of_the_last_check_is_utc_as_its_label_says() -> None:
+    at = datetime(2026, 11, 23, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    refused = replace(finding(ANNA, "smtp.login", Signal.FAILED, OFF), at=at)
+    text = of_findings(FIRM, [refused]).document.text()
+    assert text.count("2026-11-22 23:30") == 2  # the last check, and what the server said then
+    assert "01:30" not in text
+
+
+def test_without_a_mailbox_no_command_is_announced_for_all_of_them() -> None:
+    text = of_findings(FIRM, [finding(None, "smtp.login", Signal.FAILED, OFF)]).document.text()
+    assert "Or with PowerShell\n" in text
+    assert "for all of them" not in text
