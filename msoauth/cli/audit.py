@@ -219,7 +219,7 @@ def _show_status(status: "Status", screen: Console) -> None:
     """Print the status of all accounts for people."""
     from msoauth.auditing import labels
     from msoauth.reports.html_report import changes_line
-    from msoauth.reports.letter import for_it
+    from msoauth.reports.letter import fixable_by_it_department
 
     if not status.accounts:
         return
@@ -245,7 +245,11 @@ def _show_status(status: "Status", screen: Console) -> None:
             screen.print(Text(f"    → {labels.steps_line(steps)}", style="bright_black"))
     if len(status.groups) > _LINES:
         screen.print(_("… and {count} more causes.").format(count=len(status.groups) - _LINES))
-    theirs = {g.firm for g in status.groups if g.cause and for_it(g.cause, labels.group_who(g))}
+    theirs = {
+        g.firm
+        for g in status.groups
+        if g.cause and fixable_by_it_department(g.cause, labels.group_who(g))
+    }
     if theirs:
         whose = f'"{theirs.pop()}"' if len(theirs) == 1 else "NAME"
         screen.print(

@@ -63,17 +63,17 @@ class Bundle:
         return buffer.getvalue()
 
     def write(self, path: Path) -> None:
-        """Write the zip completely or not at all.
+        """Write the zip file completely or not at all.
 
         Raises:
             InputError: the file cannot be written there.
         """
-        half = path.with_name(f"{path.name}.part")
+        partial = path.with_name(f"{path.name}.part")
         try:
-            half.write_bytes(self.as_zip())
-            half.replace(path)
+            partial.write_bytes(self.as_zip())
+            partial.replace(path)
         except OSError as problem:
-            half.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise InputError(
                 _("The bundle cannot be written to {path}: {why}.").format(
                     path=path, why=problem.strerror or type(problem).__name__
@@ -90,36 +90,36 @@ def bundle(
     *,
     pseudonymised: bool = False,
 ) -> Bundle:
-    """Collect a bundle; nothing is written yet.
+    """Collect the contents of a bundle; nothing is written yet.
 
     Args:
         findings: The findings of one run.
         transcripts: Its conversations with the mail servers, by name.
-        pseudonymised: Replace people, domains, firm, tenant and app by pseudonyms, the same in every bundle.
+        pseudonymised: Replace people, domains, firm, tenant and app with pseudonyms, the same in every bundle.
     """
-    change: Callable[[str], str] = redact
+    sanitize: Callable[[str], str] = redact
     if pseudonymised:
         names = for_workspace(workspace, firm, [account])
 
-        def change(text: str) -> str:
+        def sanitize(text: str) -> str:
             return names.text(redact(text))
 
     settings = _settings(workspace, firm, account)
     timings = {
         "checks": {finding.check: round(finding.seconds, 4) for finding in findings},
         "stages": {
-            name: {stage: round(seconds, 4) for stage, seconds in one.seconds.items()}
-            for name, one in transcripts.items()
+            name: {stage: round(seconds, 4) for stage, seconds in transcript.seconds.items()}
+            for name, transcript in transcripts.items()
         },
     }
     files = {
-        "findings.jsonl": "".join(_changed(finding.as_json(), change) + "\n" for finding in findings),
-        "settings.json": _changed(settings, change),
-        "versions.json": _changed(versions(), change),
-        "timings.json": _changed(timings, change),
-        **{f"transcripts/{name}.txt": change(one.text()) + "\n" for name, one in transcripts.items()},
+        "findings.jsonl": "".join(_sanitized_json(finding.as_json(), sanitize) + "\n" for finding in findings),
+        "settings.json": _sanitized_json(settings, sanitize),
+        "versions.json": _sanitized_json(versions(), sanitize),
+        "timings.json": _sanitized_json(timings, sanitize),
+        **{f"transcripts/{name}.txt": sanitize(transcript.text()) + "\n" for name, transcript in transcripts.items()},
     }  # fmt: skip
-    index = _index(firm, account, findings, files, change, pseudonymised=pseudonymised)
+    index = _index(firm, account, findings, files, sanitize, pseudonymised=pseudonymised)
     files = {"index.html": index.html(), **files}
     manifest = {
         "format": FORMAT,
@@ -130,12 +130,12 @@ def bundle(
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
-    who = change(account.address).replace("@", "-at-")
-    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in who)[:80]
+    mailbox_name = sanitize(account.address).replace("@", "-at-")
+    safe_name = "".join(c if c.isalnum() or c in "-._" else "-" for c in mailbox_name)[:80]
     return Bundle(
         {"bundle.json": json.dumps(manifest, indent=1) + "\n", **files},
         index,
-        f"msoauth-{safe}-{stamp}.zip",
+        f"msoauth-{safe_name}-{stamp}.zip",
     )
 
 
@@ -195,15 +195,15 @@ def _settings(workspace: Workspace, firm: Firm, account: Account) -> dict[str, A
     }
 
 
-def _changed(value: Mapping[str, Any], change: Callable[[str], str]) -> str:
-    """*value* as JSON, each string changed on its own, so that the result is JSON whatever they contain."""
+def _sanitized_json(value: Mapping[str, Any], sanitize: Callable[[str], str]) -> str:
+    """*value* as JSON with every string sanitized; each on its own, so that the result is always valid JSON."""
 
-    def walk(thing: Any) -> Any:
-        if isinstance(thing, str):
-            return change(thing)
-        if isinstance(thing, Mapping):
-            return {key: walk(inner) for key, inner in thing.items()}
-        return [walk(inner) for inner in thing] if isinstance(thing, (list, tuple)) else thing
+    def walk(node: Any) -> Any:
+        if isinstance(node, str):
+            return sanitize(node)
+        if isinstance(node, Mapping):
+            return {key: walk(inner) for key, inner in node.items()}
+        return [walk(inner) for inner in node] if isinstance(node, (list, tuple)) else node
 
     return json.dumps(walk(value), ensure_ascii=False)
 
@@ -213,18 +213,18 @@ def _index(
     account: Account,
     findings: Sequence[Finding],
     files: Mapping[str, str],
-    change: Callable[[str], str],
+    sanitize: Callable[[str], str],
     *,
     pseudonymised: bool,
 ) -> Document:
-    page = Document(change(_("Support bundle: {address}").format(address=account.address)))
+    page = Document(sanitize(_("Support bundle: {address}").format(address=account.address)))
     privacy = (
         _("People, domains, the firm, its tenant and its app have other names here, always the same ones.")
         if pseudonymised
         else _("Addresses and the firm's name are shown as they are.")
     )  # fmt: skip
     page.add(
-        Paragraph(change(verdict(findings))),
+        Paragraph(sanitize(verdict(findings))),
         Paragraph(
             _("Secrets, passwords, codes and tokens were taken out before this was written. {privacy}").format(
                 privacy=privacy
@@ -234,12 +234,12 @@ def _index(
         Table(
             (_("What"), _("Value")),
             (
-                (_("Firm"), change(firm.name)),
-                (_("Mailbox"), change(account.address)),
-                (_("Signs in as"), change(account.user)),
+                (_("Firm"), sanitize(firm.name)),
+                (_("Mailbox"), sanitize(account.address)),
+                (_("Signs in as"), sanitize(account.user)),
                 (_("Retrieved over"), account.protocol.upper()),
-                (_("Directory (tenant) ID"), change(firm.tenant)),
-                (_("Application (client) ID"), change(firm.client_id)),
+                (_("Directory (tenant) ID"), sanitize(firm.tenant)),
+                (_("Application (client) ID"), sanitize(firm.client_id)),
                 (_("Cloud"), firm.cloud.name),
                 ("msoauth", __version__),
                 (_("Made (UTC)"), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"),
@@ -249,23 +249,23 @@ def _index(
         Table(
             (_("Result"), _("Name of the check"), _("What was found"), _("Seconds")),
             tuple(
-                (f.signal, f.check, change(f.summary), f"{f.seconds:.2f}") for f in findings
+                (f.signal, f.check, sanitize(f.summary), f"{f.seconds:.2f}") for f in findings
             ),
         ),
     )  # fmt: skip
     for finding in findings:
         if is_problem(finding) and finding.cause:
-            page.add(*_details(finding, change))
-    talks = {name: text for name, text in files.items() if name.startswith("transcripts/")}
-    if talks:
+            page.add(*_problem_details(finding, sanitize))
+    conversations = {name: text for name, text in files.items() if name.startswith("transcripts/")}
+    if conversations:
         page.add(Heading(_("Conversations with the mail servers")))
         page.add(Paragraph(_("C the client, S the server, - what happened; seconds on the left."), quiet=True))  # fmt: skip
-        page.add(*(Fold(Path(name).stem, (Code(text),)) for name, text in talks.items()))
+        page.add(*(Fold(Path(name).stem, (Code(text),)) for name, text in conversations.items()))
     page.add(
         Heading(_("Versions and settings")),
-        Fold("settings.json", (Code(_pretty(files["settings.json"])),)),
-        Fold("versions.json", (Code(_pretty(files["versions.json"])),)),
-        Fold("timings.json", (Code(_pretty(files["timings.json"])),)),
+        Fold("settings.json", (Code(_indent_json(files["settings.json"])),)),
+        Fold("versions.json", (Code(_indent_json(files["versions.json"])),)),
+        Fold("timings.json", (Code(_indent_json(files["timings.json"])),)),
         Heading(_("To replay it")),
         Paragraph(_("On any computer with msoauth, this starts a practice tenant in which the same account fails in the same way, as far as the findings tell:")),
         Code("msoauth practice serve --bundle FILE.zip"),
@@ -273,17 +273,17 @@ def _index(
     return page
 
 
-def _details(finding: Finding, change: Callable[[str], str]) -> list[Block]:
+def _problem_details(finding: Finding, sanitize: Callable[[str], str]) -> list[Block]:
     blocks: list[Block] = [Heading(f"{finding.check}: {finding.cause}", 3)]
     if finding.evidence:
-        blocks.append(Code(change(finding.evidence)))
+        blocks.append(Code(sanitize(finding.evidence)))
     if finding.fix:
-        blocks.append(Items(tuple(map(change, finding.fix)), ordered=True))
+        blocks.append(Items(tuple(map(sanitize, finding.fix)), ordered=True))
     if finding.ids:
         ids = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items())
         blocks.append(Paragraph(ids, quiet=True))
     return blocks
 
 
-def _pretty(text: str) -> str:
+def _indent_json(text: str) -> str:
     return json.dumps(json.loads(text), indent=2, ensure_ascii=False)

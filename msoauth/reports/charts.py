@@ -1,4 +1,4 @@
-"""Draws small charts as SVG that load nothing and print well; every shape names its value in a tooltip."""
+"""Draws small SVG charts that load no other file and print well; a tooltip on every shape shows its value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _WIDTH, _HEIGHT = 640, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 26
 # The order of signals in a column, from bottom to top.
 STACK = (Signal.PASSED, Signal.WARNING, Signal.ERROR, Signal.FAILED)
-# Lines differ in dash pattern as well as in colour, for those who cannot see the colours.
+# Lines differ in dash pattern as well as in colour, for readers who cannot tell the colours apart.
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 _LINES = ("#0b5cad", "#9a6700", "#7440b8", "#1a7f37", "#c21f2c", "#555555")
 
@@ -36,26 +36,26 @@ def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
     ]
     if not counts:
         return Markup("")
-    scale = _Scale(_nice(max(sum(c.values()) for c in counts)))
+    scale = _Scale(_round_up(max(sum(c.values()) for c in counts)))
     step = (_WIDTH - _LEFT - _RIGHT) / len(runs)
-    wide = min(48.0, step * 0.7)
+    width = min(48.0, step * 0.7)
     parts = [_axis(scale, "{:.0f}")]
-    for place, (run, count) in enumerate(zip(runs, counts, strict=True)):
-        x = _LEFT + step * (place + 0.5) - wide / 2
-        floor = 0.0
+    for index, (run, count) in enumerate(zip(runs, counts, strict=True)):
+        x = _LEFT + step * (index + 0.5) - width / 2
+        below = 0.0
         for signal in STACK:
             if count[signal]:
-                top, bottom = scale.y(floor + count[signal]), scale.y(floor)
+                top, bottom = scale.y(below + count[signal]), scale.y(below)
                 parts.append(
                     Markup(
                         '<rect class="s-{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
                     ).format(
-                        signal, x, top, wide, max(0.5, bottom - top),
+                        signal, x, top, width, max(0.5, bottom - top),
                         f"{run.started:%Y-%m-%d %H:%M}: {count[signal]} {labels.signal_label(signal)}",
                     )
                 )  # fmt: skip
-                floor += count[signal]
-    parts.append(_days(runs, step))
+                below += count[signal]
+    parts.append(_date_labels(runs, step))
     label = _("Accounts by signal, audit by audit")
     legend = [(f"s-{s}", "", f"{s.shape} {labels.signal_label(s)}") for s in STACK]
     return _chart(label, parts, legend)
@@ -70,15 +70,15 @@ def seconds_over_time(runs: Sequence[AuditRun], checks: Sequence[str]) -> Markup
     if not series or not runs:
         return Markup("")
     top = max(v for values in series.values() for v in values if v is not None)
-    scale = _Scale(_nice(top))
+    scale = _Scale(_round_up(top))
     step = (_WIDTH - _LEFT - _RIGHT) / len(runs)
     parts = [_axis(scale, "{:g} s")]
     legend = []
     for number, (name, values) in enumerate(series.items()):
         colour, dash = _LINES[number % len(_LINES)], _DASHES[number % len(_DASHES)]
         points = [
-            (_LEFT + step * (place + 0.5), scale.y(v), v, runs[place])
-            for place, v in enumerate(values)
+            (_LEFT + step * (index + 0.5), scale.y(v), v, runs[index])
+            for index, v in enumerate(values)
             if v is not None
         ]
         parts.append(
@@ -93,7 +93,7 @@ def seconds_over_time(runs: Sequence[AuditRun], checks: Sequence[str]) -> Markup
             for x, y, v, run in points
         )
         legend.append(("", colour, name))
-    parts.append(_days(runs, step))
+    parts.append(_date_labels(runs, step))
     return _chart(_("Seconds of each step, audit by audit"), parts, legend)
 
 
@@ -115,7 +115,7 @@ def bars(counts: Mapping[str, int], label: str) -> Markup:
 
 
 def _chart(label: str, parts: Sequence[Markup], legend: Sequence[tuple[str, str, str]]) -> Markup:
-    keys = Markup("").join(
+    legend_items = Markup("").join(
         Markup('<span><i class="{}" style="{}"></i>{}</span>').format(
             css, f"background:{colour}" if colour else "", name
         )
@@ -124,7 +124,7 @@ def _chart(label: str, parts: Sequence[Markup], legend: Sequence[tuple[str, str,
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
         '<div class="legend">{}</div></figure>'
-    ).format(label, _WIDTH, _HEIGHT, label, Markup("").join(parts), keys)
+    ).format(label, _WIDTH, _HEIGHT, label, Markup("").join(parts), legend_items)
 
 
 def _axis(scale: _Scale, pattern: str) -> Markup:
@@ -143,24 +143,24 @@ def _axis(scale: _Scale, pattern: str) -> Markup:
     return Markup("").join(lines)
 
 
-def _days(runs: Sequence[AuditRun], step: float) -> Markup:
-    """The labels under the columns: the day, or the time where the day is that of the label before."""
-    every = max(1, round(64 / step))
+def _date_labels(runs: Sequence[AuditRun], step: float) -> Markup:
+    """The labels below the chart: the date, or only the time if the label before has the same date."""
+    interval = max(1, round(64 / step))
     parts, day = [], ""
-    for place, run in enumerate(runs):
-        if (len(runs) - 1 - place) % every == 0:
-            same, day = day, f"{run.started:%m-%d}"
+    for index, run in enumerate(runs):
+        if (len(runs) - 1 - index) % interval == 0:
+            previous, day = day, f"{run.started:%m-%d}"
             parts.append(
                 Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-                    _LEFT + step * (place + 0.5), _HEIGHT - 8,
-                    f"{run.started:%H:%M}" if day == same else day,
+                    _LEFT + step * (index + 0.5), _HEIGHT - 8,
+                    f"{run.started:%H:%M}" if day == previous else day,
                 )
             )  # fmt: skip
     return Markup("").join(parts)
 
 
-def _nice(top: float) -> float:
-    """A round number not below *top*."""
+def _round_up(top: float) -> float:
+    """The smallest round number that is at least *top*."""
     if top <= 0:
         return 1.0
     unit = 1.0

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 Kind = Literal["text", "signal", "change", "number", "moment", "flag"]
 _Row = TypeVar("_Row")
 
-# With these a formula begins in Excel, LibreOffice and Google Sheets (OWASP, "CSV Injection").
-_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_LONGEST = 32_767  # characters that a cell of Excel holds
+# Excel, LibreOffice and Google Sheets take a cell that starts with one of these for a formula (OWASP, "CSV Injection").
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_MAX_CELL_LENGTH = 32_767  # characters that an Excel cell can hold
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Sheet(Generic[_Row]):
     rows: Sequence[_Row]
 
 
-def shown(kind: Kind, value: Any) -> Any:
-    """A value as people read it in a table: signals, changes and flags in words, times in UTC to the minute."""
+def display_value(kind: Kind, value: Any) -> Any:
+    """Format a value as people read it in a table: signals, changes and flags in words, times in UTC to the minute."""
     if kind == "signal":
         return f"{value.shape} {labels.signal_label(value)}"
     if kind == "change":
@@ -73,13 +73,15 @@ def shown(kind: Kind, value: Any) -> Any:
 
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet might take *text* for a formula."""
-    return text.startswith(_BEGINS) or text.lstrip().startswith(_BEGINS)
+    return text.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS)
 
 
 def clean(text: str) -> str:
     """*text* with unprintable characters replaced, which XML cannot hold, and cut to the length of a cell."""
-    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
-    return kept if len(kept) <= _LONGEST else f"{kept[: _LONGEST - 1]}…"
+    printable = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    return (
+        printable if len(printable) <= _MAX_CELL_LENGTH else f"{printable[: _MAX_CELL_LENGTH - 1]}…"
+    )
 
 
 ACCOUNTS: tuple[Column[AccountStatus], ...] = (
@@ -123,11 +125,11 @@ CAUSES: tuple[Column[CauseGroup], ...] = (
     Column("soon", lambda: _("Works as yet"), "flag", lambda g: g.expiring, 12),
     Column("cause", lambda: _("Cause"), "text", lambda g: g.cause, 26),
     Column("check", lambda: _("Name of the check"), "text", lambda g: g.check, 20),
-    Column("accounts", lambda: _("Which"), "text", lambda g: _some(g.accounts), 80),
+    Column("accounts", lambda: _("Which"), "text", lambda g: _address_list(g.accounts), 80),
 )  # fmt: skip
 
 
-def _count(signal: Signal) -> Callable[[FirmStatus], int]:
+def _count_in_firm(signal: Signal) -> Callable[[FirmStatus], int]:
     return lambda firm: firm.signals.get(signal, 0)
 
 
@@ -135,18 +137,18 @@ FIRMS: tuple[Column[FirmStatus], ...] = (
     Column("signal", lambda: _("Signal"), "signal", lambda f: f.signal, 16),
     Column("firm", lambda: _("Firm"), "text", lambda f: f.firm.name, 30),
     Column("accounts", lambda: _("Accounts"), "number", lambda f: f.accounts, 10),
-    Column("failed", lambda: _("Broken"), "number", _count(Signal.FAILED), 10),
-    Column("error", lambda: _("Could not be checked"), "number", _count(Signal.ERROR), 12),
-    Column("warning", lambda: _("To watch"), "number", _count(Signal.WARNING), 10),
-    Column("passed", lambda: _("Working"), "number", _count(Signal.PASSED), 10),
-    Column("not_run", lambda: _("Never checked"), "number", _count(Signal.NOT_RUN), 12),
+    Column("failed", lambda: _("Broken"), "number", _count_in_firm(Signal.FAILED), 10),
+    Column("error", lambda: _("Could not be checked"), "number", _count_in_firm(Signal.ERROR), 12),
+    Column("warning", lambda: _("To watch"), "number", _count_in_firm(Signal.WARNING), 10),
+    Column("passed", lambda: _("Working"), "number", _count_in_firm(Signal.PASSED), 10),
+    Column("not_run", lambda: _("Never checked"), "number", _count_in_firm(Signal.NOT_RUN), 12),
     Column("secret_days", lambda: _("Secret ends, days"), "number", lambda f: f.secret_days, 12),
     Column("causes", lambda: _("What its accounts hang on"), "text",
            lambda f: "; ".join(labels.group_line(g) for g in f.groups) or None, 80),
 )  # fmt: skip
 
 
-def _ended(signal: Signal) -> Callable[[AuditRun], int]:
+def _count_in_run(signal: Signal) -> Callable[[AuditRun], int]:
     return lambda run: int(run.summary.get("signals", {}).get(str(signal), 0))
 
 
@@ -154,31 +156,31 @@ RUNS: tuple[Column[AuditRun], ...] = (
     Column("started", lambda: _("Begun (UTC)"), "moment", lambda r: r.started, 17),
     Column("finished", lambda: _("Finished (UTC)"), "moment", lambda r: r.finished, 17),
     Column("accounts", lambda: _("Accounts"), "number", lambda r: r.summary.get("accounts"), 10),
-    Column("failed", lambda: _("Broken"), "number", _ended(Signal.FAILED), 10),
-    Column("error", lambda: _("Could not be checked"), "number", _ended(Signal.ERROR), 12),
-    Column("warning", lambda: _("To watch"), "number", _ended(Signal.WARNING), 10),
-    Column("passed", lambda: _("Working"), "number", _ended(Signal.PASSED), 10),
+    Column("failed", lambda: _("Broken"), "number", _count_in_run(Signal.FAILED), 10),
+    Column("error", lambda: _("Could not be checked"), "number", _count_in_run(Signal.ERROR), 12),
+    Column("warning", lambda: _("To watch"), "number", _count_in_run(Signal.WARNING), 10),
+    Column("passed", lambda: _("Working"), "number", _count_in_run(Signal.PASSED), 10),
     Column("run", lambda: _("Run"), "text", lambda r: r.run, 24),
 )  # fmt: skip
 
-_SOME = 200  # addresses that a cell lists; the rest is counted
+_MAX_ADDRESSES = 200  # addresses that a cell lists; the others are only counted
 
 
-def _some(addresses: Sequence[str]) -> str:
-    more = len(addresses) - _SOME
-    said = ", ".join(addresses[:_SOME])
-    return said if more <= 0 else _("{some} and {more} more").format(some=said, more=more)
+def _address_list(addresses: Sequence[str]) -> str:
+    more = len(addresses) - _MAX_ADDRESSES
+    listing = ", ".join(addresses[:_MAX_ADDRESSES])
+    return listing if more <= 0 else _("{some} and {more} more").format(some=listing, more=more)
 
 
 def sheets(status: Status, runs: Sequence[AuditRun]) -> list[Sheet[Any]]:
     """The tables of a report, one for each question."""
-    soon = [a for a in status.accounts if a.issue is not None and a.issue.expiring]
+    expiring = [a for a in status.accounts if a.issue is not None and a.issue.expiring]
     changed = [a for a in status.accounts if a.change]
     return [
         Sheet("accounts", _("Accounts"), _("How does every account stand?"), ACCOUNTS,
               status.accounts),
         Sheet("causes", _("Causes"), _("What hangs on one cause?"), CAUSES, status.groups),
-        Sheet("soon", _("Soon"), _("What works as yet and will stop?"), ACCOUNTS, soon),
+        Sheet("soon", _("Soon"), _("What works as yet and will stop?"), ACCOUNTS, expiring),
         Sheet("changes", _("Changes"), _("What changed since the audit before?"), ACCOUNTS, changed),
         Sheet("firms", _("Firms"), _("How does every firm stand?"), FIRMS, status.firms),
         Sheet("runs", _("Over time"), _("How did the audits end?"), RUNS, runs),
@@ -199,21 +201,21 @@ def causes_frame(groups: Iterable[CauseGroup]) -> "pd.DataFrame":
 
 
 def _frame(columns: Sequence[Column[Any]], rows: Sequence[Any]) -> "pd.DataFrame":
-    import pandas as pd  # half a second to load: only for those who want a table
+    import pandas as pd  # imported lazily: takes half a second
 
-    made: dict[str, Any] = {}
+    series: dict[str, Any] = {}
     for column in columns:
         values = [column.value(row) for row in rows]
         if column.kind == "signal":
-            made[column.key] = pd.Categorical(
+            series[column.key] = pd.Categorical(
                 [str(value) for value in values], categories=[str(s) for s in Signal], ordered=True
             )
         elif column.kind == "moment":
-            made[column.key] = pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
+            series[column.key] = pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
         elif column.kind == "number":
-            made[column.key] = pd.array(values, dtype="Int64")
+            series[column.key] = pd.array(values, dtype="Int64")
         elif column.kind == "flag":
-            made[column.key] = pd.array([bool(value) for value in values], dtype="bool")
+            series[column.key] = pd.array([bool(value) for value in values], dtype="bool")
         else:
-            made[column.key] = pd.Series(values, dtype="object")
-    return pd.DataFrame(made, columns=[column.key for column in columns])
+            series[column.key] = pd.Series(values, dtype="object")
+    return pd.DataFrame(series, columns=[column.key for column in columns])

@@ -20,7 +20,7 @@ WIDTH = 90  # columns of plain text
 
 
 def word(signal: Signal) -> str:
-    """A signal for people."""
+    """The word for a signal, such as “passed”, in the current language."""
     return {
         Signal.PASSED: _("passed"),
         Signal.WARNING: _("warning"),
@@ -83,7 +83,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Blocks behind a title that opens them in HTML; in text and Markdown they simply follow it."""
+    """Blocks that HTML hides until their title is clicked; in text and Markdown they follow the title."""
 
     title: str
     blocks: tuple["Block", ...]
@@ -108,55 +108,55 @@ class Document:
         parts = [self.title, "=" * len(self.title)]
         for block in self.blocks:
             parts += ["", *_text(block)]
-        return _visible("\n".join(parts) + "\n")
+        return _mask_invisible("\n".join(parts) + "\n")
 
     def markdown(self) -> str:
         """The document as Markdown (CommonMark, with tables)."""
-        parts = [f"# {_escaped(self.title)}"]
+        parts = [f"# {_escape_markdown(self.title)}"]
         for block in self.blocks:
             parts += ["", *_markdown(block)]
-        return _visible("\n".join(parts) + "\n")
+        return _mask_invisible("\n".join(parts) + "\n")
 
     def html(self) -> str:
         """The document as one HTML page that loads no other file and runs no script."""
         page = templates().get_template("document.html")
-        return _visible(page.render(document=self, language=language(), word=word))
+        return _mask_invisible(page.render(document=self, language=language(), word=word))
 
 
-# Control characters and those that change the writing direction: both can disguise text.
+# Control characters, and characters that change the writing direction: both can disguise text.
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def _visible(text: str) -> str:
+def _mask_invisible(text: str) -> str:
     return _INVISIBLE.sub("·", text)
 
 
 @cache
 def templates() -> "Environment":
-    """What renders the templates of this room, with every value escaped."""
-    import jinja2  # only for those who want a page
+    """The Jinja environment of this package's templates; it escapes every value."""
+    import jinja2  # imported lazily: only HTML needs it
 
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("msoauth.reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.tests["signal"] = lambda cell: isinstance(cell, Signal)
-    made.tests["link"] = lambda cell: isinstance(cell, Link)
-    made.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))
-    made.filters["kind"] = lambda block: type(block).__name__
-    return made
+    environment.tests["signal"] = lambda cell: isinstance(cell, Signal)
+    environment.tests["link"] = lambda cell: isinstance(cell, Link)
+    environment.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))
+    environment.filters["kind"] = lambda block: type(block).__name__
+    return environment
 
 
-def _cell(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     if isinstance(cell, Signal):
         return f"{cell.shape} {word(cell)}"
     return f"{cell.text}: {cell.url}" if isinstance(cell, Link) else cell
 
 
-def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
     return textwrap.wrap(
         " ".join(text.split()), WIDTH, initial_indent=first, subsequent_indent=rest,
         break_long_words=False, break_on_hyphens=False,
@@ -168,25 +168,25 @@ def _text(block: Block) -> Iterable[str]:
         case Heading(text, level):
             return [text, ("-" if level == 2 else "·") * len(text)]
         case Paragraph(text):
-            return _wrapped(text)
+            return _wrap(text)
         case Items(items, ordered):
             lines = []
             for number, item in enumerate(items, 1):
                 mark = f"{number}. " if ordered else "- "
-                lines += _wrapped(item, f"  {mark}", "  " + " " * len(mark))
+                lines += _wrap(item, f"  {mark}", "  " + " " * len(mark))
             return lines
         case Code(text):
             return [f"    {line}" for line in text.splitlines()]
         case Links(links):
             return [f"  {link.text}: {link.url}" for link in links]
         case Table(head, rows):
-            return _columns(head, rows)
+            return _align_columns(head, rows)
         case Fold(title, blocks):
             return [title, *(line for inner in blocks for line in ("", *_text(inner)))]
 
 
-def _columns(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    cells = [list(head), *([" ".join(_cell(c).split()) for c in row] for row in rows)]
+def _align_columns(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    cells = [list(head), *([" ".join(_cell_text(c).split()) for c in row] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in cells]
     return [lines[0], "  ".join("-" * w for w in widths), *lines[1:]]
@@ -196,21 +196,21 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _LIST_MARK = re.compile(r"^(\s*)([-+]|\d{1,9}[.)])(?=\s)")
 
 
-def _escaped(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """*text* on one line, with everything escaped that Markdown would interpret."""
-    one = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    return _LIST_MARK.sub(r"\1\\\2", one)
+    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _LIST_MARK.sub(r"\1\\\2", escaped)
 
 
 def _markdown(block: Block) -> Iterable[str]:
     match block:
         case Heading(text, level):
-            return [f"{'#' * level} {_escaped(text)}"]
+            return [f"{'#' * level} {_escape_markdown(text)}"]
         case Paragraph(text):
-            return [_escaped(text)]
+            return [_escape_markdown(text)]
         case Items(items, ordered):
             return [
-                f"{f'{number}.' if ordered else '-'} {_escaped(item)}"
+                f"{f'{number}.' if ordered else '-'} {_escape_markdown(item)}"
                 for number, item in enumerate(items, 1)
             ]
         case Code(text, name):
@@ -218,22 +218,27 @@ def _markdown(block: Block) -> Iterable[str]:
             fence = "`" * max(3, longest + 1)
             return [f"{fence}{name}", *text.splitlines(), fence]
         case Links(links):
-            return [f"- [{_escaped(link.text)}](<{_target(link.url)}>)" for link in links]
+            return [
+                f"- [{_escape_markdown(link.text)}](<{_link_target(link.url)}>)" for link in links
+            ]
         case Table(head, rows):
-            lines = ["| " + " | ".join(map(_escaped, head)) + " |", "|" + " --- |" * len(head)]
-            return lines + ["| " + " | ".join(map(_md_cell, row)) + " |" for row in rows]
+            lines = [
+                "| " + " | ".join(map(_escape_markdown, head)) + " |",
+                "|" + " --- |" * len(head),
+            ]
+            return lines + ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in rows]
         case Fold(title, blocks):
             return [
-                f"**{_escaped(title)}**",
+                f"**{_escape_markdown(title)}**",
                 *(line for inner in blocks for line in ("", *_markdown(inner))),
             ]
 
 
-def _md_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Cell) -> str:
     if isinstance(cell, Link):
-        return f"[{_escaped(cell.text)}](<{_target(cell.url)}>)"
-    return _escaped(_cell(cell))
+        return f"[{_escape_markdown(cell.text)}](<{_link_target(cell.url)}>)"
+    return _escape_markdown(_cell_text(cell))
 
 
-def _target(url: str) -> str:
+def _link_target(url: str) -> str:
     return url.replace("<", "%3C").replace(">", "%3E").replace(" ", "%20").replace("\n", "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from msoauth.auditing.status import Status
 from msoauth.model import Signal
-from msoauth.reports.columns import Column, Sheet, clean, is_formula, sheets, shown
+from msoauth.reports.columns import Column, Sheet, clean, display_value, is_formula, sheets
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
 
@@ -30,10 +30,10 @@ def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    import xlsxwriter  # only for those who want a workbook
+    import xlsxwriter  # imported lazily: only a workbook needs it
     from xlsxwriter.exceptions import FileCreateError
 
-    # No text becomes a formula or a link because it looks like one.
+    # Text that looks like a formula, a link or a number stays text.
     options = {
         "strings_to_formulas": False,
         "strings_to_urls": False,
@@ -44,11 +44,11 @@ def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
     book.set_properties({"title": _("Mail audit"), "comments": _("Made by msoauth")})
     formats = _Formats(book)
     for sheet in sheets(status, runs):
-        _sheet(book, formats, sheet, status.at)
+        _write_sheet(book, formats, sheet, status.at)
     try:
         book.close()
-    except FileCreateError as problem:
-        reason = problem.args[0] if problem.args else problem
+    except FileCreateError as error:
+        reason = error.args[0] if error.args else error
         raise reason if isinstance(reason, OSError) else OSError(str(reason)) from None
 
 
@@ -56,59 +56,73 @@ class _Formats:
     """The cell formats of one workbook."""
 
     def __init__(self, book: Any) -> None:
-        top = {"valign": "top"}
+        top_aligned = {"valign": "top"}
         self.title = book.add_format({"bold": True, "font_size": 14})
         self.quiet = book.add_format({"font_color": "#555555"})
         self.head = book.add_format(
             {"bold": True, "bg_color": "#1F3A5F", "font_color": "#FFFFFF", "text_wrap": True,
              "valign": "vcenter", "border": 1, "border_color": "#FFFFFF"}
         )  # fmt: skip
-        self.text = book.add_format(top)
+        self.text = book.add_format(top_aligned)
         # Text that looks like a formula stays text, even after somebody has edited the cell.
-        self.quoted = book.add_format({**top, "quote_prefix": True})
-        self.number = book.add_format({**top, "num_format": "0"})
-        self.moment = book.add_format({**top, "num_format": _MOMENT})
+        self.quoted = book.add_format({**top_aligned, "quote_prefix": True})
+        self.number = book.add_format({**top_aligned, "num_format": "0"})
+        self.moment = book.add_format({**top_aligned, "num_format": _MOMENT})
         self.signal = {
-            signal: book.add_format({**top, "font_color": ink, "bg_color": paper, "bold": True})
-            for signal, (ink, paper) in _COLOURS.items()
+            signal: book.add_format(
+                {**top_aligned, "font_color": foreground, "bg_color": background, "bold": True}
+            )
+            for signal, (foreground, background) in _COLOURS.items()
         }
 
 
-def _sheet(book: Any, formats: _Formats, sheet: Sheet[Any], at: datetime) -> None:
-    page = book.add_worksheet(sheet.title[:31])
-    page.write_string(0, 0, sheet.question, formats.title)
-    page.write_string(
-        1, 0, _("As of {moment} UTC").format(moment=shown("moment", at)), formats.quiet
+def _write_sheet(book: Any, formats: _Formats, sheet: Sheet[Any], at: datetime) -> None:
+    worksheet = book.add_worksheet(sheet.title[:31])
+    worksheet.write_string(0, 0, sheet.question, formats.title)
+    worksheet.write_string(
+        1, 0, _("As of {moment} UTC").format(moment=display_value("moment", at)), formats.quiet
     )  # fmt: skip
-    page.set_row(_HEADER_ROW, 32)
-    for number, column in enumerate(sheet.columns):
-        page.set_column(number, number, column.width)
-        page.write_string(_HEADER_ROW, number, column.heading(), formats.head)
-    for place, row in enumerate(sheet.rows, _HEADER_ROW + 1):
-        for number, column in enumerate(sheet.columns):
-            _write(page, formats, place, number, column, column.value(row))
-    last = max(_HEADER_ROW + len(sheet.rows), _HEADER_ROW + 1)
-    page.autofilter(_HEADER_ROW, 0, last, len(sheet.columns) - 1)
-    page.freeze_panes(_HEADER_ROW + 1, 3 if sheet.key in ("accounts", "soon", "changes") else 0)
-    page.set_landscape()
-    page.fit_to_pages(1, 0)
-    page.repeat_rows(_HEADER_ROW)
+    worksheet.set_row(_HEADER_ROW, 32)
+    for column_number, column in enumerate(sheet.columns):
+        worksheet.set_column(column_number, column_number, column.width)
+        worksheet.write_string(_HEADER_ROW, column_number, column.heading(), formats.head)
+    for row_number, row in enumerate(sheet.rows, _HEADER_ROW + 1):
+        for column_number, column in enumerate(sheet.columns):
+            _write_cell(worksheet, formats, row_number, column_number, column, column.value(row))
+    last_row = max(_HEADER_ROW + len(sheet.rows), _HEADER_ROW + 1)
+    worksheet.autofilter(_HEADER_ROW, 0, last_row, len(sheet.columns) - 1)
+    worksheet.freeze_panes(
+        _HEADER_ROW + 1, 3 if sheet.key in ("accounts", "soon", "changes") else 0
+    )
+    worksheet.set_landscape()
+    worksheet.fit_to_pages(1, 0)
+    worksheet.repeat_rows(_HEADER_ROW)
 
 
-def _write(
-    page: Any, formats: _Formats, place: int, number: int, column: Column[Any], value: Any
+def _write_cell(
+    worksheet: Any,
+    formats: _Formats,
+    row_number: int,
+    column_number: int,
+    column: Column[Any],
+    value: Any,
 ) -> None:
     if value is None:
         return
     if column.kind == "signal":
-        page.write_string(place, number, shown("signal", value), formats.signal[value])
+        worksheet.write_string(
+            row_number, column_number, display_value("signal", value), formats.signal[value]
+        )
     elif column.kind == "moment":
-        page.write_datetime(place, number, value.astimezone(UTC), formats.moment)
+        worksheet.write_datetime(row_number, column_number, value.astimezone(UTC), formats.moment)
     elif column.kind == "number":
-        page.write_number(place, number, value, formats.number)
+        worksheet.write_number(row_number, column_number, value, formats.number)
     else:
-        text = clean(str(shown(column.kind, value)))
+        text = clean(str(display_value(column.kind, value)))
         if text:
-            page.write_string(
-                place, number, text, formats.quoted if is_formula(text) else formats.text
+            worksheet.write_string(
+                row_number,
+                column_number,
+                text,
+                formats.quoted if is_formula(text) else formats.text,
             )

@@ -1,4 +1,4 @@
-"""Renders an audit as one HTML file that opens offline: nothing is loaded, and its tables sort and filter."""
+"""Renders an audit as one HTML file that loads no other file; its tables can be sorted and filtered."""
 
 import base64
 import hashlib
@@ -16,17 +16,17 @@ from msoauth.auditing.status import AccountStatus, Status
 from msoauth.judgement import WORST_FIRST
 from msoauth.model import Signal
 from msoauth.reports import charts
-from msoauth.reports.columns import ACCOUNTS, Column, Sheet, sheets, shown
+from msoauth.reports.columns import ACCOUNTS, Column, Sheet, display_value, sheets
 from msoauth.reports.document import templates
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _, language
 
 # Checks whose duration a chart shows audit by audit; the others take next to no time.
 STAGES = ("sign-in.token", "pop3.login", "imap.login", "smtp.login")
-_FOR_MACHINES = frozenset(
+_OMITTED_COLUMNS = frozenset(
     {"soon", "check", "cause"}
-)  # columns left out; the table of accounts has them
-_START = """
+)  # not in the tables by cause and firm; the table of accounts has them
+_START_SCRIPT = """
 const data = JSON.parse(document.getElementById("data").textContent);
 table(document.getElementById("accounts"), data, null);
 """
@@ -39,16 +39,16 @@ def static(name: str) -> str:
 
 
 def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
-    """The page as text.
+    """Render the page.
 
     Args:
         runs: Finished audits for the charts, the newest first.
     """
-    found = {sheet.key: sheet for sheet in sheets(status, runs)}
-    script = static("table.js").replace("export function", "function") + _START
+    by_key = {sheet.key: sheet for sheet in sheets(status, runs)}
+    script = static("table.js").replace("export function", "function") + _START_SCRIPT
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     oldest_first = list(reversed(runs))
-    drawn = [
+    all_charts = [
         charts.signals_over_time(oldest_first),
         charts.seconds_over_time(oldest_first, STAGES),
         charts.bars(_causes(status), _("Accounts by what they hang on")),
@@ -57,7 +57,7 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         lang=language(),
         title=_("Mail audit"),
         as_of=_("As of {moment} UTC. Every account's newest answers count.").format(
-            moment=shown("moment", status.at)
+            moment=display_value("moment", status.at)
         ),
         cards=[
             (str(s), s.shape, labels.signal_label(s), status.signals.get(s, 0))
@@ -65,23 +65,23 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
             if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
         ],
         changes=changes_line(status),
-        plain=[_plain(found["causes"]), _plain(found["firms"])],
+        plain=[_static_table(by_key["causes"]), _static_table(by_key["firms"])],
         nothing=_("Nothing."),
-        charts=[chart for chart in drawn if chart],
+        charts=[chart for chart in all_charts if chart],
         over_time=_("Charts"),
-        accounts_question=found["accounts"].question,
+        accounts_question=by_key["accounts"].question,
         needs_script=_("This table needs JavaScript, which this browser has switched off."),
-        # Inside a script element only its end must not be written out.
-        data=_own(json.dumps(table_data(status.accounts), ensure_ascii=False, separators=(",", ":"))
+        # A script element is not escaped, but a literal "</script>" in the data would end it.
+        data=_trusted(json.dumps(table_data(status.accounts), ensure_ascii=False, separators=(",", ":"))
                   .replace("<", "\\u003c")),
-        script=_own(script),
+        script=_trusted(script),
         script_hash=digest,
-        style=_own(static("table.css")),
+        style=_trusted(static("table.css")),
     )  # fmt: skip
 
 
-def _own(text: str) -> Markup:
-    """Mark as safe what is put into the page unescaped: our own files, and JSON that cannot end its element."""
+def _trusted(text: str) -> Markup:
+    """Mark text as safe to insert unescaped: our own files, and JSON that cannot end its script element."""
     return Markup(text)  # noqa: S704
 
 
@@ -89,14 +89,14 @@ def changes_line(status: Status) -> str:
     """How many accounts changed since the audit before, in a sentence; empty where there was none."""
     if status.before is None:
         return ""
-    counts = Counter(one.change for one in status.accounts if one.change)
-    said = ", ".join(
+    counts = Counter(account.change for account in status.accounts if account.change)
+    counts_text = ", ".join(
         f"{labels.change_label(change)}: {counts[change]:,}"
         for change in ("new", "worse", "better", "mended")
         if counts[change]
     )
     return _("Against the audit of {moment} UTC: {said}.").format(
-        moment=shown("moment", status.before.started), said=said or _("no change")
+        moment=display_value("moment", status.before.started), said=counts_text or _("no change")
     )
 
 
@@ -104,7 +104,7 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
     """The accounts as ``table.js`` reads them: columns, rows, and the labels of signals, causes and changes."""
     return {
         "columns": [{"key": c.key, "heading": c.heading(), "kind": c.kind} for c in ACCOUNTS],
-        "rows": [[_sortable(c, c.value(one)) for c in ACCOUNTS] for one in accounts],
+        "rows": [[_sortable(c, c.value(account)) for c in ACCOUNTS] for account in accounts],
         "signals": {
             str(s): [s.shape, labels.signal_label(s)]
             for s in WORST_FIRST if s is not Signal.SKIPPED
@@ -120,18 +120,18 @@ def table_data(accounts: Sequence[AccountStatus]) -> dict[str, Any]:
 
 def _sortable(column: Column[Any], value: Any) -> Any:
     if column.kind == "moment" and value is not None:
-        return shown("moment", value)
+        return display_value("moment", value)
     return str(value) if column.kind in ("signal", "change") else value
 
 
-def _plain(sheet: Sheet[Any]) -> dict[str, Any]:
-    columns = [column for column in sheet.columns if column.key not in _FOR_MACHINES]
+def _static_table(sheet: Sheet[Any]) -> dict[str, Any]:
+    columns = [column for column in sheet.columns if column.key not in _OMITTED_COLUMNS]
 
     def cell(column: Column[Any], row: Any) -> tuple[str, str]:
         value = column.value(row)
         if value is None:
             return "", ""
-        text = str(shown(column.kind, value))
+        text = str(display_value(column.kind, value))
         if column.kind == "signal":
             return text, f"s mt-is-{value}"
         last = "which" if column is columns[-1] else column.key

@@ -1,4 +1,4 @@
-"""What is known of a firm and its accounts now: the latest finding of each check, out of the journal."""
+"""Reads the current findings of a firm and its accounts from the journal: the latest of each check."""
 
 from itertools import chain
 
@@ -11,31 +11,36 @@ from msoauth.store import Workspace
 def latest_findings(
     workspace: Workspace, firm: str, account: Account | None = None
 ) -> dict[str, list[Finding]]:
-    """The latest finding of each check, by address in lower case (empty: of the firm itself).
+    """The latest finding of each check, by address in lower case; the key of the firm's own findings is empty.
 
-    What was skipped says nothing and is left out, and so is what a later answer outdates. A finding of the firm does
-    not count any more once the same check passed later with one of its accounts. Findings come in the order of a
-    diagnosis.
+    Skipped checks are left out, and so are findings that a later result outdates. A finding of the firm no longer
+    counts once the same check passed later with one of its accounts. Findings are in the order of a diagnosis.
 
     Args:
-        account: Only this account's, and the firm's own.
+        account: Limit the result to this account and the firm itself; None for all accounts.
     """
     accounts = workspace.accounts.list(firm) if account is None else [account]
-    wanted = {"", *(one.address.strip().casefold() for one in accounts)}
+    addresses = {"", *(mailbox.address.strip().casefold() for mailbox in accounts)}
     results = [
         result
         for result in workspace.journal.latest_results([firm])
-        if result.account in wanted and result.signal not in (Signal.SKIPPED, Signal.NOT_RUN)
+        if result.account in addresses and result.signal not in (Signal.SKIPPED, Signal.NOT_RUN)
     ]
     findings = workspace.journal.by_id(result.finding for result in results)
-    made: dict[str, list[Finding]] = {}
+    by_address: dict[str, list[Finding]] = {}
     for result in results:
         if result.finding in findings:
-            made.setdefault(result.account, []).append(findings[result.finding])
-    of_firm = made.pop("", [])
-    kept = {}
-    for one in accounts:
-        if own := made.get(one.address.strip().casefold()):
-            kept[one.address.strip().casefold()] = current(own, of_firm, one.protocol)[0]
-    kept[""] = current_of_firm(of_firm, chain.from_iterable(kept.values()))
-    return {address: in_order(rows) for address, rows in kept.items() if rows}
+            by_address.setdefault(result.account, []).append(findings[result.finding])
+    firm_findings = by_address.pop("", [])
+    latest = {}
+    for mailbox in accounts:
+        if own := by_address.get(mailbox.address.strip().casefold()):
+            latest[mailbox.address.strip().casefold()] = current(
+                own, firm_findings, mailbox.protocol
+            )[0]
+    latest[""] = current_of_firm(firm_findings, chain.from_iterable(latest.values()))
+    return {
+        address: in_order(findings_of_one)
+        for address, findings_of_one in latest.items()
+        if findings_of_one
+    }

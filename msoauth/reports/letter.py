@@ -1,4 +1,4 @@
-"""Writes the request to a firm's IT: what only an administrator can fix, for one mailbox or all, ready to be sent."""
+"""Writes the letter to a firm's IT department: the problems that it can fix, for one mailbox or all, ready to be sent."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
-# Causes that the catalogue assigns to the consultant, but that the firm's IT can fix as well: the network, and a login
-# that Exchange refuses without a reason, which is nearly always a setting or a licence.
-_ALSO_ITS = frozenset(
+# Causes that the catalogue assigns to the consultant, but that the IT department can fix as well: the network, and a
+# login that Exchange rejects without a reason, which is nearly always a setting or a licence.
+_ALSO_FIXABLE_BY_IT = frozenset(
     {
         "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required",
         "mail-login-rejected",
     }
 )  # fmt: skip
 
-# How an Exchange administrator verifies the fix (facts F2, F4). For other causes checking again is enough.
+# Commands by which an Exchange administrator verifies the fix (facts F2, F4). Other causes need only our own check.
 _VERIFY = {
     "smtp-auth-disabled-mailbox": (
         "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
@@ -46,12 +46,13 @@ _VERIFY = {
     ),
 }
 
-_CONNECT = {  # facts F1
+# Signing in to Exchange Online PowerShell in a national cloud (facts F1).
+_CONNECT = {
     "usgov": "Connect-ExchangeOnline -ExchangeEnvironmentName O365USGovGCCHigh",
     "china": "Connect-ExchangeOnline -ExchangeEnvironmentName O365China",
 }
 
-_SHOWN = 200  # mailboxes that a list for people names; the commands name them all
+_MAX_LISTED = 200  # mailboxes that the letter's list names; its commands name them all
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Letter:
     document: Document
 
     def eml(self, to: str = "") -> bytes:
-        """A draft that mail programs open for sending (``.eml``).
+        """The letter as a draft in a file (``.eml``) that mail programs open for sending.
 
         Args:
             to: The recipient, if known.
@@ -78,25 +79,25 @@ class Letter:
         return mail.as_bytes()
 
 
-def for_it(cause: str, who: str) -> bool:
-    """Whether the firm's IT can fix a problem, so that a letter asks for it.
+def fixable_by_it_department(cause: str, responsible: str) -> bool:
+    """Whether the firm's IT department can fix a problem, so that a letter asks for it.
 
     Args:
-        who: Who can fix it, as a finding says.
+        responsible: The ``who`` of the finding or of the cause: an id such as ``tenant-admin``.
     """
-    return who == "tenant-admin" or cause in _ALSO_ITS
+    return responsible == "tenant-admin" or cause in _ALSO_FIXABLE_BY_IT
 
 
 def letter(
     workspace: Workspace, firm: Firm, account: Account | None = None, *, cause: str | None = None
 ) -> Letter:
-    """The letter about the latest findings of one account or of the whole firm.
+    """Write the letter about the latest findings of one account or of the whole firm.
 
     Args:
-        cause: Ask only to fix this.
+        cause: Limit the letter to this cause; None for all of them.
 
     Raises:
-        InputError: there are no findings yet, or nothing in them is for the firm's IT.
+        InputError: there are no findings yet, or the IT department can fix none of them.
     """
     latest = latest_findings(workspace, firm.name, account)
     if not latest:
@@ -105,24 +106,24 @@ def letter(
                 firm=firm.name
             )
         )
-    asked = [
+    to_fix = [
         finding
         for address in sorted(latest)
         for finding in latest[address]
         if finding.signal in (Signal.FAILED, Signal.WARNING) and cause in (None, finding.cause)
     ]
-    return of_findings(firm, asked)
+    return of_findings(firm, to_fix)
 
 
 def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
-    """The letter about these findings.
+    """Write the letter about these findings.
 
     Raises:
-        InputError: nothing in them is for the firm's IT.
+        InputError: the IT department can fix none of them.
     """
     by_cause: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.cause and for_it(finding.cause, finding.who):
+        if finding.cause and fixable_by_it_department(finding.cause, finding.who):
             by_cause.setdefault(finding.cause, []).append(finding)
     if not by_cause:
         raise InputError(
@@ -154,12 +155,12 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
             (
                 (_("Directory (tenant) ID"), firm.tenant),
                 (_("Application (client) ID"), firm.client_id),
-                (_("Last checked (UTC)"), f"{max(f.at for rows in by_cause.values() for f in rows).astimezone(UTC):%Y-%m-%d %H:%M}"),
+                (_("Last checked (UTC)"), f"{max(f.at for same_cause in by_cause.values() for f in same_cause).astimezone(UTC):%Y-%m-%d %H:%M}"),
             ),
         ),
     )  # fmt: skip
-    for number, (cause, rows) in enumerate(by_cause.items(), 1):
-        document.add(*_request(number, firm, cause, rows))
+    for number, (cause, same_cause) in enumerate(by_cause.items(), 1):
+        document.add(*_request(number, firm, cause, same_cause))
     if firm.access == "delegated":
         document.add(*_consent(len(by_cause) + 1, firm))
     document.add(
@@ -179,21 +180,26 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
 
 
 def _request(
-    number: int, firm: Firm, cause: str, rows: Sequence[Finding]
+    number: int, firm: Firm, cause: str, findings: Sequence[Finding]
 ) -> list[Heading | Paragraph | Items | Code | Links]:
-    mailboxes = sorted({row.account for row in rows if row.account}, key=str.casefold)
-    one = Account(mailboxes[0], firm.name) if len(mailboxes) == 1 else None
-    known = for_cause(cause, firm=firm, account=one)
-    title = known.title
+    mailboxes = sorted(
+        {finding.account for finding in findings if finding.account}, key=str.casefold
+    )
+    single_account = Account(mailboxes[0], firm.name) if len(mailboxes) == 1 else None
+    explanation = for_cause(cause, firm=firm, account=single_account)
+    title = explanation.title
     if len(mailboxes) > 1:
         title = _("{title}: {n} mailboxes").format(title=title, n=len(mailboxes))
     parts: list[Heading | Paragraph | Items | Code | Links] = [
         Heading(f"{number}. {title}"),
-        Paragraph(known.meaning),
+        Paragraph(explanation.meaning),
     ]
     if mailboxes:
-        parts += [Heading(ngettext("Mailbox", "Mailboxes", len(mailboxes)), 3), _listed(mailboxes)]
-    parts += [Heading(_("What to do"), 3), Items(known.fix, ordered=True)]
+        parts += [
+            Heading(ngettext("Mailbox", "Mailboxes", len(mailboxes)), 3),
+            _mailbox_list(mailboxes),
+        ]
+    parts += [Heading(_("What to do"), 3), Items(explanation.fix, ordered=True)]
     commands = _commands(firm, cause, mailboxes)
     if commands:
         heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1)  # fmt: skip
@@ -203,65 +209,73 @@ def _request(
     if verify:
         parts.append(Code(_script(firm, verify, mailboxes), "powershell"))
     parts.append(Paragraph(_("We verify it on our side by the same check that failed: {checks}.").format(
-        checks=", ".join(sorted({row.check for row in rows}))
+        checks=", ".join(sorted({finding.check for finding in findings}))
     )))  # fmt: skip
-    if known.links:
-        parts += [Heading(_("Straight to the page"), 3), Links(known.links)]
-    parts += _said(rows)
+    if explanation.links:
+        parts += [Heading(_("Straight to the page"), 3), Links(explanation.links)]
+    parts += _server_response(findings)
     return parts
 
 
-_MAILBOX = "$mailbox"
-_STAND_IN = "mailbox@stand-in.invalid"  # an address for the catalogue, which would quote a variable
+_MAILBOX = "$mailbox"  # the PowerShell variable of the loop over mailboxes
+# The catalogue quotes an address as PowerShell needs it, so the variable is put in afterwards, in place of this one.
+_PLACEHOLDER_ADDRESS = "mailbox@stand-in.invalid"
 
 
 def _commands(firm: Firm, cause: str, mailboxes: Sequence[str]) -> str:
-    """The catalogue's commands that change something, for each of the mailboxes."""
-    known = for_cause(cause, firm=firm, account=Account(_STAND_IN, firm.name))
-    lines = [line.replace(_STAND_IN, _MAILBOX) for line in known.powershell]
+    """A script of the catalogue's commands that fix a cause, for each of the mailboxes; empty if there are none."""
+    explanation = for_cause(cause, firm=firm, account=Account(_PLACEHOLDER_ADDRESS, firm.name))
+    lines = [line.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for line in explanation.powershell]
     changing = [line for line in lines if not line.startswith(("Get-", "Test-"))]
     return _script(firm, changing, mailboxes) if changing else ""
 
 
 def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
-    each = [line for line in lines if _MAILBOX in line]
-    once = [line for line in lines if _MAILBOX not in line]
-    script = [_CONNECT.get(firm.cloud.name, "Connect-ExchangeOnline"), *once]
-    if each and mailboxes:
+    """A PowerShell script that connects to Exchange and runs the lines, those that name a mailbox for each of them."""
+    per_mailbox = [line for line in lines if _MAILBOX in line]
+    one_off = [line for line in lines if _MAILBOX not in line]
+    script = [_CONNECT.get(firm.cloud.name, "Connect-ExchangeOnline"), *one_off]
+    if per_mailbox and mailboxes:
         quoted = [f"'{address.replace(chr(39), chr(39) * 2)}'" for address in mailboxes]
         if len(quoted) == 1:
-            script += [line.replace(_MAILBOX, quoted[0]) for line in each]
+            script += [line.replace(_MAILBOX, quoted[0]) for line in per_mailbox]
         else:
             script += ["$mailboxes = @(", ",\n".join(f"    {q}" for q in quoted), ")"]
-            script += ["foreach ($mailbox in $mailboxes) {", *(f"    {line}" for line in each), "}"]
-    elif each:
-        script += [line.replace(_MAILBOX, "<mailbox>") for line in each]
+            script += [
+                "foreach ($mailbox in $mailboxes) {",
+                *(f"    {line}" for line in per_mailbox),
+                "}",
+            ]
+    elif per_mailbox:
+        script += [line.replace(_MAILBOX, "<mailbox>") for line in per_mailbox]
     return "\n".join(script)
 
 
-def _listed(mailboxes: Sequence[str]) -> Items:
-    shown = tuple(mailboxes[:_SHOWN])
+def _mailbox_list(mailboxes: Sequence[str]) -> Items:
+    shown = tuple(mailboxes[:_MAX_LISTED])
     more = len(mailboxes) - len(shown)
     if more:
         shown += (_("and {n} more (the commands name them all)").format(n=more),)
     return Items(shown)
 
 
-def _said(rows: Sequence[Finding]) -> list[Heading | Paragraph | Items | Code | Links]:
-    newest = max(rows, key=lambda row: row.at)
-    words = redact(newest.evidence).strip()[:1500]
-    lines = [words] if words else []
+def _server_response(
+    findings: Sequence[Finding],
+) -> list[Heading | Paragraph | Items | Code | Links]:
+    newest = max(findings, key=lambda finding: finding.at)
+    evidence = redact(newest.evidence).strip()[:1500]
+    lines = [evidence] if evidence else []
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in newest.ids.items()]
     if not lines:
         return []
-    when = _("What the server said ({check}, {at} UTC)").format(
+    heading = _("What the server said ({check}, {at} UTC)").format(
         check=newest.check, at=f"{newest.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     )
-    return [Heading(when, 3), Code("\n".join(lines))]
+    return [Heading(heading, 3), Code("\n".join(lines))]
 
 
 def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
-    consent: Link = replace(link("admin-consent", firm), text=_("Grant admin consent"))
+    consent_link: Link = replace(link("admin-consent", firm), text=_("Grant admin consent"))
     return [
         Heading(_("{n}. Consent for all users, with one click").format(n=number)),
         Paragraph(
@@ -269,7 +283,7 @@ def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
                 "If it has not been done yet: an administrator who opens this link and accepts spares every user the question whether the app may use the mailbox. It is needed where users may not consent themselves."
             )
         ),
-        Links((consent,)),
+        Links((consent_link,)),
     ]
 
 

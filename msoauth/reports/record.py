@@ -14,32 +14,44 @@ from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
-_TESTS = ("pop3.login", "imap.login", "smtp.login", "smtp.send", "mail.round-trip", "mail.retrieve")
+_TEST_CHECKS = (
+    "pop3.login",
+    "imap.login",
+    "smtp.login",
+    "smtp.send",
+    "mail.round-trip",
+    "mail.retrieve",
+)
 
 
 def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Document:
-    """The record of a firm as one page, from the workspace and its journal. It contains no secret.
+    """Write the record of a firm from the workspace and its journal. It contains no secret.
 
-    What does not work yet is listed as an open point, so a record can be made at any time.
+    What does not work yet is listed as an open point, so a record can be written at any time.
     """
     accounts = workspace.accounts.list(firm.name)
     latest = latest_findings(workspace, firm.name)
-    stands = status(workspace, firm=firm.name).accounts
-    signals = {one.account: proven_signal(one.issue, _of(one.account, latest)) for one in stands}
+    statuses = status(workspace, firm=firm.name).accounts
+    signals = {
+        account_status.account: proven_signal(
+            account_status.issue, _findings_of(account_status.account, latest)
+        )
+        for account_status in statuses
+    }
     today = today or datetime.now(UTC).date()
     page = Document(_("Onboarding record: {firm}").format(firm=firm.name))
     open_points = _open_points(workspace, firm, signals, latest, today)
-    bad = sum(signals[account] is not Signal.PASSED for account in accounts)
-    if accounts and not bad:
-        said = ngettext(
+    failing = sum(signals[account] is not Signal.PASSED for account in accounts)
+    if accounts and not failing:
+        verdict = ngettext(
             "The mailbox works: mail can be retrieved and sent with OAuth 2.0.",
             "All {n} mailboxes work: mail can be retrieved and sent with OAuth 2.0.",
             len(accounts),
         )
     else:
-        said = _("{good} of {n} mailboxes work; what is missing is told under “Open points”.")
+        verdict = _("{good} of {n} mailboxes work; what is missing is told under “Open points”.")
     page.add(
-        Paragraph(said.format(n=len(accounts), good=len(accounts) - bad)),
+        Paragraph(verdict.format(n=len(accounts), good=len(accounts) - failing)),
         Paragraph(
             _("Made on {date} with msoauth. This page holds no secret, password or token.").format(
                 date=today.isoformat()
@@ -47,25 +59,27 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
             quiet=True,
         ),
         Heading(_("App registration")),
-        Table((_("What"), _("Value")), tuple(_registration(workspace, firm, today))),
+        Table((_("What"), _("Value")), tuple(_registration_rows(workspace, firm, today))),
         Heading(_("Permissions")),
         *_permissions(firm, accounts),
         Heading(_("Mailboxes")),
     )  # fmt: skip
     if accounts:
-        head = (
+        mailbox_headers = (
             _("Mailbox"),
             _("Result"),
             _("Retrieved over"),
             _("Signed in as"),
             _("Signed in on"),
         )
-        page.add(Table(head, tuple(_account(workspace, a, signals[a]) for a in accounts)))
+        page.add(
+            Table(mailbox_headers, tuple(_mailbox_row(workspace, a, signals[a]) for a in accounts))
+        )
         page.add(Heading(_("Test results")))
-        tests = [row for a in accounts for row in _tests(a, _of(a, latest))]
-        if tests:
-            asked = (_("Mailbox"), _("Name of the check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
-            page.add(Table(asked, tuple(tests)))
+        test_rows = [row for a in accounts for row in _test_rows(a, _findings_of(a, latest))]
+        if test_rows:
+            test_headers = (_("Mailbox"), _("Name of the check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
+            page.add(Table(test_headers, tuple(test_rows)))
         else:
             page.add(Paragraph(_("Nothing was tested yet.")))
     else:
@@ -75,7 +89,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
     return page
 
 
-def _registration(
+def _registration_rows(
     workspace: Workspace, firm: Firm, today: date
 ) -> list[tuple[Cell, ...]]:  # fmt: skip
     has_secret = workspace.firms.has_secret(firm.name)
@@ -117,11 +131,11 @@ def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[Block]:
     ]  # fmt: skip
 
 
-def _of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
+def _findings_of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
     return latest.get(account.address.strip().casefold(), [])
 
 
-def _account(workspace: Workspace, account: Account, signal: Signal) -> tuple[Cell, ...]:
+def _mailbox_row(workspace: Workspace, account: Account, signal: Signal) -> tuple[Cell, ...]:
     token = workspace.tokens.status(account.address)
     return (
         account.address,
@@ -132,7 +146,7 @@ def _account(workspace: Workspace, account: Account, signal: Signal) -> tuple[Ce
     )
 
 
-def _tests(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
+def _test_rows(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
     return [
         (
             account.address,
@@ -144,7 +158,7 @@ def _tests(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ..
             or _("run {run}").format(run=finding.run),
         )
         for finding in findings
-        if finding.check in _TESTS
+        if finding.check in _TEST_CHECKS
     ]
 
 
@@ -172,7 +186,7 @@ def _open_points(
                 _("{address}: the user has not signed in yet.").format(address=account.address)
             )
             continue
-        points += (problems := _problems(account.address, _of(account, latest)))
+        points += (problems := _problems(account.address, _findings_of(account, latest)))
         if not problems and signal is not Signal.PASSED:
             points.append(
                 _("{address}: retrieving and sending were not tested yet.").format(
@@ -182,10 +196,10 @@ def _open_points(
     return points
 
 
-def _problems(whose: str, findings: Sequence[Finding]) -> list[str]:
+def _problems(address: str, findings: Sequence[Finding]) -> list[str]:
     return [
         _("{address}: {check}: {summary}").format(
-            address=whose,
+            address=address,
             check=f.check,
             summary=for_cause(f.cause).title if f.cause else redact(f.summary),
         )

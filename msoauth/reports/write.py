@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msoauth.auditing.status import AccountStatus, Status
-from msoauth.reports.columns import ACCOUNTS, Column, is_formula, shown
+from msoauth.reports.columns import ACCOUNTS, Column, display_value, is_formula
 from msoauth.store.audits import AuditRun
 
 Kind = Literal["csv", "xlsx", "html"]
@@ -27,7 +27,7 @@ def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun
     Raises:
         OSError: the file cannot be written.
     """
-    # Two writers are imported only when they are needed: Excel's and HTML's libraries take time to load.
+    # Imported lazily: the libraries for Excel and HTML take time to load.
     if kind == "xlsx":
         from msoauth.reports.excel import write_excel
 
@@ -60,5 +60,5 @@ def _cell(column: Column[Any], value: Any) -> str:
         return ""
     if column.kind == "number":
         return str(value)
-    text = " ".join(str(shown(column.kind, value)).split())
+    text = " ".join(str(display_value(column.kind, value)).split())
     return f"'{text}" if is_formula(text) else text

@@ -22,7 +22,7 @@ from msoauth.reports import charts
 from msoauth.reports.columns import accounts_frame, causes_frame
 from msoauth.reports.html_report import STAGES, changes_line, table_data
 from msoauth.reports.latest_findings import latest_findings
-from msoauth.reports.letter import for_it, letter
+from msoauth.reports.letter import fixable_by_it_department, letter
 from msoauth.reports.write import MEDIA, Kind, write_report
 from msoauth.texts import _
 from msoauth.ui import html
@@ -133,7 +133,7 @@ class AuditPanel(Panel):
         acts = [
             html.button(_("Show these"), "filter" if group.cause else "find", value, small=True)
         ]
-        if group.cause and not group.expiring and for_it(group.cause, who):
+        if group.cause and not group.expiring and fixable_by_it_department(group.cause, who):
             acts.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
         return [
             html.dot(group.signal, labels.signal_label(group.signal)),
