@@ -1,7 +1,7 @@
 """Reads a tenant's configuration from Microsoft Graph with an administrator's token; changes nothing (facts G).
 
-A :class:`Graph` holds the token in memory and nowhere else.
-SMTP AUTH, POP and IMAP switches of mailboxes are not in Graph: only Exchange PowerShell shows them (facts G1).
+A :class:`Graph` keeps the token in memory only. Graph does not have a mailbox's SMTP AUTH, POP and IMAP settings: only
+Exchange PowerShell shows them (facts G1). "Facts" are numbered sections in ``docs/facts``.
 """
 
 from msoauth.graph.objects import (

@@ -11,8 +11,8 @@ class SecretEntry:
     """An entry of *Certificates & secrets*.
 
     Attributes:
-        hint: The first three characters of the value, by which one sees which secret is in use.
-        ends: Its end, UTC, or None.
+        hint: The first three characters of the value, which tell which secret is in use.
+        ends: When it expires, in UTC; None if Graph does not say.
     """
 
     key_id: str
@@ -26,7 +26,8 @@ class Application:
     """An app registration, as far as mail is concerned.
 
     Attributes:
-        required: *API permissions*, a wish list: (resource app id, permission id, ``Scope`` or ``Role``).
+        required: *API permissions*, which are requested, not granted: (resource app id, permission id, ``Scope`` or
+            ``Role``).
         public_client_flows: *Allow public client flows*; absent counts as No.
     """
 
@@ -54,7 +55,7 @@ class ServicePrincipal:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A consent: by an administrator for everybody (``principal_id`` empty), or of one user."""
+    """A delegated consent: by an administrator for all users (``principal_id`` is empty), or by one user."""
 
     principal_id: str
     resource_id: str
@@ -63,7 +64,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Who is assigned to an enterprise application: a ``User`` or a ``Group``."""
+    """An assignment to an enterprise application: of a ``User`` or a ``Group`` (*kind*)."""
 
     principal_id: str
     kind: str
@@ -88,11 +89,11 @@ class DirectoryUser:
 
 @dataclass(frozen=True, slots=True)
 class SignInEntry:
-    """A line of the sign-in log.
+    """An entry of the sign-in log.
 
     Attributes:
-        code: The AADSTS number; 0 when it succeeded.
-        reason: Microsoft's words, without the number.
+        code: The AADSTS number; 0 if the sign-in succeeded.
+        reason: Microsoft's message, without the number.
     """
 
     user: str
@@ -102,26 +103,30 @@ class SignInEntry:
     correlation_id: str
 
 
-def application(found: Mapping[str, Any]) -> Application:
-    """An app registration out of its JSON."""
+def application(entity: Mapping[str, Any]) -> Application:
+    """Parse an app registration."""
 
     def uris(platform: str) -> tuple[str, ...]:
-        part = found.get(platform)
-        listed = part.get("redirectUris") if isinstance(part, dict) else None
-        return tuple(map(str, listed)) if isinstance(listed, list) else ()
+        section = entity.get(platform)
+        values = section.get("redirectUris") if isinstance(section, dict) else None
+        return tuple(map(str, values)) if isinstance(values, list) else ()
 
     return Application(
-        object_id=str(found.get("id", "")),
-        name=str(found.get("displayName") or ""),
-        audience=str(found.get("signInAudience") or ""),
+        object_id=str(entity.get("id", "")),
+        name=str(entity.get("displayName") or ""),
+        audience=str(entity.get("signInAudience") or ""),
         web=uris("web"),
         public=uris("publicClient"),
         spa=uris("spa"),
-        public_client_flows=found.get("isFallbackPublicClient") is True,
+        public_client_flows=entity.get("isFallbackPublicClient") is True,
         required=frozenset(
-            (str(of.get("resourceAppId", "")), str(one.get("id", "")), str(one.get("type", "")))
-            for of in dicts(found.get("requiredResourceAccess"))
-            for one in dicts(of.get("resourceAccess"))
+            (
+                str(resource.get("resourceAppId", "")),
+                str(permission.get("id", "")),
+                str(permission.get("type", "")),
+            )
+            for resource in dicts(entity.get("requiredResourceAccess"))
+            for permission in dicts(resource.get("resourceAccess"))
         ),
         secrets=tuple(
             SecretEntry(
@@ -130,21 +135,21 @@ def application(found: Mapping[str, Any]) -> Application:
                 str(entry.get("hint") or ""),
                 parse_time(entry.get("endDateTime")),
             )
-            for entry in dicts(found.get("passwordCredentials"))
+            for entry in dicts(entity.get("passwordCredentials"))
         ),
-        disabled_by_microsoft=str(found.get("disabledByMicrosoftStatus") or ""),
+        disabled_by_microsoft=str(entity.get("disabledByMicrosoftStatus") or ""),
     )
 
 
-def user(found: Mapping[str, Any]) -> DirectoryUser:
-    """A user out of its JSON."""
-    addresses = {str(found.get("mail") or "").lower()}
-    listed = found.get("proxyAddresses")
-    for entry in listed if isinstance(listed, list) else ():
+def user(entity: Mapping[str, Any]) -> DirectoryUser:
+    """Parse a user."""
+    addresses = {str(entity.get("mail") or "").lower()}
+    proxy_addresses = entity.get("proxyAddresses")
+    for entry in proxy_addresses if isinstance(proxy_addresses, list) else ():
         kind, _colon, address = str(entry).partition(":")
         if kind.lower() == "smtp":
             addresses.add(address.lower())
-    plans = found.get("assignedPlans")
+    plans = entity.get("assignedPlans")
     exchange = None
     if isinstance(plans, list):
         exchange = any(
@@ -153,38 +158,38 @@ def user(found: Mapping[str, Any]) -> DirectoryUser:
             for plan in dicts(plans)
         )
     return DirectoryUser(
-        id=str(found.get("id", "")),
-        upn=str(found.get("userPrincipalName") or ""),
-        enabled=found.get("accountEnabled") is not False,
+        id=str(entity.get("id", "")),
+        upn=str(entity.get("userPrincipalName") or ""),
+        enabled=entity.get("accountEnabled") is not False,
         addresses=frozenset(addresses - {""}),
         exchange=exchange,
     )
 
 
-def sign_in(row: Mapping[str, Any]) -> SignInEntry:
-    """A line of the sign-in log out of its JSON."""
-    status = row.get("status")
+def sign_in(entry: Mapping[str, Any]) -> SignInEntry:
+    """Parse an entry of the sign-in log."""
+    status = entry.get("status")
     status = status if isinstance(status, dict) else {}
     code = status.get("errorCode")
     return SignInEntry(
-        user=str(row.get("userPrincipalName") or ""),
+        user=str(entry.get("userPrincipalName") or ""),
         code=code if isinstance(code, int) else 0,
         reason=str(status.get("failureReason") or ""),
-        at=parse_time(row.get("createdDateTime")),
-        correlation_id=str(row.get("correlationId") or ""),
+        at=parse_time(entry.get("createdDateTime")),
+        correlation_id=str(entry.get("correlationId") or ""),
     )
 
 
 def dicts(value: object) -> list[dict[str, Any]]:
-    """The JSON objects in *value*; none if it is no list."""
+    """The JSON objects in the list *value*; none if it is not a list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def parse_time(value: object) -> datetime | None:
-    """A Graph date: ISO 8601 in UTC, with up to seven fractional digits (facts G2)."""
+    """Parse a Graph date, which is ISO 8601 in UTC with up to seven fractional digits (facts G2); None if invalid."""
     text = str(value or "")
-    whole, dot, rest = text.partition(".")
-    digits = rest.rstrip("Zz")[:6]
+    whole, dot, fraction = text.partition(".")
+    digits = fraction.rstrip("Zz")[:6]
     try:
         return datetime.fromisoformat(
             f"{whole}.{digits}+00:00" if dot and digits else whole.removesuffix("Z") + "+00:00"

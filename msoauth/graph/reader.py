@@ -1,4 +1,4 @@
-"""The HTTP client for Microsoft Graph: one tenant, read with an administrator's token, each path at most once."""
+"""The HTTP client for Microsoft Graph: reads one tenant with an administrator's token, each path at most once."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ from msoauth.identity.discovery import retry_after
 from msoauth.store import Secret
 from msoauth.texts import _
 
-_MAX_PAGES = 200  # of a list; the rest is not read
+_MAX_PAGES = 200  # of a list; later pages are not read
 
 
 class Graph:
@@ -50,43 +50,43 @@ class Graph:
         return f"Graph({self.signed_in_as or '?'})"
 
     def application(self, client_id: str) -> Application | None:
-        """The app registration of that client ID, or None when this directory has none.
+        """The app registration with that client ID, or None if this tenant has none.
 
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        found = self._object(f"applications(appId='{quote(client_id, safe='')}')")
-        return None if found is None else objects.application(found)
+        entity = self._object(f"applications(appId='{quote(client_id, safe='')}')")
+        return None if entity is None else objects.application(entity)
 
     def service_principal(self, app_id: str) -> ServicePrincipal | None:
-        """The enterprise application of that app ID, or None.
+        """The enterprise application with that app ID, or None if this tenant has none.
 
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        found = self._object(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
-        if found is None:
+        entity = self._object(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
+        if entity is None:
             return None
         return ServicePrincipal(
-            object_id=str(found.get("id", "")),
-            name=str(found.get("displayName") or ""),
-            enabled=found.get("accountEnabled") is not False,
-            assignment_required=found.get("appRoleAssignmentRequired") is True,
+            object_id=str(entity.get("id", "")),
+            name=str(entity.get("displayName") or ""),
+            enabled=entity.get("accountEnabled") is not False,
+            assignment_required=entity.get("appRoleAssignmentRequired") is True,
         )
 
     def permissions(self, resource_app_id: str) -> dict[str, str]:
-        """Names of a resource's permissions by id, delegated and application; empty without such a resource.
+        """The names of a resource's delegated and application permissions by id; empty if there is no such resource.
 
-        They are read from the tenant, because many published lists confuse Graph's with Exchange's (facts G3).
+        They are read from the tenant, because many published lists confuse Graph's ids with Exchange's (facts G3).
 
         Raises:
             AuthError: they may not be read, or Graph did not answer.
         """
-        found = self._object(f"servicePrincipals(appId='{resource_app_id}')") or {}
+        entity = self._object(f"servicePrincipals(appId='{resource_app_id}')") or {}
         return {
             str(entry.get("id", "")): str(entry.get("value", ""))
             for kind in ("oauth2PermissionScopes", "appRoles")
-            for entry in objects.dicts(found.get(kind))
+            for entry in objects.dicts(entity.get(kind))
         }
 
     def grants(self, principal_id: str) -> list[Grant]:
@@ -126,7 +126,7 @@ class Graph:
         ]
 
     def roles(self, principal_id: str, resource_id: str) -> set[str]:
-        """Ids of the application permissions of a resource that an enterprise application was granted.
+        """The ids of the application permissions that an enterprise application was granted on a resource.
 
         Raises:
             AuthError: they may not be read, or Graph did not answer.
@@ -140,50 +140,52 @@ class Graph:
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        chosen = quote(f"appId eq '{client_id}'", safe="'")
-        answer = self._get(f"{self.cloud.graph}v1.0/auditLogs/signIns?$filter={chosen}&$top=50")
-        found = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
-        own = [one for one in found if one.user.casefold() == upn.casefold()]
-        return sorted(own, key=lambda one: one.at or datetime.min.replace(tzinfo=UTC), reverse=True)
+        condition = quote(f"appId eq '{client_id}'", safe="'")
+        answer = self._get(f"{self.cloud.graph}v1.0/auditLogs/signIns?$filter={condition}&$top=50")
+        entries = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
+        of_user = [entry for entry in entries if entry.user.casefold() == upn.casefold()]
+        return sorted(
+            of_user, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC), reverse=True
+        )
 
     def user(self, upn: str) -> DirectoryUser | None:
-        """The user of that name, or None.
+        """The user with that user principal name, or None if there is none.
 
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        wanted = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
-        found = self._object(f"users/{quote(upn, safe='@')}?$select={wanted}")
-        return None if found is None else objects.user(found)
+        properties = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
+        entity = self._object(f"users/{quote(upn, safe='@')}?$select={properties}")
+        return None if entity is None else objects.user(entity)
 
-    # Below: HTTP
+    # HTTP
 
     def _object(self, path: str) -> dict[str, Any] | None:
-        """The JSON object at *path*, or None when there is none."""
-        found: dict[str, Any] | None = self._once(path, self._get)
-        return found
+        """The JSON object at *path*, or None if Graph answers that there is none."""
+        entity: dict[str, Any] | None = self._read_once(path, self._get)
+        return entity
 
     def _list(self, path: str) -> list[dict[str, Any]]:
-        """The rows of the list at *path*, of all pages."""
-        return list(self._once(path, lambda url: list(self._pages(url))))
+        """The rows of all pages of the list at *path*."""
+        return list(self._read_once(path, lambda url: list(self._pages(url))))
 
-    def _once(self, path: str, read: Callable[[str], Any]) -> Any:
-        with self._lock:  # several checks ask for the same thing at the same time
+    def _read_once(self, path: str, read: Callable[[str], Any]) -> Any:
+        with self._lock:  # concurrent checks need the same objects
             if path not in self._replies:
                 self._replies[path] = read(f"{self.cloud.graph}v1.0/{path}")
             return self._replies[path]
 
     def _pages(self, url: str) -> Iterator[dict[str, Any]]:
-        place = urlsplit(self.cloud.graph).netloc
+        graph_host = urlsplit(self.cloud.graph).netloc
         for _page in range(_MAX_PAGES):
-            answer = self._get(url) or {}
-            yield from objects.dicts(answer.get("value"))
-            url = str(answer.get("@odata.nextLink") or "")
-            if urlsplit(url).netloc != place:  # the token goes to Graph and nowhere else
+            page = self._get(url) or {}
+            yield from objects.dicts(page.get("value"))
+            url = str(page.get("@odata.nextLink") or "")
+            if urlsplit(url).netloc != graph_host:  # never send the token to another host
                 return
 
     def _get(self, url: str) -> dict[str, Any] | None:
-        what = _("Reading from Microsoft Graph")
+        action = _("Reading from Microsoft Graph")
         with http.session(self.cloud) as session:
             try:
                 reply = session.get(
@@ -191,50 +193,50 @@ class Graph:
                     headers={"Authorization": f"Bearer {self.token.reveal()}"},
                     allow_redirects=False,
                 )
-            except requests.RequestException as problem:
-                raise transport_error(problem, what) from None
+            except requests.RequestException as failure:
+                raise transport_error(failure, action) from None
         try:
-            answer = reply.json()
+            body = reply.json()
         except ValueError:
-            answer = None
-        answer = answer if isinstance(answer, dict) else {}
+            body = None
+        body = body if isinstance(body, dict) else {}
         if reply.status_code == 200:
-            return answer
-        error = answer.get("error")
+            return body
+        error = body.get("error")
         error = error if isinstance(error, dict) else {}
         if reply.status_code == 404 and error.get("code") in (
             "Request_ResourceNotFound",
             "ResourceNotFound",
         ):
             return None
-        raise _error_from_reply(reply, error, what)
+        raise _error_from_reply(reply, error, action)
 
 
-def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], what: str) -> AuthError:
-    words = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
-    inner = error.get("innerError") or error.get("innererror")
-    inner = inner if isinstance(inner, dict) else {}
+def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], action: str) -> AuthError:
+    evidence = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
+    inner_error = error.get("innerError") or error.get("innererror")
+    inner_error = inner_error if isinstance(inner_error, dict) else {}
     ids = {
-        name: str(inner[key])
+        name: str(inner_error[key])
         for name, key in (
             ("correlation_id", "client-request-id"),
             ("request_id", "request-id"),
             ("timestamp", "date"),
         )
-        if inner.get(key)
+        if inner_error.get(key)
     }
     if reply.status_code in (401, 403):
-        cause, why = "graph-forbidden", _("the signed-in administrator may not read this")
+        cause, reason = "graph-forbidden", _("the signed-in administrator may not read this")
     elif reply.status_code == 429:
-        cause, why = "throttled", _("too many requests")
+        cause, reason = "throttled", _("too many requests")
     elif reply.status_code >= 500:
-        cause, why = "service-unavailable", _("a passing fault")
+        cause, reason = "service-unavailable", _("a passing fault")
     else:
-        cause, why = explain(words).cause, _("it was refused")
+        cause, reason = explain(evidence).cause, _("it was refused")
     return AuthError(
-        _("{what}: {why}.").format(what=what, why=why),
+        _("{what}: {why}.").format(what=action, why=reason),
         cause=cause,
-        evidence=redact.redact(words)[:1000],
+        evidence=redact.redact(evidence)[:1000],
         ids=ids,
         retriable=cause in ("throttled", "service-unavailable"),
         retry_after=retry_after(reply),
