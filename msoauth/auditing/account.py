@@ -1,4 +1,4 @@
-"""Check one firm, whose findings hold for all its accounts, and check one account."""
+"""Checks one firm, whose findings hold for all its accounts, and checks one account."""
 
 import threading
 import time
@@ -42,11 +42,11 @@ class AccountResult:
 
     @property
     def throttled(self) -> bool:
-        """Whether a server said "too many"."""
+        """Whether a server answered that there were too many requests."""
         return any(f.cause == "throttled" for f in self.findings)
 
     def mark(self) -> Mark:
-        """What the store keeps of this result in the list of the audit."""
+        """This result as the store keeps it in the audit's list of accounts."""
         issue = self.issue
         return Mark(
             self.firm.name,
@@ -68,16 +68,18 @@ def check_firm(
     options: checks.RunOptions,
     cancelled: threading.Event,
 ) -> AccountResult:
-    """Carry out the checks whose findings hold for all accounts of a firm: network and app registration.
+    """Run the checks whose findings hold for all accounts of a firm: network and app registration.
 
     Args:
-        threads: Shared threads that carry out checks beside the caller's.
-        protocols: Those that its accounts use; servers of other protocols are not asked.
+        threads: Shared threads that run checks beside the caller's thread.
+        protocols: The protocols that its accounts use; servers of other protocols are not checked.
     """
     unused = {"network.pop3", "network.imap"} - {f"network.{protocol}" for protocol in protocols}
-    wanted = [c for c in (*checks.NETWORK, *checks.REGISTRATION) if c.id not in unused]
+    selection = [
+        check for check in (*checks.NETWORK, *checks.REGISTRATION) if check.id not in unused
+    ]
     context = checks.Context(workspace, firm, options=options, run=run, cancelled=cancelled)
-    return _result_of(wanted, context, threads, {})
+    return _run_checks(selection, context, threads, {})
 
 
 def check_account(
@@ -92,14 +94,14 @@ def check_account(
     options: checks.RunOptions,
     cancelled: threading.Event,
 ) -> AccountResult:
-    """Carry out the checks of one account.
+    """Run the checks of one account.
 
     Args:
         firm_findings: The firm's findings, by check id.
-        threads: Shared threads that carry out checks beside the caller's.
+        threads: Shared threads that run checks beside the caller's thread.
         send: Also send a test mail to the mailbox itself.
     """
-    wanted = (
+    selection = (
         *checks.SIGN_IN,
         *checks.LOGIN_TO_RETRIEVE,
         *checks.CONNECT,
@@ -110,11 +112,11 @@ def check_account(
     context = checks.Context(
         workspace, firm, account, options=options, run=run, cancelled=cancelled
     )
-    return _result_of(wanted, context, threads, firm_findings)
+    return _run_checks(selection, context, threads, firm_findings)
 
 
-def _result_of(
-    wanted: Sequence[checks.Check],
+def _run_checks(
+    selection: Sequence[checks.Check],
     context: checks.Context,
     threads: checks.Threads,
     firm_findings: Mapping[str, Finding],
@@ -122,19 +124,19 @@ def _result_of(
     start = time.perf_counter()
     findings: list[Finding] = []
     try:
-        # The journal gets them together, with the account's mark.
-        made = checks.run(
-            wanted, context, workers=threads, known=firm_findings.values(), record=False
+        # Not recorded one by one: the audit stores them together with the account's mark.
+        new_findings = checks.run(
+            selection, context, workers=threads, known=firm_findings.values(), record=False
         )
-        found = {finding.check: finding for finding in made}
-        connected = found.pop("smtp.connect", None)
-        if connected is not None and (login := found.get("smtp.login")) is not None:
-            # Connecting is part of what people call the login.
-            found[login.check] = replace(login, seconds=login.seconds + connected.seconds)
-        findings.extend(found.values())
-        issue = _issue_of(context, findings, firm_findings)
-    except Exception as bug:  # noqa: BLE001 - a bug met in one account does not end the audit
-        finding = _fault(context, bug)
+        by_check = {finding.check: finding for finding in new_findings}
+        connection = by_check.pop("smtp.connect", None)
+        if connection is not None and (login := by_check.get("smtp.login")) is not None:
+            # To users, connecting is part of the login.
+            by_check[login.check] = replace(login, seconds=login.seconds + connection.seconds)
+        findings.extend(by_check.values())
+        issue = _find_issue(context, findings, firm_findings)
+    except Exception as bug:  # noqa: BLE001 - a bug in the checks of one account must not end the audit
+        finding = _bug_finding(context, bug)
         findings.append(finding)
         issue = Issue(finding.check, finding.signal, finding.cause)
     return AccountResult(
@@ -147,13 +149,13 @@ def _result_of(
     )
 
 
-def _issue_of(
+def _find_issue(
     context: checks.Context, findings: Sequence[Finding], firm_findings: Mapping[str, Finding]
 ) -> Issue | None:
     if context.account is None:
-        broken = root_cause(findings)
-        return Issue(broken.check, broken.signal, broken.cause) if broken else None
-    # The token's idle days are not asked here: it was used just now, or its own check says why not.
+        problem = root_cause(findings)
+        return Issue(problem.check, problem.signal, problem.cause) if problem else None
+    # The token's idle days do not matter here: it was used just now, or its own check says why not.
     dates = Dates(context.firm.secret_expires, None, context.state.latest_message)
     silent_days = context.options.silent_days or SILENT_DAYS
     return account_issue(
@@ -161,7 +163,7 @@ def _issue_of(
     )
 
 
-def _fault(context: checks.Context, bug: Exception) -> Finding:
+def _bug_finding(context: checks.Context, bug: Exception) -> Finding:
     return Finding(
         check="audit.account",
         signal=Signal.ERROR,

@@ -25,19 +25,19 @@ def history(workspace: Workspace, firms: Iterable[str] | None = None) -> list[Au
     if firms is None:
         return [run for run, scope in _finished(workspace) if scope.firms is None]
     names = [workspace.firms.get(name).name for name in firms]
-    wanted = Scope.of(names).firms
-    covering = [(run, scope) for run, scope in _finished(workspace) if scope.covers(wanted)]
-    larger = [run.run for run, scope in covering if scope.firms != wanted]
-    theirs = workspace.audits.signals(larger, names) if larger else {}
-    told = []
+    firm_keys = Scope.of(names).firms
+    covering = [(run, scope) for run, scope in _finished(workspace) if scope.covers(firm_keys)]
+    larger_runs = [run.run for run, scope in covering if scope.firms != firm_keys]
+    signals_by_run = workspace.audits.signals(larger_runs, names) if larger_runs else {}
+    runs = []
     for run, scope in covering:
-        if scope.firms == wanted:
-            told.append(run)
-        elif signals := theirs.get(run.run):
-            told.append(
+        if scope.firms == firm_keys:
+            runs.append(run)
+        elif signals := signals_by_run.get(run.run):
+            runs.append(
                 replace(run, summary={"accounts": sum(signals.values()), "signals": signals})
             )
-    return told
+    return runs
 
 
 def last_two(
@@ -45,14 +45,16 @@ def last_two(
 ) -> tuple[AuditRun | None, AuditRun | None]:
     """The newest finished audit of these firms, and the newest before it that can be compared with it."""
     runs = _finished(workspace)
-    wanted = None if names is None else Scope.of(names).firms
-    if wanted is not None:
-        runs = [(run, scope) for run, scope in runs if scope.covers(wanted)]
+    firm_keys = None if names is None else Scope.of(names).firms
+    if firm_keys is not None:
+        runs = [(run, scope) for run, scope in runs if scope.covers(firm_keys)]
     if not runs:
         return None, None
-    last, of = runs[0]
-    need = of.firms if wanted is None else wanted
-    before = (run for run, scope in runs[1:] if scope.send == of.send and scope.covers(need))
+    last, last_scope = runs[0]
+    required = last_scope.firms if firm_keys is None else firm_keys
+    before = (
+        run for run, scope in runs[1:] if scope.send == last_scope.send and scope.covers(required)
+    )
     return last, next(before, None)
 
 
@@ -74,15 +76,15 @@ def change(before: Mark | None, after: Mark) -> Change:
 
     Failed and error count alike: what could not be checked is no better and no worse than what does not work.
     """
-    was = None if before is None else _RANK.get(before.signal)
-    is_ = _RANK.get(after.signal)
-    if is_ is None or was == is_:
+    rank_before = None if before is None else _RANK.get(before.signal)
+    rank_after = _RANK.get(after.signal)
+    if rank_after is None or rank_before == rank_after:
         return ""
-    if is_ == 0:
-        return "" if was is None else "mended"
-    if not was:
+    if rank_after == 0:
+        return "" if rank_before is None else "mended"
+    if not rank_before:
         return "new"
-    return "worse" if is_ > was else "better"
+    return "worse" if rank_after > rank_before else "better"
 
 
 def _finished(workspace: Workspace) -> list[tuple[AuditRun, Scope]]:

@@ -1,4 +1,4 @@
-"""What people read of an audit: its signals, changes, issues and causes as short texts in the language of now."""
+"""Labels an audit's signals, changes, issues and causes for people, in the current language."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -62,24 +62,24 @@ def issue_label(issue: Issue | None) -> str:
         )
     if issue.check == NEWEST_MAIL and issue.days is not None:
         return _("No new mail for {days} days").format(days=issue.days)
-    return _what(issue.check, issue.cause, expiring=issue.expiring)
+    return _problem_label(issue.check, issue.cause, expiring=issue.expiring)
 
 
 def group_label(group: CauseGroup) -> str:
     """The problem that some accounts share, without the accounts."""
-    return _what(group.check, group.cause, expiring=group.expiring)
+    return _problem_label(group.check, group.cause, expiring=group.expiring)
 
 
 def cause_labels(issues: Iterable[Issue]) -> dict[str, str]:
-    """What to call each cause among *issues*, by its id; what fails names it before what is expiring."""
-    found: dict[str, str] = {}
+    """The label of each cause among *issues*, by its id; a failing issue takes precedence over an expiring one."""
+    labels: dict[str, str] = {}
     for issue in sorted(issues, key=lambda issue: issue.expiring):
-        if issue.cause and issue.cause not in found:
-            found[issue.cause] = _what(issue.check, issue.cause, expiring=issue.expiring)
-    return found
+        if issue.cause and issue.cause not in labels:
+            labels[issue.cause] = _problem_label(issue.check, issue.cause, expiring=issue.expiring)
+    return labels
 
 
-def _what(check: str, cause: str | None, *, expiring: bool) -> str:
+def _problem_label(check: str, cause: str | None, *, expiring: bool) -> str:
     if check == SECRET_END and expiring:
         return _("The client secret ends soon")
     if check == TOKEN_AGE and expiring:
@@ -87,13 +87,13 @@ def _what(check: str, cause: str | None, *, expiring: bool) -> str:
     if check == NEWEST_MAIL and cause is None:
         return _("No new mail for a long time")
     if cause and cause != "unknown":
-        return _explained(cause, language()).title.rstrip(".")
+        return _explanation(cause, language()).title.rstrip(".")
     return check
 
 
 @lru_cache(maxsize=500)
-def _explained(cause: str, _language: str) -> Explanation:
-    """What the catalogue says of a cause, kept because thousands of accounts share a few causes."""
+def _explanation(cause: str, _language: str) -> Explanation:
+    """The catalogue's explanation of a cause, cached because thousands of accounts share a few causes."""
     return for_cause(cause)
 
 
@@ -107,53 +107,59 @@ def group_line(group: CauseGroup) -> str:
 
 def group_who(group: CauseGroup) -> str:
     """Who can fix the problem that some accounts share: an id such as ``tenant-admin``, or empty."""
-    return _explained(group.cause, language()).who if group.cause else ""
+    return _explanation(group.cause, language()).who if group.cause else ""
 
 
-def account_who(one: AccountStatus) -> str:
+def account_who(status: AccountStatus) -> str:
     """Who can fix an account: an id such as ``tenant-admin``, or empty."""
-    if one.issue is None or one.issue.cause is None:
+    if status.issue is None or status.issue.cause is None:
         return ""
-    return (one.finding.who if one.finding else "") or _explained(one.issue.cause, language()).who
+    return (status.finding.who if status.finding else "") or _explanation(
+        status.issue.cause, language()
+    ).who
 
 
-def account_fix(one: AccountStatus) -> tuple[str, ...]:
+def account_fix(status: AccountStatus) -> tuple[str, ...]:
     """The steps that fix an account; none where nothing is wrong."""
-    if one.issue is None:
+    if status.issue is None:
         return ()
-    # The catalogue speaks the current language, a finding that of the day when it was made.
-    return _fix(one.issue.check, one.issue.cause) or (one.finding.fix if one.finding else ())
+    # The catalogue's steps are in the current language, a finding's in the language of its run.
+    return _steps(status.issue.check, status.issue.cause) or (
+        status.finding.fix if status.finding else ()
+    )
 
 
 def group_fix(group: CauseGroup) -> tuple[str, ...]:
     """The steps that fix the problem that some accounts share."""
-    return _fix(group.check, group.cause)
+    return _steps(group.check, group.cause)
 
 
-def _fix(check: str, cause: str | None) -> tuple[str, ...]:
+def _steps(check: str, cause: str | None) -> tuple[str, ...]:
     if cause is None and check == NEWEST_MAIL:
         return (
             _("Ask whether mail is expected there: a rule or a forwarding may take it elsewhere."),
         )
-    return tuple(_explained(cause, language()).fix) if cause else ()
+    return tuple(_explanation(cause, language()).fix) if cause else ()
 
 
 def steps_line(steps: Sequence[str]) -> str:
-    """Steps on one line: “1. Do this. 2. Do that.”; one alone without its number."""
+    """Steps on one line: “1. Do this. 2. Do that.”; a single step has no number."""
     if len(steps) < 2:
         return "".join(steps)
     return " ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def counts_line(signals: Mapping[Signal, int]) -> str:
-    """How many accounts have which signal, the worst first: “✖ 3 broken   ▲ 2 watch   ● 120 works”."""
-    return "   ".join(f"{s.shape} {signals[s]:,} {signal_label(s)}" for s in _counted(signals))
+    """The number of accounts with each signal, the worst first: “✖ 3 broken   ▲ 2 watch   ● 120 works”."""
+    return "   ".join(
+        f"{s.shape} {signals[s]:,} {signal_label(s)}" for s in _signals_present(signals)
+    )
 
 
 def counts_words(signals: Mapping[Signal, int]) -> str:
-    """The same without shapes, for a place that shows one itself: “3 broken, 2 watch, 120 works”."""
-    return ", ".join(f"{signals[s]:,} {signal_label(s)}" for s in _counted(signals))
+    """The same without shapes, where the page shows one itself: “3 broken, 2 watch, 120 works”."""
+    return ", ".join(f"{signals[s]:,} {signal_label(s)}" for s in _signals_present(signals))
 
 
-def _counted(signals: Mapping[Signal, int]) -> list[Signal]:
+def _signals_present(signals: Mapping[Signal, int]) -> list[Signal]:
     return [signal for signal in WORST_FIRST if signals.get(signal)]

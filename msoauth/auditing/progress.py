@@ -1,4 +1,4 @@
-"""How far an audit is, how fast, and how long it will take."""
+"""Measures how far an audit is, how fast it runs, and how long it will take."""
 
 import threading
 import time
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from msoauth.model import Signal
 from msoauth.texts import _, ngettext
 
-_WINDOW = 200  # accounts from whose finishing times the rate is calculated, the newest ones
+_WINDOW = 200  # the rate is calculated from the times at which this many newest accounts finished
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an audit is at one moment.
+    """The progress of an audit at one moment.
 
     Attributes:
         done: Accounts that are finished, including those from before an interruption.
@@ -63,7 +63,7 @@ class Meter:
             self._times.append(time.monotonic())
 
     def catch_up(self, signals: Mapping[Signal, int]) -> None:
-        """Take over the counts of a shared audit; what other computers finished counts for the rate, too."""
+        """Adopt the counts of a shared audit; accounts that other computers finished count for the rate, too."""
         with self._lock:
             others = sum(signals.values()) - sum(self._signals.values())
             if others > 0:

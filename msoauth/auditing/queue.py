@@ -1,4 +1,4 @@
-"""Choose the account to check next: many at once, but not too many of one tenant or one user."""
+"""Chooses the account to check next: many at once, but not too many of one tenant or one user."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from msoauth.model import Account
 
-FIRST_PAUSE = 5.0  # seconds that a tenant is left alone after it said "too many", doubled each time
+FIRST_PAUSE = 5.0  # seconds without requests to a tenant after it throttled, doubled each time
 LONGEST_PAUSE = 120.0
-MAX_WAIT = 240.0  # seconds of such pauses without a single success; then its accounts are asked once and no more
+MAX_WAIT = 240.0  # seconds of such pauses without a success, after which a tenant's accounts are not put back any more
 
 
 @dataclass
 class _Firm:
-    """The accounts of one firm that wait, and how many are being checked."""
+    """The waiting accounts of one firm, and how many are being checked."""
 
     limit: int
     waiting: deque[Account] = field(default_factory=deque)
@@ -30,9 +30,9 @@ class WorkQueue:
     """Accounts to check, from each firm in turn. Safe to share between threads.
 
     Args:
-        per_firm: So many accounts of one tenant at once. A tenant that throttles is asked half as much from then
-            on, and not at all for some seconds.
-        per_mailbox: So many accounts of one user at once (a user with shared mailboxes signs in for all of them).
+        per_firm: How many accounts of one tenant are checked at once. A tenant that throttles gets half as many from
+            then on, and none for some seconds.
+        per_mailbox: How many accounts of one user are checked at once (a user signs in to several shared mailboxes).
     """
 
     def __init__(self, *, per_firm: int, per_mailbox: int) -> None:
@@ -54,13 +54,13 @@ class WorkQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """No more will be added: :meth:`take` returns None once nothing is left."""
+        """Declare that no more will be added: :meth:`take` returns None once nothing is left."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Drop all accounts that wait: :meth:`take` returns None from now on, though accounts are under way."""
+        """Drop all waiting accounts: :meth:`take` returns None from now on, even while accounts are being checked."""
         with self._changed:
             self._cleared = True
             for firm in self._firms.values():
@@ -69,7 +69,7 @@ class WorkQueue:
 
     @property
     def waiting(self) -> int:
-        """How many accounts were not taken yet."""
+        """How many accounts have not been taken yet."""
         with self._changed:
             return sum(len(firm.waiting) for firm in self._firms.values())
 
@@ -77,39 +77,39 @@ class WorkQueue:
         """Wait for the next account that may be checked now; None when nothing is left to do."""
         with self._changed:
             while not self._cleared:
-                account, soon = self._next()
+                account, pause_left = self._next()
                 if account is not None:
                     self._running += 1
                     self._firms[account.firm].running += 1
                     user = account.user.casefold()
                     self._users[user] = self._users.get(user, 0) + 1
                     return account
-                # An account that is being checked may be put back: it is the end only when none is.
+                # An account that is being checked may be put back, so the queue is finished only when none is.
                 if self._closed and not self._running and not self.waiting:
                     self._changed.notify_all()
                     return None
-                self._changed.wait(soon)
+                self._changed.wait(pause_left)
             return None
 
     def done(self, account: Account, *, throttled: bool = False) -> None:
-        """Note that the account is finished; *throttled* if the tenant refused it to the end."""
+        """Mark the account as finished; *throttled* if its last try was still throttled."""
         with self._changed:
             self._release(account)
             firm = self._firms[account.firm]
             if not throttled:
                 firm.pause = firm.waited = 0.0
                 firm.succeeded += 1
-            if firm.succeeded >= firm.limit < self._per_firm:  # try one more at once again
+            if firm.succeeded >= firm.limit < self._per_firm:  # allow one more at once again
                 firm.limit, firm.succeeded = firm.limit + 1, 0
-            # One more account may be taken. At the end all waiting threads have to see that it is the end.
-            ending = self._closed and self._running == 0
-            self._changed.notify_all() if ending else self._changed.notify()
+            # One waiting thread can take another account; at the end all of them must wake up to return.
+            finished = self._closed and self._running == 0
+            self._changed.notify_all() if finished else self._changed.notify()
 
     def put_back(self, account: Account) -> bool:
-        """Put back an account whose tenant said "too many": it is asked less, and not before a pause is over.
+        """Put back an account whose tenant throttled; the tenant gets fewer accounts from now on, and none in a pause.
 
         Returns:
-            False when this tenant was waited for long enough: the caller keeps the account and finishes it.
+            False if this tenant has been waited for long enough: the caller keeps the account and finishes it.
         """
         with self._changed:
             firm = self._firms[account.firm]
@@ -141,8 +141,8 @@ class WorkQueue:
         return self._firms[name]
 
     def _next(self) -> tuple[Account | None, float | None]:
-        """The next account, or None and the seconds after which a pause ends (None: something must change)."""
-        soon: float | None = None
+        """The next account; or None and the seconds until a pause ends (None: wait for a change)."""
+        pause_left: float | None = None
         now = time.monotonic()
         for _turn in range(len(self._order)):
             name = self._order[0]
@@ -152,10 +152,10 @@ class WorkQueue:
                 continue
             if firm.paused_until > now:
                 left = firm.paused_until - now
-                soon = left if soon is None else min(soon, left)
+                pause_left = left if pause_left is None else min(pause_left, left)
                 continue
-            for place, account in enumerate(firm.waiting):
+            for position, account in enumerate(firm.waiting):
                 if self._users.get(account.user.casefold(), 0) < self._per_mailbox:
-                    del firm.waiting[place]
+                    del firm.waiting[position]
                     return account, None
-        return None, soon
+        return None, pause_left

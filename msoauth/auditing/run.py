@@ -1,4 +1,4 @@
-"""Check many accounts at once, yield each as it finishes, and resume an audit that was interrupted."""
+"""Checks many accounts at once, yields each as it finishes, and resumes an audit that was interrupted."""
 
 import contextlib
 import queue
@@ -27,25 +27,25 @@ PER_FIRM = 64
 PER_MAILBOX = 2  # Exchange takes three submissions of a mailbox at once (facts E7); its owner may be using one
 TIMEOUT = 20.0  # seconds of each step of a conversation
 RESUME_HOURS = 24  # an audit that was interrupted longer ago is not resumed
-LEASE = 60.0  # seconds without a sign of life after which a computer's accounts go to the others
-_TRIES = 3  # at an account whose tenant says "too many", and at a firm that fails only for now
-_PARTING = 3.0  # seconds that threads get to end when the audit is cancelled
+LEASE = 60.0  # seconds without a renewal after which a computer's accounts go to the others
+_MAX_TRIES = 3  # of an account whose tenant throttles, and of a firm whose checks fail temporarily
+_STOP_TIMEOUT = 3.0  # seconds that threads get to end when the audit is cancelled
 _LOCK = "audit"
 
 
 class Audit:
-    """An audit. Iterate over it to carry it out; each item is the result of an account (or a firm).
+    """An audit: iterate over it to run it; each item is the result of an account (or a firm).
 
-    Whatever was yielded is in the journal. Leaving the loop, or :meth:`cancel`, ends the audit; the next audit of
-    the same accounts resumes it.
+    Every result is in the journal before it is yielded. Leaving the loop, or :meth:`cancel`, ends the audit; the next
+    audit of the same accounts resumes it.
 
     Attributes:
-        firms: The names of the firms that it was asked for; None for all.
+        firms: The names of the firms that it checks; None for all.
         shared: Whether other computers may work on it too.
         silent_days: Days without new mail after which it calls a mailbox silent.
         run: The id that its findings share; empty before it has begun.
         resumed: Whether it resumes one that was interrupted.
-        skipped: How many of its accounts were finished before that.
+        skipped: How many of its accounts were finished before the interruption.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Audit:
         firms = workspace.firms.list() if names is None else [workspace.firms.get(n) for n in names]
         self.firms = None if names is None else tuple(f.name for f in firms)
         self._workspace = workspace
-        self._steady = workspace.snapshot()
+        self._snapshot = workspace.snapshot()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
         self._accounts: dict[str, Account] = {
             account.address.strip().casefold(): account
@@ -87,7 +87,7 @@ class Audit:
         self._send, self.silent_days = send, silent_days
         self._options = RunOptions(timeout=timeout, silent_days=silent_days)
         self._fresh, self.shared, self._lease = fresh, share, lease
-        self._by = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
+        self._worker_id = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)
         self._results: queue.Queue[AccountResult | None] = queue.Queue(maxsize=4 * self._workers)
         self._stopped = threading.Event()
@@ -118,15 +118,16 @@ class Audit:
         self._stopped.set()
 
     def __iter__(self) -> Iterator[AccountResult]:
-        """Carry it out, once; iterated over again, it yields nothing.
+        """Run the audit, once; iterated over again, it yields nothing.
 
         Raises:
-            InputError: another audit of this workspace is under way.
+            InputError: another audit of this workspace is running.
             VaultError: the key that seals the secrets is missing or wrong; nothing was begun.
             StoreError: the workspace cannot be written any more; what was yielded is stored, and the next audit
                 goes on from there.
         """
-        if self.run:  # its threads have ended: it would begin another one and finish it unchecked
+        # Its threads have ended: a second iteration would begin another audit and finish it without any check.
+        if self.run:
             return
         try:
             with self._workspace.locks.hold(_LOCK, shared=self.shared):
@@ -138,10 +139,10 @@ class Audit:
 
     def _carry_out(self) -> Iterator[AccountResult]:
         left = self._begin()
-        if self._by is None:
+        if self._worker_id is None:
             self._queue.put(left)
             self._queue.close()
-        tasks = [self._work] * self._workers + ([self._feed] if self._by else [])
+        tasks = [self._work] * self._workers + ([self._feed] if self._worker_id else [])
         running = len(tasks)
         # Half of the threads have an account each; the others take a check of any account.
         self._threads = Threads(len(tasks) + self._workers, "audit")
@@ -168,50 +169,51 @@ class Audit:
         finally:
             self._stopped.set()
             self._queue.clear()
-            self._threads.close(wait=_PARTING)
-            if self._by is not None:
-                with contextlib.suppress(Exception):  # it went with the database: the lease ends
-                    self._workspace.audits.release(self.run, self._by)
+            self._threads.close(wait=_STOP_TIMEOUT)
+            if self._worker_id is not None:
+                # If the database is gone, the lease expires by itself.
+                with contextlib.suppress(Exception):
+                    self._workspace.audits.release(self.run, self._worker_id)
         if self._failure is not None:
             raise self._failure
 
     # -- beginning and end ---------------------------------------------------------------------
 
     def _begin(self) -> list[Account]:
-        """Begin an audit, or resume one that was interrupted; the accounts that are left."""
+        """Begin an audit, or resume one that was interrupted; returns the accounts that are left."""
         audits, vault = self._workspace.audits, self._workspace.vault
         if vault.source is not None:
-            vault.data_key()  # without its key nothing can be checked: raised once, not found for each account
+            vault.data_key()  # without the key nothing can be checked: fail once here, not once for each account
         with self._workspace.locks.hold(f"{_LOCK}/begin", seconds=30):
             since = datetime.now(UTC) - timedelta(hours=RESUME_HOURS)
-            found = None if self._fresh else audits.unfinished(self._scope, since=since)
-            self.resumed = found is not None
-            if found is None:
-                found = audits.begin(new_run_id(), self._scope, list(self._accounts.values()))
-        self.run = found.run
-        done = Counter(mark.signal for mark in audits.marks(self.run))
-        self.skipped = sum(done.values())
-        left = self._ours(audits.remaining(self.run))
-        self._meter = Meter(self.skipped + len(left), done)
-        return left
+            record = None if self._fresh else audits.unfinished(self._scope, since=since)
+            self.resumed = record is not None
+            if record is None:
+                record = audits.begin(new_run_id(), self._scope, list(self._accounts.values()))
+        self.run = record.run
+        finished = Counter(mark.signal for mark in audits.marks(self.run))
+        self.skipped = sum(finished.values())
+        remaining = self._accounts_of(audits.remaining(self.run))
+        self._meter = Meter(self.skipped + len(remaining), finished)
+        return remaining
 
-    def _ours(self, places: Sequence[tuple[str, str]]) -> list[Account]:
-        """The accounts of these list entries; one that was removed since the audit began is taken off its list."""
-        gone = [(firm, key) for firm, key in places if key not in self._accounts]
-        if gone:
-            self._workspace.audits.drop(self.run, gone)
-        return [self._accounts[key] for _firm, key in places if key in self._accounts]
+    def _accounts_of(self, entries: Sequence[tuple[str, str]]) -> list[Account]:
+        """The accounts of these entries of the audit's list; entries of accounts removed since it began are dropped."""
+        removed = [(firm, key) for firm, key in entries if key not in self._accounts]
+        if removed:
+            self._workspace.audits.drop(self.run, removed)
+        return [self._accounts[key] for _firm, key in entries if key in self._accounts]
 
     def _finish(self) -> None:
         audits = self._workspace.audits
         counts = audits.counts(self.run)
-        if self._by is None or not (counts.get("open") or counts.get("claimed")):
+        if self._worker_id is None or not (counts.get("open") or counts.get("claimed")):
             audits.finish(self.run)
-        if self._by is not None:
+        if self._worker_id is not None:
             self._count_other_computers()
 
     def _count_other_computers(self) -> None:
-        """Shared audits: count what other computers have finished into the progress."""
+        """Shared audits: include the accounts that other computers finished in the progress."""
         marks = self._workspace.audits.marks(self.run)
         self._meter.catch_up(Counter(mark.signal for mark in marks))
 
@@ -221,16 +223,16 @@ class Audit:
         """Check one account after another until none is left; runs in a thread."""
         try:
             while not self._stopped.is_set() and (account := self._queue.take()) is not None:
-                self._one(account)
-        except Exception as failure:  # noqa: BLE001 - the store's, raised where the results are read
+                self._check_account(account)
+        except Exception as failure:  # noqa: BLE001 - an error of the store; raised again where results are read
             self._fail(failure)
         finally:
             self._put_result(None)
 
-    def _one(self, account: Account) -> None:
+    def _check_account(self, account: Account) -> None:
         firm_findings = self._findings_of_firm(account.firm)
         result = check_account(
-            self._steady,
+            self._snapshot,
             self._firms[account.firm],
             account,
             self.run,
@@ -241,11 +243,11 @@ class Audit:
             cancelled=self._stopped,
         )
         if self._stopped.is_set():
-            return  # checks that were skipped by the cancellation are no findings
+            return  # checks that the cancellation skipped must not be stored
         if self._put_back(account, result, firm_findings):
             return
         stored = self._workspace.audits.complete(
-            self.run, result.mark(), result.findings, by=self._by
+            self.run, result.mark(), result.findings, by=self._worker_id
         )
         self._queue.done(account, throttled=result.throttled)
         if stored:
@@ -255,19 +257,18 @@ class Audit:
     def _put_back(
         self, account: Account, result: AccountResult, firm_findings: dict[str, Finding]
     ) -> bool:
-        """Put an account back into the queue whose tenant, or whose firm's checks, fail only for now.
+        """Put an account back into the queue if its tenant throttles or its firm's checks fail temporarily.
 
         Returns:
-            False when nothing of that kind was found, or it was tried often enough.
+            False if neither is the case, or it was tried often enough.
         """
         blocked_by = firm_findings.get(result.issue.check) if result.issue else None
         if blocked_by is not None and blocked_by.signal is Signal.WARNING and blocked_by.cause:
             with self._firm_locks[account.firm]:
-                if (
-                    self._firm_findings.get(account.firm) is firm_findings
-                ):  # nobody has asked again yet
+                # Only the first thread to get here discards the findings.
+                if self._firm_findings.get(account.firm) is firm_findings:
                     self._tries[account.firm] += 1
-                    if self._tries[account.firm] < _TRIES:
+                    if self._tries[account.firm] < _MAX_TRIES:
                         del self._firm_findings[account.firm]
                 tries = self._tries[account.firm]
         elif result.throttled:
@@ -275,44 +276,44 @@ class Audit:
             tries = self._tries[account.address]
         else:
             return False
-        return tries < _TRIES and self._queue.put_back(account)
+        return tries < _MAX_TRIES and self._queue.put_back(account)
 
     def _findings_of_firm(self, name: str) -> dict[str, Finding]:
         """The firm's findings by check id; the first thread that needs them checks the firm, others wait for it."""
         with self._firm_locks[name]:
             if name not in self._firm_findings:
-                # After a first try, what other computers found is what failed only for now.
-                shared = self._by is not None and not self._tries[name]
-                theirs = self._findings_of_another_computer(name) if shared else None
-                findings = self._check_firm(name) if theirs is None else theirs
+                # On a later try, another computer's findings are those that failed temporarily.
+                shared = self._worker_id is not None and not self._tries[name]
+                others_findings = self._findings_of_another_computer(name) if shared else None
+                findings = self._check_firm(name) if others_findings is None else others_findings
                 self._firm_findings[name] = {finding.check: finding for finding in findings}
             return self._firm_findings[name]
 
     def _check_firm(self, name: str) -> Sequence[Finding]:
-        used = {a.protocol for a in self._accounts.values() if a.firm == name}
+        protocols = {a.protocol for a in self._accounts.values() if a.firm == name}
         result = check_firm(
             self._workspace,
             self._firms[name],
             self.run,
             self._threads,
-            protocols=used,
+            protocols=protocols,
             options=self._options,
             cancelled=self._stopped,
         )
         if not self._stopped.is_set():
-            # A resumed audit asks again: hours may have passed.
+            # A resumed audit checks the firm again, because hours may have passed; its mark is there already.
             if not self._workspace.audits.complete(
-                self.run, result.mark(), result.findings, by=self._by
+                self.run, result.mark(), result.findings, by=self._worker_id
             ):
                 self._workspace.journal.append(*result.findings)
             self._put_result(result)
         return result.findings
 
     def _findings_of_another_computer(self, name: str) -> list[Finding] | None:
-        """The findings of another computer that checks this firm; None when it falls to this computer to do so."""
-        audits, by = self._workspace.audits, self._by or ""
+        """The findings of another computer that checks this firm; None if this computer has claimed it."""
+        audits, worker = self._workspace.audits, self._worker_id or ""
         while not self._stopped.is_set():
-            if audits.claim(self.run, by, 1, self._lease, firm=name):
+            if audits.claim(self.run, worker, 1, self._lease, firm=name):
                 return None
             if audits.firm_is_done(self.run, name):
                 return list(self._workspace.journal.findings(run=self.run, firm=name, account=""))
@@ -321,22 +322,22 @@ class Audit:
 
     def _feed(self) -> None:
         """Shared audits: claim accounts while there are any, and renew the lease on them; runs in a thread."""
-        audits, by = self._workspace.audits, self._by or ""
-        next_beat = time.monotonic() + self._lease / 4
+        audits, worker = self._workspace.audits, self._worker_id or ""
+        next_renewal = time.monotonic() + self._lease / 4
         try:
             while not self._stopped.is_set():
-                if time.monotonic() >= next_beat:
-                    audits.renew_lease(self.run, by, self._lease)
+                if time.monotonic() >= next_renewal:
+                    audits.renew_lease(self.run, worker, self._lease)
                     self._count_other_computers()
-                    next_beat = time.monotonic() + self._lease / 4
+                    next_renewal = time.monotonic() + self._lease / 4
                 if self._queue.waiting < self._workers:
-                    places = audits.claim(self.run, by, self._workers, self._lease)
-                    self._queue.put(self._ours(places))
-                    counts = audits.counts(self.run) if not places else None
+                    entries = audits.claim(self.run, worker, self._workers, self._lease)
+                    self._queue.put(self._accounts_of(entries))
+                    counts = audits.counts(self.run) if not entries else None
                     if counts is not None and not (counts.get("open") or counts.get("claimed")):
                         break
                 self._stopped.wait(min(0.2, self._lease / 10))
-        except Exception as failure:  # noqa: BLE001 - the store's, raised where the results are read
+        except Exception as failure:  # noqa: BLE001 - an error of the store; raised again where results are read
             self._fail(failure)
         finally:
             self._queue.close()

@@ -1,4 +1,4 @@
-"""The status of every account and firm: not one run's results, but what the latest result of each check amounts to."""
+"""Determines the status of every account and firm from the latest result of each check, whichever run it is from."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,10 @@ class AccountStatus:
     Attributes:
         signal: Passed: it works. Warning: it works now, or not always. Failed: it does not. Not run: never checked.
         issue: The root cause of what is wrong, or what is about to expire.
-        since: Since when that is so.
-        finding: The finding behind the issue, where there is one: evidence, cause, who can fix it, how.
-        last_sign_in: When a token was last issued; ``last_retrieval`` and ``last_sending``: when that last worked.
+        since: Since when the issue exists.
+        finding: The finding that shows the issue, if there is one: evidence, cause, who can fix it, how.
+        last_sign_in: When a token was last issued; ``last_retrieval`` and ``last_sending``: when mail was last retrieved
+            and sent successfully.
         idle_days: Days since the refresh token was last used.
         secret_days: Days until the firm's client secret ends.
         silent_days: Days since the newest mail came, where that was checked.
@@ -50,7 +51,7 @@ class AccountStatus:
 
     @property
     def never_signed_in(self) -> bool:
-        """Whether nobody has signed in for it yet."""
+        """Whether nobody has signed in to it yet."""
         return not self.signed_in_as
 
 
@@ -60,9 +61,9 @@ class CauseGroup:
 
     Attributes:
         cause: The cause's id; None where only the check is known.
-        expiring: Whether they work now and will stop.
+        expiring: Whether they work now but will stop.
         accounts: Their addresses.
-        since: The earliest moment since which one of them is so.
+        since: Since when the first of them has the problem.
     """
 
     firm: str
@@ -86,7 +87,7 @@ class FirmStatus:
 
     @property
     def signal(self) -> Signal:
-        """The worst of its accounts."""
+        """The worst signal of its accounts."""
         return judgement.worst(s for s, count in self.signals.items() if count)
 
 
@@ -96,8 +97,8 @@ class Status:
 
     Attributes:
         accounts: The worst first, then by address.
-        groups: Problems by cause, those of the most accounts first, what is only expiring last.
-        last: The newest finished audit; ``before`` is the one that it is compared with.
+        groups: Problems by cause, those of the most accounts first; expiring ones last.
+        last: The newest finished audit; ``before`` is the audit that it is compared with.
     """
 
     at: datetime
@@ -110,7 +111,7 @@ class Status:
 
     @property
     def signal(self) -> Signal:
-        """The worst of all accounts."""
+        """The worst signal of all accounts."""
         return judgement.worst(signal for signal, count in self.signals.items() if count)
 
 
@@ -126,59 +127,63 @@ def status(
     Args:
         firm: A name or several; None for all.
         now: The time from which days are counted; None for the present.
-        silent_days: Days without new mail from which on a mailbox is warned of.
+        silent_days: Days without new mail after which a mailbox gets a warning.
 
     Raises:
         InputError: there is no such firm.
         StoreError: the workspace cannot be read.
     """
     now = now or datetime.now(UTC)
-    wanted = [firm] if isinstance(firm, str) else firm
-    asked = workspace.firms.list() if wanted is None else map(workspace.firms.get, wanted)
-    of_firm = {f.name: f for f in asked}
-    names = None if wanted is None else list(of_firm)
+    requested = [firm] if isinstance(firm, str) else firm
+    selection = workspace.firms.list() if requested is None else map(workspace.firms.get, requested)
+    firms_by_name = {f.name: f for f in selection}
+    names = None if requested is None else list(firms_by_name)
     by_account: dict[tuple[str, str], list[LatestResult]] = defaultdict(list)
     for result in workspace.journal.latest_results(names):
         by_account[result.firm, result.account].append(result)
     tokens = workspace.tokens.statuses()
-    latest = _latest_messages(workspace, by_account)
+    latest_messages = _latest_messages(workspace, by_account)
     last, before = history.last_two(workspace, names)
     changes = history.changes(workspace, last, before)
     rows = []
     for account in workspace.accounts.list():
-        if account.firm not in of_firm:
+        if account.firm not in firms_by_name:
             continue
         key = account.address.strip().casefold()
         rows.append(
-            _account(
+            _account_status(
                 account,
-                of_firm[account.firm],
+                firms_by_name[account.firm],
                 by_account.get((account.firm, key), []),
                 by_account.get((account.firm, ""), []),
                 tokens.get(key),
-                latest.get(key),
+                latest_messages.get(key),
                 changes.get(key, ""),
                 now,
                 silent_days,
             )
         )
     rows.sort(key=lambda row: -judgement.severity(row[0].signal))
-    findings = workspace.journal.by_id(number for _row, number in rows if number is not None)
+    findings = workspace.journal.by_id(
+        finding_id for _row, finding_id in rows if finding_id is not None
+    )
     accounts = tuple(
-        row if number is None else replace(row, finding=findings.get(number))
-        for row, number in rows
+        row if finding_id is None else replace(row, finding=findings.get(finding_id))
+        for row, finding_id in rows
     )
     groups = group(accounts)
     firms = []
-    for one in of_firm.values():
-        own = [account for account in accounts if account.account.firm == one.name]
+    for firm_entry in firms_by_name.values():
+        own_accounts = [account for account in accounts if account.account.firm == firm_entry.name]
         firms.append(
             FirmStatus(
-                one,
-                len(own),
-                Counter(account.signal for account in own),
-                judgement.days_left(one.secret_expires, now.date()) if one.secret_expires else None,
-                tuple(g for g in groups if g.firm == one.name),
+                firm_entry,
+                len(own_accounts),
+                Counter(account.signal for account in own_accounts),
+                judgement.days_left(firm_entry.secret_expires, now.date())
+                if firm_entry.secret_expires
+                else None,
+                tuple(g for g in groups if g.firm == firm_entry.name),
             )
         )
     signals = Counter(account.signal for account in accounts)
@@ -190,44 +195,52 @@ def _is_cancelled_sign_in(result: LatestResult) -> bool:
     return result.check == SIGN_IN and result.signal is Signal.SKIPPED
 
 
-def _account(
+def _account_status(
     account: Account,
     firm: Firm,
-    own: Sequence[LatestResult],
-    of_firm: Sequence[LatestResult],
+    account_results: Sequence[LatestResult],
+    firm_results: Sequence[LatestResult],
     token: TokenStatus | None,
     latest_message: datetime | None,
     change: Change,
     now: datetime,
     silent_days: int,
 ) -> tuple[AccountStatus, int | None]:
-    kept, firms = judgement.current(own, of_firm, account.protocol)
-    kept, firms = checks.in_order(kept), checks.in_order(firms)
-    secret, used = firm.secret_expires, token.refreshed_at if token else None
-    dates = Dates(secret, None if firm.access == "app-only" else used, latest_message)
-    issue = judgement.account_issue(kept, firms, dates, now, silent_days)
+    current, firm_current = judgement.current(account_results, firm_results, account.protocol)
+    current, firm_current = checks.in_order(current), checks.in_order(firm_current)
+    secret, refreshed_at = firm.secret_expires, token.refreshed_at if token else None
+    dates = Dates(secret, None if firm.access == "app-only" else refreshed_at, latest_message)
+    issue = judgement.account_issue(current, firm_current, dates, now, silent_days)
     if issue is None or issue.expiring:
-        # What a cancelled run skipped is as it was when it was last answered.
-        kept = [
-            replace(one, signal=one.verdict) if one.verdict and one.verdict != one.signal else one
-            for one in kept
+        # A check that a cancelled run skipped keeps its last verdict.
+        current = [
+            replace(result, signal=result.verdict)
+            if result.verdict and result.verdict != result.signal
+            else result
+            for result in current
         ]
-        issue = judgement.account_issue(kept, (), dates, now, silent_days)
-    behind = next((one for one in (*kept, *firms) if issue and one.check == issue.check), None)
-    passed = {one.check: one.passed_at for one in own}
+        issue = judgement.account_issue(current, (), dates, now, silent_days)
+    issue_result = next(
+        (result for result in (*current, *firm_current) if issue and result.check == issue.check),
+        None,
+    )
+    passed_at = {result.check: result.passed_at for result in account_results}
 
-    def last(*asked: str) -> datetime | None:
-        return max((at for check in asked if (at := passed.get(check))), default=None)
+    def last_passed(*check_ids: str) -> datetime | None:
+        return max((at for check in check_ids if (at := passed_at.get(check))), default=None)
 
     row = AccountStatus(
         account=account,
-        signal=judgement.account_signal(issue, kept),
+        signal=judgement.account_signal(issue, current),
         issue=issue,
-        since=behind.since if behind and issue and not issue.expiring else None,
-        checked_at=max((one.at for one in own if not _is_cancelled_sign_in(one)), default=None),
-        last_sign_in=last("sign-in.token") or (token.signed_in_at if token else None),
-        last_retrieval=last(*judgement.RETRIEVING),
-        last_sending=last(*judgement.SENDING),
+        since=issue_result.since if issue_result and issue and not issue.expiring else None,
+        checked_at=max(
+            (result.at for result in account_results if not _is_cancelled_sign_in(result)),
+            default=None,
+        ),
+        last_sign_in=last_passed("sign-in.token") or (token.signed_in_at if token else None),
+        last_retrieval=last_passed(*judgement.RETRIEVING),
+        last_sending=last_passed(*judgement.SENDING),
         signed_in_as=token.signed_in_as if token else "",
         idle_days=judgement.days_since(dates.token_used, now) if dates.token_used else None,
         secret_days=judgement.days_left(secret, now.date()) if secret else None,
@@ -235,39 +248,43 @@ def _account(
         silent_days=judgement.days_since(latest_message, now) if latest_message else None,
         change=change,
     )
-    return row, behind.finding if behind and issue and issue.days is None else None
+    return row, issue_result.finding if issue_result and issue and issue.days is None else None
 
 
 def _latest_messages(
     workspace: Workspace, results: Mapping[tuple[str, str], Sequence[LatestResult]]
 ) -> dict[str, datetime]:
-    """When each account's latest message came, by address."""
-    asked = {
-        s.finding: account
+    """When each account's latest message arrived, by address."""
+    account_of = {
+        result.finding: account
         for (_firm, account), rows in results.items()
-        for s in rows
-        if s.check == judgement.NEWEST_MAIL and account
+        for result in rows
+        if result.check == judgement.NEWEST_MAIL and account
     }
-    found = {}
-    for number, finding in workspace.journal.by_id(asked).items():
-        if moment := finding.facts.get("newest"):
-            found[asked[number]] = datetime.fromisoformat(str(moment))
-    return found
+    latest = {}
+    for finding_id, finding in workspace.journal.by_id(account_of).items():
+        if newest := finding.facts.get("newest"):
+            latest[account_of[finding_id]] = datetime.fromisoformat(str(newest))
+    return latest
 
 
 def group(accounts: Iterable[AccountStatus]) -> tuple[CauseGroup, ...]:
-    """Problems by cause, firm by firm."""
-    found: dict[tuple[str, bool, str], list[AccountStatus]] = defaultdict(list)
-    for one in accounts:
-        if one.issue is not None:
-            place = one.account.firm, one.issue.expiring, one.issue.cause or one.issue.check
-            found[place].append(one)
+    """Group the problems of accounts by firm and cause."""
+    by_problem: dict[tuple[str, bool, str], list[AccountStatus]] = defaultdict(list)
+    for account_status in accounts:
+        if account_status.issue is not None:
+            problem = (
+                account_status.account.firm,
+                account_status.issue.expiring,
+                account_status.issue.cause or account_status.issue.check,
+            )
+            by_problem[problem].append(account_status)
     groups = []
-    for (firm, expiring, _name), rows in found.items():
-        issue = rows[0].issue
+    for (firm, expiring, _name), members in by_problem.items():
+        issue = members[0].issue
         if issue is not None:
-            since = min((r.since for r in rows if r.since), default=None)
-            addresses = tuple(sorted(r.account.address for r in rows))
+            since = min((member.since for member in members if member.since), default=None)
+            addresses = tuple(sorted(member.account.address for member in members))
             groups.append(
                 CauseGroup(firm, issue.check, issue.cause, issue.signal, expiring, addresses, since)
             )
