@@ -8,20 +8,20 @@ from msoauth.explaining.explanation import explain
 
 
 def batch(lines: Iterable[str]) -> Iterator[str]:
-    """Explain each line ``{"id": …, "text": …}``; the answer to an invalid line has an ``error``."""
+    """Explain each line ``{"id": …, "text": …}``; the result of an invalid line has an ``error``."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, text = _entry(line)
+        entry_id, text = _parse_line(line)
         if text is None:
-            wrong = f"line {number} is not a JSON object with a text"
-            yield _json({"id": name, "cause": "unknown", "error": wrong})
+            message = f"line {number} is not a JSON object with a text"
+            yield _to_json({"id": entry_id, "cause": "unknown", "error": message})
         else:
-            yield _json({"id": name, **explain(text).as_json()})
+            yield _to_json({"id": entry_id, **explain(text).as_json()})
 
 
-def _entry(line: str) -> tuple[Any, str | None]:
-    """The id and the text of a line; None for what it lacks."""
+def _parse_line(line: str) -> tuple[Any, str | None]:
+    """The id and the text of a line; None for either that is missing or invalid."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -32,10 +32,10 @@ def _entry(line: str) -> tuple[Any, str | None]:
     return entry.get("id"), text if isinstance(text, str) else None
 
 
-def _json(answer: dict[str, Any]) -> str:
-    line = json.dumps(answer, ensure_ascii=False)
+def _to_json(result: dict[str, Any]) -> str:
+    line = json.dumps(result, ensure_ascii=False)
     try:
         line.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate: valid in JSON, not in UTF-8
-        line = json.dumps(answer)
+    except UnicodeEncodeError:  # a lone surrogate is valid in JSON, but not in UTF-8
+        line = json.dumps(result)
     return line

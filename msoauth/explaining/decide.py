@@ -14,18 +14,19 @@ from msoauth.explaining.phrases import find_phrases, lowercase, within
 from msoauth.explaining.token_claims import cause_from_claims
 
 # Weights of AADSTS numbers: written as AADSTS…, in `error_codes`, as bare numbers, and of those that wrap another.
-_CODE_WEIGHT, _LISTED_WEIGHT, _BARE_WEIGHT, _WEAK_WEIGHT = 80, 78, 45, 30
-_KNOWN_WORDING = 60  # a candidate of this weight makes keyword rules unnecessary
-_YIELDING = {"session-missing"}  # a failed silent sign-in: the page that follows tells more
-# Causes of a refused login, and what a log shows of a later one that succeeded.
+_CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
+_CONCLUSIVE = 60  # a candidate of this weight makes keyword rules unnecessary
+# After a failed silent sign-in, the error of the page that follows is more exact.
+_LESS_EXACT = {"session-missing"}
+# Causes of a refused login, and how a log shows that a later login succeeded.
 _REFUSALS = {"mail-login-rejected", "password-wrong", "basic-auth-disabled", "login-required"}
 _LOGGED_IN = re.compile(
     r"\bok (?:login|authenticate)(?: command)? completed|\b235[ -]2\.7\.0 auth|\+ok user successfully"
 )
-_CLAIMS_WEIGHT = 84  # of token claims beside a refusal without another reason
+_CLAIMS_WEIGHT = 84  # of token claims beside an error that names no other reason
 _GENERIC = {"mail-login-rejected", "graph-forbidden", "audience-wrong", "unknown"}
-_SIDE_REMARK_PENALTY = 25  # for what stands in a side remark
-# Of two of about the same weight, the newer one is taken.
+_SIDE_REMARK_PENALTY = 25  # for a candidate inside a side remark
+# These decide between candidates of about the same weight in favour of the more recent one.
 _PRESENT_BONUS, _QUOTED_MAIL_PENALTY = 2, 10
 
 _AADSTS = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
@@ -38,14 +39,14 @@ _BARE_CODE = re.compile(
     r"|\s-\s(\d{5,9})\s-\s|^\W{0,3}(\d{5,9})(?=[:\s]|$)"
     r"|\b(?:error|code|fehler|erreur|codice|código)[ :#=]{1,3}(\d{5,9})(?![\d-])(?!\.\d)"
 )
-# A text that mentions mail: only there a vague refusal is taken for a mail server's.
+# A text that mentions mail: only there a vague refusal is attributed to a mail server.
 _MAIL = re.compile(
     r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
 _MAIL_HOST = re.compile(r"imap|smtp|\bpop3?\b|outlook\.office")
 _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 
-# Side remarks (comparisons, the past, links) name other failures than the one that happened.
+# Side remarks (comparisons, the past, links) mention other failures than the one that happened.
 _SIDE_REMARK = re.compile(
     r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
     r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
@@ -53,12 +54,12 @@ _SIDE_REMARK = re.compile(
     r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had(?! to\b)|we had(?! to\b)"
     r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|(?<!seit )(?:gestern|letzte woche)|nicht mehr|wenn (?:ich|man|sie) (?:ein(?:en|em|e)? )?(?:falsch|ander)\w*)"
     r"\b[^.;\n]{0,100}"
-    # What MailKit writes under every failed handshake, whatever the reason.
+    # MailKit appends this to every failed handshake, whatever the reason.
     r"|this usually means that the ssl certificate .{0,900}?for possible solutions"
     r"|https?://(?:learn|docs|support|techcommunity|answers)\.microsoft\.com/[^\s\"'<>]{0,300}"
     r"|https?://(?:www\.)?(?:github|stackoverflow|serverfault|superuser)\.com/[^\s\"'<>]{0,300}"
 )
-# Words about the present count more than equal ones about the past.
+# A candidate in words about the present outweighs an equal one about the past.
 _PRESENT = re.compile(
     r"\b(?:now (?:i|we|it|he|she|the|getting|says)|but now|and now|(?:am|are|is) now (?:getting|seeing)|jetzt|nunmehr|inzwischen"
     r"|maintenant|ahora|update:|edit:|edit \d:|nachtrag:)[^\n]{0,300}"
@@ -68,8 +69,8 @@ _QUOTED_MAIL = re.compile(
     r"-{3,10} ?(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|mensaje original|forwarded message) ?-{3,10}"
     r"|\b(?:on|am) [^\n]{6,90} (?:wrote|schrieb)\b[^:\n]{0,90}:|\b(?:von|from): [^\n]{3,120}? (?:gesendet|sent): "
 )
-_MAIL_HEADER = 40  # characters within which the mail's own header begins, which looks the same
-_PROSE = 100_000  # characters up to which a text is taken to be somebody's words and not a log
+_OWN_HEADER = 40  # a match that begins within so many characters is the text's own mail header
+_MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Decision:
         weight: How certain it is, from 0 to 100.
         words: The words that show it; empty when the cause is ``unknown``.
         codes: All AADSTS numbers of the text, such as ``AADSTS50126``.
-        offset: Where the words stand.
+        offset: Where the words begin in the text.
     """
 
     cause: str
@@ -103,51 +104,55 @@ class _Candidate:
 def decide(text: str) -> Decision:
     """Decide on the cause of a normalized *text*."""
     lowered = lowercase(text)
-    prose = len(lowered) <= _PROSE
-    side_remarks = [match.span() for match in _SIDE_REMARK.finditer(lowered)] if prose else []
-    present = [match.span() for match in _PRESENT.finditer(lowered)] if prose else []
-    older = _quoted_mail_start(lowered) if prose else len(lowered)
+    is_prose = len(lowered) <= _MAX_PROSE
+    side_remarks = [match.span() for match in _SIDE_REMARK.finditer(lowered)] if is_prose else []
+    present = [match.span() for match in _PRESENT.finditer(lowered)] if is_prose else []
+    quoted_from = _quoted_mail_start(lowered) if is_prose else len(lowered)
     numbers = list(_aadsts_numbers(lowered))
-    seen = tuple(dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight))
+    all_codes = tuple(
+        dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight)
+    )
     candidates = [
         replace(
-            one,
-            weight=one.weight
-            - _SIDE_REMARK_PENALTY * within(one.start, side_remarks)
-            + _PRESENT_BONUS * within(one.start, present)
-            - _QUOTED_MAIL_PENALTY * (one.start >= older),
+            candidate,
+            weight=candidate.weight
+            - _SIDE_REMARK_PENALTY * within(candidate.start, side_remarks)
+            + _PRESENT_BONUS * within(candidate.start, present)
+            - _QUOTED_MAIL_PENALTY * (candidate.start >= quoted_from),
         )
-        for one in _plausible(
-            lowered, _candidates(text, lowered, side_remarks, numbers), bool(seen)
+        for candidate in _plausible_candidates(
+            lowered, _candidates(text, lowered, side_remarks, numbers), bool(all_codes)
         )
     ]
     if not candidates:
         offset = next((start for _, start, _, weight in numbers if weight), 0)
-        return Decision("unknown", 0, "", seen, offset)
+        return Decision("unknown", 0, "", all_codes, offset)
     best = _last_in_log(
-        lowered, max(candidates, key=lambda one: (one.weight, one.is_code, -one.start)), candidates
+        lowered,
+        max(candidates, key=lambda c: (c.weight, c.is_code, -c.start)),
+        candidates,
     )
     words = text[_evidence_start(text, best.start) if not best.is_code else best.start : best.end]
-    cause = _in_context(lowered, best.cause) if prose else best.cause
-    return Decision(cause, best.weight, words.strip(), seen, best.start)
+    cause = _apply_context_rules(lowered, best.cause) if is_prose else best.cause
+    return Decision(cause, best.weight, words.strip(), all_codes, best.start)
 
 
 def _quoted_mail_start(lowered: str) -> int:
     """Where a quoted older mail begins; the end of the text when there is none."""
     starts = (match.start() for match in _QUOTED_MAIL.finditer(lowered))
-    return next((start for start in starts if start > _MAIL_HEADER), len(lowered))
+    return next((start for start in starts if start > _OWN_HEADER), len(lowered))
 
 
-def _in_context(lowered: str, cause: str) -> str:
-    """*cause*, or the one that the first matching context rule makes of it."""
-    for one in context_rules():
+def _apply_context_rules(lowered: str, cause: str) -> str:
+    """*cause*, or the cause by which the first matching context rule replaces it."""
+    for rule in context_rules():
         if (
-            one.cause == cause
-            and any(words in lowered for words in one.beside)
-            and (not one.also or any(words in lowered for words in one.also))
-            and not any(words in lowered for words in one.unless)
+            rule.cause == cause
+            and any(words in lowered for words in rule.beside)
+            and (not rule.also or any(words in lowered for words in rule.also))
+            and not any(words in lowered for words in rule.unless)
         ):
-            return one.becomes
+            return rule.becomes
     return cause
 
 
@@ -157,10 +162,12 @@ def _candidates(
     side_remarks: Sequence[tuple[int, int]],
     numbers: Sequence[tuple[int, int, int, int]],
 ) -> list[_Candidate]:
-    """Everything that hints at a cause: AADSTS numbers, phrases and, where these say little, keyword rules."""
+    """Everything that hints at a cause: AADSTS numbers, phrases and, if neither is conclusive, keyword rules."""
     candidates = [
         _Candidate(
-            _WEAK_WEIGHT if number in weak_codes() else weight - (codes()[number] in _YIELDING),
+            _WEAK_CODE_WEIGHT
+            if number in weak_codes()
+            else weight - (codes()[number] in _LESS_EXACT),
             start,
             end + 300,
             codes()[number],
@@ -171,48 +178,52 @@ def _candidates(
     ]
     candidates += [
         _Candidate(
-            hit.signature.weight, hit.start, hit.end + 200, hit.signature.cause, phrase_end=hit.end
+            match.signature.weight,
+            match.start,
+            match.end + 200,
+            match.signature.cause,
+            phrase_end=match.end,
         )
-        for hit in find_phrases(text, lowered, side_remarks)
+        for match in find_phrases(text, lowered, side_remarks)
     ]
-    if not any(one.is_code or one.weight >= _KNOWN_WORDING for one in candidates):
+    if not any(candidate.is_code or candidate.weight >= _CONCLUSIVE for candidate in candidates):
         candidates += [
-            _Candidate(one.rule.weight, one.start, one.end, one.rule.cause)
-            for one in match_rules(lowered, side_remarks)
+            _Candidate(match.rule.weight, match.start, match.end, match.rule.cause)
+            for match in match_rules(lowered, side_remarks)
         ]
     return candidates
 
 
-def _plausible(
-    lowered: str, candidates: Sequence[_Candidate], by_entra: bool
+def _plausible_candidates(
+    lowered: str, candidates: Sequence[_Candidate], from_entra: bool
 ) -> Iterator[_Candidate]:
-    """*candidates* without refusals that did not happen or were overcome, and with what token claims say of one."""
-    by_mail = _MAIL.search(lowered) is not None and not by_entra
+    """*candidates* without errors that did not happen or were overcome later, and with the cause that token claims show."""
+    from_mail_server = _MAIL.search(lowered) is not None and not from_entra
     last_login = max((match.start() for match in _LOGGED_IN.finditer(lowered)), default=0)
-    for one in candidates:
-        vague = one.cause == "mail-login-rejected" and one.weight <= _KNOWN_WORDING
-        # An AADSTS number is an answer of Entra, so its name was resolved, whatever a library says.
-        misnamed = by_entra and one.cause == "dns-failed" and not _MAIL_HOST.search(lowered)
+    for candidate in candidates:
+        vague = candidate.cause == "mail-login-rejected" and candidate.weight <= _CONCLUSIVE
+        # An AADSTS number comes from Entra, so its host name was resolved, whatever a library says.
+        resolved = from_entra and candidate.cause == "dns-failed" and not _MAIL_HOST.search(lowered)
         if (
-            not (vague and not by_mail)
-            and not misnamed
-            and not _succeeded_later(lowered, one, last_login)
+            not (vague and not from_mail_server)
+            and not resolved
+            and not _succeeded_later(lowered, candidate, last_login)
         ):
-            yield one
-    if {one.cause for one in candidates if one.weight >= _BARE_WEIGHT} <= _GENERIC and (
-        claimed := cause_from_claims(lowered)
-    ):
-        cause, start, end = claimed
+            yield candidate
+    if {
+        candidate.cause for candidate in candidates if candidate.weight >= _BARE_CODE_WEIGHT
+    } <= _GENERIC and (claims_cause := cause_from_claims(lowered)):
+        cause, start, end = claims_cause
         yield _Candidate(_CLAIMS_WEIGHT, start, end, cause)
 
 
 def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
-    """Numbers that may be AADSTS codes: number, start, end, and a weight by how it is written."""
+    """Numbers that may be AADSTS codes: number, start, end, and a weight that depends on how it is written."""
     for match in _AADSTS.finditer(lowered):
         yield int(match[1]), match.start(), match.end(), _CODE_WEIGHT
-    patterns = [(_CODE_LIST, _LISTED_WEIGHT)]
-    if len(lowered) <= _PROSE:  # in a log, a number that stands alone says nothing
-        patterns.append((_BARE_CODE, _BARE_WEIGHT))
+    patterns = [(_CODE_LIST, _CODE_LIST_WEIGHT)]
+    if len(lowered) <= _MAX_PROSE:  # in a log, a bare number means nothing
+        patterns.append((_BARE_CODE, _BARE_CODE_WEIGHT))
     for pattern, weight in patterns:
         for match in pattern.finditer(lowered):
             for group in filter(None, match.groups()):
@@ -221,25 +232,25 @@ def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _last_in_log(lowered: str, best: _Candidate, candidates: Sequence[_Candidate]) -> _Candidate:
-    """*best*, or in a log with times the latest code of the same weight: what failed before was retried."""
+    """*best*, or in a log with times the latest code of the same weight, because earlier failures were retried."""
     if not best.is_code:
         return best
-    clock = _log_time(lowered, best.start)
-    for one in candidates:
-        if one.is_code and one.weight == best.weight and clock:
-            later = _log_time(lowered, one.start)
-            if later > clock and one.start > best.start:
-                best, clock = one, later
+    latest = _log_time(lowered, best.start)
+    for candidate in candidates:
+        if candidate.is_code and candidate.weight == best.weight and latest:
+            time = _log_time(lowered, candidate.start)
+            if time > latest and candidate.start > best.start:
+                best, latest = candidate, time
     return best
 
 
-def _succeeded_later(lowered: str, one: _Candidate, last_login: int) -> bool:
-    """Whether *one* is a refused login that succeeded when it was tried again."""
+def _succeeded_later(lowered: str, candidate: _Candidate, last_login: int) -> bool:
+    """Whether *candidate* is a refused login that succeeded when it was tried again."""
     return (
-        one.cause in _REFUSALS
-        and "authenticated but not connected" not in lowered[one.start : one.phrase_end]
-        and one.start < last_login
-        and lowered.rfind(lowered[one.start : one.phrase_end], last_login) < 0
+        candidate.cause in _REFUSALS
+        and "authenticated but not connected" not in lowered[candidate.start : candidate.phrase_end]
+        and candidate.start < last_login
+        and lowered.rfind(lowered[candidate.start : candidate.phrase_end], last_login) < 0
     )
 
 
@@ -249,10 +260,10 @@ def _log_time(lowered: str, offset: int) -> str:
     return times[-1] if times else ""
 
 
-def _evidence_start(text: str, at: int) -> int:
+def _evidence_start(text: str, offset: int) -> int:
     """Where the evidence around *at* begins: at the start of its line, or at a word where the line is long."""
-    before = max(0, at - 80)
-    line = text.rfind("\n", before, at) + 1
+    before = max(0, offset - 80)
+    line = text.rfind("\n", before, offset) + 1
     if line or not before:
         return line
-    return text.find(" ", before, at) + 1 or at
+    return text.find(" ", before, offset) + 1 or offset

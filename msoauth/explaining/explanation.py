@@ -16,14 +16,14 @@ from msoauth.texts import _
 
 Confidence = Literal["sure", "likely", "unsure"]
 
-_SURE, _LIKELY = 70, 40
-_SHOWN = 600  # characters of evidence
+_SURE_WEIGHT, _LIKELY_WEIGHT = 70, 40
+_MAX_EVIDENCE = 600  # characters
 _BARE_NAME = re.compile(r"[\w.@+-]+", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 _TIME = re.compile(
     r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
 )
-# The labels of the ids in lower case, preferred ones first.
+# The labels of each id in lower case, preferred ones first.
 _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     "correlation_id": (
         _GUID,
@@ -49,7 +49,7 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     ),
     "timestamp": (_TIME, ("timestamp", "zeitstempel")),
 }
-# What Exchange adds to a reply: [server time session].
+# Exchange ends a reply with [server time session].
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
 
 
@@ -58,13 +58,13 @@ class Explanation:
     """What an error means and how to fix it.
 
     Attributes:
-        cause: An id of the catalogue; ``unknown`` when nothing known matches.
+        cause: The id of a cause in the catalogue; ``unknown`` if nothing in it matches.
         who: Who can fix it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or empty.
         fix: Steps in order, with menu paths.
         powershell: Commands, where PowerShell is needed.
         ids: ``correlation_id``, ``trace_id``, ``timestamp`` and Exchange's ``session_id``, if the text has them.
         codes: The AADSTS numbers in the text.
-        evidence: The words that show the cause, without secrets; of an unknown text, its beginning.
+        evidence: The words that show the cause, without secrets; the beginning of the text if the cause is unknown.
         confidence: ``sure``, ``likely`` or ``unsure``.
 
     >>> found = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
@@ -95,10 +95,10 @@ class Explanation:
         steps = Markup("").join(Markup("<li>{}</li>").format(step) for step in self.fix)
         links = Markup("").join(
             Markup('<p><a href="{}" target="_blank" rel="noopener noreferrer">{}</a></p>').format(
-                one.url, one.text
+                target.url, target.text
             )
-            for one in self.links
-            if one.url.startswith("https://")
+            for target in self.links
+            if target.url.startswith("https://")
         )
         return str(
             Markup(
@@ -118,7 +118,7 @@ class Explanation:
             "who": self.who,
             "fix": list(self.fix),
             "powershell": list(self.powershell),
-            "links": [{"text": one.text, "url": one.url} for one in self.links],
+            "links": [{"text": target.text, "url": target.url} for target in self.links],
             "ids": dict(self.ids),
             "codes": list(self.codes),
             "confidence": self.confidence,
@@ -127,7 +127,7 @@ class Explanation:
 
 
 def explain(text: str, *, firm: Firm | None = None, account: Account | None = None) -> Explanation:
-    """Find the cause of an error in any text that contains it: a reply, a log, a mail, a page.
+    """Explain the error in any text that contains one: a server's reply, a log, a mail, a web page.
 
     Args:
         firm: Fills the links with its tenant and client ids.
@@ -136,27 +136,39 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     >>> msoauth.explain("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.").cause
     'smtp-auth-disabled-mailbox'
     """
-    plain = normalize(text)
-    decision = decide(plain)
+    normalized = normalize(text)
+    decision = decide(normalized)
     unknown = decision.cause == "unknown"
     weight = 0 if unknown else decision.weight
-    found = for_cause(
+    explanation = for_cause(
         decision.cause,
         firm=firm,
         account=account,
-        ids=_ids(plain, decision.offset),
+        ids=_ids(normalized, decision.offset),
         codes=decision.codes,
-        confidence="sure" if weight >= _SURE else "likely" if weight >= _LIKELY else "unsure",
-        evidence=_evidence(decision.words or plain[decision.offset : decision.offset + _SHOWN]),
+        confidence="sure"
+        if weight >= _SURE_WEIGHT
+        else "likely"
+        if weight >= _LIKELY_WEIGHT
+        else "unsure",
+        evidence=_evidence(
+            decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
+        ),
     )
-    return replace(found, links=(*map(lookup, found.codes[:3]), *found.links)) if unknown else found
+    return (
+        replace(explanation, links=(*map(lookup, explanation.codes[:3]), *explanation.links))
+        if unknown
+        else explanation
+    )
 
 
 def _evidence(words: str) -> str:
-    """*words* without secrets and control characters; empty when they are mostly binary."""
-    shown = "".join(char if char.isprintable() else " " for char in redact(words)[:_SHOWN]).strip()
+    """*words* without secrets and control characters; empty if they look binary."""
+    printable = "".join(
+        char if char.isprintable() else " " for char in redact(words)[:_MAX_EVIDENCE]
+    ).strip()
     binary = sum(char == "\ufffd" or not char.isprintable() for char in words)
-    return "" if binary * 5 > len(words) else shown
+    return "" if binary * 5 > len(words) else printable
 
 
 def for_cause(
@@ -169,31 +181,33 @@ def for_cause(
     confidence: Confidence = "sure",
     evidence: str = "",
 ) -> Explanation:
-    """The explanation of a cause of the catalogue; any other id is explained as ``unknown``.
+    """Explain a cause of the catalogue; any other id is explained as ``unknown``.
 
     Args:
         firm, account: As for :func:`explain`.
-        ids, codes, confidence, evidence: The explanation's own, where the cause was found in a text.
+        ids, codes, confidence, evidence: The explanation's attributes, if the cause was found in a text.
     """
-    known = causes().get(cause) or causes()["unknown"]
-    names = {
-        "{mailbox}": _powershell_word(account.address) if account else "anna@contoso.com",
-        "{client_id}": _powershell_word(firm.client_id) if firm else "<Application (client) ID>",
+    entry = causes().get(cause) or causes()["unknown"]
+    placeholders = {
+        "{mailbox}": _powershell_argument(account.address) if account else "anna@contoso.com",
+        "{client_id}": _powershell_argument(firm.client_id)
+        if firm
+        else "<Application (client) ID>",
     }
 
-    def filled(text: str) -> str:
-        for name, value in names.items():
-            text = text.replace(name, value)
+    def fill(text: str) -> str:
+        for placeholder, value in placeholders.items():
+            text = text.replace(placeholder, value)
         return text
 
     return Explanation(
-        cause=known.id,
-        title=known.title,
-        meaning=known.meaning,
-        who=known.who,
-        fix=tuple(filled(step) for step in known.fix),
-        powershell=tuple(filled(command) for command in known.powershell),
-        links=tuple(link(name, firm) for name in known.links),
+        cause=entry.id,
+        title=entry.title,
+        meaning=entry.meaning,
+        who=entry.who,
+        fix=tuple(fill(step) for step in entry.fix),
+        powershell=tuple(fill(command) for command in entry.powershell),
+        links=tuple(link(name, firm) for name in entry.links),
         ids=ids or {},
         codes=codes,
         confidence=confidence,
@@ -205,7 +219,7 @@ def who_in_words(who: str) -> str:
     """Name who can fix something, in the current language.
 
     Args:
-        who: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or empty when nobody is known.
+        who: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or empty if that is not known.
     """
     return {
         "user": _("the user"),
@@ -215,7 +229,7 @@ def who_in_words(who: str) -> str:
     }.get(who, who or _("not known"))
 
 
-def _powershell_word(value: str) -> str:
+def _powershell_argument(value: str) -> str:
     """*value* as one PowerShell argument, quoted if necessary."""
     if _BARE_NAME.fullmatch(value):
         return value
@@ -223,32 +237,32 @@ def _powershell_word(value: str) -> str:
 
 
 def _ids(text: str, offset: int) -> dict[str, str]:
-    """The ids of the failure at *offset*: the next after it, else the first in the text."""
+    """The ids of the failure at *offset*: the next ones after it, else the first ones in the text."""
     lowered = lowercase(text)
-    found = {}
+    ids = {}
     for name, (pattern, labels) in _LABELS.items():
         value = _after_label(text, lowered, pattern, labels, offset)
         if value or (offset and (value := _after_label(text, lowered, pattern, labels, 0))):
-            found[name] = value
-    session = _SESSION.search(text, offset) or _SESSION.search(text)
-    if session:
-        found.setdefault("timestamp", session[1])
-        found["session_id"] = session[2]
-    return found
+            ids[name] = value
+    exchange_reply = _SESSION.search(text, offset) or _SESSION.search(text)
+    if exchange_reply:
+        ids.setdefault("timestamp", exchange_reply[1])
+        ids["session_id"] = exchange_reply[2]
+    return ids
 
 
 def _after_label(
     text: str, lowered: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
 ) -> str:
     for label in labels:
-        at = start - 1
-        for _try in range(20):
-            at = lowered.find(label, at + 1)
-            if at < 0:
+        position = start - 1
+        for _attempt in range(20):
+            position = lowered.find(label, position + 1)
+            if position < 0:
                 break
-            if label == "request-id" and lowered.endswith("client-", 0, at):
+            if label == "request-id" and lowered.endswith("client-", 0, position):
                 continue
-            match = pattern.match(text, at + len(label))
+            match = pattern.match(text, position + len(label))
             if match:
                 return match[1]
     return ""

@@ -1,7 +1,7 @@
-"""Explains texts in thirteen languages by keywords that stand in one sentence, where no known phrase is found.
+"""Finds causes in texts in thirteen languages by keywords within one sentence, where no known phrase is found.
 
 The catalogue has groups of keywords with one meaning each ("client secret", "expired") and rules: which groups in one
-sentence make which cause. Keywords are word stems. The text, of bounded length, is searched once for each keyword, and
+sentence show which cause. Keywords are word stems. The text, of bounded length, is searched once for each keyword, and
 split into sentences only when it has all groups of some rule.
 """
 
@@ -13,12 +13,12 @@ from functools import cache
 from msoauth.explaining.load import KeywordRule, keyword_groups, keyword_rules
 from msoauth.explaining.phrases import within
 
-_READ = 4_000  # characters; in longer texts keywords meet by chance
-_SENTENCE = 160  # characters; what runs on for longer is taken in pieces that overlap by half
-_BEGINS = 3  # letters by which the index finds keywords
-_LAST_SPACED = "\u0500"  # Latin and Cyrillic come before it
+_MAX_TEXT = 4_000  # characters; in longer texts keywords occur together by chance
+_MAX_SENTENCE = 160  # characters; longer sentences are searched in pieces that overlap by half
+_PREFIX = 3  # letters by which the index finds keywords
+_SPACED_END = "\u0500"  # scripts before it, such as Latin and Cyrillic, separate words by spaces
 _WORD = re.compile(r"[a-z]{3,}")
-_END = re.compile(r"[.!?;}\]](?=\s|$)|[。！？；\n]| - {1,3}")
+_SENTENCE_END = re.compile(r"[.!?;}\]](?=\s|$)|[。！？；\n]| - {1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +32,30 @@ class RuleMatch:
 
 def match_rules(lowered: str, side_remarks: Sequence[tuple[int, int]]) -> Iterator[RuleMatch]:
     """Every rule that a sentence of *lowered* (lower case) matches, with the first such sentence outside *side_remarks*."""
-    if len(lowered) > _READ:
+    if len(lowered) > _MAX_TEXT:
         return
     present = _groups_in(lowered)
     possible = [rule for rule in keyword_rules() if present.issuperset(rule.needs)]
     if not possible:
         return
-    wanted = {name for rule in possible for name in (*rule.needs, *rule.without)} & present
+    relevant = {name for rule in possible for name in (*rule.needs, *rule.without)} & present
     for start, end in _sentences(lowered):
         if within(start, side_remarks):
             continue
         sentence = f" {lowered[start:end]} "
-        mentioned = {name for name in wanted if _pattern(name).search(sentence)}
+        groups = {name for name in relevant if _pattern(name).search(sentence)}
         for rule in tuple(possible):
-            if mentioned.issuperset(rule.needs) and mentioned.isdisjoint(rule.without):
+            if groups.issuperset(rule.needs) and groups.isdisjoint(rule.without):
                 possible.remove(rule)
                 yield RuleMatch(rule, start, end)
 
 
 def _groups_in(lowered: str) -> set[str]:
-    """The groups of which *lowered* has a keyword, even inside a word."""
+    """The groups with a keyword that occurs in *lowered*, even inside a word."""
     index = _index()
     stems = list(index.always)
-    for beginning in {word[:_BEGINS] for word in _WORD.findall(lowered)}:
-        stems += index.latin.get(beginning, ())
+    for prefix in {word[:_PREFIX] for word in _WORD.findall(lowered)}:
+        stems += index.latin.get(prefix, ())
     if not lowered.isascii():
         stems += index.others
     present: set[str] = set()
@@ -72,7 +72,7 @@ class _Index:
     Attributes:
         latin: ASCII keywords by their first letters.
         always: ASCII keywords that do not begin with enough letters.
-        others: Keywords of other letters; a text in ASCII has none of them.
+        others: Keywords with other letters; a text in ASCII has none of them.
     """
 
     latin: dict[str, list[tuple[str, str]]]
@@ -85,11 +85,11 @@ def _index() -> _Index:
     index = _Index({}, [], [])
     for name, stems in keyword_groups().items():
         for stem in stems:
-            beginning = stem.strip()[:_BEGINS]
+            prefix = stem.strip()[:_PREFIX]
             if not stem.isascii():
                 index.others.append((stem, name))
-            elif len(beginning) == _BEGINS and beginning.isalpha():
-                index.latin.setdefault(beginning, []).append((stem, name))
+            elif len(prefix) == _PREFIX and prefix.isalpha():
+                index.latin.setdefault(prefix, []).append((stem, name))
             else:
                 index.always.append((stem, name))
     return index
@@ -97,18 +97,18 @@ def _index() -> _Index:
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for match in (*_END.finditer(text), None):
+    for match in (*_SENTENCE_END.finditer(text), None):
         end = match.end() if match else len(text)
-        for piece in range(start, max(end - _SENTENCE // 2, start + 1), _SENTENCE // 2):
+        for piece in range(start, max(end - _MAX_SENTENCE // 2, start + 1), _MAX_SENTENCE // 2):
             if text[piece:end].strip():
-                yield piece, min(piece + _SENTENCE, end)
+                yield piece, min(piece + _MAX_SENTENCE, end)
         start = end
 
 
 @cache
 def _pattern(group: str) -> re.Pattern[str]:
-    """Any stem of *group* (literal text), not inside a word of a script that writes blanks."""
+    """A pattern of any stem of *group*, but not inside a word of a script that separates words by spaces."""
     stems = [stem.lstrip() for stem in keyword_groups()[group]]
-    spaced = "|".join(re.escape(stem) for stem in stems if stem < _LAST_SPACED)
-    others = "".join("|" + re.escape(stem) for stem in stems if stem >= _LAST_SPACED)
+    spaced = "|".join(re.escape(stem) for stem in stems if stem < _SPACED_END)
+    others = "".join("|" + re.escape(stem) for stem in stems if stem >= _SPACED_END)
     return re.compile(rf"(?<![a-z\u00df-\u024f\u0400-\u04ff])(?:{spaced}){others}")

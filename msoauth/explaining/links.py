@@ -1,4 +1,4 @@
-"""Makes deep links into Microsoft's portals (facts F6); Microsoft does not promise that page names stay."""
+"""Makes deep links into Microsoft's portals (facts F6); Microsoft does not guarantee that they stay valid."""
 
 from urllib.parse import quote
 
@@ -7,7 +7,7 @@ from msoauth.texts import _
 
 _APPS = "Microsoft_AAD_RegisteredApps/"
 _DIRECTORY = "Microsoft_AAD_IAM/"
-# The portal of each cloud (facts A1); they take the same fragments (facts F6).
+# The portals of national clouds (facts A1), with the same page names (facts F6).
 _PORTALS = {"usgov": "https://portal.azure.us", "china": "https://portal.azure.cn"}
 _PORTAL = "https://entra.microsoft.com"
 _BLADES = {
@@ -30,7 +30,7 @@ _OTHER_SITES = {
 
 
 def link(name: str, firm: Firm | None) -> Link:
-    """The link of that name; to the firm's own app in its own cloud if *firm* is given."""
+    """The link of that name; if *firm* is given, to its own app in its own cloud."""
     return Link(_title(name), _url(name, firm))
 
 
@@ -48,8 +48,8 @@ def _url(name: str, firm: Firm | None) -> str:
     if name in _BLADES:
         if firm is None:
             return f"{portal}/#view/{_APPS}ApplicationsListBlade"
-        own = quote(firm.client_id, safe="")
-        return f"{portal}/#view/{_APPS}ApplicationMenuBlade/~/{_BLADES[name]}/appId/{own}"
+        client_id = quote(firm.client_id, safe="")
+        return f"{portal}/#view/{_APPS}ApplicationMenuBlade/~/{_BLADES[name]}/appId/{client_id}"
     if name == "admin-consent":
         authority = firm.cloud.authority if firm else "https://login.microsoftonline.com/"
         if firm is None:

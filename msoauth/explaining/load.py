@@ -16,7 +16,7 @@ class Cause:
 
     Attributes:
         who: Who can fix it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
-        links: Names of deep links, filled in for a firm.
+        links: Names of deep links (:mod:`msoauth.explaining.links`).
     """
 
     id: str
@@ -35,7 +35,7 @@ class Signature:
     Attributes:
         says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either.
             The catalogue has no regular expressions, so that none can take exponential time.
-        source: Where the phrases were documented or seen.
+        source: Where the phrases are documented or were seen.
         example: A text that must be explained as this cause.
     """
 
@@ -59,10 +59,10 @@ class KeywordRule:
 
 @dataclass(frozen=True, slots=True)
 class ContextRule:
-    """Changes a cause to `becomes` by other words of the text.
+    """Replaces a cause by `becomes`, depending on other words of the text.
 
-    It applies when the text has one of `beside`, one of `also` (unless that is empty) and none of `unless`, all in lower
-    case.
+    It applies if the text contains one of `beside`, one of `also` (unless that is empty) and none of `unless`, all in
+    lower case.
     """
 
     cause: str
@@ -85,19 +85,19 @@ def causes() -> Mapping[str, Cause]:
 
 
 @cache
-def _causes(spoken: str) -> Mapping[str, Cause]:
+def _causes(language_code: str) -> Mapping[str, Cause]:
     return {
         name: Cause(
             id=name,
             who=entry["who"],
-            title=words["title"],
-            meaning=words["meaning"],
-            fix=tuple(words["fix"]),
+            title=texts["title"],
+            meaning=texts["meaning"],
+            fix=tuple(texts["fix"]),
             powershell=tuple(entry.get("powershell", ())),
             links=tuple(entry.get("links", ())),
         )
         for name, entry in _table("causes.toml").items()
-        for words in (entry.get(spoken, entry),)
+        for texts in (entry.get(language_code, entry),)
     }
 
 
@@ -113,7 +113,7 @@ def codes() -> Mapping[int, str]:
 
 @cache
 def weak_codes() -> frozenset[int]:
-    """AADSTS numbers that only wrap a more exact one, and yield to it."""
+    """AADSTS numbers that only wrap a more exact one, which takes precedence."""
     return frozenset(_table("codes.toml")["weak"])
 
 
@@ -148,7 +148,7 @@ def keyword_groups() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def keyword_rules() -> tuple[KeywordRule, ...]:
-    """The rules that make a cause of keywords in one sentence."""
+    """The rules that derive a cause from keywords in one sentence."""
     return tuple(
         KeywordRule(
             cause=entry["cause"],
@@ -163,7 +163,7 @@ def keyword_rules() -> tuple[KeywordRule, ...]:
 
 @cache
 def context_rules() -> tuple[ContextRule, ...]:
-    """The rules that change a cause, in order; the first that applies is taken."""
+    """The rules that replace a cause, in order; the first that applies is used."""
     return tuple(
         ContextRule(
             cause=entry["cause"],

@@ -1,4 +1,4 @@
-"""Normalizes an error text before it is searched: decodes it, joins wrapped lines, bounds its size.
+"""Normalizes an error text before it is searched: decodes it, joins wrapped lines, limits its size.
 
 Every step takes time proportional to the text's length; nothing in the text is ever executed.
 """
@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from urllib.parse import unquote, unquote_plus
 
-LIMIT = 1 << 20  # characters that are read: the first and the last half of this
-_READ = 200_000  # characters that are kept of a log after its repetitions are left out
-# Around these words even the middle of a text that is too long is read: so many excerpts for each, of so many characters.
-_FAILURE = (
+LIMIT = 1 << 20  # characters of a longer text that are read: half from its start, half from its end
+_LOG_LIMIT = 200_000  # characters of a log that are read, after repeated lines were removed
+# Around these words even the middle of a text that is too long is read.
+_FAILURE_WORDS = (
     "AADSTS",
     "-ERR ",
     "rror",
@@ -28,10 +28,10 @@ _FAILURE = (
     "timed out",
     "ehler",
 )
-_EXCERPTS, _EXCERPT = 30, 600
-_LOG = 20_000  # characters from which on lines that repeat are left out
-_KEPT = 10  # of lines that differ in their digits only, this many first and last ones are kept
-_ROUNDS = 5  # nested encodings that are undone
+_MAX_EXCERPTS, _EXCERPT_LENGTH = 30, 600  # for each word; characters
+_LOG_SIZE = 20_000  # characters; in a longer text, repeated lines are removed
+_KEPT_LINES = 10  # of lines that differ in digits only, this many first and last ones are kept
+_MAX_NESTING = 5  # levels of nested encodings that are decoded
 
 _TYPOGRAPHY = {
     "\u2018": "'",
@@ -47,14 +47,14 @@ _TYPOGRAPHY = {
     "\u200b": "",
     "\ufeff": "",
 }
-_SOFT_END = re.compile(r"=[ \t]{0,8}\r?\n")
-_QUOTED = re.compile(r"=[0-9A-F]{2}")
+_SOFT_LINE_BREAK = re.compile(r"=[ \t]{0,8}\r?\n")
+_QUOTED_BYTE = re.compile(r"=[0-9A-F]{2}")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
-# Words joined by form encoding: too many of them for base64.
-_PLUSES = re.compile(r"(?:[A-Za-z'.,:]{1,20}\+){6}")
+# Words joined by form encoding; base64 hardly ever has so many plus signs between letters.
+_WORDS_WITH_PLUSES = re.compile(r"(?:[A-Za-z'.,:]{1,20}\+){6}")
 _ERROR_PARAMETER = "error_description="  # of an authorization response in a URL
 _ESCAPES = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([rnt\"'/]))")
-# Only what HTML calls a tag: programs write `<urlopen error …>` and `<anna@contoso.com>` as well.
+# Only names of HTML tags: programs also write `<urlopen error …>` and `<anna@contoso.com>`.
 _TAG = re.compile(
     r"</?(?:a|b|i|u|s|p|br|hr|h[1-6]|em|tt|div|pre|sub|sup|code|font|span|samp|small|strong|center|blockquote"
     r"|ul|ol|li|dl|dt|dd|table|thead|tbody|tr|td|th|html|head|body|title|meta|link|base|style|script|noscript"
@@ -73,18 +73,18 @@ _BASE64_JSON = re.compile(r"(?<![\w.+/-])eyJ[A-Za-z0-9+/]{16,2000}={0,2}(?![\w.]
 
 def normalize(text: str) -> str:
     """*text* decoded (URL, form, HTML, JSON, base64, mail), with each paragraph on one line."""
-    text = _bounded(text, LIMIT)
+    text = _limit_size(text, LIMIT)
     if "\0" in text:
-        text = text.replace("\0", "")  # UTF-16 that was decoded as something else
-    if len(text) > _LOG:
-        text = _bounded(_without_repetition(text), _READ)
+        text = text.replace("\0", "")  # left over from UTF-16 that was decoded as something else
+    if len(text) > _LOG_SIZE:
+        text = _limit_size(_remove_repetition(text), _LOG_LIMIT)
     text = _decode_mail(text)
-    for _round in range(_ROUNDS):
+    for _round in range(_MAX_NESTING):
         before = text
         if "%" in text and _PERCENT.search(text):
-            text = " ".join(map(_percent_decoded, text.split(" ")))
+            text = " ".join(map(_decode_percent, text.split(" ")))
         if "+" in text:
-            text = " ".join(map(_without_pluses, text.split(" ")))
+            text = " ".join(map(_replace_pluses, text.split(" ")))
         if "&" in text:
             text = html.unescape(text)
         if "\\" in text:
@@ -109,49 +109,49 @@ def plain_punctuation(text: str) -> str:
     return text
 
 
-def _bounded(text: str, limit: int) -> str:
-    """The first and the last half of *limit* characters, and excerpts of the middle around words of failure."""
+def _limit_size(text: str, limit: int) -> str:
+    """The start and the end of *text*, *limit* characters in all, with excerpts around words of failure between them."""
     if len(text) <= limit:
         return text
     half = limit // 2
     end = len(text) - half
     offsets: list[int] = []
-    for word in _FAILURE:
-        at = text.find(word, half, end)
-        for _excerpt in range(_EXCERPTS):
-            if at < 0:
+    for word in _FAILURE_WORDS:
+        offset = text.find(word, half, end)
+        for _excerpt in range(_MAX_EXCERPTS):
+            if offset < 0:
                 break
-            offsets.append(at)
-            at = text.find(word, at + _EXCERPT, end)
-    pieces, read = [text[:half]], half
-    for at in sorted(offsets):
-        if at + _EXCERPT > read:
-            pieces.append(text[max(read, at - 200) : at + _EXCERPT])
-            read = at + _EXCERPT
+            offsets.append(offset)
+            offset = text.find(word, offset + _EXCERPT_LENGTH, end)
+    pieces, read_to = [text[:half]], half
+    for offset in sorted(offsets):
+        if offset + _EXCERPT_LENGTH > read_to:
+            pieces.append(text[max(read_to, offset - 200) : offset + _EXCERPT_LENGTH])
+            read_to = offset + _EXCERPT_LENGTH
     return "\n … \n".join([*pieces, text[-half:]])
 
 
-def _without_repetition(text: str) -> str:
-    """A log without most of the lines that differ in times, numbers and hexadecimal ids only."""
+def _remove_repetition(text: str) -> str:
+    """A log without most of the lines that differ only in times, numbers and hexadecimal ids."""
     lines = list(dict.fromkeys(text.split("\n")))
     raw = "\n".join(lines).encode("utf-8", "surrogatepass")
     shapes = raw.translate(None, b"0123456789abcdefABCDEF").split(b"\n")
-    left = Counter(shapes)
-    seen: Counter[bytes] = Counter()
-    kept = []
+    count_left = Counter(shapes)
+    count_so_far: Counter[bytes] = Counter()
+    lines_kept = []
     for line, shape in zip(lines, shapes, strict=True):
-        seen[shape] += 1
-        left[shape] -= 1
-        if seen[shape] <= _KEPT or left[shape] < _KEPT:
-            kept.append(line)
-    return "\n".join(kept)
+        count_so_far[shape] += 1
+        count_left[shape] -= 1
+        if count_so_far[shape] <= _KEPT_LINES or count_left[shape] < _KEPT_LINES:
+            lines_kept.append(line)
+    return "\n".join(lines_kept)
 
 
 def _decode_mail(text: str) -> str:
     """*text* with a mail's encodings undone: quoted-printable, base64 bodies, encoded words (RFC 2047)."""
     if "=?" in text:
         text = _ENCODED_WORD.sub(_decode_encoded_word, text)
-    if "=\n" in text or "=\r\n" in text or len(_QUOTED.findall(text[:LIMIT])) >= 3:
+    if "=\n" in text or "=\r\n" in text or len(_QUOTED_BYTE.findall(text[:LIMIT])) >= 3:
         text = _quoted_printable(text)
     if "\n" in text and len(text) > 100:
         text = _BASE64_LINES.sub(lambda m: "\n" + (_base64_text(m[1]) or m[1]), text)
@@ -160,18 +160,18 @@ def _decode_mail(text: str) -> str:
 
 def _quoted_printable(text: str) -> str:
     """*text* decoded, if it is quoted-printable: an equals sign before two hexadecimal digits in upper case."""
-    text = _SOFT_END.sub("", text)
+    text = _SOFT_LINE_BREAK.sub("", text)
     if "=3D" not in text and not re.search(r"=C3=[89AB][0-9A-F]|=20(?:\s|$)", text):
         return text
     return quopri.decodestring(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
 
 
 def _decode_encoded_word(match: re.Match[str]) -> str:
-    charset, how, body = match.groups()
+    charset, encoding, body = match.groups()
     try:
         raw = (
             base64.b64decode(body)
-            if how in "bB"
+            if encoding in "bB"
             else quopri.decodestring(body.encode("ascii", "replace"), header=True)
         )
         return raw.decode(charset, "replace")
@@ -179,33 +179,33 @@ def _decode_encoded_word(match: re.Match[str]) -> str:
         return match[0]
 
 
-def _base64_text(run: str) -> str:
-    """The text that *run* encodes in base64; empty when that is not text."""
-    compact = "".join(run.split()).rstrip("=")
+def _base64_text(encoded: str) -> str:
+    """The text that *encoded* contains in base64; empty if that is not text."""
+    compact = "".join(encoded.split()).rstrip("=")
     try:
         raw = base64.b64decode(compact + "=" * (-len(compact) % 4))
-        plain = raw.decode("utf-8")
+        decoded = raw.decode("utf-8")
     except (binascii.Error, ValueError):
         return ""
-    is_binary = any(c < " " and c not in "\r\n\t" for c in plain[:2000])
-    return "" if is_binary else plain
+    is_binary = any(c < " " and c not in "\r\n\t" for c in decoded[:2000])
+    return "" if is_binary else decoded
 
 
-def _percent_decoded(token: str) -> str:
-    found = len(_PERCENT.findall(token)) if "%" in token else 0
-    if not found:
+def _decode_percent(token: str) -> str:
+    count = len(_PERCENT.findall(token)) if "%" in token else 0
+    if not count:
         return token
-    return (unquote_plus if found > 1 else unquote)(token, errors="replace")
+    return (unquote_plus if count > 1 else unquote)(token, errors="replace")
 
 
-def _without_pluses(token: str) -> str:
-    if "+" in token and (_ERROR_PARAMETER in token or _PLUSES.search(token)):
+def _replace_pluses(token: str) -> str:
+    if "+" in token and (_ERROR_PARAMETER in token or _WORDS_WITH_PLUSES.search(token)):
         return token.replace("+", " ")
     return token
 
 
 def _unescape(match: re.Match[str]) -> str:
-    four, two, sign = match.groups()
-    if four or two:
-        return chr(int(four or two, 16))
-    return " " if sign in "rnt" else sign
+    unicode_digits, hex_digits, letter = match.groups()
+    if unicode_digits or hex_digits:
+        return chr(int(unicode_digits or hex_digits, 16))
+    return " " if letter in "rnt" else letter

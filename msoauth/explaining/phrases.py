@@ -14,10 +14,10 @@ from msoauth.explaining.load import Signature, signatures
 from msoauth.explaining.normalize import plain_punctuation
 
 _GAP, _WIDE_GAP = 80, 400  # characters
-_MOST_STARTS = 60  # offsets at which one phrase is tried in one text
+_MAX_STARTS = 60  # offsets at which one phrase is tried in one text
 _PREFIX = 3  # letters by which the index finds words
 _WORD = re.compile(r"[^\W\d_]{3,60}")
-_FIGURES = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
+_DIGITS = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
 _LATIN = re.compile(r"[a-z\u00df-\u024f]{3,60}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=([A-Z][A-Za-z]{2,60}))")
 _CHOICE = re.compile(r"\{([^{}]*)\}")
@@ -29,7 +29,7 @@ class Phrase:
 
     Attributes:
         parts: Its literal parts, each with the number of characters that may stand before it.
-        words: Words that a text must have to match, the longest first.
+        words: Words that a text must contain to match, the longest first.
     """
 
     parts: tuple[tuple[str, int], ...]
@@ -39,7 +39,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class PhraseMatch:
-    """Where a phrase stands in a text.
+    """A phrase of the catalogue, found in a text.
 
     Attributes:
         literal: Whether the phrase has no gaps.
@@ -61,7 +61,7 @@ def compile_phrase(wording: str, signature: Signature) -> Phrase:
             gap = _GAP if len(piece) == 1 else _WIDE_GAP
         elif piece.strip():
             parts.append((piece.strip() if gap else piece.rstrip(), gap))
-    words = _WORD.findall(plain) or _FIGURES.findall(plain)
+    words = _WORD.findall(plain) or _DIGITS.findall(plain)
     return Phrase(tuple(parts), tuple(sorted(words, key=len, reverse=True)), signature)
 
 
@@ -115,42 +115,44 @@ def find_phrases(
     Args:
         lowered: *text* in lower case, by :func:`lowercase`.
     """
-    kept = []
-    reach, reach_start = -1, -1  # end and start of the literal match that ends last so far
-    for hit in sorted(_matches(text, lowered, side_remarks), key=lambda one: (one.start, -one.end)):
-        if hit.end > reach or (hit.end == reach and hit.start == reach_start):
-            kept.append(hit)
-            if hit.literal and hit.end > reach:
-                reach, reach_start = hit.end, hit.start
-    return kept
+    matches = []
+    covered_end, covered_start = -1, -1  # of the literal match that ends last so far
+    for match in sorted(
+        _all_matches(text, lowered, side_remarks), key=lambda match: (match.start, -match.end)
+    ):
+        if match.end > covered_end or (match.end == covered_end and match.start == covered_start):
+            matches.append(match)
+            if match.literal and match.end > covered_end:
+                covered_end, covered_start = match.end, match.start
+    return matches
 
 
-def _matches(
+def _all_matches(
     text: str, lowered: str, side_remarks: Sequence[tuple[int, int]]
 ) -> Iterator[PhraseMatch]:
     offsets: dict[str, list[int]] = {}
-    has: dict[str, bool] = {}  # each word is searched once, however many phrases need it
-    for one in _candidates(text, lowered):
-        for word in one.words:
-            if word not in has:
-                has[word] = word in lowered
-            if not has[word]:
+    present: dict[str, bool] = {}  # each word is searched for once, however many phrases need it
+    for phrase in _candidates(text, lowered):
+        for word in phrase.words:
+            if word not in present:
+                present[word] = word in lowered
+            if not present[word]:
                 break
         else:
-            hit = _find(text, lowered, one, side_remarks, offsets)
-            if hit is not None:
-                yield hit
+            match = _find(text, lowered, phrase, side_remarks, offsets)
+            if match is not None:
+                yield match
 
 
 def _candidates(text: str, lowered: str) -> Iterator[Phrase]:
-    """The phrases that *text* can match because it has their longest word."""
+    """The phrases whose longest word occurs in *text*; no other phrase can match."""
     index = _index()
     words = {*_LATIN.findall(lowered), *(part.lower() for part in _CAMEL.findall(text))}
-    found = set()
+    found_anchors = set()
     for word in words:
         for anchor, phrases in index.latin.get(word[:_PREFIX], {}).items():
-            if anchor not in found and word.startswith(anchor):
-                found.add(anchor)
+            if anchor not in found_anchors and word.startswith(anchor):
+                found_anchors.add(anchor)
                 yield from phrases
     for anchor, phrases in index.others.items():
         if anchor in lowered:
@@ -165,36 +167,36 @@ def _find(
     offsets: dict[str, list[int]],
 ) -> PhraseMatch | None:
     in_side_remark: PhraseMatch | None = None
-    for at in _offsets(lowered, phrase.parts[0][0], offsets):
-        end = None if _cuts_word(text, at) else _match_end(lowered, at, phrase.parts)
+    for start in _offsets(lowered, phrase.parts[0][0], offsets):
+        end = None if _cuts_word(text, start) else _match_end(lowered, start, phrase.parts)
         if end is not None:
-            hit = PhraseMatch(phrase.signature, at, end, len(phrase.parts) == 1)
-            if not within(at, side_remarks):
-                return hit
-            in_side_remark = in_side_remark or hit
+            match = PhraseMatch(phrase.signature, start, end, len(phrase.parts) == 1)
+            if not within(start, side_remarks):
+                return match
+            in_side_remark = in_side_remark or match
     return in_side_remark
 
 
 def _offsets(lowered: str, first: str, offsets: dict[str, list[int]]) -> list[int]:
-    """Where *first* stands; cached in *offsets*, because many phrases begin alike."""
+    """Where *first* occurs; cached in *offsets*, because many phrases begin alike."""
     if first not in offsets:
-        found = offsets[first] = []
-        at = lowered.find(first)
-        while at >= 0 and len(found) < _MOST_STARTS:
-            found.append(at)
-            at = lowered.find(first, at + 1)
+        starts = offsets[first] = []
+        start = lowered.find(first)
+        while start >= 0 and len(starts) < _MAX_STARTS:
+            starts.append(start)
+            start = lowered.find(first, start + 1)
     return offsets[first]
 
 
-def _match_end(lowered: str, at: int, parts: tuple[tuple[str, int], ...]) -> int | None:
-    """The end of the match that begins at *at*; None when there is none."""
-    end = at
+def _match_end(lowered: str, start: int, parts: tuple[tuple[str, int], ...]) -> int | None:
+    """The end of the match that begins at *start*; None if there is none."""
+    end = start
     for part, gap in parts:
-        start = lowered.find(part, end, end + gap + len(part))
-        if start < 0:
+        part_start = lowered.find(part, end, end + gap + len(part))
+        if part_start < 0:
             return None
-        end = start + len(part)
-        if _cuts_number(lowered, start) or _cuts_number(lowered, end):
+        end = part_start + len(part)
+        if _cuts_number(lowered, part_start) or _cuts_number(lowered, end):
             return None
     return end
 
@@ -216,7 +218,7 @@ def within(offset: int, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def lowercase(text: str) -> str:
-    """*text* in lower case, every character at its offset."""
+    """*text* in lower case, with every character at the same offset."""
     lowered = text.lower()
     if len(lowered) == len(text):
         return lowered
