@@ -1,10 +1,13 @@
-"""The checks, in groups, and the runner that carries them out: ``run(checks, context)``."""
+"""The checks, in groups, and the runner that carries them out: ``run(checks, context)``.
+
+A firm is a law firm: one customer's tenant and app registration. Labels such as "facts B4" refer to docs/facts.
+"""
 
 from collections.abc import Iterable
 
 from msoauth.checks.context import Check, Context, Outcome, RunOptions, RunState
-from msoauth.checks.directory_app import DIRECTORY as APP
-from msoauth.checks.directory_user import USERS
+from msoauth.checks.directory_app import APP_CHECKS
+from msoauth.checks.directory_user import USER_CHECKS
 from msoauth.checks.latest_message import LATEST_MESSAGE
 from msoauth.checks.mailbox import (
     CONNECT,
@@ -20,9 +23,11 @@ from msoauth.checks.run import Threads, run
 from msoauth.checks.signin import SIGN_IN
 from msoauth.judgement import AnAnswer
 
-DIRECTORY = (*APP, *USERS)  # with an administrator's sign-in only
+DIRECTORY = (*APP_CHECKS, *USER_CHECKS)  # only with an administrator's sign-in
 DIAGNOSE = (*NETWORK, *REGISTRATION, *DIRECTORY, *SIGN_IN, *MAILBOX)
-_PLACES = {check.id: n for n, check in enumerate((*DIAGNOSE, *LATEST_MESSAGE, *SEND, *ROUND_TRIP))}
+_POSITIONS = {
+    check.id: n for n, check in enumerate((*DIAGNOSE, *LATEST_MESSAGE, *SEND, *ROUND_TRIP))
+}
 
 
 def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
@@ -32,7 +37,7 @@ def in_order(answers: Iterable[AnAnswer]) -> list[AnAnswer]:
     >>> msoauth.checks.in_order(reversed(found)) == list(found)
     True
     """
-    return sorted(answers, key=lambda a: (_PLACES.get(a.check, len(_PLACES)), a.check))
+    return sorted(answers, key=lambda a: (_POSITIONS.get(a.check, len(_POSITIONS)), a.check))
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a check is, what it is given, and what it answers."""
+"""Defines what a check is, what it is given (:class:`Context`) and what it returns (:class:`Outcome`)."""
 
 import threading
 import time
@@ -32,28 +32,28 @@ LOGIN_WITHIN = 5.0  # seconds
 
 
 class OpenSessions:
-    """Sessions that one check opened with the mail servers and another one will log in to.
+    """Mail sessions that one check has opened and another one will log in with.
 
-    Safe to share between threads. After :meth:`close` whatever is still handed in is closed at once, so that a
-    check which ends after its run leaves no connection behind.
+    Safe to share between threads. After :meth:`close` a session that is still handed in is closed at once, so that
+    a check which outlives its run leaves no connection behind.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[type[Session], tuple[Session | MailError, float]] = {}
-        self._ended = False
+        self._sessions: dict[type[Session], tuple[Session | MailError, float]] = {}
+        self._closed = False
 
     def keep(self, session: Session) -> None:
         """Keep a session for its login."""
         with self._lock:
-            if self._ended:
+            if self._closed:
                 session.connection.close()
             else:
-                self._kept[type(session)] = (session, time.monotonic())
+                self._sessions[type(session)] = (session, time.monotonic())
 
     def keep_failure(self, kind: type[Session], failure: MailError) -> None:
-        """Keep the reason why no session of this kind came about, for its login to report."""
-        self._kept[kind] = (failure, time.monotonic())
+        """Keep the error that prevented a session of this kind, for the login check to report."""
+        self._sessions[kind] = (failure, time.monotonic())
 
     def take(self, kind: type[Kind]) -> Kind | None:
         """The session of this kind, for the caller to close; None when there is none, or it has waited too long.
@@ -62,7 +62,7 @@ class OpenSessions:
             MailError: the session could not be opened.
         """
         with self._lock:
-            session, opened = self._kept.pop(kind, (None, 0.0))
+            session, opened = self._sessions.pop(kind, (None, 0.0))
         if isinstance(session, MailError):
             raise session
         if not isinstance(session, kind):
@@ -75,9 +75,9 @@ class OpenSessions:
     def close(self) -> None:
         """Close all sessions, and those that are handed in from now on."""
         with self._lock:
-            self._ended = True
-            while self._kept:
-                session, _opened = self._kept.popitem()[1]
+            self._closed = True
+            while self._sessions:
+                session, _opened = self._sessions.popitem()[1]
                 if not isinstance(session, MailError):
                     session.connection.close()
 
@@ -88,12 +88,12 @@ class RunOptions:
 
     Attributes:
         timeout: Seconds that one step of a conversation with a server may take.
-        user_reported_error: What the user saw on a page of the sign-in, which the page told to nobody but the user.
+        user_reported_error: The error that the user saw on a sign-in page; most refusals are shown only there.
         recipient: Who gets the test mail; None for the mailbox itself.
         sender: The From address of the test mail (Send As); None for the mailbox itself.
         subject: The subject of the test mail; None for a default one.
         retry: How often the test mail is tried again while the server is busy; None for not at all.
-        on_progress: Called twice a second with the seconds that the arrival of the test mail was waited for.
+        on_progress: Called twice a second, while the test mail has not arrived, with the seconds waited so far.
         silent_days: Days without new mail after which a mailbox is called silent; None to not ask for its latest
             message.
 
@@ -116,7 +116,7 @@ class RunState:
     """What the checks of a run found out and later ones need. Secrets in it are not shown.
 
     Attributes:
-        clock_offset: How far this computer's clock is ahead of the sign-in service's; None when that named no time.
+        clock_offset: How far this computer's clock is ahead of the sign-in service's; None when its reply had no date.
         discovery: The reply of the tenant's discovery address.
         unused_for: How long the refresh token had not been used when the run began.
         token: The access token of the account.
@@ -124,7 +124,7 @@ class RunState:
         retry_after: Seconds after which the sign-in service wants to be asked again.
         sessions: Sessions with the mail servers that wait for their login.
         latest_message: When the latest message came; None for an empty mailbox.
-        latest_message_known: Whether the server told it.
+        latest_message_known: Whether the server reported it.
         message_id: The Message-ID of the test mail.
         transcripts: The conversations with the mail servers: ``pop3``, ``imap``, ``smtp`` from the greeting to the
             login, and those of sending by check id.
@@ -156,11 +156,11 @@ class RunState:
 
 @dataclass
 class Context:
-    """What the checks of one run look at, what they were asked for, and what they found out so far.
+    """Everything that the checks of one run share: what they look at, the options, and what was found out so far.
 
     Attributes:
         account: The mailbox; None for the checks of a firm alone.
-        graph: What an administrator's sign-in lets us read; None when no administrator has signed in.
+        graph: A Graph client with an administrator's token; None when no administrator has signed in.
         run: The id that the findings of this run share.
         cancelled: Set it to end the run before its next check.
 
@@ -181,7 +181,11 @@ class Context:
 
     @property
     def mailbox(self) -> Account:
-        """The account of a run that has one."""
+        """The account of a run that has one.
+
+        Raises:
+            LookupError: the run is for a firm alone.
+        """
         if self.account is None:
             raise LookupError("this check needs an account")
         return self.account
@@ -198,7 +202,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says when it could be carried out and nothing was raised.
+    """What a check returns, unless it raises an MsoauthError.
 
     Attributes:
         cause: An id of the catalogue of causes where something is wrong.
@@ -222,11 +226,11 @@ class Check:
 
     Attributes:
         id: ``area.question``, as in findings.
-        title: What is good when it passes, for people; a function because the language may change.
-        act: Answers it; raises MsoauthError for a failure that has a cause.
+        title: What it means that the check passed, for people; a function because the language may change.
+        act: Carries it out; raises an MsoauthError for a failure that has a cause.
         needs: Ids of checks that must have passed (or warned) before this one makes sense.
         applies: Whether the question makes sense for this firm and account at all.
-        asks: What it looks at, in a sentence for people.
+        asks: The question, in a sentence for people.
         after: Ids of checks whose end it waits for, whatever came of them.
 
     >>> from msoauth.checks import Check, Context, Outcome

@@ -1,4 +1,4 @@
-"""Does new mail still arrive? An audit reads the date of the latest message in the login that it makes anyway."""
+"""Checks whether new mail still arrives; an audit reads the latest message's date in the login that it makes anyway."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from msoauth.texts import _, ngettext
 def read_latest_message(context: Context, session: Pop3Session | ImapSession) -> None:
     """Keep the date of the latest message in the run's state, if the caller of the run asked for it."""
     if context.options.silent_days is not None:
-        # The login works; a server that does not tell is no trouble of the account.
+        # The login works; that the server does not report a date is no problem of the account.
         with suppress(MailError):
             context.state.latest_message = session.latest_message_date()
             context.state.latest_message_known = True
@@ -23,19 +23,19 @@ def read_latest_message(context: Context, session: Pop3Session | ImapSession) ->
 def _latest_message(context: Context) -> Outcome:
     if context.options.silent_days is None or not context.state.latest_message_known:
         return Outcome(_("the server did not tell when the newest mail came"))
-    moment = context.state.latest_message
-    if moment is None:
+    received = context.state.latest_message
+    if received is None:
         return Outcome(_("the mailbox is empty"))
-    days = days_since(moment, datetime.now(UTC))
-    said = ngettext(
+    days = days_since(received, datetime.now(UTC))
+    summary = ngettext(
         "the newest mail came {days} day ago, on {date}",
         "the newest mail came {days} days ago, on {date}",
         days,
-    ).format(days=days, date=f"{moment:%Y-%m-%d}")
+    ).format(days=days, date=f"{received:%Y-%m-%d}")
     return Outcome(
-        said,
+        summary,
         silence_signal(days, context.options.silent_days),
-        facts={"newest": moment.isoformat(timespec="seconds")},
+        facts={"newest": received.isoformat(timespec="seconds")},
     )
 
 

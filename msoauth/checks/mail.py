@@ -1,4 +1,4 @@
-"""Retrieve an account's mail and send its test mail, with what came of it as findings in the journal."""
+"""Retrieves an account's mail and sends its test mail, and writes the results to the journal as findings."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ from msoauth.texts import _, ngettext
 
 
 def mail_folder(workspace: Workspace, account: Account) -> Path:
-    """Where an account's retrieved mail goes unless the user names another place."""
+    """The folder for an account's retrieved mail, unless the user names another place."""
     return workspace.folder / "mail" / account.address.lower()
 
 
@@ -44,20 +44,20 @@ def fetch_mail(
     retry_seconds: float = LIMIT,
     cancelled: threading.Event | None = None,
 ) -> Iterator[MessageSummary]:
-    """Retrieve mail, yielding each message when it is there. Nothing is deleted or marked.
+    """Retrieve mail and yield each message as soon as it has arrived. Nothing is deleted or marked on the server.
 
     When a server throttles, a mailbox is in use or the connection breaks, it waits, logs in again and continues.
-    The journal gets a ``mail.retrieve`` finding when all is there, or when it is given up.
+    The journal gets a ``mail.retrieve`` finding at the end, or when retrieving is given up.
 
     Args:
         limit: At most this many of the newest messages; None for all.
         headers_only: Look at headers only; nothing is stored.
-        to: Where mail goes; messages that are there already are not retrieved again.
+        to: Where to store the mail; messages that are already there are not retrieved again.
         format: ``eml`` and ``maildir`` for a folder, ``mbox`` for one file.
         on_finding: Gets that finding too.
         on_retry: Called when a pause before a retry begins.
         retry_seconds: Seconds that may be waited altogether.
-        cancelled: Ends whatever is waited for.
+        cancelled: Set it to end the retrieval, and any wait in it.
 
     Raises:
         AuthError: there is no good token.
@@ -97,23 +97,23 @@ def fetch_mail(
             yield message
     except MsoauthError as failure:
         if context.cancelled.is_set():
-            said = ngettext(
+            summary = ngettext(
                 "cancelled; {n} message is there, and the next retrieval goes on from here",
                 "cancelled; {n} messages are there, and the next retrieval goes on from here",
                 count,
             )
-            record(Finding("mail.retrieve", Signal.SKIPPED, said.format(n=count)))
+            record(Finding("mail.retrieve", Signal.SKIPPED, summary.format(n=count)))
         else:
             record(finding_of(failure, "mail.retrieve", context.firm, account))
         raise
-    said = ngettext(
+    summary = ngettext(
         "{n} message retrieved; nothing was deleted on the server",
         "{n} messages retrieved; nothing was deleted on the server",
         count,
     ).format(n=count)
     if to is not None and not headers_only:
-        said += _("; they are in {folder}").format(folder=to)
-    record(Finding("mail.retrieve", Signal.PASSED, said))
+        summary += _("; they are in {folder}").format(folder=to)
+    record(Finding("mail.retrieve", Signal.PASSED, summary))
 
 
 def send_test(
@@ -133,13 +133,13 @@ def send_test(
 
     Args:
         to: The recipient; None for the mailbox itself.
-        subject: In the user's words; None for ours.
+        subject: The subject; None for a default one.
         round_trip: Wait for the mail in the account's own mailbox.
         sender: The From address (Send As); None for the mailbox itself.
         retry_seconds: Seconds that may be waited altogether while the server is busy.
         on_retry: Called when such a pause begins.
         on_progress: Called twice a second with the seconds of the round trip so far.
-        cancelled: Set it to end whatever is waited for.
+        cancelled: Set it to end any wait.
 
     Raises:
         InputError: the recipient or the sender is not an address.

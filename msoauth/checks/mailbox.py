@@ -1,4 +1,4 @@
-"""Does mail work: log in over POP3 or IMAP and over SMTP, and do the smallest real thing there."""
+"""Checks whether mail works: logs in over POP3 or IMAP and over SMTP, and does the smallest real thing there."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_f
 from msoauth.mail.smtp import SmtpSession
 from msoauth.texts import _
 
-_NEEDS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
+_TOKEN_CHECKS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
 def _smtp_user(context: Context) -> str:
@@ -21,13 +21,13 @@ def _smtp_user(context: Context) -> str:
     return context.mailbox.address if context.firm.access == "app-only" else context.mailbox.user
 
 
-def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
-    """With app-only access, report a login refused without a reason as a service principal missing in Exchange.
+def _explain_app_only_refusal(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
+    """Make *act* report an app-only login that is refused without a reason as a service principal missing in Exchange.
 
-    The token's claims were checked before (facts E2, E5).
+    No other cause is left, because the token's claims were checked before (facts E2, E5).
     """
 
-    def checked(context: Context) -> Outcome:
+    def wrapped(context: Context) -> Outcome:
         try:
             return act(context)
         except MailError as failure:
@@ -35,11 +35,11 @@ def _exchange_side(act: Callable[[Context], Outcome]) -> Callable[[Context], Out
                 failure.cause = "service-principal-missing"
             raise
 
-    return checked
+    return wrapped
 
 
 def _connect_smtp(context: Context) -> Outcome:
-    """Open the session that the SMTP login will use; the login reports the failure if that does not work."""
+    """Open the session that the SMTP login will use; a failure is kept for that check to report."""
     try:
         context.state.sessions.keep(
             SmtpSession.connect(context.firm.cloud.smtp, **context.connection_options("smtp"))
@@ -49,7 +49,7 @@ def _connect_smtp(context: Context) -> Outcome:
     return Outcome("")
 
 
-@_exchange_side
+@_explain_app_only_refusal
 def _pop3(context: Context) -> Outcome:
     session = context.state.sessions.take(Pop3Session) or Pop3Session.connect(
         context.firm.cloud.pop3, **context.connection_options("pop3")
@@ -63,7 +63,7 @@ def _pop3(context: Context) -> Outcome:
     )
 
 
-@_exchange_side
+@_explain_app_only_refusal
 def _imap(context: Context) -> Outcome:
     session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
@@ -75,7 +75,7 @@ def _imap(context: Context) -> Outcome:
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
-@_exchange_side
+@_explain_app_only_refusal
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
     session = context.state.sessions.take(SmtpSession) or SmtpSession.connect(
@@ -87,7 +87,7 @@ def _smtp(context: Context) -> Outcome:
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
-@_exchange_side
+@_explain_app_only_refusal
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
     sender = context.options.sender or account.address
@@ -97,7 +97,7 @@ def _send(context: Context) -> Outcome:
     )
     context.state.message_id = str(message["Message-ID"])
 
-    def open_sender() -> SmtpSession:
+    def open_smtp() -> SmtpSession:
         return SmtpSession.open(
             cloud.smtp,
             _smtp_user(context),
@@ -106,7 +106,7 @@ def _send(context: Context) -> Outcome:
         )
 
     retry = context.options.retry or RetryPolicy(0, cancelled=context.cancelled)
-    reply = send_with_retries(open_sender, message, sender, [recipient], retry)
+    reply = send_with_retries(open_smtp, message, sender, [recipient], retry)
     return Outcome(
         _("the test mail to {recipient} was accepted").format(recipient=recipient),
         evidence=str(reply or ""),
@@ -114,7 +114,7 @@ def _send(context: Context) -> Outcome:
 
 
 def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session:
-    """The mailbox, by the protocol that the account uses; the conversation is recorded under *transcript*."""
+    """Open the mailbox by the account's protocol, with the conversation recorded under *transcript*."""
     account = context.mailbox
     opener = ImapSession.open if account.protocol == "imap" else Pop3Session.open
     return opener(
@@ -125,7 +125,7 @@ def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session
     )
 
 
-def _arrive(context: Context) -> Outcome:
+def _wait_for_test_mail(context: Context) -> Outcome:
     seconds = wait_for_arrival(
         lambda: open_mailbox(context, "mail.round-trip"),
         context.state.message_id,
@@ -140,7 +140,7 @@ LOGIN_TO_RETRIEVE = (
         "pop3.login",
         lambda: _("Mail can be retrieved (POP3)"),
         _pop3,
-        needs=("network.pop3", *_NEEDS),
+        needs=("network.pop3", *_TOKEN_CHECKS),
         applies=lambda context: context.mailbox.protocol == "pop3",
         asks=lambda: _("Does the POP3 server accept the token, and open the mailbox (STAT)?"),
     ),
@@ -148,7 +148,7 @@ LOGIN_TO_RETRIEVE = (
         "imap.login",
         lambda: _("Mail can be retrieved (IMAP)"),
         _imap,
-        needs=("network.imap", *_NEEDS),
+        needs=("network.imap", *_TOKEN_CHECKS),
         applies=lambda context: context.mailbox.protocol == "imap",
         asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
@@ -169,7 +169,7 @@ LOGIN_TO_SEND = (
         "smtp.login",
         lambda: _("Mail can be sent (SMTP login)"),
         _smtp,
-        needs=("network.smtp", *_NEEDS),
+        needs=("network.smtp", *_TOKEN_CHECKS),
         after=("smtp.connect",),
         asks=lambda: _("Does the SMTP server accept the token, and the mailbox as sender?"),
     ),
@@ -188,7 +188,7 @@ ROUND_TRIP = (
     Check(
         "mail.round-trip",
         lambda: _("The test mail arrives"),
-        _arrive,
+        _wait_for_test_mail,
         needs=("smtp.send",),
         asks=lambda: _("Does the test mail come back into the mailbox, and after how long?"),
     ),

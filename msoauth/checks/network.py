@@ -1,4 +1,4 @@
-"""Can this computer reach the cloud's servers at all, and is its clock right?"""
+"""Checks whether this computer can reach the cloud's servers at all, and whether its clock is right."""
 
 import urllib.request
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from msoauth.redact import redact
 from msoauth.texts import _
 
 # Who issues the certificates of Microsoft's servers (unverified: seen in the field). Another one is no proof of
-# harm, but the usual sign of a proxy that opens TLS.
+# harm, but it usually means that a proxy decrypts TLS.
 _ISSUERS = ("digicert", "microsoft")
 
-_GREET: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
+_CONNECT: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
     "pop3": Pop3Session.connect,
     "imap": ImapSession.connect,
     "smtp": SmtpSession.connect,
@@ -31,17 +31,19 @@ _GREET: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] =
 
 
 def _proxy(_context: Context) -> Outcome:
-    found = sorted({_shown(url) for url in urllib.request.getproxies().values() if url})
-    if not found:
+    proxies = sorted(
+        {_without_credentials(url) for url in urllib.request.getproxies().values() if url}
+    )
+    if not proxies:
         return Outcome(_("no proxy is set on this computer"))
     return Outcome(
         _(
             "a proxy is set: {proxies}; the sign-in goes through it, mail (POP3, IMAP, SMTP) does not"
-        ).format(proxies=", ".join(found))
+        ).format(proxies=", ".join(proxies))
     )
 
 
-def _shown(url: str) -> str:
+def _without_credentials(url: str) -> str:
     """A proxy without the user name and password that its URL may hold."""
     parts = urlsplit(url if "//" in url else f"//{url}")
     host = parts.hostname or "?"
@@ -52,7 +54,7 @@ def _shown(url: str) -> str:
 
 
 def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
-    """As :func:`http.reach`; what nobody answers is no passing trouble here, it is the answer."""
+    """As :func:`http.reach`, but never retriable: that a server cannot be reached is what this check is to find out."""
     try:
         return http.reach(context.firm.cloud, url, timeout=context.options.timeout, keep=keep)
     except AuthError as failure:
@@ -63,20 +65,20 @@ def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
 def _authority(context: Context) -> Outcome:
     cloud, tenant = context.firm.cloud, context.firm.tenant
     # One request serves three checks: this one, the clock, and the directory.
-    asked = "common" if validation.tenant_problem(tenant) else tenant
-    reached = _reach(context, discovery_url(cloud, asked), keep=True)
+    requested_tenant = "common" if validation.tenant_problem(tenant) else tenant
+    reached = _reach(context, discovery_url(cloud, requested_tenant), keep=True)
     if reached.reply.status_code == 407:
         raise AuthError(
             _("a proxy answers in place of the sign-in service, and wants to be signed in to"),
             cause="proxy-required",
             evidence=redact(reached.reply.text[:500]),
         )
-    theirs = _moment(reached.reply.headers.get("Date"))
-    context.state.clock_offset = datetime.now(UTC) - theirs if theirs else None
-    if asked == tenant:
+    server_time = _parse_date(reached.reply.headers.get("Date"))
+    context.state.clock_offset = datetime.now(UTC) - server_time if server_time else None
+    if requested_tenant == tenant:
         context.state.discovery = reached.reply
-    where = _("the sign-in service answers at {url}").format(url=cloud.authority)
-    return _answered(context, where, reached.issuer)
+    summary = _("the sign-in service answers at {url}").format(url=cloud.authority)
+    return _reached_outcome(context, summary, reached.issuer)
 
 
 def _graph(context: Context) -> Outcome:
@@ -92,24 +94,26 @@ def _graph(context: Context) -> Outcome:
             Signal.WARNING,
             evidence=failure.evidence,
         )
-    return _answered(
+    return _reached_outcome(
         context, _("Microsoft Graph answers at {url}").format(url=cloud.graph), reached.issuer
     )
 
 
-def _answered(context: Context, where: str, issuer: str, more: str = "") -> Outcome:
-    said = where
+def _reached_outcome(context: Context, summary: str, issuer: str, timings: str = "") -> Outcome:
+    with_issuer = summary
     if issuer:
-        said = _("{where}; its certificate was issued by {issuer}").format(
-            where=where, issuer=issuer
+        with_issuer = _("{where}; its certificate was issued by {issuer}").format(
+            where=summary, issuer=issuer
         )
-    known = any(name in issuer.lower() for name in _ISSUERS)
-    if context.firm.cloud.is_microsoft and issuer and not known:
+    is_usual = any(name in issuer.lower() for name in _ISSUERS)
+    if context.firm.cloud.is_microsoft and issuer and not is_usual:
         return Outcome(
-            _("{said}: not Microsoft's usual issuer; a proxy may be opening TLS").format(said=said),
+            _("{said}: not Microsoft's usual issuer; a proxy may be opening TLS").format(
+                said=with_issuer
+            ),
             Signal.WARNING,
         )
-    return Outcome(said + more)
+    return Outcome(with_issuer + timings)
 
 
 def _clock(context: Context) -> Outcome:
@@ -119,41 +123,41 @@ def _clock(context: Context) -> Outcome:
             _("the sign-in service named no time, so the clock could not be compared"),
             Signal.WARNING,
         )
-    ahead, here = offset.total_seconds(), datetime.now(UTC)
-    if not clock_is_wrong(ahead):
+    seconds_ahead, now = offset.total_seconds(), datetime.now(UTC)
+    if not clock_is_wrong(seconds_ahead):
         return Outcome(_("this computer's clock is right"))
     sentence = (
         _("this computer's clock is {minutes} minutes ahead")
-        if ahead > 0
+        if seconds_ahead > 0
         else _("this computer's clock is {minutes} minutes behind")
     )
     return Outcome(
-        sentence.format(minutes=round(abs(ahead) / 60)),
+        sentence.format(minutes=round(abs(seconds_ahead) / 60)),
         Signal.FAILED,
         "clock-skew",
-        f"server: {(here - offset).isoformat()}  here: {here.isoformat()}",
+        f"server: {(now - offset).isoformat()}  here: {now.isoformat()}",
     )
 
 
-def _moment(stamp: str | None) -> datetime | None:
+def _parse_date(header: str | None) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(stamp or "")
+        date = parsedate_to_datetime(header or "")
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
-        session = _GREET[protocol](endpoint, **context.connection_options(protocol))
-        context.state.sessions.keep(session)  # the login goes on with it
+        session = _CONNECT[protocol](endpoint, **context.connection_options(protocol))
+        context.state.sessions.keep(session)  # for the login check
         connection = session.connection
         stages = ", ".join(
             f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in connection.seconds.items()
         )
-        where = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
-        return _answered(context, where, connection.issuer, f" ({stages})")
+        summary = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
+        return _reached_outcome(context, summary, connection.issuer, f" ({stages})")
 
     titles = {
         "pop3": lambda: _("The POP3 server can be reached"),

@@ -1,4 +1,4 @@
-"""Is the firm's app registration what it should be?"""
+"""Checks the firm's app registration: its values, its directory, its secret and its redirect URI."""
 
 from datetime import UTC, date, datetime
 
@@ -16,8 +16,8 @@ def _values(context: Context) -> Outcome:
     if secret is not None:
         try:
             validation.check_secret(secret.reveal())
-        except InputError as problem:
-            return Outcome(problem.summary, Signal.FAILED, "secret-invalid")
+        except InputError as error:
+            return Outcome(error.summary, Signal.FAILED, "secret-invalid")
     return Outcome(_("tenant, client ID and secret are well-formed"))
 
 
@@ -41,7 +41,7 @@ def _redirect(context: Context) -> Outcome:
 
 
 def _secret_end(context: Context) -> Outcome:
-    expires = _real_end(context) or context.firm.secret_expires
+    expires = _end_from_graph(context) or context.firm.secret_expires
     if expires is None:
         return Outcome(
             _(
@@ -63,17 +63,21 @@ def _secret_end(context: Context) -> Outcome:
     return Outcome(sentence, signal)
 
 
-def _real_end(context: Context) -> date | None:
-    """The end of the secret in use, where an administrator lets us see it: its first three characters tell which."""
+def _end_from_graph(context: Context) -> date | None:
+    """The last day of the secret in use, from Graph, which shows the first three characters of each; None if unclear."""
     if context.graph is None:
         return None
     secret = context.workspace.firms.secret(context.firm.name)
     try:
         app = context.graph.application(context.firm.client_id)
     except AuthError:
-        return None  # another check tells of it
+        return None  # another check reports it
     hint = secret.reveal()[:3] if secret else ""
-    ends = [e.ends.date() for e in (app.secrets if app else ()) if e.ends and e.hint == hint]
+    ends = [
+        entry.ends.date()
+        for entry in (app.secrets if app else ())
+        if entry.ends and entry.hint == hint
+    ]
     return ends[0] if len(ends) == 1 else None
 
 

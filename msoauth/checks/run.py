@@ -1,4 +1,4 @@
-"""Carry out checks: independent ones run concurrently, findings are yielded in declaration order."""
+"""Carries out checks: independent ones run concurrently, and findings are yielded in declaration order."""
 
 import threading
 import time
@@ -84,16 +84,16 @@ class _Run:
         self._findings = {f.check: f for f in known if f.check not in self._expected}
         self._blocked_by: dict[str, Finding] = {}  # by the id of a check that was skipped
         for _check in [check for check in checks if self._ready(check)][1:]:
-            threads.submit(self._help)
+            threads.submit(self._carry_out_ready)
 
     def finding(self, check: Check) -> Finding:
         """The finding of *check*, which this thread carries out unless another has begun it."""
         with self._changed:
-            begun = self._waiting.pop(check.id, None) is None
-            waits = begun and check.id not in self._findings
+            has_begun = self._waiting.pop(check.id, None) is None
+            waits = has_begun and check.id not in self._findings
             if waits and any(self._ready(other) for other in self._waiting.values()):
-                self._threads.submit(self._help)  # it begins what this thread would have
-        if not begun:
+                self._threads.submit(self._carry_out_ready)  # in place of this thread, which waits
+        if not has_begun:
             self._carry_out(check)
         with self._changed:
             while check.id not in self._findings:
@@ -109,8 +109,8 @@ class _Run:
         with self._changed:
             self._waiting.clear()
 
-    def _help(self) -> None:
-        """Carry out checks that are ready, until there is none."""
+    def _carry_out_ready(self) -> None:
+        """Carry out checks that are ready, until none is."""
         while (check := self._next()) is not None:
             self._carry_out(check)
 
@@ -124,8 +124,8 @@ class _Run:
     def _ready(self, check: Check) -> bool:
         """Whether all checks that this one waits for are done."""
         return all(
-            one in self._findings or one not in self._expected
-            for one in (*check.needs, *check.after)
+            other in self._findings or other not in self._expected
+            for other in (*check.needs, *check.after)
         )
 
     def _carry_out(self, check: Check) -> None:
@@ -140,14 +140,14 @@ class _Run:
             if blocking is not None:
                 self._blocked_by[check.id] = blocking
             self._findings[check.id] = finding
-            follow = [
+            now_ready = [
                 c
                 for c in self._waiting.values()
                 if check.id in (*c.needs, *c.after) and self._ready(c)
             ]
             self._changed.notify_all()
-        for _check in follow[1:]:  # this thread goes on with the first
-            self._threads.submit(self._help)
+        for _check in now_ready[1:]:  # this thread takes the first itself
+            self._threads.submit(self._carry_out_ready)
 
 
 def run(
@@ -168,7 +168,7 @@ def run(
         checks: Each may need only earlier ones.
         workers: Checks at once; 1 for one after another in the caller's thread. Or threads that several runs
             share; the caller's thread then works beside them.
-        known: Findings that were made before, of checks which these need.
+        known: Findings of an earlier run, of checks that these need.
         record: Append each finding to the workspace's journal before it is yielded.
 
     Returns:
@@ -181,26 +181,26 @@ def run(
     >>> {str(finding.signal) for finding in msoauth.run(msoauth.checks.REGISTRATION, context)}
     {'passed'}
     """
-    wanted = [check for check in checks if check.applies(context)]
+    applicable = [check for check in checks if check.applies(context)]
     threads = (
-        Threads(min(workers, len(wanted)) - 1, "check") if isinstance(workers, int) else workers
+        Threads(min(workers, len(applicable)) - 1, "check") if isinstance(workers, int) else workers
     )
-    state = _Run(wanted, context, known, threads)
-    made: list[Finding] = []
+    state = _Run(applicable, context, known, threads)
+    yielded: list[Finding] = []
     try:
-        while len(made) < len(wanted):
-            ready = [state.finding(wanted[len(made)])]
-            for check in wanted[len(made) + 1 :]:  # one commit for all that are done
+        while len(yielded) < len(applicable):
+            ready = [state.finding(applicable[len(yielded)])]
+            for check in applicable[len(yielded) + 1 :]:  # one commit for all that are done
                 if not state.is_done(check):
                     break
                 ready.append(state.finding(check))
             if record:
                 context.workspace.journal.append(*ready)
             for finding in ready:
-                made.append(finding)
+                yielded.append(finding)
                 yield finding
     except (GeneratorExit, KeyboardInterrupt, StoreError):
-        if len(made) < len(wanted):
+        if len(yielded) < len(applicable):
             context.cancelled.set()
         raise
     finally:
@@ -208,36 +208,36 @@ def run(
         if isinstance(workers, int):
             threads.close()
         context.state.sessions.close()
-    return verdict(made)
+    return verdict(yielded)
 
 
 def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
-    """Carry out one check, unless *blocking*, the finding of one that it needs, blocks it.
+    """Carry out one check, unless *blocking*, the finding of a check that it needs, blocks it.
 
-    Any failure becomes a finding, a bug as well: ``error``, never a traceback.
+    Every failure becomes a finding. A bug does too, with the signal ``error``, instead of ending the run.
     """
-    seconds, cancelled = 0.0, _("not checked, because the run was cancelled")
+    seconds, cancelled_text = 0.0, _("not checked, because the run was cancelled")
     if blocking is not None:
-        why = _("not checked, because {check} did not pass").format(check=blocking.check)
-        finding = Finding(check.id, Signal.SKIPPED, why)
+        summary = _("not checked, because {check} did not pass").format(check=blocking.check)
+        finding = Finding(check.id, Signal.SKIPPED, summary)
     elif context.cancelled.is_set():
-        finding = Finding(check.id, Signal.SKIPPED, cancelled)
+        finding = Finding(check.id, Signal.SKIPPED, cancelled_text)
     else:
         start = time.perf_counter()
         try:
             try:
                 finding = _finding(check.id, check.act(context), context)
-            except MsoauthError as failure:
-                if isinstance(failure, MailError) and context.cancelled.is_set():
-                    # The server said nothing of the kind: the conversation was ended.
-                    finding = Finding(check.id, Signal.SKIPPED, cancelled)
+            except MsoauthError as error:
+                if isinstance(error, MailError) and context.cancelled.is_set():
+                    # The server is not to blame: cancelling closed the connection.
+                    finding = Finding(check.id, Signal.SKIPPED, cancelled_text)
                 else:
-                    finding = finding_of(failure, check.id, context.firm, context.account)
-        except Exception as bug:  # noqa: BLE001 - see above
-            kind = type(bug).__name__
-            why = _("the check could not be carried out: {kind}").format(kind=kind)
-            evidence = redact(str(bug))[:2000]
-            finding = Finding(check.id, Signal.ERROR, why, evidence=evidence, cause="unknown")
+                    finding = finding_of(error, check.id, context.firm, context.account)
+        except Exception as error:  # noqa: BLE001 - see above
+            kind = type(error).__name__
+            summary = _("the check could not be carried out: {kind}").format(kind=kind)
+            evidence = redact(str(error))[:2000]
+            finding = Finding(check.id, Signal.ERROR, summary, evidence=evidence, cause="unknown")
         seconds = time.perf_counter() - start
     return replace(
         finding,
@@ -258,23 +258,25 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
     )
     if outcome.cause is None:
         return finding
-    return _explained(finding, outcome.cause, context.firm, context.account)
+    return _with_explanation(finding, outcome.cause, context.firm, context.account)
 
 
-def finding_of(failure: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
-    """The finding that *failure* amounts to."""
-    plain = Finding(
+def finding_of(error: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
+    """The finding for a check that raised *error*."""
+    finding = Finding(
         check=check,
-        signal=signal_of(failure),
-        summary=redact(failure.summary),
-        evidence=redact(failure.evidence)[:8000],
-        ids=failure.ids,
+        signal=signal_of(error),
+        summary=redact(error.summary),
+        evidence=redact(error.evidence)[:8000],
+        ids=error.ids,
     )
-    return _explained(plain, failure.cause, firm, account)
+    return _with_explanation(finding, error.cause, firm, account)
 
 
-def _explained(finding: Finding, cause: str, firm: Firm, account: Account | None) -> Finding:
+def _with_explanation(finding: Finding, cause: str, firm: Firm, account: Account | None) -> Finding:
     from msoauth.explaining import for_cause  # the catalogue is read only when something is wrong
 
-    known = for_cause(cause, firm=firm, account=account, ids=finding.ids)
-    return replace(finding, cause=cause, fix=known.fix, who=known.who, links=known.links)
+    explanation = for_cause(cause, firm=firm, account=account, ids=finding.ids)
+    return replace(
+        finding, cause=cause, fix=explanation.fix, who=explanation.who, links=explanation.links
+    )

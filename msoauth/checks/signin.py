@@ -1,4 +1,4 @@
-"""Has the user signed in, and are the tokens good for mail?"""
+"""Checks whether the user has signed in, and whether the tokens are good for mail."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from msoauth.texts import _
 
 
 def token_of(context: Context) -> str:
-    """The access token of this run's account: of an earlier check, else from the cache or renewed now."""
+    """The account's access token: the one that an earlier check got, else from the cache or renewed now."""
     if context.state.token is None:
         context.state.token = access_tokens.access_token(context.workspace, context.mailbox)
     return context.state.token.value
@@ -23,7 +23,7 @@ def _present(context: Context) -> Outcome:
     account = context.mailbox
     status = context.workspace.tokens.status(account.address)
     if status is None:
-        raise _nobody(context)
+        raise _not_signed_in(context)
     context.state.unused_for = datetime.now(UTC) - status.refreshed_at  # before it is renewed
     return Outcome(
         _("{user} signed in on {date}").format(
@@ -32,16 +32,16 @@ def _present(context: Context) -> Outcome:
     )
 
 
-def _nobody(context: Context) -> AuthError:
-    """Why nobody has signed in: what the user saw, or what the last try ended in; else only that it is so."""
+def _not_signed_in(context: Context) -> AuthError:
+    """The error for a missing sign-in, with the reason if one is known: what the user saw, or how the last try ended."""
     user = context.mailbox.user
-    refused = None
+    refusal = None
     if context.options.user_reported_error.strip():
-        refused = sign_in_history.record_reported_text(
+        refusal = sign_in_history.record_reported_text(
             context.workspace, context.firm, context.mailbox, context.options.user_reported_error
         )
-    refused = refused or sign_in_history.last_refusal(context.workspace, context.mailbox)
-    if refused is None:
+    refusal = refusal or sign_in_history.last_refusal(context.workspace, context.mailbox)
+    if refusal is None:
         return AuthError(
             _("{user} has not signed in yet").format(user=user),
             cause="session-missing",
@@ -49,11 +49,11 @@ def _nobody(context: Context) -> AuthError:
         )
     return AuthError(
         _("{user} has not signed in yet; the last try was refused: {why}").format(
-            user=user, why=refused.summary
+            user=user, why=refusal.summary
         ),
-        cause=refused.cause or "unknown",
-        evidence=refused.evidence,
-        ids=refused.ids,
+        cause=refusal.cause or "unknown",
+        evidence=refusal.evidence,
+        ids=refusal.ids,
     )
 
 
@@ -61,8 +61,8 @@ def _token(context: Context) -> Outcome:
     # Forced, because a token from the cache would say nothing about the grant behind it.
     try:
         token = access_tokens.access_token(context.workspace, context.mailbox, force=True)
-    except AuthError as refused:
-        context.state.retry_after = refused.retry_after
+    except AuthError as error:
+        context.state.retry_after = error.retry_after
         raise
     context.state.token, context.state.token_renewed = token, True
     return Outcome(_("the token was renewed"))
@@ -74,9 +74,12 @@ def _audience(context: Context) -> Outcome:
         return Outcome(
             _("the token cannot be read from outside (a personal account?)"), Signal.WARNING
         )
-    wanted = context.firm.cloud.outlook_resource
+    resource = context.firm.cloud.outlook_resource
     # Both spellings of the Outlook resource are in use (facts: aud follows the prefix of the scope).
-    if claims.audience.rstrip("/") not in {wanted, wanted.replace("office.com", "office365.com")}:
+    if claims.audience.rstrip("/") not in {
+        resource,
+        resource.replace("office.com", "office365.com"),
+    }:
         return Outcome(
             _("the token is for {audience}, not for Outlook").format(
                 audience=claims.audience or "?"
@@ -94,10 +97,10 @@ def _scopes(context: Context) -> Outcome:
         return Outcome(_("the token's permissions cannot be read from outside"), Signal.WARNING)
     protocol = "IMAP" if context.mailbox.protocol == "imap" else "POP"
     if context.firm.access == "app-only":
-        wanted, granted = {f"{protocol}.AccessAsApp", "SMTP.SendAsApp"}, claims.roles
+        needed, granted = {f"{protocol}.AccessAsApp", "SMTP.SendAsApp"}, claims.roles
     else:
-        wanted, granted = {f"{protocol}.AccessAsUser.All", "SMTP.Send"}, claims.scopes
-    missing = sorted(wanted - granted)
+        needed, granted = {f"{protocol}.AccessAsUser.All", "SMTP.Send"}, claims.scopes
+    missing = sorted(needed - granted)
     if missing:
         return Outcome(
             _("the token lacks {missing}").format(missing=", ".join(missing)),
@@ -105,7 +108,7 @@ def _scopes(context: Context) -> Outcome:
             "scope-missing",
             f"granted: {' '.join(sorted(granted)) or '–'}",
         )
-    return Outcome(_("the token carries {scopes}").format(scopes=", ".join(sorted(wanted))))
+    return Outcome(_("the token carries {scopes}").format(scopes=", ".join(sorted(needed))))
 
 
 def _user(context: Context) -> Outcome:
