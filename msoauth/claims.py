@@ -44,7 +44,7 @@ def read_unverified(token: str) -> UnverifiedClaims | None:
 
 
 def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
-    """The same from claims that are already decoded, such as MSAL's ``id_token_claims``."""
+    """The claims in a JSON object that is already decoded, such as MSAL's ``id_token_claims``."""
     roles = body.get("roles")
     user = body.get("upn") or body.get("preferred_username") or body.get("unique_name") or ""
     return UnverifiedClaims(

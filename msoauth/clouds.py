@@ -1,8 +1,8 @@
 """Hosts, ports and scopes of the Microsoft clouds, and of other servers that an endpoints file describes.
 
 Sources: Microsoft's national-cloud pages for the authority and Graph hosts; Microsoft's POP3/IMAP4
-page for the global mail hosts; field tables for the mail hosts and scopes of the national clouds
-(no Microsoft page names their POP hosts: unverified).
+page for the global mail hosts; reports from the field for the mail hosts and scopes of the national
+clouds (no Microsoft page names their POP hosts: unverified). Labels such as "facts A5" refer to docs/facts.
 """
 
 import json
@@ -53,7 +53,7 @@ class Cloud:
         return cast("Endpoint", getattr(self, protocol))
 
     def scope(self, permission: str) -> str:
-        """The full scope of *permission*, such as ``SMTP.Send``, of the Outlook resource."""
+        """The full scope name of an Outlook *permission* such as ``SMTP.Send``."""
         return f"{self.outlook_resource}/{permission}"
 
     @property
@@ -68,7 +68,7 @@ class Cloud:
 
     @property
     def is_microsoft(self) -> bool:
-        """Whether this is one of Microsoft's own clouds, known by name."""
+        """Whether this is exactly one of Microsoft's own clouds, and not only called like one in an endpoints file."""
         return BY_NAME.get(self.name) == self
 
     def to_json(self) -> str:
@@ -79,7 +79,7 @@ class Cloud:
 def _microsoft_cloud(
     name: str, *, login: str, graph: str, scopes: str, mail: str, smtp: str
 ) -> Cloud:
-    """One of Microsoft's clouds from its host names; *scopes* is that of the Outlook resource."""
+    """Build one of Microsoft's clouds from its host names; *scopes* is the host of the Outlook resource."""
     return Cloud(
         name=name,
         authority=f"https://{login}/",
@@ -126,9 +126,9 @@ def load(name_or_file: str) -> Cloud:
     Raises:
         InputError: neither a known name nor a readable endpoints file.
     """
-    known = BY_NAME.get(name_or_file.strip().lower())
-    if known is not None:
-        return known
+    cloud = BY_NAME.get(name_or_file.strip().lower())
+    if cloud is not None:
+        return cloud
     try:
         text = Path(name_or_file).read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -170,10 +170,10 @@ def parse(text: str, *, source: str = "") -> Cloud:
             smtp=_endpoint(data, "smtp"),
             ca_file=_text(data, "ca_file") if data.get("ca_file") is not None else None,
         )
-    except _BadFieldError as bad:
-        key, wrong = bad.args
+    except _BadFieldError as error:
+        key, problem = error.args
         raise InputError(
-            _("{where}: the entry “{key}” {wrong}.").format(where=where, key=key, wrong=wrong),
+            _("{where}: the entry “{key}” {wrong}.").format(where=where, key=key, wrong=problem),
             field="cloud",
         ) from None
 

@@ -7,7 +7,7 @@ MsoauthError
 │   └── VaultError     the key that seals secrets is missing or wrong
 ├── AuthError          the authority refused, or a sign-in failed
 │   └── CancelledError the user cancelled the sign-in
-└── MailError          a mail server refused or could not be reached; knows the stage
+└── MailError          a mail server refused or could not be reached; names the stage
 """
 
 from collections.abc import Mapping

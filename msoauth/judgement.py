@@ -1,7 +1,8 @@
-"""What findings amount to: how bad, the root cause, what blocks what, what is about to expire. Nothing else decides.
+"""Judges findings: how severe they are, their root cause, what blocks what, and what is about to expire.
 
-Pure functions on findings, or on whatever has a check, a signal, a cause and a moment (:class:`Answer`); what depends
-on the calendar takes ``now`` or ``today``. Each limit stands here once.
+No other module decides any of this. All are pure functions on findings, or on anything that has a check, a signal, a
+cause and a time (:class:`Answer`); those that depend on the calendar take ``now`` or ``today``. Each limit is defined
+only here. Labels such as "facts B6" refer to docs/facts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from msoauth.errors import MsoauthError, StoreError
 from msoauth.model import Finding, Signal
 from msoauth.texts import _
 
-# A new secret needs somebody with rights on the tenant, an unused refresh token the user: both take weeks.
+# Weeks ahead, because an administrator has to make the new secret, and the user has to be reached for an idle token.
 SECRET_WARNING_DAYS = 60
 IDLE_WARNING_DAYS = 60
 IDLE_END_DAYS = 90  # a refresh token ends after 90 days without use (facts B6)
@@ -36,7 +37,7 @@ WORST_FIRST = (
 
 
 class Answer(Protocol):
-    """What a check said: a finding, or the latest result that the workspace keeps of it."""
+    """The result of a check: a finding, or the latest result that the workspace keeps of it."""
 
     @property
     def check(self) -> str: ...
@@ -52,7 +53,7 @@ AnAnswer = TypeVar("AnAnswer", bound=Answer)
 
 
 def severity(signal: Signal) -> int:
-    """How bad a signal is: 0 for passed, and more for every worse one; what is not known is no success."""
+    """How bad a signal is: 0 for passed, more for every worse one. Skipped and not run are worse than passed."""
     return len(WORST_FIRST) - 1 - WORST_FIRST.index(signal)
 
 
@@ -73,14 +74,14 @@ def signal_of(failure: MsoauthError) -> Signal:
 
 
 def is_problem(answer: Answer) -> bool:
-    """Whether *answer* says that something is wrong; a warning without a cause is a remark only."""
+    """Whether *answer* says that something is wrong; a warning without a cause is only a remark."""
     return answer.signal in (Signal.FAILED, Signal.ERROR) or (
         answer.signal is Signal.WARNING and answer.cause is not None
     )
 
 
 def blocks(answer: Answer) -> bool:
-    """Whether a check that needs the one of *answer* is skipped: it found a problem, or was skipped itself."""
+    """Whether checks that need the one of *answer* are skipped: it found a problem, or was skipped itself."""
     return is_problem(answer) or answer.signal is Signal.SKIPPED
 
 
@@ -103,13 +104,13 @@ def root_cause(answers: Iterable[AnAnswer]) -> AnAnswer | None:
 
 def verdict(findings: Iterable[Finding]) -> str:
     """A run in one sentence for people: its root cause, that it was interrupted, or that all passed."""
-    kept = list(findings)
-    broken = root_cause(kept)
-    if broken is not None:
+    answers = list(findings)
+    problem = root_cause(answers)
+    if problem is not None:
         return _("The first broken link is {check}: {summary}").format(
-            check=broken.check, summary=broken.summary
+            check=problem.check, summary=problem.summary
         )
-    if any(finding.signal is Signal.SKIPPED for finding in kept):
+    if any(finding.signal is Signal.SKIPPED for finding in answers):
         return _("The run was broken off; what was checked holds.")
     return _("Every link holds.")
 
@@ -121,16 +122,16 @@ def succeeded(answers: Iterable[Answer]) -> bool:
 
 
 def proven(answers: Iterable[Answer]) -> bool:
-    """Whether mail was seen to be retrieved and to be sent: a login of one kind says nothing of the other."""
+    """Whether checks have shown both that mail can be retrieved and that it can be sent; neither implies the other."""
     passed = {answer.check for answer in answers if answer.signal is Signal.PASSED}
     return not passed.isdisjoint(RETRIEVING) and not passed.isdisjoint(SENDING)
 
 
 # Which answers count now
 
-# What is asked on request only, or by a person, counts until a later check of every run answers for it.
-_ANSWERED_BY = {
-    # A fault of ours, of an account or a firm; each later run that looked at it asks these first.
+# Checks that not every run makes, each with checks of every run: once one of these passes later, it supersedes them.
+_SUPERSEDED_BY = {
+    # msoauth itself failed on an account or a firm; every run that gets to it again begins with these.
     "audit.account": ("sign-in.present", "registration.values"),
     "sign-in.attempt": ("sign-in.token",),
     "smtp.send": ("smtp.login",),
@@ -140,12 +141,12 @@ _ANSWERED_BY = {
 
 
 def outdated(answer: Answer, latest: Mapping[str, Answer]) -> bool:
-    """Whether another check that passed later shows that *answer* is no longer so.
+    """Whether another check, which passed later, shows that *answer* no longer applies.
 
     Args:
         latest: The latest answers about the same account, by check.
     """
-    others = (latest.get(check) for check in _ANSWERED_BY.get(answer.check, ()))
+    others = (latest.get(check) for check in _SUPERSEDED_BY.get(answer.check, ()))
     return any(o.signal is Signal.PASSED and o.at > answer.at for o in others if o)
 
 
@@ -154,43 +155,45 @@ def current(
 ) -> tuple[list[AnAnswer], list[AnAnswer]]:
     """The latest answers that still count for an account: those about itself, and the remaining ones about its firm.
 
-    A question about the firm is asked in an audit (of the firm) and in a diagnosis (of the account): the newer answer
-    counts, unless it was skipped. What another protocol said once does not, nor what a later check outdates.
+    Checks of the firm are recorded for the firm by an audit, and for the account by a diagnosis: the newer answer
+    counts, unless it was skipped. Answers about a protocol that the account does not use, and outdated ones, do not.
 
     Args:
         protocol: The one by which the account's mail is retrieved, ``pop3`` or ``imap``.
     """
     by_check = {answer.check: answer for answer in own}
-    theirs = {answer.check: answer for answer in of_firm}
+    firm_answers = {answer.check: answer for answer in of_firm}
     other = "imap" if protocol == "pop3" else "pop3"
-    kept = []
+    own_answers = []
     for answer in by_check.values():
         if answer.check in (f"{other}.login", f"network.{other}"):
             continue
-        rival = theirs.get(answer.check)
-        if rival is not None and _newness(rival) >= _newness(answer):
+        firm_answer = firm_answers.get(answer.check)
+        if firm_answer is not None and _newness(firm_answer) >= _newness(answer):
             continue
-        theirs.pop(answer.check, None)
+        firm_answers.pop(answer.check, None)
         if not outdated(answer, by_check):
-            kept.append(answer)
-    return kept, [answer for answer in theirs.values() if not outdated(answer, theirs)]
+            own_answers.append(answer)
+    return own_answers, [
+        answer for answer in firm_answers.values() if not outdated(answer, firm_answers)
+    ]
 
 
 def current_of_firm(of_firm: Iterable[AnAnswer], of_accounts: Iterable[Answer]) -> list[AnAnswer]:
     """The latest answers about a firm that still count, beside those about its accounts.
 
-    One does not count any more once the same check passed later with one of its accounts, nor what another outdates.
+    One no longer counts once the same check passed later for one of the accounts, or once it is outdated.
     """
     by_check = {answer.check: answer for answer in of_firm}
     for answer in of_accounts:
-        was = by_check.get(answer.check)
-        if was is not None and answer.signal is Signal.PASSED and answer.at > was.at:
+        earlier = by_check.get(answer.check)
+        if earlier is not None and answer.signal is Signal.PASSED and answer.at > earlier.at:
             del by_check[answer.check]
     return [answer for answer in by_check.values() if not outdated(answer, by_check)]
 
 
 def _newness(answer: Answer) -> tuple[bool, datetime]:
-    """What was skipped says nothing, however new it is."""
+    """A key to sort by time, with all that was skipped or not run, and so says nothing, before the rest."""
     return answer.signal not in (Signal.SKIPPED, Signal.NOT_RUN), answer.at
 
 
@@ -203,7 +206,7 @@ def days_left(expires: date, today: date) -> int:
 
 
 def days_since(moment: datetime, now: datetime) -> int:
-    """Whole days from *moment* to *now*; 0 for what a wrong clock dated in the future."""
+    """Whole days from *moment* to *now*; 0 for a date in the future, which comes from a wrong clock."""
     return max(0, (now - moment).days)
 
 
@@ -231,7 +234,7 @@ def clock_is_wrong(seconds_ahead: float) -> bool:
     return abs(seconds_ahead) > CLOCK_SKEW_SECONDS
 
 
-# What stands for an account
+# What is wrong with an account
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,7 @@ class Issue:
     Attributes:
         check: The check's id.
         signal: How bad it is now.
-        days: Days left (secret) or passed (idle, silent) where the calendar says so; None where a check did.
+        days: Days left (secret) or elapsed (idle, silent) for an issue found by date; None for one found by a check.
     """
 
     check: str
@@ -251,7 +254,7 @@ class Issue:
 
     @property
     def expiring(self) -> bool:
-        """Whether the account works now and will stop."""
+        """Whether the account still works but will stop."""
         return self.signal is Signal.WARNING and self.days is not None
 
 
@@ -260,7 +263,7 @@ class Dates:
     """The dates on which an account depends; None for what is not known or does not matter.
 
     Attributes:
-        secret_expires: The last day of its firm's client secret, as somebody noted it down.
+        secret_expires: The last day of its firm's client secret, as recorded by a person.
         token_used: When its refresh token was last used.
         latest_message: When its latest message came.
     """
@@ -271,11 +274,11 @@ class Dates:
 
 
 def expiring(dates: Dates, now: datetime, silent_days: int = SILENT_DAYS) -> list[Issue]:
-    """What will stop an account before long, or has by the calendar."""
+    """The issues that follow from an account's dates alone: what will soon stop it, or already has."""
     issues = []
     if dates.secret_expires is not None:
         left = days_left(dates.secret_expires, now.date())
-        # Never worse than a warning, for a note may be wrong: whether the secret is refused, its own check says.
+        # Never worse than a warning, because the recorded date may be wrong; another check finds a secret that is refused.
         signal = min(secret_signal(left), Signal.WARNING, key=severity)
         issues.append(Issue(SECRET_END, signal, "secret-expired", left))
     if dates.token_used is not None:
@@ -294,20 +297,20 @@ def account_issue(
     now: datetime,
     silent_days: int = SILENT_DAYS,
 ) -> Issue | None:
-    """What stands for an account: its root cause or what is about to expire, whichever is worse; None if nothing is.
+    """The worst issue of an account: its root cause or what is about to expire; None if there is neither.
 
-    The firm's answers count where they block what was asked about the account. What a check said of a date counts only
-    where the date itself is not known: the calendar has gone on since.
+    The firm's answers count only where they block the account's checks. A check's answer about a date counts only
+    where the date itself is not known, because time has passed since.
 
     Args:
         own: The answers about the account, in the order of a diagnosis; *of_firm* those about its firm.
     """
-    dated = {SECRET_END: dates.secret_expires, TOKEN_AGE: dates.token_used}
-    kept = [answer for answer in own if dated.get(answer.check) is None]
-    cause = root_cause(kept)
-    blocked = not kept or any(answer.signal is Signal.SKIPPED for answer in kept)
+    date_of = {SECRET_END: dates.secret_expires, TOKEN_AGE: dates.token_used}
+    undated = [answer for answer in own if date_of.get(answer.check) is None]
+    cause = root_cause(undated)
+    blocked = not undated or any(answer.signal is Signal.SKIPPED for answer in undated)
     if blocked and (cause is None or cause.signal is Signal.WARNING):
-        cause = root_cause(a for a in of_firm if dated.get(a.check) is None) or cause
+        cause = root_cause(a for a in of_firm if date_of.get(a.check) is None) or cause
     issues = expiring(dates, now, silent_days)
     if cause is not None:
         issues.insert(0, Issue(cause.check, cause.signal, cause.cause))
@@ -315,17 +318,17 @@ def account_issue(
 
 
 def account_signal(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
-    """The signal of an account with *issue*; without one, green when a check answered at all, else not run."""
+    """The signal of an account with *issue*; without one, passed if any check was carried out, else not run."""
     if issue is not None:
         return issue.signal
-    answered = any(answer.signal in (Signal.PASSED, Signal.WARNING) for answer in answers)
-    return Signal.PASSED if answered else Signal.NOT_RUN
+    was_checked = any(answer.signal in (Signal.PASSED, Signal.WARNING) for answer in answers)
+    return Signal.PASSED if was_checked else Signal.NOT_RUN
 
 
 def proven_signal(issue: Issue | None, answers: Iterable[Answer]) -> Signal:
-    """The signal of an account that is handed over: green only where mail was seen to be retrieved and to be sent.
+    """The signal of an account in a hand-over record: passed only if retrieving and sending are :func:`proven`.
 
-    What is about to expire works as yet; see :func:`proven`.
+    An issue that is only about to expire does not count, because the account still works.
     """
     if issue is not None and not issue.expiring:
         return issue.signal

@@ -1,4 +1,4 @@
-"""The things msoauth speaks of: firms, accounts, signals and findings. Values only, no behaviour."""
+"""Defines the data that every room works with: firms, accounts, signals and findings. Values only, no behaviour."""
 
 import warnings
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ class Signal(StrEnum):
     WARNING = "warning"
     FAILED = "failed"
     ERROR = "error"  # the check itself could not be carried out, which is not the same as failed
-    SKIPPED = "skipped"  # a check that it needs did not pass
+    SKIPPED = "skipped"  # a check that it needs did not pass, or somebody cancelled
     NOT_RUN = "not-run"
 
     @property
     def shape(self) -> str:
-        """The sign that stands for it in text, for whoever does not see the colour."""
+        """The character that stands for the signal in text, for readers who do not see its colour."""
         return _SHAPES[self]
 
 
@@ -51,8 +51,8 @@ class Firm:
         name: What the firm is called in the workspace; unique there.
         tenant: Directory (tenant) ID, or a domain of the tenant.
         client_id: Application (client) ID.
-        redirect_uri: As registered; the port of localhost is free (RFC 8252).
-        secret_expires: Last day of the client secret, where it is known.
+        redirect_uri: As registered; for localhost any port will do (RFC 8252).
+        secret_expires: Last day of the client secret; None if nobody recorded it.
         access: ``delegated`` (every user signs in once) or ``app-only`` (client credentials).
 
     >>> firm = msoauth.Firm("Fabrikam", tenant="fabrikam.example", client_id="00001111-aaaa-2222-bbbb-3333cccc4444")
@@ -70,7 +70,7 @@ class Firm:
 
     @property
     def authority(self) -> str:
-        """The authority of this tenant, as MSAL wants it."""
+        """The authority URL of this tenant, as MSAL expects it."""
         return f"{self.cloud.authority}{self.tenant}"
 
 
@@ -81,7 +81,7 @@ class Account:
     Attributes:
         address: The mailbox's address; unique in the workspace, compared without case.
         firm: The firm's name.
-        login: The user who signs in, where that is not the mailbox itself (shared mailbox, other UPN).
+        login: The user who signs in, if that is not the mailbox itself (a shared mailbox, or a different UPN); else None.
         protocol: The protocol by which mail is retrieved, ``pop3`` or ``imap``; ``retrieve`` in JSON and in columns.
 
     >>> msoauth.Account("info@contoso.example", "Contoso Legal", login="anna.lindqvist@contoso.example").user
@@ -104,13 +104,18 @@ class Account:
     ) -> None:
         if retrieve is not None:
             _warn_of_retrieve()
-        given = {"address": address, "firm": firm, "login": login, "protocol": retrieve or protocol}
-        for name, value in given.items():
-            object.__setattr__(self, name, value)  # the way to set what is frozen
+        values = {
+            "address": address,
+            "firm": firm,
+            "login": login,
+            "protocol": retrieve or protocol,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # a frozen dataclass refuses plain assignment
 
     @property
     def retrieve(self) -> RetrievalProtocol:
-        """The protocol, by its name of before; goes with the next release."""
+        """The former name of ``protocol``; the next release removes it."""
         _warn_of_retrieve()
         return self.protocol
 
@@ -126,7 +131,7 @@ def _warn_of_retrieve() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A place on the web that helps: its text and its URL."""
+    """A link to a web page that helps: its text and its URL."""
 
     text: str
     url: str
@@ -140,8 +145,8 @@ class Finding:
         check: The check's id, such as ``smtp.login``.
         evidence: The server's own words, redacted.
         cause: An id of the catalogue of causes, or None when nothing is wrong.
-        fix: The steps that mend it, in order; empty when nothing is wrong.
-        who: Who can mend it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
+        fix: The steps that fix it, in order; empty when nothing is wrong.
+        who: Who can fix it: ``user``, ``tenant-admin``, ``consultant``, ``microsoft``, or ``""``.
         ids: ``correlation_id``, ``trace_id``, ``timestamp``, where the server gave them.
         seconds: How long the check took.
         at: When it was made, UTC.
@@ -170,7 +175,7 @@ class Finding:
     facts: Mapping[str, str | int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """This finding in the form of the contract, ready for ``json.dumps``; ``facts`` only where there are any."""
+        """The finding as a dict for ``json.dumps``, with ``facts`` only if there are any; scripts rely on its keys."""
         data: dict[str, Any] = {
             "check": self.check,
             "signal": str(self.signal),
@@ -193,7 +198,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Finding":
-        """The finding that :meth:`as_json` gave."""
+        """Restore a finding from what :meth:`as_json` returned."""
         return cls(
             check=data["check"],
             signal=Signal(data["signal"]),

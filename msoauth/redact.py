@@ -51,33 +51,33 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")  # what has to be quoted in a URL (RFC
 _QUOTED = re.compile(r"%[0-9A-F]{2}")
 
 _lock = threading.Lock()
-_seen: set[int] = set()
-_short: set[str] = set()
+_remembered_hashes: set[int] = set()
+_short_forms: set[str] = set()
 _short_pattern: re.Pattern[str] | None = None
-# Length and hash of each encoded secret by its last characters (tokens begin alike, but end at random). So a search
-# takes the same time however many tokens an audit handles, and no token is kept here.
+# Length and hash of each encoded secret by its last characters: tokens begin alike, but end at random. So a search
+# takes the same time however many tokens an audit handles, and no token is kept in memory here.
 _TAIL = 16
-_long: dict[str, set[tuple[int, int]]] = {}
+_long_forms: dict[str, set[tuple[int, int]]] = {}
 
 
 def remember(*secrets: str | None) -> None:
     """Have these secrets removed from everything that this process redacts from now on."""
     global _short_pattern
-    fresh = [s for s in secrets if s and len(s) >= _MIN_LENGTH and hash(s) not in _seen]
-    if not fresh:
+    new = [s for s in secrets if s and len(s) >= _MIN_LENGTH and hash(s) not in _remembered_hashes]
+    if not new:
         return
     with _lock:
-        short = len(_short)
-        for secret in fresh:
-            _seen.add(hash(secret))
+        short = len(_short_forms)
+        for secret in new:
+            _remembered_hashes.add(hash(secret))
             for form in _forms(secret):
                 if len(form) < _TAIL:
-                    _short.add(form)
+                    _short_forms.add(form)
                 else:
-                    _long.setdefault(form[-_TAIL:], set()).add((len(form), hash(form)))
-        if len(_short) > short:
+                    _long_forms.setdefault(form[-_TAIL:], set()).add((len(form), hash(form)))
+        if len(_short_forms) > short:
             _short_pattern = re.compile(
-                "|".join(map(re.escape, sorted(_short, key=len, reverse=True)))
+                "|".join(map(re.escape, sorted(_short_forms, key=len, reverse=True)))
             )
 
 
@@ -87,7 +87,7 @@ def _forms(secret: str) -> set[str]:
     encoded = base64.b64encode(raw).decode().rstrip("=")
     urlsafe = encoded.replace("+", "-").replace("/", "_")
     forms = {secret, raw.decode("latin-1"), json.dumps(secret)[1:-1], encoded, urlsafe}
-    # urllib's quote looks at every byte of the kilobytes of a token; almost none has to be quoted.
+    # Not urllib's quote: it inspects each of a token's thousands of bytes, of which almost none needs quoting.
     quoted = _UNSAFE.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode()), secret)
     if "%" in quoted or "~" in quoted:
         for written in (quoted, quoted.replace("~", "%7E")):  # as PHP and .NET write it
@@ -97,30 +97,30 @@ def _forms(secret: str) -> set[str]:
     return forms
 
 
-def _known_spans(text: str) -> list[tuple[int, int]]:
+def _remembered_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each remembered secret in *text*."""
-    found = [m.span() for m in _short_pattern.finditer(text)] if _short_pattern else []
-    if _long:
+    spans = [m.span() for m in _short_pattern.finditer(text)] if _short_pattern else []
+    if _long_forms:
         for end in range(_TAIL, len(text) + 1):
-            ends_here = _long.get(text[end - _TAIL : end])
-            for length, known in ends_here or ():
-                if end >= length and hash(text[end - length : end]) == known:
-                    found.append((end - length, end))
-    return sorted(found)
+            candidates = _long_forms.get(text[end - _TAIL : end])
+            for length, hashed in candidates or ():
+                if end >= length and hash(text[end - length : end]) == hashed:
+                    spans.append((end - length, end))
+    return sorted(spans)
 
 
-def _without_known(text: str) -> str:
-    parts, done = [], 0
-    for start, end in _known_spans(text):
-        if start >= done:
-            parts += [text[done:start], MASK]
-        done = max(done, end)
-    return "".join([*parts, text[done:]])
+def _without_remembered(text: str) -> str:
+    parts, position = [], 0
+    for start, end in _remembered_spans(text):
+        if start >= position:
+            parts += [text[position:start], MASK]
+        position = max(position, end)
+    return "".join([*parts, text[position:]])
 
 
 def redact(text: str) -> str:
     """*text* with every credential in it replaced by ``[hidden]``."""
-    text = _without_known(text)
+    text = _without_remembered(text)
     text = _BASE64.sub(_hide_encoded, text)
     text = _JWT.sub(MASK, text)
     text = _FIELD.sub(lambda m: m["name"] + MASK, text)
@@ -133,14 +133,14 @@ def redact(text: str) -> str:
 
 def _hide_encoded(match: re.Match[str]) -> str:
     """Replace base64 that contains a SASL string or a remembered secret; leave any other readable."""
-    run = _ESCAPED_SLASH.sub("/", _ESCAPED_PLUS.sub("+", match[0]))
-    run = run.rstrip("=").replace("-", "+").replace("_", "/")
+    encoded = _ESCAPED_SLASH.sub("/", _ESCAPED_PLUS.sub("+", match[0]))
+    encoded = encoded.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        whole = run[:-1] if len(run) % 4 == 1 else run
-        raw = base64.b64decode(whole + "=" * (-len(whole) % 4))
+        decodable = encoded[:-1] if len(encoded) % 4 == 1 else encoded
+        raw = base64.b64decode(decodable + "=" * (-len(decodable) % 4))
     except (binascii.Error, ValueError):
         return match[0]
-    if _SASL_STRING.search(raw) or _known_spans(raw.decode("latin-1")):
+    if _SASL_STRING.search(raw) or _remembered_spans(raw.decode("latin-1")):
         return MASK
     return match[0]
 

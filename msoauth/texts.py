@@ -1,4 +1,4 @@
-"""The language of everything that people read: gettext, English in the source."""
+"""Translates everything that people read, by gettext; the texts in the source are English."""
 
 import gettext
 from functools import cache
@@ -23,15 +23,15 @@ def use_language(language: str) -> None:
 
 
 def language() -> str:
-    """The language in force, as a two-letter code."""
+    """The current language, as a two-letter code."""
     return _process_language
 
 
 def _(message: str) -> str:
-    """*message* in the language in force."""
+    """*message* in the current language."""
     return _catalogue(_process_language).gettext(message)
 
 
 def ngettext(singular: str, plural: str, n: int) -> str:
-    """*singular* or *plural*, as *n* asks for, in the language in force."""
+    """*singular* or *plural*, whichever *n* needs, in the current language."""
     return _catalogue(_process_language).ngettext(singular, plural, n)

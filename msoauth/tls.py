@@ -22,13 +22,15 @@ def context(ca_file: str | None) -> ssl.SSLContext:
     """
     if ca_file:
         return _context_from_file(ca_file, Path(ca_file).stat().st_mtime_ns)
-    shared = _context_from_openssl()
-    if shared is not None:
-        return shared
-    kept: ssl.SSLContext | None = getattr(_local, "context", None)
-    if kept is None:
-        kept = _local.context = _require_tls_1_2(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    return kept
+    from_openssl = _context_from_openssl()
+    if from_openssl is not None:
+        return from_openssl
+    of_thread: ssl.SSLContext | None = getattr(_local, "context", None)
+    if of_thread is None:
+        of_thread = _local.context = _require_tls_1_2(
+            truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+    return of_thread
 
 
 @functools.lru_cache(maxsize=16)
@@ -38,14 +40,14 @@ def _context_from_file(ca_file: str, _modified: int) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=1)
 def _context_from_openssl() -> ssl.SSLContext | None:
-    """The context on systems whose store OpenSSL knows; None elsewhere."""
+    """A context on systems whose certificate store OpenSSL can read; None elsewhere."""
     if sys.platform in ("win32", "darwin"):
         return None
-    made = ssl.create_default_context()
-    # A Python that was built on another system may look in the wrong folder; truststore knows the usual ones.
-    return _require_tls_1_2(made) if made.cert_store_stats()["x509_ca"] else None
+    default = ssl.create_default_context()
+    # A Python built on another distribution may look in the wrong folder and find nothing; truststore tries the usual ones.
+    return _require_tls_1_2(default) if default.cert_store_stats()["x509_ca"] else None
 
 
-def _require_tls_1_2(made: ssl.SSLContext) -> ssl.SSLContext:
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    return made
+def _require_tls_1_2(tls_context: ssl.SSLContext) -> ssl.SSLContext:
+    tls_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return tls_context
