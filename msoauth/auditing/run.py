@@ -66,7 +66,7 @@ class Audit:
     ) -> None:
         if min(workers, per_firm, per_mailbox) < 1:
             raise InputError(_("An audit needs at least one worker."), field="workers")
-        if share and workspace.audits.alone:
+        if share and workspace.audits.is_single_computer:
             raise InputError(
                 _("Several computers share an audit through PostgreSQL; this workspace is a file."),
                 field="share",

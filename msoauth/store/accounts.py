@@ -55,16 +55,16 @@ class Accounts(Listing[Account]):
         """Add an account.
 
         Raises:
-            InputError: the address is taken, or its firm is unknown.
+            InputError: the address is taken, or its firm is not in the workspace.
         """
         try:
             with self._database.write() as connection:
-                known = connection.scalar(
+                firm_key = connection.scalar(
                     sa.select(schema.firms.c.key).where(
                         schema.firms.c.key == account.firm.strip().casefold()
                     )
                 )
-                if known is None:
+                if firm_key is None:
                     raise InputError(
                         _("There is no firm “{name}” in this workspace.").format(name=account.firm),
                         field="firm",
@@ -84,7 +84,7 @@ class Accounts(Listing[Account]):
         """
         rows = self._database.rows(_select().where(_t.c.key == key(address)))
         if not rows:
-            raise unknown(address)
+            raise not_found(address)
         return _account(rows[0])
 
     def list(self, firm: str | None = None) -> list[Account]:
@@ -98,20 +98,20 @@ class Accounts(Listing[Account]):
         """Store changed values of an account; its tokens stay.
 
         Raises:
-            InputError: there is no such account.
+            NotFoundError: there is no such account.
         """
-        here = _t.c.key == key(account.address)
-        if not self._database.change(_t.update().where(here).values(_row(account))):
-            raise unknown(account.address)
+        same_address = _t.c.key == key(account.address)
+        if not self._database.change(_t.update().where(same_address).values(_row(account))):
+            raise not_found(account.address)
 
     def remove(self, address: str) -> None:
         """Delete an account and its tokens; its findings stay in the journal.
 
         Raises:
-            InputError: there is no such account.
+            NotFoundError: there is no such account.
         """
         if not self._database.change(_t.delete().where(_t.c.key == key(address))):
-            raise unknown(address)
+            raise not_found(address)
 
 
 def key(address: str) -> str:
@@ -119,7 +119,7 @@ def key(address: str) -> str:
     return address.strip().casefold()
 
 
-def unknown(address: str) -> NotFoundError:
+def not_found(address: str) -> NotFoundError:
     """The error for an address without an account."""
     return NotFoundError(
         _("There is no account {address} in this workspace.").format(

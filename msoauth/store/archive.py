@@ -1,4 +1,4 @@
-"""An encrypted file with a passphrase, written and read in pieces, so that its size does not matter.
+"""A file encrypted with a passphrase, written and read in pieces, so that its size does not matter.
 
 Layout: magic, 16 bytes of salt, then pieces: 4 bytes of length and at most 256 KiB of AES-256-GCM. The nonce is the
 piece's number and a flag for the last piece, so that no piece can be left out, reordered or cut off. The key is
@@ -66,7 +66,7 @@ def read_salt(file: BinaryIO) -> bytes:
 
 
 def read_archive(file: BinaryIO, passphrase: str) -> Iterator[bytes]:
-    """The content of an archive, decrypted piece by piece; after the last one it is known to be complete.
+    """The content of an archive, decrypted piece by piece; a file that was cut off raises at its end.
 
     Raises:
         InputError: it is no archive.

@@ -14,9 +14,9 @@ from msoauth.store.database import Database
 from msoauth.store.journal import Journal
 
 _audits = schema.audits
-_rows = schema.audit_accounts
+_audit_accounts = schema.audit_accounts
 
-KEPT = 30  # finished audits whose accounts are kept; of older ones only the summary is
+KEPT = 30  # audits whose accounts are kept; of older ones only the summary is
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class AuditRun:
     """An audit, finished or not.
 
     Attributes:
-        run: The id that its findings share.
-        scope: What was to be checked, and how; audits of one scope can be compared.
+        run: Its id, which its findings share.
+        scope: Which accounts it checks, and how; audits of the same scope can be compared.
         summary: ``accounts`` (how many), ``signals`` and ``causes`` (how many of each) and ``seconds`` (the mean
             of each check); empty until it is finished.
     """
@@ -62,14 +62,14 @@ class Audits:
         self._journal = journal
 
     @property
-    def alone(self) -> bool:
+    def is_single_computer(self) -> bool:
         """Whether only one computer can work on an audit, because the workspace is a SQLite file."""
         return self._database.is_sqlite
 
     # -- runs --------------------------------------------------------------------------------
 
     def unfinished(self, scope: str, *, since: datetime) -> AuditRun | None:
-        """The latest unfinished audit of that scope, or None."""
+        """The latest unfinished audit of that scope that started after *since*, or None."""
         query = (
             sa.select(_audits)
             .where(_audits.c.scope == scope, _audits.c.finished.is_(None))
@@ -91,47 +91,49 @@ class Audits:
     def begin(self, run: str, scope: str, accounts: Sequence[Account]) -> AuditRun:
         """Begin an audit of these accounts and their firms."""
         now = datetime.now(UTC)
-        places = {(a.firm, a.address.strip().casefold()) for a in accounts}
-        places |= {(a.firm, "") for a in accounts}
+        pairs = {(a.firm, a.address.strip().casefold()) for a in accounts}
+        pairs |= {(a.firm, "") for a in accounts}
         rows = [
             {"run": run, "firm": firm, "account": account, "state": "open"}
-            for firm, account in sorted(places)
+            for firm, account in sorted(pairs)
         ]
         with self._database.write() as connection:
             connection.execute(
                 _audits.insert().values(run=run, scope=scope, started=now, finished=None)
             )
             if rows:
-                connection.execute(_rows.insert(), rows)
+                connection.execute(_audit_accounts.insert(), rows)
         return AuditRun(run, scope, now, None, {})
 
     def finish(self, run: str) -> None:
-        """Finish an audit with its summary, and delete the accounts of very old ones."""
+        """Finish an audit: store its summary, and delete the accounts of all but the latest audits."""
         with self._database.write() as connection:
             connection.execute(
                 _audits.update()
                 .where(_audits.c.run == run, _audits.c.finished.is_(None))
                 .values(finished=datetime.now(UTC), summary=json.dumps(_summary(connection, run)))
             )
-            old = (
+            older = (
                 sa.select(_audits.c.run).order_by(_audits.c.started.desc()).offset(KEPT).limit(1000)
             )
-            runs = list(connection.scalars(old))
+            runs = list(connection.scalars(older))
             if runs:
-                connection.execute(_rows.delete().where(_rows.c.run.in_(runs)))
+                connection.execute(_audit_accounts.delete().where(_audit_accounts.c.run.in_(runs)))
 
     # -- accounts of a run ---------------------------------------------------------------------
 
     def remaining(self, run: str) -> list[tuple[str, str]]:
-        """Firm and account of each that is not done; for an audit that no other process works on."""
-        query = sa.select(_rows.c.firm, _rows.c.account).where(
-            _rows.c.run == run, _rows.c.state != "done", _rows.c.account != ""
+        """Firm and address of each account that is not done; for an audit that no other process works on."""
+        query = sa.select(_audit_accounts.c.firm, _audit_accounts.c.account).where(
+            _audit_accounts.c.run == run,
+            _audit_accounts.c.state != "done",
+            _audit_accounts.c.account != "",
         )
         return [(firm, account) for firm, account in self._database.rows(query)]
 
     def marks(self, run: str) -> list[Mark]:
-        """The results so far, one for each account; those of firms are remaining out."""
-        c = _rows.c
+        """The results so far, one for each account; those of firms are left out."""
+        c = _audit_accounts.c
         query = sa.select(c.firm, c.account, c.signal, c.check, c.cause, c.seconds).where(
             c.run == run, c.state == "done", c.account != ""
         )
@@ -141,25 +143,25 @@ class Audits:
         ]
 
     def signals(self, runs: Iterable[str], firms: Iterable[str]) -> dict[str, dict[str, int]]:
-        """How many accounts of these firms had which signal, by audit."""
-        c = _rows.c
+        """How many accounts of these firms had each signal, by audit."""
+        c = _audit_accounts.c
         query = (
             sa.select(c.run, c.signal, sa.func.count())
             .where(c.run.in_(list(runs)), c.firm.in_(list(firms)))
             .where(c.state == "done", c.account != "")
             .group_by(c.run, c.signal)
         )
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for run, signal, count in self._database.rows(query):
-            found.setdefault(run, {})[signal] = count
-        return found
+            counts.setdefault(run, {})[signal] = count
+        return counts
 
     def counts(self, run: str) -> dict[str, int]:
         """How many accounts are ``open``, ``claimed`` and ``done``."""
         query = (
-            sa.select(_rows.c.state, sa.func.count())
-            .where(_rows.c.run == run, _rows.c.account != "")
-            .group_by(_rows.c.state)
+            sa.select(_audit_accounts.c.state, sa.func.count())
+            .where(_audit_accounts.c.run == run, _audit_accounts.c.account != "")
+            .group_by(_audit_accounts.c.state)
         )
         return _dict(self._database.rows(query))
 
@@ -179,20 +181,22 @@ class Audits:
             "signal": str(mark.signal), "check": mark.check or None, "cause": mark.cause,
             "seconds": mark.seconds, "done_at": datetime.now(UTC),
         }  # fmt: skip
-        update = _done_alone if by is None else _done_by
+        update = _complete_unshared if by is None else _complete_claimed
         if by is not None:
             values["by"] = by
         return self._journal.append_if(
             findings, lambda connection: connection.execute(update, values).rowcount == 1
         )
 
-    def drop(self, run: str, places: Iterable[tuple[str, str]]) -> None:
+    def drop(self, run: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Remove accounts from an audit."""
-        c = _rows.c
+        c = _audit_accounts.c
         with self._database.write() as connection:
-            for firm, account in places:
+            for firm, account in pairs:
                 connection.execute(
-                    _rows.delete().where(c.run == run, c.firm == firm, c.account == account)
+                    _audit_accounts.delete().where(
+                        c.run == run, c.firm == firm, c.account == account
+                    )
                 )
 
     # -- several computers (PostgreSQL) --------------------------------------------------------
@@ -207,22 +211,22 @@ class Audits:
             lease: Seconds until the claim expires, unless it is renewed.
             firm: Claim the firm's own row instead of accounts.
         """
-        c = _rows.c
+        c = _audit_accounts.c
         free = sa.or_(
             c.state == "open", sa.and_(c.state == "claimed", c.claimed_until < sa.func.now())
         )
-        place = c.account != "" if firm is None else sa.and_(c.account == "", c.firm == firm)
-        picked = (
+        kind = c.account != "" if firm is None else sa.and_(c.account == "", c.firm == firm)
+        to_claim = (
             sa.select(c.firm, c.account)
-            .where(c.run == run, free, place)
+            .where(c.run == run, free, kind)
             .order_by(c.account)
             .limit(count)
             .with_for_update(skip_locked=True)
             .cte("picked")
         )
         update = (
-            _rows.update()
-            .where(c.run == run, c.firm == picked.c.firm, c.account == picked.c.account)
+            _audit_accounts.update()
+            .where(c.run == run, c.firm == to_claim.c.firm, c.account == to_claim.c.account)
             .values(
                 state="claimed",
                 claimed_by=by,
@@ -240,39 +244,41 @@ class Audits:
         )
 
     def release(self, run: str, by: str) -> None:
-        """Release the claims of a process that are not done."""
+        """Release the accounts that a process has claimed and not completed."""
         self._database.change(
             _claims(run, by).values(state="open", claimed_by=None, claimed_until=None)
         )
 
     def firm_is_done(self, run: str, firm: str) -> bool:
-        """Whether the firm's own checks are done."""
-        c = _rows.c
+        """Whether the checks of the firm itself are done."""
+        c = _audit_accounts.c
         query = sa.select(c.state).where(c.run == run, c.firm == firm, c.account == "")
         return bool(self._database.scalar(query) == "done")
 
 
 # Built once: an audit runs them for 10,000 accounts.
-_done_alone = (
-    _rows.update()
+_complete_unshared = (
+    _audit_accounts.update()
     .where(
-        _rows.c.run == sa.bindparam("in_run"),
-        _rows.c.firm == sa.bindparam("of_firm"),
-        _rows.c.account == sa.bindparam("of_account"),
-        _rows.c.state != "done",
+        _audit_accounts.c.run == sa.bindparam("in_run"),
+        _audit_accounts.c.firm == sa.bindparam("of_firm"),
+        _audit_accounts.c.account == sa.bindparam("of_account"),
+        _audit_accounts.c.state != "done",
     )
-    .values({_rows.c.state: "done"})
+    .values({_audit_accounts.c.state: "done"})
     .values(
         {name: sa.bindparam(name) for name in ("signal", "check", "cause", "seconds", "done_at")}
     )
 )
-_done_by = _done_alone.where(_rows.c.claimed_by == sa.bindparam("by"))
+_complete_claimed = _complete_unshared.where(_audit_accounts.c.claimed_by == sa.bindparam("by"))
 
 
 def _claims(run: str, by: str) -> sa.Update:
-    """An update of all that a process has claimed and not done."""
-    return _rows.update().where(
-        _rows.c.run == run, _rows.c.claimed_by == by, _rows.c.state == "claimed"
+    """An update of all accounts that a process has claimed and not completed."""
+    return _audit_accounts.update().where(
+        _audit_accounts.c.run == run,
+        _audit_accounts.c.claimed_by == by,
+        _audit_accounts.c.state == "claimed",
     )
 
 
@@ -282,9 +288,9 @@ def _run(row: sa.Row[Any]) -> AuditRun:
 
 
 def _summary(connection: sa.Connection, run: str) -> dict[str, Any]:
-    c, j = _rows.c, schema.journal.c
+    c, j = _audit_accounts.c, schema.journal.c
 
-    def counted(column: Any) -> dict[str, int]:
+    def count_by(column: Any) -> dict[str, int]:
         query = (
             sa.select(column, sa.func.count())
             .where(c.run == run, c.account != "", column.is_not(None))
@@ -297,11 +303,11 @@ def _summary(connection: sa.Connection, run: str) -> dict[str, Any]:
         .where(j.run == run, j.signal != str(Signal.SKIPPED), j.seconds.is_not(None))
         .group_by(j.check)
     )
-    signals = counted(c.signal)
+    signals = count_by(c.signal)
     return {
         "accounts": sum(signals.values()),
         "signals": signals,
-        "causes": counted(c.cause),
+        "causes": count_by(c.cause),
         "seconds": {k: round(v, 4) for k, v in _dict(connection.execute(seconds)).items()},
     }
 

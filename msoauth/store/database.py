@@ -84,7 +84,7 @@ def as_store_errors() -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError:
-        raise  # a duplicate; the caller words it
+        raise  # a duplicate: the caller knows what is there twice
     except sa.exc.SQLAlchemyError as problem:
         raise StoreError(error_sentence(problem), evidence=error_text(problem)) from None
 
@@ -120,24 +120,24 @@ def error_text(problem: BaseException) -> str:
 
 
 def error_sentence(problem: BaseException) -> str:
-    """What a failure of the database means, as a sentence for people."""
+    """A sentence for people that says what an error of the database or the disk means."""
     reason = error_text(problem)
-    low = reason.lower()
-    if any(hint in low for hint in _DISK_FULL):
+    reason_lower = reason.lower()
+    if any(hint in reason_lower for hint in _DISK_FULL):
         text = _(
             "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
             "go on ({reason})."
         )
     elif is_read_only(reason):
         text = _("The workspace cannot be written: its folder or database is read-only ({reason}).")
-    elif any(hint in low for hint in _UNREACHABLE) or getattr(
+    elif any(hint in reason_lower for hint in _UNREACHABLE) or getattr(
         problem, "connection_invalidated", False
     ):
         text = _(
             "The workspace's database does not answer. What was reported as stored is safe; go on when it is back "
             "({reason})."
         )
-    elif "locked" in low:
+    elif "locked" in reason_lower:
         text = _("The workspace is being written by another program: try again ({reason}).")
     else:
         text = _("The workspace cannot be read or written: {reason}.")
@@ -148,7 +148,7 @@ class BulkInsert:
     """An insert of many rows that bypasses SQLAlchemy's per-row work: an audit writes hundreds of rows a second.
 
     Args:
-        statement: Makes the insert (or upsert) for a dialect's name.
+        statement: Builds the insert (or upsert) for a dialect, given its name.
     """
 
     def __init__(self, statement: Callable[[str], Any]) -> None:
@@ -179,37 +179,37 @@ _PARAMETERS = 900  # in one statement; SQLite before 2020 allows 999
 
 def _executemany(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
     """For PostgreSQL, whose driver pipelines executemany."""
-    sql, fixed = str(compiled), compiled.params
+    sql, constants = str(compiled), compiled.params
 
     def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        connection.exec_driver_sql(sql, [fixed | row for row in rows])
+        connection.exec_driver_sql(sql, [constants | row for row in rows])
 
     return execute
 
 
 def _multi_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
     """For SQLite: many rows in one statement, because its driver releases the GIL at each statement."""
-    places: list[str] = compiled.positiontup
+    names: list[str] = compiled.positiontup
     columns = compiled.statement.table.c
-    datetimes = [n for n, key in enumerate(places) if isinstance(columns[key].type, schema.Moment)]
-    group = f"({', '.join('?' * len(places))})"
-    before, values, after = str(compiled).partition(f"VALUES {group}")
+    datetimes = [n for n, key in enumerate(names) if isinstance(columns[key].type, schema.Moment)]
+    group = f"({', '.join('?' * len(names))})"
+    head, values, tail = str(compiled).partition(f"VALUES {group}")
     if not values:
         raise ValueError("the statement has more parameters than its columns")
-    most = _PARAMETERS // len(places)
+    rows_per_statement = _PARAMETERS // len(names)
 
     def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), most):
-            chunk = rows[start : start + most]
-            given: list[Any] = []
+        for start in range(0, len(rows), rows_per_statement):
+            chunk = rows[start : start + rows_per_statement]
+            parameters: list[Any] = []
             for row in chunk:
-                cells = [row[key] for key in places]
+                cells = [row[key] for key in names]
                 for n in datetimes:
                     if cells[n] is not None:
                         cells[n] = _sqlite_datetime(cells[n].astimezone(UTC))
-                given += cells
+                parameters += cells
             groups = ", ".join([group] * len(chunk))
-            connection.exec_driver_sql(f"{before}VALUES {groups}{after}", tuple(given))
+            connection.exec_driver_sql(f"{head}VALUES {groups}{tail}", tuple(parameters))
 
     return execute
 
@@ -220,7 +220,7 @@ _Item = TypeVar("_Item")
 class GroupCommit(Generic[_Item]):
     """Group commit: what many threads store at the same time goes into one transaction.
 
-    A commit waits for the disk, so that 64 threads with a transaction each would wait for each other.
+    Each commit waits for the disk: 64 threads with a transaction each would queue up behind one another.
 
     Args:
         write: Stores items in one transaction; when it returns, they are on disk.
@@ -230,7 +230,7 @@ class GroupCommit(Generic[_Item]):
         self._write = write
         self._lock = threading.Lock()
         self._writer_lock = threading.Lock()
-        self._waiting: list[tuple[_Item, Future[None]]] = []
+        self._queue: list[tuple[_Item, Future[None]]] = []
 
     def submit(self, item: _Item) -> None:
         """Store *item*, together with what other threads submit now; when this returns, it is on disk.
@@ -238,27 +238,27 @@ class GroupCommit(Generic[_Item]):
         Raises:
             Exception: what *write* raised; then nothing of that transaction was stored.
         """
-        stored: Future[None] = Future()
+        result: Future[None] = Future()
         with self._lock:
-            self._waiting.append((item, stored))
+            self._queue.append((item, result))
         with self._writer_lock:
-            if not stored.done():
-                self._write_batch(stored)
-        stored.result()
+            if not result.done():
+                self._write_batch(result)
+        result.result()
 
     def _write_batch(self, own: Future[None]) -> None:
         with self._lock:
-            batch, self._waiting = self._waiting, []
+            batch, self._queue = self._queue, []
         try:
-            self._write([item for item, _stored in batch])
+            self._write([item for item, _result in batch])
         except Exception as failure:  # noqa: BLE001 - raised in each of the waiting threads
-            for _item, stored in batch:
-                stored.set_exception(failure)
+            for _item, result in batch:
+                result.set_exception(failure)
         except BaseException:
             # This thread was interrupted: the others write their items themselves.
             with self._lock:
-                self._waiting = [one for one in batch if one[1] is not own] + self._waiting
+                self._queue = [entry for entry in batch if entry[1] is not own] + self._queue
             raise
         else:
-            for _item, stored in batch:
-                stored.set_result(None)
+            for _item, result in batch:
+                result.set_result(None)

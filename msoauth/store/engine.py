@@ -18,7 +18,7 @@ _TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# The same for the server, or the locks of a crashed client would last two hours.
+# The same on the server's side: else it would keep the locks of a crashed client for two hours.
 _SERVER_KEEPALIVES = (
     "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
@@ -40,12 +40,11 @@ def open_engine(url: URL) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
+    def _configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # no implicit transactions by the driver
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # what was reported as stored survives a power cut
+        # What was reported as stored must survive a power cut.
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine

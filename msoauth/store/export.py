@@ -1,7 +1,8 @@
 """Export of a whole workspace into one encrypted file, and import into another folder or database.
 
 It holds firms, accounts, secrets, tokens, settings and the journal; retrieved mail and notebooks are separate files
-and stay. Both are all-or-nothing: the file gets its name when it is complete, and an import is one transaction.
+and are not in it. Both are all-or-nothing: the file gets its name when it is complete, and an import is one
+transaction.
 """
 
 import base64
@@ -59,7 +60,7 @@ def check_source(workspace: Workspace, file: Path) -> None:
         with file.open("rb") as source:
             archive.read_salt(source)
     except OSError as problem:
-        raise _unreadable(file, problem) from None
+        raise _unreadable_error(file, problem) from None
     with workspace.database.read() as connection:
         _must_be_empty(connection)
 
@@ -81,27 +82,27 @@ def export_workspace(
         VaultError: the key of the workspace is missing or wrong.
         StoreError: the database or the disk fails; then there is no file.
     """
-    weakness = passphrase_problem(passphrase)
-    if weakness:
-        raise InputError(weakness, field="passphrase")
+    objection = passphrase_problem(passphrase)
+    if objection:
+        raise InputError(objection, field="passphrase")
     check_target(file)
     redact.remember(passphrase)
     key = workspace.vault.data_key() if workspace.vault.source else None
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             count = _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
             out.flush()
             os.fsync(out.fileno())
-        part.replace(file)
+        temporary.replace(file)
     except OSError as problem:
         raise StoreError(
             _("{file} cannot be written: {reason}.").format(file=file.name, reason=problem.strerror)
         ) from None
     finally:
         with contextlib.suppress(OSError):
-            part.unlink()
+            temporary.unlink()
     return count
 
 
@@ -111,13 +112,13 @@ def _write(
     key: bytes | None,
     on_progress: Callable[[int], None],
 ) -> int:
-    packer = zlib.compressobj()
+    compressor = zlib.compressobj()
     count = 0
 
-    def line(value: dict[str, Any]) -> None:
-        out.write(packer.compress(json.dumps(value, ensure_ascii=False).encode() + b"\n"))
+    def write_line(value: dict[str, Any]) -> None:
+        out.write(compressor.compress(json.dumps(value, ensure_ascii=False).encode() + b"\n"))
 
-    line(
+    write_line(
         {
             "layout": schema.VERSION,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,12 +132,12 @@ def _write(
         for name, table in _TABLES.items():
             rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(table))
             for row in rows.mappings():
-                line({"table": name, "row": {str(k): _encode(v) for k, v in row.items()}})
+                write_line({"table": name, "row": {str(k): _encode(v) for k, v in row.items()}})
                 count += 1
                 if count % 1000 == 0:
                     on_progress(count)
-    line({"rows": count})
-    out.write(packer.flush())
+    write_line({"rows": count})
+    out.write(compressor.flush())
     out.finish()
     return count
 
@@ -184,22 +185,22 @@ def import_workspace(
         if record is not None:
             workspace.vault.delete_key(record)
         if isinstance(problem, OSError):
-            raise _unreadable(file, problem) from None
+            raise _unreadable_error(file, problem) from None
         if isinstance(
             problem, (KeyError, TypeError, ValueError, zlib.error, sa.exc.IntegrityError)
         ) and not isinstance(problem, InputError):
-            raise _damaged() from None
+            raise _damaged_error() from None
         raise
     workspace.vault.forget_key()
     return _missing_files(workspace)
 
 
-def _unreadable(file: Path, problem: OSError) -> InputError:
+def _unreadable_error(file: Path, problem: OSError) -> InputError:
     reason = problem.strerror or type(problem).__name__
     return InputError(_("{file} cannot be read: {reason}.").format(file=file.name, reason=reason))
 
 
-def _damaged() -> VaultError:
+def _damaged_error() -> VaultError:
     return VaultError(_("The file was damaged or cut off; nothing was imported."))
 
 
@@ -226,8 +227,8 @@ def _insert_rows(
         if "rows" in line:
             flush()
             if line["rows"] != count:
-                raise _damaged()
-            _continue_ids(connection)
+                raise _damaged_error()
+            _advance_id_sequence(connection)
             return
         if table is None or line["table"] != table.name or len(batch) >= _BATCH:
             flush()
@@ -235,7 +236,7 @@ def _insert_rows(
         batch.append(_decode(table, line["row"]))
         if count % 1000 == 0:
             on_progress(count)
-    raise _damaged()
+    raise _damaged_error()
 
 
 def _decode(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
@@ -251,8 +252,8 @@ def _decode(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _continue_ids(connection: sa.Connection) -> None:
-    """Let PostgreSQL number new findings after the imported ones."""
+def _advance_id_sequence(connection: sa.Connection) -> None:
+    """Set PostgreSQL's id sequence behind the imported findings; SQLite needs none."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
             "SELECT setval(pg_get_serial_sequence('journal', 'id'), (SELECT max(id) FROM journal))"
@@ -261,18 +262,18 @@ def _continue_ids(connection: sa.Connection) -> None:
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    unpacker = zlib.decompressobj()
-    kept = b""
+    decompressor = zlib.decompressobj()
+    incomplete = b""
     for piece in pieces:
-        *whole, kept = (kept + unpacker.decompress(piece)).split(b"\n")
-        for line in whole:
+        *complete, incomplete = (incomplete + decompressor.decompress(piece)).split(b"\n")
+        for line in complete:
             yield json.loads(line)
-    if kept + unpacker.flush():
-        raise _damaged()
+    if incomplete + decompressor.flush():
+        raise _damaged_error()
 
 
 def _missing_files(workspace: Workspace) -> tuple[str, ...]:
-    """Warnings for CA files that firms' endpoints files name and this computer lacks."""
+    """Warnings about CA files that firms' endpoints name and that are not on this computer."""
     warnings = []
     for firm in workspace.firms.list():
         ca_file = firm.cloud.ca_file

@@ -1,4 +1,4 @@
-"""Firms, and their encrypted client secrets."""
+"""Firms (each a law firm: its tenant and app registration), and their encrypted client secrets."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _t = schema.firms
 
 # Built once: an audit runs them for each of 10,000 accounts.
-_of = sa.bindparam("of", type_=sa.String)
-_one = sa.select(_t).where(_t.c.key == _of)
-_secret = sa.select(_t.c.secret).where(_t.c.key == _of)
+_firm_key = sa.bindparam("firm_key", type_=sa.String)
+_select_firm = sa.select(_t).where(_t.c.key == _firm_key)
+_select_secret = sa.select(_t.c.secret).where(_t.c.key == _firm_key)
 
 
 class Firms(Listing[Firm]):
@@ -71,8 +71,8 @@ class Firms(Listing[Firm]):
         return ngettext("{count} firm", "{count} firms", len(self)).format(count=f"{len(self):,}")
 
     def _cells(self, firm: Firm) -> tuple[object, ...]:
-        ends = firm.secret_expires
-        return (firm.name, firm.cloud.name, firm.tenant, firm.client_id, firm.access, ends or "")
+        expires = firm.secret_expires or ""
+        return (firm.name, firm.cloud.name, firm.tenant, firm.client_id, firm.access, expires)
 
     def add(self, firm: Firm, secret: str | Secret | None = None) -> None:
         """Add a firm, with its client secret if it has one.
@@ -88,7 +88,7 @@ class Firms(Listing[Firm]):
             raise InputError(
                 _("The firm's name must be one line of at most 200 characters."), field="name"
             )
-        row = {**_row(firm), "secret": self._sealed(firm.name, secret)}
+        row = {**_row(firm), "secret": self._seal(firm.name, secret)}
         try:
             with self._database.write() as connection:
                 connection.execute(_t.insert().values(row))
@@ -103,9 +103,9 @@ class Firms(Listing[Firm]):
         Raises:
             NotFoundError: there is none.
         """
-        rows = self._database.rows(_one, {"of": _key(name)})
+        rows = self._database.rows(_select_firm, {"firm_key": _key(name)})
         if not rows:
-            raise _unknown(name)
+            raise _not_found(name)
         return _firm(rows[0])
 
     def list(self) -> list[Firm]:
@@ -116,7 +116,7 @@ class Firms(Listing[Firm]):
         """Store changed values of a firm; its secret and accounts stay.
 
         Raises:
-            InputError: there is no such firm.
+            NotFoundError: there is no such firm.
         """
         self._update(firm.name, _row(firm))
 
@@ -124,27 +124,27 @@ class Firms(Listing[Firm]):
         """Delete a firm with its accounts, secret and tokens; its findings stay in the journal.
 
         Raises:
-            InputError: there is no such firm.
+            NotFoundError: there is no such firm.
         """
         if not self._database.change(_t.delete().where(_t.c.key == _key(name))):
-            raise _unknown(name)
+            raise _not_found(name)
 
     def has_secret(self, name: str) -> bool:
         """Whether a client secret is stored; works without the vault's key."""
-        return self._database.scalar(_secret, {"of": _key(name)}) is not None
+        return self._database.scalar(_select_secret, {"firm_key": _key(name)}) is not None
 
     def secret(self, name: str) -> Secret | None:
         """The client secret, or None for a public client.
 
         Raises:
-            InputError: there is no such firm.
+            NotFoundError: there is no such firm.
             VaultError: the key is missing or wrong.
         """
-        rows = self._database.rows(_secret, {"of": _key(name)})
+        rows = self._database.rows(_select_secret, {"firm_key": _key(name)})
         if not rows:
-            raise _unknown(name)
+            raise _not_found(name)
         sealed = rows[0].secret
-        return None if sealed is None else Secret(self._vault.unseal(sealed, _place(name)))
+        return None if sealed is None else Secret(self._vault.unseal(sealed, _secret_place(name)))
 
     def set_secret(
         self, name: str, value: str | Secret | None, *, expires: date | None = None
@@ -156,26 +156,26 @@ class Firms(Listing[Firm]):
             expires: None where the date is not known.
 
         Raises:
-            InputError: there is no such firm.
+            NotFoundError: there is no such firm.
             VaultError: the key is missing or wrong; then the old secret stays.
         """
         self._update(
             name,
             {
-                "secret": self._sealed(name, value),
+                "secret": self._seal(name, value),
                 "secret_expires": expires.isoformat() if expires else None,
             },
         )
 
     def _update(self, name: str, values: dict[str, Any]) -> None:
         if not self._database.change(_t.update().where(_t.c.key == _key(name)).values(values)):
-            raise _unknown(name)
+            raise _not_found(name)
 
-    def _sealed(self, name: str, secret: str | Secret | None) -> bytes | None:
+    def _seal(self, name: str, secret: str | Secret | None) -> bytes | None:
         if secret is None:
             return None
         value = secret.reveal() if isinstance(secret, Secret) else secret
-        return self._vault.seal(value, _place(name))
+        return self._vault.seal(value, _secret_place(name))
 
 
 class CachedFirms(Firms):
@@ -203,11 +203,11 @@ def _key(name: str) -> str:
     return name.strip().casefold()
 
 
-def _place(name: str) -> str:
+def _secret_place(name: str) -> str:
     return f"firms/{_key(name)}/secret"
 
 
-def _unknown(name: str) -> NotFoundError:
+def _not_found(name: str) -> NotFoundError:
     return NotFoundError(
         _("There is no firm “{name}” in this workspace.").format(name=name.strip()[:200]),
         field="firm",

@@ -1,4 +1,4 @@
-"""The journal: every finding ever made, append-only."""
+"""The journal: every finding recorded in a workspace, append-only."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,21 +19,20 @@ if TYPE_CHECKING:
 
 _t = schema.journal
 _insert = BulkInsert(lambda _dialect: _t.insert())
-_LAST = "SELECT max(id) FROM journal"
-_text = json.JSONEncoder(
-    ensure_ascii=False
-).encode  # json.dumps() would make an encoder for each finding
+_LAST_ID = "SELECT max(id) FROM journal"
+# json.dumps() would create an encoder for each finding.
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 PAGE_ROWS = 5000  # findings read in one query
 _CHUNK = 500  # ids in one query; any SQLite accepts that many
 
 
 @dataclass(slots=True)
 class _Item:
-    """Rows to be stored together, a condition for it, and whether they were stored."""
+    """Rows to be stored together, unless *guard* returns false."""
 
     rows: list[dict[str, Any]]
     guard: Callable[[sa.Connection], bool] | None = None
-    kept: bool = True
+    was_stored: bool = True
 
 
 class Journal:
@@ -46,7 +45,7 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._together = GroupCommit[_Item](self._write)
+        self._group_commit = GroupCommit[_Item](self._write)
 
     def append(self, *findings: Finding) -> None:
         """Add findings; when this returns, they survive any crash.
@@ -55,7 +54,7 @@ class Journal:
             StoreError: they could not be stored; then none of them was.
         """
         if findings:
-            self._together.submit(_Item([_row(finding) for finding in findings]))
+            self._group_commit.submit(_Item([_row(finding) for finding in findings]))
 
     def append_if(
         self, findings: Sequence[Finding], guard: Callable[[sa.Connection], bool]
@@ -69,24 +68,24 @@ class Journal:
             StoreError: they could not be stored.
         """
         item = _Item([_row(finding) for finding in findings], guard)
-        self._together.submit(item)
-        return item.kept
+        self._group_commit.submit(item)
+        return item.was_stored
 
     def _write(self, items: Sequence[_Item]) -> None:
         with self._database.write() as connection:
             for item in items:
-                item.kept = item.guard is None or item.guard(connection)
-            rows = [row for item in items if item.kept for row in item.rows]
+                item.was_stored = item.guard is None or item.guard(connection)
+            rows = [row for item in items if item.was_stored for row in item.rows]
             if rows:
-                for number, row in zip(self._numbers(connection, len(rows)), rows, strict=True):
+                for number, row in zip(self._reserve_ids(connection, len(rows)), rows, strict=True):
                     row["id"] = number
                 _insert.execute(connection, rows)
                 latest_results.record(connection, rows)
 
-    def _numbers(self, connection: sa.Connection, count: int) -> Sequence[int]:
-        """Reserve the ids of the next rows; a bulk insert would not return them."""
+    def _reserve_ids(self, connection: sa.Connection, count: int) -> Sequence[int]:
+        """Reserve ids for the next rows, because a bulk insert does not return the ones it assigns."""
         if self._database.is_sqlite:  # the only writer at this moment
-            first = (connection.exec_driver_sql(_LAST).scalar() or 0) + 1
+            first = (connection.exec_driver_sql(_LAST_ID).scalar() or 0) + 1
             return range(first, first + count)
         ids = sa.text(
             "SELECT nextval(pg_get_serial_sequence('journal', 'id')) FROM generate_series(1, :n)"
@@ -100,14 +99,14 @@ class Journal:
 
     def by_id(self, numbers: Iterable[int]) -> dict[int, Finding]:
         """Findings by their ids in the journal; ids that are not there are left out."""
-        wanted = sorted(set(numbers))
-        found: dict[int, Finding] = {}
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
+        ids = sorted(set(numbers))
+        findings: dict[int, Finding] = {}
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
             query = sa.select(_t.c.id, _t.c.body).where(_t.c.id.in_(chunk))
             for number, body in self._database.rows(query):
-                found[number] = Finding.from_json(json.loads(body))
-        return found
+                findings[number] = Finding.from_json(json.loads(body))
+        return findings
 
     def findings(
         self,
@@ -118,12 +117,12 @@ class Journal:
         run: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Finding]:
-        """Findings, the oldest first; with *limit*, only so many of the latest.
+        """Findings, the oldest first; with *limit*, only the latest *limit* of them.
 
         Args:
-            firm: A firm's name, as it is written there.
+            firm: A firm's name, exactly as it is stored.
             account: An address, or an empty text for findings about a firm itself.
-            since: A day, which begins in UTC, or a moment, in local time unless it names its zone.
+            since: A date, from 0:00 UTC on, or a datetime, in local time unless it has a time zone.
             run: The id that the findings of one run share.
 
         Raises:
@@ -141,7 +140,7 @@ class Journal:
         run: str | None = None,
         limit: int | None = None,
     ) -> "pd.DataFrame":
-        """The same as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number.
+        """Findings as a DataFrame: ``at`` in UTC, ``signal`` an ordered category, ``seconds`` a number.
 
         Args:
             firm, account, since, run, limit: As for :meth:`findings`.
@@ -194,6 +193,6 @@ def _row(finding: Finding) -> dict[str, Any]:
         "check": finding.check,
         "signal": str(finding.signal),
         "cause": finding.cause,
-        "body": _text(finding.as_json()),
+        "body": _to_json(finding.as_json()),
         "seconds": finding.seconds,
     }

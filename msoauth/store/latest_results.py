@@ -1,4 +1,4 @@
-"""The latest result of each check: its signal, since when it has been so, and when the check last passed.
+"""The latest result of each check: its signal, since when it has been the same, and when the check last passed.
 
 The table is kept up to date with the journal, so that a status of 10,000 accounts need not read years of findings.
 """
@@ -17,7 +17,7 @@ from msoauth.store.database import BulkInsert
 
 _t = schema.latest_results
 _KEY = ("firm", "account", "check")
-_UNANSWERED = (str(Signal.SKIPPED), str(Signal.NOT_RUN))
+_NO_VERDICT = (str(Signal.SKIPPED), str(Signal.NOT_RUN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class LatestResult:
     Attributes:
         account: The address in lower case; empty for a check of the firm.
         finding: The id of its finding in the journal.
-        at: When it was made, UTC.
+        at: When the check ran, UTC.
         verdict: Its signal; where the check was skipped, the signal of the last run that was not.
         since: Since when the verdict has been the same without a break, UTC.
         passed_at: When the check last passed, UTC.
@@ -55,7 +55,7 @@ def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:
     signal = row["signal"]
-    answered = signal not in _UNANSWERED
+    has_verdict = signal not in _NO_VERDICT
     return {
         "firm": row["firm"],
         "account": row["account"],
@@ -64,8 +64,8 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
         "at": row["at"],
         "signal": signal,
         "cause": row["cause"],
-        "verdict": signal if answered else None,
-        "since": row["at"] if answered else None,
+        "verdict": signal if has_verdict else None,
+        "since": row["at"] if has_verdict else None,
         "passed_at": row["at"] if signal == Signal.PASSED else None,
     }
 
@@ -73,7 +73,7 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
 def _upsert(dialect: str) -> Any:
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(_t)
     new, old = insert.excluded, _t.c
-    changed = sa.and_(new.verdict.is_not(None), old.verdict.is_distinct_from(new.verdict))
+    verdict_changed = sa.and_(new.verdict.is_not(None), old.verdict.is_distinct_from(new.verdict))
     return insert.on_conflict_do_update(
         index_elements=list(_KEY),
         set_={
@@ -82,7 +82,7 @@ def _upsert(dialect: str) -> Any:
             "signal": new.signal,
             "cause": new.cause,
             "verdict": sa.func.coalesce(new.verdict, old.verdict),
-            "since": sa.case((changed, new.since), else_=old.since),
+            "since": sa.case((verdict_changed, new.since), else_=old.since),
             "passed_at": sa.func.coalesce(new.passed_at, old.passed_at),
         },
         where=old.finding < new.finding,

@@ -32,7 +32,7 @@ class _ThreadLocks:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._wanted: dict[str, int] = {}
+        self._users: dict[str, int] = {}
         self._mutexes: dict[str, threading.Lock] = {}
 
     @contextmanager
@@ -44,20 +44,20 @@ class _ThreadLocks:
         """
         with self._guard:
             mutex = self._mutexes.setdefault(name, threading.Lock())
-            self._wanted[name] = self._wanted.get(name, 0) + 1
-        got = False
+            self._users[name] = self._users.get(name, 0) + 1
+        acquired = False
         try:
-            got = mutex.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            if not got:
+            acquired = mutex.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            if not acquired:
                 raise HeldError(name)
             yield
         finally:
-            if got:
+            if acquired:
                 mutex.release()
             with self._guard:
-                self._wanted[name] -= 1
-                if not self._wanted[name]:
-                    del self._wanted[name], self._mutexes[name]
+                self._users[name] -= 1
+                if not self._users[name]:
+                    del self._users[name], self._mutexes[name]
 
 
 class _FolderState(NamedTuple):
@@ -75,28 +75,27 @@ class _FolderState(NamedTuple):
 _folder_states: dict[Path, _FolderState] = {}
 _folder_guard = threading.Lock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        after_in_child=_folder_states.clear
-    )  # a forked child holds none of its parent's locks
+    # A forked child holds none of its parent's locks.
+    os.register_at_fork(after_in_child=_folder_states.clear)
 
 
 def _folder_state(folder: Path) -> _FolderState:
     """The state of a folder: the same one for all paths to it; a new one after it was deleted and created again."""
     place = folder.resolve()
-    with contextlib.suppress(OSError):  # acquiring a lock will say what is wrong
+    with contextlib.suppress(OSError):  # acquiring a lock reports the error
         place.mkdir(parents=True, exist_ok=True)
     with _folder_guard:
-        known = _folder_states.get(place)
-        if known is None or not _same(known.folder, place):
-            there = (other for other in _folder_states.values() if _same(other.folder, place))
-            known = next(there, None) or _FolderState(_ThreadLocks(), FolderLocks(place), place)
-            _folder_states[place] = known
-        return known
+        state = _folder_states.get(place)
+        if state is None or not _same_folder(state.folder, place):
+            same = (other for other in _folder_states.values() if _same_folder(other.folder, place))
+            state = next(same, None) or _FolderState(_ThreadLocks(), FolderLocks(place), place)
+            _folder_states[place] = state
+        return state
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same_folder(first: Path, second: Path) -> bool:
     try:
-        return one == other or one.samefile(other)
+        return first == second or first.samefile(second)
     except OSError:
         return False
 
@@ -110,8 +109,8 @@ class Locks:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
-        shared = _folder_state(folder) if database.is_sqlite else _FolderState(_ThreadLocks(), None)
-        self._thread_locks, self._locks = shared.thread_locks, shared.locks
+        state = _folder_state(folder) if database.is_sqlite else _FolderState(_ThreadLocks(), None)
+        self._thread_locks, self._locks = state.thread_locks, state.locks
         self._guard = threading.Lock()
         self._session: sa.Connection | None = None
         self._locks_on_session = 0
@@ -122,7 +121,7 @@ class Locks:
 
         Args:
             seconds: How long to wait for it.
-            shared: Allow others to hold it too, if they also want it shared (PostgreSQL only).
+            shared: Take a shared lock, which others can hold at the same time (PostgreSQL only).
 
         Raises:
             HeldError: another thread or process still held it.
@@ -141,7 +140,7 @@ class Locks:
     def _advisory(self, name: str, deadline: float, *, shared: bool) -> Iterator[None]:
         number = int.from_bytes(_digest(name)[:8], "big", signed=True)
         kind = "_shared" if shared else ""
-        while not self._ask(f"SELECT pg_try_advisory_lock{kind}(:n)", number, held=1):
+        while not self._call(f"SELECT pg_try_advisory_lock{kind}(:n)", number, count_change=1):
             if time.monotonic() >= deadline:
                 raise HeldError(name)
             time.sleep(_PAUSE)
@@ -149,30 +148,34 @@ class Locks:
             yield
         finally:
             with contextlib.suppress(StoreError):  # a broken session has released its locks
-                self._ask(f"SELECT pg_advisory_unlock{kind}(:n)", number, held=-1)
+                self._call(f"SELECT pg_advisory_unlock{kind}(:n)", number, count_change=-1)
 
-    def _ask(self, sql: str, number: int, *, held: int) -> bool:
-        """Call a lock function in the session that holds the locks; it is open as long as one is held."""
+    def _call(self, sql: str, number: int, *, count_change: int) -> bool:
+        """Call a lock function in the session that holds the locks, which is open as long as it holds one.
+
+        Args:
+            count_change: Added to the number of locks that the session holds if the function returns true.
+        """
         with self._guard, as_store_errors():
             if self._session is None:
                 self._session = self._database.engine.connect().execution_options(
                     isolation_level="AUTOCOMMIT"
                 )
                 self._locks_on_session = 0
-            done = False
+            granted = False
             try:
-                done = bool(self._session.scalar(sa.text(sql), {"n": number}))
+                granted = bool(self._session.scalar(sa.text(sql), {"n": number}))
             except sa.exc.SQLAlchemyError:
                 broken, self._session = self._session, None
                 broken.invalidate()
                 broken.close()
                 raise
-            if done:
-                self._locks_on_session += held
+            if granted:
+                self._locks_on_session += count_change
             if self._locks_on_session <= 0:
                 self._session.close()
                 self._session = None
-            return done
+            return granted
 
 
 @contextmanager

@@ -9,26 +9,27 @@ from msoauth.store import latest_results, schema
 from msoauth.store.database import write_transaction
 from msoauth.texts import _
 
-_FIRST_START = 7043117  # number of the PostgreSQL advisory lock for it
-_CHUNK = 20_000
+_MIGRATION_LOCK_ID = (
+    7043117  # of a PostgreSQL advisory lock; any number that nothing else here uses
+)
+_BACKFILL_ROWS = 20_000  # journal rows read at a time
 
 
 def migrate(engine: sa.Engine) -> None:
     """Create the tables or migrate them, in one transaction.
 
     Raises:
-        StoreError: the database is no workspace, or a newer msoauth wrote it.
+        StoreError: its meta table has no valid version, or a newer msoauth wrote it.
         SQLAlchemyError: the database does not answer or cannot be written.
     """
     with engine.connect() as connection:
-        if _version(connection) == schema.VERSION:
-            return  # opens without write_transaction, from a read-only folder too
+        if _read_version(connection) == schema.VERSION:
+            return  # before a write transaction, so that a read-only workspace can be opened
     with write_transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(
-                f"SELECT pg_advisory_xact_lock({_FIRST_START})"
-            )  # two first starts at once
-        version = _version(connection)
+            # Two processes may open a new or an older workspace at the same time.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK_ID})")
+        version = _read_version(connection)
         if version is None:
             schema.metadata.create_all(connection)
             connection.execute(
@@ -44,11 +45,11 @@ def migrate(engine: sa.Engine) -> None:
         )
 
 
-def _version(connection: sa.Connection) -> int | None:
-    """The schema version of the database; None while it holds no workspace.
+def _read_version(connection: sa.Connection) -> int | None:
+    """Read the schema version from the database; None when it has no tables of a workspace yet.
 
     Raises:
-        StoreError: the database is no workspace, or a newer msoauth wrote it.
+        StoreError: its meta table has no valid version, or a newer msoauth wrote it.
     """
     if not sa.inspect(connection).has_table(schema.meta.name):
         return None
@@ -65,7 +66,11 @@ def _version(connection: sa.Connection) -> int | None:
 
 
 def _add_latest_results_and_audits(connection: sa.Connection) -> None:
-    """1 → 2: tables for latest results and for audits with their accounts."""
+    """Migrate version 1 to 2.
+
+    Adds the column ``seconds`` to the journal, and the tables for audits, their accounts and the latest results,
+    which it fills from the journal.
+    """
     connection.exec_driver_sql("ALTER TABLE journal ADD COLUMN seconds FLOAT")
     for table in (schema.latest_results, schema.audits, schema.audit_accounts):
         table.create(connection)
@@ -76,13 +81,13 @@ def _add_latest_results_and_audits(connection: sa.Connection) -> None:
             sa.select(t.c.id, t.c.at, t.c.firm, t.c.account, t.c.check, t.c.signal, t.c.cause)
             .where(t.c.id > last)
             .order_by(t.c.id)
-            .limit(_CHUNK)
+            .limit(_BACKFILL_ROWS)
         ).mappings()
-        chunk = [dict(row) for row in rows]
-        if not chunk:
+        findings = [dict(row) for row in rows]
+        if not findings:
             return
-        last = chunk[-1]["id"]
-        latest_results.record(connection, chunk)
+        last = findings[-1]["id"]
+        latest_results.record(connection, findings)
 
 
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_latest_results_and_audits}

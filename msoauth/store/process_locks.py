@@ -25,7 +25,7 @@ class ProcessLocks(Protocol):
         """Acquire a lock; False when another process holds it.
 
         Raises:
-            OSError: the folder cannot be written, or its file system knows no locks.
+            OSError: the folder cannot be written, or its file system does not support locks.
         """
 
     def release(self, number: int) -> None:
@@ -71,7 +71,7 @@ else:
             self._file = folder / "workspace.locks"
             self._guard = threading.Lock()
             self._descriptor = -1
-            self._held = 0
+            self._held_count = 0
 
         def _open_file(self) -> int:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,22 +79,21 @@ else:
 
         def acquire(self, number: int) -> bool:
             with self._guard:
-                if not self._held:
+                if not self._held_count:
                     self._descriptor = self._open_file()
-                elif not os.fstat(
-                    self._descriptor
-                ).st_nlink:  # the folder was deleted and created again
-                    gone, self._descriptor = self._descriptor, self._open_file()
-                    os.close(gone)
+                elif not os.fstat(self._descriptor).st_nlink:
+                    # The folder was deleted and created again.
+                    old, self._descriptor = self._descriptor, self._open_file()
+                    os.close(old)
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
                 except OSError as problem:
-                    if not self._held:
+                    if not self._held_count:
                         os.close(self._descriptor)
                     if problem.errno in _HELD_ERRORS:
                         return False
                     raise
-                self._held += 1
+                self._held_count += 1
                 return True
 
         def release(self, number: int) -> None:
@@ -102,8 +101,8 @@ else:
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, number)
                 finally:
-                    self._held -= 1
-                    if not self._held:
+                    self._held_count -= 1
+                    if not self._held_count:
                         os.close(self._descriptor)
 
     FolderLocks = LockedBytes

@@ -55,7 +55,9 @@ firms = Table(
     Column("name", String(200), nullable=False),
     Column("tenant", String(255), nullable=False),
     Column("client_id", String(64), nullable=False),
-    Column("cloud", Text, nullable=False),  # a known cloud's name, or the JSON of an endpoints file
+    Column(
+        "cloud", Text, nullable=False
+    ),  # the name of a Microsoft cloud, or the JSON of an endpoints file
     Column("redirect_uri", String(500), nullable=False),
     Column("secret_expires", String(10)),
     Column("access", String(20), nullable=False),
@@ -99,7 +101,7 @@ journal = Table(
     Column("signal", String(16), nullable=False),
     Column("cause", String(64)),
     Column("body", Text, nullable=False),
-    Column("seconds", Float),  # NULL in findings of before this column
+    Column("seconds", Float),  # NULL in findings from before version 2
     Index("journal_firm_at", "firm", "at"),
     Index("journal_account_at", "account", "at"),
 )
@@ -124,7 +126,7 @@ latest_results = Table(
     Column("signal", String(16), nullable=False),
     Column("cause", String(64)),
     Column("verdict", String(16)),  # the last signal that was not skipped
-    Column("since", Moment),  # since when the verdict is the same
+    Column("since", Moment),  # since when the verdict has been the same
     Column("passed_at", Moment),
 )
 

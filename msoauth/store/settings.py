@@ -1,4 +1,4 @@
-"""Settings of a workspace, such as the firm chosen last and the language."""
+"""Settings of a workspace, such as the last chosen firm and the language."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Token caches of the accounts: each encrypted in a row of its own, with a lock of its own."""
+"""MSAL token caches, one for each account: each encrypted in its own row, with its own lock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store import schema
-from msoauth.store.accounts import key, unknown
+from msoauth.store.accounts import key, not_found
 from msoauth.store.database import Database
 from msoauth.store.locks import HeldError, Locks
 from msoauth.store.vault import Vault
@@ -17,22 +17,21 @@ from msoauth.texts import _
 
 _t = schema.tokens
 
-LOCK_SECONDS = 60.0  # to wait for another process; a renewal takes a few
-
+LOCK_SECONDS = 60.0  # how long to wait for another process; a renewal takes a few seconds
 
 # Built once: an audit runs them for 10,000 accounts.
-_of = sa.bindparam("of", type_=sa.String)
-_sealed = sa.select(_t.c.sealed).where(_t.c.account == _of)
-_renewed = (
+_account_key = sa.bindparam("account_key", type_=sa.String)
+_select_sealed = sa.select(_t.c.sealed).where(_t.c.account == _account_key)
+_update_renewed = (
     _t.update()
-    .where(_t.c.account == _of)
+    .where(_t.c.account == _account_key)
     .values(sealed=sa.bindparam("sealed"), refreshed_at=sa.bindparam("refreshed_at"))
 )
-_signed_in = _renewed.values(
+_update_signed_in = _update_renewed.values(
     signed_in_as=sa.bindparam("signed_in_as"), signed_in_at=sa.bindparam("signed_in_at")
 )
-_status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
-    _t.c.account == _of
+_select_status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
+    _t.c.account == _account_key
 )
 
 
@@ -65,7 +64,7 @@ class Tokens:
         Raises:
             VaultError: the key is missing or wrong.
         """
-        sealed = self._database.scalar(_sealed, {"of": key(address)})
+        sealed = self._database.scalar(_select_sealed, {"account_key": key(address)})
         return None if sealed is None else self._vault.unseal(sealed, _sealed_place(address))
 
     def save(self, address: str, cache: str, *, signed_in_as: str | None = None) -> None:
@@ -75,7 +74,7 @@ class Tokens:
             signed_in_as: The user, after a sign-in; None after a silent renewal.
 
         Raises:
-            InputError: there is no such account.
+            NotFoundError: there is no such account.
             StoreError: it could not be stored.
         """
         now = datetime.now(UTC)
@@ -83,25 +82,25 @@ class Tokens:
         if signed_in_as is not None:
             values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
         with self._database.write() as connection:
-            update = _renewed if signed_in_as is None else _signed_in
-            if connection.execute(update, {"of": key(address), **values}).rowcount:
+            update = _update_renewed if signed_in_as is None else _update_signed_in
+            if connection.execute(update, {"account_key": key(address), **values}).rowcount:
                 return
-            known = connection.scalar(
+            account_key = connection.scalar(
                 sa.select(schema.accounts.c.key).where(schema.accounts.c.key == key(address))
             )
-            if known is None:
-                raise unknown(address)
+            if account_key is None:
+                raise not_found(address)
             if signed_in_as is None:
-                return  # the user signed out during the renewal: keep it so
-            connection.execute(_t.insert().values(account=known, **values))
+                return  # the user signed out during the renewal: do not store the tokens again
+            connection.execute(_t.insert().values(account=account_key, **values))
 
     def forget(self, address: str) -> None:
-        """Delete the account's tokens, if there are any."""
+        """Delete the account's tokens from the workspace, if there are any."""
         self._database.change(_t.delete().where(_t.c.account == key(address)))
 
     def status(self, address: str) -> TokenStatus | None:
         """Who signed in and when, or None when nobody has; works without the vault's key."""
-        rows = self._database.rows(_status, {"of": key(address)})
+        rows = self._database.rows(_select_status, {"account_key": key(address)})
         return TokenStatus(*rows[0]) if rows else None
 
     def statuses(self) -> dict[str, TokenStatus]:
@@ -130,13 +129,13 @@ class CachedTokens(Tokens):
 
     def __init__(self, tokens: Tokens) -> None:
         super().__init__(tokens._database, tokens._vault, tokens._locks)
-        self._known: dict[str, TokenStatus] | None = None
+        self._statuses: dict[str, TokenStatus] | None = None
 
     def status(self, address: str) -> TokenStatus | None:
         """The status at the first call; for an account added since, the present one."""
-        if self._known is None:
-            self._known = self.statuses()
-        return self._known.get(key(address)) or super().status(address)
+        if self._statuses is None:
+            self._statuses = self.statuses()
+        return self._statuses.get(key(address)) or super().status(address)
 
 
 def _sealed_place(address: str) -> str:

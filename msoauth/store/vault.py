@@ -1,8 +1,8 @@
 """The vault: authenticated encryption (AES-GCM) of secrets and tokens, each bound to its table, row and column.
 
-A random *data key* encrypts the values. It is stored in the database, encrypted by a *key-encryption key* from the
-operating system's keyring, a passphrase or a key file. So a new passphrase rewrites one value only, and a copy of
-the database alone decrypts nothing.
+A random *data key* encrypts the values. It is stored in the database, encrypted by a *key-encryption key* (``kek``)
+from the operating system's keyring, a passphrase or a key file. So a new passphrase rewrites one value only, and a
+copy of the database alone decrypts nothing.
 """
 
 import base64
@@ -63,7 +63,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class VaultRecord:
-    """The vault's record in the database: the encrypted data key, and where its key comes from."""
+    """The vault's record in the database: the encrypted data key, and where its key-encryption key comes from."""
 
     source: Source
     key_name: str
@@ -81,14 +81,14 @@ class VaultRecord:
 
 
 class Vault:
-    """Seals and opens values. The key is looked for at the first use, so that reading a list needs none.
+    """Encrypts and decrypts values. The key is loaded at the first use, so that listing accounts needs none.
 
     Args:
-        load: Reads the record, or None when nothing was ever sealed.
-        create: Stores a record unless there is one by now, and returns the one that is there.
-        swap: Puts a record in the place of another, unless that one is no longer there; whether it did.
-        folder: Where a key file lies.
-        passphrase: From the caller; else ``MSOAUTH_PASSPHRASE``.
+        load: Reads the record from the database; None when nothing was ever encrypted.
+        create: Stores a record unless there is one already; returns the stored one.
+        swap: Replaces the first record by the second, if the first is still stored; returns whether it did.
+        folder: The folder of a key file.
+        passphrase: None for ``MSOAUTH_PASSPHRASE``.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Vault:
 
     @property
     def source(self) -> Source | None:
-        """Where the key comes from; None before the first secret is stored."""
+        """Where the key-encryption key comes from; None before the first secret is stored."""
         record = self._load()
         return None if record is None else record.source
 
@@ -145,11 +145,11 @@ class Vault:
             raise VaultError(_("The workspace's vault is gone."))
         new = self.new_record(data_key, source, passphrase)
         try:
-            done = self._swap(old, new)
+            swapped = self._swap(old, new)
         except BaseException:
             self.delete_key(new)
             raise
-        if not done:
+        if not swapped:
             self.delete_key(new)
             raise VaultError(
                 _("Another program changed the vault at the same moment; nothing was changed here.")
@@ -169,9 +169,8 @@ class Vault:
         Raises:
             VaultError: the key is missing or wrong.
         """
-        redact.remember(
-            text if len(text) < 300 else None
-        )  # a token cache is remembered token by token
+        # Of a token cache, which is longer, the caller registers each token for redaction.
+        redact.remember(text if len(text) < 300 else None)
         return _encrypt(self.data_key(), text.encode(), place)
 
     def unseal(self, sealed: bytes, place: str) -> str:
@@ -186,7 +185,7 @@ class Vault:
             raise VaultError(_("A stored secret was damaged or moved; enter it again.")) from None
 
     def data_key(self) -> bytes:
-        """The data key, made at the first use; for sealing, and for an export, which encrypts it anew.
+        """The data key, created at the first use; public for an export, which stores it in the exported file.
 
         Raises:
             VaultError: the key that encrypts it is missing or wrong.
@@ -196,13 +195,13 @@ class Vault:
                 record = self._load() or self._create(
                     self.new_record(secrets.token_bytes(_KEY_BYTES))
                 )
-                self._data_key = self._open(record)
+                self._data_key = self._decrypt_data_key(record)
             return self._data_key
 
-    def _open(self, record: VaultRecord) -> bytes:
+    def _decrypt_data_key(self, record: VaultRecord) -> bytes:
         try:
             return _decrypt(
-                self._wrapping_key(record), base64.b64decode(record.sealed_key), "vault"
+                self._key_encryption_key(record), base64.b64decode(record.sealed_key), "vault"
             )
         except (InvalidTag, ValueError):
             if record.source == "passphrase":
@@ -215,13 +214,13 @@ class Vault:
                 )
             ) from None
 
-    def _wrapping_key(self, record: VaultRecord) -> bytes:
+    def _key_encryption_key(self, record: VaultRecord) -> bytes:
         if record.source == "passphrase":
             if self._passphrase is None:
                 raise VaultError(
                     _("This workspace is sealed with a passphrase: set MSOAUTH_PASSPHRASE.")
                 )
-            return _stretch(self._passphrase, base64.b64decode(record.salt))
+            return _key_from_passphrase(self._passphrase, base64.b64decode(record.salt))
         if record.source == "keyring":
             stored = _keyring_get(record.key_name)
             if stored is None:
@@ -254,18 +253,20 @@ class Vault:
             if not passphrase:
                 raise VaultError(_("The vault needs a passphrase that is not empty."))
             salt = secrets.token_bytes(16)
-            return _record("passphrase", name, salt, _stretch(passphrase, salt), data_key)
-        wrapping = secrets.token_bytes(_KEY_BYTES)
-        text = base64.b64encode(wrapping)
+            return _record(
+                "passphrase", name, salt, _key_from_passphrase(passphrase, salt), data_key
+            )
+        kek = secrets.token_bytes(_KEY_BYTES)
+        text = base64.b64encode(kek)
         if source != "file" and _keyring_set(name, text.decode()):
-            return _record("keyring", name, b"", wrapping, data_key)
+            return _record("keyring", name, b"", kek, data_key)
         if source == "keyring":
             raise VaultError(_("This computer offers no keyring that keeps what is put into it."))
         _write_private(self._key_file(name), text)
-        return _record("file", name, b"", wrapping, data_key)
+        return _record("file", name, b"", kek, data_key)
 
     def delete_key(self, record: VaultRecord) -> None:
-        """Delete the key of a record that is no longer, or was never stored; left over, it does no harm."""
+        """Delete the key of a record that was replaced or never stored; failing to do so does no harm."""
         if record.source == "keyring":
             _keyring_delete(record.key_name)
         elif record.source == "file":
@@ -273,10 +274,8 @@ class Vault:
                 self._key_file(record.key_name).unlink()
 
 
-def _record(
-    source: Source, name: str, salt: bytes, wrapping: bytes, data_key: bytes
-) -> VaultRecord:
-    sealed = _encrypt(wrapping, data_key, "vault")
+def _record(source: Source, name: str, salt: bytes, kek: bytes, data_key: bytes) -> VaultRecord:
+    sealed = _encrypt(kek, data_key, "vault")
     return VaultRecord(
         source, name, base64.b64encode(salt).decode(), base64.b64encode(sealed).decode()
     )
@@ -291,18 +290,18 @@ def _decrypt(key: bytes, sealed: bytes, place: str) -> bytes:
     return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
 
 
-def _stretch(passphrase: str, salt: bytes) -> bytes:
+def _key_from_passphrase(passphrase: str, salt: bytes) -> bytes:
     return Scrypt(salt=salt, length=_KEY_BYTES, n=SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(
         passphrase.encode()
     )
 
 
 def _keyring_get(name: str) -> str | None:
-    import keyring  # its backends are searched for at import: only where they are needed
+    import keyring  # imported lazily: searching for its backends takes time
 
     with contextlib.suppress(
         Exception
-    ):  # a locked or absent keyring raises whatever its backend raises
+    ):  # a locked or missing keyring raises its backend's own errors
         return keyring.get_password(_SERVICE, name)
     return None
 

@@ -1,4 +1,4 @@
-"""The workspace: opening its database, and access to all that is kept in it."""
+"""The workspace: opens its database and gives access to everything stored in it."""
 
 import copy
 import errno
@@ -34,7 +34,7 @@ class Workspace:
     """Where firms, accounts, sealed secrets and tokens, and the journal are kept. Safe to share between threads.
 
     Attributes:
-        folder: For files that belong to it (notebooks, retrieved mail).
+        folder: The folder of its files (notebooks, retrieved mail).
         vault: Encrypts its secrets and tokens.
         database: Its transactions, and its SQLAlchemy engine.
 
@@ -72,23 +72,23 @@ class Workspace:
     def open(
         cls, path_or_url: str | Path | None = None, *, passphrase: str | None = None
     ) -> "Workspace":
-        """Open a workspace, making it when it is not there yet.
+        """Open a workspace; create it if it does not exist.
 
         Args:
             path_or_url: A folder, or a database URL such as ``postgresql+psycopg://host/name``; None for
                 ``MSOAUTH_WORKSPACE``, else the user's data folder.
-            passphrase: Seals the vault; None for ``MSOAUTH_PASSPHRASE``, else the OS keyring or a key file.
+            passphrase: Protects the vault's key; None for ``MSOAUTH_PASSPHRASE``, else the OS keyring or a key file.
 
         Raises:
             StoreError: it cannot be opened, or a newer msoauth wrote it.
         """
-        place = str(path_or_url or os.environ.get("MSOAUTH_WORKSPACE") or _user_folder())
+        location = str(path_or_url or os.environ.get("MSOAUTH_WORKSPACE") or _user_folder())
         engine: sa.Engine | None = None
         try:
-            if "://" in place:
-                url, folder = _database_url(place), _user_folder()
+            if "://" in location:
+                url, folder = _database_url(location), _user_folder()
             else:
-                folder = Path(place).expanduser().absolute()
+                folder = Path(location).expanduser().absolute()
                 if folder.exists() and not folder.is_dir():
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 folder.mkdir(parents=True, exist_ok=True)
@@ -102,13 +102,13 @@ class Workspace:
             reason = _one_line(getattr(problem, "orig", None) or problem)
             if isinstance(problem, ImportError):
                 reason = _("The driver is not installed: pip install 'psycopg[binary]'.")
-            elif is_read_only(reason) and "://" not in place:
+            elif is_read_only(reason) and "://" not in location:
                 reason = _("its folder or database is read-only ({reason}).").format(
                     reason=reason.rstrip(".")
                 )
             raise StoreError(
                 _("The workspace {where} cannot be opened: {reason}").format(
-                    where=_without_password(place), reason=reason
+                    where=_without_password(location), reason=reason
                 )
             ) from None
         except StoreError:
@@ -119,14 +119,14 @@ class Workspace:
 
     def snapshot(self) -> "Workspace":
         """The same workspace with firms and sign-in statuses cached, for a run over thousands of accounts."""
-        same = copy.copy(self)
-        same.firms = CachedFirms(self.firms)
-        same.tokens = CachedTokens(self.tokens)
-        return same
+        cached = copy.copy(self)
+        cached.firms = CachedFirms(self.firms)
+        cached.tokens = CachedTokens(self.tokens)
+        return cached
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people must know of this workspace as long as it is so."""
+        """Warnings for people: secrets without good protection, or a database connection without encryption."""
         return tuple(
             warning for warning in (self.vault.warning(), self._connection_warning) if warning
         )
@@ -142,13 +142,15 @@ class Workspace:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Workspace({self.firms._caption()}, {self.accounts._caption()}, {self._place()!r})"
+        return f"Workspace({self.firms._caption()}, {self.accounts._caption()}, {self._url()!r})"
 
     def _repr_html_(self) -> str:
-        place = html.escape(self._place())
-        return f"<p><code>{place}</code></p>{self.firms._repr_html_()}{self.accounts._repr_html_()}"
+        location = html.escape(self._url())
+        return (
+            f"<p><code>{location}</code></p>{self.firms._repr_html_()}{self.accounts._repr_html_()}"
+        )
 
-    def _place(self) -> str:
+    def _url(self) -> str:
         return self.database.engine.url.render_as_string(hide_password=True)
 
     def _vault_record(self) -> VaultRecord | None:
@@ -163,8 +165,8 @@ class Workspace:
         return self._vault_record() or record
 
     def _swap_vault_record(self, old: VaultRecord, new: VaultRecord) -> bool:
-        here = schema.meta.c.key == "vault"
-        statement = schema.meta.update().where(here, schema.meta.c.value == old.to_json())
+        is_vault = schema.meta.c.key == "vault"
+        statement = schema.meta.update().where(is_vault, schema.meta.c.value == old.to_json())
         return bool(self.database.change(statement.values(value=new.to_json())))
 
 
@@ -172,14 +174,14 @@ def _user_folder() -> Path:
     return Path(platformdirs.user_data_dir("msoauth", appauthor=False))
 
 
-def _database_url(place: str) -> URL:
-    """The address of a database.
+def _database_url(location: str) -> URL:
+    """Parse the URL of a database.
 
     Raises:
-        StoreError: it is none, or one of a database that cannot hold a workspace.
+        StoreError: it is not a URL, or not one of SQLite or PostgreSQL.
     """
     try:
-        url = make_url(place)
+        url = make_url(location)
         if url.get_backend_name() in ("postgresql", "sqlite"):
             return url
     except (sa.exc.ArgumentError, ValueError):
@@ -187,18 +189,18 @@ def _database_url(place: str) -> URL:
     raise StoreError(
         _(
             "The workspace {where} cannot be opened: it is neither a folder nor an address like postgresql+psycopg://user@host/name."
-        ).format(where=_without_password(place))
+        ).format(where=_without_password(location))
     )
 
 
-def _without_password(place: str) -> str:
+def _without_password(location: str) -> str:
     """A workspace's folder or URL, without the password."""
-    if "://" not in place:
-        return place
+    if "://" not in location:
+        return location
     try:
-        return make_url(place).render_as_string(hide_password=True)
+        return make_url(location).render_as_string(hide_password=True)
     except (sa.exc.ArgumentError, ValueError):
-        return f"{place.partition('://')[0]}://…"
+        return f"{location.partition('://')[0]}://…"
 
 
 def _one_line(reason: object) -> str:
