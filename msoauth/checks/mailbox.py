@@ -83,7 +83,7 @@ def _smtp(context: Context) -> Outcome:
     )
     session.log_in(_smtp_user(context), token_of(context))
     with session:
-        session.sender_accepted(address)
+        session.check_sender(address)
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 

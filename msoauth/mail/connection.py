@@ -2,7 +2,7 @@
 
 The three protocols share it. It records a transcript, measures how long each stage takes, and turns every failure
 into a :class:`~msoauth.errors.MailError` that names the stage. The stages are ``resolve``, ``connect``, ``tls``,
-``greeting``, ``authenticate`` and ``work``.
+``greeting``, ``authenticate`` and ``work`` (all that follows the login).
 """
 
 import socket
@@ -25,9 +25,9 @@ TIMEOUT = 30.0  # seconds
 LINE_LIMIT = 1 << 20  # bytes; real mail exceeds the 1,000 of the standards by far, but not this
 BLOCK_LIMIT = 1 << 30  # bytes of one message; Exchange takes 150 MB
 _CHUNK = 1 << 16
-_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # Bytes that must arrive within each time limit: a server that sends a byte now and then counts as hanging.
-_PROGRESS = 512
+_MIN_PROGRESS = 512
 
 
 class ReadBuffer:
@@ -35,11 +35,11 @@ class ReadBuffer:
 
     Args:
         receive: Waits for more bytes; raises when none come.
-        too_long: Makes the error for a line or message beyond its limit, from its description.
+        too_long: Creates the error for a line or message beyond its limit, from its description.
     """
 
     def __init__(self, receive: Callable[[], bytes], too_long: Callable[[str], MailError]) -> None:
-        self._receive, self._too_long = receive, too_long
+        self._receive, self._too_long_error = receive, too_long
         self._buffer = bytearray()
         self._start = 0
 
@@ -65,14 +65,14 @@ class ReadBuffer:
                 return line.removesuffix(b"\r")
             unread = len(self._buffer) - self._start
             if unread > LINE_LIMIT:
-                raise self._too_long(_("the server sent a line without end"))
+                raise self._too_long_error(_("the server sent a line without end"))
             self._fill()
             searched = self._start + unread
 
     def exactly(self, count: int) -> Iterator[bytes]:
         """The next *count* bytes, in pieces."""
         if count > BLOCK_LIMIT:
-            raise self._too_long(_("the server sent a message without end"))
+            raise self._too_long_error(_("the server sent a message without end"))
         while count > 0:
             if len(self._buffer) == self._start:
                 self._fill()
@@ -82,10 +82,10 @@ class ReadBuffer:
             yield piece
 
     def block(self) -> Iterator[bytes]:
-        """What comes until a line that is a dot (RFC 1939), in pieces, byte for byte; not recorded.
+        """The bytes before the line that is only a dot (RFC 1939), in pieces and unchanged; not recorded.
 
-        A bare LF is part of the text: only CRLF ends a line here, or a text that a server stuffed by the
-        book would end at a ``\\n.\\n`` of its own.
+        Only CRLF ends a line here. Servers double a leading dot (dot-stuffing) only after CRLF, so a bare ``\\n.\\n``
+        is text of the message and not its end.
         """
         while len(self._buffer) - self._start < 3:
             self._fill()
@@ -111,25 +111,25 @@ class ReadBuffer:
                 self._start = tail
                 received += len(piece)
                 if received > BLOCK_LIMIT:
-                    raise self._too_long(_("the server sent a message without end"))
+                    raise self._too_long_error(_("the server sent a message without end"))
                 yield piece.replace(b"\r\n..", b"\r\n.") if b"\r\n.." in piece else piece
-            ahead = tail - self._start
+            searched_bytes = tail - self._start
             self._fill()
-            searched = self._start + ahead
+            searched = self._start + searched_bytes
 
 
 class Connection:
-    """Lines and blocks in, bytes out, all of it recorded in the transcript.
+    """A connection to a mail server: sends commands, reads lines and blocks, and records them in the transcript.
 
     Each stage before ``work`` must be over within *timeout* seconds. In ``work``, each wait for an answer has
     that long, and during a long answer so has each part of 512 bytes.
 
     Attributes:
-        stage: The present stage; a failure carries it.
+        stage: The current stage; errors name it.
         timeout: Seconds that a stage may take; in ``work``, each wait.
-        cancelled: Set it to end whatever the connection waits for.
-        seconds: What each stage took so far, by its name.
-        issuer: Who issued the server's certificate (a company's TLS proxy shows itself here); empty if unknown.
+        cancelled: Set it to end any wait of the connection.
+        seconds: The time that each stage took so far, by its name.
+        issuer: Who issued the server's certificate (by which a company's TLS proxy is recognised); empty if unknown.
     """
 
     def __init__(
@@ -148,12 +148,12 @@ class Connection:
         self.issuer = ""
         self.cancelled = cancelled or threading.Event()
         self._ca_file = ca_file
-        self._buffer = ReadBuffer(self._receive, self._too_long)
+        self._buffer = ReadBuffer(self._receive, self._too_long_error)
         self._socket: socket.socket | None = None
-        self._progress = 0
-        self._time_left = timeout  # of the stage; in work, of the present wait
-        self._sent_unencrypted: list[str] = []
-        self._entered = time.perf_counter()
+        self._bytes_since_reset = 0
+        self._time_left = timeout  # of the stage; in ``work``, of the current wait
+        self._plaintext_commands: list[str] = []
+        self._time_noted = time.perf_counter()
 
     def close(self) -> None:
         """Close the connection; may be called more than once."""
@@ -184,10 +184,10 @@ class Connection:
             raise self.error_from(problem) from None
         self.enter("connect")
         try:
-            plain = sockets.connect_any(addresses, self.timeout, self.cancelled)
-            self._use(plain)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer = plain.getpeername()[0]
+            connection = sockets.connect_any(addresses, self.timeout, self.cancelled)
+            self._set_socket(connection)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer = connection.getpeername()[0]
         except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
         self.transcript.remark(f"connected to {peer} port {port}")
@@ -204,66 +204,68 @@ class Connection:
         Raises:
             MailError: it failed, or the certificate is not trusted.
         """
-        plain = self._connection
+        tcp_socket = self._open_socket
         self.enter("tls")
-        self._nothing_unread(
+        self._require_nothing_unread(
             _("the server sent plain text into the beginning of TLS"), "tls-failed"
         )
         try:
             context = tls.context(self._ca_file)
-            secured = sockets.start_tls(
-                plain, context, self.endpoint.host, self.timeout, self.cancelled
+            tls_socket = sockets.start_tls(
+                tcp_socket, context, self.endpoint.host, self.timeout, self.cancelled
             )
-            self._use(secured)
-            self.issuer = sockets.certificate_issuer(secured)
+            self._set_socket(tls_socket)
+            self.issuer = sockets.certificate_issuer(tls_socket)
         except (OSError, ValueError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
-        self.transcript.remark(f"{secured.version()}, certificate issued by {self.issuer or '?'}")
+        self.transcript.remark(
+            f"{tls_socket.version()}, certificate issued by {self.issuer or '?'}"
+        )
         self.enter("greeting")
 
-    def _use(self, connection: socket.socket) -> None:
-        """Take *connection* for all that follows; it never blocks, so that each wait can be cancelled."""
+    def _set_socket(self, connection: socket.socket) -> None:
+        """Use *connection* from now on, non-blocking, so that each wait can be cancelled."""
         connection.setblocking(False)
         self._socket = connection
 
     @property
-    def _connection(self) -> socket.socket:
+    def _open_socket(self) -> socket.socket:
         if self._socket is None:
             raise self.failure(_("the connection is closed"), "service-unavailable")
         return self._socket
 
     def expect_silence(self) -> None:
-        """Make sure that nothing from the server is unread, or it would be taken for the next answer.
+        """Check that nothing from the server is unread: it would be taken for the answer to the next command.
 
         Raises:
             MailError: something is unread.
         """
-        self._nothing_unread(_("the server spoke out of turn"), "service-unavailable")
+        self._require_nothing_unread(_("the server spoke out of turn"), "service-unavailable")
 
-    def _nothing_unread(self, why: str, cause: str) -> None:
+    def _require_nothing_unread(self, why: str, cause: str) -> None:
         unread = self._buffer.unread()
         if unread:
             text = unread.decode("utf-8", "replace")
             self.transcript.server(text)
             raise self.failure(why, cause, text, retriable=self.stage == "work")
 
-    def _too_long(self, why: str) -> MailError:
+    def _too_long_error(self, why: str) -> MailError:
         return self.failure(why, "service-unavailable")
 
     # Stages and failures
 
     def enter(self, stage: str) -> None:
-        """Begin a stage: note the time of the one before; failures name the new one from now on."""
+        """Begin a stage: record the time that the previous one took; errors name the new one from now on."""
         self._note_time()
         self.stage = stage
         self._time_left = self.timeout
 
     def _note_time(self) -> None:
-        """Add the time since the last call to the present stage, here and in the transcript."""
+        """Add the time since the last call to the current stage, here and in the transcript."""
         now = time.perf_counter()
         for seconds in (self.seconds, self.transcript.seconds):
-            seconds[self.stage] = seconds.get(self.stage, 0.0) + now - self._entered
-        self._entered = now
+            seconds[self.stage] = seconds.get(self.stage, 0.0) + now - self._time_noted
+        self._time_noted = now
 
     def failure(
         self,
@@ -274,12 +276,12 @@ class Connection:
         retriable: bool = False,
         challenge: str | None = None,
     ) -> MailError:
-        """The error for a failure in the present stage; the transcript gets a remark.
+        """The error for a failure in the current stage; also recorded in the transcript.
 
         Args:
             why: What happened, as a clause for people.
             cause: Its id in the catalogue of causes.
-            problem: The server's or the system's own words.
+            problem: The server's or the operating system's own message.
             challenge: The decoded SASL challenge with which the server refused a login.
         """
         evidence = problem if isinstance(problem, str) else f"{type(problem).__name__}: {problem}"
@@ -290,13 +292,13 @@ class Connection:
             ),
             stage=self.stage,
             cause=cause,
-            evidence=self.transcript.shown(evidence)[:2000],
+            evidence=self.transcript.mask(evidence)[:2000],
             retriable=retriable,
             challenge=challenge,
         )
 
     def unexpected_reply(self, reply: str | bytes) -> MailError:
-        """The error for a line that does not answer what was asked."""
+        """The error for a reply that does not belong to the command that was sent."""
         text = reply if isinstance(reply, str) else reply.decode("utf-8", "replace")
         return self.failure(_("the server answered out of turn"), "service-unavailable", text)
 
@@ -307,7 +309,7 @@ class Connection:
         if isinstance(problem, TimeoutError):
             return self.failure(
                 _("no answer came within {seconds:.0f} seconds").format(seconds=self.timeout),
-                # After a greeting the server is known to be there: no firewall drops what we send.
+                # The server has answered before, so no firewall drops what we send.
                 "service-unavailable"
                 if self.stage in ("authenticate", "work")
                 else "connect-timeout",
@@ -315,7 +317,7 @@ class Connection:
                 retriable=self.stage == "work",
             )
         if isinstance(problem, ssl.SSLCertVerificationError):
-            return self._untrusted(problem)
+            return self._untrusted_error(problem)
         if isinstance(problem, ssl.SSLError) or self.stage == "tls":
             return self.failure(_("the TLS connection failed"), "tls-failed", problem)
         if isinstance(problem, ConnectionRefusedError):
@@ -324,15 +326,15 @@ class Connection:
             _("the connection broke"), "service-unavailable", problem, retriable=True
         )
 
-    def _untrusted(self, problem: ssl.SSLCertVerificationError) -> MailError:
-        """The error for an untrusted certificate; its issuer tells a company's TLS proxy from a wrong server."""
+    def _untrusted_error(self, problem: ssl.SSLCertVerificationError) -> MailError:
+        """The error for an untrusted certificate; it names the issuer, by which a company's TLS proxy is recognised."""
         self.issuer = unverified_facts.certificate_issuer(
-            self.endpoint, self._sent_unencrypted, min(self.timeout, 5.0)
+            self.endpoint, self._plaintext_commands, min(self.timeout, 5.0)
         )
         why = _("the server's certificate is not trusted")
         if self.issuer:
             why = _("the server's certificate, issued by {issuer}, is not trusted").format(
-                issuer=self.transcript.shown(self.issuer)
+                issuer=self.transcript.mask(self.issuer)
             )
         return self.failure(why, "tls-untrusted", problem)
 
@@ -344,20 +346,20 @@ class Connection:
         Raises:
             MailError: they could not be sent in time.
         """
-        connection = self._connection
+        connection = self._open_socket
         if self.stage == "work":
             self._time_left = self.timeout
-        left = memoryview(data)
+        remaining = memoryview(data)
         deadline = time.monotonic() + self.timeout
         try:
-            while left:
+            while remaining:
                 if self.cancelled.is_set():
                     raise sockets.CancelledError
                 try:
-                    left = left[connection.send(left[:_CHUNK]) :]
-                except _NOT_YET as wants:
+                    remaining = remaining[connection.send(remaining[:_CHUNK]) :]
+                except _WOULD_BLOCK as error:
                     # TLS may want to read before it writes.
-                    write = not isinstance(wants, ssl.SSLWantReadError)
+                    write = not isinstance(error, ssl.SSLWantReadError)
                     sockets.wait_ready(connection, sockets.POLL, write=write)
                     if time.monotonic() >= deadline:
                         raise TimeoutError from None
@@ -367,14 +369,20 @@ class Connection:
             raise self.error_from(problem) from None
 
     def command(
-        self, line: str, *, shown: str | None = None, unicode: bool = False, alone: bool = True
+        self,
+        line: str,
+        *,
+        placeholder: str | None = None,
+        unicode: bool = False,
+        require_silence: bool = True,
     ) -> None:
         """Send a command line and record it.
 
         Args:
-            shown: What the transcript shows in its place, where the line holds a secret.
+            placeholder: What the transcript shows in its place, where the line holds a secret.
             unicode: Allow characters beyond ASCII (SMTPUTF8).
-            alone: Call :meth:`expect_silence` first; False where untagged responses may arrive at any time (IMAP).
+            require_silence: Call :meth:`expect_silence` first; False where untagged responses may arrive at any
+                time (IMAP).
 
         Raises:
             InputError: the line holds a line break or another character that could begin a second command.
@@ -382,14 +390,14 @@ class Connection:
         if not (line.isprintable() and (unicode or line.isascii())):
             raise InputError(
                 _("“{text}” holds characters that cannot be sent.").format(
-                    text="".join(c if c.isprintable() else "·" for c in (shown or line))[:80]
+                    text="".join(c if c.isprintable() else "·" for c in (placeholder or line))[:80]
                 )
             )
-        if alone:
+        if require_silence:
             self.expect_silence()
-        self.transcript.client(line if shown is None else shown)
+        self.transcript.client(line if placeholder is None else placeholder)
         if not isinstance(self._socket, ssl.SSLSocket):
-            self._sent_unencrypted.append(line)
+            self._plaintext_commands.append(line)
         self.send(line.encode("utf-8") + b"\r\n")
 
     # Receiving
@@ -413,22 +421,23 @@ class Connection:
         return self._buffer.block()
 
     def _is_readable(self, connection: socket.socket) -> bool:
-        """Wait up to :data:`sockets.POLL` seconds for bytes; whether there are some."""
-        ahead = isinstance(connection, ssl.SSLSocket) and connection.pending()
-        return bool(ahead) or sockets.wait_ready(connection, sockets.POLL)
+        """Wait up to :data:`sockets.POLL` seconds for bytes; returns whether there are any."""
+        # Bytes that TLS has decrypted already do not make the socket readable.
+        decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending()
+        return bool(decrypted) or sockets.wait_ready(connection, sockets.POLL)
 
     def _receive(self) -> bytes:
         """Wait for more bytes.
 
         Raises:
-            MailError: the time is over, the connection broke, or it was cancelled.
+            MailError: the time limit is reached, the connection broke, or it was cancelled.
         """
-        connection = self._connection
+        connection = self._open_socket
         while True:
             began = time.monotonic()
             try:
                 received = connection.recv(_CHUNK) if self._is_readable(connection) else None
-            except _NOT_YET:  # TLS has received a part of a record only
+            except _WOULD_BLOCK:  # TLS has received only a part of a record
                 received = None
             except OSError as problem:
                 raise self.error_from(problem) from None
@@ -444,9 +453,9 @@ class Connection:
             raise self.failure(
                 _("the server closed the connection"), "service-unavailable", retriable=True
             )
-        self._progress += len(received)
-        if self.stage == "work" and self._progress >= _PROGRESS:
-            self._progress = 0
+        self._bytes_since_reset += len(received)
+        if self.stage == "work" and self._bytes_since_reset >= _MIN_PROGRESS:
+            self._bytes_since_reset = 0
             self._time_left = self.timeout
         return received
 
@@ -455,10 +464,10 @@ class ConnectionOptions(TypedDict, total=False):
     """Options of a connection.
 
     Attributes:
-        transcript: Records it; None for a new one.
+        transcript: Where it is recorded; None for a new one.
         timeout: Seconds that each stage may take.
         ca_file: A PEM file to trust instead of the operating system's store.
-        cancelled: Set it to end whatever the connection waits for.
+        cancelled: Set it to end any wait of the connection.
     """
 
     transcript: Transcript | None
@@ -468,10 +477,10 @@ class ConnectionOptions(TypedDict, total=False):
 
 
 class MailSession(ABC):
-    """What the sessions of POP3, IMAP and SMTP share: how they are opened, log in and end.
+    """The base of the POP3, IMAP and SMTP sessions: opens them, logs in and ends them.
 
     Attributes:
-        connection: What it goes over: the certificate's issuer, the seconds of each stage.
+        connection: Its connection, which holds the certificate's issuer and the seconds of each stage.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -479,7 +488,7 @@ class MailSession(ABC):
 
     @classmethod
     def connect(cls, endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Self:
-        """A session up to its login: connected, encrypted, greeted, and the server's capabilities known.
+        """Open a session without logging in: connect, encrypt, read the greeting and the server's capabilities.
 
         Raises:
             MailError: with the stage where it failed.
@@ -504,7 +513,7 @@ class MailSession(ABC):
     def open(
         cls, endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
     ) -> Self:
-        """Connect and log in: :meth:`connect`, then :meth:`log_in`."""
+        """Open a session and log in: :meth:`connect`, then :meth:`log_in`."""
         session = cls.connect(endpoint, **options)
         session.log_in(user, access_token)
         return session
@@ -512,7 +521,7 @@ class MailSession(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_about: object) -> None:
+    def __exit__(self, *_args: object) -> None:
         self.close()
 
     @abstractmethod
@@ -520,7 +529,7 @@ class MailSession(ABC):
         """Read the server's greeting, negotiate STARTTLS where the endpoint wants it, and ask for capabilities."""
 
     def log_in(self, user: str, access_token: str) -> None:
-        """Log in, and verify it where the protocol allows it. The connection is closed on failure.
+        """Log in, and verify that the mailbox opens where the protocol allows it; close the connection on failure.
 
         Args:
             user: For POP3 and IMAP the mailbox, for a shared one too; for SMTP the user who signed in (exchange-dev).
@@ -545,7 +554,7 @@ class MailSession(ABC):
         try:
             self._say_goodbye()
         except MailError:
-            pass  # the work is done: a server may disconnect early
+            pass  # nothing is left to do: a server may disconnect early
         finally:
             self.connection.close()
 

@@ -1,4 +1,4 @@
-"""Retrieving mail over POP3 or IMAP, the latest first, each message once, and storing it."""
+"""Retrieve mail over POP3 or IMAP, the latest first and each message once, and store it."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -25,15 +25,16 @@ class ListedMessage(NamedTuple):
     """A message in the server's list.
 
     Attributes:
-        handle: POP3's message number, or IMAP's UID.
-        uidl: Its unique id; for IMAP made of UIDVALIDITY and UID.
-        repeated: Another message in the list has the same unique id, which does not identify it then.
+        handle: What retrieves it: POP3's message number, or IMAP's UID.
+        uidl: Its unique id: POP3's, or ``UIDVALIDITY-UID`` for IMAP.
+        size: In bytes, as the server states it.
+        ambiguous: Another message in the list has the same unique id, so that it does not identify this one.
     """
 
     handle: int
     uidl: str
     size: int
-    repeated: bool
+    ambiguous: bool
 
 
 def open_store(place: Path, format: Format = "eml") -> MailStore:  # noqa: A002 - the option's name
@@ -60,7 +61,8 @@ def fetch(
         policy: When and how long to wait; ``RetryPolicy(0)`` never does.
         limit: At most this many of the latest messages; None for all.
         headers_only: Ask for headers only; nothing is stored.
-        to: Where mail is stored. A message that is there already is not retrieved again; its summary comes first.
+        to: Where mail is stored, or None. A message that is there already is not retrieved again; its summary comes
+            first.
 
     Raises:
         MailError: the failure is not retriable or lasts longer than the policy's limit, or the server refused some
@@ -71,7 +73,7 @@ def fetch(
     yielded: set[str] = set()
     with store or nullcontext():
         while True:
-            before = len(yielded)
+            yielded_before = len(yielded)
             try:
                 with open_session() as session:
                     for row in _fetch_into(store, session, limit, headers_only, yielded):
@@ -79,7 +81,7 @@ def fetch(
                         yield row
                 return
             except MailError as failure:
-                policy.wait_after(failure, progressed=len(yielded) > before)
+                policy.wait_or_raise(failure, progressed=len(yielded) > yielded_before)
 
 
 def _fetch_into(
@@ -89,13 +91,13 @@ def _fetch_into(
     headers_only: bool,
     yielded: Collection[str],
 ) -> Iterator[MessageSummary]:
-    """Retrieve into an open store, in one session; messages that were *yielded* before are skipped."""
-    listed = list_messages(session)[:limit]
+    """Retrieve mail into an open store, in one session; skip messages that were *yielded* before."""
+    on_server = list_messages(session)[:limit]
     missing = []
-    for entry in listed:
-        if entry.uidl in yielded and not entry.repeated:
+    for entry in on_server:
+        if entry.uidl in yielded and not entry.ambiguous:
             continue
-        if store is not None and not entry.repeated and store.has(entry.uidl):
+        if store is not None and not entry.ambiguous and store.has(entry.uidl):
             row = store.row(entry.uidl)
             if row is not None:
                 yield row
@@ -105,8 +107,8 @@ def _fetch_into(
         yield from _summaries(session, missing, headers_only=headers_only)
     else:
         yield from _store_all(store, session, missing, yielded)
-    if session.refused:
-        raise _refused_error(session)
+    if session.refused_replies:
+        raise _undelivered_error(session)
 
 
 def list_messages(session: Session) -> list[ListedMessage]:
@@ -116,7 +118,7 @@ def list_messages(session: Session) -> list[ListedMessage]:
         MailError: the connection broke.
     """
     if isinstance(session, ImapSession):
-        found = [
+        rows = [
             (uid, f"{session.uid_validity}-{uid}", size) for uid, size in session.sizes().items()
         ]
     else:
@@ -124,20 +126,20 @@ def list_messages(session: Session) -> list[ListedMessage]:
         # LIST or UIDL may leave a message out: take what either names. A message without a unique id is
         # identified by its number and size.
         numbers = {number for number in (*sizes, *uids) if number > 0}
-        found = [(n, uids.get(n) or f"n{n}-{sizes.get(n, 0)}", sizes.get(n, 0)) for n in numbers]
-    often = Counter(uidl for _handle, uidl, _size in found)
+        rows = [(n, uids.get(n) or f"n{n}-{sizes.get(n, 0)}", sizes.get(n, 0)) for n in numbers]
+    counts = Counter(uidl for _handle, uidl, _size in rows)
     return [
-        ListedMessage(handle, uidl, size, often[uidl] > 1)
-        for handle, uidl, size in sorted(found, reverse=True)
+        ListedMessage(handle, uidl, size, counts[uidl] > 1)
+        for handle, uidl, size in sorted(rows, reverse=True)
     ]
 
 
 def _summaries(
     session: Session, entries: list[ListedMessage], *, headers_only: bool
 ) -> Iterator[MessageSummary]:
-    known = {entry.handle: entry for entry in entries}
-    for handle, pieces in session.retrieve(list(known), headers_only=headers_only):
-        entry = known[handle]
+    by_handle = {entry.handle: entry for entry in entries}
+    for handle, pieces in session.retrieve(list(by_handle), headers_only=headers_only):
+        entry = by_handle[handle]
         yield summary_of(entry.uidl, scan(pieces), entry.size if headers_only else None)
 
 
@@ -151,6 +153,7 @@ def _store_all(
         yield from writer.finish()  # complete messages are kept
         raise
     except BaseException:
+        # The caller stopped early, or something failed: commit, although nobody takes the summaries.
         for _row in writer.finish():
             pass
         raise
@@ -164,24 +167,24 @@ def _stage_all(
     yielded: Collection[str],
     writer: BatchWriter,
 ) -> Iterator[MessageSummary]:
-    suspect: list[ListedMessage] = []
-    for entry, pieces in _all_then_again(session, entries, suspect):
-        seen = Scanner()
-        staged = store.stage(tee(pieces, seen.feed))
-        seen.close()
+    suspects: list[ListedMessage] = []
+    for entry, pieces in _retrieve_then_retry(session, entries, suspects):
+        scanner = Scanner()
+        staged = store.stage(tee(pieces, scanner.feed))
+        scanner.close()
         if (
             isinstance(session, Pop3Session)
-            and entry not in suspect
-            and session.doubtful(entry.handle, seen.size)
+            and entry not in suspects
+            and session.is_suspect(entry.handle, scanner.size)
         ):
             store.discard(staged)
-            suspect.append(entry)  # retrieved once more, alone
+            suspects.append(entry)  # retrieved once more, without pipelining
             continue
         uidl = entry.uidl
-        if entry.repeated:  # its bytes tell which of them it is
+        if entry.ambiguous:  # only its content identifies it
             uidl = f"{entry.uidl}#{staged.digest[:16]}"
-        row = summary_of(uidl, seen)
-        if entry.repeated and (uidl in yielded or store.has(uidl)):
+        row = summary_of(uidl, scanner)
+        if entry.ambiguous and (uidl in yielded or store.has(uidl)):
             store.discard(staged)
             if uidl not in yielded:
                 yield row
@@ -189,20 +192,20 @@ def _stage_all(
         yield from writer.add(staged, row)
 
 
-def _all_then_again(
+def _retrieve_then_retry(
     session: Session, entries: list[ListedMessage], retry: list[ListedMessage]
 ) -> Iterator[tuple[ListedMessage, Iterator[bytes]]]:
     """Retrieve all messages in one pipeline; then, one by one, those that the caller appended to *retry*."""
-    known = {entry.handle: entry for entry in entries}
-    for handle, pieces in session.retrieve(list(known)):
-        yield known[handle], pieces
+    by_handle = {entry.handle: entry for entry in entries}
+    for handle, pieces in session.retrieve(list(by_handle)):
+        yield by_handle[handle], pieces
     for entry in list(retry):
         for _handle, pieces in session.retrieve([entry.handle]):
             yield entry, pieces
 
 
-def _refused_error(session: Session) -> MailError:
-    count = len(session.refused)
+def _undelivered_error(session: Session) -> MailError:
+    count = len(session.refused_replies)
     return MailError(
         ngettext(
             "The server did not hand over {n} message; the others are there.",
@@ -211,5 +214,5 @@ def _refused_error(session: Session) -> MailError:
         ).format(n=count),
         stage="work",
         cause="message-rejected",
-        evidence="\n".join(dict.fromkeys(session.refused.values()))[:2000],
+        evidence="\n".join(dict.fromkeys(session.refused_replies.values()))[:2000],
     )

@@ -32,8 +32,8 @@ from msoauth.mail.structure import scan
 from msoauth.texts import _
 
 _INDEX = ".msoauth-index"
-_SAFE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# Names that Windows reserves; upper case is not in _SAFE, because Windows ignores case.
+_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+# Names that Windows reserves; _SAFE_NAME has no upper case, because Windows ignores case.
 _RESERVED = {
     "con",
     "prn",
@@ -45,8 +45,8 @@ _RESERVED = {
 
 
 def file_name(uidl: str) -> str:
-    """The key in a message's file name: its unique id where every system allows it, else a digest of it."""
-    if _SAFE.fullmatch(uidl) and uidl not in _RESERVED:
+    """The key in a message's file name: its unique id where every system allows that as a name, else its digest."""
+    if _SAFE_NAME.fullmatch(uidl) and uidl not in _RESERVED:
         return uidl
     return hashlib.sha256(uidl.encode("utf-8", "replace")).hexdigest()[:32]
 
@@ -55,8 +55,8 @@ class FileStore(MailStore):
     """A folder with a file for each message.
 
     Args:
-        folder: Made if it is not there.
-        maildir: A Maildir (``cur``, ``new``, ``tmp``) in place of .eml files.
+        folder: Created if it does not exist.
+        maildir: Store a Maildir (``cur``, ``new``, ``tmp``) instead of .eml files.
 
     Raises:
         InputError: another process is writing there.
@@ -66,28 +66,27 @@ class FileStore(MailStore):
         staging = StagingFolder(str(folder / "tmp" if maildir else folder), ".part-")
         super().__init__(folder, folder / ".msoauth.lock", staging, MessageIndex(folder / _INDEX))
         self._maildir = maildir
-        self._into = str(folder / "new" if maildir else folder)
-        self._names: dict[
-            str | None, str
-        ] = {}  # the file of each message, by what its name is made of
+        self._target = str(folder / "new" if maildir else folder)
+        # The file of each message, by the key in its name. None is no key, but is looked up for messages without one.
+        self._names: dict[str | None, str] = {}
         with as_input_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for inner in ("cur", "new", "tmp") if maildir else ():
-                (folder / inner).mkdir(exist_ok=True)
+            for subfolder in ("cur", "new", "tmp") if maildir else ():
+                (folder / subfolder).mkdir(exist_ok=True)
 
     def _prepare(self) -> None:
         if not self._maildir:
             self._names = {
-                name[:-4]: name for name in names_in(self._into) if name.endswith(".eml")
+                name[:-4]: name for name in names_in(self._target) if name.endswith(".eml")
             }
             return
-        for inner in ("cur", "new"):
-            for name in names_in(str(self._place / inner)):
+        for subfolder in ("cur", "new"):
+            for name in names_in(str(self._place / subfolder)):
                 key = name.partition(":")[0].partition(".U")[2].partition(".")[0]
-                self._names[key] = f"{inner}/{name}"
+                self._names[key] = f"{subfolder}/{name}"
 
     def has(self, uidl: str) -> bool:
-        """Whether the message is there; in a Maildir, where mail programs move mail, whether it ever was."""
+        """Whether the message is stored; in a Maildir, from which mail programs move mail, whether it ever was."""
         key = self._index.key(uidl)
         if key is not None and (self._maildir or key in self._names):
             return True
@@ -102,9 +101,9 @@ class FileStore(MailStore):
 
     def row(self, uidl: str) -> MessageSummary | None:
         """The summary of a stored message: from the index, else from its file."""
-        line = self._index.get(uidl)
-        if line is not None:
-            return line.row
+        entry = self._index.get(uidl)
+        if entry is not None:
+            return entry.row
         file = self.path(uidl)
         if file is None:
             return None
@@ -125,25 +124,25 @@ class FileStore(MailStore):
 
     def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Flush staged messages to disk and rename them into place."""
-        lines = []
+        entries = []
         with as_mail_error(self._place):
             self._staging.write_staged([staged for staged, _row in batch])
             sync([staged.file for staged, _row in batch])
             for staged, row in batch:
-                entry_with_digest = self._index.entry_with_digest(staged.digest)
-                if entry_with_digest is not None and entry_with_digest.key in self._names:
+                duplicate = self._index.entry_with_digest(staged.digest)
+                if duplicate is not None and duplicate.key in self._names:
                     os.unlink(staged.file)  # noqa: PTH108 - the server gave a stored message a new id
-                    lines.append(IndexEntry(entry_with_digest.key, staged.digest, row))
+                    entries.append(IndexEntry(duplicate.key, staged.digest, row))
                     continue
                 key = file_name(row.uidl)
                 name = f"{key}.eml"
                 if self._maildir:
                     name = f"{int(time.time())}.U{key}.msoauth"
-                os.replace(staged.file, os.path.join(self._into, name))  # noqa: PTH105, PTH118
+                os.replace(staged.file, os.path.join(self._target, name))  # noqa: PTH105, PTH118
                 self._names[key] = f"new/{name}" if self._maildir else name
-                lines.append(IndexEntry(key, staged.digest, row))
-            sync_folder(self._into)
-            self._index.add(lines)
+                entries.append(IndexEntry(key, staged.digest, row))
+            sync_folder(self._target)
+            self._index.add(entries)
 
 
 def summary_of_file(uidl: str, file: Path) -> MessageSummary:
@@ -170,9 +169,9 @@ def stored_mail(folder: Path, limit: int) -> list[MessageSummary]:
         files = [(file.stat().st_mtime_ns, file) for file in folder.glob("*.eml")]
     except OSError:
         return []
-    noted = MessageIndex(folder / _INDEX).load().rows_by_key() if files else {}
+    indexed = MessageIndex(folder / _INDEX).load().rows_by_key() if files else {}
     rows = []
     for _when, file in heapq.nlargest(limit, files):
         with suppress(MailError):  # deleted meanwhile, or unreadable
-            rows.append(noted.get(file.stem) or summary_of_file(file.stem, file))
+            rows.append(indexed.get(file.stem) or summary_of_file(file.stem, file))
     return sorted(rows, key=lambda row: row.date or datetime.min.replace(tzinfo=UTC), reverse=True)

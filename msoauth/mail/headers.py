@@ -1,4 +1,4 @@
-"""Header fields as text, dates and file names, however real mail breaks the standards; nothing here raises.
+"""Decode header fields into text, dates and file names, even where mail breaks the standards; nothing here raises.
 
 Decodes RFC 2047 encoded words, RFC 2231 parameters and unlabelled bytes.
 """
@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from msoauth.mail.structure import scan
 
-_SHOWN = 2000  # characters of a field that a table shows
+_TEXT_LIMIT = 2000  # characters of a field that a table shows
 _FIELD_LIMIT = 16 << 10  # bytes of a field
 _NAME_LIMIT = 4 << 10  # bytes of a field that gives a file its name
 
@@ -38,7 +38,8 @@ _SUPERSETS = {
     "utf8mb4": "utf-8",
     "unicode-1-1-utf-7": "utf-7",
 }
-_NO_CHARSETS = {
+# Python's codecs that no mail is encoded with, or that depend on this computer.
+_UNSAFE_CODECS = {
     "idna",
     "punycode",
     "unicode_escape",
@@ -66,7 +67,7 @@ def decode_text(raw: bytes) -> str:
         text = _decode_words(text)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:_SHOWN]
+    return " ".join(text.split())[:_TEXT_LIMIT]
 
 
 def decode_unlabelled(raw: bytes) -> str:
@@ -86,12 +87,12 @@ def _decode_words(text: str) -> str:
     charset, pending, end = "", b"", 0
     for match in _ENCODED_WORD.finditer(text):
         between = text[end : match.start()]
-        own = match[1].partition("*")[0].lower()
-        if pending and (between or own != charset):
+        word_charset = match[1].partition("*")[0].lower()
+        if pending and (between or word_charset != charset):
             pieces.append(_decode_charset(pending, charset))
             pending = b""
         pieces.append(between)
-        charset = own
+        charset = word_charset
         pending += _decode_word(match[2], match[3])
         end = match.end()
     if pending:
@@ -115,7 +116,7 @@ def _decode_word(encoding: str, text: str) -> bytes:
 def _decode_charset(raw: bytes, charset: str) -> str:
     name = _SUPERSETS.get(charset, charset)
     for codec in (name, "utf-8", "windows-1252"):
-        if codec.replace("-", "_") in _NO_CHARSETS:
+        if codec.replace("-", "_") in _UNSAFE_CODECS:
             continue
         try:
             return raw.decode(codec)
@@ -128,9 +129,9 @@ def _decode_charset(raw: bytes, charset: str) -> str:
 
 
 def parse_date(raw: bytes) -> datetime | None:
-    """The date of a Date field in UTC, or None when it makes no sense.
+    """The date of a Date field in UTC, or None when it cannot be parsed.
 
-    A time without a zone is UTC (RFC 5322 writes it as -0000).
+    A time without a zone is taken as UTC (also -0000, RFC 5322).
     """
     try:
         parsed = email.utils.parsedate_to_datetime(raw[:200].decode("ascii", "replace").strip())
@@ -155,9 +156,9 @@ def received_date(fields: Mapping[bytes, bytes]) -> datetime | None:
     return parse_date(fields.get(b"received", b"").rpartition(b";")[2])
 
 
-def file_name(disposition: bytes, kind: bytes) -> str:
+def file_name(disposition: bytes, content_type: bytes) -> str:
     """An attachment's file name from its Content-Disposition, else its Content-Type; empty for none."""
-    for field in (disposition[:_NAME_LIMIT], kind[:_NAME_LIMIT]):
+    for field in (disposition[:_NAME_LIMIT], content_type[:_NAME_LIMIT]):
         if b"name" not in field.lower():
             continue
         name = _file_name_by_parser(field) or _file_name_by_pattern(field)
@@ -172,17 +173,17 @@ def _file_name_by_parser(field: bytes) -> str:
         message["Content-Disposition"] = (
             decode_unlabelled(field).replace("\r", "").replace("\n", "").strip()
         )
-        found = message.get_param("filename", None, "Content-Disposition")
-        if found is None:
-            found = message.get_param("name", None, "Content-Disposition")
-        if isinstance(found, tuple):
-            charset, _language, text = found
+        value = message.get_param("filename", None, "Content-Disposition")
+        if value is None:
+            value = message.get_param("name", None, "Content-Disposition")
+        if isinstance(value, tuple):
+            charset, _language, text = value
             return decode_text(
                 _decode_charset(
                     str(text).encode("latin-1", "replace"), (charset or "utf-8").lower()
                 ).encode()
             )
-        return decode_text(str(found).encode("utf-8", "replace")) if found else ""
+        return decode_text(str(value).encode("utf-8", "replace")) if value else ""
     except Exception:  # noqa: BLE001 - email has raised TypeError, KeyError, AssertionError and others here
         return ""
 

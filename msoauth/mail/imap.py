@@ -1,4 +1,4 @@
-"""An IMAP session with XOAUTH2 (RFC 3501) that changes nothing: EXAMINE and BODY.PEEK only."""
+"""A read-only IMAP session with XOAUTH2 (RFC 3501): it uses EXAMINE and BODY.PEEK only."""
 
 import re
 from collections.abc import Generator, Iterator, Sequence
@@ -21,40 +21,42 @@ _VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
 _INTERNALDATE = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 
-_BATCH = 100  # messages asked for at once
-_LITERAL = re.compile(rb"\{(\d{1,18})\}$")  # at the end of a line: so many bytes follow
+_BATCH = 100  # messages in one FETCH command
+_LITERAL = re.compile(rb"\{(\d{1,18})\}$")  # at the end of a line: that many bytes follow
 ANSWER_LIMIT = 256 << 20  # bytes of one answer without message bodies
-_RECORDED = 200  # lines of one answer that the transcript shows
+_RECORDED_LINES = 200  # lines of one answer that the transcript shows
 
 
 class CommandChannel:
     """Sends IMAP commands, each with a tag of its own, and reads the responses to them (RFC 3501, 2.2).
 
     Attributes:
-        connection: What it uses; message bodies are read from it directly.
-        leaving: LOGOUT was sent: the server's BYE is no failure then.
+        connection: The connection; message bodies are read from it directly.
+        logout_sent: LOGOUT was sent, so that the server's BYE is no failure.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.leaving = False
+        self.logout_sent = False
         self._tag = 0
 
-    def send(self, command: str, *, shown: str | None = None) -> str:
-        """Send a command; the tag with which the server will complete it.
+    def send(self, command: str, *, placeholder: str | None = None) -> str:
+        """Send a command; returns its tag, with which the server completes it.
 
         Args:
-            shown: What the transcript shows in its place, where the command holds a secret.
+            placeholder: What the transcript shows in its place, where the command holds a secret.
         """
         self._tag += 1
         tag = f"M{self._tag}"
         self.connection.command(
-            f"{tag} {command}", shown=None if shown is None else f"{tag} {shown}", alone=False
+            f"{tag} {command}",
+            placeholder=None if placeholder is None else f"{tag} {placeholder}",
+            require_silence=False,
         )
         return tag
 
     def ask(self, command: str) -> list[bytes]:
-        """Send a command; the untagged responses to it.
+        """Send a command; returns the untagged responses to it.
 
         Raises:
             MailError: the server refused, or the connection broke.
@@ -62,7 +64,7 @@ class CommandChannel:
         return self.responses(self.send(command))
 
     def responses(self, tag: str) -> list[bytes]:
-        """The untagged responses up to the completion of a command, each literal in them as a quote_folder string.
+        """The untagged responses up to the completion of a command, each literal in them as a quoted string.
 
         Raises:
             MailError: the server refused, or the connection broke.
@@ -77,14 +79,14 @@ class CommandChannel:
                         _("the server sent a line without end"), "service-unavailable"
                     )
                 content = b"".join(self.connection.exactly(int(literal[1])))
-                line = line[: literal.start()] + _as_quoted(content) + self.connection.line()
+                line = line[: literal.start()] + _quoted_string(content) + self.connection.line()
             if line.startswith(tag.encode() + b" "):
-                if len(lines) > _RECORDED:
+                if len(lines) > _RECORDED_LINES:
                     self.connection.transcript.remark(f"{len(lines)} lines received")
                 self.connection.transcript.server(line.decode("utf-8", "replace"))
                 self.check_completion(tag, line)
                 return lines
-            if len(lines) < _RECORDED:
+            if len(lines) < _RECORDED_LINES:
                 self.connection.transcript.server(line.decode("utf-8", "replace"))
             if not line.startswith((b"* ", b"+")):
                 raise self.connection.unexpected_reply(line)
@@ -118,13 +120,13 @@ class CommandChannel:
         Raises:
             MailError: the line is ``* BYE`` and no LOGOUT was sent.
         """
-        if line.upper().startswith(b"* BYE") and not self.leaving:
+        if line.upper().startswith(b"* BYE") and not self.logout_sent:
             raise error_from_reply(
                 self.connection, line.decode("utf-8", "replace"), _("the server ended the session")
             )
 
 
-def _as_quoted(content: bytes) -> bytes:
+def _quoted_string(content: bytes) -> bytes:
     return b'"' + content.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
@@ -133,25 +135,25 @@ class ImapSession(MailSession):
 
     Attributes:
         messages: Number of messages in the folder when it was opened.
-        uid_validity: UIDVALIDITY; UIDs of another value are those of other messages.
-        offered: The server's capabilities, in upper case.
-        refused: The server's replies for messages that it did not deliver, by UID.
+        uid_validity: The folder's UIDVALIDITY; UIDs identify messages only as long as it stays the same.
+        capabilities: The server's capabilities, in upper case.
+        refused_replies: The server's replies for messages that it did not deliver, by UID.
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._commands = CommandChannel(connection)
-        self._uids: dict[int, int] = {}  # by place in the folder
+        self._uids: dict[int, int] = {}  # by sequence number
         self._in_body = False
         self.messages = 0
         self.uid_validity = ""
-        self.offered = b""
-        self.refused: dict[int, str] = {}
+        self.capabilities = b""
+        self.refused_replies: dict[int, str] = {}
 
     def _greet(self) -> None:
         connection = self.connection
         greeting = connection.reply()
-        # PREAUTH would mean a session that is logged in already, as another user perhaps: it is refused.
+        # PREAUTH would be a session that is logged in already, perhaps as another user.
         if not greeting.upper().startswith(("* OK", "* BYE")):
             raise connection.unexpected_reply(greeting)
         if greeting.upper().startswith("* BYE"):
@@ -159,20 +161,20 @@ class ImapSession(MailSession):
         if connection.endpoint.tls == "starttls":
             try:
                 self._commands.ask("STARTTLS")
-            except MailError as refused:
+            except MailError as error:
                 raise connection.failure(
-                    _("the server offers no STARTTLS"), "tls-failed", refused.evidence
+                    _("the server offers no STARTTLS"), "tls-failed", error.evidence
                 ) from None
             connection.start_tls()
-        self.offered = b" ".join(self._commands.ask("CAPABILITY")).upper()
+        self.capabilities = b" ".join(self._commands.ask("CAPABILITY")).upper()
 
     def _authenticate(self, user: str, token: str) -> None:
         commands, connection = self._commands, self.connection
-        mechanisms = [name.decode() for name in _AUTH.findall(self.offered)]
+        mechanisms = [name.decode() for name in _AUTH.findall(self.capabilities)]
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
         start = f"AUTHENTICATE {login.mechanism}"
-        if b"SASL-IR" in self.offered.split():
-            tag = commands.send(f"{start} {login.line}", shown=f"{start} {login.shown}")
+        if b"SASL-IR" in self.capabilities.split():
+            tag = commands.send(f"{start} {login.line}", placeholder=f"{start} {login.placeholder}")
         else:
             tag = commands.send(start)
             reply = commands.tagged_or_continuation()
@@ -182,12 +184,12 @@ class ImapSession(MailSession):
                     reply,
                     _("the server does not take {mechanism}").format(mechanism=login.mechanism),
                 )
-            connection.command(login.line, shown=login.shown, alone=False)
+            connection.command(login.line, placeholder=login.placeholder, require_silence=False)
         challenge = None
         reply = commands.tagged_or_continuation()
         if reply.startswith("+"):
             challenge = sasl.challenge(reply[1:])
-            connection.command(login.abort_response, alone=False)
+            connection.command(login.abort_response, require_silence=False)
             reply = commands.tagged_or_continuation()
         if not reply.startswith(f"{tag} "):
             raise connection.unexpected_reply(reply)
@@ -195,7 +197,8 @@ class ImapSession(MailSession):
             raise error_from_reply(
                 connection, reply, _("the login was refused"), challenge=challenge
             )
-        self.examine("INBOX")  # Exchange also accepts logins of mailboxes that it then refuses
+        # Exchange also accepts logins to mailboxes that it then does not open.
+        self.examine("INBOX")
 
     def examine(self, folder: str) -> int:
         """Open a folder read-only; returns the number of its messages.
@@ -218,10 +221,10 @@ class ImapSession(MailSession):
 
     def counts(self, folder: str) -> dict[str, int]:
         """``MESSAGES``, ``UNSEEN`` and ``UIDNEXT`` of a folder, without opening it."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for line in self._commands.ask(f"STATUS {quote_folder(folder)} (MESSAGES UNSEEN UIDNEXT)"):
-            found.update(parse_status(line))
-        return found
+            counts.update(parse_status(line))
+        return counts
 
     def latest_message_date(self) -> datetime | None:
         """When the latest message of the folder arrived (its INTERNALDATE), in UTC; None when there is none.
@@ -232,9 +235,9 @@ class ImapSession(MailSession):
         if not self.messages:
             return None
         for line in self._commands.ask(f"FETCH {self.messages} (INTERNALDATE)"):
-            if found := _INTERNALDATE.search(line):
+            if match := _INTERNALDATE.search(line):
                 try:
-                    text = found[1].decode("ascii").strip()
+                    text = match[1].decode("ascii").strip()
                     return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
                 except ValueError:
                     return None
@@ -244,13 +247,13 @@ class ImapSession(MailSession):
         """The size of each message in bytes by its UID."""
         if not self.messages:
             return {}
-        found = {}
+        sizes = {}
         for line in self._commands.ask("FETCH 1:* (UID RFC822.SIZE)"):
-            place, uid, size = _SEQUENCE.match(line), _UID.search(line), _SIZE.search(line)
-            if place and uid and size:
-                found[int(uid[1])] = int(size[1])
-                self._uids[int(place[1])] = int(uid[1])
-        return found
+            sequence, uid, size = _SEQUENCE.match(line), _UID.search(line), _SIZE.search(line)
+            if sequence and uid and size:
+                sizes[int(uid[1])] = int(size[1])
+                self._uids[int(sequence[1])] = int(uid[1])
+        return sizes
 
     def retrieve(
         self, uids: Sequence[int], *, headers_only: bool = False
@@ -258,7 +261,7 @@ class ImapSession(MailSession):
         """Retrieve messages, each as pieces; consume one before asking for the next.
 
         They come in the server's order. A message that was deleted meanwhile is left out; one that the server does
-        not deliver is left out and noted in ``refused``.
+        not deliver is left out and noted in ``refused_replies``.
 
         Raises:
             MailError: the connection broke, or a reply says to try again later.
@@ -266,49 +269,53 @@ class ImapSession(MailSession):
         part = "BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]"
         for start in range(0, len(uids), _BATCH):
             batch = list(uids[start : start + _BATCH])
-            came: set[int] = set()
-            refusal = yield from self._fetch(batch, part, came)
-            if refusal is None:
+            delivered: set[int] = set()
+            error_text = yield from self._fetch(batch, part, delivered)
+            if error_text is None:
                 continue
-            for uid in [uid for uid in batch if uid not in came]:
-                alone = refusal if len(batch) == 1 else (yield from self._fetch([uid], part, came))
-                if alone is not None:
-                    self.refused[uid] = alone
+            for uid in [uid for uid in batch if uid not in delivered]:
+                single_error = (
+                    error_text
+                    if len(batch) == 1
+                    else (yield from self._fetch([uid], part, delivered))
+                )
+                if single_error is not None:
+                    self.refused_replies[uid] = single_error
 
     def _fetch(
-        self, uids: Sequence[int], part: str, came: set[int]
+        self, uids: Sequence[int], part: str, delivered: set[int]
     ) -> Generator[tuple[int, Iterator[bytes]], None, str | None]:
-        """Send one FETCH and yield its messages; returns the server's reply if it refused the command."""
+        """Send one FETCH and yield its messages; returns the server's reply when it refused the command."""
         tag = self._commands.send(f"UID FETCH {','.join(map(str, uids))} (UID {part})")
         while True:
             line = self.connection.line()
             self.connection.transcript.server(line.decode("utf-8", "replace"))
             if line.startswith(tag.encode() + b" "):
-                return self._refusal(tag, line)
+                return self._completion_error(tag, line)
             self._commands.check_bye(line)
             if not (_SEQUENCE.match(line) and _BODY.search(line)):
                 continue  # an unsolicited response, such as changed flags
-            literal, short = _LITERAL.search(line), _QUOTED_BODY.search(line)
+            literal, quoted = _LITERAL.search(line), _QUOTED_BODY.search(line)
             uid = self._uid_of(line, uids)
-            if literal is None and short is None:
+            if literal is None and quoted is None:
                 raise self.connection.unexpected_reply(line)
             body = (
                 self._body(int(literal[1]))
                 if literal
-                else iter([re.sub(rb"\\(.)", rb"\1", short[2] or b"") if short else b""])
+                else iter([re.sub(rb"\\(.)", rb"\1", quoted[2] or b"") if quoted else b""])
             )
-            if uid in came:  # sent twice
+            if uid in delivered:  # the server sent it twice
                 uid = None
             if uid is not None:
-                came.add(uid)
+                delivered.add(uid)
                 yield uid, body
             for _rest in body:
                 pass
 
     def _uid_of(self, line: bytes, uids: Sequence[int]) -> int | None:
-        found, place = _UID.search(line), _SEQUENCE.match(line)
+        match, sequence = _UID.search(line), _SEQUENCE.match(line)
         # Some servers send the UID after the body; then the sequence number from sizes() identifies the message.
-        uid = int(found[1]) if found else self._uids.get(int(place[1])) if place else None
+        uid = int(match[1]) if match else self._uids.get(int(sequence[1])) if sequence else None
         if uid is None and len(uids) == 1:
             uid = uids[0]
         return uid if uid in uids else None
@@ -318,12 +325,13 @@ class ImapSession(MailSession):
         yield from self.connection.exactly(size)
         rest = self.connection.line()
         if not (rest.endswith(b")") and rest.startswith((b")", b" "))):
-            # The literal was not as long as announced, so these bytes are not the message.
+            # The literal had another length than announced, so the bytes read are not the message.
             raise self.connection.unexpected_reply(rest)
         self._in_body = False
         self.connection.transcript.remark(f"{size} bytes received")
 
-    def _refusal(self, tag: str, line: bytes) -> str | None:
+    def _completion_error(self, tag: str, line: bytes) -> str | None:
+        """The server's reply when it refused the command for good, None for OK; raises when retrying may help."""
         try:
             self._commands.check_completion(tag, line)
         except MailError as failure:
@@ -333,6 +341,6 @@ class ImapSession(MailSession):
         return None
 
     def _say_goodbye(self) -> None:
-        self._commands.leaving = True
+        self._commands.logout_sent = True
         if not self._in_body:  # else the next bytes are a message, not the answer to LOGOUT
             self._commands.ask("LOGOUT")

@@ -20,7 +20,7 @@ _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder: its name, the separator of its levels (``/``), and its flags in lower case (``\\noselect``)."""
+    """A folder: its name, the separator between levels (``/``), and its flags in lower case (``\\noselect``)."""
 
     name: str
     separator: str
@@ -28,7 +28,7 @@ class Folder:
 
     @property
     def holds_mail(self) -> bool:
-        """Whether it can be opened."""
+        """Whether the folder can be opened."""
         return not self.flags & {"\\noselect", "\\nonexistent"}
 
 

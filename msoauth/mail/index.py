@@ -28,7 +28,7 @@ class MessageIndex:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._out: IO[bytes] | None = None
-        self._raw: dict[str, str] = {}  # by unique id; read only when asked for
+        self._raw: dict[str, str] = {}  # JSON lines by unique id; parsed when needed
         self._keys: dict[str, str] = {}
         self._by_digest: dict[str, str] = {}
 
@@ -37,9 +37,9 @@ class MessageIndex:
         with suppress(OSError):
             for raw in self._file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 with suppress(ValueError, KeyError, TypeError):
-                    line = json.loads(raw)
-                    uidl, key, digest = str(line["uidl"]), str(line["key"]), str(line["digest"])
-                    self._note(uidl, key, digest, raw)
+                    entry = json.loads(raw)
+                    uidl, key, digest = str(entry["uidl"]), str(entry["key"]), str(entry["digest"])
+                    self._remember(uidl, key, digest, raw)
         return self
 
     def open(self) -> None:
@@ -56,7 +56,7 @@ class MessageIndex:
             if self._out.read(1) != b"\n":  # a crash cut off the last line
                 self._out.write(b"\n")
 
-    def _note(self, uidl: str, key: str, digest: str, raw: str) -> None:
+    def _remember(self, uidl: str, key: str, digest: str, raw: str) -> None:
         self._raw[uidl] = raw
         self._keys[uidl] = key
         if digest:
@@ -74,8 +74,8 @@ class MessageIndex:
 
     def rows_by_key(self) -> dict[str, MessageSummary]:
         """All summaries, by the key of their files."""
-        lines = (self.get(uidl) for uidl in self._raw)
-        return {line.key: line.row for line in lines if line is not None}
+        entries = (self.get(uidl) for uidl in self._raw)
+        return {entry.key: entry.row for entry in entries if entry is not None}
 
     def get(self, uidl: str) -> IndexEntry | None:
         """The entry of a message, or None when it is missing or damaged."""
@@ -83,8 +83,8 @@ class MessageIndex:
         if raw is None:
             return None
         try:
-            line = json.loads(raw)
-            return IndexEntry(str(line["key"]), str(line["digest"]), from_json(line))
+            entry = json.loads(raw)
+            return IndexEntry(str(entry["key"]), str(entry["digest"]), from_json(entry))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -93,23 +93,23 @@ class MessageIndex:
         uidl = self._by_digest.get(digest)
         return None if uidl is None else self.get(uidl)
 
-    def add(self, lines: list[IndexEntry]) -> None:
+    def add(self, entries: list[IndexEntry]) -> None:
         """Append entries.
 
         Raises:
             OSError: the file cannot be written.
         """
-        made = b""
-        for line in lines:
-            entry = {"key": line.key, "digest": line.digest, **line.row.as_json()}
-            raw = json.dumps(entry)
-            made += raw.encode() + b"\n"
-            self._note(line.row.uidl, line.key, line.digest, raw)
-        if self._out is not None and made:
-            self._out.write(made)
+        data = b""
+        for entry in entries:
+            values = {"key": entry.key, "digest": entry.digest, **entry.row.as_json()}
+            raw = json.dumps(values)
+            data += raw.encode() + b"\n"
+            self._remember(entry.row.uidl, entry.key, entry.digest, raw)
+        if self._out is not None and data:
+            self._out.write(data)
             self._out.flush()
 
     def sync(self) -> None:
-        """Flush what was appended to disk."""
+        """Flush the appended entries to disk."""
         if self._out is not None:
             os.fsync(self._out.fileno())

@@ -36,7 +36,7 @@ _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _CHUNK = 1 << 16
 _STALE_LOCK_SECONDS = 300  # after which mail programs ignore a lock
 _LOCK_MARK = b"msoauth\n"
-LOCK_SECONDS = 10.0  # seconds to wait for another program's lock
+LOCK_SECONDS = 10.0  # how long to wait for another program's lock
 
 
 class MboxStore(MailStore):
@@ -47,11 +47,11 @@ class MboxStore(MailStore):
     """
 
     def __init__(self, file: Path) -> None:
-        hidden = file.parent / f".{file.name}.msoauth"
-        staging = StagingFolder(str(file.parent), f"{hidden.name}-part-")
-        index = MessageIndex(Path(f"{hidden}-index"))
-        super().__init__(file, Path(f"{hidden}-lock"), staging, index)
-        self._redo_log = f"{hidden}-redo"
+        prefix = file.parent / f".{file.name}.msoauth"
+        staging = StagingFolder(str(file.parent), f"{prefix.name}-part-")
+        index = MessageIndex(Path(f"{prefix}-index"))
+        super().__init__(file, Path(f"{prefix}-lock"), staging, index)
+        self._redo_log = f"{prefix}-redo"
         with as_input_error(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
 
@@ -61,8 +61,8 @@ class MboxStore(MailStore):
 
     def row(self, uidl: str) -> MessageSummary | None:
         """The summary of a stored message, from the index."""
-        line = self._index.get(uidl)
-        return None if line is None else line.row
+        entry = self._index.get(uidl)
+        return None if entry is None else entry.row
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
         """Stage a message in the form in which it is appended."""
@@ -78,7 +78,11 @@ class MboxStore(MailStore):
     def commit(self, batch: list[tuple[Staged, MessageSummary]]) -> None:
         """Append staged messages: each completely, or not at all."""
         with as_mail_error(self._place), _dotlock(self._place):
-            fresh = [(s, r) for s, r in batch if self._index.entry_with_digest(s.digest) is None]
+            new = [
+                staged
+                for staged, _row in batch
+                if self._index.entry_with_digest(staged.digest) is None
+            ]
             header = {
                 "offset": self._place.stat().st_size if self._place.exists() else 0,
                 "lines": [[staged.digest, row.as_json()] for staged, row in batch],
@@ -86,7 +90,7 @@ class MboxStore(MailStore):
             new_log = f"{self._redo_log}-part"
             with open(new_log, "wb") as out:  # noqa: PTH123
                 out.write(json.dumps(header).encode() + b"\n")
-                for staged, _row in fresh:
+                for staged in new:
                     if staged.content is not None:
                         out.write(staged.content)
                         continue
@@ -106,7 +110,7 @@ class MboxStore(MailStore):
                 self._append_redo_log()
 
     def _append_redo_log(self) -> None:
-        """Append what the redo log holds and the mailbox lacks; then delete the log."""
+        """Append what the mailbox does not have yet of the redo log; then delete the log."""
         with open(self._redo_log, "rb") as redo_log:  # noqa: PTH123
             header: dict[str, Any] = json.loads(redo_log.readline())
             start = redo_log.tell()
@@ -118,8 +122,8 @@ class MboxStore(MailStore):
                     box.write(piece)
                 box.flush()
                 os.fsync(box.fileno())
-        lines = [IndexEntry("mbox", digest, from_json(row)) for digest, row in header["lines"]]
-        self._index.add([line for line in lines if self._index.key(line.row.uidl) is None])
+        entries = [IndexEntry("mbox", digest, from_json(row)) for digest, row in header["lines"]]
+        self._index.add([entry for entry in entries if self._index.key(entry.row.uidl) is None])
         self._index.sync()
         os.unlink(self._redo_log)  # noqa: PTH108
 
@@ -128,37 +132,37 @@ def _already_appended(redo_log: IO[bytes], box: IO[bytes], offset: int) -> int:
     """How many bytes of the log an interrupted run has appended; 0 when other bytes are at the offset."""
     start = redo_log.tell()
     box.seek(offset)
-    same = 0
+    matching = 0
     while True:
-        there = box.read(_CHUNK)
-        wanted = redo_log.read(len(there))
-        if there != wanted:
+        present = box.read(_CHUNK)
+        expected = redo_log.read(len(present))
+        if present != expected:
             # Either the whole log followed by other programs' mail, or other bytes from the start.
-            complete = len(wanted) < len(there) and there.startswith(wanted)
-            return same + len(wanted) if complete else 0
-        same += len(there)
-        if not there:
+            complete = len(expected) < len(present) and present.startswith(expected)
+            return matching + len(expected) if complete else 0
+        matching += len(present)
+        if not present:
             redo_log.seek(start)
-            return same
+            return matching
 
 
 def _quote_from_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The message with LF line ends, and with ``>`` before each line that looks like a separator (mboxrd)."""
-    held, at_line_start = b"", True
+    incomplete, at_line_start = b"", True
     for piece in pieces:
-        data = held + piece
+        data = incomplete + piece
         cut = data.rfind(b"\n") + 1
         if not cut:
             if len(data) < _CHUNK:
-                held = data
+                incomplete = data
                 continue
             cut = len(data) - 1  # keep a CR for its LF
-        held = data[cut:]
+        incomplete = data[cut:]
         block = data[:cut].replace(b"\r\n", b"\n")
         yield _FROM.sub(rb">\1", block) if at_line_start else _quote_after_first_line(block)
         at_line_start = block.endswith(b"\n")
-    if held:
-        yield _FROM.sub(rb">\1", held) if at_line_start else held
+    if incomplete:
+        yield _FROM.sub(rb">\1", incomplete) if at_line_start else incomplete
         yield b"\n"
     elif not at_line_start:
         yield b"\n"
@@ -174,34 +178,34 @@ def _quote_after_first_line(block: bytes) -> bytes:
 def _dotlock(file: Path) -> Iterator[None]:
     """Hold the lock file that mail programs share, ``NAME.lock`` beside the mailbox.
 
-    The caller holds msoauth's own lock, so a lock file with msoauth's mark in it was left behind by a crash.
+    The caller holds msoauth's own lock, so a lock file with msoauth's mark in it is a leftover of a crash.
     """
-    name, marked = Path(f"{file}.lock"), file.parent / f".{file.name}.msoauth-part-lock"
+    lock_file, temporary = Path(f"{file}.lock"), file.parent / f".{file.name}.msoauth-part-lock"
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        marked.write_bytes(_LOCK_MARK)
+        temporary.write_bytes(_LOCK_MARK)
         try:
-            os.link(marked, name)  # a link, so that it has its mark from the start
+            os.link(temporary, lock_file)  # so that the lock file never exists without its mark
             break
         except FileExistsError:
             with suppress(OSError):
                 if (
-                    name.read_bytes() == _LOCK_MARK
-                    or time.time() - name.stat().st_mtime > _STALE_LOCK_SECONDS
+                    lock_file.read_bytes() == _LOCK_MARK
+                    or time.time() - lock_file.stat().st_mtime > _STALE_LOCK_SECONDS
                 ):
-                    name.unlink()
+                    lock_file.unlink()
                     continue
             if time.monotonic() > deadline:
                 raise InputError(
                     _("Another program holds {file}: the lock {lock} does not go away.").format(
-                        file=file, lock=name
+                        file=file, lock=lock_file
                     )
                 ) from None
             time.sleep(0.1)
         finally:
-            marked.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     try:
         yield
     finally:
         with suppress(OSError):
-            name.unlink()
+            lock_file.unlink()

@@ -1,4 +1,4 @@
-"""Message summaries: the row of a table of mail for each message, however malformed it is."""
+"""Message summaries: date, addresses, subject, size and attachments of any message, however malformed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ATTACHMENTS_LIMIT = 200  # attachments listed by name; more are only counted
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An attachment: its file name, decoded, and its size in bytes (None when only the headers were read)."""
+    """An attachment: its decoded file name, and its size in bytes (None when a stored row does not state it)."""
 
     name: str
     size: int | None
@@ -25,11 +25,13 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class MessageSummary:
-    """A row of the table of messages.
+    """What a table of messages shows of one message.
 
     Attributes:
-        date: In UTC; when the Date field makes no sense, the date of the Received field, or None.
-        attachments: The first 200.
+        uidl: Its unique id: POP3's UIDL, or ``UIDVALIDITY-UID`` for IMAP.
+        date: In UTC, from the Date field; if that cannot be parsed, from the Received field, else None.
+        size: In bytes.
+        attachments: The first 200; empty when only the headers were retrieved.
         more_attachments: How many more there are.
     """
 
@@ -67,13 +69,14 @@ class MessageSummary:
         )
         if not self.more_attachments:
             return listed
+        # Not the same in other languages: German inflects "more".
         return ngettext("{told} and {n} more", "{told} and {n} more", self.more_attachments).format(
             told=listed, n=f"{self.more_attachments:,}"
         )
 
 
 def from_json(row: Mapping[str, Any]) -> MessageSummary:
-    """The summary from what ``as_json`` made.
+    """The summary from the JSON that :meth:`MessageSummary.as_json` returns.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is not valid.
@@ -94,50 +97,56 @@ def from_json(row: Mapping[str, Any]) -> MessageSummary:
     )
 
 
-def summary_of(uidl: str, seen: Scanner, size: int | None = None) -> MessageSummary:
+def summary_of(uidl: str, scanned: Scanner, server_size: int | None = None) -> MessageSummary:
     """The summary of a scanned message.
 
     Args:
-        size: The message's size in bytes, where only its headers were scanned.
+        scanned: The whole message, or only its headers.
+        server_size: For headers only, the message's size in bytes as the server states it; attachments are not
+            known then. None for a whole message.
     """
-    fields = seen.fields
-    named, more = _attachments(seen.parts) if size is None else ((), 0)
+    fields = scanned.fields
+    attachments, more = _attachments(scanned.parts) if server_size is None else ((), 0)
     return MessageSummary(
         uidl=uidl,
         date=headers.parse_date(fields.get(b"date", b"")) or headers.received_date(fields),
         from_=headers.decode_text(fields.get(b"from", b"")),
         to=headers.decode_text(fields.get(b"to", b"")),
         subject=headers.decode_text(fields.get(b"subject", b"")),
-        size=seen.size if size is None else size,
-        attachments=named,
+        size=scanned.size if server_size is None else server_size,
+        attachments=attachments,
         more_attachments=more,
     )
 
 
 def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
-    named: list[Attachment] = []
+    attachments: list[Attachment] = []
     more = 0
     for part in parts:
         disposition = part.fields.get(b"content-disposition", b"")
-        kind = part.fields.get(b"content-type", b"")
-        is_mail = kind.strip().lower().startswith(b"message/rfc822")
-        attached = is_mail or disposition.strip().lower().startswith(b"attachment")
-        if not attached and b"name" not in disposition.lower() and b"name" not in kind.lower():
+        content_type = part.fields.get(b"content-type", b"")
+        is_mail = content_type.strip().lower().startswith(b"message/rfc822")
+        is_attachment = is_mail or disposition.strip().lower().startswith(b"attachment")
+        if (
+            not is_attachment
+            and b"name" not in disposition.lower()
+            and b"name" not in content_type.lower()
+        ):
             continue
-        if len(named) >= _ATTACHMENTS_LIMIT:
+        if len(attachments) >= _ATTACHMENTS_LIMIT:
             more += 1
             continue
-        name = headers.file_name(disposition, kind)
-        if not (name or attached):
+        name = headers.file_name(disposition, content_type)
+        if not (name or is_attachment):
             continue
-        nameless = _("(an attached mail)") if is_mail else _("(without a name)")
-        named.append(Attachment(name or nameless, part.decoded_size()))
-    return tuple(named), more
+        placeholder = _("(an attached mail)") if is_mail else _("(without a name)")
+        attachments.append(Attachment(name or placeholder, part.decoded_size()))
+    return tuple(attachments), more
 
 
 def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
     """Messages as a typed DataFrame: ``date`` in UTC, ``size`` an integer, ``attachments`` as text."""
-    import pandas as pd  # half a second to load: only for those who want a table
+    import pandas as pd  # imported lazily: takes half a second
 
     rows = [
         {

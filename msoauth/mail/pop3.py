@@ -1,6 +1,6 @@
-"""A POP3 session with XOAUTH2 (RFC 1939): log in, list and retrieve mail, pipelined where the server allows it.
+"""A read-only POP3 session with XOAUTH2 (RFC 1939): list and retrieve mail, pipelined where the server allows it.
 
-Nothing is deleted: no method of it asks for that.
+It has no method that deletes mail.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +11,10 @@ from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
 from msoauth.texts import _
 
-# Sent ahead where the server offers PIPELINING: enough for a connection of 300 Mbit/s and 100 ms, and little to
-# repeat when it breaks.
+LINES = 5_000_000  # limit of a multi-line answer
+# How far commands are sent ahead of the replies where the server offers PIPELINING: enough for a connection of
+# 300 Mbit/s and 100 ms, and little to repeat when it breaks.
 _WINDOW = 128  # commands
-LINES = 5_000_000  # of a multi-line answer
 _WINDOW_BYTES = 4 << 20  # of messages, by the sizes in LIST
 
 
@@ -23,9 +23,9 @@ class Pop3Session(MailSession):
 
     Attributes:
         count: Number of messages at the login.
-        size: Their bytes together.
-        capabilities: What the server offers (CAPA), each with its arguments; empty where it knows no CAPA.
-        refused: The server's replies for messages that it did not deliver, by number.
+        size: Their total size in bytes.
+        capabilities: The server's capabilities (CAPA), each with its arguments; empty if it does not support CAPA.
+        refused_replies: The server's replies for messages that it did not deliver, by number.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -37,7 +37,7 @@ class Pop3Session(MailSession):
         self.count = self.size = 0
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
-        self.refused: dict[int, str] = {}
+        self.refused_replies: dict[int, str] = {}
 
     def _greet(self) -> None:
         connection = self.connection
@@ -52,8 +52,8 @@ class Pop3Session(MailSession):
                 )
             connection.start_tls()
         if self._ask("CAPA"):
-            words = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
-            self.capabilities = {w[0]: w[1:] for w in words if w}
+            offers = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
+            self.capabilities = {offer[0]: offer[1:] for offer in offers if offer}
         self.pipelining = "PIPELINING" in self.capabilities
 
     def _authenticate(self, user: str, token: str) -> None:
@@ -74,7 +74,7 @@ class Pop3Session(MailSession):
                 reply,
                 _("the server does not take {mechanism}").format(mechanism=login.mechanism),
             )
-        connection.command(login.line, shown=login.shown)
+        connection.command(login.line, placeholder=login.placeholder)
         reply = connection.reply()
         challenge = None
         if _is_continuation(reply):
@@ -88,7 +88,7 @@ class Pop3Session(MailSession):
         self._verify_login()
 
     def _verify_login(self) -> None:
-        """Send STAT, because Exchange also accepts AUTH of accounts whose mailbox it then refuses."""
+        """Send STAT, because Exchange also accepts AUTH for a mailbox that it then does not open."""
         if not self._ask("STAT"):
             raise error_from_reply(
                 self.connection,
@@ -128,10 +128,10 @@ class Pop3Session(MailSession):
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Retrieve messages one after another, each as pieces; consume one before asking for the next.
 
-        A message that the server does not deliver is left out and noted in ``refused``.
+        A message that the server does not deliver is left out and noted in ``refused_replies``.
 
         Args:
-            headers_only: Ask with TOP in place of RETR, which also marks nothing as read.
+            headers_only: Use TOP instead of RETR; it also marks no message as read.
 
         Raises:
             MailError: the connection broke, or a reply says to try again later.
@@ -157,18 +157,18 @@ class Pop3Session(MailSession):
         self, commands: Sequence[tuple[int, str]], sizes: Mapping[int, int]
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         sent = expected = 0
-        for done, (number, _command) in enumerate(commands):
-            self._in_flight = sent - done
+        for answered, (number, _command) in enumerate(commands):
+            self._in_flight = sent - answered
             # Refill the window when it is half empty, so that one packet carries many commands.
-            if sent == done:
+            if sent == answered:
                 self.connection.expect_silence()
-            if sent == done or (
+            if sent == answered or (
                 self.pipelining and self._in_flight < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
             ):
                 batch = []
                 while sent < len(commands) and (
-                    sent == done
-                    or (self.pipelining and sent - done < _WINDOW and expected < _WINDOW_BYTES)
+                    sent == answered
+                    or (self.pipelining and sent - answered < _WINDOW and expected < _WINDOW_BYTES)
                 ):
                     batch.append(commands[sent][1])
                     expected += sizes.get(commands[sent][0], 0)
@@ -176,7 +176,7 @@ class Pop3Session(MailSession):
                 for text in batch:
                     self.connection.transcript.client(text)
                 self.connection.send("".join(f"{text}\r\n" for text in batch).encode())
-                self._in_flight = sent - done
+                self._in_flight = sent - answered
             expected -= sizes.get(number, 0)
             if not self._read_status():
                 self._note_refused(number)
@@ -188,8 +188,8 @@ class Pop3Session(MailSession):
         self._in_flight = 0
         self.connection.expect_silence()
 
-    def doubtful(self, number: int, size: int) -> bool:
-        """Whether a retrieved message of this size may be another one, because a server answered a command twice.
+    def is_suspect(self, number: int, size: int) -> bool:
+        """Whether a message of this size may belong to another command, because the server answered one twice.
 
         Pipelined answers are matched to commands by their order alone. Only the sizes in LIST can show a shift, and
         only on servers where they are exact.
@@ -207,7 +207,7 @@ class Pop3Session(MailSession):
         )
         if error.retriable:
             raise error
-        self.refused[number] = self._status
+        self.refused_replies[number] = self._status
 
     def _body(self) -> Iterator[bytes]:
         size = 0

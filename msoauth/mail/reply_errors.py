@@ -1,6 +1,6 @@
-"""Errors from a mail server's negative replies: which pass by themselves, and after how long.
+"""Turn a mail server's negative reply into an error: its cause, and whether and when a retry may succeed.
 
-All other causes come from the catalogue in ``msoauth.explaining``.
+The causes of replies that no retry helps come from the catalogue in ``msoauth.explaining``.
 """
 
 import re
@@ -9,10 +9,11 @@ from msoauth.errors import MailError
 from msoauth.explaining import explain
 from msoauth.mail.connection import Connection
 
-# TLS is too old (facts E4): a 421 or 5xx that does not pass by itself.
+# The TLS version is too old (facts E4): permanent, although the reply may be a 421.
 _OLD_TLS = re.compile(r"^[45]\d\d \d\.7\.6[67]\b")
-# Replies after which it is worth trying again. Sent by Exchange (facts E3, E4, E6, E7) or by any server (RFC 2449, 3206).
-_PASSING = (
+# Replies after which a retry may succeed, with their causes: Exchange's (facts E3, E4, E6, E7) and those of any server
+# (RFC 2449, 3206).
+_TEMPORARY = (
     (
         re.compile(
             r"^432 |^4\d\d 4\.7\.[56]\d\d\b|^421 4\.3\.2|concurrent (?:server )?connections|thread limit"
@@ -42,7 +43,7 @@ _BACKOFF = re.compile(r"Suggested Backoff Time: (\d{1,9}) milliseconds", re.IGNO
 def error_from_reply(
     connection: Connection, reply: str, why: str, *, challenge: str | None = None
 ) -> MailError:
-    """The error for a server's negative *reply* in the connection's present stage.
+    """The error for a server's negative *reply* in the connection's current stage.
 
     Example: ``-ERR [SYS/TEMP] Server Unavailable`` becomes a retriable ``service-unavailable``.
 
@@ -53,7 +54,7 @@ def error_from_reply(
     evidence = reply if not challenge else f"{reply}\n{challenge}"
     if _OLD_TLS.search(reply):
         return connection.failure(why, "tls-failed", evidence)
-    for pattern, cause in _PASSING:
+    for pattern, cause in _TEMPORARY:
         if pattern.search(reply):
             failure = connection.failure(why, cause, evidence, retriable=True, challenge=challenge)
             backoff = _BACKOFF.search(reply)
@@ -62,7 +63,7 @@ def error_from_reply(
     cause = explain(evidence).cause
     if cause == "unknown" and connection.stage == "authenticate":
         cause = "mail-login-rejected"
-    # POP3 has one answer for everything that is wrong with a login; a password was never sent here.
+    # POP3 has one reply for every refused login, which the catalogue takes for a wrong password; none was sent here.
     if connection.stage == "authenticate" and cause in (
         "password-wrong",
         "basic-auth-disabled",

@@ -1,4 +1,4 @@
-"""The test mail: composing it, sending it, and waiting until it arrives in a mailbox."""
+"""The test mail: compose it, send it, and wait until it arrives in a mailbox."""
 
 import threading
 import time
@@ -16,16 +16,18 @@ from msoauth.mail.smtp import SmtpSession, envelope
 from msoauth.mail.structure import scan
 from msoauth.texts import _
 
-ARRIVAL_LIMIT = 180.0  # seconds; Exchange delivers to itself in a few
-_LATEST = 25  # messages looked at each time
+ARRIVAL_TIMEOUT = 180.0  # seconds; Exchange delivers to itself in a few
+_NEWEST_COUNT = 25  # messages whose headers each poll reads
 _SUBJECT_LIMIT = 500
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
+_FIRST_POLL_INTERVAL, _LONGEST_POLL_INTERVAL = 0.2, 15.0  # seconds
 _ID_FIELDS = (b"message-id", b"x-microsoft-original-message-id")
-_TICK = 0.5  # seconds between two calls of progress
+_PROGRESS_INTERVAL = 0.5  # seconds between two calls of progress
 
 
 def compose_test_mail(sender: str, recipient: str, subject: str) -> EmailMessage:
-    """A mail with a unique Message-ID, and a text and an HTML part with umlauts in both.
+    """A test mail with a unique Message-ID, and a plain and an HTML part.
+
+    Both contain umlauts, so that the reader sees whether the encoding survived.
 
     Raises:
         InputError: sender or recipient is not an address.
@@ -38,9 +40,8 @@ def compose_test_mail(sender: str, recipient: str, subject: str) -> EmailMessage
     message["Subject"] = " ".join(printable.split())[:_SUBJECT_LIMIT]
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=domain if domain.isascii() else "localhost")
-    message["Auto-Submitted"] = (
-        "auto-generated"  # so that no out-of-office reply comes back (RFC 3834)
-    )
+    # Keeps out-of-office replies from coming back (RFC 3834).
+    message["Auto-Submitted"] = "auto-generated"
     text = _("This is a test mail from msoauth. If you can read it, sending works: ä ö ü ß €.")
     message.set_content(text + "\n")
     message.add_alternative(
@@ -53,8 +54,8 @@ def _address(text: str, field: str) -> Address:
     try:
         local, _at, domain = envelope(text).rpartition("@")
         return Address(username=local, domain=domain)
-    except InputError as bad:
-        raise InputError(bad.summary, field=field) from None
+    except InputError as error:
+        raise InputError(error.summary, field=field) from None
     except (ValueError, IndexError):
         raise InputError(
             _("“{address}” is not an address.").format(address=text[:80]), field=field
@@ -62,60 +63,60 @@ def _address(text: str, field: str) -> Address:
 
 
 def send_with_retries(
-    open_sender: Callable[[], SmtpSession],
+    open_smtp: Callable[[], SmtpSession],
     message: EmailMessage,
     sender: str,
     recipients: Sequence[str],
     policy: RetryPolicy,
 ) -> str:
-    """Send a mail once; while the server is busy and has not accepted it, wait and try again.
+    """Send a mail at most once; while the server is busy and has not accepted it, wait and try again.
 
     Returns:
         The server's closing reply.
 
     Raises:
-        MailError: it was refused, or the server stayed busy. After a connection that broke when the mail may
-            already have been accepted, nothing is sent again.
+        MailError: the mail was refused, or the server stayed busy, or the connection broke when the mail may already
+            have been accepted.
         InputError: an address cannot be sent to.
     """
     while True:
         try:
-            with open_sender() as session:
+            with open_smtp() as session:
                 return session.send(message, sender, recipients)
         except MailError as failure:
-            policy.wait_after(failure)
+            policy.wait_or_raise(failure)
 
 
 def wait_for_arrival(
-    open_box: Callable[[], Pop3Session | ImapSession],
+    open_mailbox: Callable[[], Pop3Session | ImapSession],
     message_id: str,
     *,
     cancelled: threading.Event,
-    limit: float = ARRIVAL_LIMIT,
+    limit: float = ARRIVAL_TIMEOUT,
     progress: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
-    """Look into the mailbox, with growing pauses, until a mail with that Message-ID is there.
+    """Poll the mailbox, with exponential back-off, until a mail with that Message-ID is there.
 
     Args:
-        open_box: Opens a session; a POP3 session shows only what was there when it began.
+        open_mailbox: Opens a session, for each poll: a POP3 session lists only what was there when it began.
         cancelled: Ends the wait.
-        limit: Seconds to wait at most.
+        limit: The longest wait, in seconds.
         progress: Called with the seconds waited so far, twice a second.
 
     Returns:
-        Seconds until it was seen.
+        Seconds until the mail was found.
 
     Raises:
         MailError: it did not arrive in time, the wait was cancelled, or the mailbox cannot be read.
     """
     start = time.monotonic()
-    pause = _FIRST_PAUSE
+    pause = _FIRST_POLL_INTERVAL
     while True:
         progress(time.monotonic() - start)
         retry_after = 0.0
         try:
-            with open_box() as session:
-                if _holds(session, message_id):
+            with open_mailbox() as session:
+                if _contains_message(session, message_id):
                     return time.monotonic() - start
         except MailError as failure:
             if not failure.retriable or time.monotonic() - start >= limit:
@@ -131,21 +132,24 @@ def wait_for_arrival(
                 retriable=True,
             )
         until = min(time.monotonic() + max(pause, retry_after), start + limit)
-        while (left := until - time.monotonic()) > 0:
-            if cancelled.wait(min(left, _TICK)):
+        while (remaining := until - time.monotonic()) > 0:
+            if cancelled.wait(min(remaining, _PROGRESS_INTERVAL)):
                 raise MailError(_("The wait for the test mail was cancelled."), stage="work")
             progress(time.monotonic() - start)
-        pause = min(pause * 1.6, _LONGEST_PAUSE)
+        pause = min(pause * 1.6, _LONGEST_POLL_INTERVAL)
 
 
-def _holds(session: Pop3Session | ImapSession, message_id: str) -> bool:
-    wanted = message_id.strip().encode()
+def _contains_message(session: Pop3Session | ImapSession, message_id: str) -> bool:
+    """Whether one of the newest messages has that Message-ID."""
+    message_id_bytes = message_id.strip().encode()
+    # IMAP's sizes() is keyed by UID; POP3's message numbers count from 1.
     handles = session.sizes() if isinstance(session, ImapSession) else range(1, session.count + 1)
-    latest = sorted(handles, reverse=True)[:_LATEST]
+    newest = sorted(handles, reverse=True)[:_NEWEST_COUNT]
     found = False
-    for _handle, pieces in session.retrieve(latest, headers_only=True):
-        seen = scan(pieces)
+    # No early return: replies to pipelined commands would stay unread, and the session could not say goodbye.
+    for _handle, pieces in session.retrieve(newest, headers_only=True):
+        fields = scan(pieces).fields
         # Outlook.com replaces the Message-ID and keeps ours in another field (facts E6).
-        ids = (seen.fields.get(name, b"") for name in _ID_FIELDS)
-        found = found or any(wanted in field for field in ids)
+        ids = (fields.get(name, b"") for name in _ID_FIELDS)
+        found = found or any(message_id_bytes in field for field in ids)
     return found

@@ -22,25 +22,29 @@ class Login:
     Attributes:
         mechanism: Its name in upper case, as Exchange requires it.
         line: The SASL string in base64, on one line.
-        shown: What a transcript shows in its place.
+        placeholder: What a transcript shows in its place.
         abort_response: The answer to a refusing server's challenge (RFC 7628, 3.2.3).
     """
 
     mechanism: str
     line: str = field(repr=False)
-    shown: str
+    placeholder: str
     abort_response: str
 
 
 def login(
-    offered: Iterable[str], user: str, token: str, endpoint: Endpoint, transcript: Transcript
+    server_mechanisms: Iterable[str],
+    user: str,
+    token: str,
+    endpoint: Endpoint,
+    transcript: Transcript,
 ) -> Login:
-    """The login with XOAUTH2, or with OAUTHBEARER where only that is offered; the transcript masks it.
+    """The login with XOAUTH2, or with OAUTHBEARER where the server offers only that; the transcript masks it.
 
     Raises:
-        InputError: the user name or the token holds what cannot be sent.
+        InputError: the user name or the token contains characters that cannot be sent.
     """
-    mechanisms = set(offered)
+    mechanisms = set(server_mechanisms)
     if "OAUTHBEARER" in mechanisms and "XOAUTH2" not in mechanisms:
         mechanism, abort_response = "OAUTHBEARER", "AQ=="
         line = oauthbearer(user, token, endpoint.host, endpoint.port)
@@ -51,8 +55,8 @@ def login(
     return Login(mechanism, line, f"[{mechanism} string of {user}]", abort_response)
 
 
-def _without_controls(text: str, what: str) -> str:
-    """*text*, checked: a control character such as ``\\x01`` would end its field in the SASL string.
+def _require_sendable(text: str, what: str) -> str:
+    """Check *text* and return it: a control character such as ``\\x01`` would end its field in the SASL string.
 
     Raises:
         InputError: it is empty, or holds control characters or lone surrogates.
@@ -77,11 +81,11 @@ def xoauth2(user: str, token: str) -> str:
         InputError: the user name or the token holds control characters.
     """
     name, bearer = (
-        _without_controls(user, _("The user name")),
-        _without_controls(token, _("The token")),
+        _require_sendable(user, _("The user name")),
+        _require_sendable(token, _("The token")),
     )
     plain = f"user={name}\x01auth=Bearer {bearer}\x01\x01"
-    return _base64_hidden(plain, token)
+    return _encode_and_redact(plain, token)
 
 
 def oauthbearer(user: str, token: str, host: str, port: int) -> str:
@@ -90,13 +94,14 @@ def oauthbearer(user: str, token: str, host: str, port: int) -> str:
     Raises:
         InputError: the user name or the token holds control characters.
     """
-    name = _without_controls(user, _("The user name")).replace("=", "=3D").replace(",", "=2C")
-    bearer = _without_controls(token, _("The token"))
+    name = _require_sendable(user, _("The user name")).replace("=", "=3D").replace(",", "=2C")
+    bearer = _require_sendable(token, _("The token"))
     plain = f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer}\x01\x01"
-    return _base64_hidden(plain, token)
+    return _encode_and_redact(plain, token)
 
 
-def _base64_hidden(plain: str, token: str) -> str:
+def _encode_and_redact(plain: str, token: str) -> str:
+    """*plain* in base64; from now on it and the token are redacted wherever msoauth shows text."""
     encoded = base64.b64encode(plain.encode()).decode()
     redact.remember(token, encoded)
     return encoded

@@ -1,4 +1,4 @@
-"""What the mail stores share: staging messages in temporary files, and committing them in batches.
+"""The base of the mail stores: stages messages in temporary files, and commits them in batches.
 
 A message is staged first: a small one in memory, a large one in a temporary file. A second thread writes and commits
 them in batches, because syncing each one to disk would take longer than retrieving it. A message gets its final place
@@ -87,7 +87,7 @@ def sync_folder(folder: str) -> None:
 
 @contextmanager
 def as_input_error(place: Path) -> Iterator[None]:
-    """Turn an OSError into an InputError: at the start, a place that cannot be written is a wrong choice.
+    """Turn an OSError into an InputError: before the retrieval, a place that cannot be written is wrong input.
 
     Raises:
         InputError: the operating system refused.
@@ -118,19 +118,19 @@ def as_mail_error(place: Path) -> Iterator[None]:
 
 
 def names_in(folder: str) -> list[str]:
-    """The names of what is in a folder."""
+    """The names of the files and folders in a folder."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries]
 
 
-def tee(pieces: Iterable[bytes], note: Callable[[bytes], object]) -> Iterator[bytes]:
-    """The same pieces, each passed to *note* as well."""
+def tee(pieces: Iterable[bytes], consume: Callable[[bytes], object]) -> Iterator[bytes]:
+    """Yield the pieces unchanged, after passing each to *consume*."""
     for piece in pieces:
-        note(piece)
+        consume(piece)
         yield piece
 
 
-SMALL = 1 << 18  # bytes of a message that may wait in memory
+SMALL = 1 << 18  # bytes up to which a message is staged in memory
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class Staged:
 
     Attributes:
         file: Its temporary file, which need not be written yet.
-        content: Its bytes, as long as they are only in memory.
+        content: Its bytes until they are written to the file, then None.
         digest: SHA-256 of the message as it was retrieved.
     """
 
@@ -149,10 +149,10 @@ class Staged:
 
 
 class StagingFolder:
-    """The temporary files of messages in a folder; to be used by the holder of the place's lock only.
+    """The temporary files of messages in a folder; only the holder of the store's lock may use it.
 
     Args:
-        prefix: Of the files' names, by which leftovers are known.
+        prefix: Of the files' names, by which leftovers are recognised.
 
     Raises:
         OSError: the folder cannot be written. Every method but ``remove_leftovers`` may raise it.
@@ -177,19 +177,19 @@ class StagingFolder:
             digest: Called after the last piece.
         """
         name = f"{self._start}{next(self._numbers)}"
-        kept: list[bytes] = []
+        buffered: list[bytes] = []
         size = 0
         remaining = iter(pieces)
         for piece in remaining:
-            kept.append(piece)
+            buffered.append(piece)
             size += len(piece)
             if size > SMALL:
-                self._stream(name, itertools.chain(kept, remaining))
+                self._write_file(name, itertools.chain(buffered, remaining))
                 return Staged(name, None, digest())
-        return Staged(name, kept[0] if len(kept) == 1 else b"".join(kept), digest())
+        return Staged(name, buffered[0] if len(buffered) == 1 else b"".join(buffered), digest())
 
     @staticmethod
-    def _stream(name: str, pieces: Iterable[bytes]) -> None:
+    def _write_file(name: str, pieces: Iterable[bytes]) -> None:
         descriptor = _create(name)
         try:
             for piece in pieces:
@@ -229,9 +229,9 @@ class MailStore(ABC):
 
     Args:
         place: The folder or file, as an error names it.
-        lock: The file by which a second retrieval is kept away.
-        staging: For the messages that are not committed yet.
-        index: Opened and closed with the store.
+        lock: The file that locks out a second retrieval.
+        staging: Where messages wait until they are committed.
+        index: Its index, opened and closed with the store.
 
     Raises:
         InputError: on entering, when another retrieval or mail program is writing there, or the place cannot be
@@ -264,13 +264,13 @@ class MailStore(ABC):
                 raise
         return self
 
-    def __exit__(self, *_about: object) -> None:
+    def __exit__(self, *_args: object) -> None:
         self._index.close()
         self._lock.release()
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Find the messages that are there, and complete what a crash interrupted; may raise OSError."""
+        """Find the stored messages, and complete a commit that a crash interrupted; may raise OSError."""
 
     @abstractmethod
     def has(self, uidl: str) -> bool:
@@ -278,7 +278,7 @@ class MailStore(ABC):
 
     @abstractmethod
     def row(self, uidl: str) -> MessageSummary | None:
-        """The summary of a stored message, or None when it is not known any more."""
+        """The summary of a stored message, or None when there is no record of it any more."""
 
     @abstractmethod
     def stage(self, pieces: Iterable[bytes]) -> Staged:
@@ -301,12 +301,14 @@ class BatchWriter:
     """Writes and commits staged messages in batches, in a thread of its own, while the next ones are retrieved."""
 
     # While the system flushes files, creating new ones is slow: few large batches are faster.
-    _MESSAGES = 2048
-    _BYTES = 64 << 20
-    _IN_MEMORY = 1 << 19  # bytes after which messages in memory are handed to the thread
-    _HANDED_OVER = 8  # such hand-overs, at most, before the retrieval waits for the disk
-    _SECONDS = 0.5  # after which a first batch is committed, to show its rows; doubled each time
-    _SECONDS_AT_MOST = 2.0
+    _BATCH_MESSAGES = 2048
+    _BATCH_BYTES = 64 << 20
+    _WRITE_BYTES = 1 << 19  # bytes in memory after which the thread writes them
+    _PENDING_WRITES = 8  # after which the retrieval waits for the disk
+    _FIRST_COMMIT_SECONDS = (
+        0.5  # after which a batch is committed, to show its rows; doubled each time
+    )
+    _MAX_COMMIT_SECONDS = 2.0
 
     def __init__(self, store: MailStore) -> None:
         self._store = store
@@ -316,31 +318,33 @@ class BatchWriter:
         self._unwritten: list[Staged] = []
         self._unwritten_bytes = 0
         self._writes: deque[Future[None]] = deque()
-        self._began = time.monotonic()
-        self._commit_after = self._SECONDS
+        self._batch_start = time.monotonic()
+        self._commit_after = self._FIRST_COMMIT_SECONDS
         self._committing: tuple[Future[None], list[MessageSummary]] | None = None
 
     def add(self, staged: Staged, row: MessageSummary) -> Iterator[MessageSummary]:
-        """Add a message; yields the rows of messages committed meanwhile."""
+        """Add a message; yields the summaries of messages committed meanwhile."""
         if not self._batch:
-            self._began = time.monotonic()
+            self._batch_start = time.monotonic()
         self._batch.append((staged, row))
         self._bytes += row.size
         if staged.content is not None:
             self._unwritten.append(staged)
             self._unwritten_bytes += len(staged.content)
-            if self._unwritten_bytes >= self._IN_MEMORY:
+            if self._unwritten_bytes >= self._WRITE_BYTES:
                 self._write()
         if (
-            len(self._batch) >= self._MESSAGES
-            or self._bytes >= self._BYTES
-            or time.monotonic() - self._began > self._commit_after
+            len(self._batch) >= self._BATCH_MESSAGES
+            or self._bytes >= self._BATCH_BYTES
+            or time.monotonic() - self._batch_start > self._commit_after
         ):
-            self._commit_after = min(2 * self._commit_after, self._SECONDS_AT_MOST)
+            self._commit_after = min(2 * self._commit_after, self._MAX_COMMIT_SECONDS)
             yield from self._commit()
 
     def _write(self) -> None:
-        while self._writes and (self._writes[0].done() or len(self._writes) >= self._HANDED_OVER):
+        while self._writes and (
+            self._writes[0].done() or len(self._writes) >= self._PENDING_WRITES
+        ):
             self._writes.popleft().result()
         self._writes.append(self._pool.submit(self._store.write_staged, self._unwritten))
         self._unwritten, self._unwritten_bytes = [], 0
@@ -362,7 +366,7 @@ class BatchWriter:
             yield from rows
 
     def finish(self) -> Iterator[MessageSummary]:
-        """Commit what is left, and end the thread; yields its rows."""
+        """Commit the remaining messages and end the thread; yields their summaries."""
         try:
             yield from self._commit()
             yield from self._finished_commit()

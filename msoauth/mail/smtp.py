@@ -1,4 +1,4 @@
-"""An SMTP submission session with XOAUTH2 (RFC 6409), over TLS always."""
+"""An SMTP submission session with XOAUTH2 (RFC 6409), always over TLS."""
 
 import socket
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ class SmtpSession(MailSession):
     """An SMTP session.
 
     Attributes:
-        offered: The EHLO keywords in upper case, with their parameters.
+        capabilities: The EHLO keywords in upper case, each with its parameters.
         is_exchange: Whether the server's greeting is that of Exchange (facts E4).
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self.offered: dict[str, str] = {}
+        self.capabilities: dict[str, str] = {}
         self.is_exchange = False
 
     def _greet(self) -> None:
@@ -39,23 +39,23 @@ class SmtpSession(MailSession):
         self.hello()
         if connection.endpoint.tls == "starttls":
             connection.enter("tls")
-            if "STARTTLS" not in self.offered:
+            if "STARTTLS" not in self.capabilities:
                 raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
             try:
                 self._expect(220, "STARTTLS", _("the server refused STARTTLS"))
-            except MailError as refused:
-                refused.cause = "tls-failed" if refused.cause == "unknown" else refused.cause
+            except MailError as error:
+                error.cause = "tls-failed" if error.cause == "unknown" else error.cause
                 raise
             connection.start_tls()
             self.hello()
 
     def _greeting(self) -> tuple[int, str]:
-        """The server's greeting. When there is none, check whether the port expects TLS, and say so in the error."""
+        """Read the server's greeting; when there is none because the port expects TLS, the error says so."""
         connection = self.connection
         try:
             return self._reply()
-        except MailError as silence:
-            if silence.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
+        except MailError as error:
+            if error.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
                 raise
             if not unverified_facts.port_expects_tls(
                 connection.endpoint, timeout=connection.timeout
@@ -64,17 +64,17 @@ class SmtpSession(MailSession):
             raise connection.failure(
                 _("the port begins with TLS, but plain text and then STARTTLS were expected"),
                 "tls-failed",
-                silence.evidence,
+                error.evidence,
             ) from None
 
     def _authenticate(self, user: str, token: str) -> None:
         connection = self.connection
-        mechanisms = self.offered.get("AUTH", "").upper().split()
+        mechanisms = self.capabilities.get("AUTH", "").upper().split()
         login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
         begin = f"AUTH {login.mechanism}"
         if self.is_exchange:
             # On one line, which saves a round trip (exchange-dev).
-            connection.command(f"{begin} {login.line}", shown=f"{begin} {login.shown}")
+            connection.command(f"{begin} {login.line}", placeholder=f"{begin} {login.placeholder}")
         else:
             # In two steps: with a token, one line exceeds the command length of many servers.
             self._expect(
@@ -82,7 +82,7 @@ class SmtpSession(MailSession):
                 begin,
                 _("the server does not take {mechanism}").format(mechanism=login.mechanism),
             )
-            connection.command(login.line, shown=login.shown)
+            connection.command(login.line, placeholder=login.placeholder)
         code, text = self._reply()
         challenge = None
         if code == 334:
@@ -95,10 +95,10 @@ class SmtpSession(MailSession):
                 connection, text, _("the login was refused"), challenge=challenge
             )
 
-    def sender_accepted(self, address: str) -> None:
-        """Check that *address* is accepted as sender (MAIL FROM), the smallest command that proves a login.
+    def check_sender(self, address: str) -> None:
+        """Check that the server accepts *address* as sender (MAIL FROM), the smallest command that proves a login.
 
-        The session can only be closed afterwards.
+        Afterwards the session can only be closed.
 
         Raises:
             MailError: the sender was refused.
@@ -129,7 +129,7 @@ class SmtpSession(MailSession):
         international = not all(address.isascii() for address in addresses)
         options = self._smtputf8_option() if international else ""
         content = message.as_bytes(policy=SMTPUTF8_POLICY if international else SMTP_POLICY)
-        limit = self.offered.get("SIZE", "")
+        limit = self.capabilities.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
             raise self.connection.failure(
                 _("the message has {size} bytes; the server takes {limit}").format(
@@ -138,9 +138,9 @@ class SmtpSession(MailSession):
                 "message-rejected",
                 f"SIZE {limit}",
             )
-        if not content.isascii() and "8BITMIME" in self.offered:
+        if not content.isascii() and "8BITMIME" in self.capabilities:
             options += " BODY=8BITMIME"
-        if "SIZE" in self.offered:
+        if "SIZE" in self.capabilities:
             options += f" SIZE={len(content)}"
         self._expect(
             250,
@@ -167,8 +167,8 @@ class SmtpSession(MailSession):
         try:
             self.connection.send(b".\r\n")
             code, text = self._reply()
-        except MailError as broken:
-            broken.retriable = False  # it may have been accepted: never send it twice
+        except MailError as error:
+            error.retriable = False  # it may have been accepted: never send it twice
             raise
         if code < 400 and code != 250:
             raise self.connection.unexpected_reply(text)
@@ -177,16 +177,16 @@ class SmtpSession(MailSession):
         return redact(text)
 
     def _smtputf8_option(self) -> str:
-        if "SMTPUTF8" not in self.offered:
+        if "SMTPUTF8" not in self.capabilities:
             raise InputError(_("This server takes only addresses without umlauts."))
         return " SMTPUTF8"
 
     def _expect(self, code: int, command: str, why: str, *, also: int = 0) -> str:
-        self.connection.command(command, unicode="SMTPUTF8" in self.offered)
-        got, text = self._reply()
-        if got in (code, also):
+        self.connection.command(command, unicode="SMTPUTF8" in self.capabilities)
+        status, text = self._reply()
+        if status in (code, also):
             return text
-        if got < 400:  # not an answer to this command
+        if status < 400:  # not an answer to this command
             raise self.connection.unexpected_reply(text)
         raise error_from_reply(self.connection, text, why)
 
@@ -208,19 +208,19 @@ class SmtpSession(MailSession):
                 )
 
     def hello(self) -> None:
-        """Send EHLO and read the server's keywords; those from before STARTTLS are discarded (RFC 3207).
+        """Send EHLO and read the server's keywords, instead of those from before STARTTLS (RFC 3207).
 
         Raises:
             MailError: the server refused.
         """
-        self.offered = {}
+        self.capabilities = {}
         text = self._expect(250, f"EHLO {_ehlo_name()}", _("the server refused the greeting"))
         lines = [line[4:].strip() for line in text.splitlines()[1:]]
         # Some old servers write AUTH=LOGIN.
         pairs = (line.replace("AUTH=", "AUTH ", 1).partition(" ") for line in lines if line)
         for name, _blank, rest in pairs:
-            known = self.offered.get(name.upper())
-            self.offered[name.upper()] = f"{known} {rest}" if known else rest
+            previous = self.capabilities.get(name.upper())
+            self.capabilities[name.upper()] = f"{previous} {rest}" if previous else rest
 
     def _say_goodbye(self) -> None:
         self.connection.command("QUIT")
@@ -239,7 +239,7 @@ def ascii_domain(address: str) -> str:
 
 
 def envelope(address: str) -> str:
-    """An address that is safe in an SMTP command: no blanks, angle brackets or control characters.
+    """Check an address and return it in the form for an SMTP command, without blanks, brackets or control characters.
 
     Raises:
         InputError: it is not an address.
@@ -261,7 +261,7 @@ def envelope(address: str) -> str:
 def _ehlo_name() -> str:
     """A name for EHLO that every server accepts; Exchange answers 501 to one like ``MacBook..`` (facts E4)."""
     name = socket.gethostname()  # getfqdn() could wait half a minute for DNS
-    good = name.isascii() and all(
+    is_valid = name.isascii() and all(
         part and part.replace("-", "").isalnum() for part in name.split(".")
     )
-    return name if good and "." in name else "[127.0.0.1]"
+    return name if is_valid and "." in name else "[127.0.0.1]"

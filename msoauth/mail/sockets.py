@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from msoauth.texts import _
 
-# For one wait on one or two sockets: epoll and kqueue would open and close a descriptor of their own each time.
+# Poll where there is one: epoll and kqueue would open and close a descriptor of their own for each wait.
 Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.DefaultSelector
 )
@@ -30,9 +30,13 @@ _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035} 
 
 def wait_ready_by_select(descriptor: int, seconds: float, *, write: bool) -> bool:
     """Like :func:`wait_ready`, on every system; except on Windows only for descriptors below 1024."""
-    wanted = [descriptor]
+    descriptors = [descriptor]
     # Windows reports a failed connection in the third set.
-    return any(select.select([] if write else wanted, wanted if write else [], wanted, seconds))
+    return any(
+        select.select(
+            [] if write else descriptors, descriptors if write else [], descriptors, seconds
+        )
+    )
 
 
 if sys.platform == "win32":
@@ -40,13 +44,13 @@ if sys.platform == "win32":
 else:
 
     def _wait_ready(descriptor: int, seconds: float, *, write: bool) -> bool:
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLOUT if write else select.POLLIN)
-        return bool(waiting.poll(seconds * 1000))
+        poller = select.poll()
+        poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
 
 def wait_ready(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
-    """Wait until the socket can be read (or written) or has ended; whether it did within *seconds*.
+    """Wait until the socket can be read (or written) or is closed by the peer; returns False after *seconds*.
 
     Raises:
         OSError: the connection is closed.
@@ -65,14 +69,14 @@ def run_abandonable(
     action: Callable[[], Result],
     timeout: float,
     cancelled: threading.Event,
-    discard: Callable[[Result], None] = lambda _made: None,
+    discard: Callable[[Result], None] = lambda _result: None,
 ) -> Result:
     """Run *action* in a daemon thread; abandon it on timeout or cancellation.
 
-    For what cannot be interrupted: looking up a host name, a TLS handshake that the operating system verifies.
+    For actions that cannot be interrupted: looking up a host name, a TLS handshake that the operating system verifies.
 
     Args:
-        discard: Gets the result of an abandoned action, to close it.
+        discard: Called with the result of an abandoned action, to close it.
 
     Raises:
         TimeoutError: it took longer than *timeout* seconds.
@@ -82,22 +86,22 @@ def run_abandonable(
 
     def act() -> None:
         try:
-            made = action()
-        except BaseException as problem:  # noqa: BLE001 - raised again below, where it belongs
+            result = action()
+        except BaseException as problem:  # noqa: BLE001 - raised again in the calling thread
             if future.set_running_or_notify_cancel():
                 future.set_exception(problem)
         else:
             if future.set_running_or_notify_cancel():
-                future.set_result(made)
+                future.set_result(result)
             else:
-                discard(made)
+                discard(result)
 
     threading.Thread(target=act, daemon=True, name="abandonable").start()
     deadline = time.monotonic() + timeout
     while True:
-        left = deadline - time.monotonic()
-        done = wait([future], max(0.0, min(POLL, left))).done
-        if not done and (left <= 0 or cancelled.is_set()) and future.cancel():
+        remaining = deadline - time.monotonic()
+        done = wait([future], max(0.0, min(POLL, remaining))).done
+        if not done and (remaining <= 0 or cancelled.is_set()) and future.cancel():
             raise CancelledError if cancelled.is_set() else TimeoutError
         if done:
             return future.result()
@@ -115,22 +119,22 @@ def resolve(host: str, port: int, timeout: float, cancelled: threading.Event) ->
         TimeoutError: it did not resolve in time.
         CancelledError: *cancelled* was set.
     """
-    known = _resolved.get((host, port))
-    if known is not None and time.monotonic() - known[0] < _CACHE_SECONDS:
-        return known[1]
-    found = run_abandonable(lambda: _look_up(host, port), timeout, cancelled)
+    cached = _resolved.get((host, port))
+    if cached is not None and time.monotonic() - cached[0] < _CACHE_SECONDS:
+        return cached[1]
+    addresses = run_abandonable(lambda: _look_up(host, port), timeout, cancelled)
     if len(_resolved) > 200:
         _resolved.clear()
-    _resolved[host, port] = (time.monotonic(), found)
-    return found
+    _resolved[host, port] = (time.monotonic(), addresses)
+    return addresses
 
 
 def _look_up(host: str, port: int) -> list[Address]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    six: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET6]
-    four: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET]
-    mixed = [address for both in zip(six, four, strict=False) for address in both]
-    return mixed + six[len(four) :] + four[len(six) :]
+    ipv6: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET6]
+    ipv4: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET]
+    alternating = [address for pair in zip(ipv6, ipv4, strict=False) for address in pair]
+    return alternating + ipv6[len(ipv4) :] + ipv4[len(ipv6) :]
 
 
 def connect_any(
@@ -143,23 +147,25 @@ def connect_any(
         TimeoutError: none answered in time.
         CancelledError: *cancelled* was set.
     """
-    left = list(addresses)
+    untried = list(addresses)
     deadline = time.monotonic() + timeout
     failures: list[tuple[str, int]] = []
     pending: dict[socket.socket, str] = {}
     with Selector() as selector:
         try:
-            while left or pending:
-                next_at = deadline
-                if left:
-                    _start_connecting(left.pop(0), pending, failures, selector)
-                    next_at = min(deadline, time.monotonic() + _HEAD_START) if left else deadline
+            while untried or pending:
+                next_attempt = deadline
+                if untried:
+                    _start_connecting(untried.pop(0), pending, failures, selector)
+                    next_attempt = (
+                        min(deadline, time.monotonic() + _HEAD_START) if untried else deadline
+                    )
                 failed_before = len(failures)
                 while pending and len(failures) == failed_before:
                     if cancelled.is_set():
                         raise CancelledError
-                    # Look once more when the time is over: on a busy computer this thread may not have run until now.
-                    seconds = max(0.0, min(POLL, next_at - time.monotonic()))
+                    # Poll once more after the deadline: on a busy computer this thread may not have run until now.
+                    seconds = max(0.0, min(POLL, next_attempt - time.monotonic()))
                     winner = _first_connected(selector, seconds, pending, failures)
                     if winner is not None:
                         return winner
@@ -186,21 +192,21 @@ def _start_connecting(
     failures: list[tuple[str, int]],
     selector: selectors.BaseSelector,
 ) -> None:
-    family, where = address
+    family, socket_address = address
     try:
         candidate = socket.socket(family, socket.SOCK_STREAM)
     except OSError as problem:  # no IPv6 here
-        failures.append((str(where[0]), problem.errno or errno.EAFNOSUPPORT))
+        failures.append((str(socket_address[0]), problem.errno or errno.EAFNOSUPPORT))
         return
     candidate.setblocking(False)
     # A missing route (IPv6 on a network without it) is reported here, and nowhere else.
-    error = candidate.connect_ex(where)
+    error = candidate.connect_ex(socket_address)
     if error not in _IN_PROGRESS:
         candidate.close()
-        failures.append((str(where[0]), error))
+        failures.append((str(socket_address[0]), error))
         return
     selector.register(candidate, selectors.EVENT_WRITE)
-    pending[candidate] = str(where[0])
+    pending[candidate] = str(socket_address[0])
 
 
 def _first_connected(
@@ -235,7 +241,7 @@ def _connect_error(failures: list[tuple[str, int]]) -> OSError:
 
 
 def start_tls(
-    plain: socket.socket,
+    tcp_socket: socket.socket,
     context: ssl.SSLContext,
     host: str,
     timeout: float,
@@ -247,48 +253,50 @@ def start_tls(
         OSError, ValueError: it failed.
         CancelledError: *cancelled* was set.
     """
-    plain.getpeername()  # raises after a reset, where wrap_socket() would return a socket without TLS
+    tcp_socket.getpeername()  # raises after a reset, where wrap_socket() would return a socket without TLS
     if type(context) is ssl.SSLContext:
-        secured = _handshake(plain, context, host, timeout, cancelled)
+        tls_socket = _handshake(tcp_socket, context, host, timeout, cancelled)
     else:  # with the operating system's verifier (truststore) the handshake cannot be interrupted
-        plain.settimeout(timeout)
-        secured = run_abandonable(
-            lambda: context.wrap_socket(plain, server_hostname=host),
+        tcp_socket.settimeout(timeout)
+        tls_socket = run_abandonable(
+            lambda: context.wrap_socket(tcp_socket, server_hostname=host),
             timeout,
             cancelled,
             discard=lambda late: late.close(),
         )
-    if secured.version() is None:
-        secured.close()
+    if tls_socket.version() is None:
+        tls_socket.close()
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-    return secured
+    return tls_socket
 
 
 def _handshake(
-    plain: socket.socket,
+    tcp_socket: socket.socket,
     context: ssl.SSLContext,
     host: str,
     timeout: float,
     cancelled: threading.Event,
 ) -> ssl.SSLSocket:
-    """A non-blocking handshake in this thread."""
+    """Do the handshake in this thread, non-blocking, so that it can be cancelled."""
     deadline = time.monotonic() + timeout
-    secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    tls_socket = context.wrap_socket(
+        tcp_socket, server_hostname=host, do_handshake_on_connect=False
+    )
     try:
-        secured.setblocking(False)
+        tls_socket.setblocking(False)
         while True:
             try:
-                secured.do_handshake()
-                return secured
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
-                write = isinstance(wants, ssl.SSLWantWriteError)
-            while not wait_ready(secured, min(POLL, deadline - time.monotonic()), write=write):
+                tls_socket.do_handshake()
+                return tls_socket
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                write = isinstance(error, ssl.SSLWantWriteError)
+            while not wait_ready(tls_socket, min(POLL, deadline - time.monotonic()), write=write):
                 if cancelled.is_set():
                     raise CancelledError
                 if time.monotonic() >= deadline:
                     raise TimeoutError
     except BaseException:
-        secured.close()
+        tls_socket.close()
         raise
 
 

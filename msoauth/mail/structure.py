@@ -1,4 +1,4 @@
-"""A streaming MIME scanner: header fields, parts and their sizes, without keeping any body in memory.
+"""A streaming MIME scanner: finds header fields, parts and their sizes without keeping any body in memory.
 
 It only searches for boundaries and counts bytes, so that large or hostile mail (nested a hundred deep, a million
 parts) costs no more than its size.
@@ -13,7 +13,7 @@ FIELD_LIMIT = 16 << 10  # bytes kept of one field
 PARTS_LIMIT = 20_000  # parts counted separately
 _PART_HEADER_LIMIT = 64 << 10
 _DEPTH_LIMIT = 100
-_LONG_LINE = 1 << 16  # bytes after which a line is scanned before its end has come
+_LONG_LINE = 1 << 16  # bytes after which a line is scanned before it is complete
 
 _BLANK_LINE = re.compile(rb"\n\r?(?=\n)")
 _FIELD = re.compile(rb"\n([!-9;-~]{1,80})[ \t]*:")
@@ -25,7 +25,7 @@ _MULTIPART = re.compile(rb"\s*multipart/", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Part:
-    """A part that is no multipart: its header fields, and the counts from which its decoded size follows."""
+    """A part that is no multipart: its header fields, and counts from which its decoded size is calculated."""
 
     fields: dict[bytes, bytes]
     size: int = 0
@@ -107,23 +107,29 @@ class Scanner:
 
     def _scan_header(self, block: bytes, lead: int) -> bytes:
         """Collect header lines; returns what follows the header, from the line end before it on."""
-        found = _BLANK_LINE.search(block)
-        early = (
+        blank_line = _BLANK_LINE.search(block)
+        boundary = (
             self._delimiter_pattern.search(block)
             if self._delimiter_pattern and self._is_part
             else None
         )
-        if early and (found is None or early.start() < found.start()):
-            found = None  # a boundary before the end of the part's header
-        end = early.start() if early and not found else found.start() if found else len(block)
+        if boundary and (blank_line is None or boundary.start() < blank_line.start()):
+            blank_line = None  # a boundary before the end of the part's header
+        end = (
+            boundary.start()
+            if boundary and not blank_line
+            else blank_line.start()
+            if blank_line
+            else len(block)
+        )
         limit = _PART_HEADER_LIMIT if self._is_part else HEADER_LIMIT
         if self._header_size < limit:
             self._header.append(block[lead if self._header else 0 : end])
             self._header_size += end
-        if found is None and early is None:
+        if blank_line is None and boundary is None:
             return b""
         self._end_header()
-        return block[found.end() :] if found else block[end:]
+        return block[blank_line.end() :] if blank_line else block[end:]
 
     def _end_header(self) -> None:
         fields = _fields(b"".join(self._header))
@@ -133,42 +139,44 @@ class Scanner:
         boundary = _boundary(fields) if len(self._delimiters) < _DEPTH_LIMIT else None
         if boundary is not None:
             self._delimiters.append(b"--" + boundary)
-            self._update_search()
+            self._update_delimiter_pattern()
         elif len(self.parts) < PARTS_LIMIT:
             self._current, self._line_end = Part(fields), 0
             self.parts.append(self._current)
 
-    def _update_search(self) -> None:
-        names = b"|".join(map(re.escape, reversed(self._delimiters)))
+    def _update_delimiter_pattern(self) -> None:
+        delimiters = b"|".join(map(re.escape, reversed(self._delimiters)))
         self._delimiter_pattern = (
-            re.compile(rb"\n(" + names + rb")(--)?[ \t]*\r?(?=\n|\Z)") if names else None
+            re.compile(rb"\n(" + delimiters + rb")(--)?[ \t]*\r?(?=\n|\Z)") if delimiters else None
         )
 
     def _scan_body(self, block: bytes, lead: int) -> bytes:
         """Count a body's bytes up to the next boundary; returns what follows that, from the line end before it on."""
-        full = len(self.parts) >= PARTS_LIMIT
-        found = (
-            self._delimiter_pattern.search(block) if self._delimiter_pattern and not full else None
+        at_limit = len(self.parts) >= PARTS_LIMIT
+        boundary = (
+            self._delimiter_pattern.search(block)
+            if self._delimiter_pattern and not at_limit
+            else None
         )
-        content = block[lead : found.start() + 1 if found else len(block)]
+        content = block[lead : boundary.start() + 1 if boundary else len(block)]
         if self._current is not None and content:
             self._current.count(content)
             self._line_end = 2 if content.endswith(b"\r\n") else int(content.endswith(b"\n"))
-        if found is None:
+        if boundary is None:
             return b""
         if self._current is not None:  # the line end before a boundary belongs to the boundary
             self._current.size -= self._line_end
             if b"content-transfer-encoding" in self._current.fields:
                 self._current.line_ends -= self._line_end
             self._current = None
-        while self._delimiters[-1] != found[1]:  # inner multiparts that were never closed
+        while self._delimiters[-1] != boundary[1]:  # inner multiparts that were never closed
             self._delimiters.pop()
-        if found[2]:
+        if boundary[2]:
             self._delimiters.pop()
         else:
             self._in_header = self._is_part = True
-        self._update_search()
-        return block[found.end() :]
+        self._update_delimiter_pattern()
+        return block[boundary.end() :]
 
 
 def _fields(raw: bytes) -> dict[bytes, bytes]:
@@ -184,11 +192,11 @@ def _fields(raw: bytes) -> dict[bytes, bytes]:
 
 
 def _boundary(fields: dict[bytes, bytes]) -> bytes | None:
-    kind = fields.get(b"content-type", b"")
-    if not _MULTIPART.match(kind):
+    content_type = fields.get(b"content-type", b"")
+    if not _MULTIPART.match(content_type):
         return None
-    found = _BOUNDARY.search(kind)
-    return (found[1] or found[2]).rstrip() if found else None
+    match = _BOUNDARY.search(content_type)
+    return (match[1] or match[2]).rstrip() if match else None
 
 
 def scan(pieces: Iterable[bytes]) -> Scanner:

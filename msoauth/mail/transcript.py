@@ -11,11 +11,11 @@ Direction = Literal["C", "S", "-"]
 
 _LINE = 2000  # characters kept of a line
 _LINES = 4000
-_RUN = re.compile(r"[\w.~+/=-]{12,}")  # what part of a credential may look like
+_CREDENTIAL_PART = re.compile(r"[\w.~+/=-]{12,}")
 
 
 class Entry(NamedTuple):
-    """A line: of the client (``C``), of the server (``S``), or a remark (``-``); ``at`` is seconds since the start."""
+    """A line of the client (``C``) or the server (``S``), or a remark (``-``); ``at`` is in seconds since the start."""
 
     at: float
     direction: Direction
@@ -28,7 +28,7 @@ class Transcript:
     Secrets are masked when it is read, because few of the thousands of transcripts of an audit ever are.
 
     Attributes:
-        seconds: What each stage of the connection took, by its name.
+        seconds: The time that each stage of the connection took, by its name.
     """
 
     def __init__(self) -> None:
@@ -50,32 +50,32 @@ class Transcript:
         self._add("S", line)
 
     def remark(self, text: str) -> None:
-        """Record an event that is no line, such as ``connected to 192.0.2.1 port 995``."""
+        """Record an event, such as ``connected to 192.0.2.1 port 995``."""
         self._add("-", text)
 
     @property
     def entries(self) -> list[Entry]:
         """The lines so far, with secrets masked."""
-        return [entry._replace(text=self._shown_line(entry.text)) for entry in self._entries]
+        return [entry._replace(text=self._printable_line(entry.text)) for entry in self._entries]
 
-    def shown(self, text: str) -> str:
-        """*text* with all credentials, and parts of this connection's, masked."""
+    def mask(self, text: str) -> str:
+        """*text* with all credentials masked, and parts of this connection's credentials too."""
         text = redact(text)
-        return _RUN.sub(self._masked, text) if self._secrets else text
+        return _CREDENTIAL_PART.sub(self._mask_match, text) if self._secrets else text
 
-    def _masked(self, match: re.Match[str]) -> str:
+    def _mask_match(self, match: re.Match[str]) -> str:
         piece = match[0].rstrip("=").casefold()
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
     def _add(self, direction: Direction, line: str) -> None:
         self._entries.append(Entry(time.perf_counter() - self._start, direction, line[: 2 * _LINE]))
 
-    def _shown_line(self, line: str) -> str:
+    def _printable_line(self, line: str) -> str:
         # Cut after masking, because half a secret might not be recognised; the first cut bounds the search.
-        shown = self.shown(line)
-        if not shown.isprintable():
-            shown = "".join(c if c.isprintable() else "·" for c in shown)
-        return shown[:_LINE]
+        masked = self.mask(line)
+        if not masked.isprintable():
+            masked = "".join(c if c.isprintable() else "·" for c in masked)
+        return masked[:_LINE]
 
     def text(self) -> str:
         """The whole transcript, one entry a line."""

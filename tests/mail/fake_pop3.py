@@ -23,7 +23,7 @@ class FakePop3:
         self, mails: Sequence[tuple[str, bytes]], *, breaks_after: int | None = None
     ) -> None:
         self.mails = list(mails)
-        self.refused: dict[int, str] = {}
+        self.refused_replies: dict[int, str] = {}
         self.handed_over: list[int] = []
         self._breaks_after = breaks_after
 

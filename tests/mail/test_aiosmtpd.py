@@ -87,7 +87,7 @@ def test_the_mail_arrives_as_it_was_composed(server: Running) -> None:
     mail = compose_test_mail(USER, "ben@müller.example", "Grüße aus der Kanzlei: ä ö ü")
     transcript = Transcript()
     with server.open(transcript=transcript) as session:
-        session.sender_accepted(USER)
+        session.check_sender(USER)
     assert not server.box.senders
     with server.open(transcript=transcript) as session:
         session.send(mail, USER, ["ben@müller.example"])
@@ -111,7 +111,7 @@ def test_an_address_with_umlauts_needs_a_server_that_takes_them(
 ) -> None:
     mail = compose_test_mail(USER, "jürgen@contoso.example", "x")
     with server.open() as session:
-        if "SMTPUTF8" in session.offered:
+        if "SMTPUTF8" in session.capabilities:
             session.send(mail, USER, ["jürgen@contoso.example"])
             assert "SMTPUTF8" in server.box.senders[0][1]
             assert "jürgen@contoso.example" in server.box.senders[0][1]

@@ -60,7 +60,7 @@ def test_no_address_becomes_a_command_of_smtp(servers: dict[str, Hostile], addre
             with pytest.raises(InputError):
                 session.send(mail, sender, [recipient])
         with pytest.raises(InputError):
-            session.sender_accepted(address)
+            session.check_sender(address)
     received = server.peers[-1].received
     assert received[-1] == b"QUIT"
     assert not [line for line in received if line.startswith((b"MAIL", b"RCPT", b"RSET", b"DATA"))]

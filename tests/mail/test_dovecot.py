@@ -132,17 +132,17 @@ def test_oauthbearer_is_spoken_where_only_that_is_offered(
             smtp = SmtpSession.connect(
                 dovecot.endpoint("smtp"), transcript=transcript, ca_file=dovecot.ca_file
             )
-            smtp.offered["AUTH"] = "OAUTHBEARER"
+            smtp.capabilities["AUTH"] = "OAUTHBEARER"
             with smtp:
                 smtp.log_in(dovecot.user, token)
-                smtp.sender_accepted(dovecot.user)
+                smtp.check_sender(dovecot.user)
         else:
             imap = ImapSession.connect(
                 dovecot.endpoint("imap"), transcript=transcript, ca_file=dovecot.ca_file
             )
-            imap.offered = imap.offered.replace(b"AUTH=XOAUTH2", b"")
+            imap.capabilities = imap.capabilities.replace(b"AUTH=XOAUTH2", b"")
             if "without" in protocol:
-                imap.offered = imap.offered.replace(b"SASL-IR", b"")
+                imap.capabilities = imap.capabilities.replace(b"SASL-IR", b"")
             with imap:
                 imap.log_in(dovecot.user, token)
     except MailError as refused:

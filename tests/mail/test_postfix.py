@@ -109,9 +109,9 @@ def test_a_mail_with_umlauts_is_taken_whole(postfix: int, dovecot: Dovecot) -> N
     transcript = Transcript()
     mail = compose_test_mail(dovecot.user, "jürgen@müller.example", "Grüße aus der Kanzlei")
     with _open(postfix, dovecot, dovecot.token, transcript) as session:
-        session.sender_accepted(dovecot.user)
+        session.check_sender(dovecot.user)
     with _open(postfix, dovecot, dovecot.token, transcript) as session:
-        assert session.offered["SIZE"] == "100000"
+        assert session.capabilities["SIZE"] == "100000"
         assert session.send(mail, dovecot.user, ["jürgen@müller.example"]).startswith("250")
     said = transcript.text()
     assert "RCPT TO:<jürgen@xn--mller-kva.example>" in said

@@ -61,7 +61,7 @@ def test_exchange_gets_the_token_on_one_line_that_no_transcript_shows(case: Case
     with SmtpSession.open(
         cloud.smtp, account.user, token, transcript=transcript, ca_file=cloud.ca_file
     ) as session:
-        session.sender_accepted(account.address)
+        session.check_sender(account.address)
     said = [entry.text for entry in transcript.entries if entry.direction == "C"]
     assert f"AUTH XOAUTH2 [XOAUTH2 string of {account.user}]" in said
     assert "AUTH XOAUTH2" not in said
