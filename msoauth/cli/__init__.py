@@ -27,7 +27,7 @@ from msoauth.cli.output import (
     EXIT_USAGE,
     Settings,
     print_failure,
-    say_on_stderr,
+    print_on_stderr,
     utf8_streams,
 )
 from msoauth.errors import AuthError, InputError, MailError, MsoauthError
@@ -46,8 +46,8 @@ app.add_typer(firms.app, name="firm")
 app.add_typer(accounts.app, name="account")
 app.add_typer(vault.app, name="vault")
 app.add_typer(vault.workspace_app, name="workspace")
-# In the order of the help.
-for owner, name, command in (
+# Registered in the order in which --help lists them.
+for group, name, command in (
     (firms.app, "secret", firm_access.secret),
     (firms.app, "calendar", firm_access.calendar),
     (firms.app, "app-only", firm_access.app_only),
@@ -64,23 +64,23 @@ for owner, name, command in (
     (app, "explain", tools.explain),
     (app, "journal", tools.journal),
 ):
-    owner.command(name)(command)
+    group.command(name)(command)
 usage.use_command_classes(app)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         typer.echo(f"msoauth {__version__}")
         raise typer.Exit
 
 
-def _language(context: typer.Context, wanted: str | None) -> str | None:
-    """Set the language before anything is printed, the help included."""
-    if wanted is not None and wanted.lower() not in LANGUAGES:
-        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=wanted[:40]))
-    use_language(wanted or "en")
+def _language(context: typer.Context, value: str | None) -> str | None:
+    """Set the language before anything is printed, including the help."""
+    if value is not None and value.lower() not in LANGUAGES:
+        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=value[:40]))
+    use_language(value or "en")
     usage.translate(context.command)
-    return wanted
+    return value
 
 
 @app.callback()
@@ -105,7 +105,7 @@ def _main(
             is_eager=True,
         ),
     ] = None,
-    version: Annotated[  # noqa: ARG001 - acts in its callback
+    version: Annotated[  # noqa: ARG001 - handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -113,59 +113,64 @@ def _main(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 nothing red, 1 failed, 2 wrong usage, 3 could not be checked, 130 interrupted."""
+    """Run the command line and exit.
+
+    The exit status is 0 if no check failed; 1 if a check, a sign-in or a mail server's command failed; 2 for wrong usage
+    and input, workspaces or files that cannot be used; 3 if a check could not be carried out, and for a bug in msoauth;
+    130 if it was interrupted or stdout was closed (broken pipe).
+    """
     utf8_streams()
     command = typer.main.get_command(app)
     status: object
     try:
         status = command.main(args=arguments, prog_name="msoauth", standalone_mode=False)
-    except usage.UsageError as wrong:
-        _say_usage_error(wrong)
+    except usage.UsageError as error:
+        _print_usage_error(error)
         status = EXIT_USAGE
-    except usage.CommandError as wrong:
-        say_on_stderr(usage.error_message(wrong))
+    except usage.CommandError as error:
+        print_on_stderr(usage.error_message(error))
         status = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
         if sys.stderr.isatty():
-            print(file=sys.stderr)  # after the line on which the terminal shows ^C
-        say_on_stderr(_("Interrupted."))
+            print(file=sys.stderr)  # end the line on which the terminal shows ^C
+        print_on_stderr(_("Interrupted."))
         status = EXIT_INTERRUPTED
-    except (AuthError, MailError) as refused:
-        status = print_failure(refused, as_json=True)
-    except MsoauthError as failure:
-        say_on_stderr(redact(failure.summary))
+    except (AuthError, MailError) as error:
+        status = print_failure(error, on_stderr=True)
+    except MsoauthError as error:
+        print_on_stderr(redact(error.summary))
         status = EXIT_USAGE
     except SystemExit:
-        # typer raises it when the reader (head, a closed pager) has gone; there is nobody left to tell.
+        # typer raises it if stdout was closed (broken pipe, as by head or a pager): nobody would read a message.
         status = EXIT_INTERRUPTED
-    except OSError as trouble:
-        say_on_stderr(
+    except OSError as error:
+        print_on_stderr(
             _("This could not be carried out: {reason}.").format(
-                reason=": ".join(filter(None, (trouble.filename, trouble.strerror or str(trouble))))
+                reason=": ".join(filter(None, (error.filename, error.strerror or str(error))))
             )
         )
         status = EXIT_USAGE
-    except Exception as fault:  # noqa: BLE001 - people get a sentence, and no secret shows
-        say_on_stderr(_fault(fault))
+    except Exception as error:  # noqa: BLE001 - users get one sentence without secrets, not a traceback
+        print_on_stderr(_bug_message(error))
         status = EXIT_ERROR
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _say_usage_error(wrong: Exception) -> None:
-    problem = usage.error_message(wrong)
-    if not problem:  # nothing was asked for, and the help has been shown
+def _print_usage_error(error: Exception) -> None:
+    message = usage.error_message(error)
+    if not message:  # no command was given, and typer has shown the help
         return
-    context = getattr(wrong, "ctx", None)
-    where = context.command_path if context else "msoauth"
-    say_on_stderr(_("{problem} Help: {command} --help").format(problem=problem, command=where))
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "msoauth"
+    print_on_stderr(_("{problem} Help: {command} --help").format(problem=message, command=command))
 
 
-def _fault(fault: Exception) -> str:
-    """A bug in msoauth as one sentence to report: the exception, and the lines where it was raised."""
-    steps = traceback.extract_tb(fault.__traceback__)
-    places = [f"{Path(step.filename).name}:{step.lineno}" for step in reversed(steps)]
+def _bug_message(error: Exception) -> str:
+    """A sentence by which users can report a bug in msoauth: the exception, and the lines where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(step.filename).name}:{step.lineno}" for step in reversed(frames)]
     return _(
         "There is a fault in msoauth itself; please report it: {kind}: {words} ({places})"
     ).format(
-        kind=type(fault).__name__, words=redact(str(fault))[:500], places=" < ".join(places[:8])
+        kind=type(error).__name__, words=redact(str(error))[:500], places=" < ".join(places[:8])
     )

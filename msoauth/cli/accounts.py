@@ -1,4 +1,4 @@
-"""``msoauth account …``: mailboxes and who signs in to them."""
+"""``msoauth account …``: adds, lists, changes and removes mailboxes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from msoauth.cli.options import Address, Json
-from msoauth.cli.output import EXIT_FAILED, print_json, say
+from msoauth.cli.output import EXIT_FAILED, print_json, print_text
 from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
 from msoauth.model import Account
@@ -22,7 +22,7 @@ Retrieve = Literal["pop3", "imap"]
 
 
 def as_json(account: Account, workspace: "Workspace") -> dict[str, object]:
-    """An account as JSON, with who has signed in but without any token."""
+    """An account as JSON: its settings and who has signed in, but no token."""
     status = workspace.tokens.status(account.address)
     return {
         "address": account.address,
@@ -50,7 +50,9 @@ def add(
     with context.obj.open() as workspace:
         account = account_from_text(address, workspace.firms.get(firm).name, login, retrieve)
         workspace.accounts.add(account)
-    say(_("Added {address}. Next: msoauth sign-in {address}").format(address=account.address))
+    print_text(
+        _("Added {address}. Next: msoauth sign-in {address}").format(address=account.address)
+    )
 
 
 @app.command("import")
@@ -66,24 +68,28 @@ def import_(
 
     try:
         content = file.read_bytes()
-    except OSError as problem:
+    except OSError as error:
         raise InputError(
-            _("{file} cannot be read: {reason}.").format(file=file.name, reason=problem.strerror)
+            _("{file} cannot be read: {reason}.").format(file=file.name, reason=error.strerror)
         ) from None
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name
-        added = refused = 0
+        added = not_added = 0
         for outcome in add_all(workspace, name, read_file(file.name, content)):
             number = outcome.line.number
             if outcome.account is None:
-                refused += 1
-                say(_("line {number}: not added: {why}").format(number=number, why=outcome.problem))
+                not_added += 1
+                print_text(
+                    _("line {number}: not added: {why}").format(number=number, why=outcome.problem)
+                )
             else:
                 added += 1
                 address = outcome.account.address
-                say(_("line {number}: added {address}").format(number=number, address=address))
-    say(_("Added: {added}, not added: {refused}.").format(added=added, refused=refused))
-    if refused:
+                print_text(
+                    _("line {number}: added {address}").format(number=number, address=address)
+                )
+    print_text(_("Added: {added}, not added: {refused}.").format(added=added, refused=not_added))
+    if not_added:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -102,7 +108,7 @@ def list_(
             print_json(row)
         return
     if not rows:
-        say(_("No account yet. Add one with: msoauth account add ADDRESS --firm NAME"))
+        print_text(_("No account yet. Add one with: msoauth account add ADDRESS --firm NAME"))
         return
     show_table(
         [_("Account"), _("Firm"), _("Retrieve"), _("Signed in as")],
@@ -137,16 +143,18 @@ def change(
     from msoauth.account_list import account_from_text
 
     with context.obj.open() as workspace:
-        known = workspace.accounts.get(address)
-        wanted = account_from_text(
-            known.address, known.firm, login or known.login, retrieve or known.protocol
+        current = workspace.accounts.get(address)
+        new_account = account_from_text(
+            current.address, current.firm, login or current.login, retrieve or current.protocol
         )
-        if wanted.login and wanted.login.casefold() == known.address.casefold():
-            wanted = replace(wanted, login=None)
-        workspace.accounts.replace(wanted)
-    say(
+        if new_account.login and new_account.login.casefold() == current.address.casefold():
+            new_account = replace(new_account, login=None)
+        workspace.accounts.replace(new_account)
+    print_text(
         _("{address}: {user} signs in, mail is retrieved by {protocol}.").format(
-            address=wanted.address, user=wanted.user, protocol=wanted.protocol.upper()
+            address=new_account.address,
+            user=new_account.user,
+            protocol=new_account.protocol.upper(),
         )
     )
 
@@ -157,4 +165,4 @@ def remove(context: typer.Context, address: Address) -> None:
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         workspace.accounts.remove(account.address)
-    say(_("Removed {address}.").format(address=account.address))
+    print_text(_("Removed {address}.").format(address=account.address))

@@ -1,4 +1,4 @@
-"""``msoauth audit``: every account of every firm, from a terminal, cron or the Windows Task Scheduler."""
+"""``msoauth audit``: checks every account of every firm, from a terminal, cron or the Windows Task Scheduler."""
 
 import contextlib
 import signal
@@ -20,7 +20,7 @@ from msoauth.cli.output import (
     console,
     exit_status,
     print_json,
-    say_on_stderr,
+    print_on_stderr,
 )
 from msoauth.judgement import SILENT_DAYS
 from msoauth.texts import _, ngettext
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from msoauth.reports.write import Kind
     from msoauth.store import Workspace
 
-_LINES = 40  # causes shown on a terminal; a report has all of them
-_EVERY = 30.0  # seconds between two lines of progress without a terminal
+_MAX_CAUSES = 40  # shown on a terminal; a report has all of them
+_PROGRESS_INTERVAL = 30.0  # seconds between lines of progress without a terminal
 
 
 def audit(
@@ -124,14 +124,14 @@ def audit(
     from msoauth.reports.write import write_report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
-    forms: tuple[tuple[Kind, Path | None], ...] = (("csv", csv), ("xlsx", xlsx), ("html", html))
-    reports = {kind: file for kind, file in forms if file}
+    formats: tuple[tuple[Kind, Path | None], ...] = (("csv", csv), ("xlsx", xlsx), ("html", html))
+    reports = {kind: file for kind, file in formats if file}
     for file in reports.values():
         files.check_writable(file)
     with context.obj.open() as workspace:
         code = 0
         if not no_run:
-            running = Audit(
+            running_audit = Audit(
                 workspace,
                 firm=firm or None,
                 send=send,
@@ -140,47 +140,47 @@ def audit(
                 share=share,
                 **{name: limit for name, limit in limits.items() if limit is not None},
             )
-            code = _run_audit(running, workspace, as_json=json)
+            code = _run_audit(running_audit, workspace, as_json=json)
         status = current_status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
             with files.replacing(file) as part:
                 write_report(kind, part, status, history(workspace, firm or None))
-            say_on_stderr(_("Written: {file}").format(file=file))
-        _show_status(status, console(as_json=json))
+            print_on_stderr(_("Written: {file}").format(file=file))
+        _show_status(status, console(on_stderr=json))
         if no_run:
             code = exit_status(status.signals)
             if json:
                 from msoauth.reports.monitoring import as_json
 
-                for one in status.accounts:
-                    print_json(as_json(one))
+                for account_status in status.accounts:
+                    print_json(as_json(account_status))
     raise typer.Exit(code)
 
 
-def _run_audit(running: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
+def _run_audit(running_audit: "Audit", workspace: "Workspace", *, as_json: bool) -> int:
     """Run the audit with progress on stderr; returns the exit status."""
-    if not running.progress.total:
-        say_on_stderr(
+    if not running_audit.progress.total:
+        print_on_stderr(
             _("There is no account to audit. Add one with: msoauth account add ADDRESS --firm NAME")
         )
         return 0
-    with _cancel_on_signals(running):
-        for result in _with_progress(running):
+    with _cancel_on_signals(running_audit):
+        for result in _with_progress(running_audit):
             for finding in result.findings if as_json else ():
                 print_json(finding.as_json())
-    if running.cancelled:
-        say_on_stderr(_("Interrupted; the next audit goes on where this one stopped."))
+    if running_audit.cancelled:
+        print_on_stderr(_("Interrupted; the next audit goes on where this one stopped."))
         return EXIT_INTERRUPTED
-    return exit_status(mark.signal for mark in workspace.audits.marks(running.run))
+    return exit_status(mark.signal for mark in workspace.audits.marks(running_audit.run))
 
 
 @contextlib.contextmanager
-def _cancel_on_signals(running: "Audit") -> Iterator[None]:
-    """Let Ctrl-C and a shutdown cancel the audit in an orderly way, where Python allows signal handlers."""
+def _cancel_on_signals(running_audit: "Audit") -> Iterator[None]:
+    """Cancel the audit in an orderly way on Ctrl-C and on shutdown; Python handles signals in the main thread only."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     names = ("SIGINT", "SIGTERM", "SIGBREAK") if in_main_thread else ()
     previous = {
-        number: signal.signal(number, lambda *_about: running.cancel())
+        number: signal.signal(number, lambda *_args: running_audit.cancel())
         for number in (getattr(signal, name) for name in names if hasattr(signal, name))
     }
     try:
@@ -190,29 +190,31 @@ def _cancel_on_signals(running: "Audit") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _with_progress(running: "Audit") -> "Iterator[AccountResult]":
+def _with_progress(running_audit: "Audit") -> "Iterator[AccountResult]":
     """Yield an audit's results with progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
     live = Console(stderr=True).status("") if sys.stderr.isatty() else None
-    last_line = time.monotonic()
+    last_printed = time.monotonic()
     with live or contextlib.nullcontext():
-        for number, result in enumerate(running):
+        for count, result in enumerate(running_audit):
             yield result
-            if number == 0 and running.resumed:
-                said = (
+            if count == 0 and running_audit.resumed:
+                notice = (
                     _("Taking part in the audit that is under way: {done} of {total} are done.")
-                    if running.shared
+                    if running_audit.shared
                     else _(
                         "Going on with the audit that was broken off: {done} of {total} are done."
                     )
                 )
-                say_on_stderr(
-                    said.format(done=f"{running.skipped:,}", total=f"{running.progress.total:,}")
+                print_on_stderr(
+                    notice.format(
+                        done=f"{running_audit.skipped:,}", total=f"{running_audit.progress.total:,}"
+                    )
                 )
             if live:
-                live.update(Text(running.progress.text()))
-            elif time.monotonic() - last_line >= _EVERY:
-                last_line = time.monotonic()
-                say_on_stderr(running.progress.text())
+                live.update(Text(running_audit.progress.text()))
+            elif time.monotonic() - last_printed >= _PROGRESS_INTERVAL:
+                last_printed = time.monotonic()
+                print_on_stderr(running_audit.progress.text())
 
 
 def _show_status(status: "Status", screen: Console) -> None:
@@ -223,7 +225,7 @@ def _show_status(status: "Status", screen: Console) -> None:
 
     if not status.accounts:
         return
-    many = len(status.firms) > 1
+    several_firms = len(status.firms) > 1
     total = len(status.accounts)
     screen.print(
         Text(
@@ -232,9 +234,9 @@ def _show_status(status: "Status", screen: Console) -> None:
         ),
         style="bold",
     )
-    for group in status.groups[:_LINES]:
+    for group in status.groups[:_MAX_CAUSES]:
         line = Text(f"{group.signal.shape} ", style=COLOURS[group.signal])
-        line.append(f"{group.firm}: " if many else "", style="default")
+        line.append(f"{group.firm}: " if several_firms else "", style="default")
         line.append(labels.group_line(group), style="default")
         who = labels.who_label(labels.group_who(group))
         if who:
@@ -243,27 +245,29 @@ def _show_status(status: "Status", screen: Console) -> None:
         screen.print(Text(f"    {_first_addresses(group.accounts)}", style="bright_black"))
         if steps := labels.group_fix(group):
             screen.print(Text(f"    → {labels.steps_line(steps)}", style="bright_black"))
-    if len(status.groups) > _LINES:
-        screen.print(_("… and {count} more causes.").format(count=len(status.groups) - _LINES))
-    theirs = {
+    if len(status.groups) > _MAX_CAUSES:
+        screen.print(_("… and {count} more causes.").format(count=len(status.groups) - _MAX_CAUSES))
+    firm_names = {
         g.firm
         for g in status.groups
         if g.cause and fixable_by_it_department(g.cause, labels.group_who(g))
     }
-    if theirs:
-        whose = f'"{theirs.pop()}"' if len(theirs) == 1 else "NAME"
+    if firm_names:
+        firm_option = f'"{firm_names.pop()}"' if len(firm_names) == 1 else "NAME"
         screen.print(
             Text(
                 _("One letter to a firm's IT about all of it: {command}").format(
-                    command=f"msoauth letter --firm {whose}"
+                    command=f"msoauth letter --firm {firm_option}"
                 )
             )
         )
-    if line_ := changes_line(status):
-        screen.print(Text(line_))
+    if change_line := changes_line(status):
+        screen.print(Text(change_line))
 
 
 def _first_addresses(addresses: tuple[str, ...]) -> str:
-    some = ", ".join(addresses[:3])
+    listing = ", ".join(addresses[:3])
     more = len(addresses) - 3
-    return some if more <= 0 else _("{some} and {more} more").format(some=some, more=f"{more:,}")
+    return (
+        listing if more <= 0 else _("{some} and {more} more").format(some=listing, more=f"{more:,}")
+    )

@@ -8,7 +8,7 @@ import typer
 
 from msoauth.cli import files, prompts, sign_in
 from msoauth.cli.options import Address, Json
-from msoauth.cli.output import console, exit_status, print_findings, say, say_on_stderr
+from msoauth.cli.output import console, exit_status, print_findings, print_on_stderr, print_text
 from msoauth.errors import InputError
 from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
@@ -70,69 +70,71 @@ def diagnose(
             workspace, firm, account, options=checks.RunOptions(user_reported_error=said)
         )
         if admin:
-            run.graph = _administrator(workspace, firm)
-        wanted = (
+            run.graph = _sign_in_administrator(workspace, firm)
+        selection = (
             *checks.DIAGNOSE,
             *(checks.SEND if send or round_trip else ()),
             *(checks.ROUND_TRIP if round_trip else ()),
         )
-        found = print_findings(checks.run(wanted, run), as_json=json)
-        say(verdict(found), as_json=json)
+        findings = print_findings(checks.run(selection, run), as_json=json)
+        print_text(verdict(findings), on_stderr=json)
         if transcript:
-            for name, talk in run.state.ordered_transcripts().items():
-                say(f"\n{name}\n{talk.text()}", as_json=json)
+            for name, conversation in run.state.ordered_transcripts().items():
+                print_text(f"\n{name}\n{conversation.text()}", on_stderr=json)
         if bundle is not None:
-            _bundle(workspace, run, found, bundle, pseudonyms=pseudonyms, asking=not (yes or json))
-    raise typer.Exit(exit_status(finding.signal for finding in found))
+            _write_bundle(
+                workspace, run, findings, bundle, pseudonyms=pseudonyms, ask=not (yes or json)
+            )
+    raise typer.Exit(exit_status(finding.signal for finding in findings))
 
 
-def _bundle(
+def _write_bundle(
     workspace: "Workspace",
     run: "Context",
-    found: list[Finding],
+    findings: list[Finding],
     path: Path,
     *,
     pseudonyms: bool,
-    asking: bool,
+    ask: bool,
 ) -> None:
-    """Write a support bundle, after a confirmation if *asking* and there is a terminal."""
+    """Write a support bundle, after a confirmation if *ask* is true and there is a terminal."""
     from msoauth.reports.bundle import bundle as make_bundle
 
-    made = make_bundle(
+    bundle = make_bundle(
         workspace,
         run.firm,
         run.mailbox,
-        found,
+        findings,
         run.state.ordered_transcripts(),
         pseudonymised=pseudonyms,
     )
-    say_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
-    for name, size in made.contents():
-        say_on_stderr(f"{name} ({size:,} B)")
-    while asking and sys.stdin.isatty():
+    print_on_stderr(_("The bundle {path} holds, without secrets:").format(path=path))
+    for name, size in bundle.contents():
+        print_on_stderr(f"{name} ({size:,} B)")
+    while ask and sys.stdin.isatty():
         answer = (
             typer.prompt(_("Write it? (y)es, (n)o, (s)how all of it"), default="y").strip().lower()
         )
         if answer in ("s", "show"):
-            for name, text in made.files.items():
-                say(f"\n── {name}\n{made.index.text() if name == 'index.html' else text}")
+            for name, text in bundle.files.items():
+                print_text(f"\n── {name}\n{bundle.index.text() if name == 'index.html' else text}")
         elif answer in ("n", "no", "nein"):
-            say_on_stderr(_("Nothing was written."))
+            print_on_stderr(_("Nothing was written."))
             return
         elif prompts.is_yes(answer):
             break
-    made.write(path)
-    say_on_stderr(
+    bundle.write(path)
+    print_on_stderr(
         _("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path)
     )
 
 
-def _administrator(workspace: "Workspace", firm: Firm) -> "Graph":
-    """Let an administrator sign in; returns Graph with that administrator's token."""
+def _sign_in_administrator(workspace: "Workspace", firm: Firm) -> "Graph":
+    """Let an administrator sign in, and return a Graph client with that administrator's token."""
     from msoauth.graph import Graph
     from msoauth.identity import administrator
 
-    say_on_stderr(
+    print_on_stderr(
         _("The administrator's token stays in memory and is gone when this command ends.")
     )
     token = sign_in.wait_for(administrator.start(workspace, firm), on_stderr=True)
@@ -158,12 +160,12 @@ def letter(
     from msoauth.reports.letter import letter as write_letter
 
     with context.obj.open() as workspace:
-        account, addressee = _letter_scope(workspace, address, firm)
-        made = write_letter(workspace, addressee, account)
+        account, addressed_firm = _letter_scope(workspace, address, firm)
+        new_letter = write_letter(workspace, addressed_firm, account)
     if form == "eml":
-        content = made.eml(recipient)
+        content = new_letter.eml(recipient)
     else:
-        document = made.document
+        document = new_letter.document
         text = {"text": document.text, "markdown": document.markdown, "html": document.html}[form]()
         content = text.encode()
     _write_or_print(content, to)
@@ -188,7 +190,7 @@ def _letter_scope(
     """The account (None for all) and the firm that a letter is about.
 
     Raises:
-        InputError: neither is named, and the workspace does not have exactly one firm.
+        InputError: neither was given, and the workspace does not have exactly one firm.
     """
     if address is not None:
         account = workspace.accounts.get(address)
@@ -210,4 +212,4 @@ def _write_or_print(content: bytes, to: Path | None) -> None:
         console().file.write(content.decode())
         return
     files.write(to, content)
-    say_on_stderr(_("Written: {file}").format(file=to))
+    print_on_stderr(_("Written: {file}").format(file=to))

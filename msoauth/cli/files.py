@@ -1,4 +1,4 @@
-"""Writes a command's files completely or not at all, and checks before the work starts that they can be written."""
+"""Writes files completely or not at all, and checks before a command's work starts that they can be written."""
 
 import contextlib
 import errno
@@ -13,10 +13,10 @@ from msoauth.texts import _
 
 
 def check_writable(file: Path) -> None:
-    """Make sure that a file can be written, before the work that produces it starts.
+    """Check that a file can be written, before the work that produces it starts.
 
     Raises:
-        InputError: it cannot.
+        InputError: it cannot be written.
     """
     try:
         if file.is_dir():
@@ -24,29 +24,28 @@ def check_writable(file: Path) -> None:
         if file.exists():
             with file.open("r+b" if file.is_file() else "wb", buffering=0):
                 pass
-        if _is_plain(file):
+        if _is_regular(file):
             with tempfile.TemporaryFile(dir=Path(os.path.realpath(file)).parent):
                 pass
-    except OSError as problem:
-        raise _unwritable(file, problem) from None
+    except OSError as error:
+        raise _write_error(file, error) from None
 
 
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """A temporary file beside *file* that replaces it when the block ends without an exception.
 
-    A device, or a pipe such as ``/dev/stdout``, is written to as it is, and what a link points to is replaced, not
-    the link.
+    A device or a pipe, such as ``/dev/stdout``, is written to directly. Of a symbolic link, the target is replaced.
 
     Raises:
         InputError: the disk is full, or the file cannot be written.
     """
     try:
-        if not _is_plain(file):
+        if not _is_regular(file):
             yield file
             return
         target = Path(os.path.realpath(file))
-        # Not by tempfile, whose files only their owner may read: the new file has the rights of any other.
+        # Not made by tempfile, whose files only their owner may read: a report should have the usual permissions.
         part = target.parent / f".msoauth-{secrets.token_hex(8)}.part"
         part.touch(exist_ok=False)
         try:
@@ -54,8 +53,8 @@ def replacing(file: Path) -> Iterator[Path]:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as problem:
-        raise _unwritable(file, problem) from None
+    except OSError as error:
+        raise _write_error(file, error) from None
 
 
 def write(file: Path, content: bytes) -> None:
@@ -68,10 +67,10 @@ def write(file: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def _is_plain(file: Path) -> bool:
+def _is_regular(file: Path) -> bool:
     return file.is_file() or not file.exists()
 
 
-def _unwritable(file: Path, problem: OSError) -> InputError:
-    reason = problem.strerror or type(problem).__name__
+def _write_error(file: Path, error: OSError) -> InputError:
+    reason = error.strerror or type(error).__name__
     return InputError(_("{file} cannot be written: {reason}.").format(file=file, reason=reason))

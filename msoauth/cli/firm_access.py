@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from msoauth.cli import files
-from msoauth.cli.firms import as_json, day_of, read_secret
+from msoauth.cli.firms import as_json, parse_date, read_secret
 from msoauth.cli.options import FirmName, Json
-from msoauth.cli.output import print_json, say, say_on_stderr
+from msoauth.cli.output import print_json, print_on_stderr, print_text
 from msoauth.errors import AuthError, InputError
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -33,33 +33,33 @@ def secret(
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
-        expires = day_of(secret_expires)
-        new = read_secret(from_stdin=secret_stdin)
-        if new is None and expires is not None:
+        expires = parse_date(secret_expires)
+        new_secret = read_secret(from_stdin=secret_stdin)
+        if new_secret is None and expires is not None:
             workspace.firms.replace(replace(firm, secret_expires=expires))
-            say(
+            print_text(
                 _("Recorded: the secret of {name} is good until {date}.").format(
                     name=firm.name, date=expires
                 )
             )
             return
-        if new is None:
+        if new_secret is None:
             raise InputError(_("No new secret was given; the old one stays."))
-        new = validation.clean(new)
-        validation.check_secret(new)
-        replace_secret(workspace, firm, new, expires=expires, wait=_wait_for_secret)
-        say(
+        new_secret = validation.clean(new_secret)
+        validation.check_secret(new_secret)
+        replace_secret(workspace, firm, new_secret, expires=expires, wait=_wait_for_secret)
+        print_text(
             _("The new secret of {name} works and has replaced the old one.").format(
                 name=firm.name
             ),
-            as_json=json,
+            on_stderr=json,
         )
         if json:
             print_json(as_json(workspace.firms.get(name), workspace))
 
 
 def _wait_for_secret(seconds: float) -> bool:
-    say_on_stderr(
+    print_on_stderr(
         _(
             "Refused so far. A new secret takes some seconds to be known: trying again in {n} s."
         ).format(n=round(seconds))
@@ -81,16 +81,16 @@ def calendar(
 
     with context.obj.open() as workspace:
         firms = [workspace.firms.get(name)] if name else workspace.firms.list()
-    known = [firm for firm in firms if firm.secret_expires is not None]
-    if not known:
+    with_end_date = [firm for firm in firms if firm.secret_expires is not None]
+    if not with_end_date:
         raise InputError(
             _(
                 "No end date is recorded. Enter it with: msoauth firm secret NAME --secret-expires DATE"
             )
         )
-    file = to or Path(secret_calendar.file_name(known))
-    files.write(file, secret_calendar.calendar(known))
-    say(_("● {file} holds the reminders; open it with your calendar.").format(file=file))
+    file = to or Path(secret_calendar.file_name(with_end_date))
+    files.write(file, secret_calendar.calendar(with_end_date))
+    print_text(_("● {file} holds the reminders; open it with your calendar.").format(file=file))
 
 
 def app_only(
@@ -114,24 +114,28 @@ def app_only(
             firm = replace(firm, access="app-only" if on else "delegated")
             workspace.firms.replace(firm)
         if firm.access == "delegated":
-            say(_("The users of {name} sign in; app-only access is off.").format(name=firm.name))
+            print_text(
+                _("The users of {name} sign in; app-only access is off.").format(name=firm.name)
+            )
             return
         accounts = workspace.accounts.list(firm.name)
         try:
             object_id = app_only.service_principal(workspace, firm)
-        except AuthError as refused:
+        except AuthError as error:
             object_id = ""
-            say_on_stderr(
-                _("The Object ID could not be read: {why}").format(why=redact(refused.summary))
+            print_on_stderr(
+                _("The Object ID could not be read: {why}").format(why=redact(error.summary))
             )
-    say(
+    print_text(
         _("{name} uses app-only access. What an administrator of the firm does once:").format(
             name=firm.name
         )
     )
-    say(app_only.exchange_steps(firm, accounts, object_id).text())
-    first = accounts[0].address if accounts else "ADDRESS"
-    say_on_stderr(_("Then check a mailbox: msoauth diagnose {address}").format(address=first))
+    print_text(app_only.exchange_steps(firm, accounts, object_id).text())
+    first_address = accounts[0].address if accounts else "ADDRESS"
+    print_on_stderr(
+        _("Then check a mailbox: msoauth diagnose {address}").format(address=first_address)
+    )
 
 
 def consent(context: typer.Context, name: FirmName) -> None:
@@ -141,8 +145,8 @@ def consent(context: typer.Context, name: FirmName) -> None:
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
         link = admin_consent_link(firm, workspace.accounts.list(firm.name))
-    say(link)
-    say_on_stderr(
+    print_text(link)
+    print_on_stderr(
         _(
             "An administrator opens it, signs in and presses Accept. The page that follows does not load: that is right."
         )

@@ -13,9 +13,9 @@ from msoauth.cli.output import (
     exit_status,
     print_findings,
     print_json,
-    say,
-    say_on_stderr,
-    say_warnings,
+    print_on_stderr,
+    print_text,
+    print_warnings,
 )
 from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
@@ -30,7 +30,7 @@ app = typer.Typer(help="Firms and their app registrations.", no_args_is_help=Tru
 
 
 def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
-    """A firm as JSON; of its secret only whether there is one."""
+    """A firm as JSON: its registration, and whether it has a secret, but not the secret."""
     return {
         "name": firm.name,
         "tenant": firm.tenant,
@@ -48,22 +48,22 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
 
 
 def read_secret(*, from_stdin: bool) -> str | None:
-    """Read a client secret from stdin or a hidden prompt; None when none was given."""
+    """Read a client secret from stdin or a hidden prompt; None if it is empty."""
     if from_stdin:
         return sys.stdin.readline().strip() or None
     if sys.stdin.isatty():
-        typed = prompts.read_hidden(
+        value = prompts.read_hidden(
             _("Client secret value (hidden; empty for an app without a secret)"), "--secret-stdin"
         )
-        return typed.strip() or None
+        return value.strip() or None
     return None
 
 
-def day_of(text: str | None) -> date | None:
-    """The date that an option holds; None without one.
+def parse_date(text: str | None) -> date | None:
+    """Parse the date of an option; None if the option was not given.
 
     Raises:
-        InputError: it is not a date.
+        InputError: the text is not a date.
     """
     if text is None:
         return None
@@ -100,7 +100,7 @@ def add(
     ] = False,
 ) -> None:
     """Add a firm. The secret comes from stdin or a hidden prompt, never from an argument."""
-    from msoauth.identity import validation  # msal is loaded only where it is used
+    from msoauth.identity import validation  # imported lazily: it loads msal
 
     firm = Firm(
         name=validation.clean(name),
@@ -108,7 +108,7 @@ def add(
         client_id=validation.clean(client_id),
         cloud=clouds.load(cloud),
         redirect_uri=validation.clean(redirect_uri),
-        secret_expires=day_of(secret_expires),
+        secret_expires=parse_date(secret_expires),
         access="app-only" if app_only else "delegated",
     )
     with context.obj.open() as workspace:
@@ -117,17 +117,18 @@ def add(
         if secret is not None:
             secret = validation.clean(secret)
             validation.check_secret(secret)
-        known = workspace.warnings
+        warnings_before = workspace.warnings
         workspace.firms.add(firm, secret=secret)
-        if workspace.warnings != known:  # the first secret made the key
-            say_warnings(workspace.warnings)
-    say(
+        # The first secret creates the vault's key, which may add a warning.
+        if workspace.warnings != warnings_before:
+            print_warnings(workspace.warnings)
+    print_text(
         _("Added {name}. Next: msoauth firm check {quoted}").format(
             name=firm.name, quoted=_quoted(firm.name)
         )
     )
     if secret is None:
-        say_on_stderr(
+        print_on_stderr(
             _(
                 "No client secret: the app is used as a public client (platform “Mobile and desktop applications”)."
             )
@@ -148,7 +149,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
             print_json(row)
         return
     if not rows:
-        say(_("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …"))
+        print_text(_("No firm yet. Add one with: msoauth firm add NAME --tenant … --client-id …"))
         return
     show_table(
         [
@@ -176,7 +177,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 
 def _secret_until(row: dict[str, object]) -> str:
-    """The last day of a firm's secret, with a mark when it is near or over."""
+    """The last day of a firm's secret, marked if it is near or past."""
     date, days = row["secret_expires"], row["secret_days"]
     if not isinstance(days, int):
         return _("not recorded") if row["has_secret"] else _("no secret")
@@ -218,10 +219,10 @@ def check(context: typer.Context, name: FirmName, json: Json = False) -> None:
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
-        found = print_findings(
+        findings = print_findings(
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
-    raise typer.Exit(exit_status(finding.signal for finding in found))
+    raise typer.Exit(exit_status(finding.signal for finding in findings))
 
 
 @app.command("remove")
@@ -244,4 +245,4 @@ def remove(
                 "--yes",
             )
         workspace.firms.remove(firm.name)
-    say(_("Removed {name}.").format(name=firm.name))
+    print_text(_("Removed {name}.").format(name=firm.name))

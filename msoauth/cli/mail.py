@@ -13,8 +13,8 @@ from msoauth.cli.output import (
     print_failure,
     print_findings,
     print_json,
-    say,
-    say_on_stderr,
+    print_on_stderr,
+    print_text,
     show_progress,
 )
 from msoauth.cli.tables import show_table
@@ -80,7 +80,7 @@ def fetch(
                 to=target,
                 format=format.value,
                 retry_seconds=patience,
-                on_retry=lambda wait: say_on_stderr(str(wait)),
+                on_retry=lambda wait: print_on_stderr(str(wait)),
             ):
                 count += 1
                 if json:
@@ -95,19 +95,19 @@ def fetch(
                             message.attachments_text(),
                         )
                     )
-        except (AuthError, MailError) as failure:
+        except (AuthError, MailError) as error:
             _show_messages(rows)
-            raise typer.Exit(print_failure(failure, as_json=json)) from None
+            raise typer.Exit(print_failure(error, on_stderr=json)) from None
         _show_messages(rows)
-        where = "" if target is None else " " + _("They are in {folder}.").format(folder=target)
-        say(
+        location = "" if target is None else " " + _("They are in {folder}.").format(folder=target)
+        print_text(
             ngettext(
                 "{count} message retrieved; nothing was deleted on the server.",
                 "{count} messages retrieved; nothing was deleted on the server.",
                 count,
             ).format(count=count)
-            + where,
-            as_json=json,
+            + location,
+            on_stderr=json,
         )
 
 
@@ -118,7 +118,7 @@ def _show_messages(messages: list[tuple[str, ...]]) -> None:
 
 
 def _default_target(workspace: "Workspace", account: Account, format: Format) -> Path:  # noqa: A002
-    """The folder or mbox file for an account's mail in the workspace's folder."""
+    """The default folder or mbox file for an account's mail, inside the workspace's folder."""
     from msoauth.checks import mail
 
     folder = mail.mail_folder(workspace, account)
@@ -161,21 +161,21 @@ def send_test(
             round_trip=round_trip,
             sender=sender,
             retry_seconds=patience,
-            on_retry=lambda wait: say_on_stderr(str(wait)),
-            on_progress=_show_wait,
+            on_retry=lambda wait: print_on_stderr(str(wait)),
+            on_progress=_show_waiting_time,
         )
-        found = print_findings(_after_the_wait(findings), as_json=json)
-    raise typer.Exit(exit_status(finding.signal for finding in found))
+        printed = print_findings(_clear_progress_before_each(findings), as_json=json)
+    raise typer.Exit(exit_status(finding.signal for finding in printed))
 
 
-def _show_wait(seconds: float) -> None:
+def _show_waiting_time(seconds: float) -> None:
     show_progress(
         _("Waiting for the test mail to arrive: {seconds:.0f} s").format(seconds=seconds) + " "
     )
 
 
-def _after_the_wait(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The same findings; the line that shows the wait is cleared before each is printed."""
+def _clear_progress_before_each(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Pass on findings; before each, the line that shows the wait is cleared."""
     for finding in findings:
         show_progress("")
         yield finding

@@ -1,4 +1,4 @@
-"""Prints what commands have to say: JSON on stdout, text for people (on stderr beside JSON), findings with remedies."""
+"""Prints the output of commands: JSON on stdout, text for people (on stderr beside JSON), findings with remedies."""
 
 import io
 import json
@@ -35,23 +35,21 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The global options, given before the command."""
+    """The global options, which precede the command."""
 
     workspace: str | None
     lang: str | None = None
 
     def open(self) -> "Workspace":
-        """Open the workspace; its warnings are printed on stderr.
+        """Open the workspace and print its warnings on stderr.
 
         Raises:
             MsoauthError: it cannot be opened.
         """
-        from msoauth.store import (
-            Workspace,  # takes a third of a second, and not every command needs it
-        )
+        from msoauth.store import Workspace  # takes a third of a second; not every command needs it
 
         workspace = Workspace.open(self.workspace)
-        say_warnings(workspace.warnings)
+        print_warnings(workspace.warnings)
         return workspace
 
 
@@ -62,26 +60,26 @@ def utf8_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
-def say_on_stderr(sentence: str) -> None:
+def print_on_stderr(sentence: str) -> None:
     """Print one line on stderr."""
     print(" ".join(sentence.split()), file=sys.stderr, flush=True)
 
 
-def say_warnings(warnings: Iterable[str]) -> None:
-    """Print each warning on a line of stderr."""
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print each warning on a line of its own on stderr."""
     for warning in warnings:
-        say_on_stderr(_("Note: {warning}").format(warning=warning))
+        print_on_stderr(_("Note: {warning}").format(warning=warning))
 
 
 def show_progress(text: str) -> None:
-    """Show *text* in place of the last progress text, if stderr is a terminal; empty text clears the line."""
+    """Replace the progress text on stderr if that is a terminal; an empty text clears the line."""
     if sys.stderr.isatty():
         print(end=f"\r\x1b[K{text}", file=sys.stderr, flush=True)
 
 
-def say(text: str = "", *, as_json: bool = False) -> None:
-    """Print text for people: on stdout, or on stderr when stdout is for JSON."""
-    print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+def print_text(text: str = "", *, on_stderr: bool = False) -> None:
+    """Print text for people on stdout, or on stderr if stdout is for JSON or a result."""
+    print(text, file=sys.stderr if on_stderr else sys.stdout, flush=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -89,13 +87,13 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def console(*, as_json: bool = False) -> Console:
-    """A rich console on the stream for people: stdout, or stderr when stdout is for JSON."""
-    return Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True)
+def console(*, on_stderr: bool = False) -> Console:
+    """A rich console for text for people: on stdout, or on stderr if stdout is for JSON."""
+    return Console(file=sys.stderr if on_stderr else sys.stdout, highlight=False, soft_wrap=True)
 
 
 def show_finding(finding: Finding, screen: Console) -> None:
-    """Print a finding for people: its line, and the remedy if it is not passed."""
+    """Print a finding for people on one line, followed by the remedy if it is a problem."""
     shape, colour = finding.signal.shape, COLOURS[finding.signal]
     line = Text.assemble(
         (f"{shape} {finding.signal!s:8}", colour),
@@ -109,36 +107,39 @@ def show_finding(finding: Finding, screen: Console) -> None:
     _show_remedy(finding, screen)
 
 
-def _show_remedy(found: Finding | MsoauthError, screen: Console) -> None:
-    """Print the remedy: the server's own words, the cause, who can fix it, how, and the ids."""
-    from msoauth.explaining import for_cause, who_in_words  # read only when something failed
+def _show_remedy(problem: Finding | MsoauthError, screen: Console) -> None:
+    """Print the remedy of a problem: the server's response, the cause, who can fix it and how, and the ids."""
+    from msoauth.explaining import (
+        for_cause,
+        who_in_words,
+    )  # imported lazily: the catalogue is needed only for problems
 
-    # What the catalogue says of unknown words is of no use where there are none.
-    unknown = found.cause == "unknown" and not found.evidence
-    known = for_cause(found.cause) if found.cause and not unknown else None
-    if isinstance(found, Finding):
-        who, fix, links = found.who, found.fix, found.links
+    # The catalogue's advice about an unknown error text is useless without a text.
+    nothing_to_explain = problem.cause == "unknown" and not problem.evidence
+    explanation = for_cause(problem.cause) if problem.cause and not nothing_to_explain else None
+    if isinstance(problem, Finding):
+        who, fix, links = problem.who, problem.fix, problem.links
     else:
-        who, fix, links = (known.who, known.fix, ()) if known else ("", (), ())
-    if found.evidence:
-        said = _("The server said: {words}").format(words=redact(found.evidence))
-        screen.print(Text(f"    {said}", style="bright_black"))
-    if known:
-        cause = _("Cause: {title} ({cause}).").format(title=known.title, cause=found.cause)
+        who, fix, links = (explanation.who, explanation.fix, ()) if explanation else ("", (), ())
+    if problem.evidence:
+        response = _("The server said: {words}").format(words=redact(problem.evidence))
+        screen.print(Text(f"    {response}", style="bright_black"))
+    if explanation:
+        cause = _("Cause: {title} ({cause}).").format(title=explanation.title, cause=problem.cause)
         who_can_fix = _("Who can fix it: {who}").format(who=who_in_words(who))
         screen.print(Text(f"    {cause} {who_can_fix}"))
     for number, step in enumerate(fix, 1):
         screen.print(Text(f"    {number}. {step}"))
     for link in links:
         screen.print(Text(f"    {link.text}: {link.url}"))
-    if found.ids:
-        ids = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.ids.items())
+    if problem.ids:
+        ids = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in problem.ids.items())
         screen.print(Text(f"    {ids}", style="bright_black"))
 
 
 def print_findings(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
-    """Print findings as they come; returns all of them."""
-    screen = console(as_json=as_json)
+    """Print findings as they come, and return all of them."""
+    screen = console(on_stderr=as_json)
     printed = []
     for finding in findings:
         printed.append(finding)
@@ -149,17 +150,17 @@ def print_findings(findings: Iterable[Finding], *, as_json: bool) -> list[Findin
     return printed
 
 
-def exit_status(results: Iterable[Signal]) -> int:
-    """The exit status for these signals: failed wins over error, error over everything else."""
-    signals = set(results)
-    if Signal.FAILED in signals:
+def exit_status(signals: Iterable[Signal]) -> int:
+    """The exit status for these signals: a failed check takes precedence over one that could not be carried out."""
+    distinct = set(signals)
+    if Signal.FAILED in distinct:
         return EXIT_FAILED
-    return EXIT_ERROR if Signal.ERROR in signals else 0
+    return EXIT_ERROR if Signal.ERROR in distinct else 0
 
 
-def print_failure(failure: MsoauthError, *, as_json: bool = False) -> int:
-    """Print an exception, such as that of a failed sign-in, with its remedy; returns the exit status."""
-    screen = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console()
-    screen.print(Text(f"✖ {redact(failure.summary)}", style="red"))
-    _show_remedy(failure, screen)
+def print_failure(error: MsoauthError, *, on_stderr: bool = False) -> int:
+    """Print an error, such as that of a failed sign-in, with its remedy, and return the exit status."""
+    screen = Console(stderr=True, highlight=False, soft_wrap=True) if on_stderr else console()
+    screen.print(Text(f"✖ {redact(error.summary)}", style="red"))
+    _show_remedy(error, screen)
     return EXIT_FAILED

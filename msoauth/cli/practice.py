@@ -1,4 +1,7 @@
-"""``msoauth practice serve``, ``enrol`` and ``scenarios``: runs the practice tenant and lists what can go wrong in it."""
+"""``msoauth practice serve``, ``enrol`` and ``scenarios``: runs the practice tenant and lists what can go wrong in it.
+
+The practice tenant simulates Microsoft 365 on this computer: its sign-in pages, Graph and mail servers.
+"""
 
 import json as json_format
 import re
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msoauth.cli.options import Json
-from msoauth.cli.output import console, print_json, say
+from msoauth.cli.output import console, print_json, print_text
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
@@ -28,8 +31,8 @@ app = typer.Typer(
 )
 
 _MAX_FIRMS = 500
-_MAX_OFFSET = timedelta(days=3650)  # by which the practice tenant's clock may differ
-_MAX_WIDTH = 100  # columns of text at most
+_MAX_OFFSET = timedelta(days=3650)  # of the practice tenant's clock
+_MAX_WIDTH = 100  # columns of text
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -37,7 +40,7 @@ def clock_offset(text: str) -> timedelta:
     """Parse an offset such as ``+91d``, ``-3h`` or ``11m``.
 
     Raises:
-        InputError: it is not one.
+        InputError: the text is not an offset.
     """
     match = re.fullmatch(r"\s*([+-]?)(\d{1,6})\s*([smhd])\s*", text)
     if not match:
@@ -57,11 +60,11 @@ def clock_offset(text: str) -> timedelta:
     return offset
 
 
-def _firms(text: str) -> int | list[str]:
+def _parse_firms(text: str) -> int | list[str]:
     """Parse the number of firms, or their names.
 
     Raises:
-        InputError: none, too many, or a name that is empty or there twice.
+        InputError: the number is out of range, or a name is empty or occurs twice.
     """
     if text.strip().isdecimal():
         if 1 <= int(text) <= _MAX_FIRMS:
@@ -139,10 +142,10 @@ def serve(
             ).format(text=people_base[:60]),
             field="people_base",
         )
-    wanted = _firms(firms)
-    stopped = threading.Event()
+    names_or_count = _parse_firms(firms)
+    stop_requested = threading.Event()
     if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, lambda *_about: stopped.set())
+        signal.signal(signal.SIGTERM, lambda *_args: stop_requested.set())
     options: dict[str, Any] = {
         "latency": latency / 1000,
         "clock": offset,
@@ -151,43 +154,43 @@ def serve(
     }
     try:
         if bundle is not None:
-            if scenario or accounts or wanted != 1:
+            if scenario or accounts or names_or_count != 1:
                 raise InputError(
                     _("A bundle brings its own firm, account and scenarios: leave the others out.")
                 )
             tenant = _replay(bundle, options)
         else:
             tenant = PracticeTenant(
-                scenarios=tuple(scenario or ()), accounts=accounts, firms=wanted, **options
+                scenarios=tuple(scenario or ()), accounts=accounts, firms=names_or_count, **options
             )
-    except ScenarioError as problem:
-        raise InputError(_sentence(problem), field="scenario") from None
+    except ScenarioError as error:
+        raise InputError(_scenario_message(error), field="scenario") from None
     except FirmsError:
         raise InputError(
             _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60]),
             field="firms",
         ) from None
-    with ExitStack() as running:
+    with ExitStack() as stack:
         try:
-            running.enter_context(tenant)
-        except PortTakenError as problem:
+            stack.enter_context(tenant)
+        except PortTakenError as error:
             raise InputError(
                 _(
                     "Port {port} of this computer cannot be taken ({why}): choose another --port-base, or leave it out."
-                ).format(port=problem.port, why=problem.strerror),
+                ).format(port=error.port, why=error.strerror),
                 field="port_base",
             ) from None
         if json:
             print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
         print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)
         for line in tenant.notes():
-            say(line, as_json=json)
+            print_text(line, on_stderr=json)
         try:
             # Windows delivers Ctrl-C only between waits.
-            while not stopped.wait(0.5):
+            while not stop_requested.wait(0.5):
                 pass
         except KeyboardInterrupt:
-            say(_("The practice tenant has stopped."), as_json=json)
+            print_text(_("The practice tenant has stopped."), on_stderr=json)
 
 
 @app.command("enrol")
@@ -202,7 +205,7 @@ def enrol(
 
     with context.obj.open() as workspace:
         count = sum(1 for _address in enrol_all(workspace, file))
-    say(
+    print_text(
         ngettext("{count} account is signed in.", "{count} accounts are signed in.", count).format(
             count=f"{count:,}"
         )
@@ -210,7 +213,7 @@ def enrol(
 
 
 def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
-    """Make a practice tenant that replays a support bundle.
+    """Create a practice tenant that replays a support bundle.
 
     Raises:
         InputError: the file cannot be replayed; the message says why.
@@ -218,7 +221,7 @@ def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
     from msoauth.practice.bundle import BundleError, read
     from msoauth.practice.replay import Replay
 
-    sentences = {
+    messages = {
         "missing": _("The bundle {file} cannot be read: {detail}."),
         "not-a-bundle": _("{file} is not a support bundle of msoauth."),
         "too-big": _("{file} is too big, or unpacks to more than a bundle holds; it was not opened."),
@@ -229,25 +232,25 @@ def _replay(path: Path, options: dict[str, Any]) -> "PracticeTenant":
     }  # fmt: skip
     try:
         return Replay(read(path), **options)
-    except BundleError as problem:
+    except BundleError as error:
         raise InputError(
-            sentences[problem.problem].format(file=path.name, detail=problem.detail or "?")
+            messages[error.problem].format(file=path.name, detail=error.detail or "?")
         ) from None
 
 
-def _sentence(problem: "ScenarioError") -> str:
-    """The error message for a scenario that does not exist or cannot be aimed like that, with similar names."""
-    sentences = {
+def _scenario_message(error: "ScenarioError") -> str:
+    """The error message for a scenario that does not exist or cannot have that aim, with similar names."""
+    messages = {
         "name": _("There is no scenario “{name}”; see: msoauth practice scenarios"),
         "aim": _("The practice tenant has no firm or account “{aim}”"),
         "FIRM": _("The scenario “{name}” strikes a whole firm; aim it at a firm, not at “{aim}”"),
         "EVERYBODY": _("The scenario “{name}” strikes everybody; leave “@{aim}” out"),
     }
-    too_narrow = problem.problem == "narrow"
-    sentence = sentences[problem.reach.name if too_narrow else problem.problem]
-    near = ", ".join(f"“{name}”" for name in problem.near)
-    hint = _(" (did you mean {near}?)").format(near=near) if near else ""
-    return f"{sentence.format(name=problem.name[:60], aim=problem.aim[:80])}{hint}."
+    too_narrow = error.problem == "narrow"
+    message = messages[error.reach.name if too_narrow else error.problem]
+    similar = ", ".join(f"“{name}”" for name in error.near)
+    hint = _(" (did you mean {near}?)").format(near=similar) if similar else ""
+    return f"{message.format(name=error.name[:60], aim=error.aim[:80])}{hint}."
 
 
 @app.command("scenarios")
@@ -264,25 +267,25 @@ def list_scenarios(json: Json = False) -> None:
         Reach.EVERYBODY: _("nobody in particular: it strikes everybody"),
     }
     screen = console()
-    for known in scenarios():
+    for scenario in scenarios():
         if json:
             print_json(
                 {
-                    "name": known.name,
-                    "says": known.says,
-                    "cause": known.cause,
-                    "shows": known.shows,
-                    "account": known.account,
-                    "do": known.do,
-                    "reach": known.reach.name.lower(),
+                    "name": scenario.name,
+                    "says": scenario.says,
+                    "cause": scenario.cause,
+                    "shows": scenario.shows,
+                    "account": scenario.account,
+                    "do": scenario.do,
+                    "reach": scenario.reach.name.lower(),
                 }
             )
         else:
-            to_see_it = _("To see it: {what}").format(what=known.do) if known.do else ""
-            diagnosed = _("Diagnosed as {cause}; can be aimed at {whom}.").format(
-                cause=known.cause, whom=reaches[known.reach]
+            to_see_it = _("To see it: {what}").format(what=scenario.do) if scenario.do else ""
+            diagnosis = _("Diagnosed as {cause}; can be aimed at {whom}.").format(
+                cause=scenario.cause, whom=reaches[scenario.reach]
             )
-            screen.print(known.name, style="bold", highlight=False)
-            for line in filter(None, (known.says, to_see_it, diagnosed)):
+            screen.print(scenario.name, style="bold", highlight=False)
+            for line in filter(None, (scenario.says, to_see_it, diagnosis)):
                 filled = textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4)
                 screen.print(Text(textwrap.indent(filled, "    ")))

@@ -4,17 +4,17 @@ import sys
 
 import typer
 
-from msoauth.cli.output import EXIT_INTERRUPTED, say_on_stderr
+from msoauth.cli.output import EXIT_INTERRUPTED, print_on_stderr
 from msoauth.errors import InputError
 from msoauth.texts import _
 
 
-def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
-    """Ask for a secret without showing it; empty when nothing was typed.
+def read_hidden(label: str, option: str, *, twice: bool = False) -> str:
+    """Ask for a secret without showing it; empty if nothing was typed.
 
     Args:
-        option: The option by which a script gives it instead.
-        twice: Ask again, in case of a typing error.
+        option: The option by which a script provides the secret instead.
+        twice: Ask for it twice, to detect a typing error.
 
     Raises:
         InputError: there is no terminal.
@@ -22,17 +22,17 @@ def read_hidden(what: str, option: str, *, twice: bool = False) -> str:
     if not sys.stdin.isatty():
         raise _no_terminal(option)
     while True:
-        typed = _ask_hidden(what)
-        if not twice or not typed or _ask_hidden(_("The same once more")) == typed:
-            return typed
-        say_on_stderr(_("The two were not the same; try again."))
+        secret = _ask_hidden(label)
+        if not twice or not secret or _ask_hidden(_("The same once more")) == secret:
+            return secret
+        print_on_stderr(_("The two were not the same; try again."))
 
 
 def confirm(question: str, option: str) -> None:
-    """Ask a yes-or-no question and exit on no; a script may pipe the answer in.
+    """Ask a yes-or-no question and exit on no; a script may pipe the answer to stdin.
 
     Args:
-        option: The option that answers beforehand.
+        option: The option that skips the question.
 
     Raises:
         InputError: there is neither a terminal nor an answer.
@@ -46,7 +46,7 @@ def confirm(question: str, option: str) -> None:
         if not answer:
             raise _no_terminal(option)
     if not is_yes(answer):
-        say_on_stderr(_("Nothing was changed."))
+        print_on_stderr(_("Nothing was changed."))
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -55,8 +55,8 @@ def is_yes(answer: str) -> bool:
     return answer.strip().lower() in ("y", "yes", "j", "ja")
 
 
-def _ask_hidden(what: str) -> str:
-    return str(typer.prompt(what, default="", show_default=False, hide_input=True, err=True))
+def _ask_hidden(label: str) -> str:
+    return str(typer.prompt(label, default="", show_default=False, hide_input=True, err=True))
 
 
 def _no_terminal(option: str) -> InputError:

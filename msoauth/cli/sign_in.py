@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from msoauth.cli.options import Address
-from msoauth.cli.output import print_failure, say, say_on_stderr, say_warnings
+from msoauth.cli.output import print_failure, print_on_stderr, print_text, print_warnings
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.model import Account, Firm
 from msoauth.texts import _
@@ -52,58 +52,60 @@ def sign_in(
             )
             flow = attempt.flow
             if attempt.reason and flow != "browser":
-                say_on_stderr(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
-            status = wait_for(attempt, opened=not no_open)
-        except AuthError as failure:
-            code = print_failure(failure)
-            _say_remedy(workspace, firm, account, flow, failure)
+                print_on_stderr(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
+            status = wait_for(attempt, open_browser=not no_open)
+        except AuthError as error:
+            code = print_failure(error)
+            _print_suggestions(workspace, firm, account, flow, error)
             raise typer.Exit(code) from None
-    say(
+    print_text(
         _(
             "● Signed in as {user}. The tokens are stored; mail can be retrieved and sent from now on."
         ).format(user=status.signed_in_as)
     )
     if status.warning:
-        say_warnings([status.warning])
+        print_warnings([status.warning])
 
 
 def sign_out(context: typer.Context, address: Address) -> None:
     """Forget the tokens of a mailbox."""
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
-        known = workspace.tokens.status(account.address)
+        token_status = workspace.tokens.status(account.address)
         workspace.tokens.forget(account.address)
-    if known:
-        say(_("The tokens of {address} are forgotten.").format(address=account.address))
+    if token_status:
+        print_text(_("The tokens of {address} are forgotten.").format(address=account.address))
     else:
-        say(_("{address} had no tokens.").format(address=account.address))
+        print_text(_("{address} had no tokens.").format(address=account.address))
 
 
 def wait_for(
-    attempt: "SignIn[Result]", *, opened: bool = True, on_stderr: bool = False
+    attempt: "SignIn[Result]", *, open_browser: bool = True, on_stderr: bool = False
 ) -> "Result":
-    """Print what to do for a user's or an administrator's sign-in, and wait for its result; Ctrl-C cancels it.
+    """Print the instructions for a sign-in and wait for its result; Ctrl-C cancels it.
 
     Args:
-        opened: Whether the system's browser was to be opened.
-        on_stderr: Print on stderr, because stdout is for something else.
+        attempt: The sign-in of a user or an administrator.
+        open_browser: Whether the attempt was started with the system's browser.
+        on_stderr: Print on stderr, because stdout is for the command's result.
 
     Raises:
         AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.
-        InputError: the input ended without an address.
-        typer.Abort: it was cancelled.
+        InputError: the input ended without the redirect URL.
+        typer.Abort: the sign-in was cancelled.
     """
     try:
-        _show(attempt, opened=opened, on_stderr=on_stderr)
+        _print_instructions(attempt, open_browser=open_browser, on_stderr=on_stderr)
+        countdown: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if attempt.flow == "paste":
-            _take_address(attempt)
+            _read_redirect_url(attempt)
         elif sys.stderr.isatty():
-            with Console(stderr=True, highlight=False).status(_Countdown(attempt)):
-                return attempt.wait()
+            countdown = Console(stderr=True, highlight=False).status(_Countdown(attempt))
         else:
-            told = _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.")
-            say_on_stderr(told.format(minutes=round(attempt.seconds_left / 60)))
-        return attempt.wait()
+            notice = _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.")
+            print_on_stderr(notice.format(minutes=round(attempt.seconds_left / 60)))
+        with countdown:
+            return attempt.wait()
     except CancelledError:
         raise typer.Abort from None
     except BaseException:
@@ -111,8 +113,8 @@ def wait_for(
         raise
 
 
-def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
-    """Print what the user has to do."""
+def _print_instructions(attempt: "SignIn[Any]", *, open_browser: bool, on_stderr: bool) -> None:
+    """Print what the user has to do: where to sign in, and with which code, or what to paste."""
     if attempt.flow == "paste":
         lines = [
             _("Send this link to {user}:").format(user=attempt.user),
@@ -123,7 +125,7 @@ def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
             ),
         ]
     else:
-        lines = [attempt.message] if attempt.flow == "browser" and opened else []
+        lines = [attempt.message] if attempt.flow == "browser" and open_browser else []
         lines += [
             _("Sign in as {user} at this address:").format(user=attempt.user),
             attempt.url,
@@ -131,11 +133,11 @@ def _show(attempt: "SignIn[Any]", *, opened: bool, on_stderr: bool) -> None:
         if attempt.code:
             lines.append(_("and enter the code {code}").format(code=attempt.code))
     for line in lines:
-        say(line, as_json=on_stderr)
+        print_text(line, on_stderr=on_stderr)
 
 
 class _Countdown:
-    """The line with the time left; rich renders it again and again."""
+    """The line with the time left; rich renders it on every refresh."""
 
     def __init__(self, attempt: "SignIn[Any]") -> None:
         self._attempt = attempt
@@ -146,8 +148,8 @@ class _Countdown:
         return Text(_("Waiting for the sign-in, {clock} left. Ctrl-C cancels.").format(clock=clock))
 
 
-def _take_address(attempt: "SignIn[Any]") -> None:
-    """Read lines until they contain the address; an empty line after some text prints what is wrong with it.
+def _read_redirect_url(attempt: "SignIn[Any]") -> None:
+    """Read lines until they contain the redirect URL; an empty line after some text prints what is wrong with it.
 
     Raises:
         InputError: the input ended before.
@@ -155,45 +157,50 @@ def _take_address(attempt: "SignIn[Any]") -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - without it a terminal cuts lines at 4,096 characters
     lines: list[str] = []
-    problem = InputError(_("No address was given; the sign-in was cancelled."))
+    last_error = InputError(_("No address was given; the sign-in was cancelled."))
     while True:
         try:
             line = input()
         except EOFError:
-            raise problem from None
+            raise last_error from None
         lines.append(line)
         try:
             attempt.paste("\n".join(lines))
-        except InputError as wrong:
+        except InputError as error:
             if line.strip():
-                problem = wrong
-            elif any(kept.strip() for kept in lines):
-                say_on_stderr(wrong.summary)
+                last_error = error
+            elif any(text.strip() for text in lines):
+                print_on_stderr(error.summary)
                 lines.clear()
-            continue
-        return
+        else:
+            return  # the attempt has found the redirect URL in the lines
 
 
-def _say_remedy(
-    workspace: "Workspace", firm: Firm, account: Account, flow: "Flow | None", failure: AuthError
+def _print_suggestions(
+    workspace: "Workspace", firm: Firm, account: Account, flow: "Flow | None", error: AuthError
 ) -> None:
-    """Print what helps now, as commands and links for this account."""
+    """Print commands and links by which the user can go on after a failed sign-in."""
     from msoauth.identity import entra_links, signin
 
-    again = f"msoauth sign-in {account.address}"
-    if failure.cause == "account-wrong":
-        say(_("Use another account: {command}").format(command=f"{again} --another"))
+    command = f"msoauth sign-in {account.address}"
+    if error.cause == "account-wrong":
+        print_text(_("Use another account: {command}").format(command=f"{command} --another"))
+        # These links need the sign-in service's metadata; without it the other suggestions still help.
         with contextlib.suppress(AuthError):
-            say(_("Sign out at Microsoft: {url}").format(url=entra_links.sign_out_link(firm)))
-        say(
+            print_text(
+                _("Sign out at Microsoft: {url}").format(url=entra_links.sign_out_link(firm))
+            )
+        print_text(
             _("If the mailbox is shared, say who signs in: {command}").format(
                 command=f"msoauth account change {account.address} --login UPN"
             )
         )
-    if failure.cause in entra_links.CONSENT_CAUSES:
+    if error.cause in entra_links.CONSENT_CAUSES:
         with contextlib.suppress(AuthError):
             link = entra_links.admin_consent_link(firm, workspace.accounts.list(firm.name))
-            say(_("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link))
-    other = signin.alternative_flow(flow, failure) if flow else None
-    if other:
-        say(_("Another way: {command}").format(command=f"{again} --via {other}"))
+            print_text(
+                _("The admin-consent link for {firm}: {url}").format(firm=firm.name, url=link)
+            )
+    alternative = signin.alternative_flow(flow, error) if flow else None
+    if alternative:
+        print_text(_("Another way: {command}").format(command=f"{command} --via {alternative}"))

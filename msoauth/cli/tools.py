@@ -1,4 +1,4 @@
-"""``msoauth lab`` (the guided notebooks), ``explain`` (any error text) and ``journal`` (the findings)."""
+"""``msoauth lab`` (opens the guided notebooks), ``explain`` (explains an error text) and ``journal`` (lists findings)."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from msoauth.cli.options import Json
-from msoauth.cli.output import console, print_json, say, show_finding
+from msoauth.cli.output import console, print_json, print_text, show_finding
 from msoauth.errors import InputError
 from msoauth.texts import _
 
@@ -43,10 +43,10 @@ def lab(
             context.obj.workspace,
             browser=not no_browser,
             port=port,
-            real=real,
+            no_practice=real,
             app=app,
             language=context.obj.lang,
-            say=say,
+            notify=print_text,
         )
     raise typer.Exit(status)
 
@@ -80,56 +80,64 @@ def explain(
         return
     if text == "-":
         if sys.stdin.isatty():
-            say(_("Paste the error text; end with Ctrl-D (Windows: Ctrl-Z, Enter)."), as_json=True)
+            print_text(
+                _("Paste the error text; end with Ctrl-D (Windows: Ctrl-Z, Enter)."), on_stderr=True
+            )
         text = _stdin_text()
     if not text.strip():
         raise InputError(_("There is no text to explain: give it as an argument or on stdin."))
-    known_firm, mailbox = None, None
+    firm_for_links, mailbox = None, None
     if firm or account:
         with context.obj.open() as workspace:
             mailbox = workspace.accounts.get(account) if account else None
             name = firm or (mailbox.firm if mailbox else "")
-            known_firm = workspace.firms.get(name)
-    found = explain_text(text, firm=known_firm, account=mailbox)
+            firm_for_links = workspace.firms.get(name)
+    explanation = explain_text(text, firm=firm_for_links, account=mailbox)
     if json:
-        print_json(found.as_json())
+        print_json(explanation.as_json())
     else:
-        _show_explanation(found, console())
+        _show_explanation(explanation, console())
 
 
-def _show_explanation(found: "Explanation", screen: "Console") -> None:
-    """Print an explanation for people: the cause, the matching words, who can fix it and how."""
+def _show_explanation(explanation: "Explanation", screen: "Console") -> None:
+    """Print an explanation for people: the cause, the words that show it, who can fix it and how."""
     from msoauth.explaining import who_in_words
 
-    sure = {"sure": _("sure"), "likely": _("likely")}.get(found.confidence, _("not sure"))
-    screen.print(
-        Text.assemble((found.title, "bold"), (f"  ({found.cause}, {sure})", "bright_black"))
+    confidence = {"sure": _("sure"), "likely": _("likely")}.get(
+        explanation.confidence, _("not sure")
     )
-    screen.print(Text(found.meaning))
-    if found.evidence:
-        said = _("The text says: {words}").format(words=_shortened(found.evidence))
-        screen.print(Text(said, style="bright_black"))
-    if found.who:
-        screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(found.who))))
-    for number, step in enumerate(found.fix, 1):
+    screen.print(
+        Text.assemble(
+            (explanation.title, "bold"), (f"  ({explanation.cause}, {confidence})", "bright_black")
+        )
+    )
+    screen.print(Text(explanation.meaning))
+    if explanation.evidence:
+        matching_words = _("The text says: {words}").format(words=_shorten(explanation.evidence))
+        screen.print(Text(matching_words, style="bright_black"))
+    if explanation.who:
+        screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(explanation.who))))
+    for number, step in enumerate(explanation.fix, 1):
         screen.print(Text(f"  {number}. {step}"))
-    for command in found.powershell:
+    for command in explanation.powershell:
         screen.print(Text(f"  PS> {command}", style="cyan"))
-    for link in found.links:
+    for link in explanation.links:
         screen.print(Text(f"  {link.text}: {link.url}"))
-    marks = {"codes": ", ".join(found.codes), **found.ids}
-    said = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in marks.items() if value)
-    if said:
-        screen.print(Text(f"  {said}", style="bright_black"))
+    codes_and_ids = {"codes": ", ".join(explanation.codes), **explanation.ids}
+    ids = "  ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in codes_and_ids.items() if value
+    )
+    if ids:
+        screen.print(Text(f"  {ids}", style="bright_black"))
 
 
-def _shortened(words: str) -> str:
+def _shorten(words: str) -> str:
     return words if len(words) <= 240 else f"{words[:240].rstrip()} …"
 
 
 def _stdin_text() -> str:
     raw = sys.stdin.buffer.read(MAX_TEXT + 1)
-    if len(raw) > MAX_TEXT:  # a stream that never ends would fill the memory
+    if len(raw) > MAX_TEXT:  # an endless stream would fill the memory
         raise InputError(
             _("The text is larger than {size} MB: give only the part around the failure.").format(
                 size=MAX_TEXT >> 20
@@ -139,11 +147,11 @@ def _stdin_text() -> str:
 
 
 def _stdin_lines() -> Iterator[str]:
-    """The lines of stdin; one that is too long is cut off, so that it is no valid JSON."""
+    """The lines of stdin; one that is too long is cut off, which makes it invalid JSON."""
     while raw := sys.stdin.buffer.readline(MAX_TEXT):
-        rest = raw
-        while len(rest) == MAX_TEXT and not rest.endswith(b"\n"):
-            rest = sys.stdin.buffer.readline(MAX_TEXT)
+        chunk = raw
+        while len(chunk) == MAX_TEXT and not chunk.endswith(b"\n"):
+            chunk = sys.stdin.buffer.readline(MAX_TEXT)
         yield raw.decode("utf-8", "replace")
 
 
@@ -164,30 +172,30 @@ def journal(
     with context.obj.open() as workspace:
         name = workspace.firms.get(firm).name if firm else None
         screen = console()
-        count, whose = 0, None
+        count, previous_key = 0, None
         for finding in workspace.journal.findings(firm=name, account=account, since=since_time):
             count += 1
             if json:
                 print_json(finding.as_json())
             else:
-                if whose != (finding.run, finding.firm, finding.account):
-                    whose = (finding.run, finding.firm, finding.account)
-                    when = f"{finding.at:%Y-%m-%d %H:%M:%S}Z"
-                    head = f"{when}  {finding.firm}  {finding.account}".rstrip()
+                if previous_key != (finding.run, finding.firm, finding.account):
+                    previous_key = (finding.run, finding.firm, finding.account)
+                    time = f"{finding.at:%Y-%m-%d %H:%M:%S}Z"
+                    head = f"{time}  {finding.firm}  {finding.account}".rstrip()
                     screen.print(Text(head, style="bright_black"))
                 show_finding(finding, screen)
     if not count and not json:
         if firm or account or since:
-            say(_("There is no such finding. All of them: msoauth journal"))
+            print_text(_("There is no such finding. All of them: msoauth journal"))
         else:
-            say(_("No findings yet. They come with: msoauth firm check NAME"))
+            print_text(_("No findings yet. They come with: msoauth firm check NAME"))
 
 
 def _parse_time(text: str | None) -> datetime | None:
-    """The time that an option holds, UTC without an offset; None without the option.
+    """Parse the time of an option, in UTC unless it has an offset; None if the option was not given.
 
     Raises:
-        InputError: it is neither a date nor a time.
+        InputError: the text is neither a date nor a time.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Adapts typer: usage errors become one sentence that names the option, and help texts are translated."""
+"""Adapts typer: a usage error becomes one sentence that names the option, and help texts are translated."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typer.core import TyperCommand, TyperGroup
 from msoauth.errors import InputError
 from msoauth.texts import _
 
-# typer brings its own copy of click in newer versions and takes click itself in older ones: the classes are
-# those that its own BadParameter descends from.
+# Newer versions of typer contain a copy of click, older ones depend on click: take the classes from typer's own
+# BadParameter, which derives from them.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 CommandError: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -21,20 +21,20 @@ else:
     _Base = object
 
 
-def error_message(wrong: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """The message of a usage error as one sentence, for all versions of typer.
 
-    Newer ones pass on pydantic's wording, which is written for programmers and has no full stop.
+    Newer versions pass on pydantic's wording, which is written for programmers and has no full stop.
     """
-    said = getattr(wrong, "format_message", None)
-    text = " ".join(str(said() if callable(said) else wrong).split())
+    format_message = getattr(error, "format_message", None)
+    text = " ".join(str(format_message() if callable(format_message) else error).split())
     text = text.replace(": Value error, ", ": ").replace(": Input should be ", ": it must be ")
     text = re.sub(r", unable to parse string as an? \w+$", "", text)
     return text if not text or text.endswith((".", "?", "!")) else f"{text}."
 
 
 class _PlainHelp(_Base):
-    """Help without the ``<bool>`` that newer versions of typer print behind options without a value."""
+    """Help without the ``<bool>`` that newer versions of typer print after options that take no value."""
 
     def get_params(self, ctx: Any) -> Any:
         """The options and arguments, with their placeholders for values."""
@@ -58,52 +58,54 @@ class Command(_PlainHelp, TyperCommand):
         """Run the command.
 
         Raises:
-            InputError: a value cannot be used; the sentence begins with the option's name.
+            InputError: a value cannot be used; the message begins with the option's name.
             typer.Abort: Ctrl-C was pressed.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Abort from None
-        except InputError as wrong:
-            summary = self._with_option(wrong, ctx.params)
-            raise InputError(summary, field=wrong.field, cause=wrong.cause) from None
+        except InputError as error:
+            message = self._with_option(error, ctx.params)
+            raise InputError(message, field=error.field, cause=error.cause) from None
 
-    def _with_option(self, wrong: InputError, given: dict[str, Any]) -> str:
-        option = f"--{wrong.field.replace('_', '-')}"
+    def _with_option(self, error: InputError, values: dict[str, Any]) -> str:
+        option = f"--{error.field.replace('_', '-')}"
         for parameter in self.params:
             if option in parameter.opts:
                 name = option
-            # Nobody types an argument's name, so it is added only if the sentence does not show the value.
-            elif parameter.name == wrong.field and str(given.get(wrong.field)) not in wrong.summary:
-                name = parameter.metavar or wrong.field.upper()
+            # Users do not type an argument's name, so it is added only if the message does not show the value.
+            elif (
+                parameter.name == error.field and str(values.get(error.field)) not in error.summary
+            ):
+                name = parameter.metavar or error.field.upper()
             else:
                 continue
-            return _("{option}: {problem}").format(option=name, problem=wrong.summary)
-        return wrong.summary
+            return _("{option}: {problem}").format(option=name, problem=error.summary)
+        return error.summary
 
 
 def help_texts(command: Any) -> Iterator[str]:
     """The English help texts of a command and all its subcommands, for the translation catalogue."""
-    for owner, name in _texts(command):
-        yield getattr(owner, name)
+    for holder, name in _texts(command):
+        yield getattr(holder, name)
 
 
 def translate(command: Any) -> None:
     """Translate the help texts of a command and all its subcommands into the current language."""
-    for owner, name in _texts(command):
-        setattr(owner, name, _(getattr(owner, name)))
+    for holder, name in _texts(command):
+        setattr(holder, name, _(getattr(holder, name)))
 
 
 def _texts(command: Any) -> Iterator[tuple[Any, str]]:
     """Each object with a help text, and the name of the attribute that holds it."""
-    owners = [(command, "help")]
+    holders = [(command, "help")]
     for parameter in command.params:
-        owners += [(parameter, "help"), (parameter, "show_default")]
-    for owner, name in owners:
-        text = getattr(owner, name, None)
+        holders += [(parameter, "help"), (parameter, "show_default")]
+    for holder, name in holders:
+        text = getattr(holder, name, None)
         if isinstance(text, str) and text:
-            yield owner, name
+            yield holder, name
     for subcommand in getattr(command, "commands", {}).values():
         yield from _texts(subcommand)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from msoauth.cli import files, prompts
-from msoauth.cli.output import say, say_warnings, show_progress
+from msoauth.cli.output import print_text, print_warnings, show_progress
 from msoauth.errors import InputError
 from msoauth.texts import _, ngettext
 
@@ -21,15 +21,15 @@ Stdin = Annotated[
 ]
 
 
-def _passphrase(what: str, *, from_stdin: bool, twice: bool) -> str:
+def _read_passphrase(label: str, *, from_stdin: bool, twice: bool) -> str:
     """Read a passphrase from a hidden prompt or from stdin, never from an argument."""
     if from_stdin:
-        given = sys.stdin.readline().rstrip("\r\n")
+        value = sys.stdin.readline().rstrip("\r\n")
     else:
-        given = prompts.read_hidden(what, "--passphrase-stdin", twice=twice)
-    if not given:
+        value = prompts.read_hidden(label, "--passphrase-stdin", twice=twice)
+    if not value:
         raise InputError(_("No passphrase was given; nothing was changed."))
-    return given
+    return value
 
 
 @app.command("show")
@@ -43,9 +43,9 @@ def show(context: typer.Context) -> None:
         "file": _("a key file in the workspace's folder"),
     }
     if source is None:
-        say(_("Nothing is sealed yet."))
+        print_text(_("Nothing is sealed yet."))
     else:
-        say(_("The key comes from {source}.").format(source=sources[source]))
+        print_text(_("The key comes from {source}.").format(source=sources[source]))
 
 
 @app.command("passphrase")
@@ -54,13 +54,13 @@ def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
     from msoauth.store import export
 
     with context.obj.open() as workspace:
-        workspace.vault.data_key()  # fails here if the current key does not open it
-        new = _passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
+        workspace.vault.data_key()  # fail before asking if the current key does not open the vault
+        new = _read_passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
         problem = export.passphrase_problem(new)
         if problem:
             raise InputError(problem)
         workspace.vault.change("passphrase", new)
-    say(
+    print_text(
         _(
             "● The vault is sealed with the new passphrase. Set MSOAUTH_PASSPHRASE to it from now on."
         )
@@ -79,14 +79,14 @@ def source(
     with context.obj.open() as workspace:
         workspace.vault.change(where)
         if where == "keyring":
-            say(
+            print_text(
                 _(
                     "● The key lies in this computer's keyring; MSOAUTH_PASSPHRASE is not needed any more."
                 )
             )
         else:
-            say(_("● The key lies in a key file in the workspace's folder."))
-        say_warnings(workspace.warnings)
+            print_text(_("● The key lies in a key file in the workspace's folder."))
+        print_warnings(workspace.warnings)
 
 
 @workspace_app.command("export")
@@ -101,10 +101,14 @@ def export(
     with context.obj.open() as workspace:
         export.check_target(file)
         files.check_writable(file)
-        new = _passphrase(_("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True)
-        count = export.export_workspace(workspace, file, new, on_progress=_show_rows)
+        file_passphrase = _read_passphrase(
+            _("Passphrase for the file"), from_stdin=passphrase_stdin, twice=True
+        )
+        count = export.export_workspace(
+            workspace, file, file_passphrase, on_progress=_show_row_count
+        )
     show_progress("")
-    say(
+    print_text(
         ngettext(
             "● {file} holds the workspace, {n} row. Retrieved mail and notebooks are not in it.",
             "● {file} holds the workspace, {n} rows. Retrieved mail and notebooks are not in it.",
@@ -124,17 +128,21 @@ def import_(
 
     with context.obj.open() as workspace:
         export.check_source(workspace, file)
-        given = _passphrase(_("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False)
-        notes = export.import_workspace(workspace, file, given, on_progress=_show_rows)
+        file_passphrase = _read_passphrase(
+            _("Passphrase of the file"), from_stdin=passphrase_stdin, twice=False
+        )
+        notes = export.import_workspace(
+            workspace, file, file_passphrase, on_progress=_show_row_count
+        )
         show_progress("")
         firms, accounts = len(workspace.firms.list()), len(workspace.accounts.list())
-        say_warnings((*workspace.warnings, *notes))
-    say(
+        print_warnings((*workspace.warnings, *notes))
+    print_text(
         _(
             "● Imported. Firms: {firms}, accounts: {accounts}. Nobody needs to sign in again."
         ).format(firms=firms, accounts=accounts)
     )
 
 
-def _show_rows(rows: int) -> None:
+def _show_row_count(rows: int) -> None:
     show_progress(f"{rows:,} …")
