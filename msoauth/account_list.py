@@ -13,7 +13,7 @@ from msoauth.model import Account
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# Column names that people and Microsoft's exports use, in English and German; case does not matter.
+# The column names of people's lists and of Microsoft's exports, in English and German; case does not matter.
 _COLUMNS = {
     "address": ("address", "email", "e-mail", "mail", "mailbox", "primary smtp address", "primarysmtpaddress",
                 "email address", "e-mail address", "adresse", "e-mail-adresse", "postfach"),
@@ -22,15 +22,15 @@ _COLUMNS = {
     "retrieve": ("retrieve", "protocol", "abruf", "protokoll"),
 }  # fmt: skip
 _ADDRESS = re.compile(r"[^\s<>;,\"'()]+@[^\s<>;,\"'()]+")
-_LONGEST = 100_000  # lines; more than that is not a list of a firm's mailboxes
+_MAX_LINES = 100_000  # a longer list is not one of a firm's mailboxes
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a list, not checked yet.
+    """One line of a list, not yet validated.
 
     Attributes:
-        number: Counted from 1, as an editor or Excel shows it.
+        number: The line's number, from 1, as an editor or Excel shows it.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a line: the account that was added, or the problem."""
+    """The result of adding a line: the new account, or the problem."""
 
     line: Line
     account: Account | None
@@ -51,10 +51,10 @@ class Outcome:
 def account_from_text(
     address: str, firm: str, login: str | None = None, retrieve: str = ""
 ) -> Account:
-    """Make an account from texts that a person typed.
+    """Create an account from what a person typed; nothing is stored.
 
     Args:
-        login: Who signs in; None or empty if that is the mailbox itself.
+        login: The user who signs in; None or empty for the mailbox itself.
         retrieve: ``pop3`` or ``imap``; empty for ``pop3``.
 
     Raises:
@@ -85,32 +85,36 @@ def read_text(text: str) -> list[Line]:
     Raises:
         InputError: the text is not CSV.
     """
-    filled = [line for line in text.splitlines() if line.strip()]
-    if len(filled) == 1 and len(_ADDRESS.findall(filled[0])) > 1 and filled[0].count("@") > 2:
-        return [Line(1, address) for address in _ADDRESS.findall(filled[0])]
-    counts = {sign: filled[0].count(sign) for sign in "\t;,"} if filled else {}
-    sign = max(counts, key=lambda s: counts[s]) if any(counts.values()) else ","
+    non_empty = [line for line in text.splitlines() if line.strip()]
+    if (
+        len(non_empty) == 1
+        and len(_ADDRESS.findall(non_empty[0])) > 1
+        and non_empty[0].count("@") > 2
+    ):
+        return [Line(1, address) for address in _ADDRESS.findall(non_empty[0])]
+    counts = {delimiter: non_empty[0].count(delimiter) for delimiter in "\t;,"} if non_empty else {}
+    delimiter = max(counts, key=lambda d: counts[d]) if any(counts.values()) else ","
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
-    except csv.Error as problem:
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
         raise InputError(
-            _("This is not a list of lines and columns ({reason}).").format(reason=problem)
+            _("This is not a list of lines and columns ({reason}).").format(reason=error)
         ) from None
-    return _lines(table)
+    return _parse_rows(table)
 
 
 def read_file(name: str, content: bytes) -> list[Line]:
     """Read the lines of a CSV or Excel file.
 
     Args:
-        name: The file's name; its suffix tells the format.
+        name: The file's name; its suffix determines the format.
 
     Raises:
         InputError: it is neither, or is empty.
     """
     is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm")
     try:
-        lines = _lines(_excel(content)) if is_excel else read_text(_decoded(content))
+        lines = _parse_rows(_excel_rows(content)) if is_excel else read_text(_decode(content))
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
@@ -122,7 +126,7 @@ def read_file(name: str, content: bytes) -> list[Line]:
     return lines
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
     try:
@@ -130,41 +134,42 @@ def _decoded(content: bytes) -> str:
     except UnicodeDecodeError:
         if b"\0" in content:
             raise
-        return content.decode("cp1252")  # Excel's plain “CSV” on Western Windows
+        return content.decode("cp1252")  # Excel's plain “CSV” format on Western European Windows
 
 
-def _excel(content: bytes) -> list[list[str]]:
-    import openpyxl  # only where an Excel file is
+def _excel_rows(content: bytes) -> list[list[str]]:
+    import openpyxl  # imported lazily: only Excel files need it
 
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     try:
-        rows = book.worksheets[0].iter_rows(values_only=True, max_row=_LONGEST)
+        rows = book.worksheets[0].iter_rows(values_only=True, max_row=_MAX_LINES)
         return [["" if cell is None else str(cell) for cell in row] for row in rows]
     finally:
         book.close()
 
 
-def _lines(table: Sequence[Sequence[str]]) -> list[Line]:
-    first = next((n for n, row in enumerate(table) if any(c.strip() for c in row)), None)
-    if first is None:
+def _parse_rows(table: Sequence[Sequence[str]]) -> list[Line]:
+    first_row = next((n for n, row in enumerate(table) if any(c.strip() for c in row)), None)
+    if first_row is None:
         return []
-    head = [cell.strip().lower() for cell in table[first]]
-    named = {
+    head = [cell.strip().lower() for cell in table[first_row]]
+    columns = {
         column: next(n for n, cell in enumerate(head) if cell in names)
         for column, names in _COLUMNS.items()
         if any(cell in names for cell in head)
     }
-    if named and not any("@" in cell for cell in head):
-        named.setdefault("address", named.get("login", 0))  # an export of users has only their UPNs
-        body = range(first + 1, len(table))
+    if columns and not any("@" in cell for cell in head):
+        # An export of users has their UPNs only.
+        columns.setdefault("address", columns.get("login", 0))
+        rows = range(first_row + 1, len(table))
     else:
-        named, body = {"address": 0, "login": 1, "retrieve": 2}, range(first, len(table))
+        columns, rows = {"address": 0, "login": 1, "retrieve": 2}, range(first_row, len(table))
     lines = []
-    for n in body[:_LONGEST]:
+    for n in rows[:_MAX_LINES]:
         cells = [cell.strip() for cell in table[n]]
         if any(cells):
-            picked = {c: cells[at] for c, at in named.items() if at < len(cells)}
-            lines.append(Line(n + 1, **{"address": "", **picked}))
+            values = {c: cells[index] for c, index in columns.items() if index < len(cells)}
+            lines.append(Line(n + 1, **{"address": "", **values}))
     return lines
 
 
@@ -176,11 +181,12 @@ def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[
     """
     for line in lines:
         try:
-            found = _ADDRESS.findall(line.address)
-            written = found[0] if len(found) == 1 else line.address  # “Anna <anna@contoso.example>”
-            account = account_from_text(written, firm, line.login, line.retrieve)
+            addresses = _ADDRESS.findall(line.address)
+            # The address may have a display name: “Anna <anna@contoso.example>”.
+            address = addresses[0] if len(addresses) == 1 else line.address
+            account = account_from_text(address, firm, line.login, line.retrieve)
             workspace.accounts.add(account)
-        except InputError as wrong:
-            yield Outcome(line, None, wrong.summary)
+        except InputError as error:
+            yield Outcome(line, None, error.summary)
         else:
             yield Outcome(line, account)

@@ -1,8 +1,9 @@
-"""The public functions of ``import msoauth``: what the notebooks and the command line do, for cells and scripts.
+"""The public functions of ``import msoauth``: checks, sign-in, mail and audits, for notebook cells and scripts.
 
-Each takes an open workspace first and does what the command of the same name does: findings are stored in the
-workspace's journal, mail is never deleted, and nothing is sent unless asked for. In the examples ``ws`` is a workspace on the
-practice tenant in which everybody has signed in.
+Each takes an open workspace as its first argument and does what the command of the same name does: findings are stored in
+the workspace's journal, mail is never deleted, and nothing is sent unless an argument says so. A firm is one customer's
+tenant with its app registration. In the examples ``ws`` is a workspace with a firm of the practice tenant (a simulation
+of Microsoft 365 on this computer) in which all users have signed in.
 """
 
 import threading
@@ -56,7 +57,7 @@ def check_firm(workspace: Workspace, name: str, *, progress: bool = True) -> Fin
 def diagnose(
     workspace: Workspace, address: str, *, send: bool = False, progress: bool = True
 ) -> Findings:
-    """Check everything for one account, in order: network, registration, sign-in, mailbox.
+    """Run every check for one account, in order: network, registration, sign-in, mailbox.
 
     Args:
         address: The account's address.
@@ -67,14 +68,14 @@ def diagnose(
         NotFoundError: there is no such account.
         StoreError: the findings cannot be stored.
 
-    >>> found = msoauth.diagnose(ws, "anna.lindqvist@contoso.example", progress=False)
-    >>> found.root_cause is None
+    >>> findings = msoauth.diagnose(ws, "anna.lindqvist@contoso.example", progress=False)
+    >>> findings.root_cause is None
     True
     """
     account = workspace.accounts.get(address)
     context = Context(workspace, workspace.firms.get(account.firm), account)
-    wanted = (*checks.DIAGNOSE, *checks.SEND, *checks.ROUND_TRIP) if send else checks.DIAGNOSE
-    return _run_checks(wanted, context, progress=progress)
+    selection = (*checks.DIAGNOSE, *checks.SEND, *checks.ROUND_TRIP) if send else checks.DIAGNOSE
+    return _run_checks(selection, context, progress=progress)
 
 
 def iter_messages(
@@ -85,12 +86,12 @@ def iter_messages(
     headers_only: bool = False,
     to: str | Path | None = None,
 ) -> Iterator[MessageSummary]:
-    """Retrieve an account's mail, yielding each message once it is there. Nothing is deleted or marked.
+    """Retrieve an account's mail, yielding each message once it is complete. Nothing on the server is deleted or marked.
 
     Args:
         address: The account's address.
         limit: At most this many of the newest messages; None for all.
-        headers_only: Look at headers only; nothing is stored.
+        headers_only: Retrieve headers only; nothing is stored.
         to: The folder for the .eml files; None for the workspace's own. Messages already stored there
             are not retrieved again.
 
@@ -106,11 +107,11 @@ def iter_messages(
     True
     """
     account = workspace.accounts.get(address)
-    place = (
+    folder = (
         None if headers_only else Path(to) if to else account_mail.mail_folder(workspace, account)
     )
     return account_mail.fetch_mail(
-        workspace, account, limit=limit, headers_only=headers_only, to=place
+        workspace, account, limit=limit, headers_only=headers_only, to=folder
     )
 
 
@@ -123,7 +124,7 @@ def fetch(
     to: str | Path | None = None,
     progress: bool = True,
 ) -> "pd.DataFrame":
-    """Retrieve an account's mail as a DataFrame of messages. Nothing is deleted or marked.
+    """Retrieve an account's mail as a DataFrame of messages. Nothing on the server is deleted or marked.
 
     Args:
         address, limit, headers_only, to: As for :func:`iter_messages`.
@@ -139,8 +140,8 @@ def fetch(
     >>> len(msoauth.fetch(ws, "anna.lindqvist@contoso.example", limit=3, progress=False))
     3
     """
-    found = iter_messages(workspace, address, limit=limit, headers_only=headers_only, to=to)
-    return messages_frame(_with_progress_bar(found, _("Retrieving mail"), limit, show=progress))
+    messages = iter_messages(workspace, address, limit=limit, headers_only=headers_only, to=to)
+    return messages_frame(_with_progress_bar(messages, _("Retrieving mail"), limit, show=progress))
 
 
 def send_test(
@@ -167,8 +168,8 @@ def send_test(
     True
     """
     account = workspace.accounts.get(address)
-    found = account_mail.send_test(workspace, account, to=to, round_trip=round_trip)
-    return Findings(_with_progress_bar(found, _("Sending a test mail"), None, show=progress))
+    findings = account_mail.send_test(workspace, account, to=to, round_trip=round_trip)
+    return Findings(_with_progress_bar(findings, _("Sending a test mail"), None, show=progress))
 
 
 def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "SignIn[SignedIn]":
@@ -176,15 +177,16 @@ def sign_in(workspace: Workspace, address: str, via: "Flow | None" = None) -> "S
 
     Args:
         address: The account's address.
-        via: ``browser``, ``device`` or ``paste``; None for the one that works on this computer.
+        via: The flow: ``browser``, ``device`` or ``paste``; None for one that works on this computer.
 
     Returns:
-        What to show (``url``, ``code``, ``message``) with ``wait()``, which returns who signed in once the tokens are
-        stored, and ``cancel()``. ``paste(text)`` takes the address at which the browser ended (``paste`` only).
+        The attempt: ``url``, ``code`` and ``message`` are to be shown to the user; ``wait()`` returns who signed in once
+        the tokens are stored; ``cancel()`` ends it. With *via* ``paste``, ``paste(text)`` takes the redirect URL at which
+        the browser ended.
 
     Raises:
         NotFoundError: there is no such account.
-        AuthError: the authority refused or cannot be reached.
+        AuthError: Microsoft's sign-in service refused, or cannot be reached.
         InputError: the firm's app registration does not allow *via*.
 
     >>> attempt = msoauth.sign_in(ws, "anna.lindqvist@contoso.example", via="paste")
@@ -234,7 +236,7 @@ class AuditResult(Listing[AccountResult]):
 
     Attributes:
         run: The id that its findings share.
-        status: The latest result of every account of these firms.
+        status: The status of every account of these firms after the audit.
 
     >>> result = msoauth.audit(ws, progress=False)
     >>> len(result), list(result.frame()["signal"].unique())
@@ -246,9 +248,9 @@ class AuditResult(Listing[AccountResult]):
     def __init__(
         self, workspace: Workspace, audit: Audit, results: Iterable[AccountResult]
     ) -> None:
-        everything = list(results)
-        self._items = [one for one in everything if one.account is not None]
-        self._findings = [finding for one in everything for finding in one.findings]
+        all_results = list(results)
+        self._items = [result for result in all_results if result.account is not None]
+        self._findings = [finding for result in all_results for finding in result.findings]
         self.run = audit.run
         names = audit.firms
         self.status: Status = status(workspace, firm=names, silent_days=audit.silent_days)
@@ -256,7 +258,7 @@ class AuditResult(Listing[AccountResult]):
 
     @property
     def problems(self) -> Problems:
-        """What is wrong by cause, and what works now but is about to stop."""
+        """The problems by cause, including what works now but is about to stop."""
         return Problems(self.status.groups)
 
     @property
@@ -265,7 +267,7 @@ class AuditResult(Listing[AccountResult]):
         return Findings(self._findings)
 
     def frame(self) -> "pd.DataFrame":
-        """A row for each account: signal, what is wrong, who can fix it, when it last worked (UTC)."""
+        """A row for each account: its signal, what is wrong, who can fix it, when it last worked (UTC)."""
         from msoauth.reports.columns import accounts_frame
 
         return accounts_frame(self.status.accounts)
@@ -301,13 +303,15 @@ class AuditResult(Listing[AccountResult]):
 
     def _caption(self) -> str:
         count = len(self.status.accounts)
-        said = ngettext("{count} account: ", "{count} accounts: ", count).format(count=f"{count:,}")
-        return said + labels.counts_line(self.status.signals)
+        heading = ngettext("{count} account: ", "{count} accounts: ", count).format(
+            count=f"{count:,}"
+        )
+        return heading + labels.counts_line(self.status.signals)
 
-    def _cells(self, one: AccountResult) -> tuple[object, ...]:
-        cause = one.issue.cause or one.issue.check if one.issue else ""
-        address = one.account.address if one.account else ""
-        return (f"{one.signal.shape} {one.signal}", one.firm.name, address, cause)
+    def _cells(self, result: AccountResult) -> tuple[object, ...]:
+        cause = result.issue.cause or result.issue.check if result.issue else ""
+        address = result.account.address if result.account else ""
+        return (f"{result.signal.shape} {result.signal}", result.firm.name, address, cause)
 
 
 class AuditOptions(TypedDict, total=False):
@@ -353,13 +357,13 @@ def audit(
 
     Args:
         firm: A firm's name or several; None for all.
-        stream: Return the audit itself: iterate over it, and each account is yielded as it finishes, and for each firm
-            the checks of its registration, with ``account`` None.
+        stream: Return the audit itself, not yet started: iterating over it runs it and yields the result of each account
+            as it finishes, and one result for each firm, with ``account`` None.
         progress: Show progress in a notebook or on a terminal.
-        options: ``workers`` (accounts at once, in all), ``per_firm`` and ``per_mailbox`` (at once of one tenant, and
-            of one user), ``send`` (also send a test mail to each mailbox itself), ``silent_days`` (without new mail
-            a mailbox is called silent), ``fresh`` (start over instead of resuming), ``timeout`` (seconds of each
-            step of a conversation), ``cancelled`` (an event that ends it).
+        options: ``workers``, ``per_firm`` and ``per_mailbox`` (how many accounts are checked at once: in all, of one
+            tenant, and of one user), ``send`` (also send a test mail to each mailbox itself), ``silent_days`` (days
+            without new mail after which a mailbox is called silent), ``fresh`` (start over instead of resuming),
+            ``timeout`` (seconds of each step of a conversation with a server), ``cancelled`` (an event that ends it).
 
     Raises:
         NotFoundError: there is no such firm.
@@ -370,8 +374,8 @@ def audit(
     >>> result = msoauth.audit(ws, progress=False)
     >>> result.problems
     0 problems
-    >>> for one in msoauth.audit(ws, "Contoso Legal", stream=True):
-    ...     assert one.signal == "passed", one.account
+    >>> for result in msoauth.audit(ws, "Contoso Legal", stream=True):
+    ...     assert result.signal == "passed", result.account
     """
     if "share" in options:
         warnings.warn("share= goes with the next release", DeprecationWarning, stacklevel=2)
@@ -388,10 +392,10 @@ def audit(
     return AuditResult(workspace, running, results)
 
 
-def _run_checks(wanted: Sequence[Check], context: Context, *, progress: bool) -> Findings:
-    asked = [check for check in wanted if check.applies(context)]
-    found = checks.run(asked, context)
-    return Findings(_with_progress_bar(found, _("Checking"), len(asked), show=progress))
+def _run_checks(selection: Sequence[Check], context: Context, *, progress: bool) -> Findings:
+    applicable = [check for check in selection if check.applies(context)]
+    findings = checks.run(applicable, context)
+    return Findings(_with_progress_bar(findings, _("Checking"), len(applicable), show=progress))
 
 
 def _with_progress_bar(
@@ -402,23 +406,23 @@ def _with_progress_bar(
     show: bool,
     done: Callable[[], int] | None = None,
 ) -> Iterator[Item]:
-    """Yield *items* as they come, counted on a progress bar in a notebook or on a terminal.
+    """Yield *items* as they come, and count them on a progress bar in a notebook or on a terminal.
 
     Args:
-        done: Tells how many of *total* are done, where that is not the number of items so far.
+        done: Returns how many of *total* are done, if that is not the number of items so far.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     screen = Console(stderr=True)
-    seen = show and (screen.is_terminal or screen.is_jupyter)
+    visible = show and (screen.is_terminal or screen.is_jupyter)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=screen, transient=True, disable=not seen) as bar:
+    with Progress(*columns, console=screen, transient=True, disable=not visible) as bar:
         task = bar.add_task(what, total=total)
         for count, item in enumerate(items, 1):
             bar.update(task, completed=done() if done else count)

@@ -1,4 +1,4 @@
-"""Shows collections as tables: in plain text at a Python prompt, as HTML in a notebook cell."""
+"""Shows collections as tables: as plain text at a Python prompt, as HTML in a notebook cell."""
 
 import io
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ _WIDTH = 240  # characters; wider tables wrap
 class Listing(ABC, Generic[Item]):
     """A collection that Python and notebooks show as a table, a row for each item.
 
-    A subclass keeps its items in ``_items`` (or iterates over and counts them itself) and says what each row shows.
+    A subclass keeps its items in ``_items`` (or overrides ``__iter__`` and ``__len__``) and defines what each row shows.
     """
 
     headers: ClassVar[tuple[str, ...]]
@@ -33,8 +33,8 @@ class Listing(ABC, Generic[Item]):
         return len(self._items)
 
     def frame(self) -> "pd.DataFrame":
-        """All of them as a DataFrame: a row each, with the columns of the table that is shown."""
-        import pandas as pd  # half a second to load: only for those who want a table
+        """All items as a DataFrame: a row each, with the columns of the table."""
+        import pandas as pd  # imported lazily: takes half a second
 
         rows = [self._cells(item) for item in self]
         return pd.DataFrame(rows, columns=list(self.headers), dtype="object")
@@ -45,25 +45,25 @@ class Listing(ABC, Generic[Item]):
 
     @abstractmethod
     def _cells(self, item: Item) -> Sequence[object]:
-        """What the row of *item* shows, a value for each header."""
+        """The values of the row of *item*, one for each header."""
 
     def __repr__(self) -> str:
-        return text_table(self._caption(), self.headers, self._shown(), self._hidden())
+        return text_table(self._caption(), self.headers, self._rows(), self._hidden_count())
 
     def _repr_html_(self) -> str:
-        return html_table(self._caption(), self.headers, self._shown(), self._hidden())
+        return html_table(self._caption(), self.headers, self._rows(), self._hidden_count())
 
-    def _shown(self) -> list[list[str]]:
+    def _rows(self) -> list[list[str]]:
         return [[str(cell) for cell in self._cells(item)] for item in islice(self, MOST_ROWS)]
 
-    def _hidden(self) -> int:
+    def _hidden_count(self) -> int:
         return max(0, len(self) - MOST_ROWS)
 
 
 def text_table(
     caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
 ) -> str:
-    """A table in plain text without borders; below it the number of *hidden* rows."""
+    """Format a table as plain text without borders, with the number of *hidden* rows below it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -73,16 +73,16 @@ def text_table(
         table = Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
         for row in rows:
             table.add_row(*(Text(_one_line(cell)) for cell in row))
-        with io.StringIO() as written:
-            plain = Console(  # in a kernel rich would display it beside the cell's own output
-                file=written,
+        with io.StringIO() as buffer:
+            console = Console(  # forced to text: in a kernel rich would add an output of its own
+                file=buffer,
                 width=_WIDTH,
                 color_system=None,
                 legacy_windows=False,
                 force_jupyter=False,
             )
-            plain.print(table, soft_wrap=False)
-            lines += [line.rstrip() for line in written.getvalue().splitlines()]
+            console.print(table, soft_wrap=False)
+            lines += [line.rstrip() for line in buffer.getvalue().splitlines()]
     if hidden:
         lines.append(_("… and {count} more").format(count=f"{hidden:,}"))
     return "\n".join(lines)
@@ -96,7 +96,7 @@ def _one_line(value: str) -> str:
 def html_table(
     caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
 ) -> str:
-    """The same table as HTML for a notebook cell; every value is escaped."""
+    """Format a table as HTML for a notebook cell; every value is escaped."""
     from markupsafe import Markup
 
     head = Markup("").join(

@@ -1,4 +1,7 @@
-"""Adds the practice tenant's firms and users to a workspace, with everybody signed in, without a browser."""
+"""Adds a practice tenant's firms and users to a workspace and signs everybody in, without a browser.
+
+The practice tenant simulates Microsoft 365 on this computer.
+"""
 
 import json
 from collections.abc import Iterator
@@ -17,18 +20,18 @@ from msoauth.texts import _
 
 
 def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
-    """Add every firm and user of a running practice tenant; yields each address once its tokens are stored.
+    """Add every firm and user of a running practice tenant; yields each user's address once its tokens are stored.
 
     Args:
-        endpoints_file: What ``msoauth practice serve --json`` printed.
+        endpoints_file: A file with the output of ``msoauth practice serve --json``.
 
     Raises:
         InputError: the file cannot be read, or does not belong to a running practice tenant.
     """
     try:
         text = endpoints_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or _("it is not a text")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or _("it is not a text")
         raise InputError(
             _("The endpoints file {file} cannot be read: {reason}.").format(
                 file=endpoints_file, reason=reason
@@ -38,9 +41,9 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
     try:
         practice = json.loads(text)["practice"]
         for entry in practice["firms"]:
-            firm = _firm(entry, cloud)
-            grants = _grants(practice["admin"], firm)
-            yield from _store(workspace, firm, entry["client_secret"], grants)
+            firm = _parse_firm(entry, cloud)
+            grants = _issue_grants(practice["admin"], firm)
+            yield from _store_firm(workspace, firm, entry["client_secret"], grants)
     except (KeyError, TypeError, ValueError, requests.RequestException):
         raise InputError(
             _("{file} is not the endpoints file of a running practice tenant.").format(
@@ -49,7 +52,7 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
         ) from None
 
 
-def _firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
+def _parse_firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
     expires = entry.get("secret_expires")
     return Firm(
         entry["name"],
@@ -61,30 +64,30 @@ def _firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
     )
 
 
-def _grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
+def _issue_grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
     """Have the practice tenant issue tokens for every user of *firm*: a token response each, with ``address``."""
     with requests.Session() as session:
-        session.trust_env = False  # it runs on this computer: no proxy
+        session.trust_env = False  # no proxy: the practice tenant runs on this computer
         url = f"{admin.removesuffix('/admin')}/practice/grants"
-        answer = session.post(url, json={"tenant": firm.tenant}, timeout=60)
-        answer.raise_for_status()
-    return list(answer.json()["grants"])
+        reply = session.post(url, json={"tenant": firm.tenant}, timeout=60)
+        reply.raise_for_status()
+    return list(reply.json()["grants"])
 
 
-def _store(
+def _store_firm(
     workspace: Workspace, firm: Firm, secret: str, grants: list[dict[str, Any]]
 ) -> Iterator[str]:
-    known = {f.name.casefold() for f in workspace.firms.list()}
-    if firm.name.casefold() in known:
-        # Each run of the practice tenant has other ports and secrets.
+    firm_names = {f.name.casefold() for f in workspace.firms.list()}
+    if firm.name.casefold() in firm_names:
+        # Each run of the practice tenant has new ports and secrets.
         workspace.firms.replace(firm)
         workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
     else:
         workspace.firms.add(firm, secret=secret or None)
-    present = {account.address.casefold() for account in workspace.accounts.list()}
+    addresses = {account.address.casefold() for account in workspace.accounts.list()}
     for grant in grants:
         address = str(grant["address"])
-        if address.casefold() not in present:
+        if address.casefold() not in addresses:
             workspace.accounts.add(Account(address, firm.name))
         workspace.tokens.save(address, token_cache_from_grant(firm, grant), signed_in_as=address)
         yield address

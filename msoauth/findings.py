@@ -1,4 +1,4 @@
-"""The findings of a run or of the journal, as a sequence that shows as a table and knows its root cause."""
+"""A sequence of findings that is shown as a table and knows its root cause."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -30,10 +30,10 @@ COLUMNS = (
 class Findings(Listing[Finding], Sequence[Finding]):
     """Findings in the order in which they were made.
 
-    >>> found = msoauth.check_firm(ws, "Contoso Legal", progress=False)
-    >>> found.passed, found.root_cause, found[0].check
+    >>> findings = msoauth.check_firm(ws, "Contoso Legal", progress=False)
+    >>> findings.passed, findings.root_cause, findings[0].check
     (True, None, 'registration.values')
-    >>> list(found.frame().columns)[:5]
+    >>> list(findings.frame().columns)[:5]
     ['at', 'firm', 'account', 'check', 'signal']
     """
 
@@ -44,7 +44,7 @@ class Findings(Listing[Finding], Sequence[Finding]):
 
     @property
     def root_cause(self) -> Finding | None:
-        """The finding to fix first, or None when nothing is wrong."""
+        """The finding to fix first, or None if nothing is wrong."""
         return root_cause(self)
 
     @property
@@ -74,8 +74,8 @@ class Findings(Listing[Finding], Sequence[Finding]):
 
 
 def to_frame(findings: Iterable[dict[str, Any]]) -> "pd.DataFrame":
-    """Findings in their JSON form (:meth:`Finding.as_json`) as a typed DataFrame."""
-    import pandas as pd  # takes half a second to import
+    """Convert findings in their JSON form (:meth:`Finding.as_json`) to a DataFrame with typed columns."""
+    import pandas as pd  # imported lazily: takes half a second
 
     frame = pd.DataFrame(list(findings), columns=[*COLUMNS])
     frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")
