@@ -151,8 +151,8 @@ class WorkQueue:
             if not firm.waiting or firm.running >= firm.limit:
                 continue
             if firm.paused_until > now:
-                left = firm.paused_until - now
-                pause_left = left if pause_left is None else min(pause_left, left)
+                seconds = firm.paused_until - now
+                pause_left = seconds if pause_left is None else min(pause_left, seconds)
                 continue
             for position, account in enumerate(firm.waiting):
                 if self._users.get(account.user.casefold(), 0) < self._per_mailbox:

@@ -138,9 +138,9 @@ class Audit:
             ) from None
 
     def _carry_out(self) -> Iterator[AccountResult]:
-        left = self._begin()
+        remaining = self._begin()
         if self._worker_id is None:
-            self._queue.put(left)
+            self._queue.put(remaining)
             self._queue.close()
         tasks = [self._work] * self._workers + ([self._feed] if self._worker_id else [])
         running = len(tasks)

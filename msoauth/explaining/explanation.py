@@ -67,8 +67,8 @@ class Explanation:
         evidence: The words that show the cause, without secrets; the beginning of the text if the cause is unknown.
         confidence: ``sure``, ``likely`` or ``unsure``.
 
-    >>> found = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
-    >>> found.cause, found.who, found.confidence
+    >>> explanation = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
+    >>> explanation.cause, explanation.who, explanation.confidence
     ('secret-expired', 'tenant-admin', 'sure')
     """
 

@@ -34,13 +34,9 @@ def latest_findings(
     firm_findings = by_address.pop("", [])
     latest = {}
     for mailbox in accounts:
-        if own := by_address.get(mailbox.address.strip().casefold()):
+        if own_findings := by_address.get(mailbox.address.strip().casefold()):
             latest[mailbox.address.strip().casefold()] = current(
-                own, firm_findings, mailbox.protocol
+                own_findings, firm_findings, mailbox.protocol
             )[0]
     latest[""] = current_of_firm(firm_findings, chain.from_iterable(latest.values()))
-    return {
-        address: in_order(findings_of_one)
-        for address, findings_of_one in latest.items()
-        if findings_of_one
-    }
+    return {address: in_order(newest) for address, newest in latest.items() if newest}

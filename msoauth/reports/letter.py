@@ -182,6 +182,7 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
 def _request(
     number: int, firm: Firm, cause: str, findings: Sequence[Finding]
 ) -> list[Heading | Paragraph | Items | Code | Links]:
+    """The section about one cause: what is wrong, for which mailboxes, how to fix it, and how to verify the fix."""
     mailboxes = sorted(
         {finding.account for finding in findings if finding.account}, key=str.casefold
     )
@@ -202,6 +203,7 @@ def _request(
     parts += [Heading(_("What to do"), 3), Items(explanation.fix, ordered=True)]
     commands = _commands(firm, cause, mailboxes)
     if commands:
+        # For no mailbox there is one command, but 0 would be plural in English.
         heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1)  # fmt: skip
         parts += [Heading(heading, 3), Code(commands, "powershell")]
     parts.append(Heading(_("How to verify"), 3))
@@ -226,8 +228,9 @@ def _commands(firm: Firm, cause: str, mailboxes: Sequence[str]) -> str:
     """A script of the catalogue's commands that fix a cause, for each of the mailboxes; empty if there are none."""
     explanation = for_cause(cause, firm=firm, account=Account(_PLACEHOLDER_ADDRESS, firm.name))
     lines = [line.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for line in explanation.powershell]
-    changing = [line for line in lines if not line.startswith(("Get-", "Test-"))]
-    return _script(firm, changing, mailboxes) if changing else ""
+    # Commands that only read do not fix anything.
+    write_commands = [line for line in lines if not line.startswith(("Get-", "Test-"))]
+    return _script(firm, write_commands, mailboxes) if write_commands else ""
 
 
 def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
@@ -252,16 +255,18 @@ def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
 
 
 def _mailbox_list(mailboxes: Sequence[str]) -> Items:
-    shown = tuple(mailboxes[:_MAX_LISTED])
-    more = len(mailboxes) - len(shown)
-    if more:
-        shown += (_("and {n} more (the commands name them all)").format(n=more),)
-    return Items(shown)
+    """The mailboxes as a list, which is cut off after the first ones and then says how many are left out."""
+    items = tuple(mailboxes[:_MAX_LISTED])
+    hidden_count = len(mailboxes) - len(items)
+    if hidden_count:
+        items += (_("and {n} more (the commands name them all)").format(n=hidden_count),)
+    return Items(items)
 
 
 def _server_response(
     findings: Sequence[Finding],
 ) -> list[Heading | Paragraph | Items | Code | Links]:
+    """What the server answered in the newest of the findings, with its ids; nothing if it answered nothing."""
     newest = max(findings, key=lambda finding: finding.at)
     evidence = redact(newest.evidence).strip()[:1500]
     lines = [evidence] if evidence else []
@@ -275,6 +280,7 @@ def _server_response(
 
 
 def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
+    """The section with the link by which an administrator consents for all users."""
     consent_link: Link = replace(link("admin-consent", firm), text=_("Grant admin consent"))
     return [
         Heading(_("{n}. Consent for all users, with one click").format(n=number)),

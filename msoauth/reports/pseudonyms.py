@@ -68,7 +68,7 @@ class Pseudonyms:
     def domain(self, domain: str) -> str:
         """The pseudonym of a domain; domains of Microsoft's services stay."""
         lower = domain.casefold()
-        if any(lower == one or lower.endswith(f".{one}") for one in _MICROSOFT_DOMAINS):
+        if any(lower == service or lower.endswith(f".{service}") for service in _MICROSOFT_DOMAINS):
             return domain
         return f"firm-{self._code('domain', domain)}.example"
 
