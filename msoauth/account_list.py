@@ -127,6 +127,7 @@ def read_file(name: str, content: bytes) -> list[Line]:
 
 
 def _decode(content: bytes) -> str:
+    """Decode a CSV file: UTF-16 with a byte order mark, UTF-8, or Windows-1252."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
     try:
@@ -138,6 +139,7 @@ def _decode(content: bytes) -> str:
 
 
 def _excel_rows(content: bytes) -> list[list[str]]:
+    """The cells of the first worksheet as texts."""
     import openpyxl  # imported lazily: only Excel files need it
 
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
@@ -149,6 +151,7 @@ def _excel_rows(content: bytes) -> list[list[str]]:
 
 
 def _parse_rows(table: Sequence[Sequence[str]]) -> list[Line]:
+    """Turn rows of cells into lines; the first row may name the columns."""
     first_row = next((n for n, row in enumerate(table) if any(c.strip() for c in row)), None)
     if first_row is None:
         return []

@@ -53,6 +53,7 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
 
 
 def _parse_firm(entry: dict[str, Any], cloud: clouds.Cloud) -> Firm:
+    """The firm of an entry in the endpoints file."""
     expires = entry.get("secret_expires")
     return Firm(
         entry["name"],
@@ -77,6 +78,7 @@ def _issue_grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
 def _store_firm(
     workspace: Workspace, firm: Firm, secret: str, grants: list[dict[str, Any]]
 ) -> Iterator[str]:
+    """Add or update a firm and its accounts, and store their tokens; yields each address."""
     firm_names = {f.name.casefold() for f in workspace.firms.list()}
     if firm.name.casefold() in firm_names:
         # Each run of the practice tenant has new ports and secrets.

@@ -145,6 +145,7 @@ def open_lab(
 
 
 def _jupyterlab_command(first: Path) -> list[str]:
+    """The command that runs JupyterLab and opens the notebook *first*."""
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={first.parent}",
@@ -160,6 +161,7 @@ def _jupyterlab_command(first: Path) -> list[str]:
 
 
 def _voila_command(first: Path) -> list[str]:
+    """The command that runs Voilà on the folder of the notebook *first*."""
     return [
         *(sys.executable, "-m", "voila", str(first.parent)),
         "--token",  # require a token as JupyterLab does, because the app can send mail
@@ -170,6 +172,7 @@ def _voila_command(first: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _practice_tenant(notify: Callable[[str], None]) -> Iterator[Path]:
+    """Run a practice tenant, and yield its endpoints file."""
     from msoauth.practice import PracticeTenant  # imported lazily: it brings all simulated servers
 
     with PracticeTenant() as tenant:
@@ -205,6 +208,7 @@ def update_practice_firms(workspace: Workspace, endpoints: Path) -> None:
 
 
 def _run_until_exit(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command until it exits, and return its exit status; SIGTERM and a second Ctrl-C terminate it."""
     stop_requested = threading.Event()
     with subprocess.Popen(command, env=environment) as process:
         # SIGTERM must also end JupyterLab and the practice tenant.

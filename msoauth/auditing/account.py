@@ -121,6 +121,7 @@ def _run_checks(
     threads: checks.Threads,
     firm_findings: Mapping[str, Finding],
 ) -> AccountResult:
+    """Run checks, and judge their findings."""
     start = time.perf_counter()
     findings: list[Finding] = []
     try:
@@ -152,6 +153,7 @@ def _run_checks(
 def _find_issue(
     context: checks.Context, findings: Sequence[Finding], firm_findings: Mapping[str, Finding]
 ) -> Issue | None:
+    """The issue that decides the status of an account, or of a firm; None if there is none."""
     if context.account is None:
         problem = root_cause(findings)
         return Issue(problem.check, problem.signal, problem.cause) if problem else None
@@ -164,6 +166,7 @@ def _find_issue(
 
 
 def _bug_finding(context: checks.Context, bug: Exception) -> Finding:
+    """A finding that reports a bug in the checks."""
     return Finding(
         check="audit.account",
         signal=Signal.ERROR,

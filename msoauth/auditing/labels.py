@@ -80,6 +80,7 @@ def cause_labels(issues: Iterable[Issue]) -> dict[str, str]:
 
 
 def _problem_label(check: str, cause: str | None, *, expiring: bool) -> str:
+    """A problem in one phrase: the title of its cause, or else the name of the check."""
     if check == SECRET_END and expiring:
         return _("The client secret ends soon")
     if check == TOKEN_AGE and expiring:

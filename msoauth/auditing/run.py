@@ -138,6 +138,7 @@ class Audit:
             ) from None
 
     def _carry_out(self) -> Iterator[AccountResult]:
+        """Start the threads, and yield each result as it comes."""
         remaining = self._begin()
         if self._worker_id is None:
             self._queue.put(remaining)
@@ -230,6 +231,7 @@ class Audit:
             self._put_result(None)
 
     def _check_account(self, account: Account) -> None:
+        """Check one account, and store its findings; if its checks fail temporarily, put it back instead."""
         firm_findings = self._findings_of_firm(account.firm)
         result = check_account(
             self._snapshot,
@@ -290,6 +292,7 @@ class Audit:
             return self._firm_findings[name]
 
     def _check_firm(self, name: str) -> Sequence[Finding]:
+        """Check a firm, and store its findings."""
         protocols = {a.protocol for a in self._accounts.values() if a.firm == name}
         result = check_firm(
             self._workspace,
@@ -350,6 +353,7 @@ class Audit:
         self._queue.clear()
 
     def _put_result(self, result: AccountResult | None) -> None:
+        """Pass a result to the loop that yields it; given up once the audit has stopped."""
         while True:
             try:
                 self._results.put(result, timeout=0.5)

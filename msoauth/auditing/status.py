@@ -206,6 +206,7 @@ def _account_status(
     now: datetime,
     silent_days: int,
 ) -> tuple[AccountStatus, int | None]:
+    """The status of an account, and the id of the finding that shows its issue."""
     current, firm_current = judgement.current(account_results, firm_results, account.protocol)
     current, firm_current = checks.in_order(current), checks.in_order(firm_current)
     secret, refreshed_at = firm.secret_expires, token.refreshed_at if token else None

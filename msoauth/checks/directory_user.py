@@ -28,7 +28,7 @@ def _assignment(context: Context) -> Outcome:
             _("assignment is required: each user must be assigned to the app"), Signal.WARNING
         )
     user = _user(context)
-    assignments = graph_client(context).assigned_to(principal.object_id)
+    assignments = graph_client(context).assignments(principal.object_id)
     if any(assignment.principal_id == user.id for assignment in assignments):
         return Outcome(_("assignment is required, and the user is assigned"))
     groups = sorted(assignment.name for assignment in assignments if assignment.kind == "Group")

@@ -59,6 +59,7 @@ def secret(
 
 
 def _wait_for_secret(seconds: float) -> bool:
+    """Wait before a new secret is tried again; returns False, because it was not cancelled."""
     print_on_stderr(
         _(
             "Refused so far. A new secret takes some seconds to be known: trying again in {n} s."

@@ -136,6 +136,11 @@ def _shorten(words: str) -> str:
 
 
 def _stdin_text() -> str:
+    """Read all of stdin as text.
+
+    Raises:
+        InputError: it is larger than :data:`MAX_TEXT`.
+    """
     raw = sys.stdin.buffer.read(MAX_TEXT + 1)
     if len(raw) > MAX_TEXT:  # an endless stream would fill the memory
         raise InputError(

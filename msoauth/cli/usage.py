@@ -70,6 +70,7 @@ class Command(_PlainHelp, TyperCommand):
             raise InputError(message, field=error.field, cause=error.cause) from None
 
     def _with_option(self, error: InputError, values: dict[str, Any]) -> str:
+        """The error's message, preceded by the option or argument that it is about."""
         option = f"--{error.field.replace('_', '-')}"
         for parameter in self.params:
             if option in parameter.opts:

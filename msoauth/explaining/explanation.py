@@ -254,6 +254,7 @@ def _ids(text: str, offset: int) -> dict[str, str]:
 def _after_label(
     text: str, lowered: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
 ) -> str:
+    """The value of *pattern* right after one of *labels*, from *start* on; empty if there is none."""
     for label in labels:
         position = start - 1
         for _attempt in range(20):

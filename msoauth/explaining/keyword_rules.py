@@ -82,6 +82,7 @@ class _Index:
 
 @cache
 def _index() -> _Index:
+    """Index the catalogue's keywords, once per process."""
     index = _Index({}, [], [])
     for name, stems in keyword_groups().items():
         for stem in stems:
@@ -96,6 +97,7 @@ def _index() -> _Index:
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    """The spans of the sentences of *text*, of a bounded length each."""
     start = 0
     for match in (*_SENTENCE_END.finditer(text), None):
         end = match.end() if match else len(text)

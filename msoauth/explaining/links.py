@@ -44,6 +44,7 @@ def lookup(code: str) -> Link:
 
 
 def _url(name: str, firm: Firm | None) -> str:
+    """The URL of a link, as in :func:`link`."""
     portal = _PORTALS.get(firm.cloud.name, _PORTAL) if firm else _PORTAL
     if name in _BLADES:
         if firm is None:
@@ -61,6 +62,7 @@ def _url(name: str, firm: Firm | None) -> str:
 
 
 def _title(name: str) -> str:
+    """The title of a link, in the current language."""
     return {
         "overview": _("App registration: Overview"),
         "authentication": _("App registration: Authentication"),

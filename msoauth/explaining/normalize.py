@@ -167,6 +167,7 @@ def _quoted_printable(text: str) -> str:
 
 
 def _decode_encoded_word(match: re.Match[str]) -> str:
+    """Decode an encoded word of a mail header; unchanged if it is invalid."""
     charset, encoding, body = match.groups()
     try:
         raw = (

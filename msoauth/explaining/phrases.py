@@ -90,6 +90,7 @@ class _Index:
 
 @cache
 def _index() -> _Index:
+    """Index the catalogue's phrases, once per process."""
     index = _Index({}, {})
     for signature in signatures():
         for pattern in signature.says:
@@ -130,6 +131,7 @@ def find_phrases(
 def _all_matches(
     text: str, lowered: str, side_remarks: Sequence[tuple[int, int]]
 ) -> Iterator[PhraseMatch]:
+    """The first match of every phrase, including those inside longer matches."""
     offsets: dict[str, list[int]] = {}
     present: dict[str, bool] = {}  # each word is searched for once, however many phrases need it
     for phrase in _candidates(text, lowered):
@@ -166,6 +168,7 @@ def _find(
     side_remarks: Sequence[tuple[int, int]],
     offsets: dict[str, list[int]],
 ) -> PhraseMatch | None:
+    """The first match of *phrase*, preferably outside *side_remarks*; None if there is none."""
     in_side_remark: PhraseMatch | None = None
     for start in _offsets(lowered, phrase.parts[0][0], offsets):
         end = None if _cuts_word(text, start) else _match_end(lowered, start, phrase.parts)

@@ -6,7 +6,7 @@ Exchange PowerShell shows them (facts G1). "Facts" are numbered sections in ``do
 
 from msoauth.graph.objects import (
     Application,
-    Assigned,
+    Assignment,
     DirectoryUser,
     Grant,
     SecretEntry,
@@ -22,7 +22,7 @@ __all__ = [
     "EXCHANGE_APP_ID",
     "GRAPH_APP_ID",
     "Application",
-    "Assigned",
+    "Assignment",
     "DirectoryUser",
     "Grant",
     "Graph",

@@ -63,7 +63,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class Assignment:
     """An assignment to an enterprise application: of a ``User`` or a ``Group`` (*kind*)."""
 
     principal_id: str

@@ -15,7 +15,7 @@ from msoauth.explaining import explain
 from msoauth.graph import objects
 from msoauth.graph.objects import (
     Application,
-    Assigned,
+    Assignment,
     DirectoryUser,
     Grant,
     ServicePrincipal,
@@ -109,15 +109,15 @@ class Graph:
             for row in rows
         ]
 
-    def assigned_to(self, principal_id: str) -> list[Assigned]:
-        """Who is assigned to an enterprise application.
+    def assignments(self, principal_id: str) -> list[Assignment]:
+        """The users and groups that are assigned to an enterprise application.
 
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
         rows = self._list(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignedTo")
         return [
-            Assigned(
+            Assignment(
                 str(row.get("principalId", "")),
                 str(row.get("principalType", "")),
                 str(row.get("principalDisplayName", "")),
@@ -176,6 +176,7 @@ class Graph:
             return self._replies[path]
 
     def _pages(self, url: str) -> Iterator[dict[str, Any]]:
+        """The rows of a list, page by page."""
         graph_host = urlsplit(self.cloud.graph).netloc
         for _page in range(_MAX_PAGES):
             page = self._get(url) or {}
@@ -185,6 +186,11 @@ class Graph:
                 return
 
     def _get(self, url: str) -> dict[str, Any] | None:
+        """Request a URL, and return the JSON object of the reply; None if Graph answers that there is none.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
         action = _("Reading from Microsoft Graph")
         with http.session(self.cloud) as session:
             try:
@@ -213,6 +219,7 @@ class Graph:
 
 
 def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], action: str) -> AuthError:
+    """Convert a reply other than success to an error with its cause and ids."""
     evidence = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
     inner_error = error.get("innerError") or error.get("innererror")
     inner_error = inner_error if isinstance(inner_error, dict) else {}

@@ -160,6 +160,7 @@ def versions() -> dict[str, Any]:
 
 
 def _settings(workspace: Workspace, firm: Firm, account: Account) -> dict[str, Any]:
+    """The settings of the firm, the account and the cloud, without secrets."""
     cloud = firm.cloud
     status = workspace.tokens.status(account.address)
     return {
@@ -217,6 +218,7 @@ def _index(
     *,
     pseudonymised: bool,
 ) -> Document:
+    """The page for people: what was found, the conversations with servers, and settings."""
     page = Document(sanitize(_("Support bundle: {address}").format(address=account.address)))
     privacy = (
         _("People, domains, the firm, its tenant and its app have other names here, always the same ones.")
@@ -274,6 +276,7 @@ def _index(
 
 
 def _problem_details(finding: Finding, sanitize: Callable[[str], str]) -> list[Block]:
+    """The evidence, the remedy and the ids of a problem."""
     blocks: list[Block] = [Heading(f"{finding.check}: {finding.cause}", 3)]
     if finding.evidence:
         blocks.append(Code(sanitize(finding.evidence)))

@@ -115,6 +115,7 @@ def bars(counts: Mapping[str, int], label: str) -> Markup:
 
 
 def _chart(label: str, parts: Sequence[Markup], legend: Sequence[tuple[str, str, str]]) -> Markup:
+    """A figure with a caption, the drawn *parts* and a legend."""
     legend_items = Markup("").join(
         Markup('<span><i class="{}" style="{}"></i>{}</span>').format(
             css, f"background:{colour}" if colour else "", name
@@ -128,6 +129,7 @@ def _chart(label: str, parts: Sequence[Markup], legend: Sequence[tuple[str, str,
 
 
 def _axis(scale: _Scale, pattern: str) -> Markup:
+    """Horizontal grid lines with their values."""
     lines = []
     for part in (0.0, 0.5, 1.0):
         value = scale.top * part

@@ -201,6 +201,7 @@ def causes_frame(groups: Iterable[CauseGroup]) -> "pd.DataFrame":
 
 
 def _frame(columns: Sequence[Column[Any]], rows: Sequence[Any]) -> "pd.DataFrame":
+    """Make a DataFrame with the column types that the table defines."""
     import pandas as pd  # imported lazily: takes half a second
 
     series: dict[str, Any] = {}

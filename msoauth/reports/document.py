@@ -164,6 +164,7 @@ def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
 
 
 def _text(block: Block) -> Iterable[str]:
+    """The lines of a block as plain text."""
     match block:
         case Heading(text, level):
             return [text, ("-" if level == 2 else "·") * len(text)]
@@ -203,6 +204,7 @@ def _escape_markdown(text: str) -> str:
 
 
 def _markdown(block: Block) -> Iterable[str]:
+    """The lines of a block as Markdown."""
     match block:
         case Heading(text, level):
             return [f"{'#' * level} {_escape_markdown(text)}"]

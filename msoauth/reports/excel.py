@@ -77,6 +77,7 @@ class _Formats:
 
 
 def _write_sheet(book: Any, formats: _Formats, sheet: Sheet[Any], at: datetime) -> None:
+    """Write one sheet: a title, a header row with filters, and the rows."""
     worksheet = book.add_worksheet(sheet.title[:31])
     worksheet.write_string(0, 0, sheet.question, formats.title)
     worksheet.write_string(
@@ -107,6 +108,7 @@ def _write_cell(
     column: Column[Any],
     value: Any,
 ) -> None:
+    """Write one cell with the type and format of its column."""
     if value is None:
         return
     if column.kind == "signal":

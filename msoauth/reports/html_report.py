@@ -125,6 +125,7 @@ def _sortable(column: Column[Any], value: Any) -> Any:
 
 
 def _static_table(sheet: Sheet[Any]) -> dict[str, Any]:
+    """A sheet as the page's template needs it: headings and cells with their CSS classes."""
     columns = [column for column in sheet.columns if column.key not in _OMITTED_COLUMNS]
 
     def cell(column: Column[Any], row: Any) -> tuple[str, str]:

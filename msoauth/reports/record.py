@@ -92,6 +92,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
 def _registration_rows(
     workspace: Workspace, firm: Firm, today: date
 ) -> list[tuple[Cell, ...]]:  # fmt: skip
+    """The firm's app registration as rows of names and values."""
     has_secret = workspace.firms.has_secret(firm.name)
     rows: list[tuple[Cell, ...]] = [
         (_("Firm"), firm.name),
@@ -119,6 +120,7 @@ def _registration_rows(
 
 
 def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[Block]:
+    """The permissions that the app needs for these accounts."""
     if firm.access == "app-only":
         return [
             Paragraph(_("Application permissions of Office 365 Exchange Online:")),
@@ -136,6 +138,7 @@ def _findings_of(account: Account, latest: Mapping[str, list[Finding]]) -> list[
 
 
 def _mailbox_row(workspace: Workspace, account: Account, signal: Signal) -> tuple[Cell, ...]:
+    """An account as a row of the table of mailboxes."""
     token = workspace.tokens.status(account.address)
     return (
         account.address,
@@ -147,6 +150,7 @@ def _mailbox_row(workspace: Workspace, account: Account, signal: Signal) -> tupl
 
 
 def _test_rows(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
+    """The findings of the checks that log in, send and retrieve, as rows."""
     return [
         (
             account.address,
@@ -169,6 +173,7 @@ def _open_points(
     latest: Mapping[str, list[Finding]],
     today: date,
 ) -> list[str]:
+    """What remains to be done, one sentence each."""
     points = []
     if workspace.firms.has_secret(firm.name):
         if firm.secret_expires is None:
@@ -197,6 +202,7 @@ def _open_points(
 
 
 def _problems(address: str, findings: Sequence[Finding]) -> list[str]:
+    """The problems among *findings*, one sentence each."""
     return [
         _("{address}: {check}: {summary}").format(
             address=address,

@@ -44,6 +44,7 @@ def file_name(firms: Iterable[Firm]) -> str:
 
 
 def _events(firm: Firm, now: datetime) -> Iterator[str]:
+    """The lines of a firm's events, one event for each reminder that is still to come."""
     end = firm.secret_expires
     if end is None:
         return
@@ -73,6 +74,7 @@ def _events(firm: Firm, now: datetime) -> Iterator[str]:
 
 
 def _summary(firm: Firm, days: int) -> str:
+    """The title of a reminder."""
     if not days:
         return _("{firm}: the client secret ends today").format(firm=firm.name)
     return ngettext(
