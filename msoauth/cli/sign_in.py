@@ -48,7 +48,7 @@ def sign_in(
         flow = via
         try:
             attempt = signin.start(
-                workspace, account, via, open_browser=not no_open, another=another
+                workspace, account, via, open_browser=not no_open, force_prompt=another
             )
             flow = attempt.flow
             if attempt.reason and flow != "browser":

@@ -39,7 +39,7 @@ def start(
     *,
     open_browser: bool = True,
     claims: str | None = None,
-    another: bool = False,
+    force_prompt: bool = False,
 ) -> SignIn[SignedIn]:
     """Start a sign-in.
 
@@ -49,7 +49,7 @@ def start(
             can work here (:func:`propose_flow`).
         open_browser: Open the system's browser (``browser`` only).
         claims: A claims challenge to be passed on; None for the one that an earlier refusal brought, if any.
-        another: Ask for name and password even when the browser has a session: another account signed in before.
+        force_prompt: Ask for name and password even if the browser has a session, because another account signed in before.
 
     Raises:
         AuthError: the authority refused or cannot be reached.
@@ -59,14 +59,14 @@ def start(
     if firm.access == "app-only":
         raise InputError(_("{firm} uses app-only access: nobody signs in.").format(firm=firm.name))
     choice = FlowChoice(flow, "") if flow else propose_flow(workspace, account)
-    known = workspace.tokens.status(account.address)
+    tokens = workspace.tokens.status(account.address)
     request = SignInRequest(
         account.user,
         scopes_for(account, firm.cloud),
         partial(_store, workspace, account),
         partial(_record, workspace, firm, account),
-        prompt="login" if another else None if known else "select_account",
-        login_hint=account.user if known or another else None,
+        prompt="login" if force_prompt else None if tokens else "select_account",
+        login_hint=account.user if tokens or force_prompt else None,
         claims=claims or sign_in_history.pending_challenge(workspace, account),
     )
     secret = workspace.firms.secret(firm.name)

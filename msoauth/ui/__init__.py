@@ -1,4 +1,7 @@
-"""The panels of the guided notebooks: ``panel = ui.register()`` makes one, ``panel.frame()`` gives its results as a DataFrame."""
+"""Creates the panels of the guided notebooks, such as ``panel = ui.register()``; ``panel.frame()`` is its results as a DataFrame.
+
+In the examples, ``ws`` is the workspace of a law firm in the practice tenant. Labels such as "facts F5" refer to docs/facts.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -17,30 +20,30 @@ __all__ = ["audit", "diagnose", "journal", "mail", "register", "sign_in", "start
 
 
 def use(workspace: "Workspace | None") -> None:
-    """Let the panels that are made from now on work on *workspace*; None for the default one.
+    """Set the workspace for panels created from now on; None selects the default one.
 
     >>> msoauth.ui.use(ws)
     >>> msoauth.ui.start().frame()["firm"].tolist()
     ['Contoso Legal']
     """
-    from msoauth.ui.session import share
+    from msoauth.ui.session import set_workspace
 
-    share(workspace)
+    set_workspace(workspace)
 
 
 def journal() -> "pd.DataFrame":
-    """Every finding that was ever made in this workspace, as a DataFrame.
+    """Every finding recorded in this workspace, as a DataFrame.
 
     >>> list(msoauth.ui.journal().columns)[:5]
     ['at', 'firm', 'account', 'check', 'signal']
     """
-    from msoauth.ui.session import shared
+    from msoauth.ui.session import current_session
 
-    return shared().workspace.journal.frame()
+    return current_session().workspace.journal.frame()
 
 
 def start() -> "StartPanel":
-    """Step 0: what this is, the state of the workspace, and where to go next.
+    """Step 0: an introduction, the state of the workspace, and the next step.
 
     >>> panel = msoauth.ui.start()
     >>> panel.frame()[["firm", "mailboxes", "signed_in"]].values.tolist()
@@ -52,9 +55,9 @@ def start() -> "StartPanel":
 
 
 def register() -> "RegisterPanel":
-    """Step 1: the firm's app registration, checked as it is typed and against the directory.
+    """Step 1: the firm's app registration, validated as it is typed and checked against Microsoft Entra ID.
 
-    Make the panel once; its next cell reads the findings:
+    Create the panel once, then read its findings in the next cell:
 
     >>> panel = msoauth.ui.register()
     >>> "check" in panel.frame().columns
@@ -66,7 +69,7 @@ def register() -> "RegisterPanel":
 
 
 def sign_in() -> "UsersPanel":
-    """Step 2: the firm's mailboxes, and the one sign-in of each user.
+    """Step 2: add the firm's mailboxes, and let each user sign in once.
 
     >>> panel = msoauth.ui.sign_in()
     >>> "check" in panel.frame().columns
@@ -78,7 +81,7 @@ def sign_in() -> "UsersPanel":
 
 
 def mail() -> "MailPanel":
-    """Step 3: mail retrieved, and a test mail sent.
+    """Step 3: retrieve mail, and send a test mail.
 
     >>> panel = msoauth.ui.mail()
     >>> list(panel.frame().columns)[:3]
@@ -90,7 +93,7 @@ def mail() -> "MailPanel":
 
 
 def diagnose() -> "DiagnosePanel":
-    """Step 4: every check for one account, in order; and any error text explained.
+    """Step 4: run every check for one account, in order, or explain an error text.
 
     >>> panel = msoauth.ui.diagnose()
     >>> "check" in panel.frame().columns
@@ -102,7 +105,7 @@ def diagnose() -> "DiagnosePanel":
 
 
 def audit() -> "AuditPanel":
-    """Step 5: every account of every firm at a glance.
+    """Step 5: audit every account of every firm.
 
     >>> panel = msoauth.ui.audit()
     >>> len(panel.frame())

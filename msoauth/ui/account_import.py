@@ -13,12 +13,12 @@ from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.session import Session
 from msoauth.ui.widgets import Form, View
 
-_EVERY = 25  # lines between two updates of the count
-_SHOWN = 100  # rejected lines that are listed; further ones are only counted
+_COUNT_INTERVAL = 25  # lines between two updates of the count
+_MAX_LISTED = 100  # rejected lines that are listed; further ones are only counted
 
 
 class AccountImport:
-    """The form for the list, and the result below it.
+    """The form for a list of mailboxes, and the result below it.
 
     Args:
         on_failure: Called with an exception that ended the import.
@@ -67,12 +67,12 @@ class AccountImport:
         if not text.strip():
             self.form.errors = {"list": _("Paste the list first, or choose a file.")}
             return
-        self._take(lambda: read_text(text), "list")
+        self._import(lambda: read_text(text), "list")
 
     def _uploaded(self, _name: str, file: str, content: bytes) -> None:
-        self._take(lambda: read_file(file, content), "file")
+        self._import(lambda: read_file(file, content), "file")
 
-    def _take(self, read: Callable[[], list[Line]], field: str) -> None:
+    def _import(self, read: Callable[[], list[Line]], field: str) -> None:
         firm = self._session.firm()
         if firm is None:
             self.form.errors = {
@@ -81,20 +81,20 @@ class AccountImport:
             return
         try:
             lines = read()
-        except InputError as wrong:
-            self.form.errors = {field: wrong.summary}
+        except InputError as error:
+            self.form.errors = {field: error.summary}
             return
         self.form.errors = {}
 
         def work(job: Job) -> None:
-            came: list[Outcome] = []
+            outcomes: list[Outcome] = []
             for outcome in add_all(self._session.workspace, firm.name, lines):
-                came.append(outcome)
+                outcomes.append(outcome)
                 if job.cancelled.is_set():
                     break
-                if len(came) % _EVERY == 0:
-                    self.jobs.show(job, lambda: self._progress(len(came), len(lines)))
-            self.jobs.show(job, lambda: self._done(came, from_text=field == "list"))
+                if len(outcomes) % _COUNT_INTERVAL == 0:
+                    self.jobs.show(job, lambda: self._progress(len(outcomes), len(lines)))
+            self.jobs.show(job, lambda: self._done(outcomes, from_text=field == "list"))
 
         self.form.enable(add=False, cancel=True)
         self._progress(0, len(lines))
@@ -103,33 +103,33 @@ class AccountImport:
     def _progress(self, n: int, of: int) -> None:
         self.outcome.show(html.running(_("{n} of {of} lines").format(n=n, of=of)))
 
-    def _done(self, came: Sequence[Outcome], *, from_text: bool) -> None:
-        wrong = [outcome for outcome in came if outcome.account is None]
-        added = len(came) - len(wrong)
-        said = ngettext("{n} mailbox was added.", "{n} mailboxes were added.", added)
-        line = html.paragraph(said.format(n=added))
-        if wrong:
-            self._end(html.box("warning", line, self._problems(wrong)))
+    def _done(self, outcomes: Sequence[Outcome], *, from_text: bool) -> None:
+        rejected = [outcome for outcome in outcomes if outcome.account is None]
+        added = len(outcomes) - len(rejected)
+        text = ngettext("{n} mailbox was added.", "{n} mailboxes were added.", added)
+        line = html.paragraph(text.format(n=added))
+        if rejected:
+            self._end(html.box("warning", line, self._problems(rejected)))
             return
         self._end(html.box("passed", line))
         if from_text:
             self.form.fill({"list": ""})
 
-    def _end(self, shown: Markup) -> None:
+    def _end(self, message: Markup) -> None:
         self.form.enable(add=True, cancel=False)
-        self.outcome.show(shown)
+        self.outcome.show(message)
         self._on_added()
 
     @staticmethod
-    def _problems(wrong: Sequence[Outcome]) -> Markup:
+    def _problems(rejected: Sequence[Outcome]) -> Markup:
         rows = [
             (html.dot(Signal.FAILED, _("not added")), str(o.line.number), o.line.address, o.problem)
-            for o in wrong[:_SHOWN]
+            for o in rejected[:_MAX_LISTED]
         ]
         head = [_("Result"), _("Line"), _("What stands there"), _("Why not")]
-        shown = html.table(head, rows, numbers=[1], label=_("Lines that were not taken"))
-        if len(wrong) > _SHOWN:
-            shown += html.paragraph(
-                _("{n} more lines were not taken.").format(n=len(wrong) - _SHOWN)
+        table = html.table(head, rows, numbers=[1], label=_("Lines that were not taken"))
+        if len(rejected) > _MAX_LISTED:
+            table += html.paragraph(
+                _("{n} more lines were not taken.").format(n=len(rejected) - _MAX_LISTED)
             )
-        return shown
+        return table

@@ -1,6 +1,6 @@
-"""The section of the diagnosis in which an administrator signs in, so that it can also read what only Graph shows.
+"""Shows the section of the diagnosis in which an administrator signs in, so that it can also read Microsoft Graph.
 
-The administrator's token stays in this kernel's memory until it is forgotten or the kernel ends.
+The administrator's token stays in this kernel's memory until it is discarded or the kernel ends.
 """
 
 from typing import cast
@@ -21,10 +21,10 @@ from msoauth.ui.widgets import View
 
 
 class AdministratorSection:
-    """Lets an administrator of the chosen firm sign in, and forgets the token again.
+    """Lets an administrator of the chosen firm sign in, and discards the token again.
 
     Args:
-        graph: The readers of Graph by the firm's name; the section adds and removes them.
+        graph: Graph clients by the firm's name; the section adds and removes them.
 
     Attributes:
         widgets: To be shown, from top to bottom.
@@ -45,7 +45,7 @@ class AdministratorSection:
         if firm is None or firm.access == "app-only":
             clear(self.view)
         elif graph is None:
-            said = _(
+            text = _(
                 "With an administrator's sign-in the diagnosis also reads the app's registration, consent, assignment and licence from Microsoft Graph. The token stays in memory and is never stored."
             )
             self.view.show(
@@ -53,16 +53,16 @@ class AdministratorSection:
                     '<details data-key="admin"><summary>{}</summary><p>{}</p>{}</details>'
                 ).format(
                     _("For administrators"),
-                    said,
+                    text,
                     html.button(_("Let an administrator sign in"), "admin", small=True),
                 )
             )
         else:
-            said = _("{admin} is signed in as administrator; the token is in memory only.").format(
+            text = _("{admin} is signed in as administrator; the token is in memory only.").format(
                 admin=graph.signed_in_as or "?"
             )
             self.view.show(
-                html.paragraph("{} {}", said, html.button(_("Forget it"), "forget", small=True))
+                html.paragraph("{} {}", text, html.button(_("Forget it"), "forget", small=True))
             )
 
     def on_action(self, name: str, _value: str) -> None:
@@ -90,9 +90,9 @@ class AdministratorSection:
             except CancelledError:
                 panel.jobs.show(job, panel.cancel)
                 return
-            except AuthError as refused:
-                shown = html.failure(refused, firm)
-                panel.jobs.show(job, lambda: self._refused(shown))
+            except AuthError as error:
+                message = html.failure(error, firm)
+                panel.jobs.show(job, lambda: self._refused(message))
                 return
             graph = Graph(firm.cloud, token.value, signed_in_as=token.signed_in_as)
             panel.jobs.show(job, lambda: self._signed_in(firm, graph))
@@ -106,8 +106,8 @@ class AdministratorSection:
         panel.set_busy(True)
         panel.jobs.start(work)
 
-    def _refused(self, shown: Markup) -> None:
-        self._panel.message.show(shown)
+    def _refused(self, message: Markup) -> None:
+        self._panel.message.show(message)
         self._panel.end(Signal.FAILED)
         self.draw()
 

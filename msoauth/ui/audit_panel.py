@@ -1,4 +1,4 @@
-"""Step 5: audits all accounts of all firms, and shows the latest status of each with its cause, findings and diagnosis."""
+"""Shows step 5: audits all accounts of all firms, and shows the latest status, cause and findings of each."""
 
 import tempfile
 import time
@@ -35,18 +35,18 @@ from msoauth.ui.widgets import Form, View
 if TYPE_CHECKING:
     import pandas as pd
 
-_WORKERS = 32
-_PROGRESS_EVERY = 0.4  # seconds between two updates of the progress
-_TABLE_EVERY = 4.0  # seconds between two updates of the table during an audit
-_TABLE_LIMIT = 2000  # with more accounts the table is only updated at the end
-_CAUSES = 12
+_DEFAULT_WORKERS = 32
+_PROGRESS_INTERVAL = 0.4  # seconds between two updates of the progress
+_TABLE_INTERVAL = 4.0  # seconds between two updates of the table during an audit
+_LIVE_TABLE_LIMIT = 2000  # with more accounts the table is only updated at the end
+_MAX_CAUSES = 12
 
 
 class AuditPanel(Panel):
-    """Runs the audit, and shows the status of every account."""
+    """The panel that runs the audit and shows the status of every account."""
 
     step = 5
-    _auditing = False  # False also while one account is diagnosed
+    _auditing = False  # whether the job under way is an audit, and not the diagnosis of one account
 
     def name(self) -> str:
         return _("Audit")
@@ -69,7 +69,7 @@ class AuditPanel(Panel):
                 {"name": "html", "label": _("Save as HTML page")},
                 {"name": "csv", "label": _("Save as CSV")},
             ],
-            {"workers": str(_WORKERS), "send": False, "fresh": False},
+            {"workers": str(_DEFAULT_WORKERS), "send": False, "fresh": False},
             on_press=self._pressed,
         )  # fmt: skip
         self.progress = View(live=True)
@@ -93,7 +93,7 @@ class AuditPanel(Panel):
         )
 
     def on_choice(self, *, firm: bool) -> None:
-        """Filter the table by the chosen firm; the audit covers all firms and goes on."""
+        """Filter the table by the chosen firm; an audit under way goes on, because it covers all firms."""
         self.draw_bar()
         chosen = self.session.firm()
         if firm and chosen is not None:
@@ -104,9 +104,9 @@ class AuditPanel(Panel):
         status = self.status = current_status(self.workspace)
         self.table.show(table_data(status.accounts))
         runs = list(reversed(history(self.workspace)))
-        drawn = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
+        drawings = [charts.signals_over_time(runs), charts.seconds_over_time(runs, STAGES)]
         self.charts.show(
-            Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawn))
+            Markup('<div class="mso-charts">{}</div>').format(Markup("").join(drawings))
             if runs
             else Markup("")
         )
@@ -119,10 +119,10 @@ class AuditPanel(Panel):
             return html.box("note", _("There is no account yet: add some in step 2."))
         parts = [html.paragraph(line)] if (line := changes_line(status)) else []
         if status.groups:
-            rows = [self._cause(group) for group in status.groups[:_CAUSES]]
+            rows = [self._cause(group) for group in status.groups[:_MAX_CAUSES]]
             heads = [_("Signal"), _("What they hang on"), _("Firm"), _("Who can mend it"), ""]
             parts.append(html.table(heads, rows, label=_("What hangs on one cause")))
-            more = len(status.groups) - _CAUSES
+            more = len(status.groups) - _MAX_CAUSES
             if more > 0:
                 parts.append(html.paragraph(_("… and {count} more causes.").format(count=more)))
         return Markup("").join(parts)
@@ -130,17 +130,17 @@ class AuditPanel(Panel):
     def _cause(self, group: CauseGroup) -> list[Markup | str]:
         who = labels.group_who(group)
         value = f"{group.cause or group.check}\n{group.firm}"
-        acts = [
+        buttons = [
             html.button(_("Show these"), "filter" if group.cause else "find", value, small=True)
         ]
         if group.cause and not group.expiring and fixable_by_it_department(group.cause, who):
-            acts.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
+            buttons.append(html.button(_("Request to the firm's IT"), "letter", value, small=True))
         return [
             html.dot(group.signal, labels.signal_label(group.signal)),
             labels.group_line(group),
             group.firm,
             labels.who_label(who),
-            Markup(" ").join(acts),
+            Markup(" ").join(buttons),
         ]
 
     # Actions
@@ -152,8 +152,8 @@ class AuditPanel(Panel):
             self.table.choose("firm", firm)
         elif name == "letter":
             cause, _line, firm = value.partition("\n")
-            made = letter(self.workspace, self.workspace.firms.get(firm), cause=cause)
-            self.results.show(self.letter.show(made))
+            request = letter(self.workspace, self.workspace.firms.get(firm), cause=cause)
+            self.results.show(self.letter.show(request))
             self.results.reveal()
         elif name == "letter-save":
             self.letter.save(value)
@@ -169,10 +169,10 @@ class AuditPanel(Panel):
         super().cancel()
         if self._auditing:
             clear(self.message)
-            said = _(
+            text = _(
                 "Cancelled. What was found out is kept; the next audit goes on where this one stopped."
             )
-            self.progress.show(html.box("note", said))
+            self.progress.show(html.box("note", text))
         self.show_status()
 
     def _pressed(self, name: str) -> None:
@@ -191,7 +191,7 @@ class AuditPanel(Panel):
             self.options.errors = {"workers": _("A number from 1 to 512.")}
             return
         self.options.errors = {}
-        running = Audit(
+        audit = Audit(
             self.workspace,
             workers=int(workers),
             send=bool(self.options.values.get("send")),
@@ -199,23 +199,26 @@ class AuditPanel(Panel):
         )
 
         def work(job: Job) -> None:
-            job.on_cancel(running.cancel)
-            shown = drawn = time.monotonic()
-            for _result in running:
+            job.on_cancel(audit.cancel)
+            progress_shown_at = table_drawn_at = time.monotonic()
+            for _result in audit:
                 now = time.monotonic()
-                if now - shown >= _PROGRESS_EVERY:
-                    shown = now
-                    self.jobs.show(job, lambda: self._show_progress(running.progress))
-                if now - drawn >= _TABLE_EVERY and running.progress.total <= _TABLE_LIMIT:
-                    drawn = now
+                if now - progress_shown_at >= _PROGRESS_INTERVAL:
+                    progress_shown_at = now
+                    self.jobs.show(job, lambda: self._show_progress(audit.progress))
+                if (
+                    now - table_drawn_at >= _TABLE_INTERVAL
+                    and audit.progress.total <= _LIVE_TABLE_LIMIT
+                ):
+                    table_drawn_at = now
                     self.jobs.show(job, self.show_status)
-            if not running.cancelled:
-                self.jobs.show(job, lambda: self._done(running))
+            if not audit.cancelled:
+                self.jobs.show(job, lambda: self._done(audit))
 
         clear(self.message, self.results)
         self._auditing = True
         self.set_state("running")
-        self._show_progress(running.progress)
+        self._show_progress(audit.progress)
         self.set_busy(True)
         self.jobs.start(work)
 
@@ -231,51 +234,51 @@ class AuditPanel(Panel):
             )
         )
 
-    def _done(self, running: Audit) -> None:
+    def _done(self, audit: Audit) -> None:
         self.jobs.finish()
         self.show_status()
         self.set_busy(False)
-        done = running.progress
-        said = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
-            count=f"{done.done - running.skipped:,}", seconds=done.elapsed
+        progress = audit.progress
+        text = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
+            count=f"{progress.done - audit.skipped:,}", seconds=progress.elapsed
         )
-        self.progress.show(html.box("note", said))
+        self.progress.show(html.box("note", text))
 
     def open(self, address: str) -> None:
         """Show the latest findings of an account, with a button to diagnose it."""
         account = self.workspace.accounts.get(address)
-        known = latest_findings(self.workspace, account.firm, account)
-        rows = [*known.get("", []), *known.get(account.address.casefold(), [])]
+        by_address = latest_findings(self.workspace, account.firm, account)
+        rows = [*by_address.get("", []), *by_address.get(account.address.casefold(), [])]
         self.show_account(address, rows)
 
     def show_account(self, address: str, rows: Sequence[Finding]) -> None:
         """Show an account's findings, with the root cause unfolded."""
         self.rows = list(rows)
-        broken = root_cause(self.rows)
+        problem = root_cause(self.rows)
         head = Markup("<h3>{}</h3>").format(address)
-        said = html.paragraph(verdict(self.rows) if self.rows else _("It was never checked."))
-        act = html.button(_("Diagnose now"), "diagnose", address, primary=True)
-        found = html.findings(self.rows, opened=broken.check if broken else None)
-        self.results.show(Markup("").join([head, said, act, found]))
+        line = html.paragraph(verdict(self.rows) if self.rows else _("It was never checked."))
+        button = html.button(_("Diagnose now"), "diagnose", address, primary=True)
+        table = html.findings(self.rows, opened=problem.check if problem else None)
+        self.results.show(Markup("").join([head, line, button, table]))
         self.results.reveal()
 
     def _diagnose(self, address: str) -> None:
         if self.jobs.busy:
-            said = _("An audit is under way; diagnose when it is done, or cancel it.")
-            self.message.show(html.box("note", said))
+            text = _("An audit is under way; diagnose when it is done, or cancel it.")
+            self.message.show(html.box("note", text))
             return
         account = self.workspace.accounts.get(address)
         firm = self.workspace.firms.get(account.firm)
 
         def work(job: Job) -> None:
-            made = self.run_checks(job, DIAGNOSE, Context(self.workspace, firm, account))
+            findings = self.run_checks(job, DIAGNOSE, Context(self.workspace, firm, account))
 
             def done() -> None:
                 self.jobs.finish()
                 clear(self.message)
                 self.show_status()
                 self.set_busy(False)
-                self.show_account(address, made)
+                self.show_account(address, findings)
 
             self.jobs.show(job, done)
 
@@ -283,7 +286,7 @@ class AuditPanel(Panel):
         self.start(_("Checking {address} …").format(address=address), work)
 
     def _save(self, kind: Kind) -> None:
-        """Let the browser save a report."""
+        """Have the browser save a report."""
         if self.status is None or not self.status.accounts:
             raise InputError(_("There is nothing to report yet."))
         with tempfile.TemporaryDirectory() as folder:

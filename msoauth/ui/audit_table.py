@@ -1,4 +1,4 @@
-"""The sortable, filterable table of audited accounts in a notebook; only the visible ones of thousands of rows are drawn."""
+"""Shows audited accounts in a sortable, filterable table, of whose thousands of rows only the visible ones are drawn."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,20 +29,20 @@ class AccountTable(Part):
 
     def show(self, data: dict[str, Any]) -> None:
         """Show these rows (see :func:`msoauth.reports.html_report.table_data`)."""
-        same = self.data.get("columns") == data["columns"]
+        same_columns = self.data.get("columns") == data["columns"]
         self.data = data
-        self.send({"event": "data", "data": data, "same": same})
+        self.send({"event": "data", "data": data, "same": same_columns})
 
     def choose(self, key: str, value: str) -> None:
         """Set a filter: ``firm``, ``signal``, ``cause`` or ``change``; ``find`` for words in any column."""
         self.send({"event": "choose", "key": key, "value": value})
 
     def press(self, address: str) -> None:
-        """Do what a click on an address does."""
+        """Act as if the address had been clicked."""
         self._on_open(address)
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Send the rows to a new view, or open the account that was clicked."""
+        """Send the rows to a view that has just been drawn, or open the account that was clicked."""
         if content.get("event") == "ready" and self.data:
             self.send({"event": "data", "data": self.data, "same": True})
         elif content.get("event") == "open":

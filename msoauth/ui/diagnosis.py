@@ -1,4 +1,4 @@
-"""Step 4: runs every check for one account, shows the root cause with its fix, and explains any error text."""
+"""Shows step 4: runs every check for one account, shows the root cause with its fix, and explains any error text."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,11 @@ from msoauth.ui.panel import Panel, clear
 from msoauth.ui.session import Session
 from msoauth.ui.widgets import Form, View
 
-_RECENT = 200  # the account's newest findings, among which its last diagnosis is looked for
+_RECENT = 200  # newest findings of the account in which to look for its last diagnosis
 
 
 class DiagnosePanel(Panel):
-    """Diagnose an account, or explain an error text."""
+    """The panel that diagnoses an account, or explains an error text."""
 
     step = 4
 
@@ -38,7 +38,7 @@ class DiagnosePanel(Panel):
         return _("Diagnose")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self._asked: list[Check] = []
+        self._checks: list[Check] = []
         self.choice = Form(
             [{"name": "send", "label": _("Also send a test mail to the mailbox itself, and wait for it"), "kind": "checkbox"}],
             [
@@ -75,15 +75,17 @@ class DiagnosePanel(Panel):
         self._recall()
 
     def _recall(self) -> None:
-        """Show the account's last diagnosis from the journal, as after a restart of the kernel."""
+        """Show the account's last diagnosis from the journal, for instance after the kernel was restarted."""
         account = self.session.account()
-        if account is None or self._asked:
+        if account is None or self._checks:
             return
-        past = list(self.workspace.journal.findings(account=account.address, limit=_RECENT))
-        runs = [finding.run for finding in past if finding.check.startswith("network.")]
-        last = {finding.check: finding for finding in past if runs and finding.run == runs[-1]}
-        self._asked = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in last]
-        self.recall(list(last.values()))
+        findings = list(self.workspace.journal.findings(account=account.address, limit=_RECENT))
+        runs = [finding.run for finding in findings if finding.check.startswith("network.")]
+        latest = {
+            finding.check: finding for finding in findings if runs and finding.run == runs[-1]
+        }
+        self._checks = [c for c in (*DIAGNOSE, *SEND, *ROUND_TRIP) if c.id in latest]
+        self.recall(list(latest.values()))
 
     def set_busy(self, working: bool) -> None:
         self.choice.enable(
@@ -97,7 +99,7 @@ class DiagnosePanel(Panel):
 
     def on_choice(self, *, firm: bool) -> None:
         clear(self.check_row, self.transcripts)
-        self._asked = []
+        self._checks = []
         self.actions.clear()
         super().on_choice(firm=firm)
 
@@ -113,56 +115,59 @@ class DiagnosePanel(Panel):
         if account is None or self.jobs.busy:
             return
         firm = self.workspace.firms.get(account.firm)
-        wanted = (*DIAGNOSE, *SEND, *ROUND_TRIP) if self.choice.values.get("send") else DIAGNOSE
+        checks = (*DIAGNOSE, *SEND, *ROUND_TRIP) if self.choice.values.get("send") else DIAGNOSE
         context = Context(
             self.workspace, firm, account, graph=self.administrator.graph.get(firm.name)
         )
 
         def work(job: Job) -> None:
-            made = self.run_checks(job, wanted, context)
-            self.jobs.show(job, lambda: self._done(context, made))
+            findings = self.run_checks(job, checks, context)
+            self.jobs.show(job, lambda: self._done(context, findings))
 
-        self._asked = [check for check in wanted if check.applies(context)]
+        self._checks = [check for check in checks if check.applies(context)]
         self.actions.clear()
         clear(self.transcripts)
-        self.set_state("running")  # before its checks are drawn, as running too
+        self.set_state("running")  # before the checks are drawn, which are then drawn as running
         self.show_findings([])
         self.start(_("Checking {address} …").format(address=account.address), work)
 
     def show_findings(self, rows: Sequence[Finding]) -> None:
         super().show_findings(rows)
-        broken = root_cause(rows)
-        if broken is not None and self.state != "running":
-            self.results.show(
-                html.findings(self.rows, opened="-")
-            )  # it is already shown in the message above
-        known = {finding.check: finding.signal for finding in rows}
-        links = []
-        for check in self._asked:
-            state: html.State = known.get(
+        problem = root_cause(rows)
+        if problem is not None and self.state != "running":
+            # Unfold none: the message above already shows the root cause.
+            self.results.show(html.findings(self.rows, opened="-"))
+        signals = {finding.check: finding.signal for finding in rows}
+        items = []
+        for check in self._checks:
+            state: html.State = signals.get(
                 check.id, "running" if self.state == "running" else Signal.NOT_RUN
             )
-            here = broken is not None and check.id == broken.check
-            links.append(
+            is_cause = problem is not None and check.id == problem.check
+            items.append(
                 Markup('<li class="mso-link{}" title="{}">{}</li>').format(
-                    " mso-broken" if here else "", check.asks(), html.dot(state, check.title())
+                    " mso-broken" if is_cause else "", check.asks(), html.dot(state, check.title())
                 )
             )
-        self.check_row.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(links)))
+        self.check_row.show(Markup('<ol class="mso-chain">{}</ol>').format(Markup("").join(items)))
 
-    def _done(self, context: Context, made: Sequence[Finding]) -> None:
-        broken = root_cause(made)
-        signal = worst(finding.signal for finding in made)
+    def _done(self, context: Context, findings: Sequence[Finding]) -> None:
+        problem = root_cause(findings)
+        signal = worst(finding.signal for finding in findings)
         self.end(signal)
-        self.show_findings(made)
-        self.actions.take(context.firm, context.mailbox, made, context.state.ordered_transcripts())
+        self.show_findings(findings)
+        self.actions.use(
+            context.firm, context.mailbox, findings, context.state.ordered_transcripts()
+        )
         self.transcripts.show(self.actions.transcripts())
-        line = html.paragraph("{}", html.dot(signal, verdict(made)))
-        remedy = html.remedy(broken) if broken else Markup("")
+        line = html.paragraph("{}", html.dot(signal, verdict(findings)))
+        remedy = html.remedy(problem) if problem else Markup("")
         parts = (line, remedy, self.actions.buttons())
         failed = signal in (Signal.FAILED, Signal.ERROR)
-        shown = html.box("passed" if succeeded(made) else "failed" if failed else "warning", *parts)
-        self.message.show(shown)
+        message = html.box(
+            "passed" if succeeded(findings) else "failed" if failed else "warning", *parts
+        )
+        self.message.show(message)
 
     def _explain(self, _name: str) -> None:
         text = self.error_form.text("text")
@@ -172,39 +177,39 @@ class DiagnosePanel(Panel):
         self.error_form.errors = {}
         self._explained = text
         account = self.session.account()
-        known = explain(text, firm=self.session.firm(), account=account)
+        explanation = explain(text, firm=self.session.firm(), account=account)
         finding = Finding(
             "",
             Signal.FAILED,
-            known.title,
-            evidence=known.evidence,
-            cause=known.cause,
-            fix=known.fix,
-            who=known.who,
-            links=known.links,
-            ids=known.ids,
+            explanation.title,
+            evidence=explanation.evidence,
+            cause=explanation.cause,
+            fix=explanation.fix,
+            who=explanation.who,
+            links=explanation.links,
+            ids=explanation.ids,
             account=account.address if account else "",
         )
-        sure = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
-            known.confidence, _("This is not sure.")
+        confidence = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
+            explanation.confidence, _("This is not sure.")
         )
         self.explanation.show(
             html.box(
                 "note",
-                Markup("<h3>{}</h3>").format(known.title),
-                html.paragraph(known.meaning),
-                html.paragraph(sure),
+                Markup("<h3>{}</h3>").format(explanation.title),
+                html.paragraph(explanation.meaning),
+                html.paragraph(confidence),
                 html.remedy(finding),
-                self._note_button(account) if known.cause != "unknown" else Markup(""),
+                self._note_button(account) if explanation.cause != "unknown" else Markup(""),
             )
         )
 
     def _note_button(self, account: Account | None) -> Markup:
-        """A button that records a refusal which only the user saw, so that the next diagnosis names it."""
+        """A button that records a refusal that only the user saw, so that the next diagnosis reports it."""
         if account is None or self.workspace.tokens.status(account.address) is not None:
             return Markup("")
-        said = _("{user} saw this when signing in").format(user=account.user)
-        return html.button(said, "note", account.address, small=True)
+        label = _("{user} saw this when signing in").format(user=account.user)
+        return html.button(label, "note", account.address, small=True)
 
     def _on_explanation_action(self, name: str, value: str) -> None:
         if name == "note":

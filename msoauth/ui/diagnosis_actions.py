@@ -1,6 +1,6 @@
-"""The buttons below a diagnosis: request to the firm's IT, support bundle, onboarding record, and replay on this computer.
+"""Provides the buttons below a diagnosis: request to the firm's IT, support bundle, onboarding record, and replay.
 
-Everything is shown before it is saved; the browser saves it, which may run on another computer.
+Everything is shown on screen, and saved by the browser, which may run on another computer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ _HTML, _ZIP = "text/html", "application/zip"
 
 
 class DiagnosisActions:
-    """The buttons, and the view that shows what was asked for.
+    """The buttons, and the view that shows their results.
 
     Attributes:
-        view: What was asked for last.
+        view: Shows the result of the button pressed last.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -36,29 +36,31 @@ class DiagnosisActions:
         self.view = View(live=True, on_action=self.on_action)
         self._letter = LetterView(panel)
         self._bundle: Bundle | None = None
-        self._made: tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None = None
-        self._running = ExitStack()  # the practice tenant of a replay, until the kernel ends
+        self._diagnosis: (
+            tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None
+        ) = None
+        self._replay_tenant = ExitStack()  # the practice tenant of a replay, until the kernel ends
 
     def close(self) -> None:
         """End the practice tenant of a replay, if one is running."""
-        self._running.close()
+        self._replay_tenant.close()
 
     def clear(self) -> None:
-        """Forget the last diagnosis and what was made of it."""
+        """Discard the last diagnosis and what was made from it."""
         self._letter.clear()
-        self._bundle = self._made = None
+        self._bundle = self._diagnosis = None
         self.view.show(Markup(""))
 
-    def take(
+    def use(
         self,
         firm: Firm,
         account: Account,
         findings: Sequence[Finding],
         transcripts: Mapping[str, Transcript],
     ) -> None:
-        """Take the diagnosis that the buttons are to work on."""
+        """Set the diagnosis that the buttons work on."""
         self.clear()
-        self._made = (firm, account, findings, transcripts)
+        self._diagnosis = (firm, account, findings, transcripts)
 
     def buttons(self) -> Markup:
         """The buttons, to be shown with the verdict."""
@@ -70,8 +72,8 @@ class DiagnosisActions:
         )
 
     def transcripts(self) -> Markup:
-        """The transcripts of the mail connections, each in a fold."""
-        if self._made is None or not self._made[3]:
+        """The transcripts of the mail connections, each to be unfolded."""
+        if self._diagnosis is None or not self._diagnosis[3]:
             return Markup("")
         folds = Markup("").join(
             Markup(
@@ -80,57 +82,59 @@ class DiagnosisActions:
             ).format(
                 name,
                 _("Conversation: {name}").format(name=name),
-                html.copy(talk.text()),
-                talk.text(),
+                html.copy(transcript.text()),
+                transcript.text(),
             )
-            for name, talk in self._made[3].items()
-            if talk.entries
+            for name, transcript in self._diagnosis[3].items()
+            if transcript.entries
         )
         return Markup('<div class="mso-talks">{}</div>').format(folds)
 
     def on_action(self, name: str, value: str) -> None:
         """Handle one of the buttons."""
-        acts = {
+        handlers = {
             "letter": self._show_letter,
             "letter-save": self._letter.save,
-            "bundle-look": self._look_at_bundle,
+            "bundle-look": self._preview_bundle,
             "bundle-save": self._save_bundle,
             "record": self._save_record,
             "replay": self._replay,
         }
-        if name in acts:
+        if name in handlers:
             try:
-                acts[name](value)
-            except InputError as nothing:
-                self.view.show(html.box("note", nothing.summary))
+                handlers[name](value)
+            except InputError as error:
+                self.view.show(html.box("note", error.summary))
 
     # The request to the firm's IT
 
-    def _show_letter(self, whom: str) -> None:
+    def _show_letter(self, scope: str) -> None:
         from msoauth.reports.letter import letter
 
         account = self._panel.session.account()
         firm = self._panel.session.firm()
         if firm is None:
             return
-        made = letter(self._panel.workspace, firm, account if whom == "account" else None)
-        other = (
+        request = letter(self._panel.workspace, firm, account if scope == "account" else None)
+        other_scope = (
             html.button(_("For all mailboxes of the firm"), "letter", "firm", small=True)
-            if whom == "account"
+            if scope == "account"
             else html.button(_("Only for this mailbox"), "letter", "account", small=True)
         )
-        self.view.show(self._letter.show(made, other))
+        self.view.show(self._letter.show(request, other_scope))
 
     # The support bundle
 
-    def _look_at_bundle(self, names: str) -> None:
+    def _preview_bundle(self, names: str) -> None:
         from msoauth.reports.bundle import bundle
 
-        if self._made is None:
+        if self._diagnosis is None:
             return
-        made = bundle(self._panel.workspace, *self._made, pseudonymised=names == "other")
-        self._bundle = made
-        other = (
+        support_bundle = bundle(
+            self._panel.workspace, *self._diagnosis, pseudonymised=names == "other"
+        )
+        self._bundle = support_bundle
+        other_names = (
             html.button(_("Give people and firm other names"), "bundle-look", "other", small=True)
             if names == "plain"
             else html.button(_("Show the real names"), "bundle-look", "plain", small=True)
@@ -143,9 +147,9 @@ class DiagnosisActions:
                 name,
                 name,
                 f"{size:,}",
-                made.index.text() if name == "index.html" else made.files[name],
+                support_bundle.index.text() if name == "index.html" else support_bundle.files[name],
             )
-            for name, size in made.contents()
+            for name, size in support_bundle.contents()
         )
         self.view.show(
             html.box(
@@ -156,7 +160,7 @@ class DiagnosisActions:
                 ),
                 Markup('<div class="mso-buttons">{} {}</div>').format(
                     html.button(_("Save the bundle"), "bundle-save", primary=True, small=True),
-                    other,
+                    other_names,
                 ),
                 files,
             )
@@ -175,9 +179,9 @@ class DiagnosisActions:
         if firm is not None:
             page = record(self._panel.workspace, firm)
             self._panel.download(file_name(page.title, "html"), page.html().encode(), _HTML)
-            said = _("The record is saved as one HTML page. This is what it says:")
-            shown = Markup('<div class="mso-evidence">{}</div>').format(page.text())
-            self.view.show(html.box("note", said, shown))
+            text = _("The record is saved as one HTML page. This is what it says:")
+            content = Markup('<div class="mso-evidence">{}</div>').format(page.text())
+            self.view.show(html.box("note", text, content))
 
     def _replay(self, _value: str) -> None:
         """Start a practice tenant in which the account, under a pseudonym, fails in the same way."""
@@ -186,33 +190,35 @@ class DiagnosisActions:
         from msoauth.practice.replay import Replay
         from msoauth.reports.bundle import bundle
 
-        if self._made is None:
+        if self._diagnosis is None:
             return
-        made = bundle(self._panel.workspace, *self._made, pseudonymised=True)
+        support_bundle = bundle(self._panel.workspace, *self._diagnosis, pseudonymised=True)
         self.close()
-        replay = self._running.enter_context(Replay(of_zip(made.as_zip())))
-        noted = replay.endpoints["practice"]["firms"][0]
-        there, case = self._made[0], replay.case
+        replay = self._replay_tenant.enter_context(Replay(of_zip(support_bundle.as_zip())))
+        practice_firm = replay.endpoints["practice"]["firms"][0]
+        real_firm, case = self._diagnosis[0], replay.case
         name = _("{firm} (replay)").format(firm=case.firm)
         firm = Firm(
             name,
-            noted["tenant_id"],
-            noted["client_id"],
+            practice_firm["tenant_id"],
+            practice_firm["client_id"],
             cloud=clouds.load(str(replay.endpoints_file)),
-            redirect_uri=noted["redirect_uri"] or "http://localhost",
-            access=there.access,
+            redirect_uri=practice_firm["redirect_uri"] or "http://localhost",
+            access=real_firm.access,
         )
         workspace = self._panel.workspace
-        if any(known.name.casefold() == name.casefold() for known in workspace.firms.list()):
+        if any(
+            stored_firm.name.casefold() == name.casefold() for stored_firm in workspace.firms.list()
+        ):
             workspace.firms.remove(name)  # from an earlier replay, whose tenant has ended
-        workspace.firms.add(firm, noted["client_secret"] or None)
-        protocol = self._made[1].protocol
+        workspace.firms.add(firm, practice_firm["client_secret"] or None)
+        protocol = self._diagnosis[1].protocol
         login = None if case.login.lower() == case.address.lower() else case.login
         workspace.accounts.add(Account(case.address, name, login=login, protocol=protocol))
         password = next(
             (
                 a["password"]
-                for a in noted["accounts"]
+                for a in practice_firm["accounts"]
                 if a["address"].lower() == case.login.lower()
             ),
             "–",

@@ -1,4 +1,4 @@
-"""The checklist of each step: what to click at Microsoft, in its current menu names (facts F5), ticked off as checks pass."""
+"""Builds the checklist of each step: what to click at Microsoft, by its current menu names (facts F5), ticked off as checks pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.session import Session
 
-Known = Mapping[str, Finding]
+FindingsByCheck = Mapping[str, Finding]
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,32 @@ class Item:
     """An item of a checklist.
 
     Attributes:
-        says: What, with its links and Copy buttons.
-        checks: Ids of the checks that show whether it is done: every one that was run must have passed.
+        says: What to do, with links and Copy buttons.
+        checks: Ids of the checks that show whether it is done: at least one must have run, and all that ran must have passed.
     """
 
     says: Markup
     checks: tuple[str, ...] = ()
 
-    def state(self, known: Known) -> Signal:
+    def state(self, by_check: FindingsByCheck) -> Signal:
         """Passed when done, failed or error when not, not run when unknown."""
-        seen = [known[check] for check in self.checks if check in known]
-        if (broken := root_cause(seen)) is not None:
-            return broken.signal
-        return Signal.PASSED if succeeded(seen) else Signal.NOT_RUN
+        findings = [by_check[check] for check in self.checks if check in by_check]
+        if (problem := root_cause(findings)) is not None:
+            return problem.signal
+        return Signal.PASSED if succeeded(findings) else Signal.NOT_RUN
 
 
-def known_of(rows: Sequence[Finding]) -> dict[str, Finding]:
+def newest_by_check(rows: Sequence[Finding]) -> dict[str, Finding]:
     """The newest finding of each check."""
     return {finding.check: finding for finding in rows}
 
 
-def _undone(known: Known, check: str) -> bool:
-    return check not in known or known[check].signal is not Signal.PASSED
+def _not_passed(by_check: FindingsByCheck, check: str) -> bool:
+    return check not in by_check or by_check[check].signal is not Signal.PASSED
 
 
 def checklist(
-    title: str, items: Sequence[Item], known: Known, *more: Markup, opened: bool = True
+    title: str, items: Sequence[Item], by_check: FindingsByCheck, *more: Markup, opened: bool = True
 ) -> Markup:
     """A foldable checklist: its items with their dots, then *more* below them.
 
@@ -55,7 +55,7 @@ def checklist(
         opened: Whether it starts unfolded.
     """
     words = {Signal.PASSED: _("done"), Signal.NOT_RUN: _("to do")}
-    states = [item.state(known) for item in items]
+    states = [item.state(by_check) for item in items]
     lines = [
         Markup('<li data-state="{}">{}<div>{}</div></li>').format(
             state, html.dot(state, words.get(state)), item.says
@@ -76,7 +76,7 @@ def checklist(
     )
 
 
-def _say(text: str, **parts: Markup | str) -> Markup:
+def _markup(text: str, **parts: Markup | str) -> Markup:
     """*text* as Markup: ``**bold**`` becomes strong, and *parts* are filled in, escaped unless they are Markup."""
     pieces = str(escape(text)).split("**")
     marked = "".join(
@@ -85,7 +85,7 @@ def _say(text: str, **parts: Markup | str) -> Markup:
     return Markup(marked).format(**parts)  # noqa: S704 - escaped above
 
 
-def _place(session: Session, name: str, firm: Firm | None) -> Markup:
+def _portal_link(session: Session, name: str, firm: Firm | None) -> Markup:
     """A deep link into Microsoft's portal; for a practice firm, the practice tenant's admin center."""
     practice = session.practice
     if practice is not None and (firm is None or firm.cloud.name == "practice"):
@@ -93,29 +93,29 @@ def _place(session: Session, name: str, firm: Firm | None) -> Markup:
     return html.link(portal_link(name, firm))
 
 
-def _copied(text: str) -> Markup:
+def _code_with_copy_button(text: str) -> Markup:
     return Markup("<code>{}</code> {}").format(text, html.copy(text))
 
 
-def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
+def registration(session: Session, firm: Firm | None, by_check: FindingsByCheck) -> Markup:
     """Step 1: the app registration in the firm's directory."""
     consent = portal_link("admin-consent", firm)
     items = [
         Item(
-            _say(
+            _markup(
                 _(
                     "Open **App registrations** → **New registration** in the Microsoft Entra admin center ({link}). "
                     "Name: anything, such as {name}. Supported account types: **Accounts in this organizational directory "
                     "only**. Redirect URI: **Web**, {uri}. Then **Register**."
                 ),
-                link=_place(session, "overview", firm),
-                name=_copied("msoauth"),
-                uri=_copied("http://localhost"),
+                link=_portal_link(session, "overview", firm),
+                name=_code_with_copy_button("msoauth"),
+                uri=_code_with_copy_button("http://localhost"),
             ),
             ("registration.redirect",),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "On the app's page **Overview**, copy **Application (client) ID** (1) and **Directory (tenant) ID** (2) "
                     "into the form below."
@@ -124,31 +124,31 @@ def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
             ("registration.values", "registration.directory"),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "**Certificates & secrets** → **Client secrets** → **New client secret** ({link}). Copy the column "
                     "**Value** (3) at once: it is never shown again. Note when it expires."
                 ),
-                link=_place(session, "secrets", firm),
+                link=_portal_link(session, "secrets", firm),
             ),
             ("registration.secret",),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "**API permissions** → **Add a permission** → **Microsoft Graph** → **Delegated permissions** ({link}): "
                     "{pop}, {smtp}, {offline}, and {imap} for mailboxes that are retrieved by IMAP."
                 ),
-                link=_place(session, "permissions", firm),
-                pop=_copied("POP.AccessAsUser.All"),
-                smtp=_copied("SMTP.Send"),
-                offline=_copied("offline_access"),
-                imap=_copied("IMAP.AccessAsUser.All"),
+                link=_portal_link(session, "permissions", firm),
+                pop=_code_with_copy_button("POP.AccessAsUser.All"),
+                smtp=_code_with_copy_button("SMTP.Send"),
+                offline=_code_with_copy_button("offline_access"),
+                imap=_code_with_copy_button("IMAP.AccessAsUser.All"),
             ),
             ("sign-in.scopes",),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "**Grant admin consent** on the same page, or send an administrator of the firm this link: {link}. "
                     "Without it, each user is asked when signing in, where the firm allows that."
@@ -158,9 +158,9 @@ def registration(session: Session, firm: Firm | None, known: Known) -> Markup:
             ("sign-in.token",),
         ),
     ]
-    opened = _undone(known, "registration.secret")
+    opened = _not_passed(by_check, "registration.secret")
     return checklist(
-        _("What to click at Microsoft"), items, known, _app_page_picture(), opened=opened
+        _("What to click at Microsoft"), items, by_check, _app_page_picture(), opened=opened
     )
 
 
@@ -170,7 +170,7 @@ def _consent(link: Link, firm: Firm | None) -> Markup:
     return Markup("{} {}").format(html.link(link), html.copy(link.url, _("Copy the link")))
 
 
-def users(session: Session, account: Account | None, known: Known) -> Markup:
+def users(session: Session, account: Account | None, by_check: FindingsByCheck) -> Markup:
     """Step 2: what must be switched on for each mailbox, and the one sign-in."""
     firm = session.firm()
     address = account.address if account else "anna@contoso.example"
@@ -178,19 +178,19 @@ def users(session: Session, account: Account | None, known: Known) -> Markup:
     command = f"Set-CASMailbox -Identity {address} -SmtpClientAuthenticationDisabled $false -PopEnabled $true"
     items = [
         Item(
-            _say(
+            _markup(
                 _(
                     "For each mailbox: Microsoft 365 admin center → **Users** → **Active users** ({link}) → the user → "
                     "**Mail** → **Manage email apps** → tick **Authenticated SMTP** and **POP** (or **IMAP**) → **Save changes**. "
                     "In Exchange Online PowerShell: {command}"
                 ),
-                link=_place(session, "users", firm),
-                command=_copied(command),
+                link=_portal_link(session, "users", firm),
+                command=_code_with_copy_button(command),
             ),
             ("smtp.login", "smtp.send", "pop3.login", "imap.login"),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "Add the mailboxes below, then press **Authenticate** beside each. The user signs in once, with their own "
                     "password and second factor, and sees “Verification code received”."
@@ -199,7 +199,7 @@ def users(session: Session, account: Account | None, known: Known) -> Markup:
             ("sign-in.token",),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "If another user is still signed in at Microsoft, choose **Use another account**. Do not choose "
                     "**Stay signed in** on a computer that several people use."
@@ -208,17 +208,17 @@ def users(session: Session, account: Account | None, known: Known) -> Markup:
             ("sign-in.user",),
         ),
     ]
-    opened = _undone(known, "sign-in.token")
+    opened = _not_passed(by_check, "sign-in.token")
     return checklist(
-        _("What to click at Microsoft"), items, known, _email_apps_picture(), opened=opened
+        _("What to click at Microsoft"), items, by_check, _email_apps_picture(), opened=opened
     )
 
 
-def mail(known: Known) -> Markup:
+def mail(by_check: FindingsByCheck) -> Markup:
     """Step 3: what retrieving and sending show."""
     items = [
         Item(
-            _say(
+            _markup(
                 _(
                     "Choose the mailbox above and press **Retrieve mail**. Nothing is ever deleted or marked in the mailbox; "
                     "each message is also stored as an .eml file in the workspace."
@@ -227,7 +227,7 @@ def mail(known: Known) -> Markup:
             ("mail.retrieve",),
         ),
         Item(
-            _say(
+            _markup(
                 _(
                     "Press **Send test mail**. It is sent to the mailbox itself unless you name another address."
                 )
@@ -235,10 +235,13 @@ def mail(known: Known) -> Markup:
             ("smtp.send",),
         ),
         Item(
-            _say(_("The test mail arrives: both ways work, from end to end.")), ("mail.round-trip",)
+            _markup(_("The test mail arrives: both ways work, from end to end.")),
+            ("mail.round-trip",),
         ),
     ]
-    return checklist(_("What to do here"), items, known, opened=_undone(known, "mail.round-trip"))
+    return checklist(
+        _("What to do here"), items, by_check, opened=_not_passed(by_check, "mail.round-trip")
+    )
 
 
 @cache

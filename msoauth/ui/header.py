@@ -1,4 +1,4 @@
-"""The bar above every panel: links to the notebooks, practice or real, and the choice of firm, mailbox and language."""
+"""Draws the bar above every panel: links to the notebooks, a badge, and the choice of firm, mailbox and language."""
 
 from urllib.parse import quote
 
@@ -35,13 +35,13 @@ def notebook_link(step: int) -> Markup:
 def _notebook_links(step: int | None) -> Markup:
     entries = []
     for number, (_name, title) in enumerate(notebooks()):
-        here = number == step
-        shown = (
+        is_current = number == step
+        entry = (
             Markup('<span aria-current="page">{} {}</span>').format(number, title)
-            if here
+            if is_current
             else notebook_link(number)
         )
-        entries.append(Markup("<li>{}</li>").format(shown))
+        entries.append(Markup("<li>{}</li>").format(entry))
     return Markup('<nav aria-label="{}"><ol class="mso-way">{}</ol></nav>').format(
         _("Notebooks"), Markup("").join(entries)
     )
@@ -60,18 +60,18 @@ def place_name(cloud: Cloud | None) -> str:
 
 
 def badge(session: Session) -> Markup:
-    """The label that says “Practice” or “Real”."""
+    """The badge that says “Practice” or “Real”."""
     firm = session.firm()
     on_practice = firm.cloud.name == "practice" if firm else session.practice is not None
     if on_practice:
-        name, shown = "practice", _("Practice")
+        name, label = "practice", _("Practice")
         title = _("Nothing here reaches Microsoft: everything runs on this computer.")
     else:
-        name, shown = "real", _("Real")
+        name, label = "real", _("Real")
         place = place_name(firm.cloud if firm else None)
         title = _("This works on the real servers of {place}.").format(place=place)
     return Markup('<span class="mso-badge mso-is-{}" title="{}">{}</span>').format(
-        name, title, shown
+        name, title, label
     )
 
 
@@ -85,12 +85,12 @@ def bar(session: Session, step: int | None) -> Markup:
     firms = [(f.name, f.name) for f in session.firms()]
     mailboxes = [(a.address, a.address) for a in session.accounts()]
     languages = [(code, LANGUAGE_NAMES[code]) for code in LANGUAGES]
-    offered = [
+    selects = [
         ("choose-firm", _("Firm"), firms, firm.name if firm else ""),
         ("choose-account", _("Mailbox"), mailboxes, account.address if account else ""),
         ("choose-language", _("Language"), languages, language()),
     ]
-    choices = [badge(session), *(html.select(*choice) for choice in offered if choice[2])]
+    choices = [badge(session), *(html.select(*choice) for choice in selects if choice[2])]
     return Markup('<div class="mso-bar">{}<div class="mso-choices">{}</div></div>').format(
         _notebook_links(step), Markup("").join(choices)
     )

@@ -1,4 +1,4 @@
-"""The HTML that panels are made of: dots, boxes, buttons, tables, findings. All arguments are escaped unless they are Markup."""
+"""Builds the HTML of the panels: dots, boxes, buttons, tables, findings. All arguments are escaped unless they are Markup."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from msoauth.texts import _
 
 State = Signal | Literal["running"]
 
-# Each state has its own shape, so that nobody depends on colour: circle, triangle, cross, diamond, dash, ring, arc.
+# Each state has its own shape, so that nobody has to rely on colour: circle, triangle, cross, diamond, dash, ring, arc.
 _SHAPES = {
     "passed": Markup(
         '<circle cx="8" cy="8" r="7"/><path d="m4.6 8.3 2.3 2.4 4.6-5" fill="none" stroke="#fff" stroke-width="1.8"/>'
@@ -68,7 +68,7 @@ def seconds_since(since: float) -> Markup:
     """Elapsed minutes and seconds, counted up in the browser.
 
     Args:
-        since: When it began, by this computer's clock (``time.time``); the view corrects for the browser's.
+        since: When counting began, by this computer's clock (``time.time``); the view corrects for the browser's.
     """
     return Markup('<span class="mso-clock" data-since="{:.1f}">0:00</span>').format(since)
 
@@ -80,7 +80,7 @@ def countdown(seconds: float) -> Markup:
 
 
 def running(what: str) -> Markup:
-    """A running dot with the time that elapses from now on."""
+    """A running dot for the work *what*, with a clock that starts now."""
     return Markup("<p>{} {}</p>").format(dot("running", what), seconds_since(time.time()))
 
 
@@ -95,7 +95,7 @@ def header(
 
 
 def select(act: str, label: str, options: Iterable[tuple[str, str]], chosen: str) -> Markup:
-    """A drop-down list; the panel is told of a choice as action *act* with the chosen value."""
+    """A drop-down list; choosing from it calls the view's ``on_action`` with *act* and the chosen value."""
     entries = Markup("").join(
         Markup('<option value="{}"{}>{}</option>').format(
             value, Markup(" selected") if value == chosen else "", text
@@ -112,8 +112,8 @@ def box(
     kind: Literal["passed", "warning", "failed", "error-box", "note"], *parts: Markup | str
 ) -> Markup:
     """A framed message; a part that is plain text becomes a paragraph."""
-    shown = (part if isinstance(part, Markup) else paragraph(part) for part in parts)
-    return Markup('<div class="mso-box mso-{}">{}</div>').format(kind, Markup("").join(shown))
+    paragraphs = (part if isinstance(part, Markup) else paragraph(part) for part in parts)
+    return Markup('<div class="mso-box mso-{}">{}</div>').format(kind, Markup("").join(paragraphs))
 
 
 def paragraph(text: str, *arguments: object) -> Markup:
@@ -124,7 +124,7 @@ def paragraph(text: str, *arguments: object) -> Markup:
 def button(
     label: str, act: str, value: str = "", *, primary: bool = False, small: bool = False
 ) -> Markup:
-    """A button; the panel is told of a click as action *act* with *value*."""
+    """A button; a click calls the view's ``on_action`` with *act* and *value*."""
     style = " ".join(["mso-primary"] * primary + ["mso-small"] * small)
     return Markup(
         '<button type="button" class="{}" data-act="{}" data-value="{}" data-key="{}">{}</button>'
@@ -149,7 +149,7 @@ def is_address(url: str) -> bool:
 
 
 def link(target: Link) -> Markup:
-    """A link that opens in a new tab; an address that is no link is shown as text."""
+    """A link that opens in a new tab; only its text if the URL must not become a link."""
     if not is_address(target.url):
         return escape(target.text)
     return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(
@@ -158,7 +158,7 @@ def link(target: Link) -> Markup:
 
 
 def facts(rows: Iterable[tuple[str, Markup | str]]) -> Markup:
-    """A list of names with their values."""
+    """A list of names and values."""
     return Markup('<dl class="mso-facts">{}</dl>').format(
         Markup("").join(Markup("<dt>{}</dt><dd>{}</dd>").format(*row) for row in rows)
     )
@@ -176,7 +176,7 @@ def table(
     """A table; columns in *numbers* are right-aligned, those in *times* are not wrapped.
 
     Args:
-        whole: Never scroll within itself, however many rows there are.
+        whole: Show all rows, however many, instead of scrolling within the table.
     """
     rows = list(rows)
     scrolls = " mso-long" if len(rows) > _LONG and not whole else ""
@@ -238,17 +238,19 @@ def remedy(finding: Finding) -> Markup:
                 ).format(copy(commands, _("Copy the commands")), commands)
             )
     if finding.ids:
-        shown = "; ".join(
+        ids_text = "; ".join(
             f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items()
         )
-        parts.append(Markup('<p class="mso-quiet">{} {}</p>').format(shown, copy(shown, _("Copy"))))
+        parts.append(
+            Markup('<p class="mso-quiet">{} {}</p>').format(ids_text, copy(ids_text, _("Copy")))
+        )
     return Markup("").join(parts)
 
 
 def check_name(check: str) -> Markup:
     """A check's title with its id below; only the id when it is unknown."""
-    known = (*DIAGNOSE, *SEND, *ROUND_TRIP)
-    title = next((c.title() for c in known if c.id == check), None)
+    checks = (*DIAGNOSE, *SEND, *ROUND_TRIP)
+    title = next((c.title() for c in checks if c.id == check), None)
     if check == "mail.retrieve":
         title = _("Mail is retrieved")
     if title is None:
@@ -257,13 +259,19 @@ def check_name(check: str) -> Markup:
 
 
 def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
-    """A table of findings; each that has a remedy can be unfolded."""
+    """A table of findings, in which a finding with a remedy can be unfolded.
+
+    Args:
+        opened: The check to show unfolded; None for the root cause or, without one, the first warning.
+    """
     if not rows:
         return Markup("")
     if opened is None:
-        first = root_cause(rows) or next((f for f in rows if f.signal is Signal.WARNING), None)
-        opened = first.check if first else ""
-    lines = []
+        first_problem = root_cause(rows) or next(
+            (f for f in rows if f.signal is Signal.WARNING), None
+        )
+        opened = first_problem.check if first_problem else ""
+    table_rows = []
     for finding in rows:
         details = remedy(finding)
         summary: Markup | str = finding.summary
@@ -274,35 +282,35 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
                 finding.summary,
                 details,
             )
-        lines.append(
+        table_rows.append(
             (dot(finding.signal), check_name(finding.check), summary, f"{finding.seconds:.2f} s")
         )
     return table(
         [_("Result"), _("What was checked"), _("What was found"), _("Time")],
-        lines,
+        table_rows,
         numbers=[3],
         whole=True,
         label=_("Findings"),
     )
 
 
-def failure(problem: Exception, firm: Firm | None = None, account: Account | None = None) -> Markup:
-    """A failure that ended the work, with its remedy; an exception that is not msoauth's own is shown as a bug."""
-    if isinstance(problem, MsoauthError):
-        known = for_cause(problem.cause, firm=firm, account=account, ids=problem.ids)
+def failure(error: Exception, firm: Firm | None = None, account: Account | None = None) -> Markup:
+    """The error that ended the work, with its remedy; one that is not an MsoauthError is shown as a bug."""
+    if isinstance(error, MsoauthError):
+        explanation = for_cause(error.cause, firm=firm, account=account, ids=error.ids)
         finding = Finding(
             "",
             Signal.FAILED,
-            problem.summary,
-            evidence=redact(problem.evidence)[:4000],
-            cause=None if problem.cause == "unknown" else problem.cause,
-            fix=() if problem.cause == "unknown" else known.fix,
-            who=known.who,
-            links=known.links,
-            ids=problem.ids,
+            error.summary,
+            evidence=redact(error.evidence)[:4000],
+            cause=None if error.cause == "unknown" else error.cause,
+            fix=() if error.cause == "unknown" else explanation.fix,
+            who=explanation.who,
+            links=explanation.links,
+            ids=error.ids,
         )
         return box(
-            "failed", paragraph("{}", dot(Signal.FAILED, redact(problem.summary))), remedy(finding)
+            "failed", paragraph("{}", dot(Signal.FAILED, redact(error.summary))), remedy(finding)
         )
     return box(
         "error-box",
@@ -310,7 +318,7 @@ def failure(problem: Exception, firm: Firm | None = None, account: Account | Non
             "{}", dot(Signal.ERROR, _("This did not work because of a fault in msoauth itself."))
         ),
         Markup('<div class="mso-evidence">{}: {}</div>').format(
-            type(problem).__name__, redact(str(problem))[:1000]
+            type(error).__name__, redact(str(error))[:1000]
         ),
         _(
             "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."

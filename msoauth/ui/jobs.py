@@ -1,4 +1,4 @@
-"""Runs the work of a form in a thread of its own; a new job cancels the one before, which then shows nothing any more."""
+"""Runs a panel's work in a thread of its own; a new job cancels the one before, which can then show nothing more."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class Job:
             stop()
 
     def cancel(self) -> None:
-        """Ask the job to stop; may be called more than once."""
+        """Tell the job to stop; may be called more than once."""
         self.cancelled.set()
         self._stop()
 
@@ -59,7 +59,7 @@ class Jobs:
             return self._newest is not None
 
     def start(self, work: Callable[[Job], None]) -> None:
-        """Start *work* as a job; an older one is cancelled, and what it still wants to show is dropped."""
+        """Start *work* as a job; an older one is cancelled, and any result it has yet to show is dropped."""
         job = Job()
         with ui_lock:
             self.cancel()
@@ -68,7 +68,8 @@ class Jobs:
                 earlier = [self._future] if self._future is not None else []
                 pool = ThreadPoolExecutor(1, thread_name_prefix="form")
                 self._future = pool.submit(self._run, work, job, earlier)
-                pool.shutdown(wait=False)  # its thread ends with the job: nobody ends a panel
+                # No one ever closes a panel, so its thread has to end with the job.
+                pool.shutdown(wait=False)
                 return
         self._run(work, job)
 
@@ -80,7 +81,7 @@ class Jobs:
             job.cancel()
 
     def finish(self) -> None:
-        """Let the newest job count as ended from now on; called when its last result is drawn."""
+        """Mark the newest job as ended; called when its last result is drawn."""
         with ui_lock:
             self._newest = None
 
@@ -101,15 +102,15 @@ class Jobs:
         wait(earlier)
         if job.cancelled.is_set():
             return
-        failure: Exception | None = None
+        error: Exception | None = None
         try:
             work(job)
         except Exception as problem:  # noqa: BLE001 - it is shown in the panel, redacted
-            failure = problem
+            error = problem
         with ui_lock:
             if job is self._newest:
                 self._newest = None
-                if failure is not None:
-                    self._on_failure(failure)
+                if error is not None:
+                    self._on_failure(error)
             if self._newest is None:
                 self._on_end()

@@ -20,14 +20,14 @@ class LetterView:
         self._letter: Letter | None = None
 
     def clear(self) -> None:
-        """Forget the letter."""
+        """Discard the letter."""
         self._letter = None
 
     def show(self, letter: Letter, *buttons: Markup) -> Markup:
-        """The letter as Markup, with *buttons* beside its own."""
+        """Keep *letter* for :meth:`save`, and return it as Markup with *buttons* beside its own."""
         self._letter = letter
         document = letter.document
-        offered = [
+        all_buttons = [
             html.copy(document.text(), _("Copy as text")),
             html.copy(document.markdown(), _("Copy as Markdown")),
             html.button(_("Save as HTML"), "letter-save", "html", small=True),
@@ -38,12 +38,12 @@ class LetterView:
         return html.box(
             "note",
             Markup("<h3>{}</h3>").format(letter.subject),
-            Markup('<div class="mso-buttons">{}</div>').format(Markup(" ").join(offered)),
+            Markup('<div class="mso-buttons">{}</div>').format(Markup(" ").join(all_buttons)),
             Markup('<div class="mso-evidence">{}</div>').format(document.text()),
         )
 
     def save(self, form: str) -> None:
-        """Let the browser save it as ``html``, ``md`` or ``eml``."""
+        """Have the browser save the letter as ``html``, ``md`` or ``eml``."""
         if (letter := self._letter) is None:
             return
         document = letter.document
@@ -57,5 +57,5 @@ class LetterView:
 
 def file_name(title: str, suffix: str) -> str:
     """A file name that is valid on every operating system."""
-    plain = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
-    return f"{plain}.{suffix}"
+    stem = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
+    return f"{stem}.{suffix}"

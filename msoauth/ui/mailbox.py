@@ -1,4 +1,4 @@
-"""Step 3: retrieves mail into a table and files, and sends a test mail."""
+"""Shows step 3: retrieves mail into a table and files, and sends a test mail."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,12 +23,12 @@ from msoauth.ui.widgets import Form, View
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 200  # rows shown; the DataFrame has all of them
-_EVERY = 25  # messages between two updates of the table
+_MAX_ROWS = 200  # rows shown; the DataFrame has all of them
+_TABLE_INTERVAL = 25  # messages between two updates of the table
 
 
 class MailPanel(Panel):
-    """Retrieves mail of the chosen account, and sends a test mail from it."""
+    """The panel that retrieves mail of the chosen account, and sends a test mail from it."""
 
     step = 3
     messages: Sequence[MessageSummary] = ()
@@ -57,14 +57,14 @@ class MailPanel(Panel):
             ],
             [{"name": "send", "label": _("Send test mail"), "primary": True}],
             {"to": "", "subject": "", "sender": "", "wait": True},
-            on_change=self._typed,
+            on_change=self._validate,
             on_press=self._send,
         )  # fmt: skip
         self.note = View(on_action=self.on_action)
         return [self.retrieve, self.table, self.send, self.note]
 
     def draw_guide(self) -> None:
-        self.guide.show(guide.mail(guide.known_of(self.rows)))
+        self.guide.show(guide.mail(guide.newest_by_check(self.rows)))
 
     def refresh(self) -> None:
         super().refresh()
@@ -93,15 +93,15 @@ class MailPanel(Panel):
             self._recall(account)
 
     def _recall(self, account: Account) -> None:
-        """Show the last findings and the stored mail, as after a restart of the kernel."""
-        past = [
+        """Show the latest findings and the stored mail, for instance after the kernel was restarted."""
+        findings = [
             f
             for f in self.workspace.journal.findings(account=account.address, limit=200)
             if f.check in ("mail.retrieve", "smtp.send", "mail.round-trip")
         ]
-        last = list({finding.check: finding for finding in past}.values())
-        self.recall(last)
-        self.messages = stored_mail(mail_folder(self.workspace, account), _SHOWN)
+        latest = list({finding.check: finding for finding in findings}.values())
+        self.recall(latest)
+        self.messages = stored_mail(mail_folder(self.workspace, account), _MAX_ROWS)
         self._draw_table()
 
     def frame(self) -> "pd.DataFrame":
@@ -114,7 +114,7 @@ class MailPanel(Panel):
         self.messages = []
         super().on_choice(firm=firm)
 
-    def _typed(self, _name: str) -> None:
+    def _validate(self, _name: str) -> None:
         typed = {name: self.send.text(name) for name in ("to", "sender")}
         problems = {
             n: validation.address_problem(text) for n, text in typed.items() if text.strip()
@@ -145,7 +145,7 @@ class MailPanel(Panel):
         )
 
     def _fetch(self, job: Job, account: Account, limit: int | None, *, headers_only: bool) -> None:
-        came: list[MessageSummary] = []
+        messages: list[MessageSummary] = []
         findings: list[Finding] = []
         with suppress(MsoauthError):  # the finding says what went wrong
             for message in fetch_mail(
@@ -155,44 +155,44 @@ class MailPanel(Panel):
                 headers_only=headers_only,
                 to=None if headers_only else mail_folder(self.workspace, account),
                 on_finding=findings.append,
-                on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
+                on_retry=lambda retry: self.jobs.show(job, lambda: self._show_retry(str(retry))),
                 cancelled=job.cancelled,
             ):
                 if job.cancelled.is_set():
                     return
-                came.append(message)
-                if len(came) % _EVERY == 0:
-                    self.jobs.show(job, lambda: self._show_mail(came))
-        self.jobs.show(job, lambda: self._done(findings, came))
+                messages.append(message)
+                if len(messages) % _TABLE_INTERVAL == 0:
+                    self.jobs.show(job, lambda: self._show_mail(messages))
+        self.jobs.show(job, lambda: self._done(findings, messages))
 
     def _show_retry(self, text: str) -> None:
         self.message.show(self.progress_line(text))
 
     def _send(self, _name: str) -> None:
         account = self.session.account()
-        self._typed("to")
+        self._validate("to")
         if account is None or self.send.errors:
             return
         to = validation.clean(self.send.text("to")) or None
-        own = to is None or to.casefold() == account.address.casefold()
-        wait = own and self.send.values.get("wait") is True
+        to_itself = to is None or to.casefold() == account.address.casefold()
+        round_trip = to_itself and self.send.values.get("wait") is True
         subject = self.send.text("subject").strip() or None
         sender = validation.clean(self.send.text("sender")) or None
 
         def work(job: Job) -> None:
             earlier = [f for f in self.rows if f.check == "mail.retrieve"]
-            sending = send_test(
+            test = send_test(
                 self.workspace,
                 account,
                 to=to,
                 subject=subject,
                 sender=sender,
-                round_trip=wait,
-                on_retry=lambda wait: self.jobs.show(job, lambda: self._show_retry(str(wait))),
+                round_trip=round_trip,
+                on_retry=lambda retry: self.jobs.show(job, lambda: self._show_retry(str(retry))),
                 cancelled=job.cancelled,
             )
-            made = self.collect(job, sending, earlier)
-            self.jobs.show(job, lambda: self._done(made))
+            findings = self.collect(job, test, earlier)
+            self.jobs.show(job, lambda: self._done(findings))
 
         self.start(_("Sending a test mail from {address} …").format(address=account.address), work)
 
@@ -204,8 +204,8 @@ class MailPanel(Panel):
 
     def _draw_table(self) -> None:
         rows = [
-            (_when(m), m.from_, m.subject, f"{m.size:,}", m.attachments_text())
-            for m in self.messages[:_SHOWN]
+            (_local_time(m), m.from_, m.subject, f"{m.size:,}", m.attachments_text())
+            for m in self.messages[:_MAX_ROWS]
         ]
         if not rows:
             clear(self.table)
@@ -222,16 +222,16 @@ class MailPanel(Panel):
         )
 
     def _done(
-        self, made: Sequence[Finding], messages: Sequence[MessageSummary] | None = None
+        self, findings: Sequence[Finding], messages: Sequence[MessageSummary] | None = None
     ) -> None:
-        others = [f for f in self.rows if f.check not in {g.check for g in made}]
-        self.show_findings([*others, *made])
+        other_findings = [f for f in self.rows if f.check not in {g.check for g in findings}]
+        self.show_findings([*other_findings, *findings])
         if messages is not None:
             self._show_mail(messages)
         clear(self.message)
-        self.end(worst(f.signal for f in made))
+        self.end(worst(f.signal for f in findings))
 
 
-def _when(message: MessageSummary) -> str:
+def _local_time(message: MessageSummary) -> str:
     """A message's date in local time; empty when it has none."""
     return f"{message.date.astimezone():%Y-%m-%d %H:%M}" if message.date else ""

@@ -1,4 +1,4 @@
-"""The table of mailboxes in step 2: the sign-in status of each, and its buttons."""
+"""Shows the table of mailboxes in step 2: the sign-in status of each, and its buttons."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class SignInStatus:
     """The sign-in status of a mailbox.
 
     Attributes:
-        state: What its dot shows.
-        cause: Why it is not passed: an id of the catalogue of causes, or empty.
+        state: The state of its dot.
+        cause: Why it has not passed: an id of the catalogue of causes, or empty.
     """
 
     state: html.State
@@ -59,7 +59,7 @@ class MailboxList(View):
         self.statuses = self.statuses or self._recorded()
 
     def end_running(self) -> None:
-        """Replace the status of what was running by the one in the journal: nothing is under way any more."""
+        """Replace every running status with the one from the journal, because nothing is under way any more."""
         recorded = self._recorded()
         self.statuses = {
             address: recorded[address] if status.state == "running" else status
@@ -82,16 +82,16 @@ class MailboxList(View):
     def summary(self) -> tuple[Signal, str | None]:
         """The signal and word for the whole list: passed only when every mailbox is ready."""
         firm, accounts = self._session.firm(), self._session.accounts()
-        shown = [self.statuses[a.address].state for a in accounts if a.address in self.statuses]
+        states = [self.statuses[a.address].state for a in accounts if a.address in self.statuses]
         if firm is not None and firm.access == "app-only":
-            ready = bool(accounts) and shown == [Signal.PASSED] * len(accounts)
+            ready = bool(accounts) and states == [Signal.PASSED] * len(accounts)
             word = _("nobody signs in")
         else:
             tokens = self._session.workspace.tokens
             signed_in = sum(tokens.status(a.address) is not None for a in accounts)
             ready = bool(accounts) and signed_in == len(accounts)
             word = _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
-        signals = [state for state in shown if isinstance(state, Signal)]
+        signals = [state for state in states if isinstance(state, Signal)]
         signals.append(Signal.PASSED if ready else Signal.NOT_RUN)
         return worst(signals), word if accounts else None
 
@@ -102,11 +102,11 @@ class MailboxList(View):
         )
 
     def _row(self, account: Account) -> _Row:
-        """A mailbox: its dot, who signs in, and what can be done."""
+        """The row of a mailbox whose user signs in."""
         tokens = self._session.workspace.tokens.status(account.address)
         status = self.statuses.get(account.address)
         status = status or SignInStatus(Signal.PASSED if tokens else Signal.NOT_RUN)
-        words: dict[html.State, str] = {
+        labels: dict[html.State, str] = {
             Signal.PASSED: _("signed in"),
             Signal.NOT_RUN: _("not signed in"),
         }
@@ -119,7 +119,7 @@ class MailboxList(View):
         if tokens is None and practice and (password := practice.password(account.user)):
             notes.append(_("practice password: {password}").format(password=password))
         return (
-            html.dot(status.state, words.get(status.state)),
+            html.dot(status.state, labels.get(status.state)),
             _with_note(account.address, "; ".join(notes)),
             account.protocol.upper(),
             f"{tokens.refreshed_at.astimezone():%Y-%m-%d %H:%M}" if tokens else "",
@@ -127,7 +127,7 @@ class MailboxList(View):
         )
 
     def _app_only_row(self, account: Account) -> _Row:
-        """A mailbox to which nobody signs in."""
+        """The row of a mailbox with app-only access, to which nobody signs in."""
         status = self.statuses.get(account.address, SignInStatus(Signal.NOT_RUN))
         check = html.button(_("Check"), "check", account.address, primary=True, small=True)
         remove = html.button(_("Remove"), "remove", account.address, small=True)
@@ -151,27 +151,31 @@ def _buttons(address: str, tokens: TokenStatus | None, status: SignInStatus) -> 
             html.button(_("Authenticate"), "sign-in", address, primary=True, small=True),
             html.button(_("Remove"), "remove", address, small=True),
         ]
-    again = html.button(
+    sign_in_again = html.button(
         _("Sign in again"), "sign-in", address, primary=status.needs_sign_in, small=True
     )
     if status.needs_sign_in:
-        return [again]
-    troubled = status.state in (Signal.FAILED, Signal.WARNING)
+        return [sign_in_again]
+    has_problem = status.state in (Signal.FAILED, Signal.WARNING)
     check = html.button(
-        _("Check again") if troubled else _("Check"), "check", address, primary=troubled, small=True
+        _("Check again") if has_problem else _("Check"),
+        "check",
+        address,
+        primary=has_problem,
+        small=True,
     )
-    return [again, check, html.button(_("Sign out"), "sign-out", address, small=True)]
+    return [sign_in_again, check, html.button(_("Sign out"), "sign-out", address, small=True)]
 
 
 def status_of(findings: Iterable[Finding]) -> SignInStatus:
-    """The status that the findings of one run amount to."""
-    made = list(findings)
-    broken = root_cause(made)
-    return SignInStatus(worst(f.signal for f in made), (broken and broken.cause) or "")
+    """The sign-in status that follows from the findings of one run."""
+    rows = list(findings)
+    problem = root_cause(rows)
+    return SignInStatus(worst(f.signal for f in rows), (problem and problem.cause) or "")
 
 
 def is_about_sign_in(finding: Finding) -> bool:
-    """Whether a finding says something about a sign-in; one that was cancelled does not."""
+    """Whether a finding tells the state of a sign-in; one about a cancelled sign-in does not."""
     cancelled = finding.check == sign_in_history.CHECK and finding.signal is Signal.SKIPPED
     return finding.check.startswith("sign-in.") and not cancelled
 
@@ -179,25 +183,27 @@ def is_about_sign_in(finding: Finding) -> bool:
 def last_statuses(
     workspace: Workspace, firm: Firm, accounts: Iterable[Account]
 ) -> dict[str, SignInStatus]:
-    """By address, what the last check of a mailbox found, unless somebody has signed in since."""
+    """The sign-in status from each mailbox's last check, by address; none where somebody has signed in since."""
     runs: dict[str, list[Finding]] = {}
     for finding in workspace.journal.findings(firm=firm.name, limit=2000):
         if is_about_sign_in(finding) and finding.account:
-            kept = runs.setdefault(finding.account.casefold(), [])
-            if kept and kept[0].run != finding.run:
-                kept.clear()
-            kept.append(finding)
+            latest_run = runs.setdefault(finding.account.casefold(), [])
+            if latest_run and latest_run[0].run != finding.run:
+                latest_run.clear()
+            latest_run.append(finding)
     statuses = {}
     for account in accounts:
-        made = runs.get(account.address.casefold(), [])
-        if made and _still_holds(workspace, firm, account, made):
-            statuses[account.address] = status_of(made)
+        findings = runs.get(account.address.casefold(), [])
+        if findings and _still_holds(workspace, firm, account, findings):
+            statuses[account.address] = status_of(findings)
     return statuses
 
 
-def _still_holds(workspace: Workspace, firm: Firm, account: Account, made: list[Finding]) -> bool:
-    asked_for_a_user = any(finding.check == "sign-in.present" for finding in made)
+def _still_holds(
+    workspace: Workspace, firm: Firm, account: Account, findings: list[Finding]
+) -> bool:
+    needed_sign_in = any(finding.check == "sign-in.present" for finding in findings)
     if firm.access == "app-only":
-        return not asked_for_a_user
+        return not needed_sign_in
     status = workspace.tokens.status(account.address)
-    return status is not None and made[-1].at >= status.signed_in_at
+    return status is not None and findings[-1].at >= status.signed_in_at

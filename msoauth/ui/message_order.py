@@ -1,7 +1,7 @@
-"""The order in which a browser page sent its messages, and the lock under which they are handled.
+"""Keeps the messages of a browser page in the order in which it sent them, and provides the lock for handling them.
 
 ipykernel 7 hands a widget's messages to several tasks and, with subshells, to several threads: a message that arrived
-while a cell was running may be handled after a later one, or at the same time. So every message carries a number.
+while a cell was running may be handled after a later one, or at the same time. So every message has a number.
 """
 
 import threading
@@ -24,7 +24,7 @@ class MessageNumber(NamedTuple):
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Self | None:
-        """The number that *message* carries; None where it carries none."""
+        """The number of *message*; None if it has none."""
         page, number = message.get("page"), message.get("number")
         if isinstance(page, str) and isinstance(number, int):
             return cls(page, number)
@@ -36,7 +36,7 @@ class MessageNumber(NamedTuple):
 
 
 # Held while a message is handled, a worker draws, a panel is built, or panels are notified of a choice, so that none
-# sees another's work half done. There is only one, so no two locks can be taken in opposite orders; and whoever holds it
+# of them sees another one half done. There is only one, so no two locks can be taken in opposite orders; and whoever holds it
 # must not wait for a worker.
 ui_lock = threading.RLock()
 _handled: ContextVar[MessageNumber | None] = ContextVar("handled", default=None)

@@ -1,4 +1,4 @@
-"""The base of all panels: the bar, a heading with a dot, the form, messages, results, and a worker for what takes time."""
+"""Defines the base of all panels: a bar, a heading with a dot, a form, messages, results, and a worker for long tasks."""
 
 import time
 import traceback
@@ -18,7 +18,7 @@ from msoauth.texts import _
 from msoauth.ui import header, html
 from msoauth.ui.jobs import Job, Jobs
 from msoauth.ui.message_order import ui_lock
-from msoauth.ui.session import Session, shared
+from msoauth.ui.session import Session, current_session
 from msoauth.ui.widgets import Form, Part, View
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Panel:
     step: int | None = None  # the number of its notebook
 
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
-        self.session = session or shared()
+        self.session = session or current_session()
         self.workspace = self.session.workspace
         self.jobs = Jobs(self._failed, on_end=self._job_ended, inline=inline)
         self.state: html.State = Signal.NOT_RUN
@@ -69,7 +69,7 @@ class Panel:
         raise NotImplementedError
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        """New widgets for the part between heading and messages; called again when the language changes."""
+        """Create the widgets between heading and messages; called again when the language changes."""
         raise NotImplementedError
 
     def after_results(self) -> Sequence[ipywidgets.Widget]:
@@ -86,7 +86,7 @@ class Panel:
         self._draw_head()
 
     def on_choice(self, *, firm: bool) -> None:  # noqa: ARG002 - for panels of a firm with all its mailboxes
-        """Show another mailbox, or where *firm* is true another firm, that was chosen in the bar."""
+        """Show another mailbox or, if *firm* is true, another firm, after it was chosen in the bar."""
         self.cancel()
         clear(self.message, self.results)
         self.rows = []
@@ -99,7 +99,7 @@ class Panel:
             self.cancel()
 
     def set_busy(self, working: bool) -> None:
-        """Enable and disable buttons for the time while work is under way."""
+        """Enable or disable buttons, depending on whether work is under way."""
 
     def is_busy(self) -> bool:
         """Whether work is under way."""
@@ -109,7 +109,7 @@ class Panel:
         """Whether showing something else would interrupt work, or lose what is being typed."""
         return self.is_busy()
 
-    # For everybody
+    # For users and subclasses
 
     def frame(self) -> "pd.DataFrame":
         """The findings shown, as a DataFrame."""
@@ -132,12 +132,12 @@ class Panel:
         self._draw_head()
 
     def unconfirm(self) -> None:
-        """Reset the dot after an input has changed, because its result no longer applies."""
+        """Reset the dot after an input has changed, because the result no longer applies to it."""
         if self.state is not Signal.NOT_RUN and not self.jobs.busy:
             self.set_state(Signal.NOT_RUN, _("changed, not checked yet"))
 
     def download(self, name: str, content: bytes, kind: str = "application/octet-stream") -> None:
-        """Let the browser save a file; it may run on another computer.
+        """Have the browser save a file, because it may run on another computer than the kernel.
 
         Args:
             name: What the file is called.
@@ -156,18 +156,18 @@ class Panel:
         self.head.show(Markup("").join(parts))
 
     def progress_line(self, what: str) -> Markup:
-        """A line for work under way: *what*, the elapsed time, and Cancel."""
+        """A line for work under way: its description *what*, the elapsed time, and Cancel."""
         return html.running(what) + html.button(_("Cancel"), "cancel")
 
     def start(self, what: str, work: Callable[[Job], None]) -> None:
-        """Start *work* in the worker and show *what* it does, with Cancel; its last result calls :meth:`end`."""
+        """Start *work* in the worker and show *what* it does, with Cancel; drawing its last result calls :meth:`end`."""
         self.set_state("running")
         self.message.show(self.progress_line(what))
         self.set_busy(True)
         self.jobs.start(work)
 
     def end(self, state: Signal) -> None:
-        """Let the work count as ended, and set the panel's dot."""
+        """Finish the work, and set the panel's dot."""
         self.jobs.finish()
         self.set_state(state)
         self.set_busy(False)
@@ -180,15 +180,15 @@ class Panel:
     def collect(
         self, job: Job, findings: Iterable[Finding], earlier: Sequence[Finding] = ()
     ) -> list[Finding]:
-        """The findings of a generator, which the worker shows below the *earlier* ones as they come."""
-        made: list[Finding] = []
+        """Collect *findings* in the worker, showing each as it comes below the *earlier* ones."""
+        collected: list[Finding] = []
         for finding in findings:
-            made.append(finding)
-            self.jobs.show(job, lambda: self.show_findings([*earlier, *made]))
-        return made
+            collected.append(finding)
+            self.jobs.show(job, lambda: self.show_findings([*earlier, *collected]))
+        return collected
 
     def recall(self, rows: Sequence[Finding]) -> None:
-        """Show the findings of an earlier run, if any, as after a restart of the kernel."""
+        """Show the findings of an earlier run, if any, for instance after the kernel was restarted."""
         if rows:
             self.show_findings(rows)
             self.set_state(worst(finding.signal for finding in rows))
@@ -222,10 +222,10 @@ class Panel:
 
     def _on_message_action(self, name: str, value: str) -> None:
         if name == "bundle" and self._problem is not None:
-            where, content = _failure_bundle(self.session, self._problem, type(self).__name__)
-            self.download(where.name, content, "application/zip")
-            said = _("The support bundle is saved, without secrets: {path}").format(path=where)
-            self.message.show(html.box("note", said))
+            path, content = _failure_bundle(self.session, self._problem, type(self).__name__)
+            self.download(path.name, content, "application/zip")
+            text = _("The support bundle is saved, without secrets: {path}").format(path=path)
+            self.message.show(html.box("note", text))
         else:
             self.on_action(name, value)
 
@@ -238,22 +238,22 @@ class Panel:
             self.reload()
 
     def reload(self) -> None:
-        """Show the workspace as another notebook or program has changed it."""
+        """Show what another notebook or program has changed in the workspace."""
         if not self.jobs.busy:
             self.refresh()
         self.draw_bar()
 
     def translate(self) -> None:
         """Rebuild the panel in the current language; nothing typed is lost."""
-        self._stale_language = self.is_busy()  # it is rebuilt when the work has ended
+        self._stale_language = self.is_busy()  # then it is rebuilt when the job has ended
         if self._stale_language:
             return
         forms = _forms(self.body.children)
         state, word, rows = self.state, self.state_word, self.rows
         self._build()
         self.refresh()
-        for former, form in zip(forms, _forms(self.body.children), strict=True):
-            form.take_over(former)
+        for old_form, form in zip(forms, _forms(self.body.children), strict=True):
+            form.take_over(old_form)
         self.show_findings(rows)
         self.set_state(state, None if state is Signal.NOT_RUN else word)
 
@@ -294,7 +294,7 @@ def _forms(widgets: Sequence[ipywidgets.Widget]) -> list[Form]:
 
 
 def last_run(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of the run that the last of *findings* comes from; they are in the order in which they were made."""
+    """Those of *findings*, oldest first, that belong to the same run as the last of them."""
     rows = list(findings)
     return [finding for finding in rows if finding.run == rows[-1].run]
 
@@ -305,11 +305,11 @@ def clear(*views: View) -> None:
         view.show(Markup(""))
 
 
-def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[Path, bytes]:
+def _failure_bundle(session: Session, problem: Exception, panel_name: str) -> tuple[Path, bytes]:
     """Write a support bundle about *problem* into the workspace.
 
     Args:
-        where: The name of the panel.
+        panel_name: The class of the panel that failed.
 
     Returns:
         The file, and its content.
@@ -319,12 +319,12 @@ def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[P
     """
     from msoauth.reports.bundle import bundle  # loads the templates, which are rarely needed
 
-    # It may have failed before there was a firm or a mailbox.
+    # The panel may have failed before there was any firm or mailbox.
     firm = session.firm() or Firm("-", "-", "-")
     account = session.account() or Account("nobody@nowhere.invalid", firm.name)
     last = last_run(session.workspace.journal.findings(account=account.address, limit=_BUNDLED))
     failure = Finding(
-        f"panel.{where}",
+        f"panel.{panel_name}",
         Signal.ERROR,
         redact(f"{type(problem).__name__}: {problem}"),
         evidence=redact("".join(traceback.format_exception(problem))),
@@ -332,8 +332,8 @@ def _failure_bundle(session: Session, problem: Exception, where: str) -> tuple[P
         firm=firm.name,
         account=account.address,
     )
-    made = bundle(session.workspace, firm, account, [*last, failure], {})
+    support_bundle = bundle(session.workspace, firm, account, [*last, failure], {})
     folder = session.workspace.folder / "bundles"
     folder.mkdir(parents=True, exist_ok=True)
-    made.write(folder / made.suggested_name)
-    return folder / made.suggested_name, made.as_zip()
+    support_bundle.write(folder / support_bundle.suggested_name)
+    return folder / support_bundle.suggested_name, support_bundle.as_zip()

@@ -1,4 +1,4 @@
-"""Step 1: the form of a firm's app registration, checked as it is typed, stored, and checked against the directory."""
+"""Shows step 1: a firm's app registration, validated as it is typed, stored, and checked against Microsoft Entra ID."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from msoauth.ui.widgets import Form, View
 
 
 class RegisterPanel(Panel):
-    """Stores and checks one firm's app registration."""
+    """The panel that stores and checks one firm's app registration."""
 
     step = 1
 
@@ -54,13 +54,15 @@ class RegisterPanel(Panel):
         firm = self.session.firm()
         self.form.fields = registration_form.fields(self.session)
         self._load(firm)
-        known = self.workspace.journal.findings(firm=firm.name, account="") if firm else ()
-        self.recall(last_run([f for f in known if f.check.startswith("registration.")]))
+        findings = self.workspace.journal.findings(firm=firm.name, account="") if firm else ()
+        self.recall(last_run([f for f in findings if f.check.startswith("registration.")]))
 
     def draw_guide(self) -> None:
         firm = self._shown
-        known = self.workspace.journal.findings(firm=firm.name, limit=200) if firm else ()
-        self.guide.show(guide.registration(self.session, firm, guide.known_of(list(known))))
+        findings = self.workspace.journal.findings(firm=firm.name, limit=200) if firm else ()
+        self.guide.show(
+            guide.registration(self.session, firm, guide.newest_by_check(list(findings)))
+        )
 
     def on_choice(self, *, firm: bool) -> None:
         if firm:
@@ -107,7 +109,7 @@ class RegisterPanel(Panel):
         )
 
     def _load(self, firm: Firm | None) -> None:
-        """Show a firm's values in the form; None empties it."""
+        """Show a firm's values in the form, or empty it."""
         self._shown = firm
         self._touched.clear()
         self.form.errors = {}
@@ -129,23 +131,23 @@ class RegisterPanel(Panel):
         practice = self.session.practice
         if practice is None:
             return
-        firm = practice.firms[0]
-        known = next((f for f in self.session.firms() if f.name == firm["name"]), None)
-        self._load(known)
+        practice_firm = practice.firms[0]
+        stored = next((f for f in self.session.firms() if f.name == practice_firm["name"]), None)
+        self._load(stored)
         self.form.fill(registration_form.values_of_practice(practice))
-        self.form.keep_secret("secret", firm["client_secret"])
+        self.form.keep_secret("secret", practice_firm["client_secret"])
         self._show_problems()
 
     def _pasted(self, name: str, text: str) -> None:
-        found = registration_form.values_in_text(text)
-        if not found:
-            whole = validation.clean(text) if name == "secret" else " ".join(text.split())
-            found = {name: whole}
-        secret = found.pop("secret", None)
-        self.form.fill(found)
+        values = registration_form.values_in_text(text)
+        if not values:
+            cleaned = validation.clean(text) if name == "secret" else " ".join(text.split())
+            values = {name: cleaned}
+        secret = values.pop("secret", None)
+        self.form.fill(values)
         if secret is not None:
             self.form.keep_secret("secret", secret)
-        self._touched |= {name, *found}
+        self._touched |= {name, *values}
         self._show_problems()
 
     def _changed(self, name: str) -> None:
@@ -179,9 +181,9 @@ class RegisterPanel(Panel):
             return
         try:
             firm, new_secret = self._save()
-        except InputError as wrong:
-            field = wrong.field if wrong.field in {f["name"] for f in self.form.fields} else "name"
-            self.form.errors = {**self.form.errors, field: wrong.summary}
+        except InputError as error:
+            field = error.field if error.field in {f["name"] for f in self.form.fields} else "name"
+            self.form.errors = {**self.form.errors, field: error.summary}
             return
         self._check(firm, new_secret)
 
@@ -189,24 +191,26 @@ class RegisterPanel(Panel):
 
     def _show_problems(self) -> dict[str, str]:
         """Show the problem of each field that was edited, and return them by field."""
-        found = registration_form.problems(self.session, self.form, self._shown)
-        said = {field: problem for field, problem in found.items() if field in self._touched}
-        self.form.errors = said
-        return said
+        all_problems = registration_form.problems(self.session, self.form, self._shown)
+        shown = {
+            field: problem for field, problem in all_problems.items() if field in self._touched
+        }
+        self.form.errors = shown
+        return shown
 
     def _save(self) -> tuple[Firm, Secret | None]:
         """Store the firm.
 
         Returns:
-            The firm, and the new secret if it must work before it may replace a stored one.
+            The firm, and the new secret if it must first prove to work before it replaces a stored one.
         """
-        known = self._shown
-        firm = registration_form.firm_of(self.form, known)
+        stored = self._shown
+        firm = registration_form.firm_of(self.form, stored)
         secret = registration_form.secret_of(self.form)
-        if known is not None and known.name == firm.name:
+        if stored is not None and stored.name == firm.name:
             if secret is not None and self.workspace.firms.has_secret(firm.name):
                 # The end date belongs to the new secret, which has not worked yet.
-                self.workspace.firms.replace(replace(firm, secret_expires=known.secret_expires))
+                self.workspace.firms.replace(replace(firm, secret_expires=stored.secret_expires))
                 return firm, secret
             self.workspace.firms.replace(firm)
             if secret is not None:
@@ -220,45 +224,45 @@ class RegisterPanel(Panel):
         return firm, None
 
     def _check(self, firm: Firm, new_secret: Secret | None) -> None:
-        asked = dict(self.form.values)
+        values = dict(self.form.values)
 
         def work(job: Job) -> None:
-            if new_secret is not None and not self._replace_secret(job, firm, new_secret, asked):
+            if new_secret is not None and not self._replace_secret(job, firm, new_secret, values):
                 return
-            made = self.run_checks(job, REGISTRATION, Context(self.workspace, firm))
-            steps = _exchange_steps(self.workspace, firm, made)
-            self.jobs.show(job, lambda: self._done(made, steps))
+            findings = self.run_checks(job, REGISTRATION, Context(self.workspace, firm))
+            steps = _exchange_steps(self.workspace, firm, findings)
+            self.jobs.show(job, lambda: self._done(findings, steps))
 
         clear(self.results)
         self.start(_("Asking the directory …"), work)
 
     def _replace_secret(
-        self, job: Job, firm: Firm, new_secret: Secret, asked: dict[str, Any]
+        self, job: Job, firm: Firm, new_secret: Secret, values: dict[str, Any]
     ) -> bool:
-        """Replace the stored secret by the new one once that has worked; whether it has.
+        """Replace the stored secret once the new one has worked, and return whether it has.
 
         Args:
-            asked: The values of the fields at the start; what is typed meanwhile is kept.
+            values: The fields at the start, by which to tell and keep what is typed meanwhile.
         """
 
         def wait(seconds: float) -> bool:
-            told = _("Refused so far; a new secret takes some seconds to be known. Trying again …")
-            self.jobs.show(job, lambda: self.message.show(self.progress_line(told)))
+            text = _("Refused so far; a new secret takes some seconds to be known. Trying again …")
+            self.jobs.show(job, lambda: self.message.show(self.progress_line(text)))
             return job.cancelled.wait(seconds)
 
         try:
             replace_secret(
                 self.workspace, firm, new_secret.reveal(), expires=firm.secret_expires, wait=wait
             )
-        except AuthError as refused:
-            kept = _("The new secret was not stored; the old one stays in use.")
-            shown = html.failure(refused, firm) + html.box("note", kept)
-            self.jobs.show(job, lambda: self._refused(shown))
+        except AuthError as error:
+            note = _("The new secret was not stored; the old one stays in use.")
+            message = html.failure(error, firm) + html.box("note", note)
+            self.jobs.show(job, lambda: self._refused(message))
             return False
 
         def stored() -> None:
             self._shown = self.workspace.firms.get(firm.name)
-            self._touched = {n for n, value in self.form.values.items() if value != asked.get(n)}
+            self._touched = {n for n, value in self.form.values.items() if value != values.get(n)}
             if validation.clean(self.form.typed("secret")) == new_secret.reveal():
                 self.form.clear_secret("secret")
             else:
@@ -268,13 +272,13 @@ class RegisterPanel(Panel):
         self.jobs.show(job, stored)
         return True
 
-    def _refused(self, shown: Markup) -> None:
-        self.message.show(shown)
+    def _refused(self, message: Markup) -> None:
+        self.message.show(message)
         self.end(Signal.FAILED)
 
-    def _done(self, made: Sequence[Finding], steps: Markup) -> None:
-        self.end(worst(f.signal for f in made))
-        if succeeded(made):
+    def _done(self, findings: Sequence[Finding], steps: Markup) -> None:
+        self.end(worst(f.signal for f in findings))
+        if succeeded(findings):
             self.message.show(
                 html.box(
                     "passed",
@@ -303,22 +307,22 @@ class RegisterPanel(Panel):
         )
 
 
-def _exchange_steps(workspace: Workspace, firm: Firm, made: Sequence[Finding]) -> Markup:
-    """What to do in Exchange for app-only access, once the app gets tokens; empty for other firms."""
-    if firm.access != "app-only" or not succeeded(made):
+def _exchange_steps(workspace: Workspace, firm: Firm, findings: Sequence[Finding]) -> Markup:
+    """The steps in Exchange for app-only access, once the app gets tokens; empty for other firms."""
+    if firm.access != "app-only" or not succeeded(findings):
         return Markup("")
     try:
         object_id = app_only.service_principal(workspace, firm)
     except AuthError:
-        object_id = ""  # the checks have just reported it, or it is temporary
+        object_id = ""  # not fatal: the steps then have a placeholder
     steps = app_only.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
     items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
-    shown = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
+    commands = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
     return html.box(
         "note",
         _("App-only access: what an administrator of the firm does once"),
         Markup('<ol class="mso-steps">{}</ol>').format(items),
-        Markup('<div class="mso-evidence">{}</div>').format(shown),
+        Markup('<div class="mso-evidence">{}</div>').format(commands),
         Markup("<p>{} {}</p>").format(
             html.copy("\n".join(steps.commands), _("Copy the PowerShell")),
             html.copy(steps.text(), _("Copy all of it")),

@@ -1,4 +1,4 @@
-"""The fields of the registration form: filling them from a firm or a pasted text, validating them, making a firm of them."""
+"""Defines the registration form's fields; fills them from a firm or a pasted text, validates them, and reads a firm from them."""
 
 import re
 from datetime import date
@@ -15,7 +15,7 @@ from msoauth.ui.widgets import Form
 
 _GUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 # English and German labels as Azure shows them; a colon, blanks or a line end may separate label and value.
-_PASTED = {
+_LABELLED_VALUES = {
     "client_id": rf"(?:Application|Client|App|Anwendungs)[ -]?(?:\(client\) )?ID(?:\s*\(Client\))?\W{{0,6}}({_GUID})",
     "tenant": rf"(?:Directory|Tenant|Verzeichnis)[ -]?(?:\(tenant\) )?ID(?:\s*\(Mandant\))?\W{{0,6}}({_GUID}|[\w-]+(?:\.[\w-]+)+)",
     "secret": r"(?:client[ _-]?secret|geheimer Clientschlüssel|secret|Geheimnis)(?:[ _-]?(?:value|wert))?\s*[:=]\s*(\S{16,})",
@@ -26,16 +26,16 @@ _PASTED = {
 def fields(session: Session) -> list[dict[str, Any]]:
     """The fields, with the available clouds."""
     practice = session.practice
-    places = [
+    clouds_offered = [
         ("global", _("Microsoft 365")),
         ("usgov", _("Microsoft 365 US Government")),
         ("china", _("Microsoft 365 China (21Vianet)")),
     ]
     if practice is not None:
-        places.append((str(practice.file), _("The practice tenant")))
+        clouds_offered.append((str(practice.file), _("The practice tenant")))
     firm = session.firm()
-    if firm is not None and _place(session, firm) not in dict(places):
-        places.append((firm.cloud.name, place_name(firm.cloud)))  # from an endpoints file
+    if firm is not None and _cloud_option(session, firm) not in dict(clouds_offered):
+        clouds_offered.append((firm.cloud.name, place_name(firm.cloud)))  # from an endpoints file
     return [
         {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
         {"name": "client_id", "label": _("Application (client) ID"),
@@ -47,21 +47,21 @@ def fields(session: Session) -> list[dict[str, Any]]:
         {"name": "expires", "label": _("Last day of the secret"), "kind": "date",
          "hint": _("Certificates & secrets → column “Expires”")},
         {"name": "redirect_uri", "label": _("Redirect URI"), "hint": _("Authentication → as registered there")},
-        {"name": "cloud", "label": _("Cloud"), "kind": "select", "options": places},
+        {"name": "cloud", "label": _("Cloud"), "kind": "select", "options": clouds_offered},
         {"name": "app_only", "label": _("App-only access: mailboxes that nobody signs in to"), "kind": "checkbox",
          "hint": _("Needs application permissions and steps in Exchange, which are shown after the check")},
     ]  # fmt: skip
 
 
 def values_of(session: Session, firm: Firm | None) -> dict[str, Any]:
-    """A stored firm's values by field, without its secret; for None, those of an empty form."""
+    """A stored firm's values by field, without its secret; for None, the values of an empty form."""
     return {
         "name": firm.name if firm else "",
         "tenant": firm.tenant if firm else "",
         "client_id": firm.client_id if firm else "",
         "redirect_uri": firm.redirect_uri if firm else "http://localhost",
         "expires": firm.secret_expires.isoformat() if firm and firm.secret_expires else "",
-        "cloud": _place(session, firm),
+        "cloud": _cloud_option(session, firm),
         "app_only": firm is not None and firm.access == "app-only",
     }
 
@@ -79,7 +79,7 @@ def values_of_practice(practice: Practice) -> dict[str, Any]:
     }
 
 
-def _place(session: Session, firm: Firm | None) -> str:
+def _cloud_option(session: Session, firm: Firm | None) -> str:
     """A firm's cloud as an option of the field *Cloud*, which ``clouds.load`` accepts."""
     practice = session.practice
     if firm is None or firm.cloud.name in ("global", "usgov", "china"):
@@ -89,47 +89,47 @@ def _place(session: Session, firm: Firm | None) -> str:
     return firm.cloud.name
 
 
-def problems(session: Session, form: Form, known: Firm | None) -> dict[str, str]:
-    """The problems by field.
+def problems(session: Session, form: Form, stored_firm: Firm | None) -> dict[str, str]:
+    """What is wrong with the form's values, by field.
 
     Args:
-        known: The stored firm that the form shows; None where a new one is typed.
+        stored_firm: The stored firm that the form shows; None where a new one is typed.
     """
     text = form.text
     secret = form.typed("secret")
     name = validation.clean(text("name"))
-    taken = {f.name.casefold() for f in session.firms()}
-    found = {
-        "name": _name_problem(name, known.name if known else "", taken),
+    used_names = {f.name.casefold() for f in session.firms()}
+    by_field = {
+        "name": _name_problem(name, stored_firm.name if stored_firm else "", used_names),
         "tenant": validation.tenant_problem(text("tenant")),
         "client_id": validation.client_id_problem(text("client_id")),
         "secret": validation.secret_problem(secret) if secret.strip() else None,
         "redirect_uri": validation.redirect_problem(text("redirect_uri")),
         "expires": None
-        if not text("expires") or _day(text("expires"))
+        if not text("expires") or _parse_date(text("expires"))
         else _("This is not a date."),
     }
     if (
-        not found["client_id"]
+        not by_field["client_id"]
         and validation.clean(text("client_id")).lower() == validation.clean(text("tenant")).lower()
     ):
-        found["client_id"] = _(
+        by_field["client_id"] = _(
             "This is the same as the Directory (tenant) ID; one of them was pasted twice."
         )
-    stored = known is not None and session.workspace.firms.has_secret(known.name)
-    if _app_only(form) and not (secret.strip() or stored):
-        found["secret"] = _("App-only access needs a client secret.")
-    return {field: problem for field, problem in found.items() if problem}
+    has_secret = stored_firm is not None and session.workspace.firms.has_secret(stored_firm.name)
+    if _app_only(form) and not (secret.strip() or has_secret):
+        by_field["secret"] = _("App-only access needs a client secret.")
+    return {field: problem for field, problem in by_field.items() if problem}
 
 
-def _name_problem(name: str, shown: str, taken: set[str]) -> str | None:
+def _name_problem(name: str, stored_name: str, used_names: set[str]) -> str | None:
     if not name:
         return _("The firm needs a name.")
-    if shown and name != shown:
+    if stored_name and name != stored_name:
         return _(
             "A stored firm keeps its name ({name}); press “Add another firm” to add one."
-        ).format(name=shown)
-    if not shown and name.casefold() in taken:
+        ).format(name=stored_name)
+    if not stored_name and name.casefold() in used_names:
         return _("There is a firm of this name already; choose it above to change it.")
     return None
 
@@ -138,25 +138,29 @@ def _app_only(form: Form) -> bool:
     return bool(form.values.get("app_only"))
 
 
-def firm_of(form: Form, known: Firm | None) -> Firm:
+def firm_of(form: Form, stored_firm: Firm | None) -> Firm:
     """The firm described by the form.
 
     Args:
-        known: The stored firm that the form shows, whose cloud stays unless another is chosen.
+        stored_firm: The stored firm that the form shows, if any; its cloud stays unless another is chosen.
 
     Raises:
         InputError: a value cannot be right.
     """
     text = form.text
-    place = text("cloud")
-    cloud = known.cloud if known is not None and place == known.cloud.name else clouds.load(place)
+    chosen_cloud = text("cloud")
+    cloud = (
+        stored_firm.cloud
+        if stored_firm is not None and chosen_cloud == stored_firm.cloud.name
+        else clouds.load(chosen_cloud)
+    )
     firm = Firm(
         name=validation.clean(text("name")),
         tenant=validation.clean(text("tenant")),
         client_id=validation.clean(text("client_id")),
         cloud=cloud,
         redirect_uri=validation.clean(text("redirect_uri")),
-        secret_expires=_day(text("expires")),
+        secret_expires=_parse_date(text("expires")),
         access="app-only" if _app_only(form) else "delegated",
     )
     validation.check_firm(firm)
@@ -176,7 +180,7 @@ def secret_of(form: Form) -> Secret | None:
     return Secret(typed)
 
 
-def _day(text: str) -> date | None:
+def _parse_date(text: str) -> date | None:
     try:
         return date.fromisoformat(text.strip())
     except ValueError:
@@ -184,14 +188,14 @@ def _day(text: str) -> date | None:
 
 
 def values_in_text(text: str) -> dict[str, str]:
-    """The values in a pasted text, such as the app's Overview page or a mail.
+    """Find the values in a pasted text, such as the app's Overview page or a mail.
 
     Returns:
-        Those found of ``tenant``, ``client_id``, ``secret`` and ``redirect_uri``.
+        Whichever are found of ``tenant``, ``client_id``, ``secret`` and ``redirect_uri``.
     """
-    found = {}
-    for name, pattern in _PASTED.items():
+    values = {}
+    for name, pattern in _LABELLED_VALUES.items():
         match = re.search(pattern, text[:20_000], re.IGNORECASE)
         if match:
-            found[name] = validation.clean(match[1])
-    return found
+            values[name] = validation.clean(match[1])
+    return values

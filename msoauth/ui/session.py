@@ -1,4 +1,4 @@
-"""What all panels of a kernel share: the workspace, the chosen firm and mailbox, and the language."""
+"""Holds what all panels of a kernel share: the workspace, the chosen firm and mailbox, and the language."""
 
 import hashlib
 import json
@@ -40,31 +40,31 @@ class Practice:
 
 def practice() -> Practice | None:
     """The practice tenant that ``msoauth lab`` started for this kernel, if any."""
-    place = os.environ.get(PRACTICE_VARIABLE)
-    if not place:
+    path = os.environ.get(PRACTICE_VARIABLE)
+    if not path:
         return None
     try:
-        data = json.loads(Path(place).read_text(encoding="utf-8"))["practice"]
-        return Practice(Path(place), str(data["admin"]), tuple(data["firms"]))
+        data = json.loads(Path(path).read_text(encoding="utf-8"))["practice"]
+        return Practice(Path(path), str(data["admin"]), tuple(data["firms"]))
     except (OSError, ValueError, KeyError):
-        return None  # it has ended; the panels do without it
+        return None  # it has ended, and the panels work without it
 
 
 class Watcher(Protocol):
-    """Somebody to be told when the choice or the language changes."""
+    """An object to notify when the choice or the language changes."""
 
     def on_choice(self, *, firm: bool) -> None:
-        """Called when another mailbox, or where *firm* is true another firm, was chosen."""
+        """Called when another mailbox was chosen or, if *firm* is true, another firm."""
 
     def draw_bar(self) -> None:
-        """Called when only the bar is to be drawn again."""
+        """Called when only the bar needs to be redrawn."""
 
     def translate(self) -> None:
         """Called when the language has changed."""
 
 
 class Session:
-    """The workspace, and the choices kept in it."""
+    """The workspace, with the firm, mailbox and language chosen in it."""
 
     def __init__(self, workspace: Workspace | None = None) -> None:
         self.workspace = workspace or Workspace.open()
@@ -73,7 +73,7 @@ class Session:
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._browser_language = ""
         self._choice = self._last_choice()
-        self._settle_language()
+        self._apply_language()
 
     def join(self, watcher: Watcher) -> None:
         """Notify *watcher* of changes until it is garbage-collected."""
@@ -91,7 +91,7 @@ class Session:
         return next((f for f in firms if f.name == chosen), firms[0] if firms else None)
 
     def choose_firm(self, name: str, *, by: Watcher | None = None) -> None:
-        """Store the choice and notify all panels; of the one that made it (*by*) only the bar is drawn again."""
+        """Store the choice and notify all panels; the one that made it (*by*) only redraws its bar."""
         self._choose("firm", name, by)
 
     def accounts(self) -> list[Account]:
@@ -116,17 +116,17 @@ class Session:
             for name, chosen in choice.items():
                 if chosen is not None:
                     self.workspace.settings.set(name, chosen)
-            self._take(choice, by)
+            self._apply_choice(choice, by)
 
     def catch_up(self) -> None:
         """Take over the choice that was made last, perhaps in another notebook."""
         with ui_lock:
-            self._take(self._last_choice(), None)
+            self._apply_choice(self._last_choice(), None)
 
     def _last_choice(self) -> dict[str, str | None]:
         return {what: self.workspace.settings.get(what) for what in ("firm", "account")}
 
-    def _take(self, choice: dict[str, str | None], by: Watcher | None) -> None:
+    def _apply_choice(self, choice: dict[str, str | None], by: Watcher | None) -> None:
         firm, account = self.firm(), self.account()
         self._choice = choice
         if (self.firm(), self.account()) != (firm, account):
@@ -137,24 +137,24 @@ class Session:
                     watcher.on_choice(firm=self.firm() != firm)
 
     def fingerprint(self) -> str:
-        """A hash of firms, accounts and the choice among them, to see changes made by any process."""
+        """A hash of the firms, the accounts and the choice, to notice changes made by any process."""
         firm, account = self.firm(), self.account()
-        known = [self.firms(), self.accounts(), firm and firm.name, account and account.address]
-        return hashlib.sha256(repr(known).encode()).hexdigest()
+        parts = [self.firms(), self.accounts(), firm and firm.name, account and account.address]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     # The language: the one chosen in the bar or with --lang, else the browser's.
 
     def choose_language(self, code: str) -> None:
-        """Store the language and use it."""
+        """Store the language and use it from now on."""
         self.workspace.settings.set("language", code)
-        self._settle_language()
+        self._apply_language()
 
     def browser_speaks(self, code: str) -> None:
         """Use the browser's language, unless one was chosen."""
         self._browser_language = code
-        self._settle_language()
+        self._apply_language()
 
-    def _settle_language(self) -> None:
+    def _apply_language(self) -> None:
         with ui_lock:
             before = language()
             use_language(
@@ -165,20 +165,20 @@ class Session:
                     watcher.translate()
 
 
-_shared: Session | None = None
+_current_session: Session | None = None
 
 
-def shared() -> Session:
-    """The session of this kernel, on the default workspace unless :func:`share` named another."""
-    global _shared
+def current_session() -> Session:
+    """The session of this kernel, on the default workspace unless :func:`set_workspace` chose another."""
+    global _current_session
     with ui_lock:
-        if _shared is None:
-            _shared = Session()
-        return _shared
+        if _current_session is None:
+            _current_session = Session()
+        return _current_session
 
 
-def share(workspace: Workspace | None) -> None:
-    """Let panels made from now on use *workspace*; None for the default one."""
-    global _shared
+def set_workspace(workspace: Workspace | None) -> None:
+    """Set the workspace for panels created from now on; None selects the default one."""
+    global _current_session
     with ui_lock:
-        _shared = None if workspace is None else Session(workspace)
+        _current_session = None if workspace is None else Session(workspace)

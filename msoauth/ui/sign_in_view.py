@@ -1,6 +1,6 @@
-"""Shows a sign-in under way: what to do, the time left, other ways, Cancel, and a field for the address to be pasted.
+"""Shows a sign-in under way: what to do, the time left, the other flows, Cancel, and a field for a pasted address.
 
-Both a user's and an administrator's sign-in use it. A pasted address contains an authorization code, so its field is a
+It serves both a user's and an administrator's sign-in. A pasted address contains an authorization code, so its field is a
 secret one: its value is in no widget state and in no notebook file.
 """
 
@@ -26,12 +26,12 @@ class SignInView:
     """The view, and below it the form for a pasted address.
 
     Args:
-        jobs: The worker in which the sign-in is waited for.
-        on_action: Called with ``cancel``, or with the way to take instead (``browser``, ``device`` or ``paste``) and
+        jobs: The worker that waits for the sign-in.
+        on_action: Called with ``cancel``, or with the flow to use instead (``browser``, ``device`` or ``paste``) and
             the *value* given to :meth:`wait`.
 
     Attributes:
-        attempt: The sign-in that is waited for, or None.
+        attempt: The sign-in under way, or None.
         widgets: Both, from top to bottom.
     """
 
@@ -49,7 +49,7 @@ class SignInView:
         self.widgets = (self.view, self.paste_form)
 
     def clear(self) -> None:
-        """Show nothing, and forget what was pasted."""
+        """Show nothing, and discard what was pasted."""
         self.attempt = None
         clear(self.view)
         self.paste_form.layout.display = "none"
@@ -61,7 +61,7 @@ class SignInView:
 
         Args:
             job: Cancelling it cancels the sign-in.
-            value: Passed to *on_action* with the button for another way.
+            value: Passed to *on_action* with the button for another flow.
 
         Raises:
             CancelledError, AuthError: as :meth:`msoauth.identity.flows.SignIn.wait` does.
@@ -82,18 +82,18 @@ class SignInView:
         try:
             self.attempt.paste(self.paste_form.typed("answer"))
             self.paste_form.errors = {}
-        except InputError as wrong:
-            self.paste_form.errors = {"answer": wrong.summary}
+        except InputError as error:
+            self.paste_form.errors = {"answer": error.summary}
 
 
 def _box(attempt: SignIn[Any], value: str) -> Markup:
     line = Markup("<p>{} {}</p>")
-    page = html.link(Link(_("Open the sign-in page"), attempt.url))
+    sign_in_page = html.link(Link(_("Open the sign-in page"), attempt.url))
     if attempt.flow == "device":
         address = html.link(Link(attempt.url, attempt.url))
-        told = _("{user} opens this address on any computer and enters the code:")
-        how = [
-            html.paragraph(told.format(user=attempt.user)),
+        text = _("{user} opens this address on any computer and enters the code:")
+        instructions = [
+            html.paragraph(text.format(user=attempt.user)),
             line.format(
                 Markup('<span class="mso-address">{}</span>').format(address),
                 html.copy(attempt.url),
@@ -104,25 +104,25 @@ def _box(attempt: SignIn[Any], value: str) -> Markup:
             ),
         ]
     elif attempt.flow == "paste":
-        told = _(
+        text = _(
             "Send this link to {user}. After signing in, their browser ends on a page that does not load: "
             "that is right. They send back the address of that page; paste it below."
         )
-        how = [
-            html.paragraph(told.format(user=attempt.user)),
-            line.format(page, html.copy(attempt.url, _("Copy the link"))),
+        instructions = [
+            html.paragraph(text.format(user=attempt.user)),
+            line.format(sign_in_page, html.copy(attempt.url, _("Copy the link"))),
         ]
     else:
-        how = [
+        instructions = [
             html.paragraph(attempt.message),
-            line.format(page, html.copy(attempt.url, _("Copy the address"))),
+            line.format(sign_in_page, html.copy(attempt.url, _("Copy the address"))),
         ]
-    others = {
+    other_flows = {
         "browser": _("In this browser"),
         "device": _("With a code"),
         "paste": _("With a link"),
     }
-    del others[attempt.flow]
+    del other_flows[attempt.flow]
     return html.box(
         "note",
         html.paragraph(
@@ -130,13 +130,13 @@ def _box(attempt: SignIn[Any], value: str) -> Markup:
             html.dot("running", _("Waiting for the sign-in of {user}").format(user=attempt.user)),
         ),
         *([Markup('<p class="mso-quiet">{}</p>').format(attempt.reason)] if attempt.reason else []),
-        *how,
+        *instructions,
         line.format(_("Time left:"), html.countdown(attempt.seconds_left)),
         Markup('<p>{} <span class="mso-quiet">{}</span> {}</p>').format(
             html.button(_("Cancel"), "cancel"),
             _("Another way:"),
             Markup(" ").join(
-                html.button(label, way, value, small=True) for way, label in others.items()
+                html.button(label, flow, value, small=True) for flow, label in other_flows.items()
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Step 0: what msoauth is for, whether this is practice, the state of the workspace, and the next step."""
+"""Shows step 0: what msoauth is for, whether this is practice, the state of the workspace, and the next step."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _RECENT = 200  # latest findings of the chosen firm or mailbox that are read
-_MANY = 2000  # mailboxes whose sign-in is counted at most
+_COUNT_LIMIT = 2000  # mailboxes whose sign-in is looked up at most
 
 
 class _Step(NamedTuple):
-    """What is known of a step of the onboarding."""
+    """How far a step of the onboarding has got.
+
+    Attributes:
+        details: What its checks covered and when, for people.
+    """
 
     state: Signal = Signal.NOT_RUN
-    said: str = ""
+    details: str = ""
     done: bool = False
 
 
 class StartPanel(Panel):
-    """Shows which steps are done for the chosen firm."""
+    """The panel that shows which steps are done for the chosen firm."""
 
     step = 0
 
@@ -62,7 +66,7 @@ class StartPanel(Panel):
         rows = []
         for firm in self.session.firms():
             accounts = self.workspace.accounts.list(firm.name)
-            last = next(iter(self.workspace.journal.findings(firm=firm.name, limit=1)), None)
+            latest = next(iter(self.workspace.journal.findings(firm=firm.name, limit=1)), None)
             rows.append(
                 {
                     "firm": firm.name,
@@ -72,7 +76,7 @@ class StartPanel(Panel):
                     "secret_expires": firm.secret_expires,
                     "mailboxes": len(accounts),
                     "signed_in": self._signed_in([a.address for a in accounts]),
-                    "last_finding": last.at if last else None,
+                    "last_finding": latest.at if latest else None,
                 }
             )
         names = [
@@ -92,7 +96,7 @@ class StartPanel(Panel):
     # Display
 
     def _about(self) -> Markup:
-        said = [
+        parts = [
             html.paragraph(
                 _(
                     "Microsoft 365 accepts no passwords for POP3, IMAP and SMTP any more. A firm needs an app "
@@ -105,7 +109,7 @@ class StartPanel(Panel):
         practice = self.session.practice
         firm = self.session.firm()
         if practice is not None:
-            said.append(
+            parts.append(
                 html.box(
                     "note",
                     html.paragraph(
@@ -118,7 +122,7 @@ class StartPanel(Panel):
                 )
             )
         elif firm is not None and firm.cloud.name == "practice":
-            said.append(
+            parts.append(
                 html.box(
                     "warning",
                     _(
@@ -127,7 +131,7 @@ class StartPanel(Panel):
                 )
             )
         if self.session.public:
-            said.append(
+            parts.append(
                 html.box(
                     "warning",
                     _(
@@ -136,46 +140,48 @@ class StartPanel(Panel):
                     ),
                 )
             )
-        return Markup("").join(said)
+        return Markup("").join(parts)
 
     def _steps(self) -> list[_Step]:
-        """The states of steps 1 to 5 for the chosen firm and mailbox."""
+        """How far steps 1 to 5 have got for the chosen firm and mailbox."""
         firm, account = self.session.firm(), self.session.account()
         if firm is None:
-            return [_Step(said=_("not registered yet")), *[_Step()] * 4]
-        of_firm = list(self.workspace.journal.findings(firm=firm.name, account="", limit=_RECENT))
+            return [_Step(details=_("not registered yet")), *[_Step()] * 4]
+        firm_findings = list(
+            self.workspace.journal.findings(firm=firm.name, account="", limit=_RECENT)
+        )
         accounts = [a.address for a in self.session.accounts()]
         signed_in = self._signed_in(accounts)
-        of_account = (
+        account_findings = (
             list(self.workspace.journal.findings(account=account.address, limit=_RECENT))
             if account
             else []
         )
-        everybody = bool(accounts) and signed_in == len(accounts)
-        mail = _newest(of_account, "mail.retrieve", "smtp.send", "mail.round-trip")
-        links = _newest(of_account, "network.", "pop3.", "imap.", "smtp.login")
-        everything = list(self.workspace.journal.findings(firm=firm.name, limit=_RECENT))
+        all_signed_in = bool(accounts) and signed_in == len(accounts)
+        mail = _newest(account_findings, "mail.retrieve", "smtp.send", "mail.round-trip")
+        diagnosis = _newest(account_findings, "network.", "pop3.", "imap.", "smtp.login")
+        all_findings = list(self.workspace.journal.findings(firm=firm.name, limit=_RECENT))
         return [
-            self._of(_newest(of_firm, "registration."), firm.name),
+            self._step_from(_newest(firm_findings, "registration."), firm.name),
             _Step(
-                Signal.PASSED if everybody else Signal.NOT_RUN,
+                Signal.PASSED if all_signed_in else Signal.NOT_RUN,
                 _("{n} of {all} signed in").format(n=signed_in, all=len(accounts))
                 if accounts
                 else _("no mailbox yet"),
-                everybody,
+                all_signed_in,
             ),
-            self._of(mail, account.address if account else ""),
-            self._of(links, account.address if account else ""),
-            self._of(_last_run_of_many(everything), firm.name),
+            self._step_from(mail, account.address if account else ""),
+            self._step_from(diagnosis, account.address if account else ""),
+            self._step_from(_last_run_of_many(all_findings), firm.name),
         ]
 
     @staticmethod
-    def _of(rows: Sequence[Finding], whose: str) -> _Step:
+    def _step_from(rows: Sequence[Finding], subject: str) -> _Step:
         if not rows:
             return _Step()
         when = max(f.at for f in rows).astimezone()
-        said = _("{whose}, {when}").format(whose=whose, when=f"{when:%Y-%m-%d %H:%M}")
-        return _Step(worst(f.signal for f in rows), said, succeeded(rows))
+        text = _("{whose}, {when}").format(whose=subject, when=f"{when:%Y-%m-%d %H:%M}")
+        return _Step(worst(f.signal for f in rows), text, succeeded(rows))
 
     def _table(self, steps: Sequence[_Step]) -> Markup:
         undone = next((number for number, step in enumerate(steps, 1) if not step.done), None)
@@ -186,7 +192,7 @@ class StartPanel(Panel):
                 link = Markup('<strong>{}</strong> <span class="mso-next">{}</span>').format(
                     link, _("go on here")
                 )
-            rows.append((link, html.dot(step.state), step.said))
+            rows.append((link, html.dot(step.state), step.details))
         return html.table([_("Step"), _("State"), _("What is known")], rows, label=_("Steps"))
 
     def _place(self) -> Markup:
@@ -207,7 +213,7 @@ class StartPanel(Panel):
         )
 
     def _signed_in(self, addresses: Sequence[str]) -> int:
-        return sum(self.workspace.tokens.status(a) is not None for a in addresses[:_MANY])
+        return sum(self.workspace.tokens.status(a) is not None for a in addresses[:_COUNT_LIMIT])
 
 
 def _newest(rows: Sequence[Finding], *checks: str) -> list[Finding]:
@@ -216,10 +222,10 @@ def _newest(rows: Sequence[Finding], *checks: str) -> list[Finding]:
 
 
 def _last_run_of_many(rows: Sequence[Finding]) -> list[Finding]:
-    """The findings of the latest run that covered more than one mailbox."""
+    """The findings of the latest run that covered more than one mailbox, and so was an audit."""
     accounts: dict[str, set[str]] = {}
     for finding in rows:
         if finding.account:
             accounts.setdefault(finding.run, set()).add(finding.account)
-    many = [run for run, looked_at in accounts.items() if len(looked_at) > 1]
-    return [f for f in rows if many and f.run == many[-1]]
+    runs = [run for run, addresses in accounts.items() if len(addresses) > 1]
+    return [f for f in rows if runs and f.run == runs[-1]]

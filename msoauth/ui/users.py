@@ -1,4 +1,4 @@
-"""Step 2: adds the mailboxes of a firm, lets each user sign in once, and checks the tokens."""
+"""Shows step 2: adds the mailboxes of a firm, lets each user sign in once, and checks the tokens."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ LONGEST_PAUSE = 300.0
 
 
 class UsersPanel(Panel):
-    """The mailboxes of the chosen firm with their sign-ins."""
+    """The panel of the chosen firm's mailboxes and their sign-ins."""
 
     step = 2
 
@@ -35,7 +35,7 @@ class UsersPanel(Panel):
         return _("Sign in the users")
 
     def content(self) -> Sequence[ipywidgets.Widget]:
-        self.choice = Form([], [], on_change=self._chosen)
+        self.choice = Form([], [], on_change=self._save_flow)
         self.list = MailboxList(self.session, self.on_action)
         self.practice_box = View(on_action=self.on_action)
         self.add_form = Form(
@@ -49,7 +49,7 @@ class UsersPanel(Panel):
             ],
             [{"name": "add", "label": _("Add mailbox"), "primary": True}],
             {"address": "", "login": "", "retrieve": "pop3"},
-            on_change=self._typed,
+            on_change=self._validate,
             on_press=self._add,
         )  # fmt: skip
         self.account_import = AccountImport(
@@ -80,17 +80,17 @@ class UsersPanel(Panel):
 
     def draw_guide(self) -> None:
         account = self.session.account()
-        known = (
+        findings = (
             self.workspace.journal.findings(account=account.address, limit=200) if account else ()
         )
-        self.guide.show(guide.users(self.session, account, guide.known_of(list(known))))
+        self.guide.show(guide.users(self.session, account, guide.newest_by_check(list(findings))))
 
     def refresh(self) -> None:
         super().refresh()
         firm = self.session.firm()
         self.choice.fields = [
             {"name": "via", "label": _("How the users sign in"), "kind": "select", "options": [
-                ("auto", _("As it works here: {way}").format(way=self._proposed())),
+                ("auto", _("As it works here: {way}").format(way=self._flow_that_works())),
                 ("browser", _("In the browser of this computer")),
                 ("device", _("With a code, on any computer (by telephone)")),
                 ("paste", _("With a link that is sent to them")),
@@ -111,28 +111,28 @@ class UsersPanel(Panel):
         self.draw_list()
         account = self.session.account()
         if account is not None and not self.rows:
-            past = [
+            findings = [
                 f
                 for f in self.workspace.journal.findings(account=account.address, limit=100)
                 if is_about_sign_in(f)
             ]
-            self.show_findings(last_run(past))
+            self.show_findings(last_run(findings))
 
     def _practice_users(self) -> list[str]:
-        """Addresses of the practice tenant's users that are not in the list yet, when its firm is chosen."""
+        """The users of the practice tenant who are not listed yet; none unless its firm is chosen."""
         firm, practice = self.session.firm(), self.session.practice
         if firm is None or practice is None:
             return []
-        there = {account.address.casefold() for account in self.session.accounts()}
+        listed = {account.address.casefold() for account in self.session.accounts()}
         return [
             str(account["address"])
-            for known in practice.firms
-            if known["tenant_id"] == firm.tenant
-            for account in known["accounts"][:8]
-            if account["address"].casefold() not in there
+            for practice_firm in practice.firms
+            if practice_firm["tenant_id"] == firm.tenant
+            for account in practice_firm["accounts"][:8]
+            if account["address"].casefold() not in listed
         ]
 
-    def _proposed(self) -> str:
+    def _flow_that_works(self) -> str:
         firm = self.session.firm()
         if firm is None:
             return _("chosen when there is a firm")
@@ -167,7 +167,7 @@ class UsersPanel(Panel):
 
     # Actions
 
-    def _chosen(self, name: str) -> None:
+    def _save_flow(self, name: str) -> None:
         if name == "via":
             self.workspace.settings.set("via", self.choice.text("via"))
 
@@ -180,7 +180,7 @@ class UsersPanel(Panel):
         self.list.statuses.clear()
         super().on_choice(firm=firm)
 
-    def _typed(self, name: str) -> None:
+    def _validate(self, name: str) -> None:
         text = self.add_form.text
         problems = dict(self.add_form.errors)
         if name in ("address", "login"):
@@ -191,8 +191,8 @@ class UsersPanel(Panel):
     def _add(self, _name: str) -> None:
         firm = self.session.firm()
         text = self.add_form.text
-        self._typed("address")
-        self._typed("login")
+        self._validate("address")
+        self._validate("login")
         if firm is None or self.add_form.errors:
             return
         account = Account(
@@ -203,8 +203,8 @@ class UsersPanel(Panel):
         )
         try:
             self.workspace.accounts.add(account)
-        except InputError as wrong:
-            self.add_form.errors = {"address": wrong.summary}
+        except InputError as error:
+            self.add_form.errors = {"address": error.summary}
             return
         self.session.choose_account(account.address, by=self)
         self.add_form.fill({"address": "", "login": ""})
@@ -224,7 +224,7 @@ class UsersPanel(Panel):
         if name == "sign-in":
             self.sign_in(account)
         elif name == "another":
-            self.sign_in(account, another=True)
+            self.sign_in(account, force_prompt=True)
         elif name in ("browser", "device", "paste"):
             self.sign_in(account, cast(Flow, name))
         elif name == "check":
@@ -258,32 +258,34 @@ class UsersPanel(Panel):
 
     # Sign-in and check
 
-    def sign_in(self, account: Account, flow: Flow | None = None, *, another: bool = False) -> None:
-        """Start a sign-in and wait for it in the worker; one that was under way is cancelled.
+    def sign_in(
+        self, account: Account, flow: Flow | None = None, *, force_prompt: bool = False
+    ) -> None:
+        """Start a sign-in and wait for it in the worker; cancel any other.
 
         Args:
-            flow: None for the one chosen in the panel, or else the one that can work here.
-            another: Another account signed in before; see :func:`msoauth.identity.signin.start`.
+            flow: None for the one chosen in the panel or, if none was, the one that works here.
+            force_prompt: Ask for name and password, because another account signed in before.
         """
         chosen = self.choice.text("via")
         if flow is None and chosen in ("browser", "device", "paste"):
             flow = cast(Flow, chosen)
 
         def work(job: Job) -> None:
-            attempt = signin.start(self.workspace, account, flow, another=another)
+            attempt = signin.start(self.workspace, account, flow, force_prompt=force_prompt)
             try:
                 result = self.sign_in_view.wait(job, attempt, account.address)
             except CancelledError:
                 self.jobs.show(job, self.cancel)
                 return
-            except AuthError as refusal:
-                shown, cause = self._refusal(account, attempt.flow, refusal), refusal.cause
-                self.jobs.show(job, lambda: self._refused(account, shown, cause))
+            except AuthError as error:
+                message, cause = self._refusal(account, attempt.flow, error), error.cause
+                self.jobs.show(job, lambda: self._refused(account, message, cause))
                 return
-            kept = self.workspace.accounts.get(account.address)
-            context = Context(self.workspace, self.workspace.firms.get(kept.firm), kept)
-            made = self.run_checks(job, SIGN_IN, context)
-            self.jobs.show(job, lambda: self._signed_in(kept, result, made))
+            stored = self.workspace.accounts.get(account.address)
+            context = Context(self.workspace, self.workspace.firms.get(stored.firm), stored)
+            findings = self.run_checks(job, SIGN_IN, context)
+            self.jobs.show(job, lambda: self._signed_in(stored, result, findings))
 
         what = _("Starting the sign-in of {user} …").format(user=account.user)
         clear(self.results)
@@ -292,7 +294,7 @@ class UsersPanel(Panel):
             self.set_state("running")
 
     def _begin(self, account: Account, what: str, work: Callable[[Job], None]) -> None:
-        """Start work for one mailbox; what was under way is cancelled."""
+        """Start work for one mailbox; cancel any other."""
         self.sign_in_view.clear()
         self.list.end_running()
         clear(self.message)
@@ -302,27 +304,27 @@ class UsersPanel(Panel):
         if self.jobs.busy:
             self.draw_list()
 
-    def _refused(self, account: Account, shown: Markup, cause: str) -> None:
+    def _refused(self, account: Account, message: Markup, cause: str) -> None:
         self.sign_in_view.clear()
         self.list.end_running()
-        # Tokens that are already stored stay valid: perhaps somebody else has signed in.
+        # Tokens that are already stored stay valid: perhaps the wrong user has just signed in.
         if self.workspace.tokens.status(account.address) is None:
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED, cause)
-        self.message.show(shown)
+        self.message.show(message)
         self.end(Signal.FAILED)
         self.list.draw()
 
     def _signed_in(
-        self, account: Account, result: signin.SignedIn, made: Sequence[Finding]
+        self, account: Account, result: signin.SignedIn, findings: Sequence[Finding]
     ) -> None:
-        said = _(
+        text = _(
             "{user} is signed in. The tokens are stored; from now on mail can be retrieved and sent without a browser."
         )
-        parts = [html.paragraph(said.format(user=result.signed_in_as))]
+        paragraphs = [html.paragraph(text.format(user=result.signed_in_as))]
         if result.warning:
-            parts.append(html.paragraph(result.warning))
-        self.message.show(html.box("warning" if result.warning else "passed", *parts))
-        self._checked(account, status_of(made))
+            paragraphs.append(html.paragraph(result.warning))
+        self.message.show(html.box("warning" if result.warning else "passed", *paragraphs))
+        self._checked(account, status_of(findings))
 
     def _checked(self, account: Account, status: SignInStatus) -> None:
         self.sign_in_view.clear()
@@ -333,12 +335,12 @@ class UsersPanel(Panel):
     def check(self, account: Account) -> None:
         """Check the account's tokens; a temporary failure is shown and checked again, up to three times."""
         firm = self.workspace.firms.get(account.firm)
-        wanted = SIGN_IN if firm.access == "delegated" else (*SIGN_IN, *MAILBOX)
+        checks = SIGN_IN if firm.access == "delegated" else (*SIGN_IN, *MAILBOX)
 
         def work(job: Job) -> None:
             for pause in (*PAUSES, None):
                 context = Context(self.workspace, firm, account)
-                status = status_of(self.run_checks(job, wanted, context))
+                status = status_of(self.run_checks(job, checks, context))
                 if status.state is not Signal.WARNING or not status.cause or pause is None:
                     break
                 # A temporary failure: wait as long as the server asks for.
@@ -352,12 +354,12 @@ class UsersPanel(Panel):
 
     def _show_retry(self, account: Account, status: SignInStatus, pause: float) -> None:
         self.list.statuses[account.address] = status
-        told = _("{user}: {cause}. This passes by itself; nothing is lost.")
+        text = _("{user}: {cause}. This passes by itself; nothing is lost.")
         self.sign_in_view.view.show(
             html.box(
                 "warning",
                 html.paragraph(
-                    told.format(user=account.user, cause=status.title or html.word(status.state))
+                    text.format(user=account.user, cause=status.title or html.word(status.state))
                 ),
                 Markup("<p>{} {}</p>").format(_("Tried again in"), html.countdown(pause)),
                 html.button(_("Cancel"), "cancel"),
@@ -380,46 +382,48 @@ class UsersPanel(Panel):
         self.jobs.finish()
         self.list.draw()
 
-    def _refusal(self, account: Account, flow: Flow, refusal: AuthError) -> Markup:
-        """Why the sign-in failed and what to do now. Called in the worker: a link may need the authority's metadata."""
+    def _refusal(self, account: Account, flow: Flow, error: AuthError) -> Markup:
+        """Why the sign-in failed and what to do now. Called in the worker, because a link may need a request."""
         firm = self.workspace.firms.get(account.firm)
-        parts = [html.failure(refusal, firm, account)]
-        if refusal.cause == "account-wrong":
+        parts = [html.failure(error, firm, account)]
+        if error.cause == "account-wrong":
             sign_out = Markup("")
             with contextlib.suppress(AuthError):
                 sign_out = html.link(
                     Link(_("Sign out at Microsoft"), entra_links.sign_out_link(firm))
                 )
-            another = html.button(
+            other_account = html.button(
                 _("Use another account"), "another", account.address, primary=True
             )
-            shared = _(
+            shared_hint = _(
                 "If {mailbox} is a shared mailbox, or this is its user under another name: remove it here and add it anew with “Signs in as”."
             )
-            shared = shared.format(mailbox=account.address)
-            parts.append(Markup("<p>{} {}</p>").format(another, sign_out))
-            parts.append(Markup('<p class="mso-quiet">{}</p>').format(shared))
+            shared_hint = shared_hint.format(mailbox=account.address)
+            parts.append(Markup("<p>{} {}</p>").format(other_account, sign_out))
+            parts.append(Markup('<p class="mso-quiet">{}</p>').format(shared_hint))
             return Markup("").join(parts)
-        if refusal.cause in entra_links.CONSENT_CAUSES:
+        if error.cause in entra_links.CONSENT_CAUSES:
             with contextlib.suppress(AuthError):
                 link = entra_links.admin_consent_link(firm, self.session.accounts())
                 parts.append(_consent_box(firm, link))
-        other = signin.alternative_flow(flow, refusal)
-        actions = [html.button(_("Try again"), "sign-in", account.address, primary=other is None)]
-        if other == "paste":
-            offer = html.button(_("Send a link instead"), "paste", account.address, primary=True)
-            actions.insert(0, offer)
+        other_flow = signin.alternative_flow(flow, error)
+        actions = [
+            html.button(_("Try again"), "sign-in", account.address, primary=other_flow is None)
+        ]
+        if other_flow == "paste":
+            button = html.button(_("Send a link instead"), "paste", account.address, primary=True)
+            actions.insert(0, button)
         return Markup("").join([*parts, Markup("<p>{}</p>").format(Markup(" ").join(actions))])
 
 
 def _consent_box(firm: Firm, link: str) -> Markup:
-    """The link with which an administrator of the firm grants consent for everybody."""
-    told = _(
+    """A box with the link by which an administrator of the firm grants consent for everybody."""
+    text = _(
         "An administrator of {firm} opens this link, signs in and presses Accept. The page that follows does not load: that is right."
     )
     return html.box(
         "note",
-        html.paragraph(told.format(firm=firm.name)),
+        html.paragraph(text.format(firm=firm.name)),
         Markup("<p>{} {}</p>").format(
             html.copy(link, _("Copy the admin-consent link")),
             html.link(Link(_("Open it here"), link)),

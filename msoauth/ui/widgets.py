@@ -1,4 +1,4 @@
-"""Two widgets that ipywidgets lacks: a form that keeps secrets out of the widget's state, and a view of HTML with buttons."""
+"""Defines two widgets that ipywidgets lacks: a form that keeps secrets out of its state, and a view of HTML with buttons."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +20,10 @@ def static(name: str) -> str:
 
 
 class Part(anywidget.AnyWidget):
-    """A widget that handles messages of the browser, one at a time, whatever thread the kernel delivers them in.
+    """A widget that handles the browser's messages one at a time, in whatever threads the kernel delivers them.
 
     ipywidgets prints a callback's exception where nobody looks, so the panel that owns a part sets ``on_failure``
-    and shows it.
+    to show it.
     """
 
     on_failure: Callable[[Exception], None] | None = None
@@ -33,7 +33,7 @@ class Part(anywidget.AnyWidget):
         self.on_msg(self.receive)
 
     def receive(self, _widget: object, content: object, buffers: Any) -> None:
-        """Handle a message as ipywidgets delivers it; what is not a mapping is ignored.
+        """Handle a message as ipywidgets delivers it; ignore anything but a mapping.
 
         Raises:
             Exception: the handler raised it, and no ``on_failure`` is set.
@@ -94,9 +94,9 @@ class Form(Part):
         on_upload: Callable[[str, str, bytes], None] = lambda _name, _file, _content: None,
     ) -> None:
         self._secrets: dict[str, str] = {}
-        self._since: dict[
+        self._latest_input: dict[
             str, MessageNumber | None
-        ] = {}  # by field: the message that set its value
+        ] = {}  # by field: the message with its current value
         self._successor: Form | None = None
         self._on_change, self._on_press, self._on_paste = on_change, on_press, on_paste
         self._on_upload = on_upload
@@ -126,14 +126,14 @@ class Form(Part):
         elif event == "file" and buffers:
             self._shown()._on_upload(name, str(content.get("file", "")), buffers[0])
 
-    def _on_input(self, name: str, value: Any, when: MessageNumber | None) -> None:
-        since = self._since.get(name)
-        if when is not None and (when == since or when.before(since)):
+    def _on_input(self, name: str, value: Any, number: MessageNumber | None) -> None:
+        latest = self._latest_input.get(name)
+        if number is not None and (number == latest or number.before(latest)):
             return
         if name not in {field["name"] for field in self.fields}:
             return
-        self._since[name] = when
-        if self._successor is not None:  # typed just before the form was replaced
+        self._latest_input[name] = number
+        if self._successor is not None:  # typed just before this form was replaced
             self._shown().take(name, value)
         else:
             self.type(name, value)
@@ -143,7 +143,7 @@ class Form(Part):
         return self if self._successor is None else self._successor._shown()
 
     def type(self, name: str, value: Any) -> None:
-        """Do what typing *value* into the field does."""
+        """Act as if *value* had been typed into the field."""
         if self._is_secret(name):
             self._keep(name, str(value))
         else:
@@ -151,7 +151,7 @@ class Form(Part):
         self._on_change(name)
 
     def press(self, name: str) -> None:
-        """Do what pressing the button does; nothing if it is disabled."""
+        """Act as if the button had been pressed, unless it is disabled."""
         if any(b["name"] == name and not b.get("disabled") for b in self.buttons):
             self._on_press(name)
 
@@ -160,7 +160,7 @@ class Form(Part):
         return str(self.values.get(name, ""))
 
     def typed(self, name: str) -> str:
-        """The current text of a secret field, for validation while it is typed."""
+        """The current text of a secret field, even while it is still being typed."""
         return self._secrets.get(name, "")
 
     def keep_secret(self, name: str, value: str) -> None:
@@ -184,17 +184,17 @@ class Form(Part):
         self._set(filled)
 
     def _may_fill(self, name: str) -> bool:
-        """Whether no input is newer than the message being handled."""
+        """Whether the user has typed nothing into the field since the message being handled was sent."""
         when = current()
-        return when is None or not when.before(self._since.get(name))
+        return when is None or not when.before(self._latest_input.get(name))
 
-    def _set(self, shown: Mapping[str, Any]) -> None:
-        """Show values in the browser, which keeps those of its fields that were typed into meanwhile."""
+    def _set(self, values: Mapping[str, Any]) -> None:
+        """Show values in the browser, except in fields that the user has typed into meanwhile."""
         when = current()
-        self._since.update(dict.fromkeys(shown, when))
+        self._latest_input.update(dict.fromkeys(values, when))
         page, number = when or (None, None)
-        if shown:
-            self.send({"event": "set", "values": dict(shown), "page": page, "number": number})
+        if values:
+            self.send({"event": "set", "values": dict(values), "page": page, "number": number})
 
     def enable(self, **buttons: bool) -> None:
         """Enable or disable buttons by name."""
@@ -208,7 +208,7 @@ class Form(Part):
         self.fields = [{**f, **changes} if f["name"] == name else f for f in self.fields]
 
     def take(self, name: str, value: Any) -> None:
-        """Set a field to what was typed into the form that this one has replaced."""
+        """Set a field to what was typed into an older form, which this one had already replaced."""
         if not self._may_fill(name):
             return
         if self._is_secret(name):
@@ -217,21 +217,21 @@ class Form(Part):
             self.fill({name: value})
         self._on_change(name)
 
-    def take_over(self, former: "Form") -> None:
+    def take_over(self, old_form: "Form") -> None:
         """Replace *former*, a form with the same fields in another language, and take over its values."""
-        former._successor = self
+        old_form._successor = self
         names = {field["name"] for field in self.fields}
-        self.fill({name: value for name, value in former.values.items() if name in names})
-        for name, secret in former._secrets.items():
+        self.fill({name: value for name, value in old_form.values.items() if name in names})
+        for name, secret in old_form._secrets.items():
             self.keep_secret(name, secret)
-        self._since = dict(former._since)
+        self._latest_input = dict(old_form._latest_input)
         self.buttons = [
-            {**b, "disabled": old.get("disabled", False)}
+            {**b, "disabled": old_button.get("disabled", False)}
             for b in self.buttons
-            for old in former.buttons
-            if old["name"] == b["name"]
+            for old_button in old_form.buttons
+            if old_button["name"] == b["name"]
         ]
-        self.layout.display = former.layout.display
+        self.layout.display = old_form.layout.display
 
     def _is_secret(self, name: str) -> bool:
         kinds = (f.get("kind", "text") for f in self.fields if f["name"] == name)
@@ -277,15 +277,15 @@ class View(Part):
         self.send({"event": "reveal"})
 
     def act(self, name: str, value: str = "") -> None:
-        """Do what a click on a ``data-act`` button or a choice does."""
+        """Act as if a ``data-act`` button had been clicked, or a choice made."""
         self._on_action(name, value)
 
     def download(self, name: str, content: bytes, kind: str) -> None:
-        """Let the browser save *content* as a file called *name*."""
+        """Have the browser save *content* as a file called *name*."""
         self.send({"event": "download", "name": name, "kind": kind}, buffers=[content])
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Handle a button, a choice (an older one than the last is ignored), the view becoming visible, or a request for the time."""
+        """Handle a click, a choice (unless it is older than the last one), the view becoming visible, or a request for the time."""
         event = content.get("event")
         if event == "act":
             self.act(str(content.get("name", "")), str(content.get("value", "")))

@@ -38,7 +38,7 @@ def test_use_another_account_asks_for_name_and_password_whatever_the_browser_kno
     office: Office,
 ) -> None:
     first = office.start()
-    another = office.start(another=True)
+    another = office.start(force_prompt=True)
     for attempt in (first, another):
         attempt.cancel()
     asked = parse_qs(urlsplit(another.url).query)
