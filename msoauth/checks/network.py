@@ -53,7 +53,7 @@ def _without_credentials(url: str) -> str:
         return host
 
 
-def _reach(context: Context, url: str, *, keep: bool = False) -> http.Reached:
+def _reach(context: Context, url: str, *, keep: bool = False) -> http.ReachResult:
     """As :func:`http.reach`, but never retriable: that a server cannot be reached is what this check is to find out."""
     try:
         return http.reach(context.firm.cloud, url, timeout=context.options.timeout, keep=keep)

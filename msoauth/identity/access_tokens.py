@@ -21,22 +21,22 @@ from msoauth.texts import _
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token, and when it ends (UTC)."""
+    """An access token, and when it expires (UTC)."""
 
     value: str = field(repr=False)
     expires: datetime
 
 
 def access_token(workspace: Workspace, account: Account, *, force: bool = False) -> AccessToken:
-    """An access token for the account's mail.
+    """Get an access token for the account's mail.
 
-    The account's own cache is loaded, renewed and stored alone, under a lock that holds across processes.
+    Only the account's own cache is loaded, renewed and stored, under a lock that holds across processes.
 
     Args:
-        force: Renew even when the cache holds a good one; only that proves the grant behind it.
+        force: Renew even when the cache holds a good one; only a renewal proves that the grant still works.
 
     Raises:
-        AuthError: nobody has signed in, or the renewal was refused (``retriable`` tells which may pass).
+        AuthError: nobody has signed in, or the renewal was refused (``retriable`` tells whether it may pass).
     """
     firm = workspace.firms.get(account.firm)
     if firm.access == "app-only":
@@ -54,14 +54,14 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         secret = workspace.firms.secret(firm.name)
         with reused_client(firm, secret, cache) as client:
             result = _acquire_silently(client, account, firm, what, force=force)
-            if secret is None or not _without_secret(result):
+            if secret is None or not _must_omit_secret(result):
                 return _store(workspace, account, client, result, what)
         with reused_client(firm, None, cache) as public:
             result = _acquire_silently(public, account, firm, what, force=force)
             return _store(workspace, account, public, result, what)
 
 
-def _without_secret(result: dict[str, Any]) -> bool:
+def _must_omit_secret(result: dict[str, Any]) -> bool:
     """Whether the refusal says that this grant is to be renewed without a secret (AADSTS700025)."""
     return result.get("error") == "invalid_client" and 700025 in result.get("error_codes", ())
 
@@ -69,15 +69,15 @@ def _without_secret(result: dict[str, Any]) -> bool:
 def _acquire_silently(
     client: Client, account: Account, firm: Firm, what: str, *, force: bool
 ) -> dict[str, Any]:
-    known = client.app.get_accounts()
-    if not known:
+    accounts = client.app.get_accounts()
+    if not accounts:
         raise AuthError(
             _("{user} has not signed in yet.").format(user=account.user), cause="session-missing"
         )
     with _network_retriable(what):
         result = client.app.acquire_token_silent_with_error(
             scopes_for(account, firm.cloud),
-            account=known[0],
+            account=accounts[0],
             force_refresh=force or _cached_by_a_fast_clock(client),
         )
     if result is None:
@@ -85,8 +85,8 @@ def _acquire_silently(
             _("There is no refresh token for {user}: sign in again.").format(user=account.user),
             cause="refresh-expired",
         )
-    answer: dict[str, Any] = result
-    return answer
+    reply: dict[str, Any] = result
+    return reply
 
 
 def _cached_by_a_fast_clock(client: Client) -> bool:
@@ -98,19 +98,19 @@ def _cached_by_a_fast_clock(client: Client) -> bool:
     )
 
 
-_NETWORK = frozenset(
+_NETWORK_CAUSES = frozenset(
     {"dns-failed", "connect-refused", "connect-timeout", "tls-failed", "proxy-required"}
 )
 
 
 @contextmanager
 def _network_retriable(what: str) -> Iterator[None]:
-    """As :func:`as_auth_errors`; network errors are retriable, because they say nothing about the grant."""
+    """As :func:`as_auth_errors`, with network errors retriable, because they say nothing about the grant."""
     try:
         with as_auth_errors(what):
             yield
-    except AuthError as failure:
-        failure.retriable = failure.retriable or failure.cause in _NETWORK
+    except AuthError as error:
+        error.retriable = error.retriable or error.cause in _NETWORK_CAUSES
         raise
 
 
@@ -120,9 +120,9 @@ def _store(
     """Store the renewed cache, or the claims challenge of a refusal, which the next sign-in has to pass on."""
     try:
         token = _token(reply, what)
-    except AuthError as refused:
-        if not refused.retriable:
-            sign_in_history.keep_challenge(workspace, account, refused.claims)
+    except AuthError as error:
+        if not error.retriable:
+            sign_in_history.keep_challenge(workspace, account, error.claims)
         raise
     if client.cache.has_state_changed:
         workspace.tokens.save(account.address, client.serialized())
@@ -130,7 +130,7 @@ def _store(
 
 
 def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
-    """A token for the app itself (client credentials).
+    """Get a token for the app itself (client credentials).
 
     Raises:
         AuthError: there is no secret, or the authority refused.

@@ -1,6 +1,6 @@
-"""Signs an administrator in to Microsoft Graph, to read the directory now and to be forgotten.
+"""Signs an administrator in to Microsoft Graph, so that the directory can be read; the token is never stored.
 
-The token is never stored: ``wait`` returns it, and the caller lets go of it. The administrator signs in to the
+``wait`` returns the token, and the caller discards it after use. The administrator signs in to the
 firm's own app, and may be asked to consent to the four reading permissions.
 """
 
@@ -15,8 +15,8 @@ from msoauth.model import Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# The least that lets us read an app, what it was granted, users, and the sign-in log (facts G1). Without a resource before it a
-# scope is Graph's, in every cloud (facts A4).
+# The least permissions that let us read an app, its grants, users, and the sign-in log (facts G1). A scope with no resource
+# in front of it is Graph's, in every cloud (facts A4).
 SCOPES = (
     "Application.Read.All",
     "DelegatedPermissionGrant.Read.All",
@@ -27,7 +27,7 @@ SCOPES = (
 
 @dataclass(frozen=True, slots=True)
 class AdministratorToken:
-    """An access token for Graph, and the user name of the administrator whose it is."""
+    """An access token for Graph, and the user name of its administrator."""
 
     value: str = field(repr=False)
     signed_in_as: str
@@ -39,7 +39,7 @@ def start(
     """Start the sign-in of an administrator; nothing of it is ever stored.
 
     Args:
-        flow: As for :func:`msoauth.identity.signin.start`; None for the one that can work here.
+        flow: As for :func:`msoauth.identity.signin.start`; None for one that works here.
         open_browser: Open the system's browser (``browser`` only).
 
     Raises:
@@ -48,8 +48,8 @@ def start(
     """
     secret = workspace.firms.secret(firm.name)
     choice = FlowChoice(flow, "") if flow else choose_flow(firm, has_secret=secret is not None)
-    somebody = _("an administrator of {firm}").format(firm=firm.name)
-    request = SignInRequest(somebody, list(SCOPES), _token)
+    description = _("an administrator of {firm}").format(firm=firm.name)
+    request = SignInRequest(description, list(SCOPES), _token)
     return begin(firm, secret, request, choice, open_browser=open_browser)
 
 

@@ -12,8 +12,8 @@ from msoauth.texts import _
 
 PERMISSIONS = ("POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp")
 
-# Connect-ExchangeOnline's name of a cloud (facts F1); another place's endpoints file has none.
-_ENVIRONMENTS = {"usgov": "O365USGovGCCHigh", "china": "O365China"}
+# Connect-ExchangeOnline's name of a cloud (facts F1); a cloud from an endpoints file has none.
+_EXCHANGE_ENVIRONMENTS = {"usgov": "O365USGovGCCHigh", "china": "O365China"}
 _PLACEHOLDER = "<Object ID of the enterprise application>"
 
 
@@ -22,8 +22,8 @@ class ExchangeSteps:
     """What the firm's Exchange administrator does (facts A5, F4).
 
     Attributes:
-        steps: In words, in order.
-        commands: The PowerShell of it, a line each.
+        steps: What to do, in order, for people.
+        commands: The same in PowerShell, a line each.
         verify: The PowerShell that shows whether it was done.
     """
 
@@ -33,9 +33,9 @@ class ExchangeSteps:
 
     def text(self) -> str:
         """All of it, to be copied into a mail."""
-        words = [f"{number}. {step}" for number, step in enumerate(self.steps, 1)]
-        shows = _("# What was done shows:")
-        return "\n".join([*words, "", *self.commands, "", shows, *self.verify])
+        numbered = [f"{number}. {step}" for number, step in enumerate(self.steps, 1)]
+        heading = _("# What was done shows:")
+        return "\n".join([*numbered, "", *self.commands, "", heading, *self.verify])
 
 
 def service_principal(workspace: Workspace, firm: Firm) -> str:
@@ -47,8 +47,8 @@ def service_principal(workspace: Workspace, firm: Firm) -> str:
     Raises:
         AuthError: the app gets no token.
     """
-    said = read_unverified(access_tokens.app_token(workspace, firm).value)
-    return said.object_id if said is not None else ""
+    claims = read_unverified(access_tokens.app_token(workspace, firm).value)
+    return claims.object_id if claims is not None else ""
 
 
 def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "") -> ExchangeSteps:
@@ -57,8 +57,8 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
     Args:
         object_id: As :func:`service_principal` returns it; empty for a placeholder.
     """
-    known = object_id or _PLACEHOLDER
-    environment = _ENVIRONMENTS.get(firm.cloud.name)
+    id_or_placeholder = object_id or _PLACEHOLDER
+    environment = _EXCHANGE_ENVIRONMENTS.get(firm.cloud.name)
     mailboxes = ", ".join(_quoted(account.address) for account in accounts) or "'user@firm.example'"
     steps = [
         _(
@@ -87,19 +87,19 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
         commands=(
             "Install-Module -Name ExchangeOnlineManagement",
             connect,
-            f"New-ServicePrincipal -AppId {_quoted(firm.client_id)} -ObjectId {_quoted(known)} -DisplayName {_quoted(firm.name)}",
-            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {_quoted(known)} -AccessRights FullAccess }}",
+            f"New-ServicePrincipal -AppId {_quoted(firm.client_id)} -ObjectId {_quoted(id_or_placeholder)} -DisplayName {_quoted(firm.name)}",
+            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {_quoted(id_or_placeholder)} -AccessRights FullAccess }}",
         ),
         verify=(
             "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
-            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {_quoted(known)} }}",
+            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {_quoted(id_or_placeholder)} }}",
         ),
     )
 
 
 def _quoted(text: str) -> str:
     """*text* as a PowerShell string literal in which nothing is expanded."""
-    plain = "".join(c for c in text if c.isprintable())
+    literal = "".join(c for c in text if c.isprintable())
     for mark in "'‘’‚‛":  # PowerShell takes the typographic ones for quotes too
-        plain = plain.replace(mark, mark * 2)
-    return f"'{plain}'"
+        literal = literal.replace(mark, mark * 2)
+    return f"'{literal}'"

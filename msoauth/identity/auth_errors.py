@@ -22,7 +22,7 @@ _ID = re.compile(
 
 
 def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
-    """The error for a reply with ``error`` in it.
+    """The AuthError for an OAuth error reply, with the cause that its text shows.
 
     Args:
         answer: The token endpoint's JSON, or the query of a redirect.
@@ -31,13 +31,13 @@ def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
     description = str(answer.get("error_description") or answer.get("error") or "")
     evidence = redact(description)
     code = str(answer.get("error", ""))
-    known = explain(f"{code}: {description}")
-    cause = known.cause
+    explanation = explain(f"{code}: {description}")
+    cause = explanation.cause
     if cause == "unknown" and code in ("access_denied", "authorization_declined"):
         cause = "consent-declined"
     claims = answer.get("claims")
     return AuthError(
-        _("{what}: {title}.").format(what=what, title=known.title.rstrip(".")),
+        _("{what}: {title}.").format(what=what, title=explanation.title.rstrip(".")),
         cause=cause,
         evidence=evidence[:4000],
         ids=ids_of(answer, description),
@@ -52,7 +52,7 @@ def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
 
 
 def ids_of(answer: Mapping[str, Any], description: str) -> dict[str, str]:
-    """Trace id, correlation id and timestamp: of the JSON's own keys, else out of the text."""
+    """The trace id, correlation id and timestamp, from the JSON's own keys or else from the description."""
     ids = {
         key: str(answer[key])
         for key in ("correlation_id", "trace_id", "timestamp")
@@ -63,38 +63,38 @@ def ids_of(answer: Mapping[str, Any], description: str) -> dict[str, str]:
     return ids
 
 
-def transport_error(problem: requests.RequestException, what: str) -> AuthError:
+def transport_error(error: requests.RequestException, what: str) -> AuthError:
     """The error for a request that got no reply, with the cause that its exception shows.
 
     Args:
         what: What was tried, as a noun phrase for people.
     """
-    said = getattr(problem, "error", None)
-    if isinstance(said, AuthError):  # a reply that was read already (OutageError)
-        return said
-    words = redact(_innermost(problem))
-    raised = requests.exceptions
-    # The first whose type and pattern fit.
+    auth_error = getattr(error, "error", None)
+    if isinstance(auth_error, AuthError):  # a reply that was read already (OutageError)
+        return auth_error
+    text = redact(_error_text(error))
+    exceptions = requests.exceptions
+    # Tried in order: the type of the exception, and a pattern in its text.
     cases: tuple[tuple[type[Exception], str, str, str], ...] = (
-        (raised.ProxyError, "", "proxy-required", _("the proxy refused it")),
-        (raised.SSLError, "certificate.*verify|verify.*certificate", "tls-untrusted", _("the TLS connection failed")),
-        (raised.SSLError, "", "tls-failed", _("the TLS connection failed")),
-        (raised.Timeout, "", "connect-timeout", _("nothing answered in time")),
-        (raised.ConnectionError, _UNRESOLVED, "dns-failed", _("its name does not resolve")),
-        (raised.ConnectionError, "refused|10061", "connect-refused", _("the port refuses connections")),
-        (raised.ConnectionError, _CUT_OFF, "tls-failed", _("the connection was cut off")),
-        (raised.ConnectionError, "", "connect-timeout", _("the server could not be reached")),
+        (exceptions.ProxyError, "", "proxy-required", _("the proxy refused it")),
+        (exceptions.SSLError, "certificate.*verify|verify.*certificate", "tls-untrusted", _("the TLS connection failed")),
+        (exceptions.SSLError, "", "tls-failed", _("the TLS connection failed")),
+        (exceptions.Timeout, "", "connect-timeout", _("nothing answered in time")),
+        (exceptions.ConnectionError, _UNRESOLVED, "dns-failed", _("its name does not resolve")),
+        (exceptions.ConnectionError, "refused|10061", "connect-refused", _("the port refuses connections")),
+        (exceptions.ConnectionError, _CUT_OFF, "tls-failed", _("the connection was cut off")),
+        (exceptions.ConnectionError, "", "connect-timeout", _("the server could not be reached")),
         (Exception, "", "unknown", _("the request failed")),
     )  # fmt: skip
     cause, why = next(
         (cause, why)
         for kind, pattern, cause, why in cases
-        if isinstance(problem, kind) and re.search(pattern, words, re.IGNORECASE | re.DOTALL)
+        if isinstance(error, kind) and re.search(pattern, text, re.IGNORECASE | re.DOTALL)
     )
     return AuthError(
         _("{what}: {why}.").format(what=what, why=why),
         cause=cause,
-        evidence=words[:1000],
+        evidence=text[:1000],
         retriable=cause == "connect-timeout",
     )
 
@@ -103,25 +103,29 @@ _UNRESOLVED = "resolve|getaddrinfo|name or service|nodename|no address associate
 _CUT_OFF = "reset|aborted|closed|eof|disconnect"
 
 
-def _innermost(problem: BaseException) -> str:
-    """The last of the nested causes that requests and urllib3 wrap around one another."""
-    texts = [str(problem)]
-    seen: BaseException | None = problem
-    while seen is not None:
-        reason = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
-        seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__
-        if seen is not None:
-            texts.append(str(seen))
+def _error_text(error: BaseException) -> str:
+    """The text of *error* or, where that is long, of the innermost exception that requests and urllib3 wrapped in it."""
+    texts = [str(error)]
+    current: BaseException | None = error
+    while current is not None:
+        reason = getattr(current, "reason", None) or (current.args[0] if current.args else None)
+        current = (
+            reason
+            if isinstance(reason, BaseException)
+            else current.__cause__ or current.__context__
+        )
+        if current is not None:
+            texts.append(str(current))
         if len(texts) > 8:
             break
     return texts[0] if len(texts[0]) < 500 else texts[-1]
 
 
-def unreadable_reply(what: str, problem: Exception | None = None) -> AuthError:
+def unreadable_reply(what: str, error: Exception | None = None) -> AuthError:
     """The error for a reply in which there is no token that can be read."""
     return AuthError(
         _("{what}: the answer holds no token that can be read.").format(what=what),
-        evidence=type(problem).__name__ if problem else "",
+        evidence=type(error).__name__ if error else "",
     )
 
 
@@ -134,10 +138,10 @@ def as_auth_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except requests.RequestException as problem:
-        raise transport_error(problem, what) from None
-    except (ValueError, LookupError, TypeError) as problem:
-        raise unreadable_reply(what, problem) from None
+    except requests.RequestException as error:
+        raise transport_error(error, what) from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise unreadable_reply(what, error) from None
 
 
 def access_token_in(reply: Mapping[str, Any], what: str) -> str:

@@ -24,7 +24,7 @@ from msoauth.model import Account, Firm
 from msoauth.store import Secret
 from msoauth.texts import _
 
-_DATE_PRECISION = 2.0  # seconds; a Date header has whole ones, and is on its way for a moment
+_DATE_PRECISION = 2.0  # seconds; a Date header has whole seconds, and takes a moment to arrive
 
 
 def scopes_for(account: Account, cloud: Cloud) -> list[str]:
@@ -40,7 +40,7 @@ class OutageError(requests.RequestException):
     """An outage (429, 5xx, or no JSON) as an exception that makes msal use a cached token that is still good.
 
     Attributes:
-        error: What :func:`transport_error` then returns.
+        error: The AuthError that :func:`transport_error` returns for it.
     """
 
     def __init__(self, error: AuthError) -> None:
@@ -68,12 +68,12 @@ class MsalHttp:
 
     def _read_date(self, header: str) -> None:
         try:
-            told = parsedate_to_datetime(header).timestamp()
+            sent_at = parsedate_to_datetime(header).timestamp()
         except (TypeError, ValueError):
             return
-        self.seconds_ahead = time.time() - told
-        if abs(told - self.server_time()) > _DATE_PRECISION:
-            self._server_minus_monotonic = told - time.monotonic()
+        self.seconds_ahead = time.time() - sent_at
+        if abs(sent_at - self.server_time()) > _DATE_PRECISION:
+            self._server_minus_monotonic = sent_at - time.monotonic()
 
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
@@ -86,8 +86,8 @@ class MsalHttp:
         self._read_date(reply.headers.get("Date", ""))
         try:
             json_from_reply(reply, _("Asking for a token"))
-        except AuthError as problem:
-            raise OutageError(problem) from None
+        except AuthError as error:
+            raise OutageError(error) from None
         return reply
 
 
@@ -122,15 +122,17 @@ class _Cache(msal.SerializableTokenCache):  # type: ignore[misc]  # msal has no 
 
 @dataclass(frozen=True, slots=True)
 class _App:
-    """An msal application, and what it was made of."""
+    """An msal application, and what it was made from.
+
+    Attributes:
+        refused_requests: What msal was refused, and therefore does not send again for a minute.
+    """
 
     firm: Firm
     secret: Secret | None
     document: dict[str, Any] = field(repr=False)
     http: MsalHttp
-    refused_requests: dict[str, Any] = field(
-        repr=False
-    )  # which msal does not send again for a minute
+    refused_requests: dict[str, Any] = field(repr=False)
     msal: Any
 
 
@@ -149,14 +151,14 @@ class Client:
         *,
         _reused: _App | None = None,
     ) -> None:
-        made = _reused or _application(firm, secret)
+        app = _reused or _application(firm, secret)
         self.firm = firm
         self.cache = _Cache()
         if cache:
             self.cache.deserialize(cache)
             redact_cached_tokens(self.cache)
-        self._http = made.http
-        self.app = made.msal
+        self._http = app.http
+        self.app = app.msal
         self.app.token_cache = self.cache
 
     @property
@@ -181,7 +183,7 @@ _thread = threading.local()  # .app: the msal application that this thread used 
 def reused_client(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Client]:
     """A client whose msal application is reused for this thread's next account of the same firm.
 
-    To make an application takes longer than a request, and an audit renews the tokens of ten thousand accounts.
+    Making an application takes longer than a request, and an audit renews the tokens of ten thousand accounts.
     """
     app: _App | None = _thread.__dict__.pop("app", None)
     document = configuration(firm.cloud, firm.tenant)
@@ -189,7 +191,7 @@ def reused_client(firm: Firm, secret: Secret | None, cache: str) -> Iterator[Cli
         app = _application(firm, secret)
     app.http.seconds_ahead = 0.0
     yield Client(firm, secret, cache, _reused=app)
-    # After a failure it is not used again. What it knows of the account goes.
+    # Not reached after a failure, so that only a sound application is reused; it must forget this account.
     app.refused_requests.clear()
     app.msal.token_cache = None
     _thread.app = app
@@ -202,11 +204,11 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
         AuthError: the sign-in service cannot be used.
     """
     document = configuration(firm.cloud, firm.tenant)
-    client, refused = MsalHttp(firm.cloud, firm.tenant), dict[str, Any]()
+    msal_http, refused_requests = MsalHttp(firm.cloud, firm.tenant), dict[str, Any]()
     options: dict[str, Any] = {
         "authority": firm.authority,
-        "http_client": client,
-        "http_cache": refused,
+        "http_client": msal_http,
+        "http_cache": refused_requests,
         # Only Microsoft's hosts are known to Microsoft's instance discovery.
         "instance_discovery": None if firm.cloud.is_microsoft else False,
     }
@@ -218,17 +220,17 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
                 firm.client_id, client_credential=secret.reveal(), **options
             )
         )
-    except ValueError as problem:
+    except ValueError as error:
         raise AuthError(
             _("The sign-in service of {firm} cannot be used.").format(firm=firm.name),
             cause="tenant-not-found",
-            evidence=redact.redact(str(problem))[:1000],
+            evidence=redact.redact(str(error))[:1000],
         ) from None
-    return _App(firm, secret, document, client, refused, app)
+    return _App(firm, secret, document, msal_http, refused_requests, app)
 
 
 def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
-    """Have every token in *cache* redacted from now on."""
+    """Register every token in *cache* to be redacted from now on."""
     kinds = msal.TokenCache.CredentialType
     for kind in (kinds.ACCESS_TOKEN, kinds.REFRESH_TOKEN, kinds.ID_TOKEN):
         for entry in cache.search(kind):
@@ -236,7 +238,7 @@ def redact_cached_tokens(cache: msal.SerializableTokenCache) -> None:
 
 
 def token_cache_from_grant(firm: Firm, grant: Mapping[str, Any]) -> str:
-    """An msal token cache, as text, with a grant that somebody else obtained (the practice tenant, a test).
+    """Make an msal token cache, as text, from a grant that another program obtained (the practice tenant, a test).
 
     Args:
         grant: ``refresh_token``, ``client_info``, ``scope`` and ``id_token_claims``, as a token reply has them.

@@ -15,13 +15,13 @@ from msoauth.redact import redact
 from msoauth.texts import _
 
 _KEEP_SECONDS = 3600.0
-# By the document's address and the cloud's CA file: when it came (time.monotonic), and what it says.
+# By the document's address and the cloud's CA file: when it was received (time.monotonic), and its content.
 _documents: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
 _documents_lock = threading.Lock()
 
 
 def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str, Any]:
-    """The discovery document of a tenant; kept for an hour, unless *fresh*.
+    """The discovery document of a tenant; cached for an hour, unless *fresh*.
 
     Raises:
         AuthError: the tenant does not exist, or the authority cannot be reached.
@@ -35,18 +35,18 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
     with http.session(cloud) as session:
         try:
             reply = session.get(url)
-        except requests.RequestException as problem:
-            raise transport_error(problem, what) from None
+        except requests.RequestException as error:
+            raise transport_error(error, what) from None
     return configuration_from_reply(cloud, tenant, reply)
 
 
 def discovery_url(cloud: Cloud, tenant: str) -> str:
-    """Where the discovery document of a tenant is."""
+    """The URL of a tenant's discovery document."""
     return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
 
 
 def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.AnyReply) -> dict[str, Any]:
-    """The discovery document in a reply from :func:`discovery_url`; kept from now on.
+    """The discovery document in a reply from :func:`discovery_url`; cached from now on.
 
     Raises:
         AuthError: the tenant does not exist, or the answer is no such document.
@@ -61,38 +61,38 @@ def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.AnyReply) ->
 
 
 def json_from_reply(reply: http.AnyReply, what: str) -> dict[str, Any]:
-    """The JSON object in the authority's reply; one with ``error`` in it too, unless it is 429 or 5xx.
+    """The JSON object in the authority's reply, even an OAuth error, unless the status is 429 or 5xx.
 
     Raises:
         AuthError: the reply is not JSON (a proxy's page, say), or it is 429 or 5xx, in whatever form.
     """
     try:
-        answer = reply.json()
+        data = reply.json()
     except ValueError:
-        answer = None
+        data = None
     status = reply.status_code
     outage = status >= 500 or status == 429
-    if isinstance(answer, dict) and not outage:
-        return answer
-    otherwise = "service-unavailable" if outage else "unknown"
-    cause = {429: "throttled", 407: "proxy-required"}.get(status, otherwise)
-    if isinstance(answer, dict) and "error" in answer:
-        error = error_from_reply(answer, what)
+    if isinstance(data, dict) and not outage:
+        return data
+    default_cause = "service-unavailable" if outage else "unknown"
+    cause = {429: "throttled", 407: "proxy-required"}.get(status, default_cause)
+    if isinstance(data, dict) and "error" in data:
+        error = error_from_reply(data, what)
         error.cause = cause if error.cause == "unknown" else error.cause
     else:
-        said = (
+        template = (
             _("{what}: the sign-in service is busy or down (HTTP {status}); try again later.")
             if outage
             else _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
         )
         evidence = redact(reply.text[:500])
-        error = AuthError(said.format(what=what, status=status), cause=cause, evidence=evidence)
+        error = AuthError(template.format(what=what, status=status), cause=cause, evidence=evidence)
     error.retriable, error.retry_after = outage, retry_after(reply)
     raise error
 
 
 def retry_after(reply: http.AnyReply) -> float | None:
-    """The seconds of a Retry-After header, which may also name a date (RFC 9110)."""
+    """The seconds to wait by the Retry-After header, which may also be a date (RFC 9110); None without one."""
     text = reply.headers.get("Retry-After", "").strip()
     if text.isdigit():
         return float(text)

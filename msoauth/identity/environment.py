@@ -50,11 +50,11 @@ def choose_flow(
     redirect = urlsplit(firm.redirect_uri)
     if redirect.scheme != "http" or redirect.hostname not in LOOPBACK:
         why = _("The redirect URI {uri} does not lead to this computer.")
-        return _elsewhere(why.format(uri=firm.redirect_uri), has_secret, challenged)
-    hosted = _hosting_service(environ)
-    if hosted:
-        why = _("This runs in {place}, not on the computer with the browser.").format(place=hosted)
-        return _elsewhere(why, has_secret, challenged)
+        return _flow_for_remote_browser(why.format(uri=firm.redirect_uri), has_secret, challenged)
+    service = _hosting_service(environ)
+    if service:
+        why = _("This runs in {place}, not on the computer with the browser.").format(place=service)
+        return _flow_for_remote_browser(why, has_secret, challenged)
     if urlsplit(firm.cloud.authority).hostname in LOOPBACK:
         # The sign-in pages are on this computer, so the browser that shows them reaches the listener too.
         return FlowChoice(
@@ -62,28 +62,28 @@ def choose_flow(
         )
     why = _why_browser_is_elsewhere(environ, root, platform)
     if why:
-        return _elsewhere(why, has_secret, challenged)
+        return _flow_for_remote_browser(why, has_secret, challenged)
     return FlowChoice("browser", _("The browser is on this computer."))
 
 
-def _elsewhere(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
-    """The choice when the browser is on another computer, for the reason *why*."""
+def _flow_for_remote_browser(why: str, has_secret: bool, challenged: bool) -> FlowChoice:
+    """The choice when, for the reason *why*, the browser is on another computer."""
     if challenged:
-        then = _(
+        advice = _(
             "A policy asks for more than a password: a link to open in a browser can answer it."
         )
-        return FlowChoice("paste", f"{why} {then}")
+        return FlowChoice("paste", f"{why} {advice}")
     if has_secret:
-        then = _("For an app with a client secret a link to send works without further settings.")
-        return FlowChoice("paste", f"{why} {then}")
-    then = _("A code can be entered on any computer.")
-    return FlowChoice("device", f"{why} {then}")
+        advice = _("For an app with a client secret a link to send works without further settings.")
+        return FlowChoice("paste", f"{why} {advice}")
+    advice = _("A code can be entered on any computer.")
+    return FlowChoice("device", f"{why} {advice}")
 
 
 def _hosting_service(environ: Mapping[str, str]) -> str:
     """The hosted notebook service that runs this program, or empty."""
-    found = (name for name, marks in _HOSTING_SERVICES.items() if marks & environ.keys())
-    return next(found, "")
+    names = (name for name, variables in _HOSTING_SERVICES.items() if variables & environ.keys())
+    return next(names, "")
 
 
 # By the service's name: environment variables that it sets. Binder runs on JupyterHub, so it comes first.

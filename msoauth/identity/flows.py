@@ -39,11 +39,11 @@ from msoauth.model import Firm
 from msoauth.store import Secret
 from msoauth.texts import _
 
-BROWSER_SECONDS = 300.0  # from the start to the answer, when this computer's browser is waited for
+BROWSER_SECONDS = 300.0  # from the start to the answer of this computer's browser
 # A link that is sent by mail takes its time. The code in the answer lives ten minutes (facts B6).
 PASTE_SECONDS = 3600.0
-OPEN_SECONDS = 3.0  # some browsers keep the program that opened them until they are closed
-_TICK = 0.25  # seconds; Windows delivers Ctrl-C only between waits
+OPEN_SECONDS = 3.0  # some browsers keep the program that opened them waiting until they are closed
+_POLL_INTERVAL = 0.25  # seconds; Windows delivers Ctrl-C only between waits
 
 Result = TypeVar("Result")
 
@@ -94,7 +94,7 @@ class SignIn(Generic[Result]):
         self._request = request
         self._what = _("The sign-in of {user}").format(user=request.user)
         self._cancelled = threading.Event()
-        self._end_in(BROWSER_SECONDS)
+        self._set_lifetime(BROWSER_SECONDS)
 
     def __repr__(self) -> str:
         code = _("Code: {code}").format(code=self.code) if self.code else ""
@@ -110,7 +110,7 @@ class SignIn(Generic[Result]):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until it ends by itself, counted by the server's clock wherever the server has told its time.
+        """Seconds until the sign-in expires, by the server's clock as soon as a reply has told the server's time.
 
         A clock of this computer that is wrong, or set while the user signs in, does not change it. Each reply to a
         poll for the device code tells the time again, so that a computer that slept does not go on counting.
@@ -144,12 +144,12 @@ class SignIn(Generic[Result]):
         return result
 
     def cancel(self) -> None:
-        """End it; a waiting thread gets a CancelledError. May be called at any time and more than once."""
+        """Cancel the sign-in; a waiting thread gets a CancelledError. May be called at any time, and more than once."""
         self._cancelled.set()
         self._close()
 
     def paste(self, text: str) -> None:  # noqa: ARG002 - the flow that takes one overrides this
-        """Give the address at which the user's browser ended (the ``paste`` flow only).
+        """Pass on the address at which the user's browser ended (the ``paste`` flow only).
 
         Raises:
             InputError: this flow takes no address, or the text holds none.
@@ -163,10 +163,10 @@ class SignIn(Generic[Result]):
     def _close(self) -> None:
         """Release what the flow holds open; may be called more than once."""
 
-    def _end_in(self, seconds: float) -> None:
+    def _set_lifetime(self, seconds: float) -> None:
         self._lifetime, self._started = seconds, self._client.server_time()
 
-    def _left(self, deadline: float) -> float:
+    def _remaining(self, deadline: float) -> float:
         return min(self.seconds_left, deadline - time.monotonic())
 
     def _raise_if_cancelled(self) -> None:
@@ -184,7 +184,7 @@ class CodeFlowSignIn(SignIn[Result]):
     _answered: threading.Event
 
     def _begin(self, redirect_uri: str, response_mode: str) -> None:
-        """Make the address to open.
+        """Set ``url``, the address to open.
 
         A first sign-in shows the account picker, so that several accounts can be set up one after another
         in one browser. When it is known who signs in again, the name is given instead: Entra allows either
@@ -207,18 +207,18 @@ class CodeFlowSignIn(SignIn[Result]):
         self.url = self._msal_flow["auth_uri"]
 
     def _answer(self) -> dict[str, str]:
-        """The fields of the browser's answer, which is there."""
+        """The fields of the browser's answer; called when it has arrived."""
         raise NotImplementedError
 
-    def _too_late(self) -> str:
-        """The sentence for nobody having signed in."""
+    def _timeout_message(self) -> str:
+        """The error message for a sign-in that nobody completed in time."""
         raise NotImplementedError
 
     def _reply(self, deadline: float) -> dict[str, Any]:
-        while not self._answered.wait(_TICK):
+        while not self._answered.wait(_POLL_INTERVAL):
             self._raise_if_cancelled()
-            if self._left(deadline) <= 0:
-                raise AuthError(self._too_late(), cause="code-expired")
+            if self._remaining(deadline) <= 0:
+                raise AuthError(self._timeout_message(), cause="code-expired")
         self._raise_if_cancelled()
         answer = self._answer()
         redact.remember(answer.get("code"))
@@ -289,7 +289,7 @@ class BrowserSignIn(CodeFlowSignIn[Result]):
             raise _cancelled()
         return answer
 
-    def _too_late(self) -> str:
+    def _timeout_message(self) -> str:
         return _("Nobody signed in within {minutes} minutes; start again.").format(
             minutes=round(BROWSER_SECONDS / 60)
         )
@@ -299,21 +299,21 @@ class BrowserSignIn(CodeFlowSignIn[Result]):
 
 
 def _open(url: str) -> bool:
-    """Have the system's browser show *url*; whether that seems to have worked."""
+    """Open *url* in the system's browser, and return whether that seems to have worked."""
     if sys.platform == "linux" and not has_screen(os.environ):
-        return False  # or a browser for terminals would take this one over
-    opened: list[bool] = []
+        return False  # or a text browser would take over this terminal
+    results: list[bool] = []
 
     def ask() -> None:
         try:
-            opened.append(webbrowser.open(url))
+            results.append(webbrowser.open(url))
         except (webbrowser.Error, OSError):
-            opened.append(False)
+            results.append(False)
 
-    asking = threading.Thread(target=ask, name="browser", daemon=True)
-    asking.start()
-    asking.join(OPEN_SECONDS)
-    return opened[0] if opened else True
+    thread = threading.Thread(target=ask, name="browser", daemon=True)
+    thread.start()
+    thread.join(OPEN_SECONDS)
+    return results[0] if results else True
 
 
 class PasteSignIn(CodeFlowSignIn[Result]):
@@ -326,7 +326,7 @@ class PasteSignIn(CodeFlowSignIn[Result]):
         self._answered = threading.Event()
         self._pasted: dict[str, str] = {}
         self._begin(client.firm.redirect_uri, "query")
-        self._end_in(PASTE_SECONDS)
+        self._set_lifetime(PASTE_SECONDS)
         self.message = _(
             "Send this link to {user}. After signing in, the browser ends on a page that does not load: "
             "its whole address comes back to you and is pasted here."
@@ -335,7 +335,7 @@ class PasteSignIn(CodeFlowSignIn[Result]):
     def paste(self, text: str) -> None:
         """See :meth:`SignIn.paste`; takes the address out of whatever mail programs put around it."""
         problem = (
-            self._take(text)
+            self._accept_answer(text)
             if self.seconds_left > 0
             else _(
                 "The link is older than {minutes} minutes, so this answer no longer counts; start again."
@@ -344,28 +344,28 @@ class PasteSignIn(CodeFlowSignIn[Result]):
         if problem:
             raise InputError(problem, field="paste", cause="state-mismatch")
 
-    def _take(self, text: str) -> str:
-        """Take the answer to this sign-in out of *text*; empty when it is there, else what is wrong."""
-        wanted: str = self._msal_flow["state"]
-        others = []
+    def _accept_answer(self, text: str) -> str:
+        """Accept the answer to this sign-in from *text*; return what is wrong with the text, or nothing (``""``)."""
+        own_state: str = self._msal_flow["state"]
+        other_states = []
         for fields in find_replies(text):
             state = fields.get("state", "")
-            # What a mail program glued to the end of the address does not make the answer another one.
-            if hmac.compare_digest(state[: len(wanted)].encode(), wanted.encode()):
+            # Only the beginning is compared: mail programs may glue text to the end of the address.
+            if hmac.compare_digest(state[: len(own_state)].encode(), own_state.encode()):
                 redact.remember(fields.get("code"))
-                self._pasted = {**fields, "state": wanted}
+                self._pasted = {**fields, "state": own_state}
                 self._answered.set()
                 return ""
-            others.append(state)
-        if not others:
+            other_states.append(state)
+        if not other_states:
             return _(
                 "In this text there is no address with an answer in it; copy the whole address line of the browser."
             )
-        if not any(others):
+        if not any(other_states):
             return _(
                 "The address is not whole: its “state” is missing. Copy the whole address line of the browser."
             )
-        ages = [age for state in others if (age := _state_age(state)) is not None]
+        ages = [age for state in other_states if (age := _state_age(state)) is not None]
         if ages:
             return _(
                 "This is the answer to another link, made {minutes} minutes ago; only the newest link counts."
@@ -377,22 +377,22 @@ class PasteSignIn(CodeFlowSignIn[Result]):
     def _answer(self) -> dict[str, str]:
         return self._pasted
 
-    def _too_late(self) -> str:
+    def _timeout_message(self) -> str:
         return _("No address was pasted in time; start again.")
 
 
 def new_state() -> str:
-    """A state that nobody guesses, and that tells when it was made."""
+    """A state that nobody can guess, and that contains the time of its creation."""
     return f"{secrets.token_urlsafe(18)}.{int(time.time()):x}"
 
 
 def _state_age(state: str) -> float | None:
-    """Seconds since a state was made by :func:`new_state`, or None when it was not."""
+    """Seconds since :func:`new_state` created *state*; None if it did not."""
     try:
-        made = int(state.rpartition(".")[2], 16)
+        created = int(state.rpartition(".")[2], 16)
     except ValueError:
         return None
-    age = time.time() - made
+    age = time.time() - created
     return age if -CLOCK_SKEW_SECONDS < age < 366 * 86400 else None
 
 
@@ -424,17 +424,17 @@ class DeviceSignIn(SignIn[Result]):
         self.url = flow["verification_uri"]
         self.code = flow["user_code"]
         self.message = flow.get("message", "")
-        self._end_in(float(flow["expires_in"]))
+        self._set_lifetime(float(flow["expires_in"]))
 
     def _reply(self, deadline: float) -> dict[str, Any]:
-        """Ask as often as the server allows, and go on after an outage."""
+        """Poll as often as the server allows, and continue after an outage."""
         while True:
             reply, pause = self._poll()
             if reply is not None:
                 return reply
-            self._cancelled.wait(min(pause, max(0.0, self._left(deadline))))
+            self._cancelled.wait(min(pause, max(0.0, self._remaining(deadline))))
             self._raise_if_cancelled()
-            if self._left(deadline) <= 0:
+            if self._remaining(deadline) <= 0:
                 raise AuthError(
                     _("Nobody entered the code in time; start again."), cause="code-expired"
                 )
@@ -475,8 +475,8 @@ def begin(
     """Begin a sign-in by the chosen flow.
 
     Args:
-        secret: The app's client secret. The device code does without: it has no redirect URI, so the app counts
-            as public there (facts C2, C4).
+        secret: The app's client secret. The device code flow does not use it: it has no redirect URI, so that the app
+            counts as a public client there (facts C2, C4).
         open_browser: Open the system's browser (``browser`` only).
 
     Raises:

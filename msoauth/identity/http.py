@@ -41,7 +41,7 @@ _MAX_ADAPTERS = 8  # each has the connections for one CA file and one time limit
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that outlive the session that made them, so that the next one saves two round trips."""
+    """Keeps connections open beyond the session that made them, so that the next session saves two round trips."""
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         self._context = context
@@ -69,15 +69,19 @@ class _Adapter(HTTPAdapter):
             pool = self.get_connection_with_tls_context(
                 request, options.get("verify"), options.get("proxies"), options.get("cert")
             )
-            made = getattr(pool, "num_connections", None)
+            connections_before = getattr(pool, "num_connections", None)
         except (requests.RequestException, ValueError):
-            return super().send(request, *args, **options)  # it raises the error there
+            return super().send(request, *args, **options)  # which raises the error itself
         try:
             return super().send(request, *args, **options)
-        except requests.ConnectionError as problem:
+        except requests.ConnectionError as error:
             # The server closed a connection that had been idle, before it read the request.
-            again = getattr(pool, "num_connections", None)
-            if made is not None and made == again and _closed_by_server(problem):
+            connections_after = getattr(pool, "num_connections", None)
+            if (
+                connections_before is not None
+                and connections_before == connections_after
+                and _closed_by_server(error)
+            ):
                 return super().send(request, *args, **options)
             raise
 
@@ -89,7 +93,7 @@ class _Adapter(HTTPAdapter):
         timeout: float,
         proxies: dict[str, str],
     ) -> "Reply":
-        """As :meth:`send`, in half the time: without the objects that requests makes of an answer.
+        """As :meth:`send`, in half the time, because it skips the objects that requests builds for a reply.
 
         Raises:
             requests.RequestException: there was no reply.
@@ -97,8 +101,8 @@ class _Adapter(HTTPAdapter):
         self.last_used = time.monotonic()
         try:
             pool, path = self._pool_for(form, proxies)
-            made = pool.num_connections
-            ask = functools.partial(
+            connections_before = pool.num_connections
+            send_request = functools.partial(
                 pool.urlopen,
                 "POST",
                 path,
@@ -111,23 +115,23 @@ class _Adapter(HTTPAdapter):
                 timeout=Timeout(connect=timeout, read=timeout),
             )
             try:
-                answer = ask()
-            except ProtocolError as problem:
-                if pool.num_connections != made or not _closed_by_server(problem):
+                reply = send_request()
+            except ProtocolError as error:
+                if pool.num_connections != connections_before or not _closed_by_server(error):
                     raise
-                answer = ask()
+                reply = send_request()
         except requests.RequestException:
             raise
-        except (HTTPError, ValueError) as problem:
-            raise _as_requests_error(problem, _NO_REPLY) from problem
+        except (HTTPError, ValueError) as error:
+            raise _as_requests_error(error, _NO_REPLY) from error
         try:
-            content = answer.data  # from here on the connection is free again
-        except HTTPError as problem:
-            raise _as_requests_error(problem, _BROKEN_REPLY) from problem
-        return Reply(answer.status, answer.headers, _text(content, answer.headers))
+            content = reply.data  # from here on the connection is free again
+        except HTTPError as error:
+            raise _as_requests_error(error, _BROKEN_REPLY) from error
+        return Reply(reply.status, reply.headers, _text(content, reply.headers))
 
     def _pool_for(self, form: requests.PreparedRequest, proxies: dict[str, str]) -> tuple[Any, str]:
-        """urllib3's pool for the form's address, and the request target; cached, because requests looks long for it."""
+        """urllib3's pool for the form's address, and the request target; cached, because requests takes long to find it."""
         key = (form.url, *proxies.items())
         pool, path = self._pools.get(key, (None, ""))
         if pool is None or pool.pool is None:  # closed, to make room for others
@@ -137,7 +141,7 @@ class _Adapter(HTTPAdapter):
         return pool, path
 
     def close(self) -> None:
-        """Do nothing when a session ends: the connections are for the next one."""
+        """Do nothing when a session ends, because the next one reuses the connections."""
 
     def close_connections(self) -> None:
         """Close the connections."""
@@ -145,18 +149,22 @@ class _Adapter(HTTPAdapter):
         super().close()
 
 
-def _closed_by_server(problem: BaseException) -> bool:
-    seen: BaseException | None = problem
+def _closed_by_server(error: BaseException) -> bool:
+    current: BaseException | None = error
     for _depth in range(8):
-        if isinstance(seen, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
+        if isinstance(current, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
             return True
-        inner = seen.args[-1 if isinstance(seen, ProtocolError) else 0] if seen and seen.args else 0
-        seen = inner if isinstance(inner, BaseException) else None
+        inner = (
+            current.args[-1 if isinstance(current, ProtocolError) else 0]
+            if current and current.args
+            else 0
+        )
+        current = inner if isinstance(inner, BaseException) else None
     return False
 
 
 _Kinds = tuple[tuple[type[Exception], type[requests.RequestException]], ...]
-# The first that fits.
+# Tried in order; the first match counts.
 _NO_REPLY: _Kinds = (
     (NewConnectionError, requests.ConnectionError),
     (ConnectTimeoutError, requests.ConnectTimeout),
@@ -173,8 +181,8 @@ _BROKEN_REPLY: _Kinds = (
 )
 
 
-def _as_requests_error(problem: Exception, kinds: _Kinds) -> requests.RequestException:
-    return next(error for kind, error in kinds if isinstance(problem, kind))(problem)
+def _as_requests_error(cause: Exception, kinds: _Kinds) -> requests.RequestException:
+    return next(replacement for kind, replacement in kinds if isinstance(cause, kind))(cause)
 
 
 def _text(content: bytes, headers: Mapping[str, str]) -> str:
@@ -190,17 +198,17 @@ _adapters_lock = threading.Lock()
 
 
 def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
-    place = (ca_file, timeout)
+    adapter_key = (ca_file, timeout)
     with _adapters_lock:
         now = time.monotonic()
         for key, adapter in list(_adapters.items()):
             if now - adapter.last_used > _IDLE_SECONDS:
                 _adapters.pop(key).close_connections()
-        kept = _adapters.pop(place, None)
-        _adapters[place] = kept or _Adapter(tls.context(ca_file), timeout)
+        existing = _adapters.pop(adapter_key, None)
+        _adapters[adapter_key] = existing or _Adapter(tls.context(ca_file), timeout)
         while len(_adapters) > _MAX_ADAPTERS:
             _adapters.pop(next(iter(_adapters))).close_connections()
-        return _adapters[place]
+        return _adapters[adapter_key]
 
 
 def forget_connections() -> None:
@@ -217,12 +225,12 @@ def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
     The environment's CA variables are ignored, because they would override the CA file of an endpoints
     file; its proxy variables are honoured, except for servers on this computer.
     """
-    made = requests.Session()
-    made.trust_env = False
-    made.proxies = proxies(cloud)
-    made.mount("https://", _adapter(cloud.ca_file, timeout))
-    made.headers["User-Agent"] = _USER_AGENT
-    return made
+    new_session = requests.Session()
+    new_session.trust_env = False
+    new_session.proxies = proxies(cloud)
+    new_session.mount("https://", _adapter(cloud.ca_file, timeout))
+    new_session.headers["User-Agent"] = _USER_AGENT
+    return new_session
 
 
 def proxies(cloud: Cloud) -> dict[str, str]:
@@ -279,7 +287,7 @@ def post(
     params: Mapping[str, Any] | None = None,
     timeout: float = TIMEOUT,
 ) -> Reply:
-    """Post a form over a connection that :func:`session` uses too, without the work of a session.
+    """Post a form over a connection that :func:`session` uses too, without the overhead of a session.
 
     A redirect is not followed, because the form holds secrets.
 
@@ -290,9 +298,9 @@ def post(
     if params:
         form = form.copy()
         form.prepare_url(url, dict(params))
-    given = [(name, value) for name, value in data.items() if value is not None]
+    fields = [(name, value) for name, value in data.items() if value is not None]
     return _adapter(cloud.ca_file, TIMEOUT).post(
-        form, urlencode(given), {**form.headers, **(headers or {})}, timeout, proxies
+        form, urlencode(fields), {**form.headers, **(headers or {})}, timeout, proxies
     )
 
 
@@ -311,14 +319,14 @@ def _blank_form(url: str) -> requests.PreparedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """The reply of a server, and who issued its certificate (empty: unknown)."""
+class ReachResult:
+    """The reply of a server, and who issued its certificate (empty if unknown)."""
 
     reply: requests.Response
     issuer: str
 
 
-def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = False) -> Reached:
+def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = False) -> ReachResult:
     """Check that the server of *url* answers a new connection, with whatever status.
 
     Args:
@@ -334,17 +342,17 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
             reply = http.get(url, allow_redirects=False, stream=True)
             issuer = _issuer(reply)
             reply.content  # noqa: B018 - read here, so that the connection is free again
-        except requests.RequestException as problem:
+        except requests.RequestException as error:
             adapter.close_connections()
             host = url.split("/")[2]
-            raise transport_error(problem, _("Reaching {host}").format(host=host)) from None
+            raise transport_error(error, _("Reaching {host}").format(host=host)) from None
     with _adapters_lock:
-        old = _adapters.pop((cloud.ca_file, timeout), None) if keep else adapter
+        replaced = _adapters.pop((cloud.ca_file, timeout), None) if keep else adapter
         if keep:
             _adapters[cloud.ca_file, timeout] = adapter
-    if old is not None:
-        old.close_connections()
-    return Reached(reply, issuer)
+    if replaced is not None:
+        replaced.close_connections()
+    return ReachResult(reply, issuer)
 
 
 def _issuer(reply: requests.Response) -> str:

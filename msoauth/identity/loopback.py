@@ -42,20 +42,20 @@ class Listener:
             try:
                 self._servers = self._bind(host, port or 0)
                 break
-            except OSError as problem:
-                taken = problem
+            except OSError as error:
+                bind_error = error
         else:
             if port is None:
                 raise AuthError(
                     _("No free port was found on this computer."),
-                    evidence=taken.strerror or str(taken),
+                    evidence=bind_error.strerror or str(bind_error),
                 )
             raise AuthError(
                 _(
                     "Port {port}, which the redirect URI names, is taken on this computer: end the other sign-in that waits there, or the program that uses it."
                 ).format(port=port),
                 cause="redirect-mismatch",
-                evidence=taken.strerror or str(taken),
+                evidence=bind_error.strerror or str(bind_error),
             )
         self.port = int(self._servers[0].server_address[1])
 
@@ -63,21 +63,21 @@ class Listener:
         """Servers on 127.0.0.1 and, as some browsers try it first for localhost, on ::1 of the same port.
 
         Raises:
-            OSError: the port is taken on either: whoever has the other would get the answer.
+            OSError: the port is taken on one of them, so that another program could receive the answer.
         """
         servers = [_Server(("127.0.0.1", port), self)]
         if host != "localhost":
             return servers
         try:
             servers.append(_Server6(("::1", int(servers[0].server_address[1])), self))
-        except OSError as problem:
-            if problem.errno not in _NO_IPV6:
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
                 servers[0].server_close()
                 raise
         return servers
 
     def listen(self, state: str) -> None:
-        """Take answers with this *state* from now on."""
+        """Start listening for the answer with this *state*."""
         self._state = state
         for server in self._servers:
             thread = threading.Thread(
@@ -102,11 +102,11 @@ class Listener:
     def handle(self, target: str, host: str, fields: dict[str, str]) -> tuple[int, str]:
         """The HTTP status and the page for a request; 200 only for the answer, which is stored in ``answer``."""
         try:
-            name = urlsplit(f"//{host}").hostname
+            hostname = urlsplit(f"//{host}").hostname
             path = urlsplit(target).path or "/"
         except ValueError:
-            name, path = None, ""
-        if name not in ("localhost", "127.0.0.1", "::1"):
+            hostname, path = None, ""
+        if hostname not in ("localhost", "127.0.0.1", "::1"):
             return 403, _page(
                 _("Not for this address"), _("This page answers to this computer only.")
             )
@@ -148,9 +148,9 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = os.name != "nt"
 
     def server_bind(self) -> None:
-        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
-        if alone is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, alone, 1)
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        if exclusive is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, exclusive, 1)
         super().server_bind()
 
     def __init__(self, address: tuple[str, int], listener: Listener) -> None:
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._reply(status, page)
         finally:
-            # Only now: the waiting thread may end the program, and the page would not be sent.
+            # Not earlier: the waiting thread may end the program, and then the page would not be sent.
             if status == 200:
                 listener.answered.set()
 

@@ -11,18 +11,18 @@ from urllib.parse import parse_qs, unquote
 
 _TEXT_LIMIT = 200_000  # characters; a mail with its quotes
 # A line that a mail program broke, perhaps behind quote marks.
-_BREAK = re.compile(r"[ \t]*\r?\n[>\s]*")
-_BETWEEN = re.compile(r"[\s<>\"'|]+")
+_LINE_BREAK = re.compile(r"[ \t]*\r?\n[>\s]*")
+_SEPARATORS = re.compile(r"[\s<>\"'|]+")
 _MAX_DEPTH = 3  # link guards that wrap one another
 
 
 def find_replies(text: str) -> Iterator[dict[str, str]]:
-    """Every answer of a sign-in that *text* holds: also broken over lines, quoted, escaped, or behind a link guard."""
+    """Every sign-in reply in *text*, even if it is broken over lines, quoted, escaped, or behind a link guard."""
     text = text[:_TEXT_LIMIT]
     seen = set()
     for version in _versions(text):
-        for run in _BETWEEN.split(version):
-            for fields in _fields(run, _MAX_DEPTH):
+        for chunk in _SEPARATORS.split(version):
+            for fields in _fields(chunk, _MAX_DEPTH):
                 key = tuple(sorted(fields.items()))
                 if key not in seen:
                     seen.add(key)
@@ -31,34 +31,34 @@ def find_replies(text: str) -> Iterator[dict[str, str]]:
 
 def _versions(text: str) -> Iterator[str]:
     """The text as it is, and as it was before mail programs handled it."""
-    plain = [text]
+    texts = [text]
     if "=3D" in text or "=\n" in text or "=\r\n" in text:
-        plain.append(quopri.decodestring(text.encode()).decode("utf-8", "replace"))
-    for version in plain:
+        texts.append(quopri.decodestring(text.encode()).decode("utf-8", "replace"))
+    for version in texts:
         for unescaped in dict.fromkeys((version, html.unescape(version))):
             yield unescaped
-            yield _BREAK.sub("", unescaped)
+            yield _LINE_BREAK.sub("", unescaped)
 
 
-def _fields(run: str, depth: int) -> Iterator[dict[str, str]]:
-    """The answers in an unbroken run of characters."""
-    if not any(name in run for name in ("code", "error")):
+def _fields(chunk: str, depth: int) -> Iterator[dict[str, str]]:
+    """The sign-in replies in a piece of text without blanks."""
+    if not any(name in chunk for name in ("code", "error")):
         return
-    query = run.partition("?")[2] if "?" in run else run
+    query = chunk.partition("?")[2] if "?" in chunk else chunk
     try:
-        found = parse_qs(query.partition("#")[0], max_num_fields=50)
+        parameters = parse_qs(query.partition("#")[0], max_num_fields=50)
     except ValueError:
         return
-    fields = {name: values[0] for name, values in found.items()}
+    fields = {name: values[0] for name, values in parameters.items()}
     if ("code" in fields or "error" in fields) and "url" not in fields:
         yield {name: value.rstrip(">.,;)]") for name, value in fields.items()}
     if depth:
         # Link guards carry the address in a parameter (Safe Links: url, Barracuda: a), or between underscores
         # (URL Defense v3), or with its own escapes (URL Defense v2: u).
-        inner = [fields[name] for name in ("url", "a") if name in fields]
+        wrapped = [fields[name] for name in ("url", "a") if name in fields]
         if "u" in fields:
-            inner.append(unquote(fields["u"].replace("-", "%").replace("_", "/")))
-        if "/v3/__" in run:
-            inner.append(run.partition("/v3/__")[2].partition("__;")[0])
-        for address in inner:
+            wrapped.append(unquote(fields["u"].replace("-", "%").replace("_", "/")))
+        if "/v3/__" in chunk:
+            wrapped.append(chunk.partition("/v3/__")[2].partition("__;")[0])
+        for address in wrapped:
             yield from _fields(address, depth - 1)

@@ -30,7 +30,7 @@ def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) 
     """Look up the directory (tenant) ID of a tenant by its ID or one of its domains.
 
     Args:
-        reply: The reply of the tenant's discovery address, if it was just asked; None to ask it now.
+        reply: The reply of :func:`discovery_url`, if that was just requested; None to request it now.
 
     Raises:
         AuthError: there is no such directory in this cloud, or the authority cannot be reached.
@@ -39,10 +39,10 @@ def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) 
         document = configuration(cloud, tenant, fresh=True)
     else:
         document = configuration_from_reply(cloud, tenant, reply)
-    found = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
+    match = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
         str(document.get("token_endpoint", ""))
     )
-    return found[0].lower() if found else tenant
+    return match[0].lower() if match else tenant
 
 
 def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
@@ -63,13 +63,13 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
         )
     if "user_code" in reply or "access_token" in reply:
         return
-    refused = error_from_reply(reply, what)
-    if refused.cause not in _AFTER_THE_SECRET:
-        raise refused
+    error = error_from_reply(reply, what)
+    if error.cause not in _CAUSES_AFTER_THE_SECRET:
+        raise error
 
 
 # Entra refuses for one of these only after it accepted the secret; what is missing matters to app-only access alone.
-_AFTER_THE_SECRET = frozenset(
+_CAUSES_AFTER_THE_SECRET = frozenset(
     {"permission-not-registered", "admin-consent-required", "consent-required"}
 )
 
@@ -84,12 +84,10 @@ def redirect_probe(firm: Firm) -> None:
     """
     what = _("Checking the redirect URI {uri}").format(uri=firm.redirect_uri)
     endpoint = configuration(firm.cloud, firm.tenant)["authorization_endpoint"]
-    if endpoint.startswith(
-        "/"
-    ):  # a path behind a proxy (Binder's), which only a browser can follow
+    if endpoint.startswith("/"):  # a path on Binder's proxy, which only a browser can follow
         endpoint = f"{firm.authority}/oauth2/v2.0/authorize"
     state = secrets.token_urlsafe(12)
-    asked = {
+    parameters = {
         "client_id": firm.client_id,
         "response_type": "code",
         "redirect_uri": firm.redirect_uri,
@@ -102,9 +100,9 @@ def redirect_probe(firm: Firm) -> None:
     }
     with http.session(firm.cloud) as session:
         try:
-            reply = session.get(endpoint, params=asked, allow_redirects=False)
-        except requests.RequestException as problem:
-            raise transport_error(problem, what) from None
+            reply = session.get(endpoint, params=parameters, allow_redirects=False)
+        except requests.RequestException as error:
+            raise transport_error(error, what) from None
     if reply.is_redirect:
         answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
         # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.
@@ -117,12 +115,12 @@ def redirect_probe(firm: Firm) -> None:
     if reply.status_code >= 500 or reply.status_code in (407, 429):
         json_from_reply(reply, what)
     page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text[:200_000])).split()))
-    code = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)
-    words = code[0] if code else page[:600]
-    known = explain(words)
+    match = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)
+    text = match[0] if match else page[:600]
+    explanation = explain(text)
     raise AuthError(
-        _("{what}: {title}.").format(what=what, title=known.title.rstrip(".")),
-        cause=known.cause,
-        evidence=words,
+        _("{what}: {title}.").format(what=what, title=explanation.title.rstrip(".")),
+        cause=explanation.cause,
+        evidence=text,
         ids=ids_of({}, page),
     )

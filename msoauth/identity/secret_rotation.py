@@ -31,7 +31,7 @@ def replace_secret(
             user cancelled meanwhile. None to try only once.
 
     Raises:
-        CancelledError: *wait* said so; the old secret stays.
+        CancelledError: *wait* returned true; the old secret stays.
         AuthError: the new secret was refused or could not be checked; the old one stays.
     """
     new = Secret(value)
@@ -39,8 +39,8 @@ def replace_secret(
     while True:
         try:
             client_credentials_probe(firm, new)
-        except AuthError as refused:
-            if refused.cause != "secret-invalid" or not pauses or wait is None:
+        except AuthError as error:
+            if error.cause != "secret-invalid" or not pauses or wait is None:
                 raise
             if wait(pauses.pop(0)):
                 raise CancelledError(_("Cancelled; the old secret stays.")) from None

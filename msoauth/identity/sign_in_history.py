@@ -18,19 +18,17 @@ from msoauth.store import Workspace
 from msoauth.texts import _
 
 CHECK = "sign-in.attempt"
-_NEWEST = 100  # findings of the account that are searched
+_SEARCH_LIMIT = 100  # newest findings of the account in which to look for an attempt
 
 
-def record(workspace: Workspace, firm: Firm, account: Account, refused: AuthError | None) -> None:
+def record(workspace: Workspace, firm: Firm, account: Account, error: AuthError | None) -> None:
     """Write to the journal that the user signed in (None), was refused, or cancelled; a timeout is not written."""
-    if refused is None:
+    if error is None:
         finding = Finding(CHECK, Signal.PASSED, _("the user signed in"))
-    elif isinstance(refused, CancelledError):
-        finding = Finding(CHECK, Signal.SKIPPED, refused.summary)
-    elif refused.evidence or refused.cause == "account-wrong":
-        finding = _refused(
-            firm, account, refused.summary, refused.cause, refused.evidence, refused.ids
-        )
+    elif isinstance(error, CancelledError):
+        finding = Finding(CHECK, Signal.SKIPPED, error.summary)
+    elif error.evidence or error.cause == "account-wrong":
+        finding = _refusal(firm, account, error.summary, error.cause, error.evidence, error.ids)
     else:
         return
     _append(workspace, firm, account, finding)
@@ -40,35 +38,37 @@ def record_reported_text(
     workspace: Workspace, firm: Firm, account: Account, text: str
 ) -> Finding | None:
     """Write the error that the user saw on a sign-in page to the journal; None when the text holds no known error."""
-    seen = explain(text, firm=firm, account=account)
-    if seen.cause == "unknown":
+    explanation = explain(text, firm=firm, account=account)
+    if explanation.cause == "unknown":
         return None
-    finding = _refused(firm, account, seen.title, seen.cause, seen.evidence, seen.ids)
+    finding = _refusal(
+        firm, account, explanation.title, explanation.cause, explanation.evidence, explanation.ids
+    )
     _append(workspace, firm, account, finding)
     return finding
 
 
 def last_refusal(workspace: Workspace, account: Account) -> Finding | None:
     """The refusal in which the account's last attempt ended, or None; an attempt that was cancelled does not count."""
-    found = workspace.journal.findings(account=account.address, limit=_NEWEST)
-    ended = (f for f in reversed(list(found)) if f.check == CHECK)
-    last = next((f for f in ended if f.signal is not Signal.SKIPPED), None)
-    return last if last is not None and last.signal is Signal.FAILED else None
+    findings = workspace.journal.findings(account=account.address, limit=_SEARCH_LIMIT)
+    attempts = (f for f in reversed(list(findings)) if f.check == CHECK)
+    latest = next((f for f in attempts if f.signal is not Signal.SKIPPED), None)
+    return latest if latest is not None and latest.signal is Signal.FAILED else None
 
 
-def _refused(
+def _refusal(
     firm: Firm, account: Account, summary: str, cause: str, evidence: str, ids: Mapping[str, str]
 ) -> Finding:
-    known = for_cause(cause, firm=firm, account=account)
+    explanation = for_cause(cause, firm=firm, account=account)
     return Finding(
         CHECK,
         Signal.FAILED,
         redact(summary),
         evidence=redact(evidence)[:4000],
         cause=cause,
-        fix=known.fix,
-        who=known.who,
-        links=known.links,
+        fix=explanation.fix,
+        who=explanation.who,
+        links=explanation.links,
         ids=dict(ids),
     )
 
@@ -80,7 +80,7 @@ def _append(workspace: Workspace, firm: Firm, account: Account, finding: Finding
 
 
 def keep_challenge(workspace: Workspace, account: Account, claims: str | None) -> None:
-    """Keep a claims challenge for the account's next sign-in; None or empty: there is none any more."""
+    """Store a claims challenge for the account's next sign-in; None or empty removes it."""
     with contextlib.suppress(StoreError):
         if (claims or "") != workspace.settings.get(_challenge_key(account)):
             workspace.settings.set(_challenge_key(account), claims or "")

@@ -26,7 +26,7 @@ def user_name(reply: dict[str, Any]) -> str:
 
 
 def verify_signed_in_user(client: Client, account: Account, actual: str) -> Account:
-    """Check that *actual*, who signed in, is the user of *account*; the account as it is to be stored.
+    """Check that *actual*, who signed in, is the user of *account*, and return the account to store.
 
     A user whose user name differs from the mailbox's address is accepted when Graph lists that address among
     the user's own; the returned account then has the user name as its login. For a shared mailbox the account
@@ -53,10 +53,14 @@ def _own_addresses(client: Client) -> frozenset[str]:
     ``GET /me`` needs User.Read (facts G1), to which consent for mail does not extend: where nobody consented to
     it, the authority refuses, and the user name alone decides.
     """
-    known = client.app.get_accounts()
+    accounts = client.app.get_accounts()
     try:
         # Without a resource a scope is Graph's (facts A4).
-        result = client.app.acquire_token_silent(["User.Read"], account=known[0]) if known else None
+        result = (
+            client.app.acquire_token_silent(["User.Read"], account=accounts[0])
+            if accounts
+            else None
+        )
         if not result or "access_token" not in result:
             return frozenset()
         redact.remember(result["access_token"])

@@ -21,7 +21,7 @@ from msoauth.texts import _
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A sign-in that was stored.
+    """A successful sign-in, whose tokens are stored.
 
     Attributes:
         warning: What will go wrong later, or empty.
@@ -48,7 +48,7 @@ def start(
             or ``paste`` (the user sends back the address at which the browser ended); None for the one that
             can work here (:func:`propose_flow`).
         open_browser: Open the system's browser (``browser`` only).
-        claims: A claims challenge to be passed on; None for the one that an earlier refusal brought, if any.
+        claims: A claims challenge to pass on; None for the one stored after an earlier refusal, if any.
         force_prompt: Ask for name and password even if the browser has a session, because another account signed in before.
 
     Raises:
@@ -76,20 +76,20 @@ def start(
 def _store(
     workspace: Workspace, account: Account, client: Client, reply: dict[str, Any]
 ) -> SignedIn:
-    """Keep the tokens, if they are those of the right user."""
+    """Store the tokens, if they belong to the right user."""
     actual = user_name(reply)
-    kept = verify_signed_in_user(client, account, actual)
-    if kept != account:
-        workspace.accounts.replace(kept)
-    with workspace.tokens.lock(kept.address):
-        workspace.tokens.save(kept.address, client.serialized(), signed_in_as=actual)
-    return SignedIn(kept.address, actual, _warning(client, reply))
+    verified = verify_signed_in_user(client, account, actual)
+    if verified != account:
+        workspace.accounts.replace(verified)
+    with workspace.tokens.lock(verified.address):
+        workspace.tokens.save(verified.address, client.serialized(), signed_in_as=actual)
+    return SignedIn(verified.address, actual, _warning(client, reply))
 
 
 def _warning(client: Client, reply: dict[str, Any]) -> str:
-    said = []
+    warnings = []
     if not reply.get("refresh_token"):
-        said.append(
+        warnings.append(
             _(
                 "No refresh token was granted (offline_access is missing): this will stop working in about an hour."
             )
@@ -105,12 +105,12 @@ def _warning(client: Client, reply: dict[str, Any]) -> str:
                 "This computer's clock is {minutes} minutes behind Microsoft's: set it right, or expired tokens will look good."
             )
         )
-        said.append(sentence.format(minutes=round(abs(ahead) / 60)))
-    return " ".join(said)
+        warnings.append(sentence.format(minutes=round(abs(ahead) / 60)))
+    return " ".join(warnings)
 
 
 def _record(workspace: Workspace, firm: Firm, account: Account, error: AuthError | None) -> None:
-    """Write down how the sign-in ended; a success answers the claims challenge, and a refusal may bring one."""
+    """Record how the sign-in ended; a success clears the claims challenge, and a refusal may bring a new one."""
     sign_in_history.record(workspace, firm, account, error)
     if error is None or error.claims:
         sign_in_history.keep_challenge(workspace, account, error.claims if error else None)
@@ -127,14 +127,14 @@ def propose_flow(workspace: Workspace, account: Account) -> FlowChoice:
 
 
 def alternative_flow(flow: Flow, error: AuthError) -> Flow | None:
-    """The flow to offer after *flow* was refused, where another may work.
+    """The flow to offer after *flow* was refused; None if no other may work.
 
     A policy can block the device code alone (facts B3), and an app with a secret gets none by it (facts C2).
     """
-    return "paste" if flow == "device" and error.cause in _DEVICE_ONLY else None
+    return "paste" if flow == "device" and error.cause in _CAUSES_FOR_ANOTHER_FLOW else None
 
 
-_DEVICE_ONLY = frozenset(
+_CAUSES_FOR_ANOTHER_FLOW = frozenset(
     {"flow-blocked", "conditional-access", "secret-required", "mfa-required", "unknown"}
 )
 

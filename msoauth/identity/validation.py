@@ -68,7 +68,7 @@ def client_id_problem(text: str) -> str | None:
 
 
 def secret_problem(text: str) -> str | None:
-    """What is wrong with a client secret value; an empty one is a public client and fine."""
+    """What is wrong with a client secret value; an empty one is fine, for a public client."""
     text = clean(text)
     if not text:
         return None
@@ -131,7 +131,7 @@ def check_firm(firm: Firm) -> None:
     """Check the values of a firm.
 
     Raises:
-        InputError: the first that is wrong; ``field`` names it.
+        InputError: a value is wrong; ``field`` names the first such.
     """
     problems = {
         "name": None if clean(firm.name) else _("The firm needs a name."),
