@@ -1,4 +1,4 @@
-"""Hosts, ports and scopes of the Microsoft clouds, and of other servers that an endpoints file describes.
+"""Defines the hosts, ports and scopes of the Microsoft clouds, and reads those of other servers from an endpoints file.
 
 Sources: Microsoft's national-cloud pages for the authority and Graph hosts; Microsoft's POP3/IMAP4
 page for the global mail hosts; reports from the field for the mail hosts and scopes of the national
@@ -68,7 +68,7 @@ class Cloud:
 
     @property
     def is_microsoft(self) -> bool:
-        """Whether this is exactly one of Microsoft's own clouds, and not only called like one in an endpoints file."""
+        """Whether this is one of Microsoft's own clouds, unchanged, and not a namesake from an endpoints file."""
         return BY_NAME.get(self.name) == self
 
     def to_json(self) -> str:

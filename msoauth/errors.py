@@ -1,4 +1,4 @@
-"""The exceptions of msoauth; each carries a cause that the catalogue explains.
+"""Defines the exceptions of msoauth; each carries a cause that the catalogue explains.
 
 MsoauthError
 ├── InputError         what the user gave cannot be used (also a ValueError)

@@ -62,15 +62,15 @@ def worst(signals: Iterable[Signal]) -> Signal:
     return max(signals, key=severity, default=Signal.NOT_RUN)
 
 
-def signal_of(failure: MsoauthError) -> Signal:
-    """The signal of a check that raised *failure*.
+def signal_of(error: MsoauthError) -> Signal:
+    """The signal of a check that raised *error*.
 
     ``ERROR`` when the check itself could not be carried out (the workspace, or a role that the administrator lacks),
     ``WARNING`` when it may pass later without anybody fixing anything, else ``FAILED``.
     """
-    if isinstance(failure, StoreError) or failure.cause == "graph-forbidden":
+    if isinstance(error, StoreError) or error.cause == "graph-forbidden":
         return Signal.ERROR
-    return Signal.WARNING if getattr(failure, "retriable", False) else Signal.FAILED
+    return Signal.WARNING if getattr(error, "retriable", False) else Signal.FAILED
 
 
 def is_problem(answer: Answer) -> bool:

@@ -95,7 +95,7 @@ def fetch_mail(
         ):
             count += 1
             yield message
-    except MsoauthError as failure:
+    except MsoauthError as error:
         if context.cancelled.is_set():
             summary = ngettext(
                 "cancelled; {n} message is there, and the next retrieval goes on from here",
@@ -104,7 +104,7 @@ def fetch_mail(
             )
             record(Finding("mail.retrieve", Signal.SKIPPED, summary.format(n=count)))
         else:
-            record(finding_of(failure, "mail.retrieve", context.firm, account))
+            record(finding_of(error, "mail.retrieve", context.firm, account))
         raise
     summary = ngettext(
         "{n} message retrieved; nothing was deleted on the server",

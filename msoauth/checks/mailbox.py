@@ -17,7 +17,7 @@ _TOKEN_CHECKS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in
 
 
 def _smtp_user(context: Context) -> str:
-    """Over SMTP the XOAUTH2 user is the one who signed in, also for a shared mailbox (facts M1)."""
+    """The XOAUTH2 user for SMTP: the one who signed in, even for a shared mailbox (facts M1)."""
     return context.mailbox.address if context.firm.access == "app-only" else context.mailbox.user
 
 
@@ -30,9 +30,9 @@ def _explain_app_only_refusal(act: Callable[[Context], Outcome]) -> Callable[[Co
     def wrapped(context: Context) -> Outcome:
         try:
             return act(context)
-        except MailError as failure:
-            if context.firm.access == "app-only" and failure.cause == "mail-login-rejected":
-                failure.cause = "service-principal-missing"
+        except MailError as error:
+            if context.firm.access == "app-only" and error.cause == "mail-login-rejected":
+                error.cause = "service-principal-missing"
             raise
 
     return wrapped
@@ -44,8 +44,8 @@ def _connect_smtp(context: Context) -> Outcome:
         context.state.sessions.keep(
             SmtpSession.connect(context.firm.cloud.smtp, **context.connection_options("smtp"))
         )
-    except MailError as failure:
-        context.state.sessions.keep_failure(SmtpSession, failure)
+    except MailError as error:
+        context.state.sessions.keep_failure(SmtpSession, error)
     return Outcome("")
 
 

@@ -57,8 +57,8 @@ def _reach(context: Context, url: str, *, keep: bool = False) -> http.ReachResul
     """As :func:`http.reach`, but never retriable: that a server cannot be reached is what this check is to find out."""
     try:
         return http.reach(context.firm.cloud, url, timeout=context.options.timeout, keep=keep)
-    except AuthError as failure:
-        failure.retriable = False
+    except AuthError as error:
+        error.retriable = False
         raise
 
 
@@ -85,14 +85,14 @@ def _graph(context: Context) -> Outcome:
     cloud = context.firm.cloud
     try:
         reached = _reach(context, cloud.graph)
-    except AuthError as failure:
+    except AuthError as error:
         if context.graph is not None:
             raise
         # Mail works without Graph: only an administrator's readings need it.
         return Outcome(
             _("Microsoft Graph cannot be reached; only an administrator's readings need it"),
             Signal.WARNING,
-            evidence=failure.evidence,
+            evidence=error.evidence,
         )
     return _reached_outcome(
         context, _("Microsoft Graph answers at {url}").format(url=cloud.graph), reached.issuer

@@ -1,4 +1,4 @@
-"""The three ways for a user to sign in (browser, device code, pasted address), behind one interface.
+"""Signs users in by one of three flows (browser, device code, pasted address), behind one interface.
 
 :func:`begin` starts a :class:`SignIn`; the caller shows its ``url``, ``code`` and ``message`` and then calls ``wait``.
 Whom the sign-in is for, what it asks for and what becomes of the tokens is in its :class:`SignInRequest`, so that the
@@ -179,7 +179,7 @@ def _cancelled() -> CancelledError:
 
 
 class CodeFlowSignIn(SignIn[Result]):
-    """The authorization code flow with PKCE (RFC 7636), wherever the browser's answer comes from."""
+    """A sign-in by the authorization code flow with PKCE (RFC 7636), wherever the browser's answer comes from."""
 
     _answered: threading.Event
 
@@ -251,7 +251,7 @@ class CodeFlowSignIn(SignIn[Result]):
 
 
 class BrowserSignIn(CodeFlowSignIn[Result]):
-    """The system's browser, and a listener on the loopback interface for its answer (RFC 8252)."""
+    """A sign-in in the system's browser, with a listener on the loopback interface for its answer (RFC 8252)."""
 
     flow = "browser"
 
@@ -317,7 +317,7 @@ def _open(url: str) -> bool:
 
 
 class PasteSignIn(CodeFlowSignIn[Result]):
-    """The user's browser ends on an address that does not load, and that address is pasted here."""
+    """A sign-in in a browser elsewhere, which ends on an address that does not load; that address is pasted here."""
 
     flow = "paste"
 
@@ -397,7 +397,7 @@ def _state_age(state: str) -> float | None:
 
 
 class DeviceSignIn(SignIn[Result]):
-    """A code that the user enters on any computer (RFC 8628), at the address that the server names."""
+    """A sign-in by a code that the user enters on any computer (RFC 8628), at the address that the server names."""
 
     flow = "device"
 
@@ -408,11 +408,11 @@ class DeviceSignIn(SignIn[Result]):
             flow: dict[str, Any] = client.app.initiate_device_flow(
                 request.scopes, claims_challenge=request.claims
             )
-        except requests.RequestException as problem:
-            raise transport_error(problem, self._what) from None
-        except ValueError as problem:
+        except requests.RequestException as error:
+            raise transport_error(error, self._what) from None
+        except ValueError as error:
             raise AuthError(
-                _("This sign-in service knows no device codes."), evidence=str(problem)[:300]
+                _("This sign-in service knows no device codes."), evidence=str(error)[:300]
             ) from None
         if "error" in flow:
             raise error_from_reply(flow, self._what)
@@ -451,10 +451,10 @@ class DeviceSignIn(SignIn[Result]):
                 reply: dict[str, Any] = self._client.app.acquire_token_by_device_flow(
                     self._msal_flow, exit_condition=lambda _flow: True
                 )
-        except AuthError as failure:
-            if not failure.retriable:
+        except AuthError as error:
+            if not error.retriable:
                 raise
-            return None, failure.retry_after or 2 * self._interval
+            return None, error.retry_after or 2 * self._interval
         if reply.get("error") in ("authorization_pending", "slow_down"):
             return None, self._interval
         return reply, 0.0

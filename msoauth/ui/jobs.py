@@ -102,15 +102,15 @@ class Jobs:
         wait(earlier)
         if job.cancelled.is_set():
             return
-        error: Exception | None = None
+        failure: Exception | None = None
         try:
             work(job)
-        except Exception as problem:  # noqa: BLE001 - it is shown in the panel, redacted
-            error = problem
+        except Exception as error:  # noqa: BLE001 - it is shown in the panel, redacted
+            failure = error
         with ui_lock:
             if job is self._newest:
                 self._newest = None
-                if error is not None:
-                    self._on_failure(error)
+                if failure is not None:
+                    self._on_failure(failure)
             if self._newest is None:
                 self._on_end()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 
 class MessageNumber(NamedTuple):
-    """When a message was sent, compared with the other messages of its page.
+    """A message's place in the order in which its page sent them.
 
     Attributes:
         page: The random name of the browser page.
@@ -31,7 +31,7 @@ class MessageNumber(NamedTuple):
         return None
 
     def before(self, other: "MessageNumber | None") -> bool:
-        """Whether it is known to be earlier than *other*; never, where the pages differ."""
+        """Whether this message is known to be earlier than *other*; never if their pages differ."""
         return other is not None and self.page == other.page and self.number < other.number
 
 

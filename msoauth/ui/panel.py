@@ -54,7 +54,7 @@ class Panel:
         self.results = View(on_action=self.on_action)
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
         self._since = 0.0
-        self._problem: Exception | None = None
+        self._error: Exception | None = None
         self._drawn = ""  # the session's fingerprint when the panel was drawn
         self._stale_language = False
         with ui_lock:
@@ -221,8 +221,8 @@ class Panel:
         choices[name](value)
 
     def _on_message_action(self, name: str, value: str) -> None:
-        if name == "bundle" and self._problem is not None:
-            path, content = _failure_bundle(self.session, self._problem, type(self).__name__)
+        if name == "bundle" and self._error is not None:
+            path, content = _failure_bundle(self.session, self._error, type(self).__name__)
             self.download(path.name, content, "application/zip")
             text = _("The support bundle is saved, without secrets: {path}").format(path=path)
             self.message.show(html.box("note", text))
@@ -231,7 +231,7 @@ class Panel:
 
     def _on_visible(self, browser_language: str) -> None:
         """Catch up with other notebooks; called whenever the panel becomes visible."""
-        self.session.browser_speaks(browser_language)
+        self.session.use_browser_language(browser_language)
         if not self.has_unsaved_work():
             self.session.catch_up()
         if self._drawn != self.session.fingerprint():
@@ -261,11 +261,11 @@ class Panel:
         if self._stale_language:
             self.translate()
 
-    def _failed(self, problem: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         firm, account = self.session.firm(), self.session.account()
-        self._problem = problem
+        self._error = error
         save = html.button(_("Save a support bundle"), "bundle", small=True)
-        self.message.show(html.failure(problem, firm, account) + Markup("<p>{}</p>").format(save))
+        self.message.show(html.failure(error, firm, account) + Markup("<p>{}</p>").format(save))
         self.message.reveal()
         self.set_state(Signal.FAILED)
         self.set_busy(self.jobs.busy)  # another button may have failed while a job is running
@@ -305,8 +305,8 @@ def clear(*views: View) -> None:
         view.show(Markup(""))
 
 
-def _failure_bundle(session: Session, problem: Exception, panel_name: str) -> tuple[Path, bytes]:
-    """Write a support bundle about *problem* into the workspace.
+def _failure_bundle(session: Session, error: Exception, panel_name: str) -> tuple[Path, bytes]:
+    """Write a support bundle about *error* into the workspace.
 
     Args:
         panel_name: The class of the panel that failed.
@@ -326,8 +326,8 @@ def _failure_bundle(session: Session, problem: Exception, panel_name: str) -> tu
     failure = Finding(
         f"panel.{panel_name}",
         Signal.ERROR,
-        redact(f"{type(problem).__name__}: {problem}"),
-        evidence=redact("".join(traceback.format_exception(problem))),
+        redact(f"{type(error).__name__}: {error}"),
+        evidence=redact("".join(traceback.format_exception(error))),
         cause="unknown",
         firm=firm.name,
         account=account.address,

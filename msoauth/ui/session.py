@@ -149,7 +149,7 @@ class Session:
         self.workspace.settings.set("language", code)
         self._apply_language()
 
-    def browser_speaks(self, code: str) -> None:
+    def use_browser_language(self, code: str) -> None:
         """Use the browser's language, unless one was chosen."""
         self._browser_language = code
         self._apply_language()

@@ -373,12 +373,12 @@ class UsersPanel(Panel):
         self.sign_in_view.clear()
         self.draw_list()
 
-    def _failed(self, problem: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         self.sign_in_view.clear()
         account = self.session.account()
         if account is not None:
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED)
-        super()._failed(problem)
+        super()._failed(error)
         self.jobs.finish()
         self.list.draw()
 

@@ -43,10 +43,10 @@ class Part(anywidget.AnyWidget):
         with handling(content):
             try:
                 self.on_message(content, [bytes(buffer) for buffer in buffers or ()])
-            except Exception as problem:
+            except Exception as error:
                 if self.on_failure is None:
                     raise
-                self.on_failure(problem)
+                self.on_failure(error)
 
     def on_message(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Handle a message of the browser."""
@@ -218,7 +218,7 @@ class Form(Part):
         self._on_change(name)
 
     def take_over(self, old_form: "Form") -> None:
-        """Replace *former*, a form with the same fields in another language, and take over its values."""
+        """Replace *old_form*, a form with the same fields in another language, and take over its values."""
         old_form._successor = self
         names = {field["name"] for field in self.fields}
         self.fill({name: value for name, value in old_form.values.items() if name in names})
