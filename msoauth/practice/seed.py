@@ -35,7 +35,7 @@ class FirmsError(ValueError):
 def secret_value() -> str:
     """A client secret value as the portal makes them (the pattern is unverified): 40 characters with ``~``."""
     alphabet = string.ascii_letters + string.digits + "-_.~"
-    random = "".join(secrets.choice(alphabet) for _ in range(34))
+    random = "".join(secrets.choice(alphabet) for _ in range(37))
     return f"{random[:3]}8Q~{random[3:]}"
 
 
