@@ -11,10 +11,10 @@ class Address:
     """The public address of the browser pages.
 
     Attributes:
-        base: As it was given: empty for loopback; ``{port}`` in it stands for the port, which may be free.
+        base: The base URL as configured; empty for loopback. ``{port}`` in it stands for the port.
             A path alone, such as ``/user/x/proxy/{port}``, leaves the host to the browser: then every
             Host header is answered, so it is for containers that only the proxy can reach.
-        port: The port that is listened on.
+        port: The port that the pages are served on.
     """
 
     base: str = ""
@@ -22,7 +22,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Where the pages are, without a slash at the end."""
+        """The URL of the pages, without a slash at the end."""
         if not self.base:
             return f"http://localhost:{self.port}"
         return self.base.replace("{port}", str(self.port)).rstrip("/")

@@ -6,14 +6,14 @@ from typing import Any
 from msoauth.practice.server import PracticeTenant
 from msoauth.practice.state import Tenant
 
-_SHOWN = 8  # accounts; ten thousand would bury the rest
-_FIRMS = 6  # further firms that are named
+_MAX_ACCOUNTS = 8  # accounts listed; ten thousand would bury the rest
+_MAX_FIRMS = 6  # further firms listed
 
 
 def instructions(practice: PracticeTenant) -> str:
     """The instructions as text: accounts, addresses, and the commands to try."""
-    noted = practice.endpoints["practice"]["firms"]
-    first, tenant = noted[0], next(iter(practice.state.tenants.values()))
+    firms = practice.endpoints["practice"]["firms"]
+    first, tenant = firms[0], next(iter(practice.state.tenants.values()))
     person = next(
         (u.upn for u in tenant.users.values() if not u.admin), first["accounts"][0]["address"]
     )
@@ -50,15 +50,15 @@ def instructions(practice: PracticeTenant) -> str:
         Ctrl-C stops it; nothing stays behind.
         """
     pieces = {
-        "@BROKEN@": _broken(practice),
-        "@MORE@": _more(noted),
+        "@BROKEN@": _running_scenarios(practice),
+        "@MORE@": _other_apps_and_firms(firms),
         "@PEOPLE@": _people(first["accounts"], tenant),
     }
-    return _filled(textwrap.dedent(text), pieces)
+    return _fill_in(textwrap.dedent(text), pieces)
 
 
-def _filled(text: str, pieces: dict[str, list[str]]) -> str:
-    """Replace each marked line by its lines, indented as the mark; by none when there are none."""
+def _fill_in(text: str, pieces: dict[str, list[str]]) -> str:
+    """Replace each line that is only a mark (``@MORE@``) by its lines, with the same indentation."""
     lines: list[str] = []
     for line in text.splitlines():
         mark = line.strip()
@@ -70,20 +70,20 @@ def _filled(text: str, pieces: dict[str, list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _broken(practice: PracticeTenant) -> list[str]:
+def _running_scenarios(practice: PracticeTenant) -> list[str]:
     if not practice.scenarios.active:
         return [""]
     lines = [f"  {running.text}: {running.scenario.says}" for running in practice.scenarios.active]
     return ["", "Broken on purpose", *lines, ""]
 
 
-def _more(noted: list[dict[str, Any]]) -> list[str]:
+def _other_apps_and_firms(firms: list[dict[str, Any]]) -> list[str]:
     """The other apps and firms, which the endpoints file lists in full."""
-    lines = [f"Also registered there: {app['name']}, {_kind(app)}" for app in noted[0]["apps"][1:]]
-    others = [tenant["name"] for tenant in noted[1:]]
+    lines = [f"Also registered there: {app['name']}, {_kind(app)}" for app in firms[0]["apps"][1:]]
+    others = [tenant["name"] for tenant in firms[1:]]
     if others:
-        named = ", ".join(others[:_FIRMS]) + (" …" if len(others) > _FIRMS else "")
-        lines.append(f"And {len(others)} more firm{'s' if len(others) > 1 else ''}: {named}")
+        names = ", ".join(others[:_MAX_FIRMS]) + (" …" if len(others) > _MAX_FIRMS else "")
+        lines.append(f"And {len(others)} more firm{'s' if len(others) > 1 else ''}: {names}")
     lines.append("(all ids, secrets and passwords are in the endpoints file)")
     return lines
 
@@ -95,24 +95,24 @@ def _kind(app: dict[str, Any]) -> str:
 
 
 def _people(accounts: list[dict[str, str]], tenant: Tenant) -> list[str]:
-    shown = accounts[:_SHOWN]
-    wide = max(len(account["address"]) for account in shown)
-    width = max(len(account["password"]) for account in shown)
+    listed = accounts[:_MAX_ACCOUNTS]
+    address_width = max(len(account["address"]) for account in listed)
+    password_width = max(len(account["password"]) for account in listed)
     lines = []
-    for account in shown:
+    for account in listed:
         user = tenant.user(account["address"])
-        about = ""
+        remark = ""
         if user is not None and user.admin:
-            about = "administrator: may consent for everybody"
+            remark = "administrator: may consent for everybody"
         elif user is not None and user.mfa is not None:
-            about = "must enter a code too; the page shows it"
+            remark = "must enter a code too; the page shows it"
         lines.append(
-            f"{account['address']:{wide}}  {account['password']:{width}}  {about}".rstrip()
+            f"{account['address']:{address_width}}  {account['password']:{password_width}}  {remark}".rstrip()
         )
-    if len(accounts) > _SHOWN:
-        lines.append(f"… and {len(accounts) - _SHOWN} more")
+    if len(accounts) > _MAX_ACCOUNTS:
+        lines.append(f"… and {len(accounts) - _MAX_ACCOUNTS} more")
     lines += [
-        f"{box.address:{wide}}  {'–':{width}}  a shared mailbox, opened by the first two lawyers"
+        f"{box.address:{address_width}}  {'–':{password_width}}  a shared mailbox, opened by the first two lawyers"
         for box in tenant.mailboxes.values()
         if box.shared
     ]

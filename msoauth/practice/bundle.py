@@ -1,4 +1,4 @@
-"""Reading a support bundle: an untrusted zip file, checked before anything in it is used.
+"""Read a support bundle: an untrusted zip file, checked before anything in it is used.
 
 Nothing is unpacked to disk and nothing in it is executed; only the three files that a replay needs are read.
 """
@@ -47,7 +47,7 @@ def read(path: Path) -> Contents:
     """The contents of a bundle.
 
     Raises:
-        BundleError: it is no bundle, was changed after it was made, or is dangerous to unpack.
+        BundleError: it is no bundle, was changed after it was created, or is dangerous to unpack.
     """
     try:
         size = path.stat().st_size
@@ -80,7 +80,7 @@ def _read(archive: zipfile.ZipFile) -> Contents:
         raise BundleError("too-big")
     names = [entry.filename for entry in entries]
     for name in names:
-        if not _harmless(name):
+        if not _is_safe_name(name):
             raise BundleError("path", name[:80])
     if len(set(names)) < len(names) or _MANIFEST not in names:
         raise BundleError("not-a-bundle")
@@ -90,27 +90,27 @@ def _read(archive: zipfile.ZipFile) -> Contents:
     version = manifest.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise BundleError("newer")
-    sums = manifest.get("sha256")
-    if not isinstance(sums, dict) or set(sums) != set(names) - {_MANIFEST}:
+    checksums = manifest.get("sha256")
+    if not isinstance(checksums, dict) or set(checksums) != set(names) - {_MANIFEST}:
         raise BundleError("tampered")
-    total, kept = 0, {}
-    for name in sums:
+    total, needed = 0, {}
+    for name in checksums:
         content = _bytes(archive, name)
         total += len(content)
         if total > MOST_TOTAL:
             raise BundleError("too-big")
-        if hashlib.sha256(content).hexdigest() != sums[name]:
+        if hashlib.sha256(content).hexdigest() != checksums[name]:
             raise BundleError("tampered", name)
         if name in _NEEDED:
-            kept[name] = content
-    if set(kept) != set(_NEEDED):
+            needed[name] = content
+    if set(needed) != set(_NEEDED):
         raise BundleError("not-a-bundle")
-    rows = tuple(_object(line) for line in kept["findings.jsonl"].splitlines() if line.strip())
-    return Contents(rows, _object(kept["settings.json"]))
+    rows = tuple(_object(line) for line in needed["findings.jsonl"].splitlines() if line.strip())
+    return Contents(rows, _object(needed["settings.json"]))
 
 
-def _harmless(name: str) -> bool:
-    """A plain name, at most one folder deep: nothing that climbs out, no drive, no device."""
+def _is_safe_name(name: str) -> bool:
+    """Whether a name is plain and at most one folder deep: no ``..``, no drive, no device."""
     parts = name.split("/")
     return len(parts) <= 2 and all(
         part and part.strip(".") and all(c.isalnum() or c in "-_." for c in part) for part in parts

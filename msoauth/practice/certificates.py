@@ -24,7 +24,7 @@ class TlsContexts:
 
     @classmethod
     def make(cls, ca_file: Path) -> Self:
-        """Make authorities and certificates; the trusted authority is written to *ca_file*."""
+        """Create authorities and certificates; write the trusted authority to *ca_file*."""
         # ECDSA: a handshake costs a tenth of what it costs with RSA.
         ca = trustme.CA(organization_name="msoauth practice tenant", key_type=trustme.KeyType.ECDSA)
         ca.cert_pem.write_to_path(str(ca_file))
@@ -33,8 +33,9 @@ class TlsContexts:
 
 
 def _context(ca: trustme.CA) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.num_tickets = 0  # clients do not resume sessions, and making tickets slows each handshake
-    ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(made)
-    return made
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Clients do not resume sessions, and creating tickets slows each handshake.
+    context.num_tickets = 0
+    ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    return context

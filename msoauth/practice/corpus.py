@@ -22,23 +22,25 @@ def _mail(number: int, sender: Address, subject: str, text: str, when: datetime)
 
 def typical(count: int = 12) -> Sequence[bytes]:
     """*count* sample mails, oldest first, the newest of yesterday; the same bytes for every mailbox on one day."""
-    return _until(datetime.now(UTC).date() - timedelta(days=1), count)
+    return _mails_until(datetime.now(UTC).date() - timedelta(days=1), count)
 
 
 @cache
-def _until(yesterday: date, count: int) -> Sequence[bytes]:
+def _mails_until(yesterday: date, count: int) -> Sequence[bytes]:
     newest = datetime.combine(yesterday, time(11, 15), UTC)
     start = newest - timedelta(hours=9 * (count - 1))
     court = Address("Amtsgericht Köln – Geschäftsstelle", "geschaeftsstelle", "gericht.example")
     client = Address("Jürgen Müßig", "j.muessig", "fabrikam.example")
     notary = Address("Zoë O’Brien (Notary)", "zoe", "notary.example")
-    made = [*_special(court, client, notary, start)]
-    while len(made) < count:
-        number = len(made)
+    mails = [*_special(court, client, notary, start)]
+    while len(mails) < count:
+        number = len(mails)
         when = start + timedelta(hours=9 * number)
         text = f"Sehr geehrte Damen und Herren,\n\nin der Sache {number}/26 bitten wir um Rückmeldung bis Freitag.\n\nMit freundlichen Grüßen\n"
-        made.append(_mail(number, client, f"Rückfrage zur Akte {number}/26", text, when).as_bytes())
-    return tuple(made[:count])
+        mails.append(
+            _mail(number, client, f"Rückfrage zur Akte {number}/26", text, when).as_bytes()
+        )
+    return tuple(mails[:count])
 
 
 def _special(court: Address, client: Address, notary: Address, start: datetime) -> list[bytes]:

@@ -13,8 +13,8 @@ class EndpointsFile:
     """The endpoints file of a running practice tenant, and what scenarios made wrong in it.
 
     Attributes:
-        path: Where it lies.
-        content: What is in it; after a change to it call `write`.
+        path: The file.
+        content: Its content; after a change to it call `write`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class EndpointsFile:
         self._original = "{}"
 
     def begin(self, content: dict[str, Any]) -> None:
-        """Write the file for the first time; *content* is what counts as right from now on."""
+        """Write the file for the first time; later changes to *content* count as wrong entries."""
         self.content, self._original = content, json.dumps(content)
         self.write()
 
@@ -34,19 +34,19 @@ class EndpointsFile:
         new.replace(self.path)
 
     def wrong_entries(self) -> list[tuple[str, Any, Any]]:
-        """What differs from the original: its place (``practice/firms/0/client_id``), its value, the right one."""
+        """The entries that differ from the original: path (``practice/firms/0/client_id``), value, right value."""
         return list(_differences(self.content, json.loads(self._original), ()))
 
     def correct(self, place: str) -> bool:
-        """Put one place right and write the file; False when it is not wrong."""
+        """Restore the entry at one path and write the file; False when it is not wrong."""
         if place not in [path for path, _value, _right in self.wrong_entries()]:
             return False
-        here: Any = self.content
+        entry: Any = self.content
         right = json.loads(self._original)
-        *way, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
-        for part in way:
-            here, right = here[part], right[part]
-        here[last] = right[last]
+        *parents, last = (int(part) if part.isdecimal() else part for part in place.split("/"))
+        for part in parents:
+            entry, right = entry[part], right[part]
+        entry[last] = right[last]
         self.write()
         return True
 

@@ -61,18 +61,18 @@ FAULTS = {
 @dataclass(frozen=True, slots=True)
 class _Fault:
     value: Any
-    aims: frozenset[str] | None  # tenant ids and addresses in lower case; None: everybody
+    aims: frozenset[str] | None  # tenant ids and addresses in lower case; None for everybody
 
 
 class Faults:
     """The faults that are set; safe to change from any thread.
 
     Attributes:
-        changed: Called with the name of a fault after it was set or cleared.
+        listeners: Functions that are called with the name of a fault after it was set or cleared.
     """
 
     def __init__(self) -> None:
-        self.changed: list[Callable[[str], None]] = []
+        self.listeners: list[Callable[[str], None]] = []
         self._set: dict[str, _Fault] = {}
         self._lock = threading.Lock()
 
@@ -85,23 +85,23 @@ class Faults:
         if name not in FAULTS:
             raise KeyError(name)
         with self._lock:
-            before = self._set.get(name)
-            if aim is None or (before is not None and before.aims is None):
+            current = self._set.get(name)
+            if aim is None or (current is not None and current.aims is None):
                 aims = None
             else:
-                aims = (before.aims or frozenset() if before else frozenset()) | {aim.lower()}
+                aims = (current.aims or frozenset() if current else frozenset()) | {aim.lower()}
             self._set[name] = _Fault(value, aims)
-        self._tell(name)
+        self._notify(name)
 
     def clear(self, name: str) -> None:
         """End a fault; nothing happens when it is not set."""
         with self._lock:
-            gone = self._set.pop(name, None)
-        if gone is not None:
-            self._tell(name)
+            cleared = self._set.pop(name, None)
+        if cleared is not None:
+            self._notify(name)
 
-    def _tell(self, name: str) -> None:
-        for listener in self.changed:
+    def _notify(self, name: str) -> None:
+        for listener in self.listeners:
             listener(name)
 
     def value(self, name: str, *who: str) -> Any:
@@ -109,11 +109,11 @@ class Faults:
 
         Without *who* it applies whenever it is set.
         """
-        found = self._set.get(name)
-        if found is None:
+        fault = self._set.get(name)
+        if fault is None:
             return None
-        if found.aims is None or not who or any(one.lower() in found.aims for one in who):
-            return found.value
+        if fault.aims is None or not who or any(target.lower() in fault.aims for target in who):
+            return fault.value
         return None
 
     def __iter__(self) -> Iterator[tuple[str, Any, frozenset[str] | None]]:

@@ -1,4 +1,4 @@
-"""Serving HTTP with limits on connections, times and sizes, so that a flood of requests does no harm; JSON endpoints."""
+"""Serve HTTP with limits on connections, times and sizes, so that a flood of requests does no harm."""
 
 import asyncio
 import socket
@@ -14,15 +14,16 @@ import tornado.web
 from msoauth.practice.network import Stop
 from msoauth.practice.state import PracticeState
 
-# Connections at a time; the oldest gives way. On Windows tornado waits with select(), which takes 512 sockets.
-MOST = 200 if sys.platform == "win32" else 1500
+# Connections at a time; the oldest is closed for a new one. On Windows tornado waits with select(), which takes 512
+# sockets.
+MAX_CONNECTIONS = 200 if sys.platform == "win32" else 1500
 IDLE = 30.0  # seconds for a handshake and a whole header, and between two requests
 BODY = 15.0  # seconds for a whole body
 WRITE = 30.0  # seconds in which a client must have read an answer
 BODY_SIZE = 1 << 20
 HEADER_SIZE = 1 << 16
 
-# What servers say to plain HTTP on their HTTPS port; sent first, it meets a client that begins with TLS.
+# The answer to plain HTTP on an HTTPS port; sent at once, it is what a client that begins with TLS receives.
 PLAIN_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -49,7 +50,7 @@ class _BoundedServer(tornado.httpserver.HTTPServer):
         self._most: int = options.pop("most")
         self._write: float = options.pop("write")
         super().initialize(*args, **options)
-        self._unread: dict[tornado.iostream.IOStream, float] = {}  # since when
+        self._writing_since: dict[tornado.iostream.IOStream, float] = {}
         self._timer = asyncio.get_running_loop().call_later(
             self._write / 4, self._close_slow_readers
         )
@@ -58,7 +59,7 @@ class _BoundedServer(tornado.httpserver.HTTPServer):
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
         """Serve a connection; the oldest ends when there are too many."""
         if len(self._streams) >= self._most:
-            self._streams = {kept: None for kept in self._streams if not kept.closed()}
+            self._streams = {open_: None for open_ in self._streams if not open_.closed()}
             while len(self._streams) >= self._most:
                 oldest = next(iter(self._streams))
                 del self._streams[oldest]
@@ -71,8 +72,8 @@ class _BoundedServer(tornado.httpserver.HTTPServer):
         loop = asyncio.get_running_loop()
         now = loop.time()
         writing = [stream for stream in self._streams if stream.writing()]
-        self._unread = {stream: self._unread.get(stream, now) for stream in writing}
-        for stream, since in self._unread.items():
+        self._writing_since = {s: self._writing_since.get(s, now) for s in writing}
+        for stream, since in self._writing_since.items():
             if now - since > self._write:
                 stream.close()
         self._timer = loop.call_later(self._write / 4, self._close_slow_readers)
@@ -90,7 +91,7 @@ def listen(
     sock: socket.socket,
     tls: ssl.SSLContext | None,
     *,
-    most: int = MOST,
+    most: int = MAX_CONNECTIONS,
     idle: float = IDLE,
     body: float = BODY,
     write: float = WRITE,

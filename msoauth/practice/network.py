@@ -1,8 +1,7 @@
 """Listening ports that can misbehave as networks do: closed, silent, the wrong protocol, an unknown certificate.
 
 A misbehaving port keeps its number, so a client that knows it meets the fault, and is served again as soon as
-the fault is cleared. Host names that do not resolve are no matter of ports: scenarios put them into the endpoints
-file.
+the fault is cleared. Host names that do not resolve are simulated in the endpoints file, by scenarios.
 """
 
 import asyncio
@@ -19,8 +18,8 @@ from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.faults import Faults
 
 BACKLOG = 1024
-_SPARE_FILES = 256  # open files left to everything else in the process
-_MOST = 500  # connections that a misbehaving port keeps at most; the oldest gives way
+_SPARE_FILES = 256  # open files reserved for everything else in the process
+_MOST = 500  # connections of a misbehaving port; the oldest is closed for a new one
 
 Stop = Callable[[], None]
 # Serves on a listening socket with that certificate; None refuses TLS after STARTTLS as too old.
@@ -41,22 +40,22 @@ BEHAVIOURS = {
 }
 
 
-def connection_share(wanted: int) -> float:
-    """The share of *wanted* connections that this process may open (1.0 is all); raises its limit on open files if allowed."""
+def connection_share(count: int) -> float:
+    """The share of *count* connections that this process may open, up to 1.0; raises its open-file limit if allowed."""
     if sys.platform == "win32":  # no such limit there
         return 1.0
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + _SPARE_FILES
+    needed = count + _SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
-        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        new_limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-            soft = raised
+            resource.setrlimit(resource.RLIMIT_NOFILE, (new_limit, hard))
+            soft = new_limit
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return 1.0
-    return max(0.01, (soft - _SPARE_FILES) / wanted)
+    return max(0.01, (soft - _SPARE_FILES) / count)
 
 
 class Port:
@@ -65,9 +64,9 @@ class Port:
     Args:
         host: The address to listen on.
         number: The port; 0 takes a free one.
-        serve: Serves on a listening socket; gives the function that ends it and closes the socket.
+        serve: Serves on a listening socket; returns the function that ends it and closes the socket.
         tls: The certificates.
-        greeting: What the server says first in plain text.
+        greeting: What the server sends first in plain text.
         starttls: TLS begins after STARTTLS, not with the first byte.
 
     Attributes:
@@ -95,7 +94,7 @@ class Port:
         self._stop: Stop | None = None
 
     async def open(self, behaviour: str | None = None) -> None:
-        """Serve, or misbehave, from now on; its earlier behaviour ends.
+        """Serve, or misbehave, from now on, instead of what the port did before.
 
         Raises:
             OSError: the port is taken.
@@ -104,7 +103,7 @@ class Port:
         if behaviour is not None and behaviour not in BEHAVIOURS:
             raise KeyError(behaviour)
         self.close()
-        sock = _bound(self._host, self.number)
+        sock = _bind(self._host, self.number)
         self.number = sock.getsockname()[1]
         self.behaviour = behaviour
         try:
@@ -132,7 +131,7 @@ class Port:
         return await self._misbehave(sock, behaviour)
 
     async def _misbehave(self, sock: socket.socket, behaviour: str) -> Stop:
-        says = {
+        answer = {
             "plain": self._greeting,
             "tls": self._greeting,
             "proxy": PROXY,
@@ -141,14 +140,16 @@ class Port:
         connections: dict[_MisbehavingConnection, None] = {}
         closed = asyncio.Event()
 
-        def made() -> _MisbehavingConnection:
-            first = behaviour in ("plain", "tls")  # servers of mail speak first
+        def create_connection() -> _MisbehavingConnection:
+            speaks_first = behaviour in ("plain", "tls")  # as mail servers do
             return _MisbehavingConnection(
-                connections, closed, says, first=first, cut=behaviour == "reset"
+                connections, closed, answer, speaks_first=speaks_first, resets=behaviour == "reset"
             )
 
         secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
-        server = await asyncio.get_running_loop().create_server(made, sock=sock, ssl=secure)
+        server = await asyncio.get_running_loop().create_server(
+            create_connection, sock=sock, ssl=secure
+        )
 
         def stop() -> None:
             closed.set()
@@ -163,7 +164,7 @@ class PortTakenError(OSError):
     """Another program has the port.
 
     Attributes:
-        port: Which.
+        port: Its number.
     """
 
     def __init__(self, port: int, problem: OSError) -> None:
@@ -178,10 +179,10 @@ class Ports:
         self._ports: dict[str, Port] = {}
 
     async def open(self, name: str, port: Port) -> int:
-        """Open a port and keep it; gives its number.
+        """Open a port, which `close` closes; returns its number.
 
         Raises:
-            PortTakenError: another program has the port, or it is not for everybody to take.
+            PortTakenError: another program has the port, or opening it needs more rights.
         """
         try:
             await port.open()
@@ -192,30 +193,29 @@ class Ports:
 
     def follow(self, faults: Faults) -> None:
         """Follow the ``port.NAME`` faults from now on; call it on the loop that serves."""
-        loop, here = asyncio.get_running_loop(), threading.get_ident()
+        loop, loop_thread = asyncio.get_running_loop(), threading.get_ident()
         tasks: set[asyncio.Task[None]] = set()
 
-        def changed(fault: str) -> None:
+        def reopen(fault: str) -> None:
             area, _dot, name = fault.partition(".")
             if area != "port" or name not in self._ports:
                 return
             change = self._ports[name].open(faults.value(fault))
-            if threading.get_ident() == here:  # the admin center
+            if threading.get_ident() == loop_thread:  # a change in the admin center
                 task = loop.create_task(change)
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             else:
                 asyncio.run_coroutine_threadsafe(change, loop).result(10)
 
-        faults.changed.append(changed)
+        faults.listeners.append(reopen)
 
     async def close(self) -> None:
-        """Close them all, on the loop that serves, and let it hand over what they accepted last."""
+        """Close all ports, on the loop that serves; connections that were accepted last still get their tasks."""
         for port in self._ports.values():
             port.close()
-        for _round in range(
-            3
-        ):  # of the loop: so many it takes from accepting a connection to its task
+        # asyncio needs three rounds of the loop from accepting a connection to starting its task.
+        for _round in range(3):
             await asyncio.sleep(0)
 
 
@@ -233,16 +233,16 @@ class _MisbehavingConnection(asyncio.Protocol):
         self,
         connections: dict["_MisbehavingConnection", None],
         closed: asyncio.Event,
-        says: bytes,
+        answer: bytes,
         *,
-        first: bool,
-        cut: bool,
+        speaks_first: bool,
+        resets: bool,
     ) -> None:
         self._connections = connections
         self._closed = closed
-        self._says = says
-        self._first = first
-        self._cut = cut
+        self._answer = answer
+        self._speaks_first = speaks_first
+        self._resets = resets
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -250,20 +250,20 @@ class _MisbehavingConnection(asyncio.Protocol):
         if len(self._connections) >= _MOST:
             next(iter(self._connections)).abort()
         self._connections[self] = None
-        if self._closed.is_set():  # while this connection was on its way
+        if self._closed.is_set():  # after this connection was accepted
             self.abort()
-        elif self._first:
-            self._say()
+        elif self._speaks_first:
+            self._send_answer()
 
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
-        if self._cut:
+        if self._resets:
             sock = self._transport.get_extra_info("socket")
-            # No lingering: the peer gets a reset. Windows takes two short numbers, others two ints.
+            # With a linger time of 0, closing sends a reset. Windows takes two short numbers, others two ints.
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.abort()
-        elif not self._first:
-            self._say()
+        elif not self._speaks_first:
+            self._send_answer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._connections.pop(self, None)
@@ -273,13 +273,13 @@ class _MisbehavingConnection(asyncio.Protocol):
         self._connections.pop(self, None)
         self._transport.abort()
 
-    def _say(self) -> None:
-        says, self._says = self._says, b""
-        if says:
-            self._transport.write(says)
+    def _send_answer(self) -> None:
+        answer, self._answer = self._answer, b""
+        if answer:
+            self._transport.write(answer)
 
 
-def _bound(host: str, number: int) -> socket.socket:
+def _bind(host: str, number: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR shares ports

@@ -1,6 +1,6 @@
-"""Permissions of Microsoft Graph and Exchange Online: names, ids and words (facts A4, A5, G3).
+"""Permissions of Microsoft Graph and Exchange Online: names, ids and descriptions (facts A4, A5, G3).
 
-The words are those of the consent page as far as they are public; they are unverified.
+The descriptions are those of the consent page as far as they are public; they are unverified.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Permission:
 
     Attributes:
         kind: ``Scope`` for delegated and ``Role`` for application permissions, as in Graph.
-        says: The words of the consent page.
+        says: The description on the consent page.
         admin_only: Only an administrator may consent to it.
     """
 
@@ -61,7 +61,8 @@ PERMISSIONS = (
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Role", "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "Read directory data", True),
     Permission(GRAPH_APP_ID, "DelegatedPermissionGrant.Read.All", "Scope", "a197cdc4-a8e8-4d49-9d35-4ca7c83887b4", "Read delegated permission grants", True),
     Permission(GRAPH_APP_ID, "DelegatedPermissionGrant.Read.All", "Role", "81b4724a-58aa-41c1-8a55-84ef97466587", "Read all delegated permission grants", True),
-    # The delegated ids of the next two, and all of Organization.Read.All, are not in the facts (memory, unverified).
+    # The delegated ids of the next two, and all of Organization.Read.All, are not in the facts: from memory,
+    # not verified against Microsoft's documentation.
     Permission(GRAPH_APP_ID, "AuditLog.Read.All", "Scope", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", "Read audit log data", True),
     Permission(GRAPH_APP_ID, "AuditLog.Read.All", "Role", "b0afded3-3588-46d8-8b3d-9842eff778da", "Read all audit log data", True),
     Permission(GRAPH_APP_ID, "User.Read.All", "Scope", "a154be20-db9c-4678-8ab7-66f6cc099a59", "Read all users' full profiles", True),

@@ -1,4 +1,4 @@
-"""Apps as Entra keeps them: the registration, its secrets, and what each tenant decided about it."""
+"""Apps in Entra ID: the registration, its secrets, and what each tenant decided about it."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ def guid(text: str) -> str:
 
 
 def new_id() -> str:
-    """A fresh GUID."""
+    """A new random GUID."""
     return str(uuid4())
 
 

@@ -1,7 +1,7 @@
-"""A practice tenant in which the account of a support bundle fails in the same way, as far as its findings tell.
+"""A practice tenant that reproduces the problems of a support bundle's account.
 
 The firm and its user are created, with their names and ids out of the bundle. For each finding that was not in
-order a scenario is looked for that makes the same check fail with the same cause. Scenarios that block a sign-in
+order, it looks for a scenario that makes the same check fail with the same cause. Scenarios that block a sign-in
 start at once; those that show only after a sign-in (a revoked session, a later policy) start when the user has
 signed in once.
 """
@@ -25,8 +25,8 @@ _ADDRESS = re.compile(r"[^\s@<>\"\\\x00-\x1f\x7f]{1,64}@(?:[\w-]{1,63}\.){1,8}[\
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _LOCAL_URI = re.compile(r"https?://[\w.:\[\]/~-]{1,200}")
 
-# By the beginning of a check's id: which settings break it.
-_BREAKS = {
+# By the beginning of a check's id: the settings of scenarios that make it fail.
+_BREAKING_SETTINGS = {
     "network.authority": r"(?:port|endpoint)\.authority",
     "network.clock": r"clock\.",
     "network.pop3": r"(?:port|endpoint|fault)\.pop3",
@@ -46,18 +46,18 @@ _AFTER_SIGN_IN = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-i
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What a finding was turned into.
+class ReplayedFinding:
+    """A finding, and the scenario that reproduces it.
 
     Attributes:
-        scenario: Name of the scenario, with its aim; empty when there is none for it.
-        later: It begins when the user has signed in once.
+        scenario: Name of the scenario, with its aim; empty when there is none.
+        after_sign_in: The scenario starts when the user has signed in once.
     """
 
     check: str
     cause: str
     scenario: str
-    later: bool = False
+    after_sign_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,26 @@ class Replay(PracticeTenant):
         BundleError: the bundle holds no firm and account that can be replayed.
 
     Attributes:
-        case: Tenant and account.
-        replayed: What became of each finding that was not in order.
+        case: The firm and account.
+        replayed: Each finding that was not in order, with its scenario.
     """
 
     def __init__(self, contents: Contents, **options: Any) -> None:
         super().__init__(**options)
         self.case = _case(contents.settings)
         if any(row.get("cause") == "secret-required" for row in contents.findings):
-            self.case = replace(
-                self.case, has_secret=True
-            )  # the app has one, whatever was noted down
+            # The app has a secret, although the settings state none.
+            self.case = replace(self.case, has_secret=True)
         _set_up(self.state, self.case)
         self.replayed = tuple(_choose(contents.findings, self.case))
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
-            for one in self.replayed:
-                if one.scenario and not one.later:
-                    self.scenarios.start(one.scenario)
-            later = [one.scenario for one in self.replayed if one.scenario and one.later]
+            for finding in self.replayed:
+                if finding.scenario and not finding.after_sign_in:
+                    self.scenarios.start(finding.scenario)
+            later = [f.scenario for f in self.replayed if f.scenario and f.after_sign_in]
             if later:
                 self.state.log = _LogThatStartsScenarios(self.state.log, self, later)
         except BaseException:
@@ -114,21 +113,21 @@ class Replay(PracticeTenant):
         return self
 
     def notes(self) -> Iterator[str]:
-        """What is replayed and what is not, a line each."""
+        """Lines for people: which findings are replayed and which are not."""
         yield f"Replayed: {self.case.address} of {self.case.firm}"
-        for one in self.replayed:
-            if not one.scenario:
-                yield f"    {one.check}: {one.cause} cannot be brought about here"
-            elif one.later:
-                yield f"    {one.check}: {one.cause} ({one.scenario}), as soon as the user has signed in"
+        for finding in self.replayed:
+            if not finding.scenario:
+                yield f"    {finding.check}: {finding.cause} cannot be brought about here"
+            elif finding.after_sign_in:
+                yield f"    {finding.check}: {finding.cause} ({finding.scenario}), as soon as the user has signed in"
             else:
-                yield f"    {one.check}: {one.cause} ({one.scenario})"
+                yield f"    {finding.check}: {finding.cause} ({finding.scenario})"
         if not self.replayed:
             yield "    Nothing was out of order in its findings."
 
 
 class _LogThatStartsScenarios(deque[LogEntry]):
-    """The log; the user's first sign-in in it starts the scenarios that wait for it."""
+    """The log; when the user's first sign-in is appended, it starts the scenarios that wait for it."""
 
     def __init__(self, log: deque[LogEntry], replay: Replay, later: Iterable[str]) -> None:
         super().__init__(log, log.maxlen)
@@ -136,8 +135,8 @@ class _LogThatStartsScenarios(deque[LogEntry]):
 
     def append(self, entry: LogEntry) -> None:
         super().append(entry)
-        own = entry.kind == "token" and entry.outcome == "success"
-        if own and entry.user.lower() == self._replay.case.login.lower():
+        signed_in = entry.kind == "token" and entry.outcome == "success"
+        if signed_in and entry.user.lower() == self._replay.case.login.lower():
             while self._later:
                 self._replay.scenarios.start(self._later.pop(0))
 
@@ -173,7 +172,7 @@ def _case(settings: dict[str, Any]) -> Case:
 
 
 def _set_up(state: PracticeState, case: Case) -> None:
-    """The first of the practice tenants becomes that of the case."""
+    """Turn the first of the practice tenants into the tenant of the case, and remove the others."""
     tenant = next(iter(state.tenants.values()))
     state.tenants.clear()
     tenant.name, tenant.domain = case.firm, case.address.rpartition("@")[2].lower()
@@ -188,9 +187,9 @@ def _set_up(state: PracticeState, case: Case) -> None:
         desktop.public_client_redirect_uris = [case.redirect_uri]
     tenant.users.clear()
     tenant.mailboxes.clear()
-    _add(tenant, f"admin@{tenant.domain}", admin=True)
+    _add_user(tenant, f"admin@{tenant.domain}", admin=True)
     if case.login.lower() not in tenant.users:
-        _add(tenant, case.login)
+        _add_user(tenant, case.login)
     own = case.login.lower() == case.address.lower()
     if case.kind == "app-only" or not own:
         service_id = tenant.principals[-1].object_id
@@ -204,15 +203,15 @@ def _set_up(state: PracticeState, case: Case) -> None:
     state.add(tenant)
 
 
-def _add(tenant: Tenant, upn: str, *, admin: bool = False) -> None:
+def _add_user(tenant: Tenant, upn: str, *, admin: bool = False) -> None:
     word = secrets.choice(("anchor", "basalt", "cedar", "dune", "ember", "fjord", "granite"))
     password = f"replay-{word}-{secrets.randbelow(9000) + 1000}"
     tenant.users[upn.lower()] = User(upn, upn.partition("@")[0], password, admin=admin)
     tenant.mailboxes[upn.lower()] = Mailbox(upn, _load=typical)
 
 
-def _choose(findings: Iterable[dict[str, Any]], case: Case) -> Iterator[Replayed]:
-    """A scenario for each finding that was not in order; one that explains several is taken once."""
+def _choose(findings: Iterable[dict[str, Any]], case: Case) -> Iterator[ReplayedFinding]:
+    """Choose a scenario for each finding that was not in order; one that explains several is started once."""
     rows = list(findings)
     passed = {row.get("check") for row in rows if row.get("signal") == "passed"}
     broken = [
@@ -220,63 +219,64 @@ def _choose(findings: Iterable[dict[str, Any]], case: Case) -> Iterator[Replayed
         for row in rows
         if row.get("cause") and row.get("signal") in ("failed", "warning", "error")
     ]
-    taken: list[Scenario] = []
+    chosen: list[Scenario] = []
     for check, cause in broken:
-        if any(one.cause == cause and _fits(one, check) for one in taken):
+        if any(other.cause == cause and _fits(other, check) for other in chosen):
             continue
-        scenario = _best(check, cause, case, broken, passed, taken)
+        scenario = _best_scenario(check, cause, case, broken, passed, chosen)
         if scenario is None:
-            yield Replayed(check, cause, "")
+            yield ReplayedFinding(check, cause, "")
             continue
-        taken.append(scenario)
-        noted = any(path.startswith(("noted.", "endpoint.")) for path in scenario.set)
-        later = check in _AFTER_SIGN_IN and case.kind != "app-only" and not noted
-        yield Replayed(check, cause, _aimed(scenario, case), later)
+        chosen.append(scenario)
+        in_endpoints_file = any(p.startswith(("noted.", "endpoint.")) for p in scenario.set)
+        later = check in _AFTER_SIGN_IN and case.kind != "app-only" and not in_endpoints_file
+        yield ReplayedFinding(check, cause, _with_aim(scenario, case), later)
 
 
-def _best(
+def _best_scenario(
     check: str,
     cause: str,
     case: Case,
     broken: list[tuple[str, str]],
     passed: set[Any],
-    taken: list[Scenario],
+    chosen: list[Scenario],
 ) -> Scenario | None:
-    """The scenario that breaks what was broken, and as little as possible of what was not."""
-    set_before = {path for one in taken for path in one.set}
+    """The scenario that breaks the checks that failed, and as few as possible of those that passed."""
+    set_before = {path for scenario in chosen for path in scenario.set}
 
-    def score(one: Scenario) -> tuple[int, int]:
-        hits = sum(other == cause and _fits(one, at) for at, other in broken)
-        misses = sum(at in passed and _fits(one, at) for at in _LOGINS)
-        return hits - misses, one.account == case.kind
+    def score(scenario: Scenario) -> tuple[int, int]:
+        hits = sum(other == cause and _fits(scenario, at) for at, other in broken)
+        misses = sum(at in passed and _fits(scenario, at) for at in _LOGINS)
+        return hits - misses, scenario.account == case.kind
 
-    fitting = [
-        one
-        for one in scenarios()
-        if one.cause == cause
-        and one.set
-        and one.shows in ("diagnose", "send", "sign-in")
-        and one.account in ("pop3", case.kind)
-        and _fits(one, check)
-        and not set_before & set(one.set)
+    candidates = [
+        scenario
+        for scenario in scenarios()
+        if scenario.cause == cause
+        and scenario.set
+        and scenario.shows in ("diagnose", "send", "sign-in")
+        and scenario.account in ("pop3", case.kind)
+        and _fits(scenario, check)
+        and not set_before & set(scenario.set)
     ]
     # A scenario of the sign-in itself fits only a user who has not signed in yet.
-    fitting.sort(
-        key=lambda one: (one.shows == "sign-in") == (check == "sign-in.present"), reverse=True
+    candidates.sort(
+        key=lambda scenario: (scenario.shows == "sign-in") == (check == "sign-in.present"),
+        reverse=True,
     )
-    return max(fitting, key=score, default=None)
+    return max(candidates, key=score, default=None)
 
 
 def _fits(scenario: Scenario, check: str) -> bool:
     """Whether one of the scenario's settings can break that check."""
-    for beginning, pattern in _BREAKS.items():
+    for beginning, pattern in _BREAKING_SETTINGS.items():
         if check.startswith(beginning):
             return any(re.match(pattern, path) for path in scenario.set)
     return False
 
 
-def _aimed(scenario: Scenario, case: Case) -> str:
-    """Aimed at the one account where it can be, so that the firm's administrator is left alone."""
+def _with_aim(scenario: Scenario, case: Case) -> str:
+    """The scenario's name, aimed at the one account where that is possible, so that it spares the administrator."""
     areas = {path.partition(".")[0] for path in scenario.set}
     if areas <= {"user", "blocked", "account"}:
         return f"{scenario.name}@{case.login}"

@@ -1,4 +1,4 @@
-"""How each setting of a scenario is applied and taken back: one function for each area of settings."""
+"""Apply and undo the settings of scenarios: one function for each area of settings."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -13,13 +13,13 @@ from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Taking back one value: a function that restores it, and one that tells whether the scenario's value is still set."""
+    """Undoes one change: a function that restores the value, and one that says whether the scenario's is still set."""
 
     undo: Callable[[], None]
     still_set: Callable[[], bool]
 
 
-_FROM_NOW = ("locked_until", "tokens_valid_from", "passwords_tokens_valid_from")  # seconds from now
+_SECONDS_FROM_NOW = ("locked_until", "tokens_valid_from", "passwords_tokens_valid_from")
 
 
 class Reach(IntEnum):
@@ -35,7 +35,7 @@ class Change:
     """A value to be set for a tenant, or for one account of it.
 
     Attributes:
-        everybody: Every tenant gets the same.
+        everybody: Every tenant gets the same value.
     """
 
     state: PracticeState
@@ -50,59 +50,59 @@ class Change:
     def users(self) -> list[User]:
         """The users whom the change is for."""
         if self.account is not None:
-            found = self.tenant.user(self.account)
-            return [found] if found else []
+            user = self.tenant.user(self.account)
+            return [user] if user else []
         return list(self.tenant.users.values())
 
     @property
     def mailboxes(self) -> list[Mailbox]:
         """The mailboxes that the change is for."""
         if self.account is not None:
-            found = self.tenant.mailbox(self.account)
-            return [found] if found else []
+            mailbox = self.tenant.mailbox(self.account)
+            return [mailbox] if mailbox else []
         return list(self.tenant.mailboxes.values())
 
     @property
-    def published(self) -> dict[str, Any]:
+    def endpoints_entry(self) -> dict[str, Any]:
         """The tenant's entry in the endpoints file."""
         entries: list[dict[str, Any]] = self.endpoints.content["practice"]["firms"]
         return next(entry for entry in entries if entry["name"] == self.tenant.name)
 
-    def filled(self) -> Any:
-        """The value, with this tenant's ids in place of ``{tenant_id}``, ``{client_id}`` and the like."""
+    def resolved_value(self) -> Any:
+        """The value, with ``{tenant_id}``, ``{client_id}`` and the like replaced by this tenant's ids."""
         if not isinstance(self.value, str):
             return copy.deepcopy(self.value)
         app = self.tenant.app
-        known = {
+        ids = {
             "app_object_id": app.object_id,
             "principal_object_id": self.tenant.principal.object_id,
             "secret_id": app.secrets[0].key_id if app.secrets else "",
             "tenant_id": self.tenant.tenant_id,
             "client_id": app.app_id,
         }
-        return self.value.format(**known)
+        return self.value.format(**ids)
 
 
-def _set_attribute(thing: Any, name: str, value: Any) -> Undo:
-    """Set an attribute; lists of the file become sets where the attribute is one."""
-    before = getattr(thing, name)
+def _set_attribute(target: Any, name: str, value: Any) -> Undo:
+    """Set an attribute; a list becomes a set where the attribute is one (TOML has no sets)."""
+    before = getattr(target, name)
     if isinstance(before, set):
         value = set(value)
     elif isinstance(before, dict):
         value = {key: set(items) for key, items in value.items()}
-    setattr(thing, name, value)
-    made = copy.copy(value)  # a fix by hand may change the value in place
-    return Undo(lambda: setattr(thing, name, before), lambda: bool(getattr(thing, name) == made))
+    setattr(target, name, value)
+    new = copy.copy(value)  # a fix by hand may change the value in place
+    return Undo(lambda: setattr(target, name, before), lambda: bool(getattr(target, name) == new))
 
 
 def _app(change: Change) -> Iterable[Undo]:
-    yield _set_attribute(change.tenant.app, change.name, change.filled())
+    yield _set_attribute(change.tenant.app, change.name, change.resolved_value())
 
 
 def _service(change: Change) -> Iterable[Undo]:
-    """The enterprise application of the app without a user."""
+    """The enterprise application of the app that works without a user."""
     principal = change.tenant.principals[-1]
-    value = change.filled()
+    value = change.resolved_value()
     if isinstance(value, str):
         value = value.replace("[service_app_object_id]", principal.app.object_id)
     yield _set_attribute(principal, change.name, value)
@@ -110,7 +110,7 @@ def _service(change: Change) -> Iterable[Undo]:
 
 def _principal(change: Change) -> Iterable[Undo]:
     principal = change.tenant.principal
-    undo = _set_attribute(principal, change.name, change.filled())
+    undo = _set_attribute(principal, change.name, change.resolved_value())
     if change.name in ("user_consent", "admin_consent"):  # either is consent
         undo = replace(
             undo, still_set=lambda: not (principal.user_consent or principal.admin_consent)
@@ -119,26 +119,26 @@ def _principal(change: Change) -> Iterable[Undo]:
 
 
 def _policies(change: Change) -> Iterable[Undo]:
-    value = change.filled()
+    value = change.resolved_value()
     if change.name == "sign_in_frequency":
         value = timedelta(seconds=value)
     yield _set_attribute(change.tenant.policies, change.name, value)
 
 
 def _blocked(change: Change) -> Iterable[Undo]:
-    """A Conditional Access policy that blocks the users that are meant."""
+    """A Conditional Access policy that blocks the targeted users."""
     names = {user.upn.lower() for user in change.users}
     policies = change.tenant.policies
     yield _set_attribute(policies, "blocked_users", policies.blocked_users | names)
 
 
 def _organisation(change: Change) -> Iterable[Undo]:
-    yield _set_attribute(change.tenant, change.name, change.filled())
+    yield _set_attribute(change.tenant, change.name, change.resolved_value())
 
 
 def _user(change: Change) -> Iterable[Undo]:
-    value = change.filled()
-    if change.name in _FROM_NOW:
+    value = change.resolved_value()
+    if change.name in _SECONDS_FROM_NOW:
         value += change.state.clock.time()
     if change.name == "deleted":
         yield _delete_users(change.tenant, change.users)
@@ -148,57 +148,63 @@ def _user(change: Change) -> Iterable[Undo]:
 
 
 def _delete_users(tenant: Tenant, users: Iterable[User]) -> Undo:
-    before, gone = tenant.users, {user.upn.lower() for user in users}
-    tenant.users = {upn: user for upn, user in before.items() if upn not in gone}
-    tenant.deleted_users |= {upn: before[upn] for upn in gone}
+    before, deleted = tenant.users, {user.upn.lower() for user in users}
+    tenant.users = {upn: user for upn, user in before.items() if upn not in deleted}
+    tenant.deleted_users |= {upn: before[upn] for upn in deleted}
 
     def restore() -> None:
         tenant.users = before
-        for upn in gone:
+        for upn in deleted:
             tenant.deleted_users.pop(upn, None)
 
-    return Undo(restore, lambda: not gone <= tenant.users.keys())
+    return Undo(restore, lambda: not deleted <= tenant.users.keys())
 
 
 def _mailbox(change: Change) -> Iterable[Undo]:
     for mailbox in change.mailboxes:
-        yield _set_attribute(mailbox, change.name, change.filled())
+        yield _set_attribute(mailbox, change.name, change.resolved_value())
 
 
 def _secret(change: Change) -> Iterable[Undo]:
-    app, known = change.tenant.app, list(change.tenant.app.secrets)
+    app, old_secrets = change.tenant.app, list(change.tenant.app.secrets)
 
-    def no_new_one() -> bool:  # an expired or wrong secret is fixed by a new one
-        return all(any(secret is old for old in known) for secret in app.secrets)
+    def no_new_secret() -> bool:  # an expired or wrong secret is fixed by a new one
+        return all(any(secret is old for old in old_secrets) for secret in app.secrets)
 
-    for secret in known:
+    for secret in old_secrets:
         if change.name == "ended_days_ago":
             end = change.state.clock.now() - timedelta(days=change.value)
-            yield replace(_set_attribute(secret, "end", end), still_set=no_new_one)
+            yield replace(_set_attribute(secret, "end", end), still_set=no_new_secret)
         else:
-            yield replace(_set_attribute(secret, "value", secret.value[::-1]), still_set=no_new_one)
+            yield replace(
+                _set_attribute(secret, "value", secret.value[::-1]), still_set=no_new_secret
+            )
 
 
 def _endpoints_entry(change: Change) -> Iterable[Undo]:
     """A value in the tenant's or an account's entry in the endpoints file, as if it had been copied wrongly."""
     # The first app's values are in the tenant's own entry and again among its apps.
-    entries = [e for e in (change.published, change.published["apps"][0]) if change.name in e]
+    entries = [
+        e for e in (change.endpoints_entry, change.endpoints_entry["apps"][0]) if change.name in e
+    ]
     if change.name == "password":
-        meant = {user.upn.lower() for user in change.users}
-        entries = [e for e in change.published["accounts"] if e["address"].lower() in meant]
+        addresses = {user.upn.lower() for user in change.users}
+        entries = [
+            e for e in change.endpoints_entry["accounts"] if e["address"].lower() in addresses
+        ]
     for entry in entries:
-        yield _set_entry(entry, change.name, change.filled())
+        yield _set_entry(entry, change.name, change.resolved_value())
 
 
 def _set_entry(entry: dict[str, Any], name: str, value: Any) -> Undo:
     before = entry[name]
     entry[name] = value
-    made = copy.copy(value)
-    return Undo(lambda: entry.__setitem__(name, before), lambda: bool(entry[name] == made))
+    new = copy.copy(value)
+    return Undo(lambda: entry.__setitem__(name, before), lambda: bool(entry[name] == new))
 
 
 def _endpoint(change: Change) -> Iterable[Undo]:
-    value = change.filled()
+    value = change.resolved_value()
     if isinstance(value, dict):
         value = {**change.endpoints.content[change.name], **value}
     yield _set_entry(change.endpoints.content, change.name, value)
@@ -207,13 +213,13 @@ def _endpoint(change: Change) -> Iterable[Undo]:
 def _fault(change: Change) -> Iterable[Undo]:
     aim = change.account or (None if change.everybody else change.tenant.tenant_id)
     faults = change.state.faults
-    faults.set(change.name, change.filled(), aim)
+    faults.set(change.name, change.resolved_value(), aim)
     yield Undo(lambda: faults.clear(change.name), lambda: faults.value(change.name) is not None)
 
 
 def _port(change: Change) -> Iterable[Undo]:
     faults, name = change.state.faults, f"port.{change.name}"
-    faults.set(name, change.filled())
+    faults.set(name, change.resolved_value())
     yield Undo(lambda: faults.clear(name), lambda: faults.value(name) is not None)
 
 
@@ -223,9 +229,9 @@ def _clock(change: Change) -> Iterable[Undo]:
 
 
 class Area(NamedTuple):
-    """An area of settings."""
+    """An area of settings: the function that applies one, and its narrowest target."""
 
-    act: Callable[[Change], Iterable[Undo]]
+    apply: Callable[[Change], Iterable[Undo]]
     reach: Reach
 
 

@@ -1,4 +1,4 @@
-"""Scenarios: named troubles as customers' tenants have them, each with its cause and the settings that bring it about."""
+"""Scenarios: problems that customers' tenants have, each with its name, its cause and the settings that produce it."""
 
 import tomllib
 from collections.abc import Callable, Sequence
@@ -18,18 +18,18 @@ Shows = Literal["diagnose", "sign-in", "paste", "device", "send", "graph", "pass
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of trouble that a practice tenant can be put into.
+    """A problem that a practice tenant can reproduce.
 
     Attributes:
         says: One sentence for people.
         cause: What it must be diagnosed as, an id of the catalogue of causes.
         set: Settings by path, such as ``mailbox.pop_enabled``, and their values.
-        shows: Where it shows first: to who diagnoses after a sign-in, or already during one (in the browser,
-            by a pasted address, by device code), at the test mail, to an administrator's reading of Graph, or
-            to a program that sends passwords.
+        shows: Where it shows first: in a diagnosis after a sign-in, or already during one (in the browser, with a
+            pasted redirect URL, or by device code), at the test mail, when an administrator reads Graph, or in
+            a program that sends passwords.
         account: Which kind of account meets it: a user's own mailbox over ``pop3`` or ``imap``, a ``shared`` one,
             one that an app opens without a user (``app-only``), or one whose user signed in by ``device`` code.
-        do: What a person has to do for it to show, or empty.
+        do: What a person has to do before it shows, or empty.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Scenario:
 
     @property
     def reach(self) -> Reach:
-        """The narrowest that it can be aimed at: one account, one tenant, or only everybody."""
+        """The narrowest target that it can have: one account, one tenant, or only everybody."""
         return max(
             (AREAS[path.partition(".")[0]].reach for path in self.set), default=Reach.ACCOUNT
         )
@@ -54,10 +54,10 @@ class ScenarioError(ValueError):
     Attributes:
         problem: ``name`` (no such scenario), ``aim`` (no such tenant or account), or ``narrow`` (this scenario
             affects more than was aimed at).
-        name: The scenario that was asked for.
+        name: The requested scenario.
         aim: The tenant or account, or empty.
-        near: Scenarios or accounts of a similar name.
-        reach: The narrowest that the scenario can be aimed at.
+        near: Scenarios or accounts with a similar name.
+        reach: The narrowest target that the scenario can have.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class RunningScenario:
     """A scenario that was started: its text, and the functions that end it and check it.
 
     Attributes:
-        still_broken: Whether it still goes wrong: False once one of its settings was fixed for everybody.
+        still_broken: Whether the problem is still there: False once one of its settings was fixed for everybody.
     """
 
     text: str
@@ -104,43 +104,43 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(Scenario(name, **table) for name, table in tomllib.loads(text).items())
 
 
-def aimed(state: PracticeState, text: str) -> AimedScenario:
+def find_scenario(state: PracticeState, text: str) -> AimedScenario:
     """Find the scenario that ``NAME`` or ``NAME@AIM`` names; AIM is an address, or a tenant's name, domain or id.
 
     Raises:
         ScenarioError: there is no such scenario, tenant or account, or it cannot be aimed so narrowly.
     """
     name, at, aim = (part.strip() for part in text.partition("@"))
-    scenario = next((known for known in scenarios() if known.name == name), None)
+    scenario = next((candidate for candidate in scenarios() if candidate.name == name), None)
     if scenario is None:
-        near = get_close_matches(name, [known.name for known in scenarios()], 3, 0.5)
+        near = get_close_matches(name, [candidate.name for candidate in scenarios()], 3, 0.5)
         raise ScenarioError("name", name, aim, near)
     if not at:
         return AimedScenario(scenario, tuple(state.tenants.values()), None)
-    wanted = aim.lower()
-    tenant = next((f for f in state.tenants.values() if wanted == f.name.lower()), None)
+    target = aim.lower()
+    tenant = next((f for f in state.tenants.values() if target == f.name.lower()), None)
     tenant = tenant or state.tenant(aim)
     if tenant is not None:
         if scenario.reach > Reach.FIRM:
             raise ScenarioError("narrow", name, aim, reach=scenario.reach)
         return AimedScenario(scenario, (tenant,), None)
     tenant = state.tenant_of_address(aim)
-    if tenant is None or (tenant.user(wanted) is None and tenant.mailbox(wanted) is None):
-        known = [f.name for f in state.tenants.values()]
-        known += [address for f in state.tenants.values() for address in f.mailboxes]
-        raise ScenarioError("aim", name, aim, get_close_matches(aim, known[:5000], 3, 0.5))
+    if tenant is None or (tenant.user(target) is None and tenant.mailbox(target) is None):
+        names = [f.name for f in state.tenants.values()]
+        names += [address for f in state.tenants.values() for address in f.mailboxes]
+        raise ScenarioError("aim", name, aim, get_close_matches(aim, names[:5000], 3, 0.5))
     if scenario.reach > Reach.ACCOUNT:
         raise ScenarioError("narrow", name, aim, reach=scenario.reach)
-    return AimedScenario(scenario, (tenant,), wanted)
+    return AimedScenario(scenario, (tenant,), target)
 
 
 class RunningScenarios:
-    """The scenarios that are on in a practice tenant.
+    """The scenarios that are running in a practice tenant.
 
     Attributes:
-        state: What they change.
+        state: The state that they change.
         endpoints: The endpoints file, which some of them change.
-        active: In the order in which they were started.
+        active: The running scenarios, in the order in which they were started.
     """
 
     def __init__(self, state: PracticeState, endpoints: EndpointsFile) -> None:
@@ -152,29 +152,28 @@ class RunningScenarios:
         """Start ``NAME`` or ``NAME@AIM``; returns the function that ends it.
 
         Raises:
-            ScenarioError: as :func:`aimed`.
+            ScenarioError: as :func:`find_scenario`.
         """
-        asked = aimed(self.state, text)
-        everybody = len(asked.tenants) == len(self.state.tenants) and asked.account is None
-        settings: list[
-            list[Undo]
-        ] = []  # of every setting, what it set on how many accounts and tenants
-        for path, value in asked.scenario.set.items():
+        found = find_scenario(self.state, text)
+        everybody = len(found.tenants) == len(self.state.tenants) and found.account is None
+        # For each setting, an Undo for every account or tenant that it was applied to.
+        settings: list[list[Undo]] = []
+        for path, value in found.scenario.set.items():
             area, _dot, name = path.partition(".")
             settings.append([])
             for tenant in (
-                asked.tenants if AREAS[area].reach < Reach.EVERYBODY else asked.tenants[:1]
+                found.tenants if AREAS[area].reach < Reach.EVERYBODY else found.tenants[:1]
             ):
                 change = Change(
                     self.state,
                     self.endpoints,
                     tenant,
-                    asked.account,
+                    found.account,
                     name,
                     value,
                     everybody=everybody,
                 )
-                settings[-1] += AREAS[area].act(change)
+                settings[-1] += AREAS[area].apply(change)
         self.endpoints.write()
 
         def take_back() -> None:
@@ -186,6 +185,6 @@ class RunningScenarios:
         def still_broken() -> bool:
             return all(any(undo.still_set() for undo in setting) for setting in settings)
 
-        running = RunningScenario(text, asked.scenario, take_back, still_broken)
+        running = RunningScenario(text, found.scenario, take_back, still_broken)
         self.active.append(running)
         return take_back

@@ -29,7 +29,7 @@ _WORDS = (
 
 
 class FirmsError(ValueError):
-    """No firm was asked for, a name is empty, or two names give the same domain."""
+    """There is no firm, a name is empty, or two names give the same domain."""
 
 
 def secret_value() -> str:
@@ -44,17 +44,19 @@ def _password() -> str:
     return "-".join([*(secrets.choice(_WORDS) for _ in range(3)), str(secrets.randbelow(90) + 10)])
 
 
-def tenants(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) -> Iterator[Tenant]:
+def tenants(clock: Clock, firms: int | Iterable[str] = 1, accounts: int = 0) -> Iterator[Tenant]:
     """Tenants, each with apps as they should be registered, an administrator, lawyers, a shared mailbox.
 
     Args:
-        wanted: How many, or their names.
-        accounts: So many further accounts, spread over the tenants.
+        firms: Number of tenants, or their names.
+        accounts: Number of further accounts, spread over the tenants.
 
     Raises:
-        FirmsError: no firm is wanted, a name is empty, or two get the same domain.
+        FirmsError: there is no firm, a name is empty, or two get the same domain.
     """
-    names = list(_first(wanted)) if isinstance(wanted, int) else [name.strip() for name in wanted]
+    names = (
+        list(_default_names(firms)) if isinstance(firms, int) else [name.strip() for name in firms]
+    )
     domains = [_domain(name) for name in names]
     if not names or not all(names) or len(set(domains)) < len(names):
         raise FirmsError("firms need a name each, and no two that get the same domain")
@@ -63,10 +65,10 @@ def tenants(clock: Clock, wanted: int | Iterable[str] = 1, accounts: int = 0) ->
         yield _tenant(clock, name, domain, share)
 
 
-def _first(count: int) -> Iterator[str]:
+def _default_names(count: int) -> Iterator[str]:
     for number in range(count):
-        known = NAMES[number % len(NAMES)]
-        yield known if number < len(NAMES) else f"{known} {number // len(NAMES) + 1}"
+        base = NAMES[number % len(NAMES)]
+        yield base if number < len(NAMES) else f"{base} {number // len(NAMES) + 1}"
 
 
 def _domain(name: str) -> str:
@@ -80,9 +82,9 @@ def _domain(name: str) -> str:
 def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
     tenant = Tenant(name=name, tenant_id=new_id(), domain=domain)
     _register_apps(tenant, clock)
-    _add(tenant, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
-    for login, shown, mfa in _PEOPLE:
-        _add(tenant, login, shown, _password(), mfa=mfa)
+    _add_user(tenant, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
+    for login, display_name, mfa in _PEOPLE:
+        _add_user(tenant, login, display_name, _password(), mfa=mfa)
     office = f"office@{domain}"
     lawyers = {f"{login}@{domain}" for login, _shown, _mfa in _PEOPLE[:2]}
     service = tenant.principals[-1].object_id
@@ -91,12 +93,12 @@ def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
     )
     shared_password = _password()
     for number in range(1, accounts + 1):
-        _add(tenant, f"user{number:05d}", f"User {number}", shared_password)
+        _add_user(tenant, f"user{number:05d}", f"User {number}", shared_password)
     return tenant
 
 
 def _register_apps(tenant: Tenant, clock: Clock) -> None:
-    """Three ways to register an app for mail: Web with a secret, desktop without one, and without a user."""
+    """Register three apps for mail: Web with a secret, desktop without a secret, and one that works without a user."""
     now, word = clock.now(), tenant.name.split()[0]
     delegated = [(EXCHANGE_APP_ID, scope, "Scope") for scope in _DELEGATED]
 
@@ -137,15 +139,15 @@ def _register_apps(tenant: Tenant, clock: Clock) -> None:
     service.exchange_object_id = service.object_id
 
 
-def _add(
+def _add_user(
     tenant: Tenant,
     name: str,
-    shown: str,
+    display_name: str,
     password: str,
     *,
     admin: bool = False,
     mfa: str | None = None,
 ) -> None:
     upn = f"{name}@{tenant.domain}"
-    tenant.users[upn] = User(upn, shown, password, admin=admin, mfa=mfa)
+    tenant.users[upn] = User(upn, display_name, password, admin=admin, mfa=mfa)
     tenant.mailboxes[upn] = Mailbox(upn, _load=typical)

@@ -1,4 +1,4 @@
-"""Running a practice tenant: all its servers in one thread, on loopback; nothing is left behind."""
+"""Run a practice tenant: all its servers in one thread, on loopback; it leaves nothing behind."""
 
 import asyncio
 import contextlib
@@ -28,29 +28,29 @@ from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import NotFound, SignInSite
 from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
-from msoauth.practice.http import MOST, PLAIN_HTTP, listen
+from msoauth.practice.http import MAX_CONNECTIONS, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, connection_share
-from msoauth.practice.scenarios import RunningScenarios, aimed
+from msoauth.practice.scenarios import RunningScenarios, find_scenario
 from msoauth.practice.seed import tenants as seeded_tenants
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
 HOST = "127.0.0.1"
-END_SECONDS = 10.0  # that a tenant may take to end; one that takes longer is told of
+END_SECONDS = 10.0  # that a tenant may take to end before a warning is shown
 _PORTS = ("people", "authority", "pop3", "imap", "smtp")
 
 
 class PracticeTenant:
-    """A whole Microsoft 365 tenant in this process, from ``with`` to its end.
+    """A simulated Microsoft 365 tenant in this process, for the duration of a ``with`` block.
 
     Args:
-        scenarios: States to start in: ``NAME``, or ``NAME@AIM`` for one tenant or account.
-        accounts: So many accounts more than the few that are always there.
+        scenarios: Scenarios to start with: ``NAME``, or ``NAME@AIM`` for one tenant or account.
+        accounts: Number of accounts in addition to the few that are always there.
         latency: Seconds by which every answer is delayed.
         clock: How far its clock is ahead of the computer's.
         port_base: The first of five ports in a row; 0 takes free ones.
         firms: How many tenants, or their names.
-        people_base: Public address of the browser pages when a proxy serves them, without which they are at
+        people_base: Public address of the browser pages when a proxy serves them; empty for
             ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
 
     Raises:
@@ -63,9 +63,9 @@ class PracticeTenant:
 
     Attributes:
         state: Its state; changes are seen by the next request.
-        scenarios: The scenarios that are on; ``scenarios.start("pop-off")`` lets something go wrong.
-        endpoints: What is in the endpoints file.
-        endpoints_file: Where it lies until the end.
+        scenarios: The running scenarios; ``scenarios.start("pop-off")`` starts another one.
+        endpoints: The content of the endpoints file.
+        endpoints_file: Its path; it is deleted when the block ends.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class PracticeTenant:
         for tenant in seeded_tenants(self.state.clock, firms, accounts):
             self.state.add(tenant)
         self.address = Address(people_base)
-        self._wanted = tuple(scenarios)
-        for scenario in self._wanted:
-            aimed(self.state, scenario)  # raises for a wrong name before anything runs
+        self._initial_scenarios = tuple(scenarios)
+        for scenario in self._initial_scenarios:
+            find_scenario(self.state, scenario)  # raises for a wrong name before anything runs
         self._ports = {name: port_base + n if port_base else 0 for n, name in enumerate(_PORTS)}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -100,23 +100,23 @@ class PracticeTenant:
             raise
         return self
 
-    def __exit__(self, *_about: object) -> None:
+    def __exit__(self, *_args: object) -> None:
         self._stop()
 
     @property
     def ca_file(self) -> Path:
         """The certificate authority that clients must trust."""
-        return self._inside / "ca.pem"
+        return self._running_folder / "ca.pem"
 
     @property
     def endpoints(self) -> dict[str, Any]:
-        """What is in the endpoints file."""
+        """The content of the endpoints file."""
         return self.scenarios.endpoints.content
 
     @property
     def endpoints_file(self) -> Path:
         """The endpoints file."""
-        return self._inside / "endpoints.json"
+        return self._running_folder / "endpoints.json"
 
     @property
     def people_url(self) -> str:
@@ -129,7 +129,7 @@ class PracticeTenant:
         return f"{self.people_url}/admin"
 
     @property
-    def _inside(self) -> Path:
+    def _running_folder(self) -> Path:
         if self._folder is None:
             raise RuntimeError("the practice tenant is not running")
         return self._folder
@@ -149,11 +149,11 @@ class PracticeTenant:
         self.scenarios.endpoints.begin(
             describe(self.state, self._ports, self.admin_url, self.ca_file)
         )
-        for scenario in self._wanted:
+        for scenario in self._initial_scenarios:
             self.scenarios.start(scenario)
 
     def notes(self) -> Iterator[str]:
-        """Lines to print beside the instructions; `Replay` has some."""
+        """Lines to print after the instructions; `Replay` overrides this."""
         yield from ()
 
     def _run(self, tls: TlsContexts, ready: threading.Event, failure: list[BaseException]) -> None:
@@ -167,17 +167,17 @@ class PracticeTenant:
                 authority = Authority(self.state, signer)
                 site = SignInSite(authority, self.address)
                 people = _people_app(site, self.scenarios)
-                mail = Limits()
-                part = connection_share(
-                    mail.connections + 2 * MOST
-                )  # of the files that may be open
-                web = max(8, int(MOST * part))
-                await self._open(ports, "people", people, tls, web)
+                limits = Limits()
+                share = connection_share(limits.connections + 2 * MAX_CONNECTIONS)
+                web_connections = max(8, int(MAX_CONNECTIONS * share))
+                await self._open(ports, "people", people, tls, web_connections)
                 self.address.port = self._ports["people"]
-                await self._open(ports, "authority", _api_app(authority, site), tls, web)
-                mail = replace(mail, connections=max(16, int(mail.connections * part)))
+                await self._open(
+                    ports, "authority", _api_app(authority, site), tls, web_connections
+                )
+                limits = replace(limits, connections=max(16, int(limits.connections * share)))
                 exchange = await start_exchange(
-                    self.state, signer, tls, ports, HOST, self._ports, limits=mail
+                    self.state, signer, tls, ports, HOST, self._ports, limits=limits
                 )
                 self._ports |= exchange.ports
                 ports.follow(self.state.faults)
@@ -192,7 +192,7 @@ class PracticeTenant:
                     await exchange.close()
                 ready.set()
 
-        with contextlib.suppress(OSError):  # it is in `failure`
+        with contextlib.suppress(OSError):  # `failure` has it, for the thread that waits
             asyncio.run(serve())
 
     async def _open(
@@ -211,11 +211,11 @@ class PracticeTenant:
             self._loop.call_soon_threadsafe(self._stop_event.set)
             self._thread.join(END_SECONDS)
             if self._thread.is_alive():
-                under_way = ", ".join(
+                unfinished = ", ".join(
                     sorted(task.get_name() for task in asyncio.all_tasks(self._loop))
                 )
                 warnings.warn(
-                    f"The practice tenant did not end within {END_SECONDS:g} seconds; still under way: {under_way}.",
+                    f"The practice tenant did not end within {END_SECONDS:g} seconds; still under way: {unfinished}.",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -226,10 +226,14 @@ class PracticeTenant:
 
 def _api_app(authority: Authority, site: SignInSite) -> tornado.web.Application:
     address = site.address
-    # Microsoft serves both from one host; a program may ask there, where a person's address leads to a proxy.
-    asked = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"site": site})
+    # Microsoft serves pages and API from one host, so a program may open the sign-in page on this one.
+    authorize = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"site": site})
     return tornado.web.Application(
-        [*api.routes(authority, address), *graph.routes(authority.state, authority.signer), asked],
+        [
+            *api.routes(authority, address),
+            *graph.routes(authority.state, authority.signer),
+            authorize,
+        ],
         log_function=_quiet,
         default_handler_class=api.NotFound,
         default_handler_args={"authority": authority, "address": address},
@@ -246,4 +250,4 @@ def _people_app(site: SignInSite, running: RunningScenarios) -> tornado.web.Appl
 
 
 def _quiet(_handler: tornado.web.RequestHandler) -> None:
-    """Log nothing: addresses hold codes."""
+    """Log nothing: URLs contain authorization codes."""

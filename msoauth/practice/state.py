@@ -1,6 +1,6 @@
 """The state of a practice tenant: its directories (tenants) with apps, users, mailboxes and policies, and the log.
 
-Settings carry Microsoft's names, in Python's spelling. The servers read them at every request, so a
+Settings have Microsoft's names, in Python's spelling. The servers read them at every request, so a
 change in the admin center or by a scenario is seen by the next one.
 """
 
@@ -17,7 +17,7 @@ EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 
 LOG_LENGTH = 2000  # entries that the log keeps
-_LINE = 600  # characters of an outcome
+_OUTCOME_LIMIT = 600  # characters of an outcome
 
 
 @dataclass(slots=True)
@@ -25,10 +25,10 @@ class User:
     """Active users → the user.
 
     Attributes:
-        mfa: ``None`` not required, ``"enrolled"`` a code is asked for, ``"enrol"`` must register first.
+        mfa: None when not required; ``"enrolled"``: a code is asked for; ``"enrol"``: the user must register first.
         tokens_valid_from: Refresh tokens issued before are revoked (password change, revoke sessions).
         passwords_tokens_valid_from: The same, only for password-based tokens of public clients.
-        admin: Holds a directory role that may consent for all and read Graph.
+        admin: The user has a directory role that may consent for all users and read Graph.
         guest_of: Identity provider of an external account (``live.com`` …), or None.
     """
 
@@ -54,7 +54,7 @@ class Message:
     """A mail in a mailbox; ``raw`` has CRLF line ends and no dot-stuffing.
 
     Attributes:
-        received: When it arrived, seconds since the Unix epoch; None takes its Date header for it.
+        received: When it arrived, in seconds since the Unix epoch; None when its Date header says so.
         flags: IMAP flags besides ``\\Seen``.
     """
 
@@ -103,29 +103,29 @@ class Mailbox:
 
     def size(self) -> int:
         """Bytes of received and sent mail, without the sample mail that the mailbox began with."""
-        kept = [*(self._messages or ()), *(self.sent or ())]
-        return sum(len(message.raw) for message in kept if message.received is not None)
+        messages = [*(self._messages or ()), *(self.sent or ())]
+        return sum(len(message.raw) for message in messages if message.received is not None)
 
     def deliver(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail at the end of the inbox."""
         if self._messages is None:
             _ = self.messages
         assert self._messages is not None  # noqa: S101 - made by the line above
-        message = self._new(raw, received)
+        message = self._create_message(raw, received)
         self._messages.append(message)
         return message
 
     def keep_sent(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail to *Sent Items*."""
         _ = self.messages  # a mailbox that was never opened numbers its own mail first
-        message = self._new(raw, received)
+        message = self._create_message(raw, received)
         message.seen = True
         if self.sent is None:
             self.sent = []
         self.sent.append(message)
         return message
 
-    def _new(self, raw: bytes, received: float | None) -> Message:
+    def _create_message(self, raw: bytes, received: float | None) -> Message:
         message = Message(self.next_uid, raw, received=received)
         self.next_uid += 1
         return message
@@ -136,7 +136,7 @@ class Policies:
     """Conditional Access, security defaults and consent settings of a tenant.
 
     Attributes:
-        blocked: Conditional Access blocks every sign-in (53003); or users by UPN in ``blocked_users``.
+        blocked: Conditional Access blocks every sign-in (53003); ``blocked_users`` blocks single users by UPN.
         device_required: ``None``, ``"compliant"`` (53000), ``"managed"`` (530003) or ``"known"`` (50097).
         device_code_blocked: The authentication-flows condition blocks the device code flow.
         user_consent: Users may consent for themselves; else *Need admin approval* (90094).
@@ -161,9 +161,9 @@ class Tenant:
 
     Attributes:
         apps: App registrations whose home this tenant is.
-        principals: Enterprise applications: of its own apps, and of other tenants' that were consented to here.
+        principals: Enterprise applications: of its own apps, and of other tenants' apps that users consented to.
         resource_ids: Object ids of Microsoft's own service principals here, by their app ids.
-        premium: Has Entra ID P1, without which Graph shows no sign-in log.
+        premium: The tenant has Entra ID P1, without which Graph shows no sign-in log.
     """
 
     name: str
@@ -207,8 +207,8 @@ class Tenant:
 
     def principal_of(self, app_id: str) -> ServicePrincipal | None:
         """The enterprise application of that client id, without regard to case."""
-        wanted = app_id.lower()
-        return next((p for p in self.principals if p.app.app_id.lower() == wanted), None)
+        key = app_id.lower()
+        return next((p for p in self.principals if p.app.app_id.lower() == key), None)
 
     def principal_in_exchange(self, object_id: str) -> ServicePrincipal | None:
         """The app that was made known to Exchange (New-ServicePrincipal) under that ObjectId."""
@@ -216,10 +216,10 @@ class Tenant:
 
     def user(self, upn: str) -> User | None:
         """The user with that user name or alias, ignoring case."""
-        wanted = upn.strip().lower()
-        found = self.users.get(wanted)
-        return found or next(
-            (u for u in self.users.values() if u.aliases and wanted in u.aliases), None
+        key = upn.strip().lower()
+        user = self.users.get(key)
+        return user or next(
+            (u for u in self.users.values() if u.aliases and key in u.aliases), None
         )
 
     def mailbox(self, address: str) -> Mailbox | None:
@@ -271,9 +271,9 @@ class PracticeState:
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant of that id or domain."""
-        wanted = name.strip().lower()
-        return self.tenants.get(wanted) or next(
-            (f for f in self.tenants.values() if f.domain == wanted), None
+        key = name.strip().lower()
+        return self.tenants.get(key) or next(
+            (f for f in self.tenants.values() if f.domain == key), None
         )
 
     def tenant_of_address(self, address: str) -> Tenant | None:
@@ -304,7 +304,7 @@ class PracticeState:
                 kind,
                 tenant,
                 user[:320],
-                outcome[:_LINE],
+                outcome[:_OUTCOME_LIMIT],
                 correlation_id[:36],
                 trace_id[:36],
                 app_id[:36],

@@ -1,4 +1,4 @@
-"""Signing and checking of the practice tenant's tokens: RS256, one key for each process."""
+"""Sign and verify the practice tenant's tokens: RS256, one key for each process."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ class Signer:
             .rstrip(b"=")
             .decode()
         )
-        self._verified = lru_cache(maxsize=20_000)(self._verify)
+        self._verify_cached = lru_cache(maxsize=20_000)(self._verify)
 
     def jwk(self) -> dict[str, str]:
         """The public key, as ``discovery/v2.0/keys`` lists it."""
@@ -51,7 +51,7 @@ class Signer:
         Raises:
             TokenRefusedError: signature or form is wrong.
         """
-        return self._verified(token)
+        return self._verify_cached(token)
 
     def _verify(self, token: str) -> Mapping[str, Any]:
         try:
@@ -67,6 +67,6 @@ class Signer:
                     "verify_iss": False,
                 },
             )
-        except jwt.PyJWTError as refused:
-            raise TokenRefusedError(str(refused)) from None
+        except jwt.PyJWTError as error:
+            raise TokenRefusedError(str(error)) from None
         return claims

@@ -7,7 +7,7 @@ import pytest
 from msoauth.explaining import causes, for_cause
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenario_settings import AREAS, Reach
-from msoauth.practice.scenarios import Scenario, ScenarioError, aimed, scenarios
+from msoauth.practice.scenarios import Scenario, ScenarioError, find_scenario, scenarios
 from msoauth.practice.state import EXCHANGE_APP_ID
 
 ANNA = "anna.lindqvist@contoso.example"
@@ -89,7 +89,7 @@ def test_one_account_alone_can_be_struck(tenant: PracticeTenant) -> None:
 @pytest.mark.parametrize("aim", ["contoso legal", "CONTOSO.example", "{tenant_id}"])
 def test_one_firm_can_be_named_three_ways(tenant: PracticeTenant, aim: str) -> None:
     firm = next(iter(tenant.state.tenants.values()))
-    asked = aimed(tenant.state, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
+    asked = find_scenario(tenant.state, f"app-disabled@{aim.format(tenant_id=firm.tenant_id)}")
     assert asked.tenants == (firm,)
     assert asked.account is None
 

@@ -23,7 +23,7 @@ class ChangeError(Exception):
 
 @dataclass(slots=True)
 class Form:
-    """What a form of the page sends: what it is about (a setting, a secret, a user …), a value, and a second one."""
+    """What a form of the page sends: its target (a setting, a secret, a user …), a value, and a second value."""
 
     target: str = ""
     value: str = ""
@@ -56,7 +56,7 @@ def set_setting(view: View, form: Form) -> Notice:
 def add(view: View, form: Form) -> Notice:
     """Add to a list of LISTINGS."""
     label, items = _listing(view, form)
-    value = _checked(view, form.target, form.value.strip())
+    value = _check_item(view, form.target, form.value.strip())
     _replace_listing(view, form, [*items, value])
     return Notice(f"{label}: added {form.value.strip()}")
 
@@ -80,8 +80,8 @@ def _replace_listing(view: View, form: Form, items: list[str]) -> None:
     setattr(holder, name, type(getattr(holder, name))(items))
 
 
-def _checked(view: View, path: str, value: str) -> str:
-    """A value as it is kept in a list.
+def _check_item(view: View, path: str, value: str) -> str:
+    """Check a value and return it in the form in which a list stores it.
 
     Raises:
         ChangeError: it cannot be in that list.
@@ -122,9 +122,11 @@ def _new_secret(view: View, form: Form) -> Notice:
     now = view.state.clock.now()
     end = now + timedelta(days=int(form.extra))
     name = form.value.strip()[:60] or "Password uploaded"
-    made = ClientSecret(secret_value(), min(now, end - timedelta(days=1)), end, display_name=name)
-    view.app.secrets.append(made)
-    return Notice("The new client secret was added.", secret=made)
+    new_secret = ClientSecret(
+        secret_value(), min(now, end - timedelta(days=1)), end, display_name=name
+    )
+    view.app.secrets.append(new_secret)
+    return Notice("The new client secret was added.", secret=new_secret)
 
 
 def _delete_secret(view: View, form: Form) -> Notice:

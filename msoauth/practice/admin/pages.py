@@ -13,7 +13,7 @@ from msoauth.practice.entra.pages import Page, SignInSite, templates
 from msoauth.practice.faults import FAULTS
 from msoauth.practice.scenarios import RunningScenarios, scenarios
 
-_NOTICES = 100  # that wait to be shown
+_NOTICES = 100  # messages that wait to be shown
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
 
 
@@ -54,51 +54,51 @@ class AdminPage(Page):
         self._render(self._view(), notice=notice)
 
     def post(self) -> None:
-        given = self.argument("token").encode()
-        if not hmac.compare_digest(given, self.center.token.encode()):
+        token = self.argument("token").encode()
+        if not hmac.compare_digest(token, self.center.token.encode()):
             self.set_status(403)
             self.finish("This change did not come from the admin center.")
             return
-        here, change = self._view(), self.argument("change")
-        act = ACTIONS.get(change)
+        current, change = self._view(), self.argument("change")
+        action = ACTIONS.get(change)
         try:
-            if act is None:
+            if action is None:
                 raise ChangeError("There is no such change.")
-            notice = act(
-                here, Form(self.argument("on"), self.argument("value"), self.argument("more"))
+            notice = action(
+                current, Form(self.argument("on"), self.argument("value"), self.argument("more"))
             )
-        except ChangeError as refused:
+        except ChangeError as error:
             self.set_status(400)
-            self._render(here, problem=str(refused))
+            self._render(current, problem=str(error))
             return
-        # Not the value: it may be a password.
-        here.state.log_event(
-            "admin", f"{change} {self.argument('on')}".strip(), tenant=here.tenant.name
+        # The value is not logged: it may be a password.
+        current.state.log_event(
+            "admin", f"{change} {self.argument('on')}".strip(), tenant=current.tenant.name
         )
         key = self.center.keep(notice)
-        self.redirect(f"admin?{here.query(notice=key)}#{self.argument('place')}", status=303)
+        self.redirect(f"admin?{current.query(notice=key)}#{self.argument('place')}", status=303)
 
     def _view(self) -> View:
-        here = view.view_for(
+        current = view.view_for(
             self.center.scenarios,
             tenant=self.argument("tenant"),
             app=self.argument("app"),
             user=self.argument("user"),
             mailbox=self.argument("mailbox"),
         )
-        here.find, here.log_find = self.argument("find")[:100], self.argument("log")[:100]
+        current.find, current.log_find = self.argument("find")[:100], self.argument("log")[:100]
         page = self.argument("page")
-        here.page = int(page) if page.isdecimal() and len(page) < 6 else 0
-        return here
+        current.page = int(page) if page.isdecimal() and len(page) < 6 else 0
+        return current
 
-    def _render(self, here: View, *, notice: Notice | None = None, problem: str = "") -> None:
-        people, count = here.people()
+    def _render(self, current: View, *, notice: Notice | None = None, problem: str = "") -> None:
+        people, count = current.people()
         self.set_header("Content-Security-Policy", _POLICY)
         template = templates("msoauth.practice.admin").get_template("admin.html")
         self.finish(
             template.render(
-                view=here, tenant=here.tenant, app=here.app, principal=here.principal, user=here.user,
-                mailbox=here.mailbox, state=here.state, people=people, count=count, pages=-(-count // view.PEOPLE),
+                view=current, tenant=current.tenant, app=current.app, principal=current.principal, user=current.user,
+                mailbox=current.mailbox, state=current.state, people=people, count=count, pages=-(-count // view.PEOPLE),
                 token=self.center.token, notice=notice, problem=problem, settings=SETTINGS, listings=LISTINGS,
                 permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.site.code,
                 scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,

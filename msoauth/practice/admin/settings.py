@@ -11,7 +11,7 @@ class Choice:
     """One value of a setting: its code in forms, its label, and the value itself.
 
     Attributes:
-        good: Shown green or red, or as neither.
+        good: True is shown green, False red, None in neither colour.
         verb: The text of the button that sets it, where "Set to …" would read badly.
     """
 

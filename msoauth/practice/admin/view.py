@@ -32,7 +32,7 @@ class View:
 
     @property
     def state(self) -> PracticeState:
-        """What the practice tenant knows."""
+        """The state of the practice tenant."""
         return self.scenarios.state
 
     @property
@@ -59,12 +59,12 @@ class View:
 
     def knows(self, path: str) -> bool:
         """Whether that setting exists and its object is shown."""
-        known = path in SETTINGS or path in LISTINGS
-        return known and self.object_of(path.partition(".")[0]) is not None
+        exists = path in SETTINGS or path in LISTINGS
+        return exists and self.object_of(path.partition(".")[0]) is not None
 
     def query(self, **changes: Any) -> str:
         """The query of a link to this view, or to another one."""
-        now = {
+        current = {
             "tenant": self.tenant.tenant_id,
             "app": self.app.object_id if self.app else "",
             "user": self.user.upn if self.user else "",
@@ -73,10 +73,10 @@ class View:
             "page": self.page,
             "log": self.log_find,
         }
-        return urlencode({name: value for name, value in (now | changes).items() if value})
+        return urlencode({name: value for name, value in (current | changes).items() if value})
 
     def running(self) -> list[RunningScenario]:
-        """The scenarios that are on; those that were fixed by hand have ended and are dropped."""
+        """The running scenarios, without those that were fixed by hand, which end here."""
         active = self.scenarios.active
         active[:] = [scenario for scenario in active if scenario.still_broken()]
         return list(active)
@@ -85,17 +85,14 @@ class View:
 
     def people(self) -> tuple[list[User], int]:
         """The users of this page of the list, and how many there are in all."""
-        wanted = self.find.strip().lower()
-        found = [
+        text = self.find.strip().lower()
+        matches = [
             u
             for u in self.tenant.users.values()
-            if not wanted
-            or wanted in u.upn.lower()
-            or wanted in u.display_name.lower()
-            or wanted == u.id
+            if not text or text in u.upn.lower() or text in u.display_name.lower() or text == u.id
         ]
         start = self.page * PEOPLE
-        return found[start : start + PEOPLE], len(found)
+        return matches[start : start + PEOPLE], len(matches)
 
     def shared(self) -> list[Mailbox]:
         """Shared mailboxes."""
@@ -103,15 +100,15 @@ class View:
 
     def log(self, kinds: tuple[str, ...]) -> list[LogEntry]:
         """The latest lines of a log; those of other tenants are left out."""
-        wanted, found = self.log_find.strip().lower(), []
+        search, lines = self.log_find.strip().lower(), []
         for entry in reversed(self.state.log):
             text = f"{entry.correlation_id} {entry.trace_id} {entry.id} {entry.user} {entry.outcome} {entry.app_id}"
-            here = entry.tenant in ("", self.tenant.name)
-            if entry.kind in kinds and here and (not wanted or wanted in text.lower()):
-                found.append(entry)
-                if len(found) == LOG:
+            in_tenant = entry.tenant in ("", self.tenant.name)
+            if entry.kind in kinds and in_tenant and (not search or search in text.lower()):
+                lines.append(entry)
+                if len(lines) == LOG:
                     break
-        return found
+        return lines
 
     def named(self, who: str) -> str:
         """The name of a user or service principal by its id; the id itself when it is unknown."""
@@ -128,14 +125,14 @@ def view_for(
 ) -> View:
     """The view that a request's parameters name; a default where they name nothing."""
     state = scenarios.state
-    chosen = state.tenant(tenant) or next(iter(state.tenants.values()))
-    apps = chosen.apps
+    selected = state.tenant(tenant) or next(iter(state.tenants.values()))
+    apps = selected.apps
     registration = next((a for a in apps if a.object_id == app), apps[0] if apps else None)
-    principal = next((p for p in chosen.principals if p.app is registration), None)
-    people = chosen.users.values()
-    someone = next((u for u in people if not u.admin), next(iter(people), None))
-    person = (chosen.users.get(user.lower()) if user else None) or someone
-    box = chosen.mailbox(mailbox) if mailbox else None
+    principal = next((p for p in selected.principals if p.app is registration), None)
+    people = selected.users.values()
+    default_user = next((u for u in people if not u.admin), next(iter(people), None))
+    person = (selected.users.get(user.lower()) if user else None) or default_user
+    box = selected.mailbox(mailbox) if mailbox else None
     if box is None and person is not None:
-        box = chosen.mailbox(person.upn)
-    return View(scenarios, chosen, registration, principal, person, box)
+        box = selected.mailbox(person.upn)
+    return View(scenarios, selected, registration, principal, person, box)

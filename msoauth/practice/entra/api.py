@@ -44,19 +44,19 @@ class Api(ProgramEndpoint):
         self.set_status(status)
         self.finish(json.dumps(value))
 
-    def refuse(self, refused: RefusalError) -> None:
+    def refuse(self, refusal: RefusalError) -> None:
         """Answer with a refusal, and write it to the sign-in log."""
-        value = refused.as_json(self.state.clock.now(), self.correlation_id)
-        if refused.number != _PENDING:  # polling while the user signs in would fill the log
+        value = refusal.as_json(self.state.clock.now(), self.correlation_id)
+        if refusal.number != _PENDING:  # polling while the user signs in would fill the log
             self.state.log_event(
                 "token",
-                refused.text,
+                refusal.text,
                 tenant=self._tenant_name(),
                 correlation_id=value["correlation_id"],
                 trace_id=value["trace_id"],
                 app_id=self.form().get("client_id", "")[:36],
             )
-        self.answer(value, refused.status)
+        self.answer(value, refusal.status)
 
     def _tenant_name(self) -> str:
         tenant = self.state.tenant(self.path_args[0]) if self.path_args else None
@@ -88,8 +88,8 @@ class Discovery(Api):
     def get(self, path_tenant: str) -> None:
         try:
             tenant = clients.tenant_of_path(self.state, path_tenant)
-        except RefusalError as refused:
-            self.refuse(refused)
+        except RefusalError as refusal:
+            self.refuse(refusal)
             return
         here = f"{self.base}/{path_tenant}"
         site = f"{self.address.url}/{path_tenant}"
@@ -162,8 +162,8 @@ class Token(Api):
             if form["Origin"]:
                 self.set_header("Access-Control-Allow-Origin", "*")
             self.answer(self.authority.token(path_tenant, form))
-        except RefusalError as refused:
-            self.refuse(refused)
+        except RefusalError as refusal:
+            self.refuse(refusal)
 
     def get(self, _path_tenant: str) -> None:
         self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
@@ -197,8 +197,8 @@ class DeviceCode(Api):
     def post(self, path_tenant: str) -> None:
         try:
             code, device = self.authority.start_device(path_tenant, self.form())
-        except RefusalError as refused:
-            self.refuse(refused)
+        except RefusalError as refusal:
+            self.refuse(refusal)
             return
         page = f"{self.address.url}/devicelogin"
         self.answer(

@@ -1,5 +1,7 @@
-"""Grants for all users of a tenant at once, as if each had signed in and consented: a practice tenant's own
-shortcut, so that an audit of ten thousand accounts can be tried without ten thousand sign-ins."""
+"""Grants for all users of a tenant at once, as if each had signed in and consented.
+
+A shortcut that only the practice tenant has, so that an audit of ten thousand accounts needs no ten thousand sign-ins.
+"""
 
 import base64
 import json
@@ -17,14 +19,14 @@ def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
     """A token reply for each user, without an access token: the first renewal gets one."""
     tenant.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
     client = Client(tenant.app, tenant, tenant.tenant_id)
-    given = []
+    replies = []
     for user in tenant.users.values():
-        about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
-        given.append(
+        client_info = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
+        replies.append(
             {
                 "address": user.upn,
                 "refresh_token": authority.new_refresh(client, tenant, user, "web", ["pwd", "mfa"]),
-                "client_info": base64.urlsafe_b64encode(about).rstrip(b"=").decode(),
+                "client_info": base64.urlsafe_b64encode(client_info).rstrip(b"=").decode(),
                 "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
                 "id_token_claims": {
                     "preferred_username": user.upn,
@@ -35,19 +37,21 @@ def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
                 },
             }
         )
-    return given
+    return replies
 
 
 class GrantsPage(Page):
     """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that tenant's users out.
 
-    Only a program sends JSON to another origin without asking first: a web page cannot call this.
+    A web page cannot call this: browsers ask before they send JSON to another origin (CORS).
     """
 
     def post(self) -> None:
-        asked = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        content_type = (
+            self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        )
         try:
-            body = json.loads(self.request.body) if asked == "application/json" else None
+            body = json.loads(self.request.body) if content_type == "application/json" else None
         except ValueError:
             body = None
         state = self.site.state
@@ -56,6 +60,6 @@ class GrantsPage(Page):
             self.set_status(400)
             self.finish({"error": "send JSON with the tenant of a practice firm"})
             return
-        given = grants(self.site.authority, tenant)
-        state.log_event("admin", f"grants for {len(given)} users", tenant=tenant.name)
-        self.finish({"grants": given})
+        user_grants = grants(self.site.authority, tenant)
+        state.log_event("admin", f"grants for {len(user_grants)} users", tenant=tenant.name)
+        self.finish({"grants": user_grants})

@@ -1,4 +1,4 @@
-"""Finding the tenant and the app of a request, and authenticating the client (facts A2, C2, C4)."""
+"""Find the tenant and the app of a request, and authenticate the client (facts A2, C2, C4)."""
 
 import hmac
 import re
@@ -68,7 +68,7 @@ class Client:
         return principal.consented(user_id, resource) if principal else set()
 
     def check_enabled(self) -> None:
-        """Whether the enterprise application lets users sign in.
+        """Check that the enterprise application lets users sign in.
 
         Raises:
             RefusalError: it does not.
@@ -96,35 +96,35 @@ def client(state: PracticeState, path: str, client_id: str) -> Client:
         where = tenant.name if tenant else "Microsoft Accounts" if is_consumers(path) else path
         raise RefusalError(700016, app=client_id, tenant=where)
     _check_audience(app, tenant, path)
-    found = Client(app, tenant, path)
-    found.check_enabled()
-    return found
+    result = Client(app, tenant, path)
+    result.check_enabled()
+    return result
 
 
 def _registration(
     state: PracticeState, client_id: str
 ) -> tuple[Tenant, AppRegistration] | tuple[None, None]:
-    wanted = client_id.lower()
+    client_id_lower = client_id.lower()
     for tenant in state.tenants.values():
         for app in tenant.apps:
-            if app.app_id.lower() == wanted and not app.deleted:
+            if app.app_id.lower() == client_id_lower and not app.deleted:
                 return tenant, app
     return None, None
 
 
 def _check_audience(app: AppRegistration, tenant: Tenant | None, path: str) -> None:
-    """Supported account types against the authority (facts C2)."""
+    """Check the app's supported account types against the authority in the path (facts C2)."""
     audience = app.sign_in_audience
-    named = {"app": app.app_id, "name": app.display_name}
+    details = {"app": app.app_id, "name": app.display_name}
     if audience == "PersonalMicrosoftAccount" and not is_consumers(path):
-        raise RefusalError(9002346, **named)
+        raise RefusalError(9002346, **details)
     if tenant is not None:
         return
     if is_consumers(path):
         if audience in ("AzureADMyOrg", "AzureADMultipleOrgs"):
-            raise RefusalError(9002332, **named)
+            raise RefusalError(9002332, **details)
     elif audience == "AzureADMyOrg":
-        raise RefusalError(50194, **named)
+        raise RefusalError(50194, **details)
 
 
 def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: float) -> str:
@@ -145,16 +145,18 @@ def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: flo
         return "0"
     if origin:
         raise RefusalError(9002326, origin=origin[:200])
-    given = form.get("client_secret", "")
+    secret_value = form.get("client_secret", "")
     if kind == "public":
-        if given or form.get("client_assertion"):
+        if secret_value or form.get("client_assertion"):
             raise RefusalError(700025)
         return "0"
     if form.get("client_assertion"):
         raise RefusalError(700027)  # no certificate is ever uploaded here
-    if not given:
+    if not secret_value:
         raise RefusalError(7000218)
-    matching = [s for s in app.secrets if hmac.compare_digest(s.value.encode(), given.encode())]
+    matching = [
+        s for s in app.secrets if hmac.compare_digest(s.value.encode(), secret_value.encode())
+    ]
     if not matching:
         raise RefusalError(7000215, app=app.app_id)
     if all(secret.end.timestamp() <= now for secret in matching):

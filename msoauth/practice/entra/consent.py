@@ -26,8 +26,8 @@ class RequestedPermissions:
     def sentences(self) -> list[str]:
         """The permissions in words, as the consent page lists them."""
         basic = [permissions.permission(GRAPH_APP_ID, name) for name in sorted(self.oidc)]
-        found = [p.says for p in (*self.permissions, *(p for p in basic if p))]
-        return list(dict.fromkeys(found))
+        sentences = [p.says for p in (*self.permissions, *(p for p in basic if p))]
+        return list(dict.fromkeys(sentences))
 
 
 def requested_permissions(client: Client, scope: str) -> RequestedPermissions:
@@ -36,23 +36,23 @@ def requested_permissions(client: Client, scope: str) -> RequestedPermissions:
     Raises:
         RefusalError: the scope is wrong.
     """
-    read = scopes.read(scope, client.tenant, client.app)
-    found = [
+    parsed = scopes.read(scope, client.tenant, client.app)
+    requested = [
         permissions.permission(asked.resource, name)
-        for asked in read.consentable()
+        for asked in parsed.consentable()
         for name in sorted(scopes.delegated(asked, client.app).names)
     ]
-    return RequestedPermissions(tuple(p for p in found if p), read.oidc)
+    return RequestedPermissions(tuple(p for p in requested if p), parsed.oidc)
 
 
 def registered(client: Client, resource: str = "") -> RequestedPermissions:
     """The permissions that the registration lists, of one resource or of all: what an administrator grants."""
-    found = [
+    registered_permissions = [
         permissions.permission(r, name, kind)
         for r, name, kind in client.app.required
         if not resource or r == resource
     ]
-    return RequestedPermissions(tuple(p for p in found if p), frozenset())
+    return RequestedPermissions(tuple(p for p in registered_permissions if p), frozenset())
 
 
 def for_admin(client: Client, scope: str) -> RequestedPermissions:
@@ -63,9 +63,9 @@ def for_admin(client: Client, scope: str) -> RequestedPermissions:
     Raises:
         RefusalError: the scope is wrong.
     """
-    read = scopes.read(scope, client.tenant, client.app)
-    if ".default" in read.first.names:
-        return registered(client, read.first.resource)
+    parsed = scopes.read(scope, client.tenant, client.app)
+    if ".default" in parsed.first.names:
+        return registered(client, parsed.first.resource)
     return requested_permissions(client, scope)
 
 
@@ -75,7 +75,7 @@ def missing(client: Client, user: User, asked: RequestedPermissions) -> bool:
 
 
 def admin_must(tenant: Tenant, user: User, asked: RequestedPermissions) -> bool:
-    """Whether only an administrator may grant it: user consent is off, or a permission is that high."""
+    """Whether only an administrator may grant it: user consent is off, or a permission requires an administrator."""
     if user.admin:
         return False
     return not tenant.policies.user_consent or any(p.admin_only for p in asked.permissions)
@@ -84,17 +84,17 @@ def admin_must(tenant: Tenant, user: User, asked: RequestedPermissions) -> bool:
 def grant(client: Client, tenant: Tenant, user: User | None, asked: RequestedPermissions) -> None:
     """Record the consent of *user*, or of the administrator for all users (None).
 
-    The first consent makes the enterprise application of an app from another tenant.
+    The first consent creates the enterprise application of an app from another tenant.
     """
     principal = tenant.principal_of(client.app.app_id) or tenant.enroll(client.app)
     for permission in asked.permissions:
         if permission.kind == "Role":
-            granted = principal.app_roles
+            grants = principal.app_roles
         elif user is None:
-            granted = principal.admin_consent
+            grants = principal.admin_consent
         else:
-            granted = principal.user_consent.setdefault(user.id, {})
-        granted.setdefault(permission.resource, set()).add(permission.value)
+            grants = principal.user_consent.setdefault(user.id, {})
+        grants.setdefault(permission.resource, set()).add(permission.value)
 
 
 def request(
@@ -106,7 +106,9 @@ def request(
     why: str,
 ) -> None:
     """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
-    kept = [r for r in tenant.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
+    requests = [r for r in tenant.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
     values = [(p.resource, p.value) for p in asked.permissions]
-    kept.append(ConsentRequest(client.app, user.id, values, why.strip()[:500], state.clock.now()))
-    tenant.consent_requests[:] = kept
+    requests.append(
+        ConsentRequest(client.app, user.id, values, why.strip()[:500], state.clock.now())
+    )
+    tenant.consent_requests[:] = requests

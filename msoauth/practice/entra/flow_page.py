@@ -1,4 +1,4 @@
-"""Deciding which page of a sign-in comes next: account, confirmation, consent, or the redirect to the app."""
+"""Decide which page of a sign-in comes next: account, confirmation, consent, or the redirect to the app."""
 
 from msoauth.practice.entra import consent
 from msoauth.practice.entra.clients import is_consumers
@@ -13,7 +13,7 @@ class FlowPage(Page):
 
     # -- which account -----------------------------------------------------------------------------------
 
-    def fitting(self, flow: Flow) -> list[Session]:
+    def matching_sessions(self, flow: Flow) -> list[Session]:
         """The sessions of this browser that belong to the tenant of the request, and to its login_hint."""
         hint = flow.parameters.get("login_hint", "").strip().lower()
         tenant = flow.client.tenant
@@ -24,23 +24,23 @@ class FlowPage(Page):
         ]
 
     def choose(self, flow: Flow) -> None:
-        """Find out who signs in: from the browser's session, by a choice among several, or by a new user name."""
+        """Determine who signs in: the user of a browser session, or one whom the picker or user name page asks for."""
         prompt = flow.parameters.get("prompt", "")
         hint = flow.parameters.get("login_hint", "").strip()
-        everyone, fitting = self.sessions(), self.fitting(flow)
+        all_sessions, matching = self.sessions(), self.matching_sessions(flow)
         if is_consumers(flow.client.path):
-            everyone = fitting = []  # there are no personal accounts here
-        if prompt == "login" or not everyone:
+            all_sessions = matching = []  # there are no personal accounts here
+        if prompt == "login" or not all_sessions:
             self.ask_name(flow, hint)
         elif prompt == "select_account" or flow.purpose != "authorize":
-            self._pick(flow, everyone)
-        elif len(fitting) == 1:
-            flow.use_session(fitting[0])
+            self._pick(flow, all_sessions)
+        elif len(matching) == 1:
+            flow.use_session(matching[0])
             self.show_next_page(flow)
         elif hint:
             self.ask_name(flow, hint)
         else:
-            self._pick(flow, everyone)
+            self._pick(flow, all_sessions)
 
     def _pick(self, flow: Flow, sessions: list[Session]) -> None:
         self.show("picker.html", flow=flow, sessions=sessions)
@@ -50,8 +50,8 @@ class FlowPage(Page):
 
     def ask_code(self, flow: Flow, user: User, problem: str = "") -> None:
         if user.mfa == "enrol":
-            refused = RefusalError(50079, resource=HIDDEN)
-            self.log_refusal(refused, flow)
+            refusal = RefusalError(50079, resource=HIDDEN)
+            self.log_refusal(refusal, flow)
         page = "enrol.html" if user.mfa == "enrol" else "code.html"
         self.show(page, flow=flow, problem=problem, code=self.site.code)
 
@@ -76,8 +76,8 @@ class FlowPage(Page):
         try:
             check_access(flow.client, tenant, user, device_flow=bool(flow.device))
             asked = self.requested_permissions(flow)
-        except RefusalError as refused:
-            self.redirect_with_error(flow, refused)
+        except RefusalError as refusal:
+            self.redirect_with_error(flow, refusal)
             return
         if user.mfa is not None and "mfa" not in flow.amr:
             self._step_up(flow, user)
@@ -95,9 +95,9 @@ class FlowPage(Page):
                     "approval.html", 403, flow=flow, refused=None, answer=None, workflow=False
                 )
             return
-        lacks = consent.missing(flow.client, user, asked)
+        needs_consent = consent.missing(flow.client, user, asked)
         if flow.parameters.get("prompt") == "none":
-            if lacks:
+            if needs_consent:
                 app = flow.client.app
                 declined = RefusalError(
                     65001, error="consent_required", app=app.app_id, name=app.display_name
@@ -105,7 +105,7 @@ class FlowPage(Page):
                 self.redirect_with_error(flow, declined)
             else:
                 self.finish_flow(flow)
-        elif not lacks and flow.parameters.get("prompt") != "consent":
+        elif not needs_consent and flow.parameters.get("prompt") != "consent":
             self.finish_flow(flow)
         elif consent.admin_must(tenant, user, asked):
             self.show_approval(flow, tenant)
@@ -118,8 +118,8 @@ class FlowPage(Page):
         """Ask for the second factor: the browser's session was made with the password only."""
         if flow.parameters.get("prompt") == "none":
             number = 50079 if user.mfa == "enrol" else 50076
-            refused = RefusalError(number, error="interaction_required", resource=EXCHANGE_APP_ID)
-            self.redirect_with_error(flow, refused)
+            refusal = RefusalError(number, error="interaction_required", resource=EXCHANGE_APP_ID)
+            self.redirect_with_error(flow, refusal)
             return
         flow.password_given, flow.amr = True, []
         self.ask_code(flow, user)
@@ -127,14 +127,14 @@ class FlowPage(Page):
     def show_approval(self, flow: Flow, tenant: Tenant) -> None:
         """*Need admin approval*, with the form of the request workflow when that is on."""
         workflow = tenant.policies.consent_requests
-        refused = (
+        refusal = (
             RefusalError(90095)
             if workflow
             else RefusalError(90094, tenant=tenant.name, name=flow.app_name)
         )
-        answer = self.log_refusal(refused, flow)
+        answer = self.log_refusal(refusal, flow)
         self.show(
-            "approval.html", 403, flow=flow, refused=refused, answer=answer, workflow=workflow
+            "approval.html", 403, flow=flow, refused=refusal, answer=answer, workflow=workflow
         )
 
     def finish_flow(self, flow: Flow) -> None:

@@ -75,19 +75,19 @@ class Authority:
     def new_code(self, code: Code) -> str:
         """A code for the redirect; over a kilobyte long, as the real ones are."""
         now = self.state.clock.time()
-        for old in [t for t, kept in self.codes.items() if now - kept.issued > 4 * CODE_SECONDS]:
+        for old in [t for t, code in self.codes.items() if now - code.issued > 4 * CODE_SECONDS]:
             del self.codes[old]
         text = "1.AXk" + secrets.token_urlsafe(800)
         self.codes[text] = code
         return text
 
     def device(self, user_code: str) -> tuple[str, Device] | None:
-        """The device code that belongs to what a person typed, with its own text."""
-        wanted = user_code.strip().upper().replace("-", "").replace(" ", "")
-        return next((item for item in self.devices.items() if item[1].user_code == wanted), None)
+        """The device code and its `Device` for a user code as a person typed it."""
+        code = user_code.strip().upper().replace("-", "").replace(" ", "")
+        return next((item for item in self.devices.items() if item[1].user_code == code), None)
 
     def start_device(self, path: str, form: dict[str, str]) -> tuple[str, Device]:
-        """Hand out a device code.
+        """Start a sign-in by device code; returns the code and its `Device`.
 
         Raises:
             RefusalError: the app is unknown or the scope wrong.
@@ -167,7 +167,7 @@ class Authority:
         now = self.state.clock.time()
         acr = clients.authenticate(client.app, form, code.platform, now)
         if form.get("redirect_uri", "") != code.redirect_uri:
-            # The same string as the authorize request's is wanted, not only a matching one (facts C1).
+            # It must be the same string as in the authorize request, not only a matching one (facts C1).
             redirects.platform(client.app, form.get("redirect_uri", ""))
             raise RefusalError(50011, uri=form.get("redirect_uri", ""), app=client.app.app_id)
         who = (code.tenant.tenant_id, code.user.upn)
@@ -221,11 +221,11 @@ class Authority:
             raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
         client = client.in_tenant(tenant)
         asked = scopes.read(form.get("scope", ""), tenant, client.app)
-        self._check_life(text, grant, tenant, user, now)
+        self._check_lifetime(text, grant, tenant, user, now)
         if grant.device and tenant.policies.device_code_blocked:
             raise RefusalError(530036)
         self.issuer.note_use(text, now)
-        fresh = Grant(
+        new_grant = Grant(
             grant.app_id,
             grant.home,
             grant.upn,
@@ -239,14 +239,16 @@ class Authority:
         )
         check_second_factor(tenant, user, grant.amr, asked.first.resource)
         oidc = asked.oidc | {"offline_access"}
-        return self._answer(client, tenant, user, asked.first, oidc, fresh, acr, form)
+        return self._answer(client, tenant, user, asked.first, oidc, new_grant, acr, form)
 
-    def _check_life(self, text: str, grant: Grant, tenant: Tenant, user: User, now: float) -> None:
-        """Age and revocation of a refresh token (facts B6, D9)."""
+    def _check_lifetime(
+        self, text: str, grant: Grant, tenant: Tenant, user: User, now: float
+    ) -> None:
+        """Check age and revocation of a refresh token (facts B6, D9)."""
         if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
             raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
-        longer = self.state.faults.value("refresh.age", tenant.tenant_id, user.upn) or 0
-        if now - self.issuer.last_used(text, grant) + longer > REFRESH_IDLE_SECONDS:
+        extra_idle = self.state.faults.value("refresh.age", tenant.tenant_id, user.upn) or 0
+        if now - self.issuer.last_used(text, grant) + extra_idle > REFRESH_IDLE_SECONDS:
             raise RefusalError(700082, issued=_stamp(grant.issued))
         valid_from = user.tokens_valid_from
         if grant.platform == "public":
@@ -334,9 +336,9 @@ class Authority:
         if not asked.names <= consented:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
         now = int(self.state.clock.time())
-        # It can be more than was asked: what was consented to earlier comes along (facts B1).
-        lacks = {self.state.faults.value("token.lacks", tenant.tenant_id, user.upn)}
-        names = sorted((consented & permissions.names(asked.resource) | asked.names) - lacks)
+        # The token has all scopes that were ever consented to, not only the requested ones (facts B1).
+        omitted = {self.state.faults.value("token.lacks", tenant.tenant_id, user.upn)}
+        names = sorted((consented & permissions.names(asked.resource) | asked.names) - omitted)
         if self.state.faults.value("token.graph", tenant.tenant_id, user.upn):
             asked = replace(asked, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
         token, seconds = self.issuer.access_token(
@@ -355,8 +357,8 @@ class Authority:
         if "openid" in oidc:
             answer["id_token"] = self.issuer.id_token(client, tenant, user, nonce, now)
         if form.get("client_info") == "1":
-            about = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
-            answer["client_info"] = base64.urlsafe_b64encode(about).rstrip(b"=").decode()
+            client_info = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
+            answer["client_info"] = base64.urlsafe_b64encode(client_info).rstrip(b"=").decode()
         self.state.log_event(
             "token",
             "success",
@@ -371,11 +373,11 @@ class Authority:
 def _check_verifier(code: Code, verifier: str) -> None:
     if not code.challenge:
         return
-    made = verifier
+    computed = verifier
     if code.challenge_method == "S256":
         digest = hashlib.sha256(verifier.encode()).digest()
-        made = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    if not hmac.compare_digest(made.encode(), code.challenge.encode()):
+        computed = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if not hmac.compare_digest(computed.encode(), code.challenge.encode()):
         raise RefusalError(501481)
 
 

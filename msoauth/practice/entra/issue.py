@@ -1,4 +1,4 @@
-"""Issuing tokens: access tokens for Exchange and Graph, ID tokens, refresh tokens (facts B1, B5, B6)."""
+"""Issue tokens: access tokens for Exchange and Graph, ID tokens, refresh tokens (facts B1, B5, B6)."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ ACCESS_MIN, ACCESS_MAX = 3600, 5400  # Entra draws 60 to 90 minutes at random
 ID_SECONDS = 3600
 _USES_KEPT = 50_000
 
-# Template ids of Global Administrator and of the role that every member has (memory, unverified).
+# Template ids of Global Administrator and of the role that every member has; from memory, not verified.
 _ADMIN, _MEMBER = "62e90394-69f5-4237-9190-012177145e10", "b79fbf4d-3ef9-4689-8143-76b194e85509"
 
 
@@ -31,7 +31,7 @@ class Grant:
     Attributes:
         home: Tenant id of the user.
         platform: ``web``, ``public`` or ``spa``: how the client that got it must authenticate.
-        signed_in: When the user was asked last, seconds since the epoch.
+        signed_in: When the user last signed in interactively, in seconds since the epoch.
         issued: When this refresh token was issued.
         device: The sign-in was one by device code (the session stays "protocol tracked", facts D8).
     """
@@ -51,7 +51,7 @@ _GRANT = tuple(field.name for field in fields(Grant))  # asdict() would copy eve
 
 
 class Issuer:
-    """Signs tokens, and reads back the refresh tokens it made."""
+    """Signs tokens, and reads the refresh tokens that it issued."""
 
     def __init__(self, signer: Signer) -> None:
         self.signer = signer
@@ -72,17 +72,17 @@ class Issuer:
         now: int,
     ) -> tuple[str, int]:
         """A user's access token and its lifetime in seconds."""
-        given, _blank, family = user.display_name.partition(" ")
+        given_name, _blank, surname = user.display_name.partition(" ")
         common, seconds = self._common(client, tenant, asked.uri, acr, now)
         claims = (
             common
             | {
                 "acr": "1",
                 "amr": amr,
-                "family_name": family or given,
-                "given_name": given,
+                "family_name": surname or given_name,
+                "given_name": given_name,
                 "idtyp": "user",
-                "ipaddr": "203.0.113.7",  # a documentation address: everybody sits on loopback here
+                "ipaddr": "203.0.113.7",  # an address for documentation: the real one is always loopback here
                 "name": user.display_name,
                 "oid": user.id,
                 "puid": f"1003{hashlib.sha256(user.id.encode()).hexdigest()[:12].upper()}",
@@ -182,7 +182,7 @@ class Issuer:
         return Grant(**body)
 
     def last_used(self, token: str, grant: Grant) -> float:
-        """When the token was used last, or else issued: it dies of 90 days without use, not of age (facts B6)."""
+        """When the token was used last, or else issued: it expires after 90 days without use, not at a certain age (facts B6)."""
         return self._used.get(token[-43:], grant.issued)
 
     def note_use(self, token: str, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What the pages for the browser share: sign-ins that are under way, browser sessions, templates, and redirects to the app."""
+"""The base of the browser pages: running sign-ins, browser sessions, templates, and redirects to the app."""
 
 import secrets
 import time
@@ -35,7 +35,7 @@ def templates(package: str = "msoauth.practice.entra") -> jinja2.Environment:
 
 @dataclass(slots=True)
 class Session:
-    """A user's session in a browser, as its cookie stands for it."""
+    """A user's session in a browser, which the cookie identifies."""
 
     tenant: Tenant
     user: User
@@ -46,13 +46,13 @@ class Session:
         """Whether it is still valid: not revoked, and not older than the sign-in frequency allows."""
         revoked = max(self.user.tokens_valid_from, self.user.passwords_tokens_valid_from)
         frequency = self.tenant.policies.sign_in_frequency
-        stale = frequency is not None and now - self.signed_in > frequency.total_seconds()
-        return self.signed_in >= revoked and not stale
+        too_old = frequency is not None and now - self.signed_in > frequency.total_seconds()
+        return self.signed_in >= revoked and not too_old
 
 
 @dataclass(slots=True)
 class Flow:
-    """A sign-in that a browser is in the middle of.
+    """A sign-in that is running in a browser.
 
     Attributes:
         parameters: The parameters of the request that began it.
@@ -93,7 +93,7 @@ class Flow:
 
 
 class SignInSite:
-    """What the page handlers share: the token service, sign-ins under way, and browser sessions.
+    """What the page handlers share: the token service, running sign-ins, and browser sessions.
 
     Attributes:
         code: The code that every user's authenticator app shows.
@@ -156,21 +156,23 @@ class Page(tornado.web.RequestHandler):
         self.set_status(status_code)
         self.finish(templates().get_template("not_found.html").render(root=self.root))
 
-    def show_refusal(self, refused: RefusalError, flow: Flow | None = None, user: str = "") -> None:
+    def show_refusal(self, refusal: RefusalError, flow: Flow | None = None, user: str = "") -> None:
         """Show a refusal as Entra does: code, ids, timestamp."""
-        self.show("error.html", 400, refused=refused, answer=self.log_refusal(refused, flow, user))
+        self.show("error.html", 400, refused=refusal, answer=self.log_refusal(refusal, flow, user))
 
     def log_refusal(
-        self, refused: RefusalError, flow: Flow | None = None, user: str = ""
+        self, refusal: RefusalError, flow: Flow | None = None, user: str = ""
     ) -> dict[str, Any]:
         """Write a refusal to the sign-in log; its answer with ids (the client's own correlation id, if any)."""
-        asked = flow.parameters.get("client-request-id", "") if flow else ""
+        correlation_id = flow.parameters.get("client-request-id", "") if flow else ""
         state = self.site.state
-        answer = refused.as_json(state.clock.now(), asked or self.argument("client-request-id"))
+        answer = refusal.as_json(
+            state.clock.now(), correlation_id or self.argument("client-request-id")
+        )
         tenant = (flow.tenant or flow.client.tenant) if flow else None
         state.log_event(
             "sign-in",
-            refused.text,
+            refusal.text,
             tenant=tenant.name if tenant else "",
             user=user or (flow.user.upn if flow and flow.user else ""),
             correlation_id=answer["correlation_id"],
@@ -184,19 +186,19 @@ class Page(tornado.web.RequestHandler):
     def sessions(self) -> list[Session]:
         """The valid sessions of this browser."""
         now = self.site.state.clock.time()
-        kept = self.site.sessions.get(self.get_cookie(COOKIE) or "", [])
-        return [session for session in kept if session.is_valid(now)]
+        sessions = self.site.sessions.get(self.get_cookie(COOKIE) or "", [])
+        return [session for session in sessions if session.is_valid(now)]
 
     def remember(self, flow: Flow) -> None:
         """Give this browser a session of the flow's user, in place of an older one of the same user."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
         flow.signed_in = self.site.state.clock.time()
-        known = self.get_cookie(COOKIE)
-        key = known if known in self.site.sessions else secrets.token_urlsafe(24)
-        assert key is not None  # noqa: S101 - a key of the dict, or a fresh one
-        kept = [s for s in self.site.sessions.get(key, []) if s.user is not flow.user]
-        kept.append(Session(flow.tenant, flow.user, list(flow.amr), flow.signed_in))
-        self.site.sessions[key] = kept
+        cookie = self.get_cookie(COOKIE)
+        key = cookie if cookie in self.site.sessions else secrets.token_urlsafe(24)
+        assert key is not None  # noqa: S101 - a key of the dict, or a new one
+        sessions = [s for s in self.site.sessions.get(key, []) if s.user is not flow.user]
+        sessions.append(Session(flow.tenant, flow.user, list(flow.amr), flow.signed_in))
+        self.site.sessions[key] = sessions
         path = self.site.address.cookie_path(self.request.host)
         self.set_cookie(COOKIE, key, path=path, httponly=True, samesite="Lax")
 
@@ -205,19 +207,19 @@ class Page(tornado.web.RequestHandler):
     def redirect_with_code(self, flow: Flow) -> None:
         """Send the browser back to the app with a code."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has signed in
-        asked, state = flow.parameters, self.site.state
+        parameters, state = flow.parameters, self.site.state
         self.site.flows.pop(flow.id, None)
         self.log_success(flow)
         code = Code(
             client=flow.client,
             tenant=flow.tenant,
             user=flow.user,
-            redirect_uri=asked.get("redirect_uri", ""),
+            redirect_uri=parameters.get("redirect_uri", ""),
             platform=flow.platform,
             scope=flow.scope,
-            challenge=asked.get("code_challenge", ""),
-            challenge_method=asked.get("code_challenge_method", "plain"),
-            nonce=asked.get("nonce", ""),
+            challenge=parameters.get("code_challenge", ""),
+            challenge_method=parameters.get("code_challenge_method", "plain"),
+            nonce=parameters.get("nonce", ""),
             issued=state.clock.time(),
             signed_in=flow.signed_in,
             amr=flow.amr,
@@ -237,15 +239,15 @@ class Page(tornado.web.RequestHandler):
             app_id=flow.client.app.app_id,
         )
 
-    def redirect_with_error(self, flow: Flow, refused: RefusalError, **more: str) -> None:
+    def redirect_with_error(self, flow: Flow, refusal: RefusalError, **more: str) -> None:
         """Send the browser back to the app with an error, or show it where Entra never sends it back."""
-        if refused.page_only or flow.device:
-            self.show_refusal(refused, flow)
+        if refusal.page_only or flow.device:
+            self.show_refusal(refusal, flow)
             return
-        answer = self.log_refusal(refused, flow)
+        answer = self.log_refusal(refusal, flow)
         self.site.flows.pop(flow.id, None)
         fields = {
-            "error": refused.error,
+            "error": refusal.error,
             "error_description": answer["error_description"],
             "error_uri": answer["error_uri"],
         }
@@ -254,13 +256,12 @@ class Page(tornado.web.RequestHandler):
     def _state(self, flow: Flow) -> str:
         who = [flow.tenant.tenant_id if flow.tenant else "", flow.user.upn if flow.user else ""]
         if self.site.state.faults.value("state.other", *who):
-            return secrets.token_urlsafe(
-                16
-            )  # as an older tab, or somebody else's link, would send it
+            # As an older tab, or a link from somebody else, would send it.
+            return secrets.token_urlsafe(16)
         return flow.parameters["state"]
 
     def redirect_back(self, flow: Flow, fields: dict[str, str]) -> None:
-        """The redirect itself, as ``response_mode`` asks (facts B4)."""
+        """Redirect to the app with these fields, as ``response_mode`` asks (facts B4)."""
         if flow.parameters.get("state"):
             fields["state"] = self._state(flow)
         uri = flow.parameters["redirect_uri"]

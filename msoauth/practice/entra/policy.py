@@ -1,4 +1,4 @@
-"""Whether a user may get tokens for an app: blocked users, Conditional Access, assignment (facts D6 to D9)."""
+"""Check whether a user may get tokens for an app: blocked users, Conditional Access, assignment (facts D6 to D9)."""
 
 import json
 
@@ -6,7 +6,7 @@ from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import EXCHANGE_APP_ID, Tenant, User
 
-HIDDEN = "{EmailHidden}"  # what Entra puts in place of addresses in texts that apps get to see
+HIDDEN = "{EmailHidden}"  # what Entra writes instead of addresses in texts that reach the app
 _DEVICE = {"compliant": 53000, "joined": 53001, "managed": 530003, "known": 50097}
 
 
@@ -19,7 +19,7 @@ def not_in_tenant(client: Client, tenant: Tenant, name: str, idp: str) -> Refusa
 
 
 def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: bool = False) -> None:
-    """Whether the user may get tokens for this app.
+    """Check that the user may get tokens for this app.
 
     Args:
         device_flow: The sign-in is one by device code, which a policy may block altogether.
@@ -49,7 +49,7 @@ def check_access(client: Client, tenant: Tenant, user: User, *, device_flow: boo
 
 
 def check_second_factor(tenant: Tenant, user: User, amr: list[str], resource: str) -> None:
-    """Whether a grant got with *amr* satisfies what the user must prove today.
+    """Check that a grant with these authentication methods (*amr*) satisfies what the user must prove now.
 
     Raises:
         RefusalError: multi-factor authentication, or its enrolment, must be done in the browser.
@@ -62,5 +62,5 @@ def check_second_factor(tenant: Tenant, user: User, amr: list[str], resource: st
 
 def challenge(tenant: Tenant) -> str:
     """The claims challenge that names the policy (facts B2); the policy's id is the tenant's own here."""
-    wanted = {"access_token": {"capolids": {"essential": True, "values": [tenant.tenant_id]}}}
-    return json.dumps(wanted, separators=(",", ":"))
+    claims = {"access_token": {"capolids": {"essential": True, "values": [tenant.tenant_id]}}}
+    return json.dumps(claims, separators=(",", ":"))

@@ -11,16 +11,16 @@ MAX_LENGTH = 256
 _UNSUPPORTED = set("!$'(),;")
 
 
-def same(registered: str, asked: str) -> bool:
+def same(registered: str, requested: str) -> bool:
     """Whether two redirect URIs match.
 
     Scheme and host are compared without regard to case, the path is exact, and the port is
     ignored on localhost. Whether an empty path and ``/`` differ is unverified; here they do.
     """
-    if registered == asked:
+    if registered == requested:
         return True
     try:
-        ours, theirs = urlsplit(registered), urlsplit(asked)
+        ours, theirs = urlsplit(registered), urlsplit(requested)
         ports = (ours.port, theirs.port)
     except ValueError:
         return False
@@ -49,7 +49,7 @@ def platform(app: AppRegistration, uri: str) -> str:
         ("spa", app.spa_redirect_uris),
         ("public", app.public_client_redirect_uris),
     ):
-        if any(same(known, uri) for known in uris):
+        if any(same(registered_uri, uri) for registered_uri in uris):
             return name
     raise RefusalError(50011, uri=uri, app=app.app_id)
 

@@ -52,7 +52,7 @@ class RefusalError(Exception):
         return 401 if self.error == "invalid_client" else _UNAVAILABLE.get(self.error, 400)
 
     def as_json(self, now: datetime, correlation_id: str = "") -> dict[str, Any]:
-        """The answer of the token endpoint (facts B2), with fresh ids; servers since 2023 put blanks between them.
+        """The answer of the token endpoint (facts B2), with new ids; since 2023, blanks separate them in the text.
 
         Args:
             correlation_id: The client's own ``client-request-id``, or empty. That it comes back is unverified.

@@ -1,4 +1,4 @@
-"""Reading the *scope* parameter of a request: resources, permissions, OpenID scopes (facts A3, A4, D5)."""
+"""Read the *scope* parameter of a request: resources, permissions, OpenID scopes (facts A3, A4, D5)."""
 
 import re
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Scopes:
 
     @property
     def first(self) -> RequestedScopes:
-        """What a refresh gives a token for when several resources are asked for (facts A3)."""
+        """The resource that a refresh gives a token for when the scope names several (facts A3)."""
         return self.resources[0]
 
     def consentable(self) -> tuple[RequestedScopes, ...]:
@@ -77,7 +77,7 @@ def read(text: str, tenant: Tenant | None, app: AppRegistration) -> Scopes:
         RefusalError: an unknown resource or scope, a malformed one, or ``.default`` beside others.
     """
     words = text.split()
-    found: dict[str, tuple[str, set[str]]] = {}
+    by_resource: dict[str, tuple[str, set[str]]] = {}
     for word in words:
         if word in OIDC:
             continue
@@ -91,14 +91,15 @@ def read(text: str, tenant: Tenant | None, app: AppRegistration) -> Scopes:
             raise RefusalError(500011, resource=uri, tenant=tenant.name if tenant else "common")
         if name != ".default" and name not in permissions.names(resource):
             raise RefusalError(650053, name=app.display_name, scope=name, resource=resource)
-        found.setdefault(resource, (uri, set()))[1].add(name)
-    if any(".default" in names and len(names) > 1 for _uri, names in found.values()):
+        by_resource.setdefault(resource, (uri, set()))[1].add(name)
+    if any(".default" in names and len(names) > 1 for _uri, names in by_resource.values()):
         raise RefusalError(70011, scope=" ".join(word for word in words if word not in OIDC))
-    asked = tuple(
-        RequestedScopes(resource, uri, frozenset(names)) for resource, (uri, names) in found.items()
+    requested = tuple(
+        RequestedScopes(resource, uri, frozenset(names))
+        for resource, (uri, names) in by_resource.items()
     )
     oidc = frozenset(word for word in words if word in OIDC)
-    return Scopes(oidc, asked or (RequestedScopes(GRAPH_APP_ID, GRAPH, frozenset()),), text)
+    return Scopes(oidc, requested or (RequestedScopes(GRAPH_APP_ID, GRAPH, frozenset()),), text)
 
 
 def delegated(asked: RequestedScopes, app: AppRegistration) -> RequestedScopes:

@@ -21,19 +21,19 @@ class AuthorizePage(FlowPage):
         asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
         try:
             client, platform = _client_and_platform(self.site.state, path, asked)
-        except RefusalError as refused:
-            self.show_refusal(refused)
+        except RefusalError as refusal:
+            self.show_refusal(refusal)
             return
         flow = self.site.begin(Flow(client, asked, platform))
         flow.tenant = client.tenant
         try:
             _check(asked)
             consent.requested_permissions(client, flow.scope)
-        except RefusalError as refused:
+        except RefusalError as refusal:
             asked.setdefault("response_mode", "query")
             if asked["response_mode"] not in _MODES:
                 asked["response_mode"] = "query"
-            self.redirect_with_error(flow, refused)
+            self.redirect_with_error(flow, refusal)
             return
         if asked.get("prompt") == "none":
             self._sign_in_silently(flow)
@@ -43,7 +43,7 @@ class AuthorizePage(FlowPage):
     post = get
 
     def _sign_in_silently(self, flow: Flow) -> None:
-        sessions = self.fitting(flow)
+        sessions = self.matching_sessions(flow)
         if len(sessions) == 1:
             flow.use_session(sessions[0])
             self.show_next_page(flow)
@@ -109,8 +109,8 @@ class AdminConsentPage(FlowPage):
             flow = self.site.begin(Flow(client, asked, platform, purpose))
             flow.tenant = client.tenant
             self.requested_permissions(flow)
-        except RefusalError as refused:
-            self.show_refusal(refused)
+        except RefusalError as refusal:
+            self.show_refusal(refusal)
             return
         self.choose(flow)
 

@@ -1,4 +1,4 @@
-"""Handling what a user submits during a sign-in: user name, password, second factor, and decisions."""
+"""Handle the forms that a user submits during a sign-in: user name, password, second factor, and decisions."""
 
 import hmac
 
@@ -29,8 +29,8 @@ class SubmittedPage(FlowPage):
             self.show(
                 "stale.html",
                 400,
-                refused=(refused := RefusalError(50089)),
-                answer=self.log_refusal(refused),
+                refused=(refusal := RefusalError(50089)),
+                answer=self.log_refusal(refusal),
             )
             return
         step = self.argument("step")
@@ -89,10 +89,10 @@ class SubmittedPage(FlowPage):
         elif name.rpartition("@")[2].lower() in PERSONAL_DOMAINS:
             self._refuse_personal_account(flow, home, name)
         else:
-            refused = (
+            refusal = (
                 RefusalError(50034, user=HIDDEN, tenant=home.name) if home else RefusalError(50128)
             )
-            self.log_refusal(refused, flow, name[:100])
+            self.log_refusal(refusal, flow, name[:100])
             self.ask_name(flow, name, _UNKNOWN)
 
     def _refuse_other_tenant(self, flow: Flow, tenant: Tenant, name: str, home: Tenant) -> None:
@@ -100,12 +100,12 @@ class SubmittedPage(FlowPage):
         self.show_refusal(not_in_tenant(flow.client, tenant, name, idp), flow, name)
 
     def _refuse_personal_account(self, flow: Flow, tenant: Tenant | None, name: str) -> None:
-        refused = (
+        refusal = (
             not_in_tenant(flow.client, tenant, name, "live.com")
             if tenant
             else RefusalError(500200, user=name)
         )
-        self.show_refusal(refused, flow, name)
+        self.show_refusal(refusal, flow, name)
 
     def _submitted_password(self, flow: Flow, user: User) -> None:
         now = self.site.state.clock.time()
@@ -122,13 +122,13 @@ class SubmittedPage(FlowPage):
         user.failed_tries = 0
         flow.password_given, flow.amr = True, []
         if user.password_expired:
-            refused = RefusalError(50055)
+            refusal = RefusalError(50055)
             self.show(
                 "new_password.html",
                 flow=flow,
                 problem="",
-                refused=refused,
-                answer=self.log_refusal(refused, flow),
+                refused=refusal,
+                answer=self.log_refusal(refusal, flow),
             )
         else:
             self._after_password(flow, user)
@@ -145,10 +145,10 @@ class SubmittedPage(FlowPage):
         elif new != again:
             problem = "The passwords do not match."
         if problem:
-            refused = RefusalError(50055)
-            answer = refused.as_json(self.site.state.clock.now())
+            refusal = RefusalError(50055)
+            answer = refusal.as_json(self.site.state.clock.now())
             self.show(
-                "new_password.html", flow=flow, problem=problem, refused=refused, answer=answer
+                "new_password.html", flow=flow, problem=problem, refused=refusal, answer=answer
             )
             return
         user.password, user.password_expired = new, False
@@ -165,8 +165,8 @@ class SubmittedPage(FlowPage):
             self.ask_code(flow, user)
 
     def _submitted_code(self, flow: Flow, user: User) -> None:
-        given = self.argument("otc").replace(" ", "")
-        if not hmac.compare_digest(given.encode(), self.site.code.encode()):
+        code = self.argument("otc").replace(" ", "")
+        if not hmac.compare_digest(code.encode(), self.site.code.encode()):
             self.log_refusal(RefusalError(500121), flow)
             self.ask_code(flow, user, _WRONG_CODE)
             return
@@ -191,8 +191,8 @@ class SubmittedPage(FlowPage):
             return
         try:
             asked = self.requested_permissions(flow)
-        except RefusalError as refused:
-            self.redirect_with_error(flow, refused)
+        except RefusalError as refusal:
+            self.redirect_with_error(flow, refusal)
             return
         if flow.purpose.startswith("adminconsent"):
             if user.admin:

@@ -1,4 +1,4 @@
-"""Exchange Online's mail servers: POP3, IMAP and SMTP submission, word for word as facts E has them."""
+"""The practice tenant's mail servers: POP3, IMAP and SMTP submission with Exchange Online's replies (facts E)."""
 
 from msoauth.practice.exchange.servers import ExchangeServers, start_exchange
 from msoauth.practice.exchange.service import Limits, Timing

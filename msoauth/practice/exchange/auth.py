@@ -1,4 +1,4 @@
-"""Checking a login by XOAUTH2: whose token it is, for which protocol, and for which mailbox.
+"""Check a login by XOAUTH2: whose token it is, for which protocol, and for which mailbox.
 
 The order of the checks is that of a diagnostic tool by a Microsoft support engineer (facts E1, B5):
 form, signature, issuer, audience, expiry, permission, user; then the mailbox's settings.
@@ -14,7 +14,7 @@ from typing import Any
 from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
-# facts B5: the audiences that Exchange takes; "as URI or app GUID"
+# facts B5: the audiences that Exchange accepts; "as URI or app GUID"
 AUDIENCES = frozenset(
     {
         "https://outlook.office.com",
@@ -24,9 +24,8 @@ AUDIENCES = frozenset(
         "00000002-0000-0ff1-ce00-000000000000",
     }
 )
-CLOCK_SKEW = (
-    300  # seconds by which a token's nbf may lie ahead; Microsoft's libraries allow five minutes
-)
+# Seconds by which a token's nbf may be in the future; Microsoft's libraries allow five minutes.
+CLOCK_SKEW = 300
 
 
 class Protocol(Enum):
@@ -81,10 +80,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """The outcome of a login: the verdict and what is known of the user by then; never the token.
+    """The outcome of a login: the verdict and what the checks found out by then; never the token.
 
     Attributes:
-        user: What stood in ``user=``.
+        user: The value of ``user=``.
         why: One line for the protocol log.
         identity: UPN in lower case of the token's user, or the object id of the app.
         expires: End of the token, seconds since the epoch.
@@ -149,11 +148,11 @@ def check_login(
     mailbox = None if app else _own_mailbox(tenant, who)
     if protocol is Protocol.SMTP:
         # Policy may be checked before the token: a 5.7.139 can hide a bad token (facts E5).
-        refused = smtp_policy(tenant, tenant.mailbox(user) or mailbox)
-        if refused is not None:
-            return verdict(refused, f"policy: {refused.name.lower().replace('_', ' ')}")
-    if (bad := _claims(state, protocol, claims, app)) is not None:
-        return verdict(*bad)
+        policy = smtp_policy(tenant, tenant.mailbox(user) or mailbox)
+        if policy is not None:
+            return verdict(policy, f"policy: {policy.name.lower().replace('_', ' ')}")
+    if (refusal := _check_claims(state, protocol, claims, app)) is not None:
+        return verdict(*refusal)
     account = None if app else tenant.user(who)
     if not app and (account is None or not account.account_enabled):
         return verdict(Verdict.USER_DISABLED, "the token's user is blocked or gone")
@@ -166,11 +165,11 @@ def check_login(
         if user.lower() != who:
             return verdict(Verdict.USER, "user= is not the token's user")
         target = mailbox
-    return verdict(*_mailbox(protocol, tenant, target, account, identity))
+    return verdict(*_check_mailbox(protocol, tenant, target, account, identity))
 
 
 def smtp_policy(tenant: Tenant, mailbox: Mailbox | None) -> Verdict | None:
-    """The policy by which SMTP AUTH is refused there, whoever asks and however (facts E5)."""
+    """The policy that refuses SMTP AUTH for this mailbox, whatever the credentials (facts E5); None if none does."""
     if tenant.policies.security_defaults:
         return Verdict.SECURITY_DEFAULTS
     if tenant.policies.legacy_criteria_not_met:
@@ -190,7 +189,7 @@ def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Tenant | None:
     return None if tenant.deprovisioned else tenant
 
 
-def _claims(
+def _check_claims(
     state: PracticeState, protocol: Protocol, claims: Mapping[str, Any], app: bool
 ) -> tuple[Verdict, str] | None:
     if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
@@ -209,15 +208,15 @@ def _claims(
 
 
 def _own_mailbox(tenant: Tenant, upn: str) -> Mailbox | None:
-    found = tenant.mailbox(upn)
-    if found is not None:
-        return found
+    mailbox = tenant.mailbox(upn)
+    if mailbox is not None:
+        return mailbox
     user = tenant.user(upn)
     aliases = user.aliases if user else ()
     return next((m for alias in aliases if (m := tenant.mailbox(alias)) is not None), None)
 
 
-def _mailbox(
+def _check_mailbox(
     protocol: Protocol, tenant: Tenant, target: Mailbox | None, account: User | None, identity: str
 ) -> tuple[Verdict, str, Mailbox | None, bool]:
     if target is None or not tenant.exchange_online:
@@ -245,13 +244,13 @@ def may_send_as(tenant: Tenant, login: LoginResult, sender: str) -> bool:
     own = login.mailbox
     if own is None:
         return False
-    wanted = sender.strip().lower()
-    if wanted == own.address.lower():
+    address = sender.strip().lower()
+    if address == own.address.lower():
         return True
     owner = tenant.user(own.address)
-    if owner is not None and wanted in {owner.upn.lower(), *owner.aliases}:
+    if owner is not None and address in {owner.upn.lower(), *owner.aliases}:
         return True
-    other = tenant.mailbox(wanted)
+    other = tenant.mailbox(address)
     if other is None:
         return False
     who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}

@@ -15,7 +15,7 @@ from msoauth.practice.network import TOO_OLD
 HIGH_WATER = 64 * 1024  # bytes kept unread before the peer is told to wait
 DROP_AT = 20  # bytes of an answer that still arrive when a fault drops the connection inside it
 CHUNK = 128 * 1024  # bytes handed to the transport at once
-CLOSING = 2.0  # seconds that a peer has to answer TLS's closing message and to read what is left
+CLOSING = 2.0  # seconds that a peer has to answer TLS's close_notify and to read the rest
 
 _log = logging.getLogger("msoauth.practice")
 
@@ -24,8 +24,8 @@ class ConnectionClosedError(Exception):
     """The peer is gone, or was too slow, or the connection was dropped on purpose."""
 
 
-# What an ordinary end of the peer looks like; anything else is the server's doing, or an attack.
-_LEFT = (ConnectionClosedError, ConnectionResetError, BrokenPipeError)
+# What is raised when a peer ends normally; anything else is an error of the server, or an attack.
+_PEER_LEFT = (ConnectionClosedError, ConnectionResetError, BrokenPipeError)
 
 
 class LineTooLongError(Exception):
@@ -37,14 +37,14 @@ class IdleError(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """A connection; ``serve`` is run in a task of its own when it is made.
+    """A connection of a client; runs ``serve`` in a task of its own once it is established.
 
     Attributes:
-        latency: Seconds awaited before each answer; read anew each time.
+        latency: Returns the seconds to wait before each answer.
         write_seconds: How long a peer may take to read what is sent to it.
-        protocol: What is spoken, for the log.
-        received: What came and was not taken yet; who takes from it sets ``answered`` to False.
-        answered: Whether anything was sent since then, so that the next bytes are no new answer.
+        protocol: The name of the mail protocol, for the log.
+        received: Bytes received and not consumed yet; a consumer sets ``answered`` to False.
+        answered: Whether anything was sent since then: only the first bytes of an answer wait for the latency.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came, and ask the peer to wait when that is much."""
+        """Buffer the data; stop reading while the buffer is full."""
         self.received += data
         if len(self.received) >= HIGH_WATER and not self._full and self._transport is not None:
             self._full = True
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Wake the tasks that wait for the peer."""
         self._eof = True
         self._lost = exc
         self._wake()
@@ -118,19 +118,19 @@ class Connection(asyncio.Protocol):
     # Reading
 
     async def more(self) -> None:
-        """Send what was written, and wait until more has come.
+        """Send what was written, and wait until more data arrives.
 
         Raises:
             ConnectionClosedError: the peer is gone.
         """
-        before = len(self.received)
+        received_before = len(self.received)
         await self.flush()
         if self._eof or self._transport is None:
             raise ConnectionClosedError
         if self._full:
             self._full = False
             self._transport.resume_reading()
-        if len(self.received) > before:  # it came while flushing, or within resume_reading
+        if len(self.received) > received_before:  # it came while flushing, or within resume_reading
             return
         self._reader = asyncio.get_running_loop().create_future()
         try:
@@ -178,12 +178,12 @@ class Connection(asyncio.Protocol):
                 raise ConnectionClosedError
             self._transport.write(view[start : start + CHUNK])
             if self._blocked:
-                await self._drained()
+                await self._wait_writable()
         if self._allowance is not None and self._allowance <= 0:
             self.abort("dropped on purpose inside an answer")
             raise ConnectionClosedError
 
-    async def _drained(self) -> None:
+    async def _wait_writable(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self.write_seconds):
@@ -203,12 +203,12 @@ class Connection(asyncio.Protocol):
     async def start_tls(
         self, context: ssl.SSLContext | None, seconds: float, reply: bytes | None = None
     ) -> None:
-        """Begin TLS as the server; what came in plain text and was not answered is forgotten.
+        """Begin TLS as the server; discard what came in plain text and was not answered.
 
         Args:
-            context: The server's certificate; None refuses every handshake as one of too new a version.
+            context: The server's certificate; None refuses every handshake, as a server that knows only old versions of TLS.
             seconds: How long the handshake may take.
-            reply: What is sent in plain text before (SMTP's 220).
+            reply: Sent in plain text before the handshake (SMTP's 220).
 
         Raises:
             OSError: the handshake failed (``ssl.SSLError`` is one).
@@ -284,7 +284,7 @@ class Connection(asyncio.Protocol):
             await self.flush()
             self._log_end("the session is over", logging.DEBUG)
         except (ConnectionClosedError, LineTooLongError, IdleError, OSError) as end:
-            if isinstance(why := self._lost or end, _LEFT):  # peers come and go
+            if isinstance(why := self._lost or end, _PEER_LEFT):  # peers come and go
                 self.abort(f"the peer has left ({why!r})", logging.DEBUG)
             else:
                 self.abort(repr(why))

@@ -1,7 +1,7 @@
-"""What becomes of a mail that a client hands over by SMTP: checked, delivered or refused.
+"""Check a mail that a client submits by SMTP, and deliver or refuse it.
 
 Nothing leaves the process. A recipient in another tenant of the practice tenant gets it; one elsewhere is
-accepted, as Exchange would, and the mail goes nowhere. Recipients that do not exist here come back as a bounce.
+accepted, as Exchange would, and the mail goes nowhere. For recipients that do not exist here the sender gets a bounce.
 """
 
 import re
@@ -22,7 +22,7 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A mail as a client handed it over: envelope and content."""
+    """A mail as a client submitted it: envelope and content."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -39,8 +39,8 @@ def headers(content: bytes) -> Message:
 
 def authors(content: bytes) -> list[str]:
     """Addresses of the From header, in lower case."""
-    found = getaddresses([str(value) for value in headers(content).get_all("From", [])])
-    return [address.lower() for _, address in found if "@" in address]
+    addresses = getaddresses([str(value) for value in headers(content).get_all("From", [])])
+    return [address.lower() for _, address in addresses if "@" in address]
 
 
 def mailbox_at(state: PracticeState, address: str) -> tuple[Tenant | None, Mailbox | None]:
@@ -74,19 +74,21 @@ def submit(
     for fault, reply in replies.AFTER_DATA.items():
         if service.has_fault(fault, tenant, mailbox):
             return reply.replace("{}", service.host), f"mail refused: {fault}"
-    refused = _limits(service, session, mailbox) or _rights(service, login, tenant, mailbox, mail)
-    if refused is not None:
-        return refused
+    refusal = _limit_refusal(service, session, mailbox) or _rights_refusal(
+        service, login, tenant, mailbox, mail
+    )
+    if refusal is not None:
+        return refusal
     message_id = deliver(service.state, mailbox, mail)
-    shown = "".join(c for c in message_id if c.isprintable())[:200]
+    printable_id = "".join(c for c in message_id if c.isprintable())[:200]
     count = len(mail.recipients)
     return (
-        replies.QUEUED.format(shown, service.host),
-        f"mail {shown} accepted for {count} recipient{'s' if count > 1 else ''}",
+        replies.QUEUED.format(printable_id, service.host),
+        f"mail {printable_id} accepted for {count} recipient{'s' if count > 1 else ''}",
     )
 
 
-def _limits(service: Service, session: object, mailbox: Mailbox) -> tuple[str, str] | None:
+def _limit_refusal(service: Service, session: object, mailbox: Mailbox) -> tuple[str, str] | None:
     concurrent = replies.CONCURRENT.format(service.host)
     if service.sessions.place(Protocol.SMTP, mailbox, session) >= service.limits.submissions:
         return concurrent, "mail refused: more than three connections"
@@ -97,16 +99,16 @@ def _limits(service: Service, session: object, mailbox: Mailbox) -> tuple[str, s
     return None
 
 
-def _rights(
+def _rights_refusal(
     service: Service, login: LoginResult, tenant: Tenant, mailbox: Mailbox, mail: Submission
 ) -> tuple[str, str] | None:
     if not login.open_mailbox:
         return replies.LOGON_FAILURE.format(service.host), "mail refused: the app has no FullAccess"
     for sender in (mail.sender, *authors(mail.content)):
         if not may_send_as(tenant, login, sender):
-            shown = "".join(c for c in sender if c.isprintable())[:254]
-            reply = replies.SEND_AS.format(mailbox.address, shown, service.host)
-            return reply, f"mail refused: not allowed to send as {shown}"
+            printable = "".join(c for c in sender if c.isprintable())[:254]
+            reply = replies.SEND_AS.format(mailbox.address, printable, service.host)
+            return reply, f"mail refused: not allowed to send as {printable}"
     return None
 
 
@@ -116,29 +118,29 @@ def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
     Returns:
         The Message-ID: the client's own is kept (facts E6, work accounts).
     """
-    moment = state.clock.now()
+    now = state.clock.now()
     content = _BARE_LF.sub(b"\r\n", mail.content)
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
     fields = headers(content)
     domain = login.address.rpartition("@")[2]
     message_id = " ".join(str(fields.get("Message-ID", "")).split())
-    added = b""
+    added_fields = b""
     if not message_id:
         message_id = f"<{uuid4()}@{domain}>"
-        added += f"Message-ID: {message_id}\r\n".encode()
+        added_fields += f"Message-ID: {message_id}\r\n".encode()
     if "Date" not in fields:
-        added += f"Date: {format_datetime(moment)}\r\n".encode()
+        added_fields += f"Date: {format_datetime(now)}\r\n".encode()
     if "From" not in fields:
-        added += f"From: {mail.sender}\r\n".encode()
-    if added and not _starts_with_header(content):
-        added += b"\r\n"
-    content = added + content
+        added_fields += f"From: {mail.sender}\r\n".encode()
+    if added_fields and not _starts_with_header(content):
+        added_fields += b"\r\n"
+    content = added_fields + content
     trace = (
         f"Received: from [{mail.peer}] by {mail.host} with Microsoft SMTP Server"
-        f" id {mail.session_id}; {format_datetime(moment)}\r\n"
+        f" id {mail.session_id}; {format_datetime(now)}\r\n"
     ).encode()
-    login.keep_sent(content, moment.timestamp())
+    login.keep_sent(content, now.timestamp())
     arriving = trace + _without_bcc(content)
     missing = []
     delivered: set[int] = set()
@@ -147,11 +149,11 @@ def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
         if mailbox is not None:
             if id(mailbox) not in delivered:
                 delivered.add(id(mailbox))
-                mailbox.deliver(arriving, moment.timestamp())
+                mailbox.deliver(arriving, now.timestamp())
         elif tenant is not None:
             missing.append(recipient)
     if missing:
-        login.deliver(_bounce(state, domain, missing, fields, message_id), moment.timestamp())
+        login.deliver(_bounce(state, domain, missing, fields, message_id), now.timestamp())
     return message_id
 
 
@@ -168,7 +170,7 @@ def _without_bcc(content: bytes) -> bytes:
 def _bounce(
     state: PracticeState, domain: str, missing: Iterable[str], fields: Message, message_id: str
 ) -> bytes:
-    """Exchange tells of unknown recipients by a mail (facts E6: RecipientNotFound "only as a bounce later")."""
+    """The mail by which Exchange reports unknown recipients (facts E6: RecipientNotFound "only as a bounce later")."""
     report = EmailMessage()
     subject = re.sub(r"[\x00-\x1f\x7f\s]+", " ", str(fields.get("Subject", "")))[:200].strip()
     report["From"] = formataddr(("Microsoft Outlook", f"postmaster@{domain}"))

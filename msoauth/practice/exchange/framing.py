@@ -1,4 +1,4 @@
-"""Reading what a client sends: lines, counted bytes and dot-stuffed mails, each within a limit."""
+"""Read what a client sends: lines, counted bytes and dot-stuffed mails, each within a limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from msoauth.practice.exchange.connection import Connection, IdleError, LineTooL
 
 
 async def readline(connection: Connection, limit: int, seconds: float) -> bytes:
-    """The next line without its end; answers that wait are sent before waiting for it.
+    """The next line without its end; sends buffered answers before it waits.
 
     Args:
-        limit: Bytes that the line may have.
+        limit: Longest line in bytes.
         seconds: How long the whole line may take.
 
     Raises:
-        LineTooLongError: *limit* was passed; the connection cannot be used any more.
-        IdleError: *seconds* passed.
+        LineTooLongError: the line exceeds *limit*; the connection cannot be used any more.
+        IdleError: the line was not complete after *seconds*.
         ConnectionClosedError: the peer is gone.
     """
     end = connection.received.find(b"\n")
@@ -68,28 +68,30 @@ async def read_dotted(
     connection: Connection,
     limit: int,
     seconds: float,
-    holds: Callable[[int], bool] = lambda _size: True,
+    reserve: Callable[[int], bool] = lambda _size: True,
 ) -> bytes | None:
     """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
 
-    *holds* is called with the bytes read so far and tells whether they may be kept. Only CRLF ends a line here: a
+    *reserve* is called with the number of bytes so far and returns whether they may be kept in memory. Only CRLF ends a line here: a
     bare LF before the dot must not end a mail (SMTP smuggling).
     """
     await connection.flush()
-    body = bytearray(b"\r\n")  # so that an empty mail and a dot in the first line need no case
-    known = 0
+    body = bytearray(
+        b"\r\n"
+    )  # so that an empty mail and a dot in the first line are no special cases
+    searched = 0
     too_big = False
     while True:
         body += connection.received
         connection.received.clear()
-        end = body.find(b"\r\n.\r\n", max(0, known - 4))
+        end = body.find(b"\r\n.\r\n", max(0, searched - 4))
         if end >= 0:
             break
-        if len(body) > limit + 2 or not holds(len(body)):
+        if len(body) > limit + 2 or not reserve(len(body)):
             too_big = True
             del body[:-4]
-            holds(0)
-        known = len(body)
+            reserve(0)
+        searched = len(body)
         await _wait_for_more(connection, seconds)
     connection.received += body[end + 5 :]
     connection.answered = False

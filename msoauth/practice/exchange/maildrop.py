@@ -7,9 +7,9 @@ class Maildrop:
     """The messages that one session sees, counted from 0; mail that comes later is not among them.
 
     Attributes:
-        mailbox: Whose messages they are.
+        mailbox: The mailbox that the messages are in.
         messages: All of them, also those that are marked as deleted.
-        sizes: The octets of each.
+        sizes: The size of each message in bytes.
     """
 
     def __init__(self, mailbox: Mailbox) -> None:
@@ -25,14 +25,14 @@ class Maildrop:
         index = int(number) - 1
         return index if 0 <= index < len(self.messages) and index not in self._deleted else None
 
-    def left(self) -> list[int]:
+    def remaining(self) -> list[int]:
         """Indices of the messages that are not marked as deleted."""
         return [i for i in range(len(self.messages)) if i not in self._deleted]
 
     def listing(self) -> str:
-        """RFC 1939's drop listing: how many messages are left, and their octets."""
-        left = self.left()
-        return f"{len(left)} {sum(self.sizes[i] for i in left)}"
+        """RFC 1939's drop listing: the number of remaining messages, and their total size in bytes."""
+        remaining = self.remaining()
+        return f"{len(remaining)} {sum(self.sizes[i] for i in remaining)}"
 
     def uid(self, index: int) -> str:
         """Unique-id of a message."""
@@ -44,13 +44,13 @@ class Maildrop:
         self._deleted.add(index)
 
     def reset(self) -> None:
-        """Take back every mark."""
+        """Unmark all messages."""
         self._deleted.clear()
 
     def update(self) -> int:
-        """Remove what is marked from the mailbox; how many messages that were."""
+        """Delete the marked messages from the mailbox; returns how many there were."""
         if not self._deleted:
             return 0
-        gone = {id(self.messages[i]) for i in self._deleted}
-        self.mailbox.messages[:] = [m for m in self.mailbox.messages if id(m) not in gone]
-        return len(gone)
+        deleted = {id(self.messages[i]) for i in self._deleted}
+        self.mailbox.messages[:] = [m for m in self.mailbox.messages if id(m) not in deleted]
+        return len(deleted)

@@ -85,23 +85,23 @@ class Pop3Session:
             self.connection.write(GOODBYE)
             return False
         if verb == "CAPA":
-            more = b"RESP-CODES\r\nAUTH-RESP-CODE\r\n" if self._codes() else b""
+            more = b"RESP-CODES\r\nAUTH-RESP-CODE\r\n" if self._uses_response_codes() else b""
             self.connection.write(CAPABILITIES.replace(b"USER\r\n", b"USER\r\n" + more))
         elif verb == "AUTH":
             return await self._auth(argument.strip())
         elif verb in ("USER", "PASS"):
             return self._basic(verb, argument.strip())
-        elif (act := self._acts().get(verb)) is not None:
+        elif (act := self._actions().get(verb)) is not None:
             if self._drop is None:
                 self.connection.write(BAD_STATE)
             else:
                 await act(self._drop, argument.split())
         else:
             self.connection.write(UNKNOWN)
-            return self._failed() if self._drop is None else True
+            return self._count_failure() if self._drop is None else True
         return True
 
-    def _acts(self) -> dict[str, Callable[[Maildrop, list[str]], Awaitable[None]]]:
+    def _actions(self) -> dict[str, Callable[[Maildrop, list[str]], Awaitable[None]]]:
         return {
             "STAT": self._stat,
             "LIST": self._list,
@@ -113,18 +113,19 @@ class Pop3Session:
             "NOOP": self._noop,
         }
 
-    def _codes(self) -> bool:
+    def _uses_response_codes(self) -> bool:
         return self.service.has_fault("pop3.response-codes")
 
     def _refuse(self, answer: bytes) -> None:
         code = RESPONSE_CODES.get(answer)
-        if code is not None and self._codes():
+        if code is not None and self._uses_response_codes():
             answer = answer.replace(b"-ERR ", b"-ERR [%b] " % code)
         self.connection.write(answer)
 
     # AUTHORIZATION
 
-    def _failed(self) -> bool:
+    def _count_failure(self) -> bool:
+        """Count a failed try; returns whether the session goes on."""
         self._failures += 1
         return self._failures < MAX_FAILURES
 
@@ -144,7 +145,7 @@ class Pop3Session:
         )
         self._user = None
         self.connection.write(BASIC_DISABLED)
-        return self._failed()
+        return self._count_failure()
 
     async def _auth(self, argument: str) -> bool:
         if self._drop is not None:
@@ -157,7 +158,7 @@ class Pop3Session:
         mechanism = mechanism.upper()
         if mechanism not in ("XOAUTH2", "PLAIN"):
             self.connection.write(UNKNOWN)
-            return self._failed()
+            return self._count_failure()
         if initial and mechanism == "XOAUTH2":
             # The one-line form fails on Exchange Online (facts E2).
             self.service.log_event(Protocol.POP3, "AUTH XOAUTH2 on one line: protocol error")
@@ -175,7 +176,7 @@ class Pop3Session:
         if line == b"*" or mechanism == "PLAIN":
             self.connection.write(BASIC_DISABLED if line != b"*" else REFUSED)
             self.service.log_event(Protocol.POP3, f"AUTH {mechanism} refused")
-            return self._failed()
+            return self._count_failure()
         return self._sign_in(self.service.check_login(Protocol.POP3, line))
 
     def _sign_in(self, login: LoginResult) -> bool:
@@ -199,7 +200,7 @@ class Pop3Session:
                 return True
         service.log_event(Protocol.POP3, f"AUTH XOAUTH2 refused: {outcome}", login)
         self._refuse(answer)
-        return self._failed()
+        return self._count_failure()
 
     def _open(self, login: LoginResult, mailbox: Mailbox) -> None:
         self._login, self._drop = login, Maildrop(mailbox)
@@ -223,36 +224,38 @@ class Pop3Session:
     async def _uidl(self, drop: Maildrop, words: list[str]) -> None:
         await self._scan(drop, words, drop.uid)
 
-    async def _scan(self, drop: Maildrop, words: list[str], say: Callable[[int], str]) -> None:
+    async def _scan(self, drop: Maildrop, words: list[str], value_of: Callable[[int], str]) -> None:
         if words:
             index = drop.index(words[0])
             if index is None:
                 self.connection.write(NO_SUCH)
             else:
-                self.connection.write(f"+OK {index + 1} {say(index)}\r\n".encode())
+                self.connection.write(f"+OK {index + 1} {value_of(index)}\r\n".encode())
             return
-        lines = "".join(f"{i + 1} {say(i)}\r\n" for i in drop.left())
-        await self._long(f"+OK {drop.listing()}", lines.encode())
+        lines = "".join(f"{i + 1} {value_of(i)}\r\n" for i in drop.remaining())
+        await self._send_multiline(f"+OK {drop.listing()}", lines.encode())
 
     async def _retr(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 1 else None
         if index is None:
             self.connection.write(NO_SUCH if words else SYNTAX)
             return
-        await self._long("+OK", _ended(drop.messages[index].raw), stuff=True)
+        await self._send_multiline("+OK", _with_line_end(drop.messages[index].raw), stuff=True)
 
     async def _top(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 2 else None
         if index is None or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 9:
             self.connection.write(NO_SUCH if len(words) == 2 else SYNTAX)
             return
-        raw = _ended(drop.messages[index].raw)
+        raw = _with_line_end(drop.messages[index].raw)
         head, _, body = raw.partition(b"\r\n\r\n")
         lines = body.split(b"\r\n", int(words[1]))
-        wanted = b"\r\n".join(lines[: int(words[1])])
-        if wanted:
-            wanted = _ended(wanted)
-        await self._long("+OK", head.removesuffix(b"\r\n") + b"\r\n\r\n" + wanted, stuff=True)
+        excerpt = b"\r\n".join(lines[: int(words[1])])
+        if excerpt:
+            excerpt = _with_line_end(excerpt)
+        await self._send_multiline(
+            "+OK", head.removesuffix(b"\r\n") + b"\r\n\r\n" + excerpt, stuff=True
+        )
 
     async def _dele(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 1 else None
@@ -269,7 +272,7 @@ class Pop3Session:
     async def _noop(self, _drop: Maildrop, _words: list[str]) -> None:
         self.connection.write(OK)
 
-    async def _long(self, first: str, lines: bytes, stuff: bool = False) -> None:
+    async def _send_multiline(self, first: str, lines: bytes, stuff: bool = False) -> None:
         if stuff and (lines.startswith(b".") or b"\r\n." in lines):
             lines = (b"\r\n" + lines).replace(b"\r\n.", b"\r\n..")[2:]
         if self._fault:
@@ -280,10 +283,12 @@ class Pop3Session:
     # UPDATE
 
     def _update(self) -> None:
-        """Deletions take effect at QUIT only (RFC 1939)."""
-        if self._drop is not None and (gone := self._drop.update()):
-            self.service.log_event(Protocol.POP3, f"{gone} message(s) deleted at QUIT", self._login)
+        """Delete the marked messages; POP3 does so only at QUIT (RFC 1939)."""
+        if self._drop is not None and (count := self._drop.update()):
+            self.service.log_event(
+                Protocol.POP3, f"{count} message(s) deleted at QUIT", self._login
+            )
 
 
-def _ended(raw: bytes) -> bytes:
+def _with_line_end(raw: bytes) -> bytes:
     return raw if raw.endswith(b"\r\n") else raw + b"\r\n"

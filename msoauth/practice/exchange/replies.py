@@ -17,11 +17,11 @@ CREDENTIALS = f"{_UNSUCCESSFUL}the user credentials were incorrect. [..]"
 # Announced for the time after the final removal of Basic authentication (facts E5, I).
 BASIC_REMOVED = "550 5.7.30 Basic authentication is not supported for Client Submission."
 
-# What a scenario can make of a login, besides the policies (facts E5).
+# By the fault that a scenario sets: the reply to a login, besides those of policies (facts E5).
 AT_LOGIN = {
     "smtp.sts-unreachable": f"{_UNSUCCESSFUL}federated STS service was unreachable.",
     "smtp.sts-no-https": f"{_UNSUCCESSFUL}the federated STS URL does not support HTTPS.",
-    "smtp.account-locked": f"{_UNSUCCESSFUL}account locked.",  # (unverified) in the facts too
+    "smtp.account-locked": f"{_UNSUCCESSFUL}account locked.",  # unverified in the facts too
     "smtp.temporary": AUTH_TEMPORARY,
 }
 
@@ -54,7 +54,9 @@ LINE_TOO_LONG = "500 5.5.2 Line too long [..]"  # unverified wording
 TOO_MANY_ERRORS = (
     "421 4.7.0 Too many errors on this connection, closing transmission channel [..]"  # unverified
 )
-IDLE = "451 4.7.0 Timeout waiting for client input [..]"  # (memory, unverified) in the facts too
+IDLE = (
+    "451 4.7.0 Timeout waiting for client input [..]"  # from memory and unverified in the facts too
+)
 TIMED_OUT = "421 4.4.1 Connection timed out"
 BUSY = "421 4.7.500 Server busy. Please try again later."
 
@@ -89,7 +91,7 @@ LOGON_FAILURE = (
     "process message due to a transient exception with message [BeginDiagnosticData]Cannot open mailbox. "
     "MapiExceptionLogonFailed: Unable to open message store.[EndDiagnosticData] [Hostname={}]"
 )
-# What a scenario can make of a mail that was handed over (facts E6).
+# By the fault that a scenario sets: the reply to a submitted mail (facts E6).
 AFTER_DATA = {
     "smtp.timeout": TIMED_OUT,
     "smtp.throttled": CONCURRENT,
@@ -108,7 +110,7 @@ AFTER_DATA = {
 
 
 def capabilities(host: str, peer: str, secure: bool, size: int) -> str:
-    """EHLO's answer; AUTH is offered under TLS only, STARTTLS before it only."""
+    """EHLO's answer; offers AUTH only under TLS, and STARTTLS only before it."""
     lines = [f"{host} Hello [{peer}]", f"SIZE {size}", "PIPELINING", "DSN", "ENHANCEDSTATUSCODES"]
     lines += ["AUTH LOGIN XOAUTH2"] if secure else ["STARTTLS"]
     lines += ["8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8"]

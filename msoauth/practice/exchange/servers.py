@@ -1,4 +1,4 @@
-"""Starting the POP3, IMAP and SMTP servers on the running loop, with one task for each connection."""
+"""Start the POP3, IMAP and SMTP servers on the running loop, with one task for each connection."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from msoauth.practice.network import BACKLOG, Port, Ports, Serve, Stop
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
-GREETINGS = {  # what a misbehaving port says first
+GREETINGS = {  # what a misbehaving port sends first
     "pop3": b"+OK The Microsoft Exchange POP3 service is ready. []\r\n",
     "imap": b"* OK The Microsoft Exchange IMAP4 service is ready. []\r\n",
     "smtp": b"220 outlook.office365.com Microsoft ESMTP MAIL Service ready\r\n",
@@ -42,7 +42,7 @@ class ExchangeServers:
         session: Callable[[Connection], Awaitable[None]],
         protocol: str,
     ) -> Stop:
-        """Serve on one listening socket; gives what ends it. The log calls it *protocol*."""
+        """Serve on one listening socket; returns the function that ends it. *protocol* is its name in the log."""
         service = self.service
 
         async def serve(connection: Connection) -> None:
@@ -54,7 +54,7 @@ class ExchangeServers:
             finally:
                 service.connections.remove(connection)
 
-        def made() -> Connection:
+        def create_connection() -> Connection:
             connection = Connection(
                 serve, lambda: service.state.latency, service.timing.write, protocol
             )
@@ -62,7 +62,7 @@ class ExchangeServers:
             return connection
 
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(made, sock=sock, backlog=BACKLOG)
+        server = await loop.create_server(create_connection, sock=sock, backlog=BACKLOG)
         return server.close
 
     async def close(self) -> None:
@@ -90,14 +90,14 @@ async def start_exchange(
     """Start POP3 and IMAP (TLS from the first byte) and SMTP (STARTTLS) on the running loop.
 
     Args:
-        state: What is read at every login, so a changed setting is seen by the next one.
+        state: Read at every login, so that a changed setting takes effect at the next one.
         signer: The key by which tokens are checked.
         tls: The servers' certificates.
-        ports: Where the three ports are kept, and closed in the end.
+        ports: Opens the three ports, and closes them in the end.
         host: Address to listen on.
         numbers: Port for ``pop3``, ``imap``, ``smtp``; 0 or absent takes a free one.
-        timing: Time-outs, when not the usual ones.
-        limits: Limits, when not the usual ones.
+        timing: Time-outs; None for the default.
+        limits: Limits; None for the default.
 
     Raises:
         OSError: a port is taken.

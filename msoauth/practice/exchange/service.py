@@ -17,8 +17,8 @@ from msoauth.practice.tokens import Signer
 class Timing:
     """Time-outs in seconds. POP and IMAP: on-premises defaults, the cloud's are not published (facts E2)."""
 
-    # Longer than clients wait (ours 30 s): the server of a computer that was paused for a while, or of a process that
-    # had no processor, would otherwise hang up on a client before that could say its first word.
+    # Longer than clients wait (ours 30 s): on a computer that was suspended or is very busy, the server would
+    # otherwise disconnect a client before it could send its first command.
     handshake: float = 60.0
     before_login: float = 60.0
     idle: float = 1800.0
@@ -29,22 +29,24 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Facts E7; POP and IMAP sessions are the on-premises default."""
+    """Limits of Exchange Online (facts E7; POP and IMAP sessions are the on-premises default) and of this process."""
 
     sessions: int = 16
     submissions: int = 3
     messages_per_minute: int = 30
     recipients: int = 500
-    size: int = 157286400  # what EHLO offers
-    mail: int = 35 << 20  # what a mailbox may send; the default is unverified (facts E7)
-    # Not Microsoft's: these keep a client from filling this computer's memory.
+    size: int = 157286400  # bytes of a mail, as EHLO states
+    mail: int = (
+        35 << 20
+    )  # bytes of a mail that a mailbox may send; the default is unverified (facts E7)
+    # Not Microsoft's: they keep a client from filling this computer's memory.
     connections: int = 4000  # open at a time
     receiving: int = 128 << 20  # bytes of mails that are being received, all together
-    kept: int = 256 << 20  # bytes of mails that were sent and lie in mailboxes
+    kept: int = 256 << 20  # bytes of sent mails, in all mailboxes
 
 
 class ConnectionLimit:
-    """The open connections, bounded in number; those that have not signed in give way first."""
+    """The open connections, bounded in number; those that have not signed in are closed first."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -52,7 +54,7 @@ class ConnectionLimit:
         self._signed_in: set[Connection] = set()
 
     def admit(self, connection: Connection) -> bool:
-        """Admit a connection; the oldest one that has not signed in goes when there are too many."""
+        """Admit a connection; when there are too many, close the oldest that has not signed in."""
         if len(self._anonymous) + len(self._signed_in) >= self.limit:
             if not self._anonymous:
                 return False
@@ -90,7 +92,7 @@ class MemoryBudget:
         return sum(self._reserved.values())
 
     def reserve(self, session: object, count: int) -> bool:
-        """Reserve *count* bytes for *session*, in place of what it had; False (and none) when all together would exceed the limit."""
+        """Reserve *count* bytes for *session*, in place of its earlier reservation; False, and none, beyond the limit."""
         self._reserved.pop(session, None)
         if count > self.most - self.reserved:
             return False
@@ -100,7 +102,7 @@ class MemoryBudget:
 
 
 class Sessions:
-    """Who is signed in to which mailbox, in the order of signing in, and when it sent lately."""
+    """The open sessions of each mailbox, in the order of their logins, and when the mailbox lately sent mail."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[Protocol, str], dict[object, None]] = {}
@@ -113,9 +115,9 @@ class Sessions:
     def end(self, protocol: Protocol, mailbox: Mailbox, session: object) -> None:
         """Remove a session."""
         key = (protocol, mailbox.address)
-        if (there := self._open.get(key)) is not None:
-            there.pop(session, None)
-            if not there:
+        if (sessions := self._open.get(key)) is not None:
+            sessions.pop(session, None)
+            if not sessions:
                 del self._open[key]
 
     def count(self, protocol: Protocol, mailbox: Mailbox) -> int:
@@ -127,7 +129,7 @@ class Sessions:
         return list(self._open.get((protocol, mailbox.address), ())).index(session)
 
     def may_send(self, mailbox: Mailbox, now: float, a_minute: int) -> bool:
-        """Count a message of that mailbox; False when it is one too many in a minute."""
+        """Count a message of that mailbox; False when it exceeds the limit of messages a minute."""
         sent = self._sent.setdefault(mailbox.address, deque())
         while sent and sent[0] <= now - 60:
             sent.popleft()
@@ -177,7 +179,7 @@ class Service:
         return self.state.clock.now()
 
     def may_keep(self, size: int) -> bool:
-        """Count *size* more bytes of mail; False when all mailboxes together hold too much already."""
+        """Count *size* more bytes of mail; False when all mailboxes together would exceed the limit."""
         if self._kept + size > self.limits.kept:
             self._kept = sum(
                 box.size()
@@ -211,5 +213,5 @@ class Service:
 
 
 async def pause() -> None:
-    """Let other sessions go on during long work."""
+    """Let other sessions run during long work."""
     await asyncio.sleep(0)

@@ -37,7 +37,7 @@ class SmtpSession:
         self._refused = ""  # the last refusal of AUTH, which MAIL FROM repeats
         self._errors = 0
         self._transaction = MailTransaction(service, connection)
-        self._ends = asyncio.get_running_loop().time() + service.timing.smtp_session
+        self._end_time = asyncio.get_running_loop().time() + service.timing.smtp_session
 
     async def run(self) -> None:
         """Greet, then answer until QUIT or the end of the connection."""
@@ -67,16 +67,18 @@ class SmtpSession:
         self.connection.write(reply.encode() + b"\r\n")
 
     async def _line(self) -> bytes | None:
-        """The next line, or None when the session is over (the reason is said)."""
-        left = self._ends - asyncio.get_running_loop().time()
+        """The next line, or None when the session is over (after replying with the reason)."""
+        remaining = self._end_time - asyncio.get_running_loop().time()
         try:
             return await readline(
-                self.connection, LINE_LIMIT, max(0.0, min(left, self.service.timing.smtp_idle))
+                self.connection, LINE_LIMIT, max(0.0, min(remaining, self.service.timing.smtp_idle))
             )
         except LineTooLongError:
             self._say(replies.LINE_TOO_LONG)
         except IdleError:
-            self._say(replies.TIMED_OUT if left <= self.service.timing.smtp_idle else replies.IDLE)
+            self._say(
+                replies.TIMED_OUT if remaining <= self.service.timing.smtp_idle else replies.IDLE
+            )
         return None
 
     async def _next(self) -> bool:
@@ -84,7 +86,7 @@ class SmtpSession:
         if line is None:
             return False
         verb, _, argument = line.decode("utf-8", "replace").partition(" ")
-        acts: dict[str, Callable[[str], Awaitable[bool]]] = {
+        actions: dict[str, Callable[[str], Awaitable[bool]]] = {
             "EHLO": self._ehlo,
             "HELO": self._helo,
             "STARTTLS": self._starttls,
@@ -94,24 +96,24 @@ class SmtpSession:
             "DATA": self._data,
             "BDAT": self._bdat,
         }
-        fixed = {
+        fixed_replies = {
             "NOOP": replies.FINE,
             "VRFY": replies.CANNOT_VERIFY,
             "RSET": replies.RESET,
             "QUIT": replies.BYE,
         }
         verb = verb.upper()
-        if (act := acts.get(verb)) is not None:
+        if (act := actions.get(verb)) is not None:
             go_on = await act(argument.strip())
-        elif verb in fixed:
+        elif verb in fixed_replies:
             if verb == "RSET":
                 self._transaction.reset()
-            self._say(fixed[verb])
+            self._say(fixed_replies[verb])
             go_on = verb != "QUIT"
         else:
-            # The repeated word is cut: a client that is out of sync may have sent its token here.
-            shown = "".join(c if " " < c < "\x7f" else "?" for c in verb[:16])
-            self._say(replies.UNRECOGNIZED.format(shown))
+            # Only the beginning is repeated: a client that is out of sync may have sent its token here.
+            printable = "".join(c if " " < c < "\x7f" else "?" for c in verb[:16])
+            self._say(replies.UNRECOGNIZED.format(printable))
             go_on = True
         if go_on and self._errors >= MAX_ERRORS:
             self._say(replies.TOO_MANY_ERRORS)
@@ -152,7 +154,7 @@ class SmtpSession:
         if not self._hello:
             self._say(replies.HELLO_FIRST)
             return True
-        # Whatever was sent behind STARTTLS in plain text is forgotten with it (no command injection).
+        # start_tls discards what was sent after STARTTLS in plain text (no command injection).
         await self.connection.start_tls(
             self._tls, self.service.timing.handshake, f"{replies.TLS_READY}\r\n".encode()
         )
@@ -212,7 +214,7 @@ class SmtpSession:
         if password == b"*":
             self._say(replies.AUTH_CANCELLED)
             return True
-        del password  # it is not looked at: Basic authentication is over
+        del password  # never checked: Basic authentication is disabled
         reply, from_user = _answer_basic(self.service, user)
         self._refused = reply.removesuffix(" [..]")
         self.service.log_event(
@@ -226,7 +228,8 @@ class SmtpSession:
 
     # The mail
 
-    def _not_yet(self) -> str | None:
+    def _mail_refusal(self) -> str | None:
+        """The reply when no mail may be sent in this state of the session; None when it may."""
         if not self._hello:
             return replies.HELLO_FIRST
         if not self._secure:
@@ -239,15 +242,15 @@ class SmtpSession:
         return None
 
     async def _mail(self, argument: str) -> bool:
-        self._say(self._not_yet() or self._transaction.mail(argument, self._login))
+        self._say(self._mail_refusal() or self._transaction.mail(argument, self._login))
         return True
 
     async def _rcpt(self, argument: str) -> bool:
-        self._say(self._not_yet() or self._transaction.rcpt(argument, self._login))
+        self._say(self._mail_refusal() or self._transaction.rcpt(argument, self._login))
         return True
 
     async def _data(self, argument: str) -> bool:
-        refusal = self._not_yet() or self._transaction.data_refused(argument)
+        refusal = self._mail_refusal() or self._transaction.data_refused(argument)
         if refusal is not None:
             self._say(refusal)
             return True
@@ -260,13 +263,13 @@ class SmtpSession:
         return self._finish(content)
 
     async def _bdat(self, argument: str) -> bool:
-        announced = chunk(argument)
-        if announced is None:
-            # How many bytes follow is unknown, so nothing after this can be understood.
+        parsed_chunk = chunk(argument)
+        if parsed_chunk is None:
+            # It is unknown how many bytes follow, so nothing after this can be parsed.
             self._say(replies.ARGUMENTS)
             return False
-        (count, last), transaction = announced, self._transaction
-        refusal = self._not_yet() or (None if transaction.recipients else replies.SEQUENCE)
+        (count, last), transaction = parsed_chunk, self._transaction
+        refusal = self._mail_refusal() or (None if transaction.recipients else replies.SEQUENCE)
         try:
             await transaction.read_chunk(count, refused=refusal is not None)
         except IdleError:
@@ -305,7 +308,7 @@ class SmtpSession:
 
 
 def _answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, LoginResult]:
-    """The reply, one line for the protocol log, and the judgement; only ``AUTH_OK`` signs in."""
+    """The reply, one line for the protocol log, and the login's result; only ``AUTH_OK`` signs in."""
     login = service.check_login(Protocol.SMTP, line)
     reply = replies.POLICY.get(login.verdict, replies.AUTH_REFUSED)
     outcome = f"AUTH XOAUTH2 refused: {login.why}"
@@ -321,8 +324,8 @@ def _answer_xoauth2(service: Service, line: bytes) -> tuple[str, str, LoginResul
 
 
 def _answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
-    """The refusal of a user name and password, and the name; the password is not looked at."""
-    user = _decoded(user_line)
+    """The refusal of a user name and password, and the name; the password is never checked."""
+    user = _decode_user(user_line)
     tenant, mailbox = mailbox_at(service.state, user)
     verdict = smtp_policy(tenant, mailbox) if tenant is not None else None
     if verdict is not None:
@@ -337,11 +340,11 @@ def _answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
 
 
 def _fault_at_login(service: Service, tenant: Tenant | None, mailbox: Mailbox | None) -> str | None:
-    """The fault that strikes that login, or None."""
+    """The fault that applies to that login, or None."""
     return next((f for f in replies.AT_LOGIN if service.has_fault(f, tenant, mailbox)), None)
 
 
-def _decoded(line: bytes) -> str:
+def _decode_user(line: bytes) -> str:
     """The user name of AUTH LOGIN, for the log only."""
     try:
         name = base64.b64decode(line, validate=True).decode()

@@ -17,7 +17,7 @@ _CHUNK = re.compile(r"(\d{1,12})( LAST)?", re.IGNORECASE | re.ASCII)
 
 
 class MailTransaction:
-    """The mail that a session is handing over; one after another, each ended by :meth:`reset`.
+    """The mail that a session is submitting; :meth:`reset` ends it, and the next one can begin.
 
     Attributes:
         sender: The address of MAIL; None before it.
@@ -34,7 +34,7 @@ class MailTransaction:
         self._chunks: bytearray | None = None
 
     def reset(self) -> None:
-        """Forget the mail."""
+        """Discard the mail."""
         self.service.receiving.reserve(self, 0)
         self.sender = None
         self.recipients = []
@@ -71,25 +71,25 @@ class MailTransaction:
             return replies.ADDRESS
         if len(self.recipients) >= self.service.limits.recipients:
             return replies.RECIPIENTS
-        if self._unknown(path[0], login):
+        if self._is_unknown_recipient(path[0], login):
             return replies.RECIPIENT_UNKNOWN
         self.recipients.append(path[0])
         return replies.RECIPIENT_OK
 
-    def _unknown(self, address: str, login: LoginResult) -> bool:
+    def _is_unknown_recipient(self, address: str, login: LoginResult) -> bool:
         if not self.service.has_fault("smtp.recipient-rejected", login.tenant, login.mailbox):
             return False
         tenant, mailbox = mailbox_at(self.service.state, address)
         return tenant is not None and mailbox is None
 
     def data_refused(self, argument: str) -> str | None:
-        """Why DATA may not begin; None when it may."""
+        """The reply when DATA may not begin; None when it may."""
         if not self.recipients or self._chunks is not None:
             return replies.SEQUENCE
         return replies.ARGUMENTS if argument else None
 
     async def read_data(self) -> bytes | None:
-        """The content behind DATA; None when it is too big.
+        """Read the content after DATA; None when it is too big.
 
         Raises:
             IdleError: the peer said nothing for too long.
@@ -103,14 +103,14 @@ class MailTransaction:
         )
 
     async def read_chunk(self, count: int, *, refused: bool) -> None:
-        """Take the *count* bytes behind BDAT; they are not kept when it is refused or the mail too big.
+        """Read the *count* bytes after BDAT; discard them when the command is refused or the mail too big.
 
         Raises:
             IdleError: the peer said nothing for too long.
             ConnectionClosedError: the peer is gone.
         """
         have, idle = len(self._chunks or b""), self.service.timing.smtp_idle
-        if refused:  # no room is asked for what is not kept
+        if refused:  # nothing is reserved for bytes that are discarded
             await skip(self.connection, count, idle)
             self._chunks = None
             return
@@ -124,7 +124,7 @@ class MailTransaction:
             self._chunks += await read_exactly(self.connection, count, idle)
 
     def chunks(self) -> bytes | None:
-        """The content that BDAT brought; None when it is too big."""
+        """The content of all chunks; None when it is too big."""
         return None if self.too_big else bytes(self._chunks or b"")
 
     @property
@@ -137,19 +137,19 @@ def mail_path(argument: str, keyword: str) -> tuple[str, str] | None:
     """Address and parameters of ``FROM:<…>`` or ``TO:<…>``."""
     if argument[: len(keyword)].upper() != keyword:
         return None
-    found = _PATH.fullmatch(argument[len(keyword) :].strip())
-    if found is None or not found[1].isprintable():
+    match = _PATH.fullmatch(argument[len(keyword) :].strip())
+    if match is None or not match[1].isprintable():
         return None
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def declared_size(parameters: str) -> int:
     """The ``SIZE`` that MAIL declares, in bytes; 0 when it declares none."""
-    found = _SIZE.search(parameters)
-    return int(found[1]) if found else 0
+    match = _SIZE.search(parameters)
+    return int(match[1]) if match else 0
 
 
 def chunk(argument: str) -> tuple[int, bool] | None:
     """Bytes of the chunk that BDAT announces, and whether it is the last."""
-    found = _CHUNK.fullmatch(" ".join(argument.split()))
-    return (int(found[1]), found[2] is not None) if found else None
+    match = _CHUNK.fullmatch(" ".join(argument.split()))
+    return (int(match[1]), match[2] is not None) if match else None

@@ -1,4 +1,4 @@
-"""Graph's HTTP endpoint: authenticates, reads, answers in OData (facts G1). Nothing can be written."""
+"""The practice tenant's Graph endpoint: read-only, with OData answers (facts G1)."""
 
 import json
 import re
@@ -32,23 +32,23 @@ class Graph(ProgramEndpoint):
             who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
             for pattern, read in PATHS:
                 if match := re.fullmatch(pattern, path.strip("/"), re.IGNORECASE):
-                    found = read(self.state, who, (match.groups() or ("",))[0])
-                    self._answer(path.strip("/"), found)
+                    result = read(self.state, who, (match.groups() or ("",))[0])
+                    self._answer(path.strip("/"), result)
                     self._log_request(who, path, "success")
                     return
             raise GraphError.bad_request(f"Resource not found for the segment '{path[:60]}'.")
-        except query.QueryError as bad:
-            self._refuse(GraphError.bad_request(str(bad)), who, path)
-        except GraphError as refused:
-            self._refuse(refused, who, path)
+        except query.QueryError as error:
+            self._refuse(GraphError.bad_request(str(error)), who, path)
+        except GraphError as error:
+            self._refuse(error, who, path)
 
     def _only_get(self, path: str) -> None:
-        refused = GraphError(
+        error = GraphError(
             405,
             "Request_BadRequest",
             "Specified HTTP method is not allowed for the request target.",
         )
-        self._refuse(refused, None, path)
+        self._refuse(error, None, path)
 
     post = patch = put = delete = _only_get
 
@@ -63,17 +63,19 @@ class Graph(ProgramEndpoint):
         arguments = self.request.query_arguments
         return query.read({n: v[-1].decode("utf-8", "replace") for n, v in arguments.items()})
 
-    def _answer(self, path: str, found: list[Row] | Row) -> None:
+    def _answer(self, path: str, result: list[Row] | Row) -> None:
         root = f"https://{self.request.host}/graph/v1.0"
         name = re.sub(
-            r"\(.*", "", path.split("/")[-1] if isinstance(found, list) else path.split("/")[0]
+            r"\(.*", "", path.split("/")[-1] if isinstance(result, list) else path.split("/")[0]
         )
         options = self.query()
-        if isinstance(found, dict):
+        if isinstance(result, dict):
             context = f"{root}/$metadata#{name}/$entity"
-            self.finish(json.dumps({"@odata.context": context, **options.select_properties(found)}))
+            self.finish(
+                json.dumps({"@odata.context": context, **options.select_properties(result)})
+            )
             return
-        rows, count, after = options.page(found)
+        rows, count, after = options.page(result)
         answer: Row = {"@odata.context": f"{root}/$metadata#{name}"}
         if options.count:
             answer["@odata.count"] = count
@@ -83,30 +85,30 @@ class Graph(ProgramEndpoint):
         self.finish(json.dumps(answer))
 
     def _next(self, url: str, after: int) -> str:
-        kept = {
+        parameters = {
             name: values[-1].decode("utf-8", "replace")
             for name, values in self.request.query_arguments.items()
             if name != "$skiptoken"
         }
-        return f"{url}?{urlencode({**kept, '$skiptoken': after}, safe='$')}"
+        return f"{url}?{urlencode({**parameters, '$skiptoken': after}, safe='$')}"
 
-    def _refuse(self, refused: GraphError, who: Caller | None, path: str) -> None:
-        sent = self.request.headers.get("client-request-id", "")
+    def _refuse(self, error: GraphError, who: Caller | None, path: str) -> None:
+        client_request_id = self.request.headers.get("client-request-id", "")
         request_id = str(uuid4())
         inner = {
             "date": self.state.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "request-id": request_id,
-            "client-request-id": guid(sent) or request_id,
+            "client-request-id": guid(client_request_id) or request_id,
         }
-        self.set_status(refused.status)
-        if refused.status == 401:
+        self.set_status(error.status)
+        if error.status == 401:
             self.set_header(
                 "WWW-Authenticate",
                 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"',
             )
-        error = {"code": refused.code, "message": refused.message, "innerError": inner}
-        self.finish(json.dumps({"error": error}))
-        self._log_request(who, path, str(refused), inner["client-request-id"], request_id)
+        body = {"code": error.code, "message": error.message, "innerError": inner}
+        self.finish(json.dumps({"error": body}))
+        self._log_request(who, path, str(error), inner["client-request-id"], request_id)
 
     def _log_request(
         self, who: Caller | None, path: str, outcome: str, correlation: str = "", trace: str = ""
@@ -137,8 +139,8 @@ class UserInfo(Graph):
             self.finish(
                 json.dumps({"sub": row["id"], "name": row["displayName"], "email": row["mail"]})
             )
-        except GraphError as refused:
-            self._refuse(refused, None, "oidc/userinfo")
+        except GraphError as error:
+            self._refuse(error, None, "oidc/userinfo")
 
 
 def routes(state: PracticeState, signer: Signer) -> list[tuple[str, type[Graph], dict[str, Any]]]:

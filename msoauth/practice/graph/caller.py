@@ -21,7 +21,7 @@ class GraphError(Exception):
 
     @classmethod
     def unauthenticated(cls, message: str) -> "GraphError":
-        """401: a bad, expired or foreign token."""
+        """401: the token is invalid, expired or of another issuer."""
         return cls(401, "InvalidAuthenticationToken", message)
 
     @classmethod
@@ -61,7 +61,7 @@ class Caller:
 
         Args:
             either: Permissions of which one is enough.
-            admin: Also wanted of a user: a directory role that may read this.
+            admin: A user also needs a directory role that may read this.
 
         Raises:
             GraphError: 403.
@@ -73,7 +73,7 @@ class Caller:
 
 
 def caller(state: PracticeState, signer: Signer, header: str) -> Caller:
-    """Who the Authorization header's token belongs to.
+    """The app and user that the Authorization header's token belongs to.
 
     Raises:
         GraphError: 401.
@@ -95,10 +95,10 @@ def caller(state: PracticeState, signer: Signer, header: str) -> Caller:
     now = state.clock.time()
     if float(claims.get("exp", 0)) <= now or float(claims.get("nbf", 0)) > now + CLOCK_SKEW:
         raise GraphError.unauthenticated("Access token has expired or is not yet valid.")
-    return _who(state, claims)
+    return _caller_of(state, claims)
 
 
-def _who(state: PracticeState, claims: Mapping[str, Any]) -> Caller:
+def _caller_of(state: PracticeState, claims: Mapping[str, Any]) -> Caller:
     tenant = state.tenant(str(claims.get("tid", "")))
     if tenant is None or tenant.deprovisioned:
         raise GraphError.unauthenticated("Access token validation failure.")

@@ -1,4 +1,7 @@
-"""The directory's objects as Graph shows them (facts G2). What the facts do not list is left out or marked."""
+"""The practice tenant's simulation of Graph: apps, consent and assignments as Graph returns them (facts G2).
+
+Properties that the facts do not list are left out or marked as unverified.
+"""
 
 import base64
 import hashlib
@@ -9,9 +12,8 @@ from msoauth.practice.graph.query import Row
 from msoauth.practice.registrations import AppRegistration, ClientSecret, ServicePrincipal
 from msoauth.practice.state import Tenant
 
-MICROSOFT_TENANT = (
-    "f8cdef31-a31e-4b4a-93e4-5f571e91255a"  # owner of first-party apps (memory, unverified)
-)
+# The tenant that owns Microsoft's own apps; from memory, not verified against Microsoft's documentation.
+MICROSOFT_TENANT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
 
 def graph_time(when: datetime) -> str:
@@ -20,21 +22,21 @@ def graph_time(when: datetime) -> str:
 
 
 def stable_id(*parts: str) -> str:
-    """An id of a grant or assignment: 43 characters that stay the same."""
+    """An id of a grant or assignment: 43 characters, always the same for the same parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def secret(kept: ClientSecret) -> Row:
-    """A passwordCredential; the value itself is in the answer of addPassword only."""
+def secret(entry: ClientSecret) -> Row:
+    """A passwordCredential; as in Graph, without the secret's value."""
     return {
         "customKeyIdentifier": None,
-        "displayName": kept.display_name,
-        "endDateTime": graph_time(kept.end),
-        "hint": kept.hint,
-        "keyId": kept.key_id,
+        "displayName": entry.display_name,
+        "endDateTime": graph_time(entry.end),
+        "hint": entry.hint,
+        "keyId": entry.key_id,
         "secretText": None,
-        "startDateTime": graph_time(kept.start),
+        "startDateTime": graph_time(entry.start),
     }
 
 
@@ -42,10 +44,10 @@ def application(tenant: Tenant, app: AppRegistration) -> Row:
     """An application: the registration."""
     by_resource: dict[str, list[Row]] = {}
     for resource, name, kind in app.required:
-        known = permissions.permission(resource, name, kind)
+        permission = permissions.permission(resource, name, kind)
         # Entra accepts ids that the resource does not offer, and shows them as they are (facts G3).
         by_resource.setdefault(resource, []).append(
-            {"id": known.id if known else name, "type": kind}
+            {"id": permission.id if permission else name, "type": kind}
         )
     return {
         "id": app.object_id,
@@ -77,7 +79,7 @@ def application(tenant: Tenant, app: AppRegistration) -> Row:
             "logoUrl": None,
         },
         "keyCredentials": [],
-        "passwordCredentials": [secret(kept) for kept in app.secrets],
+        "passwordCredentials": [secret(entry) for entry in app.secrets],
         "requiredResourceAccess": [
             {"resourceAppId": resource, "resourceAccess": access}
             for resource, access in by_resource.items()
@@ -183,9 +185,9 @@ def grants(tenant: Tenant) -> list[Row]:
     """Every oauth2PermissionGrant: one for each client, resource, and user or everybody."""
     rows = []
     for principal in tenant.principals:
-        by_whom: list[tuple[str | None, dict[str, set[str]]]] = [(None, principal.admin_consent)]
-        by_whom += [(user, consent) for user, consent in principal.user_consent.items()]
-        for user, consent in by_whom:
+        consents: list[tuple[str | None, dict[str, set[str]]]] = [(None, principal.admin_consent)]
+        consents += [(user, consent) for user, consent in principal.user_consent.items()]
+        for user, consent in consents:
             for resource, names in consent.items():
                 if names and resource in tenant.resource_ids:
                     rows.append(
@@ -206,14 +208,14 @@ def role_assignments(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
     rows = []
     for resource, names in principal.app_roles.items():
         for name in sorted(names):
-            known = permissions.permission(resource, name, "Role")
-            if known is not None and resource in tenant.resource_ids:
+            permission = permissions.permission(resource, name, "Role")
+            if permission is not None and resource in tenant.resource_ids:
                 rows.append(
                     {
                         "id": stable_id(principal.object_id, resource, name),
                         "deletedDateTime": None,
                         "createdDateTime": graph_time(principal.app.created),
-                        "appRoleId": known.id,
+                        "appRoleId": permission.id,
                         "principalDisplayName": principal.app.display_name,
                         "principalId": principal.object_id,
                         "principalType": "ServicePrincipal",

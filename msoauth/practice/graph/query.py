@@ -1,17 +1,17 @@
-"""Reading OData options as far as Graph's readers use them: $filter, $select, $top, $skiptoken, $count (facts G)."""
+"""Read the OData options that readers of Graph use: $filter, $select, $top, $skiptoken, $count, $orderby (facts G)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PAGE = 100  # what a page of a directory list holds when nothing is said
-MOST = 999
+PAGE = 100  # rows of a page without $top
+MAX_PAGE = 999
 
 Row = dict[str, Any]
 Test = Callable[[Mapping[str, Any]], bool]
 
-_KNOWN = frozenset({"$filter", "$select", "$top", "$skiptoken", "$count", "$orderby"})
+_OPTIONS = frozenset({"$filter", "$select", "$top", "$skiptoken", "$count", "$orderby"})
 _VALUE = r"('(?:[^']|'')*'|true|false|null|[\w:.+-]+)"
 _COMPARE = re.compile(rf"([\w/]+)\s+(eq|ne|ge|le|gt|lt)\s+{_VALUE}", re.IGNORECASE)
 _STARTS = re.compile(rf"startswith\(\s*([\w/]+)\s*,\s*{_VALUE}\s*\)", re.IGNORECASE)
@@ -25,7 +25,7 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The query of a request, read."""
+    """The parsed query of a request."""
 
     tests: tuple[Test, ...] = ()
     select: tuple[str, ...] = ()
@@ -36,12 +36,12 @@ class Query:
 
     def page(self, rows: Sequence[Row]) -> tuple[list[Row], int, int | None]:
         """The rows of this page, how many there are in all, and where the next page begins."""
-        found = [row for row in rows if all(test(row) for test in self.tests)]
+        matches = [row for row in rows if all(test(row) for test in self.tests)]
         if self.newest_first:
-            found.sort(key=lambda row: str(row.get(self.newest_first)), reverse=True)
+            matches.sort(key=lambda row: str(row.get(self.newest_first)), reverse=True)
         end = self.skip + self.top
-        page = [self.select_properties(row) for row in found[self.skip : end]]
-        return page, len(found), end if end < len(found) else None
+        page = [self.select_properties(row) for row in matches[self.skip : end]]
+        return page, len(matches), end if end < len(matches) else None
 
     def select_properties(self, row: Row) -> Row:
         """The properties that were selected; what a type does not have is left out."""
@@ -57,7 +57,7 @@ def read(arguments: Mapping[str, str]) -> Query:
         QueryError: an option or a filter that this Graph does not know.
     """
     for name in arguments:
-        if name.startswith("$") and name not in _KNOWN:
+        if name.startswith("$") and name not in _OPTIONS:
             raise QueryError(f"Unrecognized query option '{name}'.")
     order = re.fullmatch(r"\s*(\w+)\s+desc\s*", arguments.get("$orderby", "") or "id desc")
     if order is None:
@@ -66,7 +66,7 @@ def read(arguments: Mapping[str, str]) -> Query:
     return Query(
         tests=tuple(_test(clause.strip()) for clause in _AND.split(text)) if text.strip() else (),
         select=tuple(n.strip() for n in arguments.get("$select", "").split(",") if n.strip()),
-        top=_number(arguments, "$top", PAGE, 1, MOST),
+        top=_number(arguments, "$top", PAGE, 1, MAX_PAGE),
         skip=_number(arguments, "$skiptoken", 0, 0, 10**9),
         count=arguments.get("$count", "").lower() == "true",
         newest_first=order[1] if "$orderby" in arguments else "",
@@ -82,41 +82,41 @@ def _number(arguments: Mapping[str, str], name: str, default: int, least: int, m
 
 def _test(clause: str) -> Test:
     if match := _ANY.fullmatch(clause):
-        name, wanted = match[1], _value(match[3])
-        return lambda row: any(_same(item, wanted) for item in _get(row, name) or ())
+        name, operand = match[1], _value(match[3])
+        return lambda row: any(_equal(item, operand) for item in _get(row, name) or ())
     if match := _STARTS.fullmatch(clause):
         name, start = match[1], str(_value(match[2])).lower()
         return lambda row: str(_get(row, name) or "").lower().startswith(start)
     if match := _COMPARE.fullmatch(clause):
-        name, operator, wanted = match[1], match[2].lower(), _value(match[3])
+        name, operator, operand = match[1], match[2].lower(), _value(match[3])
         if operator == "eq":
-            return lambda row: _same(_get(row, name), wanted)
+            return lambda row: _equal(_get(row, name), operand)
         if operator == "ne":
-            return lambda row: not _same(_get(row, name), wanted)
-        return lambda row: _ordered(str(_get(row, name)), operator, str(wanted))
+            return lambda row: not _equal(_get(row, name), operand)
+        return lambda row: _compare(str(_get(row, name)), operator, str(operand))
     raise QueryError("Invalid filter clause")
 
 
-def _ordered(have: str, operator: str, wanted: str) -> bool:
-    """Comparison as text, which serves the moments in ISO 8601 that are compared so."""
+def _compare(value: str, operator: str, operand: str) -> bool:
+    """Compare as text, which is right for times in ISO 8601."""
     return {
-        "ge": have >= wanted, "le": have <= wanted, "gt": have > wanted, "lt": have < wanted
+        "ge": value >= operand, "le": value <= operand, "gt": value > operand, "lt": value < operand
     }[operator]  # fmt: skip
 
 
-def _same(have: Any, wanted: Any) -> bool:
-    if isinstance(have, str) and isinstance(wanted, str):
-        return have.lower() == wanted.lower()
-    return bool(have == wanted)
+def _equal(value: Any, operand: Any) -> bool:
+    if isinstance(value, str) and isinstance(operand, str):
+        return value.lower() == operand.lower()
+    return bool(value == operand)
 
 
 def _get(row: Mapping[str, Any], path: str) -> Any:
-    found: Any = row
+    value: Any = row
     for name in path.split("/"):
-        if not isinstance(found, Mapping) or name not in found:
+        if not isinstance(value, Mapping) or name not in value:
             raise QueryError(f"Invalid filter clause: no property '{path[:60]}'.")
-        found = found[name]
-    return found
+        value = value[name]
+    return value
 
 
 def _value(text: str) -> Any:

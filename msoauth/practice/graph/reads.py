@@ -1,4 +1,4 @@
-"""Graph's paths: which function answers each, and which permissions it requires (facts G1)."""
+"""The practice tenant's Graph paths: the function that answers each, with the permissions it requires (facts G1)."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from msoauth.practice.registrations import ServicePrincipal
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, PracticeState, Tenant, User
 
 _APPS = ("Application.Read.All", "Directory.Read.All")
-# The docs say Directory.Read.All, newer projects the other one (facts J11): either is taken.
+# The docs say Directory.Read.All, newer projects the other one (facts J11): either is accepted.
 _GRANTS = ("Directory.Read.All", "DelegatedPermissionGrant.Read.All")
 _USERS = ("User.Read.All", "Directory.Read.All")
-# Not in the facts (memory, unverified).
+# Not in the facts: from memory, not verified against Microsoft's documentation.
 _ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
 _BASIC = ("User.Read", *_USERS)
 
@@ -57,17 +57,17 @@ def _principal_row(state: PracticeState, tenant: Tenant, principal: ServicePrinc
 
 
 def _find_principal(who: Caller, key: str) -> ServicePrincipal | None:
-    wanted = key.lower()
-    found = (p for p in who.tenant.principals if wanted in (p.object_id, p.app.app_id.lower()))
-    return next(found, None)
+    key_lower = key.lower()
+    matches = (p for p in who.tenant.principals if key_lower in (p.object_id, p.app.app_id.lower()))
+    return next(matches, None)
 
 
 def _principal(state: PracticeState, who: Caller, key: str) -> Row:
-    found = _find_principal(who, key)
-    if not (found and who.user is None and found.app.app_id == who.app_id):
+    principal = _find_principal(who, key)
+    if not (principal and who.user is None and principal.app.app_id == who.app_id):
         who.require(*_APPS)
-    if found is not None:
-        return _principal_row(state, who.tenant, found)
+    if principal is not None:
+        return _principal_row(state, who.tenant, principal)
     for resource in _resources(who.tenant):
         if key.lower() in (resource, who.tenant.resource_ids[resource]):
             return objects.resource_principal(who.tenant, resource)
@@ -80,14 +80,14 @@ def _own_principal(who: Caller, key: str) -> ServicePrincipal | None:
     Raises:
         GraphError: there is none of that id.
     """
-    found = _find_principal(who, key)
-    if found is None and key.lower() not in (
+    principal = _find_principal(who, key)
+    if principal is None and key.lower() not in (
         EXCHANGE_APP_ID,
         GRAPH_APP_ID,
         *who.tenant.resource_ids.values(),
     ):
         raise GraphError.missing(key)
-    return found
+    return principal
 
 
 def _grants(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
@@ -97,22 +97,22 @@ def _grants(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
 
 def _grants_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.require(*_GRANTS)
-    found = _own_principal(who, key)
-    rows = objects.grants(who.tenant) if found else []
-    return [row for row in rows if found and row["clientId"] == found.object_id]
+    principal = _own_principal(who, key)
+    rows = objects.grants(who.tenant) if principal else []
+    return [row for row in rows if principal and row["clientId"] == principal.object_id]
 
 
 def _roles_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.require(*_APPS)
-    found = _own_principal(who, key)
-    return objects.role_assignments(who.tenant, found) if found else []
+    principal = _own_principal(who, key)
+    return objects.role_assignments(who.tenant, principal) if principal else []
 
 
-def _assigned(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+def _assignments_to(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     who.require(*_APPS)
-    found = _own_principal(who, key)
-    if found is not None:
-        return objects.assigned_to(who.tenant, found)
+    principal = _own_principal(who, key)
+    if principal is not None:
+        return objects.assigned_to(who.tenant, principal)
     resource = next(r for r, id_ in who.tenant.resource_ids.items() if key.lower() in (r, id_))
     every = [row for p in who.tenant.principals for row in objects.role_assignments(who.tenant, p)]
     return [row for row in every if row["resourceId"] == who.tenant.resource_ids[resource]]
@@ -129,17 +129,17 @@ def _find_user(who: Caller, key: str) -> User:
     Raises:
         GraphError: 403 or 404.
     """
-    wanted = key.lower()
-    found = who.tenant.users.get(wanted) or next(
-        (user for user in who.tenant.users.values() if user.id == wanted), None
+    key_lower = key.lower()
+    user = who.tenant.users.get(key_lower) or next(
+        (user for user in who.tenant.users.values() if user.id == key_lower), None
     )
-    if found is not None and found is who.user:
+    if user is not None and user is who.user:
         who.require(*_BASIC, admin=False)
-        return found
+        return user
     who.require(*_USERS)
-    if found is None:
+    if user is None:
         raise GraphError.missing(key)
-    return found
+    return user
 
 
 def _user(_state: PracticeState, who: Caller, key: str) -> Row:
@@ -198,8 +198,8 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (r"servicePrincipals/([^/]+)/oauth2PermissionGrants", _grants_of),
     (rf"servicePrincipals{_ID}/appRoleAssignments", _roles_of),
     (r"servicePrincipals/([^/]+)/appRoleAssignments", _roles_of),
-    (rf"servicePrincipals{_ID}/appRoleAssignedTo", _assigned),
-    (r"servicePrincipals/([^/]+)/appRoleAssignedTo", _assigned),
+    (rf"servicePrincipals{_ID}/appRoleAssignedTo", _assignments_to),
+    (r"servicePrincipals/([^/]+)/appRoleAssignedTo", _assignments_to),
     (r"oauth2PermissionGrants", _grants),
     (r"me", me),
     (r"me/licenseDetails", _my_licenses),

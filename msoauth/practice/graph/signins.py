@@ -1,4 +1,4 @@
-"""The sign-in log as Graph shows it (facts G2)."""
+"""The practice tenant's simulation of Graph: the sign-in log as Graph returns it (facts G2)."""
 
 import re
 
@@ -10,7 +10,7 @@ _NUMBER = re.compile(r"AADSTS(\d+): (.*)", re.DOTALL)
 
 
 def rows(state: PracticeState, tenant: Tenant) -> list[Row]:
-    """The interactive sign-ins, newest first; others are in the beta version only (memory, unverified)."""
+    """The interactive sign-ins, newest first; others are in the beta version only (from memory, not verified)."""
     names = {p.app.app_id: p.app.display_name for p in tenant.principals}
     return [
         _row(tenant, entry, names)

@@ -1,68 +1,72 @@
-"""Users, licences and the organization as Graph shows them (facts G1, G2)."""
+"""The practice tenant's simulation of Graph: users, licences and the organization as Graph returns them (facts G1, G2).
+
+What the functions below call unverified is from memory, not verified against Microsoft's documentation.
+"""
 
 from msoauth.practice.graph.objects import stable_id
 from msoauth.practice.graph.query import Row
 from msoauth.practice.state import Tenant, User
 
-# Ids of licences and of their Exchange service plan are not in the facts (memory, unverified).
-SKU = ("O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3")
-PLAN = ("EXCHANGE_S_STANDARD", "9aaf7827-d63c-4b61-89c3-182f06f82e5c")
+# The licence and its Exchange service plan. From memory, not verified against Microsoft's documentation.
+SKU_NAME, SKU_ID = "O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3"
+PLAN_NAME, PLAN_ID = "EXCHANGE_S_STANDARD", "9aaf7827-d63c-4b61-89c3-182f06f82e5c"
 
 
-def user(tenant: Tenant, known: User) -> Row:
-    """A user. Licences: one that has Exchange Online in it, or none."""
-    given, _blank, family = known.display_name.partition(" ")
-    mailbox = tenant.mailbox(known.upn) if known.licensed else None
+def user(tenant: Tenant, entry: User) -> Row:
+    """A user, with one licence that includes Exchange Online, or without a licence."""
+    given_name, _space, surname = entry.display_name.partition(" ")
+    # A licence alone creates no mailbox here, and without one Exchange does not show the mailbox.
+    mailbox = tenant.mailbox(entry.upn) if entry.licensed else None
     return {
-        "id": known.id,
-        "accountEnabled": known.account_enabled,
-        "displayName": known.display_name,
-        "givenName": given,
-        "surname": family or None,
-        "mail": known.upn if mailbox else None,
-        "mailNickname": known.upn.partition("@")[0],
-        "userPrincipalName": known.upn,
-        "userType": "Guest" if known.guest_of else "Member",
-        "proxyAddresses": [f"SMTP:{known.upn}", *(f"smtp:{alias}" for alias in known.aliases)]
+        "id": entry.id,
+        "accountEnabled": entry.account_enabled,
+        "displayName": entry.display_name,
+        "givenName": given_name,
+        "surname": surname or None,
+        "mail": entry.upn if mailbox else None,
+        "mailNickname": entry.upn.partition("@")[0],
+        "userPrincipalName": entry.upn,
+        "userType": "Guest" if entry.guest_of else "Member",
+        "proxyAddresses": [f"SMTP:{entry.upn}", *(f"smtp:{alias}" for alias in entry.aliases)]
         if mailbox
         else [],
-        "assignedLicenses": [{"disabledPlans": [], "skuId": SKU[1]}] if known.licensed else [],
+        "assignedLicenses": [{"disabledPlans": [], "skuId": SKU_ID}] if entry.licensed else [],
         "assignedPlans": [
             {
                 "assignedDateTime": None,
                 "capabilityStatus": "Enabled",
                 "service": "exchange",
-                "servicePlanId": PLAN[1],
+                "servicePlanId": PLAN_ID,
             }
         ]
-        if known.licensed
+        if entry.licensed
         else [],
         "usageLocation": "US",
     }
 
 
-def license_details(known: User) -> list[Row]:
-    """The licences of a user with their service plans (shape from memory, unverified)."""
-    if not known.licensed:
+def license_details(entry: User) -> list[Row]:
+    """The licences of a user with their service plans (shape unverified)."""
+    if not entry.licensed:
         return []
     plan = {
-        "servicePlanId": PLAN[1],
-        "servicePlanName": PLAN[0],
+        "servicePlanId": PLAN_ID,
+        "servicePlanName": PLAN_NAME,
         "provisioningStatus": "Success",
         "appliesTo": "User",
     }
     return [
         {
-            "id": stable_id(known.id, SKU[1]),
-            "skuId": SKU[1],
-            "skuPartNumber": SKU[0],
+            "id": stable_id(entry.id, SKU_ID),
+            "skuId": SKU_ID,
+            "skuPartNumber": SKU_NAME,
             "servicePlans": [plan],
         }
     ]
 
 
 def organization(tenant: Tenant) -> Row:
-    """The tenant (shape from memory, unverified)."""
+    """The tenant (shape unverified)."""
     return {
         "id": tenant.tenant_id,
         "deletedDateTime": None,
@@ -83,30 +87,30 @@ def organization(tenant: Tenant) -> Row:
                 "assignedDateTime": None,
                 "capabilityStatus": "Enabled" if tenant.exchange_online else "Deleted",
                 "service": "exchange",
-                "servicePlanId": PLAN[1],
+                "servicePlanId": PLAN_ID,
             }
         ],
     }
 
 
 def subscribed_skus(tenant: Tenant) -> list[Row]:
-    """What the tenant has bought (shape from memory, unverified)."""
-    used = sum(1 for known in tenant.users.values() if known.licensed)
+    """The licences that the tenant has bought (shape unverified)."""
+    used = sum(1 for entry in tenant.users.values() if entry.licensed)
     return [
         {
-            "id": f"{tenant.tenant_id}_{SKU[1]}",
+            "id": f"{tenant.tenant_id}_{SKU_ID}",
             "appliesTo": "User",
             "capabilityStatus": "Enabled" if tenant.exchange_online else "Deleted",
             "consumedUnits": used,
             "prepaidUnits": {"enabled": len(tenant.users), "suspended": 0, "warning": 0},
-            "skuId": SKU[1],
-            "skuPartNumber": SKU[0],
+            "skuId": SKU_ID,
+            "skuPartNumber": SKU_NAME,
             "servicePlans": [
                 {
                     "appliesTo": "User",
                     "provisioningStatus": "Success",
-                    "servicePlanId": PLAN[1],
-                    "servicePlanName": PLAN[0],
+                    "servicePlanId": PLAN_ID,
+                    "servicePlanName": PLAN_NAME,
                 }
             ],
         }

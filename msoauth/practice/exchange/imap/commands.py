@@ -13,14 +13,14 @@ from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox
 
-Act = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
+Action = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
 
 
 class MailboxCommands:
     """The commands of one client on one mailbox and on the folder that it has selected.
 
     Attributes:
-        ACTS: What each command does, by its name.
+        ACTS: The method of each command, by its name.
     """
 
     def __init__(
@@ -34,31 +34,31 @@ class MailboxCommands:
 
     # Authenticated
 
-    async def _select(self, tag: str, given: list[Word]) -> None:
-        self._enter(tag, "SELECT", given, read_only=False)
+    async def _select(self, tag: str, arguments: list[Word]) -> None:
+        self._open_folder(tag, "SELECT", arguments, read_only=False)
 
-    async def _examine(self, tag: str, given: list[Word]) -> None:
-        self._enter(tag, "EXAMINE", given, read_only=True)
+    async def _examine(self, tag: str, arguments: list[Word]) -> None:
+        self._open_folder(tag, "EXAMINE", arguments, read_only=True)
 
-    def _enter(self, tag: str, verb: str, given: list[Word], *, read_only: bool) -> None:
+    def _open_folder(self, tag: str, verb: str, arguments: list[Word], *, read_only: bool) -> None:
         self._folder = None
-        folder = folders.find(self.mailbox, folders.name_of(given), read_only=read_only)
+        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=read_only)
         if folder is None:
             say(self.connection, f"{tag} {responses.NO_FOLDER}")
             return
         self._folder = folder
-        for line in folder.opened():
+        for line in folder.select_rows():
             say(self.connection, f"* {line}")
         complete(self.connection, tag, verb, "[READ-ONLY] " if read_only else "[READ-WRITE] ")
 
-    async def _list(self, tag: str, given: list[Word]) -> None:
-        self._listed(tag, "LIST", given)
+    async def _list(self, tag: str, arguments: list[Word]) -> None:
+        self._list_folders(tag, "LIST", arguments)
 
-    async def _lsub(self, tag: str, given: list[Word]) -> None:
-        self._listed(tag, "LSUB", given)
+    async def _lsub(self, tag: str, arguments: list[Word]) -> None:
+        self._list_folders(tag, "LSUB", arguments)
 
-    def _listed(self, tag: str, verb: str, given: list[Word]) -> None:
-        for line in folders.listed(verb, given):
+    def _list_folders(self, tag: str, verb: str, arguments: list[Word]) -> None:
+        for line in folders.list_rows(verb, arguments):
             say(self.connection, line)
         complete(self.connection, tag, verb)
 
@@ -66,23 +66,23 @@ class MailboxCommands:
         say(self.connection, '* NAMESPACE (("" "/")) NIL NIL')
         complete(self.connection, tag, "NAMESPACE")
 
-    async def _status(self, tag: str, given: list[Word]) -> None:
-        folder = folders.find(self.mailbox, folders.name_of(given), read_only=True)
+    async def _status(self, tag: str, arguments: list[Word]) -> None:
+        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=True)
         if folder is None:
             say(self.connection, f"{tag} {responses.NO_FOLDER}")
             return
-        say(self.connection, f"* STATUS {folder.quoted} ({folder.status(given[1:])})")
+        say(self.connection, f"* STATUS {folder.quoted} ({folder.status(arguments[1:])})")
         complete(self.connection, tag, "STATUS")
 
-    async def _append(self, tag: str, given: list[Word]) -> None:
-        folder = folders.find(self.mailbox, folders.name_of(given), read_only=False)
+    async def _append(self, tag: str, arguments: list[Word]) -> None:
+        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=False)
         if folder is None:
             say(self.connection, f"{tag} NO [TRYCREATE] The folder doesn't exist.")
             return
-        if not self.service.may_keep(sum(len(w.value) for w in given if isinstance(w, Text))):
+        if not self.service.may_keep(sum(len(w.value) for w in arguments if isinstance(w, Text))):
             say(self.connection, f"{tag} NO Mailbox full.")  # unverified wording
             return
-        uid = folder.append(given, self.service.now().timestamp())
+        uid = folder.append(arguments, self.service.now().timestamp())
         complete(self.connection, tag, "APPEND", f"[APPENDUID {self.mailbox.uid_validity} {uid}] ")
 
     async def _check(self, tag: str, _given: list[Word]) -> None:
@@ -114,40 +114,42 @@ class MailboxCommands:
                 say(self.connection, f"* {number} EXPUNGE")
             complete(self.connection, tag, "EXPUNGE")
 
-    async def _fetch(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+    async def _fetch(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
         if (folder := self._selected(tag)) is None:
             return
-        wanted = items.parse(given[1:], by_uid=by_uid)
-        for number, message in folder.chosen(astring(given[0]) if given else "", by_uid=by_uid):
-            row = items.row(number, message, wanted, read_only=folder.read_only)
+        names = items.parse(arguments[1:], by_uid=by_uid)
+        for number, message in folder.messages_in(
+            astring(arguments[0]) if arguments else "", by_uid=by_uid
+        ):
+            row = items.row(number, message, names, read_only=folder.read_only)
             if self._drop:
                 # The beginning arrives, then the connection is gone.
                 self.connection.drop_after(min(DROP_AT, len(row)))
             await self.connection.send(row)
         complete(self.connection, tag, "FETCH")
 
-    async def _search(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+    async def _search(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
         if (folder := self._selected(tag)) is not None:
-            found = "".join(f" {n}" for n in folder.search(given, by_uid=by_uid))
-            say(self.connection, f"* SEARCH{found}")
+            numbers = "".join(f" {n}" for n in folder.search(arguments, by_uid=by_uid))
+            say(self.connection, f"* SEARCH{numbers}")
             complete(self.connection, tag, "SEARCH")
 
-    async def _store(self, tag: str, given: list[Word], by_uid: bool = False) -> None:
+    async def _store(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
         if (folder := self._writable(tag)) is None:
             return
-        silent, changed = folder.store(given, by_uid=by_uid)
+        silent, changed = folder.store(arguments, by_uid=by_uid)
         for number, message in changed:
             if not silent:
-                shown = items.flags(message) + (f" UID {message.uid}" if by_uid else "")
-                say(self.connection, f"* {number} FETCH ({shown})")
+                values = items.flags(message) + (f" UID {message.uid}" if by_uid else "")
+                say(self.connection, f"* {number} FETCH ({values})")
         complete(self.connection, tag, "STORE")
 
-    async def _uid(self, tag: str, given: list[Word]) -> None:
-        verb = astring(given[0]).upper() if given else ""
-        acts = {"FETCH": self._fetch, "SEARCH": self._search, "STORE": self._store}
-        if verb not in acts:
+    async def _uid(self, tag: str, arguments: list[Word]) -> None:
+        verb = astring(arguments[0]).upper() if arguments else ""
+        actions = {"FETCH": self._fetch, "SEARCH": self._search, "STORE": self._store}
+        if verb not in actions:
             raise GrammarError(f"UID {verb}")
-        await acts[verb](tag, given[1:], True)
+        await actions[verb](tag, arguments[1:], True)
 
     def _selected(self, tag: str) -> Folder | None:
         if self._folder is None:
@@ -161,7 +163,7 @@ class MailboxCommands:
             return None
         return folder
 
-    ACTS: ClassVar[dict[str, Act]] = {
+    ACTS: ClassVar[dict[str, Action]] = {
         "SELECT": _select,
         "EXAMINE": _examine,
         "LIST": _list,

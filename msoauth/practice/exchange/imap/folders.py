@@ -1,4 +1,4 @@
-"""The two folders of a practice mailbox, INBOX and Sent Items, and what can be done in them."""
+"""The two folders of a practice mailbox, INBOX and Sent Items, and the commands on them."""
 
 import fnmatch
 from collections.abc import Iterator
@@ -18,24 +18,26 @@ NAMES = {"inbox": "INBOX", "sent items": "Sent Items"}
 FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "$MDNSent")  # besides \Seen
 
 
-def name_of(given: list[Word]) -> str:
+def name_of(arguments: list[Word]) -> str:
     """The folder that a command names first."""
-    if not given:
+    if not arguments:
         raise GrammarError("a folder is wanted")
-    return astring(given[0])
+    return astring(arguments[0])
 
 
 def find(mailbox: Mailbox, name: str, *, read_only: bool) -> "Folder | None":
     """The folder of that name, without regard to case."""
-    known = NAMES.get(name.lower())
-    return Folder(mailbox, known, read_only=read_only) if known else None
+    canonical = NAMES.get(name.lower())
+    return Folder(mailbox, canonical, read_only=read_only) if canonical else None
 
 
-def listed(verb: str, given: list[Word]) -> Iterator[str]:
-    """LIST's and LSUB's rows."""
-    if len(given) < 2:
+def list_rows(verb: str, arguments: list[Word]) -> Iterator[str]:
+    """The untagged responses to LIST or LSUB."""
+    if len(arguments) < 2:
         raise GrammarError("a reference and a pattern are wanted")
-    pattern = (astring(given[0]) + astring(given[1])).replace("%", "*").replace("[", "?").lower()
+    pattern = (
+        (astring(arguments[0]) + astring(arguments[1])).replace("%", "*").replace("[", "?").lower()
+    )
     if not pattern:
         yield f'* {verb} (\\Noselect) "/" ""'
     for name in NAMES.values():
@@ -68,82 +70,84 @@ class Folder:
             return self.mailbox.messages
         return self.mailbox.sent or []
 
-    def opened(self) -> Iterator[str]:
-        """What SELECT and EXAMINE tell."""
-        kept = "" if self.read_only else " ".join(("\\Seen", *FLAGS))
+    def select_rows(self) -> Iterator[str]:
+        """The untagged responses to SELECT and EXAMINE."""
+        permanent = "" if self.read_only else " ".join(("\\Seen", *FLAGS))
         yield f"{len(self.messages)} EXISTS"
         yield "0 RECENT"
         yield f"FLAGS ({' '.join((chr(92) + 'Seen', *FLAGS))})"
-        yield f"OK [PERMANENTFLAGS ({kept})] Permanent flags"
+        yield f"OK [PERMANENTFLAGS ({permanent})] Permanent flags"
         yield f"OK [UIDVALIDITY {self.mailbox.uid_validity}] UIDVALIDITY value"
         yield f"OK [UIDNEXT {self.mailbox.next_uid}] The next unique identifier value"
 
-    def status(self, given: list[Word]) -> str:
-        """STATUS's items."""
-        wanted = given[0] if given and isinstance(given[0], list) else []
-        known = {
+    def status(self, arguments: list[Word]) -> str:
+        """The items that STATUS asks for, with their values."""
+        items = arguments[0] if arguments and isinstance(arguments[0], list) else []
+        values = {
             "MESSAGES": len(self.messages),
             "RECENT": 0,
             "UNSEEN": sum(not m.seen for m in self.messages),
             "UIDNEXT": self.mailbox.next_uid,
             "UIDVALIDITY": self.mailbox.uid_validity,
         }
-        names = [astring(word).upper() for word in wanted]
-        if not names or any(name not in known for name in names):
+        names = [astring(word).upper() for word in items]
+        if not names or any(name not in values for name in names):
             raise GrammarError("STATUS items")
-        return " ".join(f"{name} {known[name]}" for name in names)
+        return " ".join(f"{name} {values[name]}" for name in names)
 
-    def chosen(self, numbers: str, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
+    def messages_in(self, numbers: str, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
         """The messages of a sequence set, with their numbers.
 
         Raises:
-            GrammarError: it is none.
+            GrammarError: it is no sequence set.
         """
-        there = list(enumerate(self.messages, 1))
-        highest = (there[-1][1].uid if by_uid else len(there)) if there else 0
+        numbered = list(enumerate(self.messages, 1))
+        highest = (numbered[-1][1].uid if by_uid else len(numbered)) if numbered else 0
         ranges = sequence(numbers, highest)
-        return ((n, m) for n, m in there if inside(m.uid if by_uid else n, ranges))
+        return ((n, m) for n, m in numbered if inside(m.uid if by_uid else n, ranges))
 
-    def append(self, given: list[Word], now: float) -> int:
-        """APPEND: flags and date are optional, the mail comes last."""
-        if len(given) < 2 or not isinstance(given[-1], Text):
+    def append(self, arguments: list[Word], now: float) -> int:
+        """Add a mail as APPEND asks; flags and date are optional, the mail comes last. Returns its UID."""
+        if len(arguments) < 2 or not isinstance(arguments[-1], Text):
             raise GrammarError("a literal is wanted")
-        raw = given[-1].value.encode("utf-8", "surrogateescape")
-        flags = [astring(f) for f in given[1]] if isinstance(given[1], list) else []
+        raw = arguments[-1].value.encode("utf-8", "surrogateescape")
+        flags = [astring(f) for f in arguments[1]] if isinstance(arguments[1], list) else []
         keep = self.mailbox.deliver if self.name == "INBOX" else self.mailbox.keep_sent
         message = keep(raw, now)
         message.seen = "\\seen" in {flag.lower() for flag in flags}
         message.flags = frozenset(f for f in FLAGS if f.lower() in {g.lower() for g in flags})
         return message.uid
 
-    def store(self, given: list[Word], *, by_uid: bool) -> tuple[bool, list[tuple[int, Message]]]:
-        """STORE: whether it is silent, and the messages that it changed."""
-        if len(given) < 3:
+    def store(
+        self, arguments: list[Word], *, by_uid: bool
+    ) -> tuple[bool, list[tuple[int, Message]]]:
+        """Change flags as STORE asks; returns whether it is silent, and the changed messages."""
+        if len(arguments) < 3:
             raise GrammarError("STORE wants numbers, what to do, and flags")
-        how = astring(given[1]).upper()
-        silent = how.endswith(".SILENT")
-        how = how.removesuffix(".SILENT")
-        if how not in ("FLAGS", "+FLAGS", "-FLAGS"):
+        operation = astring(arguments[1]).upper()
+        silent = operation.endswith(".SILENT")
+        operation = operation.removesuffix(".SILENT")
+        if operation not in ("FLAGS", "+FLAGS", "-FLAGS"):
             raise GrammarError("STORE wants FLAGS")
-        listed_flags = given[2] if isinstance(given[2], list) else given[2:]
-        named = {astring(flag).lower() for flag in listed_flags}
-        known = frozenset(flag for flag in FLAGS if flag.lower() in named)
-        changed = list(self.chosen(astring(given[0]), by_uid=by_uid))
+        flag_words = arguments[2] if isinstance(arguments[2], list) else arguments[2:]
+        names = {astring(flag).lower() for flag in flag_words}
+        flags = frozenset(flag for flag in FLAGS if flag.lower() in names)
+        changed = list(self.messages_in(astring(arguments[0]), by_uid=by_uid))
         for _number, message in changed:
-            if how == "FLAGS":
-                message.seen, message.flags = "\\seen" in named, known
-            elif how == "+FLAGS":
+            if operation == "FLAGS":
+                message.seen, message.flags = "\\seen" in names, flags
+            elif operation == "+FLAGS":
                 message.seen, message.flags = (
-                    message.seen or "\\seen" in named,
-                    message.flags | known,
+                    message.seen or "\\seen" in names,
+                    message.flags | flags,
                 )
             else:
-                message.seen = message.seen and "\\seen" not in named
-                message.flags -= known
+                message.seen = message.seen and "\\seen" not in names
+                message.flags -= flags
         return silent, changed
 
     def expunge(self) -> list[int]:
-        """Remove what is marked \\Deleted; the numbers as EXPUNGE tells them, one after another."""
+        """Delete the messages marked \\Deleted; returns their numbers as EXPUNGE reports them, one after another."""
         numbers = []
         messages = self.messages
         for index in range(len(messages) - 1, -1, -1):
@@ -152,22 +156,22 @@ class Folder:
                 numbers.append(index + 1)
         return numbers
 
-    def search(self, given: list[Word], *, by_uid: bool) -> list[int]:
-        """SEARCH: every key must match; keys that are not known are an error."""
-        keys = list(given)
+    def search(self, arguments: list[Word], *, by_uid: bool) -> list[int]:
+        """The numbers or UIDs that SEARCH finds: every key must match; an unknown key is an error."""
+        keys = list(arguments)
         if (
             len(keys) > 1
             and not isinstance(keys[0], list)
             and astring(keys[0]).upper() == "CHARSET"
         ):
             keys = keys[2:]
-        found = list(enumerate(self.messages, 1))
+        matches = list(enumerate(self.messages, 1))
         while keys:
-            found = [(n, m) for n, m in self._narrowed(keys, found)]
-        return [m.uid if by_uid else n for n, m in found]
+            matches = [(n, m) for n, m in self._apply_search_key(keys, matches)]
+        return [m.uid if by_uid else n for n, m in matches]
 
-    def _narrowed(
-        self, keys: list[Word], found: list[tuple[int, Message]]
+    def _apply_search_key(
+        self, keys: list[Word], matches: list[tuple[int, Message]]
     ) -> list[tuple[int, Message]]:
         key = astring(keys.pop(0)).upper()
 
@@ -177,30 +181,34 @@ class Folder:
             return astring(keys.pop(0))
 
         if key == "ALL":
-            return found
+            return matches
         if key in ("SEEN", "UNSEEN"):
-            return [(n, m) for n, m in found if m.seen is (key == "SEEN")]
+            return [(n, m) for n, m in matches if m.seen is (key == "SEEN")]
         if key in ("DELETED", "FLAGGED", "ANSWERED", "DRAFT"):
             flag = f"\\{key.capitalize()}"
-            return [(n, m) for n, m in found if flag in m.flags]
+            return [(n, m) for n, m in matches if flag in m.flags]
         if key in ("SUBJECT", "FROM", "TO", "CC"):
-            return _holding(found, key.lower(), argument())
+            return _with_field_text(matches, key.lower(), argument())
         if key == "HEADER":
-            return _holding(found, argument().lower(), argument())
+            return _with_field_text(matches, argument().lower(), argument())
         if key in ("TEXT", "BODY"):
-            wanted = argument().encode().lower()
-            return [(n, m) for n, m in found if wanted in m.raw.lower()]
+            text = argument().encode().lower()
+            return [(n, m) for n, m in matches if text in m.raw.lower()]
         if key == "UID":
-            ranges = sequence(argument(), max((m.uid for _, m in found), default=0))
-            return [(n, m) for n, m in found if inside(m.uid, ranges)]
+            ranges = sequence(argument(), max((m.uid for _, m in matches), default=0))
+            return [(n, m) for n, m in matches if inside(m.uid, ranges)]
         ranges = sequence(key, len(self.messages))
-        return [(n, m) for n, m in found if inside(n, ranges)]
+        return [(n, m) for n, m in matches if inside(n, ranges)]
 
 
-def _holding(found: list[tuple[int, Message]], field: str, text: str) -> list[tuple[int, Message]]:
-    wanted = text.encode().lower()
+def _with_field_text(
+    matches: list[tuple[int, Message]], field: str, text: str
+) -> list[tuple[int, Message]]:
+    text_bytes = text.encode().lower()
     return [
         (n, m)
-        for n, m in found
-        if any(name == field and wanted in raw.lower() for name, raw in fields_of(split(m.raw)[0]))
+        for n, m in matches
+        if any(
+            name == field and text_bytes in raw.lower() for name, raw in fields_of(split(m.raw)[0])
+        )
     ]

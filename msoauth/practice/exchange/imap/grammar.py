@@ -10,7 +10,7 @@ MAX_NUMBER = 2**32 - 1
 _LITERAL = re.compile(rb"\{(\d{1,12})(\+?)\}$")
 _ATOM = re.compile(rb'[^()\s"\[\]]+')
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\["\\])*)"')
-# BODY[...], BODY.PEEK[...]<0.10>: the brackets and what is in them belong to the word.
+# BODY[...], BODY.PEEK[...]<0.10>: the brackets and their content belong to the word.
 _SECTION = re.compile(rb"(?i)BODY(?:\.PEEK)?\[[^\]]*\](?:<\d{1,10}(?:\.\d{1,10})?>)?")
 
 
@@ -30,15 +30,15 @@ Word = str | Text | list["Word"]
 
 def literal(line: bytes) -> tuple[int, bool] | None:
     """Size of the literal that the line announces, and whether the client waits for a ``+`` before it sends it."""
-    found = _LITERAL.search(line)
-    return (int(found[1]), not found[2]) if found else None
+    match = _LITERAL.search(line)
+    return (int(match[1]), not match[2]) if match else None
 
 
 def words(parts: list[bytes]) -> list[Word]:
     """The words of a command.
 
     Args:
-        parts: Line, literal, line, literal … line: literals stand at the odd places.
+        parts: Line, literal, line, literal … line: literals have odd indices.
 
     Raises:
         GrammarError: quotes or parentheses do not match, or are nested too deep.
@@ -74,18 +74,18 @@ def _words_of(line: bytes, stack: list[list[Word]]) -> None:
             stack.pop()
             at += 1
         elif char == b'"':
-            found = _QUOTED.match(line, at)
-            if found is None:
+            match = _QUOTED.match(line, at)
+            if match is None:
                 raise GrammarError("a quote is not closed")
-            value = re.sub(rb"\\(.)", rb"\1", found[1])
+            value = re.sub(rb"\\(.)", rb"\1", match[1])
             stack[-1].append(Text(value.decode("utf-8", "replace")))
-            at = found.end()
+            at = match.end()
         else:
-            found = _SECTION.match(line, at) or _ATOM.match(line, at)
-            if found is None:
+            match = _SECTION.match(line, at) or _ATOM.match(line, at)
+            if match is None:
                 raise GrammarError("a character has no place here")
-            stack[-1].append(found[0].decode("utf-8", "replace"))
-            at = found.end()
+            stack[-1].append(match[0].decode("utf-8", "replace"))
+            at = match.end()
 
 
 def astring(word: Word) -> str:
@@ -103,7 +103,7 @@ def sequence(text: str, highest: int) -> list[tuple[int, int]]:
     """Ranges of a sequence set such as ``1,3:5,7:*``; ``*`` is *highest*.
 
     Raises:
-        GrammarError: it is none.
+        GrammarError: it is no sequence set.
     """
     ranges = []
     for piece in text.split(","):
@@ -138,9 +138,9 @@ def quote(text: str | None) -> bytes:
     raw = text.encode("utf-8", "surrogateescape")
     if len(raw) < 1000 and all(32 <= byte < 127 for byte in raw):
         return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-    return lump(raw)
+    return as_literal(raw)
 
 
-def lump(raw: bytes) -> bytes:
+def as_literal(raw: bytes) -> bytes:
     """Bytes as a literal."""
     return b"{%d}\r\n" % len(raw) + raw

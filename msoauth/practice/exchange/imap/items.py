@@ -1,10 +1,10 @@
-"""FETCH's items (RFC 3501, 6.4.5): what a client asks for about a mail, and the answer."""
+"""FETCH's items (RFC 3501, 6.4.5): parse their names, and give their values for a mail."""
 
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from msoauth.practice.exchange.imap.grammar import GrammarError, Word, astring, lump
+from msoauth.practice.exchange.imap.grammar import GrammarError, Word, as_literal, astring
 from msoauth.practice.exchange.imap.structure import (
     bodystructure,
     envelope,
@@ -24,15 +24,15 @@ _WHOLE = {"RFC822": "", "RFC822.HEADER": "HEADER", "RFC822.TEXT": "TEXT"}
 _PLAIN = {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "UID", "BODY", "BODYSTRUCTURE"}
 
 
-def parse(given: list[Word], *, by_uid: bool) -> list[str]:
+def parse(arguments: list[Word], *, by_uid: bool) -> list[str]:
     """The items that a FETCH names.
 
     Raises:
-        GrammarError: one is not known.
+        GrammarError: an item is unknown.
     """
-    if not given:
+    if not arguments:
         raise GrammarError("items are wanted")
-    first = given[0] if isinstance(given[0], list) else given
+    first = arguments[0] if isinstance(arguments[0], list) else arguments
     names = [astring(word) for word in first]
     if len(names) == 1:
         names = _MACROS.get(names[0].upper(), names)
@@ -50,19 +50,20 @@ def flags(message: Message) -> str:
     return f"FLAGS ({' '.join(names)})"
 
 
-def row(number: int, message: Message, wanted: list[str], *, read_only: bool) -> bytes:
-    """A mail's FETCH answer. Reading a body without ``.PEEK`` marks the mail as seen, as RFC 3501 wants."""
+def row(number: int, message: Message, names: list[str], *, read_only: bool) -> bytes:
+    """A mail's FETCH answer. Reading a body without ``.PEEK`` marks the mail as seen, as RFC 3501 requires."""
     seen = message.seen
-    bodies = [_body(message, name, read_only=read_only) for name in wanted]
+    bodies = [_body(message, name, read_only=read_only) for name in names]
     parts = [
-        body or _fact(message, name.upper()) for name, body in zip(wanted, bodies, strict=True)
+        body or _simple_item(message, name.upper())
+        for name, body in zip(names, bodies, strict=True)
     ]
-    if message.seen != seen and "FLAGS" not in {name.upper() for name in wanted}:
+    if message.seen != seen and "FLAGS" not in {name.upper() for name in names}:
         parts.append(flags(message).encode())
     return b"* %d FETCH (%b)\r\n" % (number, b" ".join(parts))
 
 
-def _fact(message: Message, name: str) -> bytes:
+def _simple_item(message: Message, name: str) -> bytes:
     match name:
         case "UID":
             return f"UID {message.uid}".encode()
@@ -71,7 +72,7 @@ def _fact(message: Message, name: str) -> bytes:
         case "RFC822.SIZE":
             return f"RFC822.SIZE {len(message.raw)}".encode()
         case "INTERNALDATE":
-            return f'INTERNALDATE "{_arrived(message):%d-%b-%Y %H:%M:%S %z}"'.encode()
+            return f'INTERNALDATE "{_arrival_time(message):%d-%b-%Y %H:%M:%S %z}"'.encode()
         case "ENVELOPE":
             return b"ENVELOPE " + envelope(parsed(message.raw))
         case _:
@@ -81,22 +82,26 @@ def _fact(message: Message, name: str) -> bytes:
 
 def _body(message: Message, name: str, *, read_only: bool) -> bytes | None:
     if name.upper() in _WHOLE:
-        wanted, label, peek = _WHOLE[name.upper()], name.upper(), name.upper() == "RFC822.HEADER"
-        content = section(message.raw, wanted) or b""
-    elif (asked := _SECTION.fullmatch(name)) is not None:
-        content = section(message.raw, asked[2]) or b""
-        label, peek = f"BODY[{asked[2]}]", bool(asked[1])
-        if asked[3] is not None:
-            start = int(asked[3])
-            content, label = content[start : start + int(asked[4])], f"{label}<{start}>"
+        section_name, label, peek = (
+            _WHOLE[name.upper()],
+            name.upper(),
+            name.upper() == "RFC822.HEADER",
+        )
+        content = section(message.raw, section_name) or b""
+    elif (match := _SECTION.fullmatch(name)) is not None:
+        content = section(message.raw, match[2]) or b""
+        label, peek = f"BODY[{match[2]}]", bool(match[1])
+        if match[3] is not None:
+            start = int(match[3])
+            content, label = content[start : start + int(match[4])], f"{label}<{start}>"
     else:
         return None
     if not peek and not read_only:
         message.seen = True
-    return label.encode() + b" " + lump(content)
+    return label.encode() + b" " + as_literal(content)
 
 
-def _arrived(message: Message) -> datetime:
+def _arrival_time(message: Message) -> datetime:
     if message.received is not None:
         return datetime.fromtimestamp(message.received, UTC)
     try:

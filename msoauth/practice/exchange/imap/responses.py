@@ -13,7 +13,7 @@ LOGIN_REFUSED = "NO Basic authentication is disabled."
 INVALID_STATE = "BAD Command received in Invalid state."
 NOT_CONNECTED = "BAD User is authenticated but not connected."
 CLOSED = "* BYE Connection closed. 14"
-ARGUMENTS = "BAD Command Argument Error. 12"  # (memory, unverified) in the facts too
+ARGUMENTS = "BAD Command Argument Error. 12"  # from memory and unverified in the facts too
 UNAVAILABLE = "NO Server Unavailable. 15"
 THROTTLED = "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"
 EXPIRED = "* BYE Session invalidated - AccessTokenExpired"
@@ -30,5 +30,5 @@ def say(connection: Connection, line: str) -> None:
 
 
 def complete(connection: Connection, tag: str, verb: str, code: str = "") -> None:
-    """End a command that succeeded; *code* is a response code with a space behind it."""
+    """End a command that succeeded; *code* is a response code followed by a space."""
     say(connection, f"{tag} OK {code}{verb} completed.")

@@ -59,7 +59,7 @@ class ImapSession:
         verb = verb.upper()
         if not verb or not tag.isascii() or not tag.isprintable() or len(tag) > 100:
             say(self.connection, f"* {responses.UNKNOWN}")
-            return self._failed() if self._login is None else True
+            return self._count_failure() if self._login is None else True
         parts[0] = rest[len(verb) :].encode()
         try:
             return await self._command(tag, verb, words(parts))
@@ -72,14 +72,14 @@ class ImapSession:
     async def _parts(self, seconds: float) -> list[bytes]:
         """A command's line, with the literals and lines that belong to it."""
         parts = [await readline(self.connection, COMMAND_LIMIT, seconds)]
-        while (announced := literal(parts[-1])) is not None:
-            size, waits = announced
+        while (announcement := literal(parts[-1])) is not None:
+            size, client_waits = announcement
             append = b" APPEND " in parts[0][:200].upper() and self._commands is not None
             if size > (self.service.limits.mail if append else LITERAL_LIMIT) or len(parts) > 20:
                 raise LineTooLongError
             if not self.service.receiving.reserve(self, size):
                 raise LineTooLongError
-            if waits:
+            if client_waits:
                 say(self.connection, "+ Ready for additional command text.")
             parts.append(
                 await read_exactly(self.connection, size, self.service.timing.before_login)
@@ -87,7 +87,7 @@ class ImapSession:
             parts.append(await readline(self.connection, COMMAND_LIMIT, seconds))
         return parts
 
-    async def _command(self, tag: str, verb: str, given: list[Word]) -> bool:
+    async def _command(self, tag: str, verb: str, arguments: list[Word]) -> bool:
         if verb == "LOGOUT":
             say(self.connection, responses.GOODBYE)
             complete(self.connection, tag, verb)
@@ -108,7 +108,7 @@ class ImapSession:
             complete(self.connection, tag, verb)
         elif verb in ("AUTHENTICATE", "LOGIN"):
             if self._login is None:
-                return await self._authenticate(tag, verb, given)
+                return await self._authenticate(tag, verb, arguments)
             say(self.connection, f"{tag} {responses.INVALID_STATE}")
         elif self._login is not None and not self._connected:
             say(self.connection, f"{tag} {responses.NOT_CONNECTED}")
@@ -117,11 +117,11 @@ class ImapSession:
         elif self._commands is None:
             known = verb in MailboxCommands.ACTS
             say(self.connection, f"{tag} {responses.INVALID_STATE if known else responses.UNKNOWN}")
-            return self._failed()
+            return self._count_failure()
         elif self._throttled():
             say(self.connection, f"{tag} {responses.THROTTLED}")
         elif (act := MailboxCommands.ACTS.get(verb)) is not None:
-            await act(self._commands, tag, given)
+            await act(self._commands, tag, arguments)
         else:
             say(self.connection, f"{tag} {responses.UNKNOWN}")
         return True
@@ -138,7 +138,8 @@ class ImapSession:
             "imap.throttled", login.tenant, login.mailbox
         )
 
-    def _failed(self) -> bool:
+    def _count_failure(self) -> bool:
+        """Count a failed try; returns whether the session goes on."""
         self._failures += 1
         if self._failures < MAX_FAILURES:
             return True
@@ -147,31 +148,31 @@ class ImapSession:
 
     # Not authenticated
 
-    async def _authenticate(self, tag: str, verb: str, given: list[Word]) -> bool:
+    async def _authenticate(self, tag: str, verb: str, arguments: list[Word]) -> bool:
         service = self.service
-        mechanism = astring(given[0]).upper() if given else ""
+        mechanism = astring(arguments[0]).upper() if arguments else ""
         if verb == "LOGIN" or mechanism == "PLAIN":
             service.log_event(Protocol.IMAP, f"{verb} refused: basic authentication")
             say(self.connection, f"{tag} {responses.LOGIN_REFUSED}")
-            return self._failed()
+            return self._count_failure()
         if mechanism != "XOAUTH2":
             say(self.connection, f"{tag} {responses.REFUSED}")
-            return self._failed()
-        if len(given) > 1:
-            line = astring(given[1]).encode()
+            return self._count_failure()
+        if len(arguments) > 1:
+            line = astring(arguments[1]).encode()
         else:
             self.connection.write(b"+ \r\n")
             line = await readline(self.connection, COMMAND_LIMIT, service.timing.before_login)
         login = service.check_login(Protocol.IMAP, line)
-        lost = service.has_fault("imap.not-connected", login.tenant, login.mailbox)
-        if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not lost:
+        not_connected = service.has_fault("imap.not-connected", login.tenant, login.mailbox)
+        if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not not_connected:
             return self._open(tag, login, login.mailbox)
         if login.verdict.token_refused:
             service.log_event(Protocol.IMAP, f"AUTHENTICATE XOAUTH2 refused: {login.why}", login)
             say(self.connection, f"{tag} {responses.REFUSED}")
-            return self._failed()
-        # The token was fine; that the mailbox does not open comes out with the next command (facts E3).
-        why = "a fault that says nothing" if lost else login.why
+            return self._count_failure()
+        # The token is valid; only the next command shows that the mailbox does not open (facts E3).
+        why = "a fault that says nothing" if not_connected else login.why
         service.log_event(Protocol.IMAP, f"authenticated but not connected: {why}", login)
         self._login, self._connected = login, False
         complete(self.connection, tag, "AUTHENTICATE")
@@ -182,7 +183,7 @@ class ImapSession:
         if service.has_fault("imap.unavailable", login.tenant, mailbox):
             service.log_event(Protocol.IMAP, "temporary fault", login)
             say(self.connection, f"{tag} {responses.UNAVAILABLE}")
-            return self._failed()
+            return self._count_failure()
         if service.sessions.count(Protocol.IMAP, mailbox) >= service.limits.sessions:
             service.log_event(Protocol.IMAP, "too many sessions", login)
             say(self.connection, responses.CLOSED)

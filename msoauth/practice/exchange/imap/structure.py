@@ -20,8 +20,8 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 
 def fields_of(head: bytes) -> list[tuple[str, bytes]]:
     """Name in lower case and raw lines of each header field, in order."""
-    found = re.finditer(rb"([!-9;-~]+)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n", head)
-    return [(m[1].decode("ascii").lower(), m[0]) for m in found]
+    matches = re.finditer(rb"([!-9;-~]+)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n", head)
+    return [(m[1].decode("ascii").lower(), m[0]) for m in matches]
 
 
 def header(message: Message, name: str) -> str | None:
@@ -57,13 +57,13 @@ def _addresses(message: Message, name: str, default: bytes = b"NIL") -> bytes:
     value = header(message, name)
     if not value:
         return default
-    people = b""
-    for shown, address in getaddresses([value]):
+    addresses = b""
+    for display_name, address in getaddresses([value]):
         if not address:
             continue
         local, _, domain = address.rpartition("@")
-        people += b"(%b NIL %b %b)" % (quote(shown or None), quote(local), quote(domain))
-    return b"(" + people + b")" if people else default
+        addresses += b"(%b NIL %b %b)" % (quote(display_name or None), quote(local), quote(domain))
+    return b"(" + addresses + b")" if addresses else default
 
 
 def bodystructure(message: Message, extended: bool, depth: int = 0) -> bytes:
@@ -141,24 +141,26 @@ def payload(message: Message) -> bytes:
 
 
 def section(raw: bytes, name: str) -> bytes | None:
-    """What ``BODY[name]`` stands for; None when the mail has no such part.
+    """The bytes that ``BODY[name]`` names; None when the mail has no such part.
 
     Part texts of nested multiparts are put together again from their parts.
     """
-    wanted = name.upper()
+    section_name = name.upper()
     head, body = split(raw)
-    if not wanted:
+    if not section_name:
         return raw
-    if wanted == "HEADER":
+    if section_name == "HEADER":
         return head
-    if wanted == "TEXT":
+    if section_name == "TEXT":
         return body
-    listed = re.fullmatch(r"HEADER\.FIELDS(\.NOT)? \(([^()]*)\)", wanted)
-    if listed:
-        names = {word.strip('"').lower() for word in listed[2].split()}
-        kept = (line for field, line in fields_of(head) if (field in names) != bool(listed[1]))
-        return b"".join(kept) + b"\r\n"
-    path = re.fullmatch(r"((?:\d{1,4})(?:\.\d{1,4}){0,20})(\.MIME|\.HEADER|\.TEXT)?", wanted)
+    fields_match = re.fullmatch(r"HEADER\.FIELDS(\.NOT)? \(([^()]*)\)", section_name)
+    if fields_match:
+        names = {word.strip('"').lower() for word in fields_match[2].split()}
+        lines = (
+            line for field, line in fields_of(head) if (field in names) != bool(fields_match[1])
+        )
+        return b"".join(lines) + b"\r\n"
+    path = re.fullmatch(r"((?:\d{1,4})(?:\.\d{1,4}){0,20})(\.MIME|\.HEADER|\.TEXT)?", section_name)
     if path is None:
         return None
     return _part(parsed(raw), [int(n) for n in path[1].split(".")], path[2] or "")
