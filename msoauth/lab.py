@@ -21,7 +21,7 @@ from msoauth.errors import InputError
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# Where kernels find the endpoints file of the practice tenant.
+# The environment variable with the path of the practice tenant's endpoints file: JSON with its addresses and firms.
 PRACTICE_VARIABLE = "MSOAUTH_PRACTICE_ENDPOINTS"
 
 PUBLIC_VARIABLE = "MSOAUTH_PUBLIC"  # set on a public computer, such as Binder's
@@ -114,6 +114,7 @@ def open_lab(
     if language is not None:
         workspace.settings.set("language", language)
     firms = workspace.firms.list()
+    # Also true with no firm at all.
     only_practice_firms = all(firm.cloud.name == "practice" for firm in firms)
     with contextlib.ExitStack() as stack:
         environment = dict(os.environ)

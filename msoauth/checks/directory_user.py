@@ -61,7 +61,7 @@ def _enabled_and_licensed(context: Context) -> Outcome:
         return Outcome(
             _("{user} has no Exchange Online licence").format(user=user.upn),
             Signal.FAILED,
-            "mailbox-missing",  # there is no mailbox without the licence
+            "mailbox-missing",  # a user without the licence has no mailbox of their own
             "assignedPlans: –",  # Graph lists the plans there
         )
     # Not with a separate login: a shared mailbox's address is not one of the user who signs in.

@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
         print_on_stderr(_("Interrupted."))
         status = EXIT_INTERRUPTED
     except (AuthError, MailError) as error:
-        status = print_failure(error, on_stderr=True)
+        status = print_failure(error, on_stderr=True)  # EXIT_FAILED: the server said no
     except MsoauthError as error:
         print_on_stderr(redact(error.summary))
         status = EXIT_USAGE

@@ -45,7 +45,9 @@ class MessageSummary:
     more_attachments: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The row as JSON: ``uidl``, ``date``, ``from``, ``to``, ``subject``, ``size``, ``attachments``."""
+        """The row as JSON: ``uidl``, ``date``, ``from``, ``to``, ``subject``, ``size``, ``attachments``,
+        and ``more_attachments`` if there are any.
+        """
         row: dict[str, Any] = {
             "uidl": self.uidl,
             "date": self.date.isoformat() if self.date else None,
@@ -69,7 +71,7 @@ class MessageSummary:
         )
         if not self.more_attachments:
             return listed
-        # Not the same in other languages: German inflects "more".
+        # English has one form for both; German inflects "more".
         return ngettext("{told} and {n} more", "{told} and {n} more", self.more_attachments).format(
             told=listed, n=f"{self.more_attachments:,}"
         )
@@ -120,6 +122,7 @@ def summary_of(uidl: str, scanned: Scanner, server_size: int | None = None) -> M
 
 
 def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
+    """Attachments, attached mails, and other parts with a file name; the first 200, and how many more there are."""
     attachments: list[Attachment] = []
     more = 0
     for part in parts:
@@ -127,6 +130,7 @@ def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
         content_type = part.fields.get(b"content-type", b"")
         is_mail = content_type.strip().lower().startswith(b"message/rfc822")
         is_attachment = is_mail or disposition.strip().lower().startswith(b"attachment")
+        # Before names are decoded, which costs much; past the limit this is all that is looked at.
         if (
             not is_attachment
             and b"name" not in disposition.lower()

@@ -17,7 +17,7 @@ from msoauth.mail.structure import scan
 from msoauth.texts import _
 
 ARRIVAL_TIMEOUT = 180.0  # seconds; Exchange delivers to itself in a few
-_NEWEST_COUNT = 25  # messages whose headers each poll reads
+_NEWEST_COUNT = 25  # messages whose headers each poll reads; a mail that more than these follow at once is missed
 _SUBJECT_LIMIT = 500
 _FIRST_POLL_INTERVAL, _LONGEST_POLL_INTERVAL = 0.2, 15.0  # seconds
 _ID_FIELDS = (b"message-id", b"x-microsoft-original-message-id")
@@ -100,8 +100,8 @@ def wait_for_arrival(
     Args:
         open_mailbox: Opens a session, for each poll: a POP3 session lists only what was there when it began.
         cancelled: Ends the wait.
-        limit: The longest wait, in seconds.
-        progress: Called with the seconds waited so far, twice a second.
+        limit: Seconds after which no further poll begins.
+        progress: Called with the seconds waited so far, about twice a second between two polls.
 
     Returns:
         Seconds until the mail was found.

@@ -16,7 +16,7 @@ from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
-# Causes that the catalogue assigns to the consultant, but that the IT department can fix as well: the network, and a
+# Causes that the catalogue assigns to the consultant, who sets this up with msoauth, but that the IT department can fix as well: the network, and a
 # login that Exchange rejects without a reason, which is nearly always a setting or a licence.
 _ALSO_FIXABLE_BY_IT = frozenset(
     {
@@ -203,7 +203,7 @@ def _request(
     parts += [Heading(_("What to do"), 3), Items(explanation.fix, ordered=True)]
     commands = _commands(firm, cause, mailboxes)
     if commands:
-        # For no mailbox there is one command, but 0 would be plural in English.
+        # Without a mailbox the singular is meant; ngettext takes 0 for plural.
         heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1)  # fmt: skip
         parts += [Heading(heading, 3), Code(commands, "powershell")]
     parts.append(Heading(_("How to verify"), 3))
@@ -220,7 +220,8 @@ def _request(
 
 
 _MAILBOX = "$mailbox"  # the PowerShell variable of the loop over mailboxes
-# The catalogue quotes an address as PowerShell needs it, so the variable is put in afterwards, in place of this one.
+# The catalogue quotes addresses for PowerShell and would spoil the variable: it is given this one, which needs no quotes,
+# and the variable takes its place afterwards.
 _PLACEHOLDER_ADDRESS = "mailbox@stand-in.invalid"
 
 

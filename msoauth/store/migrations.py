@@ -46,7 +46,7 @@ def migrate(engine: sa.Engine) -> None:
 
 
 def _read_version(connection: sa.Connection) -> int | None:
-    """Read the schema version from the database; None when it has no tables of a workspace yet.
+    """Read the schema version from the database; None when it has no meta table yet.
 
     Raises:
         StoreError: its meta table has no valid version, or a newer msoauth wrote it.
@@ -71,6 +71,7 @@ def _add_latest_results_and_audits(connection: sa.Connection) -> None:
     Adds the column ``seconds`` to the journal, and the tables for audits, their accounts and the latest results,
     which it fills from the journal.
     """
+    # These tables are made as they are today: a later migration that changes one must not run after this step.
     connection.exec_driver_sql("ALTER TABLE journal ADD COLUMN seconds FLOAT")
     for table in (schema.latest_results, schema.audits, schema.audit_accounts):
         table.create(connection)
@@ -90,4 +91,5 @@ def _add_latest_results_and_audits(connection: sa.Connection) -> None:
         latest_results.record(connection, findings)
 
 
+# By the version that each one migrates from.
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_latest_results_and_audits}

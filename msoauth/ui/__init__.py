@@ -1,6 +1,8 @@
-"""Creates the panels of the guided notebooks, such as ``panel = ui.register()``; ``panel.frame()`` is its results as a DataFrame.
+"""The panels of the guided notebooks: ``panel = ui.register()`` creates one, ``panel.frame()`` gives its results as a DataFrame.
 
-In the examples, ``ws`` is the workspace of a law firm in the practice tenant. Labels such as "facts F5" refer to docs/facts.
+A new panel shows what the workspace holds already and does nothing until somebody presses a button. `use` sets the
+workspace, `journal` lists all findings. In the examples, ``ws`` holds one law firm, Contoso Legal, of the practice
+tenant, a Microsoft 365 simulated on this computer. Labels such as "facts F5" in this package refer to docs/facts.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""The practice tenant's simulation of Graph: users, licences and the organization as Graph returns them (facts G1, G2).
+"""The practice tenant's simulation of Graph: users, licences and the organization in Graph's shape.
 
-What the functions below call unverified is from memory, not verified against Microsoft's documentation.
+Users follow facts G1 and G2; what is marked unverified is from memory, not from Microsoft's documentation.
 """
 
 from msoauth.practice.graph.objects import stable_id
