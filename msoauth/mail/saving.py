@@ -65,10 +65,10 @@ def _find_syncfs() -> Callable[[int], int] | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        found: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+        function: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
     except (OSError, AttributeError):
         return None
-    return found
+    return function
 
 
 syncfs = _find_syncfs()

@@ -130,9 +130,9 @@ def resolve(host: str, port: int, timeout: float, cancelled: threading.Event) ->
 
 
 def _look_up(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    ipv6: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET6]
-    ipv4: list[Address] = [(f, a) for f, _k, _p, _c, a in found if f == socket.AF_INET]
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ipv6: list[Address] = [(f, a) for f, _k, _p, _c, a in infos if f == socket.AF_INET6]
+    ipv4: list[Address] = [(f, a) for f, _k, _p, _c, a in infos if f == socket.AF_INET]
     alternating = [address for pair in zip(ipv6, ipv4, strict=False) for address in pair]
     return alternating + ipv6[len(ipv4) :] + ipv4[len(ipv6) :]
 

@@ -154,21 +154,21 @@ class RunningScenarios:
         Raises:
             ScenarioError: as :func:`find_scenario`.
         """
-        found = find_scenario(self.state, text)
-        everybody = len(found.tenants) == len(self.state.tenants) and found.account is None
+        aimed = find_scenario(self.state, text)
+        everybody = len(aimed.tenants) == len(self.state.tenants) and aimed.account is None
         # For each setting, an Undo for every account or tenant that it was applied to.
         settings: list[list[Undo]] = []
-        for path, value in found.scenario.set.items():
+        for path, value in aimed.scenario.set.items():
             area, _dot, name = path.partition(".")
             settings.append([])
             for tenant in (
-                found.tenants if AREAS[area].reach < Reach.EVERYBODY else found.tenants[:1]
+                aimed.tenants if AREAS[area].reach < Reach.EVERYBODY else aimed.tenants[:1]
             ):
                 change = Change(
                     self.state,
                     self.endpoints,
                     tenant,
-                    found.account,
+                    aimed.account,
                     name,
                     value,
                     everybody=everybody,
@@ -185,6 +185,6 @@ class RunningScenarios:
         def still_broken() -> bool:
             return all(any(undo.still_set() for undo in setting) for setting in settings)
 
-        running = RunningScenario(text, found.scenario, take_back, still_broken)
+        running = RunningScenario(text, aimed.scenario, take_back, still_broken)
         self.active.append(running)
         return take_back

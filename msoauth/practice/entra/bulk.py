@@ -43,7 +43,8 @@ def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
 class GrantsPage(Page):
     """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that tenant's users out.
 
-    A web page cannot call this: browsers ask before they send JSON to another origin (CORS).
+    A web page of another origin cannot call this: before sending JSON, browsers ask for permission (CORS), which this
+    page never gives.
     """
 
     def post(self) -> None:

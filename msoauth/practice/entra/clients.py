@@ -145,17 +145,17 @@ def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: flo
         return "0"
     if origin:
         raise RefusalError(9002326, origin=origin[:200])
-    secret_value = form.get("client_secret", "")
+    client_secret = form.get("client_secret", "")
     if kind == "public":
-        if secret_value or form.get("client_assertion"):
+        if client_secret or form.get("client_assertion"):
             raise RefusalError(700025)
         return "0"
     if form.get("client_assertion"):
         raise RefusalError(700027)  # no certificate is ever uploaded here
-    if not secret_value:
+    if not client_secret:
         raise RefusalError(7000218)
     matching = [
-        s for s in app.secrets if hmac.compare_digest(s.value.encode(), secret_value.encode())
+        s for s in app.secrets if hmac.compare_digest(s.value.encode(), client_secret.encode())
     ]
     if not matching:
         raise RefusalError(7000215, app=app.app_id)

@@ -38,9 +38,9 @@ def requested_permissions(client: Client, scope: str) -> RequestedPermissions:
     """
     parsed = scopes.read(scope, client.tenant, client.app)
     requested = [
-        permissions.permission(asked.resource, name)
-        for asked in parsed.consentable()
-        for name in sorted(scopes.delegated(asked, client.app).names)
+        permissions.permission(part.resource, name)
+        for part in parsed.consentable()
+        for name in sorted(scopes.delegated(part, client.app).names)
     ]
     return RequestedPermissions(tuple(p for p in requested if p), parsed.oidc)
 
@@ -69,25 +69,27 @@ def for_admin(client: Client, scope: str) -> RequestedPermissions:
     return requested_permissions(client, scope)
 
 
-def missing(client: Client, user: User, asked: RequestedPermissions) -> bool:
+def missing(client: Client, user: User, requested: RequestedPermissions) -> bool:
     """Whether the user must consent to something first."""
-    return any(p.value not in client.consented(user.id, p.resource) for p in asked.permissions)
+    return any(p.value not in client.consented(user.id, p.resource) for p in requested.permissions)
 
 
-def admin_must(tenant: Tenant, user: User, asked: RequestedPermissions) -> bool:
+def admin_must(tenant: Tenant, user: User, requested: RequestedPermissions) -> bool:
     """Whether only an administrator may grant it: user consent is off, or a permission requires an administrator."""
     if user.admin:
         return False
-    return not tenant.policies.user_consent or any(p.admin_only for p in asked.permissions)
+    return not tenant.policies.user_consent or any(p.admin_only for p in requested.permissions)
 
 
-def grant(client: Client, tenant: Tenant, user: User | None, asked: RequestedPermissions) -> None:
+def grant(
+    client: Client, tenant: Tenant, user: User | None, requested: RequestedPermissions
+) -> None:
     """Record the consent of *user*, or of the administrator for all users (None).
 
     The first consent creates the enterprise application of an app from another tenant.
     """
     principal = tenant.principal_of(client.app.app_id) or tenant.enroll(client.app)
-    for permission in asked.permissions:
+    for permission in requested.permissions:
         if permission.kind == "Role":
             grants = principal.app_roles
         elif user is None:
@@ -102,12 +104,12 @@ def request(
     client: Client,
     tenant: Tenant,
     user: User,
-    asked: RequestedPermissions,
+    requested: RequestedPermissions,
     why: str,
 ) -> None:
     """Put a request into *Admin consent requests*; a second one for the same app replaces the first."""
     requests = [r for r in tenant.consent_requests if (r.user_id, r.app) != (user.id, client.app)]
-    values = [(p.resource, p.value) for p in asked.permissions]
+    values = [(p.resource, p.value) for p in requested.permissions]
     requests.append(
         ConsentRequest(client.app, user.id, values, why.strip()[:500], state.clock.now())
     )

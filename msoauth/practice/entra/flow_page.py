@@ -75,7 +75,7 @@ class FlowPage(Page):
         assert tenant is not None and user is not None  # noqa: S101, PT018 - every way here has named both
         try:
             check_access(flow.client, tenant, user, device_flow=bool(flow.device))
-            asked = self.requested_permissions(flow)
+            requested = self.requested_permissions(flow)
         except RefusalError as refusal:
             self.redirect_with_error(flow, refusal)
             return
@@ -88,14 +88,17 @@ class FlowPage(Page):
         if flow.purpose.startswith("adminconsent"):
             if user.admin:
                 self.show(
-                    "consent.html", flow=flow, requested_permissions=asked.sentences, for_all=True
+                    "consent.html",
+                    flow=flow,
+                    requested_permissions=requested.sentences,
+                    for_all=True,
                 )
             else:
                 self.show(
                     "approval.html", 403, flow=flow, refused=None, answer=None, workflow=False
                 )
             return
-        needs_consent = consent.missing(flow.client, user, asked)
+        needs_consent = consent.missing(flow.client, user, requested)
         if flow.parameters.get("prompt") == "none":
             if needs_consent:
                 app = flow.client.app
@@ -107,11 +110,11 @@ class FlowPage(Page):
                 self.finish_flow(flow)
         elif not needs_consent and flow.parameters.get("prompt") != "consent":
             self.finish_flow(flow)
-        elif consent.admin_must(tenant, user, asked):
+        elif consent.admin_must(tenant, user, requested):
             self.show_approval(flow, tenant)
         else:
             self.show(
-                "consent.html", flow=flow, requested_permissions=asked.sentences, for_all=False
+                "consent.html", flow=flow, requested_permissions=requested.sentences, for_all=False
             )
 
     def _step_up(self, flow: Flow, user: User) -> None:

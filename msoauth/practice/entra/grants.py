@@ -182,9 +182,9 @@ class Authority:
             raise RefusalError(501481)
         _check_verifier(code, form.get("code_verifier", ""))
         client = client.in_tenant(code.tenant)
-        asked = scopes.read(form.get("scope", ""), code.tenant, client.app)
+        requested = scopes.read(form.get("scope", ""), code.tenant, client.app)
         first = scopes.read(code.scope, code.tenant, client.app)
-        single = asked.single() if form.get("scope", "").strip() else first.first
+        single = requested.single() if form.get("scope", "").strip() else first.first
         code.redeemed = True
         grant = Grant(
             client.app.app_id,
@@ -201,7 +201,7 @@ class Authority:
             code.tenant,
             code.user,
             single,
-            asked.oidc | first.oidc,
+            requested.oidc | first.oidc,
             grant,
             acr,
             form,
@@ -220,7 +220,7 @@ class Authority:
         if tenant is None or user is None or user.id != grant.oid:
             raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
         client = client.in_tenant(tenant)
-        asked = scopes.read(form.get("scope", ""), tenant, client.app)
+        requested = scopes.read(form.get("scope", ""), tenant, client.app)
         self._check_lifetime(text, grant, tenant, user, now)
         if grant.device and tenant.policies.device_code_blocked:
             raise RefusalError(530036)
@@ -237,9 +237,9 @@ class Authority:
             grant.issued if grant.platform == "spa" else now,
             grant.device,
         )
-        check_second_factor(tenant, user, grant.amr, asked.first.resource)
-        oidc = asked.oidc | {"offline_access"}
-        return self._answer(client, tenant, user, asked.first, oidc, new_grant, acr, form)
+        check_second_factor(tenant, user, grant.amr, requested.first.resource)
+        oidc = requested.oidc | {"offline_access"}
+        return self._answer(client, tenant, user, requested.first, oidc, new_grant, acr, form)
 
     def _check_lifetime(
         self, text: str, grant: Grant, tenant: Tenant, user: User, now: float
@@ -280,7 +280,7 @@ class Authority:
             # Whether Entra ever sends slow_down is unverified (facts J2); RFC 8628 requires it, MSAL supports it.
             raise RefusalError(70016, error="slow_down" if early else "")
         client = client.in_tenant(device.tenant)
-        asked = scopes.read(device.scope, device.tenant, client.app)
+        requested = scopes.read(device.scope, device.tenant, client.app)
         del self.devices[text]
         user = device.user
         grant = Grant(
@@ -294,7 +294,9 @@ class Authority:
             now,
             device=True,
         )
-        return self._answer(client, device.tenant, user, asked.first, asked.oidc, grant, acr, form)
+        return self._answer(
+            client, device.tenant, user, requested.first, requested.oidc, grant, acr, form
+        )
 
     def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         scope = form.get("scope", "").strip()
@@ -306,9 +308,9 @@ class Authority:
         tenant, principal = client.tenant, client.principal
         if tenant is None or principal is None:
             raise RefusalError(7000229, app=client.app.app_id, tenant=client.tenant_label)
-        asked = scopes.read(scope, tenant, client.app).single()
+        requested = scopes.read(scope, tenant, client.app).single()
         now = int(self.state.clock.time())
-        token, seconds = self.issuer.app_token(client, tenant, principal, asked, acr, now)
+        token, seconds = self.issuer.app_token(client, tenant, principal, requested, acr, now)
         self.state.log_event("token", "success", tenant=tenant.name, app_id=client.app.app_id)
         return {
             "token_type": "Bearer",
@@ -322,7 +324,7 @@ class Authority:
         client: Client,
         tenant: Tenant,
         user: User,
-        asked: scopes.RequestedScopes,
+        requested: scopes.RequestedScopes,
         oidc: frozenset[str],
         grant: Grant,
         acr: str,
@@ -331,20 +333,22 @@ class Authority:
     ) -> dict[str, Any]:
         """The answer with a user's tokens (facts B1)."""
         check_access(client, tenant, user, device_flow=grant.device)
-        asked = scopes.delegated(asked, client.app)
-        consented = client.consented(user.id, asked.resource)
-        if not asked.names <= consented:
+        requested = scopes.delegated(requested, client.app)
+        consented = client.consented(user.id, requested.resource)
+        if not requested.names <= consented:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
         now = int(self.state.clock.time())
         # The token has all scopes that were ever consented to, not only the requested ones (facts B1).
         omitted = {self.state.faults.value("token.lacks", tenant.tenant_id, user.upn)}
-        names = sorted((consented & permissions.names(asked.resource) | asked.names) - omitted)
-        if self.state.faults.value("token.graph", tenant.tenant_id, user.upn):
-            asked = replace(asked, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
-        token, seconds = self.issuer.access_token(
-            client, tenant, user, asked, names, grant.amr, acr, now
+        names = sorted(
+            (consented & permissions.names(requested.resource) | requested.names) - omitted
         )
-        prefix = "" if asked.resource == GRAPH_APP_ID else f"{asked.uri}/"
+        if self.state.faults.value("token.graph", tenant.tenant_id, user.upn):
+            requested = replace(requested, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
+        token, seconds = self.issuer.access_token(
+            client, tenant, user, requested, names, grant.amr, acr, now
+        )
+        prefix = "" if requested.resource == GRAPH_APP_ID else f"{requested.uri}/"
         answer: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": " ".join(f"{prefix}{name}" for name in names) or " ".join(sorted(oidc)),

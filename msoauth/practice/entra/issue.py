@@ -65,7 +65,7 @@ class Issuer:
         client: Client,
         tenant: Tenant,
         user: User,
-        asked: RequestedScopes,
+        requested: RequestedScopes,
         names: list[str],
         amr: list[str],
         acr: str,
@@ -73,7 +73,7 @@ class Issuer:
     ) -> tuple[str, int]:
         """A user's access token and its lifetime in seconds."""
         given_name, _blank, surname = user.display_name.partition(" ")
-        common, seconds = self._common(client, tenant, asked.uri, acr, now)
+        common, seconds = self._common(client, tenant, requested.uri, acr, now)
         claims = (
             common
             | {
@@ -87,7 +87,7 @@ class Issuer:
                 "oid": user.id,
                 "puid": f"1003{hashlib.sha256(user.id.encode()).hexdigest()[:12].upper()}",
                 "scp": " ".join(names),
-                "sub": _pairwise(user.id, asked.resource),
+                "sub": _pairwise(user.id, requested.resource),
                 "unique_name": user.upn,
                 "upn": user.upn,
                 "wids": [_ADMIN, _MEMBER] if user.admin else [_MEMBER],
@@ -100,18 +100,18 @@ class Issuer:
         client: Client,
         tenant: Tenant,
         principal: ServicePrincipal,
-        asked: RequestedScopes,
+        requested: RequestedScopes,
         acr: str,
         now: int,
     ) -> tuple[str, int]:
         """An access token without a user, and its lifetime; without any role the claim is simply absent (facts A3)."""
-        common, seconds = self._common(client, tenant, asked.uri, acr, now)
+        common, seconds = self._common(client, tenant, requested.uri, acr, now)
         claims = common | {
             "idtyp": "app",
             "oid": principal.object_id,
             "sub": principal.object_id,
         }
-        if roles := sorted(principal.app_roles.get(asked.resource, ())):
+        if roles := sorted(principal.app_roles.get(requested.resource, ())):
             claims["roles"] = roles
         return self.signer.sign(claims), seconds
 
@@ -182,7 +182,7 @@ class Issuer:
         return Grant(**body)
 
     def last_used(self, token: str, grant: Grant) -> float:
-        """When the token was used last, or else issued: it expires after 90 days without use, not at a certain age (facts B6)."""
+        """When the token was last used, or else issued: it expires after 90 days without use (facts B6)."""
         return self._used.get(token[-43:], grant.issued)
 
     def note_use(self, token: str, now: float) -> None:

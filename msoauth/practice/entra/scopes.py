@@ -102,22 +102,22 @@ def read(text: str, tenant: Tenant | None, app: AppRegistration) -> Scopes:
     return Scopes(oidc, requested or (RequestedScopes(GRAPH_APP_ID, GRAPH, frozenset()),), text)
 
 
-def delegated(asked: RequestedScopes, app: AppRegistration) -> RequestedScopes:
+def delegated(requested: RequestedScopes, app: AppRegistration) -> RequestedScopes:
     """The same with ``.default`` replaced by the delegated permissions that the registration lists.
 
     Raises:
         RefusalError: it lists none of that resource.
     """
-    if ".default" not in asked.names:
-        return asked
-    names = {n for r, n, kind in app.required if r == asked.resource and kind == "Scope"}
+    if ".default" not in requested.names:
+        return requested
+    names = {n for r, n, kind in app.required if r == requested.resource and kind == "Scope"}
     if not names:
         raise RefusalError(
             650057,
             app=app.app_id,
             name=app.display_name,
-            resource=asked.uri,
-            resource_app=asked.resource,
+            resource=requested.uri,
+            resource_app=requested.resource,
             listed=", ".join(sorted({r for r, _n, _kind in app.required})),
         )
-    return RequestedScopes(asked.resource, asked.uri, frozenset(names))
+    return RequestedScopes(requested.resource, requested.uri, frozenset(names))

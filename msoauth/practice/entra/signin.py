@@ -6,7 +6,7 @@ from msoauth.practice.entra.pages import COOKIE, Flow, Page, Session
 from msoauth.practice.entra.refusals import RefusalError, meaning
 from msoauth.practice.state import PracticeState
 
-_KEPT = (
+_PARAMETERS = (
     "client_id", "redirect_uri", "response_mode", "response_type", "scope", "state", "nonce", "prompt", "login_hint",
     "domain_hint", "code_challenge", "code_challenge_method", "client-request-id",
 )  # fmt: skip
@@ -18,24 +18,24 @@ class AuthorizePage(FlowPage):
     """``/{tenant}/oauth2/v2.0/authorize``."""
 
     def get(self, path: str) -> None:
-        asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
+        parameters = {name: self.argument(name) for name in _PARAMETERS if self.argument(name)}
         try:
-            client, platform = _client_and_platform(self.site.state, path, asked)
+            client, platform = _client_and_platform(self.site.state, path, parameters)
         except RefusalError as refusal:
             self.show_refusal(refusal)
             return
-        flow = self.site.begin(Flow(client, asked, platform))
+        flow = self.site.begin(Flow(client, parameters, platform))
         flow.tenant = client.tenant
         try:
-            _check(asked)
+            _check_parameters(parameters)
             consent.requested_permissions(client, flow.scope)
         except RefusalError as refusal:
-            asked.setdefault("response_mode", "query")
-            if asked["response_mode"] not in _MODES:
-                asked["response_mode"] = "query"
+            parameters.setdefault("response_mode", "query")
+            if parameters["response_mode"] not in _MODES:
+                parameters["response_mode"] = "query"
             self.redirect_with_error(flow, refusal)
             return
-        if asked.get("prompt") == "none":
+        if parameters.get("prompt") == "none":
             self._sign_in_silently(flow)
         else:
             self.choose(flow)
@@ -49,7 +49,7 @@ class AuthorizePage(FlowPage):
             self.show_next_page(flow)
             return
         app = flow.client.app
-        several = RefusalError(
+        ambiguous = RefusalError(
             16000,
             user="{EmailHidden}",
             idp="https://sts.windows.net/",
@@ -57,41 +57,41 @@ class AuthorizePage(FlowPage):
             app=app.app_id,
             name=app.display_name,
         )
-        self.redirect_with_error(flow, several if sessions else RefusalError(50058))
+        self.redirect_with_error(flow, ambiguous if sessions else RefusalError(50058))
 
 
 def _client_and_platform(
-    state: PracticeState, path: str, asked: dict[str, str]
+    state: PracticeState, path: str, parameters: dict[str, str]
 ) -> tuple[clients.Client, str]:
-    """The app of a request and the platform of its redirect URI; an absent one is put into *asked*.
+    """The app of a request and the platform of its redirect URI; an absent one is added to *parameters*.
 
     Raises:
         RefusalError: no such tenant, app or redirect URI.
     """
-    client = clients.client(state, path, asked.get("client_id", ""))
+    client = clients.client(state, path, parameters.get("client_id", ""))
     # Without a redirect URI the server picks a registered one (facts A3).
-    known = redirects.registered(client.app)
-    asked.setdefault("redirect_uri", known[0] if known else "")
-    return client, redirects.platform(client.app, asked["redirect_uri"])
+    registered_uris = redirects.registered(client.app)
+    parameters.setdefault("redirect_uri", registered_uris[0] if registered_uris else "")
+    return client, redirects.platform(client.app, parameters["redirect_uri"])
 
 
-def _check(asked: dict[str, str]) -> None:
-    """The parameters that are the same for every app (facts A3, D4)."""
-    kind = asked.get("response_type", "")
-    if not kind:
+def _check_parameters(parameters: dict[str, str]) -> None:
+    """Check the parameters that do not depend on the app (facts A3, D4)."""
+    response_type = parameters.get("response_type", "")
+    if not response_type:
         raise RefusalError(900144, parameter="response_type")
-    if kind != "code":
-        raise RefusalError(700054 if "id_token" in kind.split() else 70005)
-    if asked.get("response_mode", "query") not in _MODES:
+    if response_type != "code":
+        raise RefusalError(700054 if "id_token" in response_type.split() else 70005)
+    if parameters.get("response_mode", "query") not in _MODES:
         raise RefusalError(70007)
-    if asked.get("prompt", "") not in _PROMPTS:
+    if parameters.get("prompt", "") not in _PROMPTS:
         raise RefusalError(90023)
-    if not asked.get("scope", "").strip():
+    if not parameters.get("scope", "").strip():
         raise RefusalError(900144, parameter="scope")
-    challenge = asked.get("code_challenge", "")
+    challenge = parameters.get("code_challenge", "")
     if challenge and not 43 <= len(challenge) <= 128:
         raise RefusalError(501491)
-    if asked.get("code_challenge_method", "plain") not in ("plain", "S256"):
+    if parameters.get("code_challenge_method", "plain") not in ("plain", "S256"):
         raise RefusalError(90100)
 
 
@@ -99,14 +99,14 @@ class AdminConsentPage(FlowPage):
     """``/{tenant}/v2.0/adminconsent`` and, for what is registered, ``/{tenant}/adminconsent`` (facts A2, B4)."""
 
     def get(self, path: str, version: str | None) -> None:
-        asked = {name: self.argument(name) for name in _KEPT if self.argument(name)}
-        asked["response_mode"] = "query"
+        parameters = {name: self.argument(name) for name in _PARAMETERS if self.argument(name)}
+        parameters["response_mode"] = "query"
         try:
-            client, platform = _client_and_platform(self.site.state, path, asked)
-            if version and not asked.get("scope", "").strip():
+            client, platform = _client_and_platform(self.site.state, path, parameters)
+            if version and not parameters.get("scope", "").strip():
                 raise RefusalError(900144, parameter="scope")
             purpose = "adminconsent" if version else "adminconsent-v1"
-            flow = self.site.begin(Flow(client, asked, platform, purpose))
+            flow = self.site.begin(Flow(client, parameters, platform, purpose))
             flow.tenant = client.tenant
             self.requested_permissions(flow)
         except RefusalError as refusal:
@@ -126,11 +126,11 @@ class DevicePage(FlowPage):
         if not self.argument("otc").strip():
             self.show_refusal(RefusalError(90119))
             return
-        found = authority.device(self.argument("otc"))
-        if found is None:
+        entry = authority.device(self.argument("otc"))
+        if entry is None:
             self.show("device.html", problem="That code didn't work. Check the code and try again.")
             return
-        key, device = found
+        key, device = entry
         if device.user is not None or device.declined:
             self.show_refusal(RefusalError(90120))
             return
@@ -140,8 +140,8 @@ class DevicePage(FlowPage):
                 problem="That code has expired. Get a new one from the app, and try again.",
             )
             return
-        asked = {"scope": device.scope, "client_id": device.client.app.app_id}
-        flow = self.site.begin(Flow(device.client, asked, "public", "device", device=key))
+        parameters = {"scope": device.scope, "client_id": device.client.app.app_id}
+        flow = self.site.begin(Flow(device.client, parameters, "public", "device", device=key))
         flow.tenant = device.client.tenant
         self.choose(flow)
 
@@ -161,10 +161,10 @@ class LogoutPage(FlowPage):
     def get(self, _path: str) -> None:
         key = self.get_cookie(COOKIE) or ""
         hint = self.argument("logout_hint").strip().lower()
-        kept = self.site.sessions.get(key, [])
-        left = [s for s in kept if hint and not _is(s, hint)]
-        if left:
-            self.site.sessions[key] = left
+        sessions = self.site.sessions.get(key, [])
+        remaining = [s for s in sessions if hint and not _belongs_to(s, hint)]
+        if remaining:
+            self.site.sessions[key] = remaining
         else:
             self.site.sessions.pop(key, None)
             self.clear_cookie(COOKIE, path=self.site.address.cookie_path(self.request.host))
@@ -180,5 +180,5 @@ class LogoutPage(FlowPage):
     post = get
 
 
-def _is(session: Session, hint: str) -> bool:
+def _belongs_to(session: Session, hint: str) -> bool:
     return session.user.upn.lower() == hint

@@ -190,26 +190,26 @@ class SubmittedPage(FlowPage):
             self._decline(flow)
             return
         try:
-            asked = self.requested_permissions(flow)
+            requested = self.requested_permissions(flow)
         except RefusalError as refusal:
             self.redirect_with_error(flow, refusal)
             return
         if flow.purpose.startswith("adminconsent"):
             if user.admin:
-                consent.grant(flow.client, flow.tenant, None, asked)
-                self._redirect_after_admin_consent(flow, asked)
+                consent.grant(flow.client, flow.tenant, None, requested)
+                self._redirect_after_admin_consent(flow, requested)
             else:
                 self.show_next_page(flow)
-        elif consent.admin_must(flow.tenant, user, asked):
+        elif consent.admin_must(flow.tenant, user, requested):
             self.show_approval(flow, flow.tenant)
         else:
             if self.argument("for_all") and user.admin:
-                consent.grant(flow.client, flow.tenant, None, asked)
-            consent.grant(flow.client, flow.tenant, user, asked)
+                consent.grant(flow.client, flow.tenant, None, requested)
+            consent.grant(flow.client, flow.tenant, user, requested)
             self.finish_flow(flow)
 
     def _redirect_after_admin_consent(
-        self, flow: Flow, asked: consent.RequestedPermissions
+        self, flow: Flow, requested: consent.RequestedPermissions
     ) -> None:
         """Back to the app from the admin-consent page (facts B4)."""
         assert flow.tenant is not None  # noqa: S101 - an administrator has signed in
@@ -217,7 +217,7 @@ class SubmittedPage(FlowPage):
         self.log_success(flow)
         fields = {"admin_consent": "True", "tenant": flow.tenant.tenant_id}
         if flow.purpose == "adminconsent":
-            fields["scope"] = " ".join(sorted({p.value for p in asked.permissions}))
+            fields["scope"] = " ".join(sorted({p.value for p in requested.permissions}))
         self.redirect_back(flow, fields)
 
     def _decline(self, flow: Flow) -> None:
@@ -246,9 +246,11 @@ class SubmittedPage(FlowPage):
         elif answer == "other":
             self.ask_name(flow)
         elif answer == "request" and flow.tenant.policies.consent_requests:
-            asked = self.requested_permissions(flow)
+            requested = self.requested_permissions(flow)
             state = self.site.state
-            consent.request(state, flow.client, flow.tenant, user, asked, self.argument("reason"))
+            consent.request(
+                state, flow.client, flow.tenant, user, requested, self.argument("reason")
+            )
             self.show("requested.html", flow=flow)
         else:
             self.show_next_page(flow)

@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
         """Begin TLS as the server; discard what came in plain text and was not answered.
 
         Args:
-            context: The server's certificate; None refuses every handshake, as a server that knows only old versions of TLS.
+            context: The server's certificate; None refuses every handshake, as servers with an old TLS do.
             seconds: How long the handshake may take.
             reply: Sent in plain text before the handshake (SMTP's 220).
 

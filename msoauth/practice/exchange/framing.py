@@ -72,13 +72,12 @@ async def read_dotted(
 ) -> bytes | None:
     """The lines up to a line with a single dot, dot-stuffing undone; None when over *limit* bytes.
 
-    *reserve* is called with the number of bytes so far and returns whether they may be kept in memory. Only CRLF ends a line here: a
-    bare LF before the dot must not end a mail (SMTP smuggling).
+    *reserve* is called with the number of bytes so far and returns whether they may be kept in memory. Only CRLF ends a
+    line here: a bare LF before the dot must not end a mail (SMTP smuggling).
     """
     await connection.flush()
-    body = bytearray(
-        b"\r\n"
-    )  # so that an empty mail and a dot in the first line are no special cases
+    # The leading CRLF keeps an empty mail and a dot in the first line from being special cases.
+    body = bytearray(b"\r\n")
     searched = 0
     too_big = False
     while True:

@@ -54,9 +54,8 @@ LINE_TOO_LONG = "500 5.5.2 Line too long [..]"  # unverified wording
 TOO_MANY_ERRORS = (
     "421 4.7.0 Too many errors on this connection, closing transmission channel [..]"  # unverified
 )
-IDLE = (
-    "451 4.7.0 Timeout waiting for client input [..]"  # from memory and unverified in the facts too
-)
+# From memory and unverified, in the facts too.
+IDLE = "451 4.7.0 Timeout waiting for client input [..]"
 TIMED_OUT = "421 4.4.1 Connection timed out"
 BUSY = "421 4.7.500 Server busy. Please try again later."
 

@@ -36,9 +36,7 @@ class Limits:
     messages_per_minute: int = 30
     recipients: int = 500
     size: int = 157286400  # bytes of a mail, as EHLO states
-    mail: int = (
-        35 << 20
-    )  # bytes of a mail that a mailbox may send; the default is unverified (facts E7)
+    mail: int = 35 << 20  # bytes of a mail that a mailbox may send; default unverified (facts E7)
     # Not Microsoft's: they keep a client from filling this computer's memory.
     connections: int = 4000  # open at a time
     receiving: int = 128 << 20  # bytes of mails that are being received, all together
@@ -92,7 +90,7 @@ class MemoryBudget:
         return sum(self._reserved.values())
 
     def reserve(self, session: object, count: int) -> bool:
-        """Reserve *count* bytes for *session*, in place of its earlier reservation; False, and none, beyond the limit."""
+        """Replace the reservation of *session* by *count* bytes; beyond the limit it gets none, and False."""
         self._reserved.pop(session, None)
         if count > self.most - self.reserved:
             return False

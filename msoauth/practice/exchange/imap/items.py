@@ -82,12 +82,8 @@ def _simple_item(message: Message, name: str) -> bytes:
 
 def _body(message: Message, name: str, *, read_only: bool) -> bytes | None:
     if name.upper() in _WHOLE:
-        section_name, label, peek = (
-            _WHOLE[name.upper()],
-            name.upper(),
-            name.upper() == "RFC822.HEADER",
-        )
-        content = section(message.raw, section_name) or b""
+        label, peek = name.upper(), name.upper() == "RFC822.HEADER"
+        content = section(message.raw, _WHOLE[label]) or b""
     elif (match := _SECTION.fullmatch(name)) is not None:
         content = section(message.raw, match[2]) or b""
         label, peek = f"BODY[{match[2]}]", bool(match[1])

@@ -115,8 +115,10 @@ class ImapSession:
             say(self.connection, responses.CLOSED)
             return False
         elif self._commands is None:
-            known = verb in MailboxCommands.ACTS
-            say(self.connection, f"{tag} {responses.INVALID_STATE if known else responses.UNKNOWN}")
+            exists = verb in MailboxCommands.ACTS
+            say(
+                self.connection, f"{tag} {responses.INVALID_STATE if exists else responses.UNKNOWN}"
+            )
             return self._count_failure()
         elif self._throttled():
             say(self.connection, f"{tag} {responses.THROTTLED}")
