@@ -71,7 +71,7 @@ def _add_latest_results_and_audits(connection: sa.Connection) -> None:
     Adds the column ``seconds`` to the journal, and the tables for audits, their accounts and the latest results,
     which it fills from the journal.
     """
-    # These tables are made as they are today: a later migration that changes one must not run after this step.
+    # These tables are created as they are today: a later migration of one of them has to skip what is there already.
     connection.exec_driver_sql("ALTER TABLE journal ADD COLUMN seconds FLOAT")
     for table in (schema.latest_results, schema.audits, schema.audit_accounts):
         table.create(connection)
