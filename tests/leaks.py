@@ -171,10 +171,11 @@ def _left(whose: str, known: Open) -> None:
     finally:
         sys.unraisablehook = usual
     problems += [str(complaint.message) for complaint in complaints]
-    if left := Open().describe_new(known):
+    first = Open()
+    if first.describe_new(known):
         # What a server that may outlive the module accepts or closes just now is not seen whole: look once more.
-        again = Open().describe_new(known)
-        problems += [line for line in left if line in again]
+        again = Open()
+        problems += again.describe_new(known | (again - first))
     gc.freeze()  # makes the next check fast: it skips the objects that exist now
     if problems:
         pytest.fail("\n  ".join([f"{whose} left open:", *problems]), pytrace=False)
