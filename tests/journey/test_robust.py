@@ -176,6 +176,39 @@ def test_german_when_the_browser_speaks_it_and_english_when_asked_for(
         )
 
 
+# Types into a field, and within the moment before that is sent lets every panel tell that it has become visible.
+TYPE_AND_SHOW = """(field) => {
+    field.value = 'contoso.example';
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    const boxes = [...document.querySelectorAll('.mso-view, .mso')];
+    for (const box of boxes) box.style.display = 'none';
+    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+        for (const box of boxes) box.style.display = '';
+        done();
+    })));
+}"""
+
+
+def test_what_is_being_typed_survives_what_another_notebook_changes_at_that_moment(
+    practice: Practice, page: Page
+) -> None:
+    practice.choose()
+    known = practice.store.firms.list()[0]
+    practice.lab.notebook(page, "1 Register the firm")
+    tenant = page.get_by_label("Directory (tenant) ID", exact=True)
+    expect(tenant).to_have_value(known.tenant)
+    practice.store.firms.replace(replace(known, redirect_uri="http://localhost:81"))
+    try:
+        tenant.evaluate(TYPE_AND_SHOW)
+        # In another language the form is built anew from what the kernel has.
+        page.get_by_label("Language", exact=True).select_option("de")
+        german = page.get_by_label("Verzeichnis-ID (Mandant)", exact=True)
+        expect(german).to_have_value("contoso.example")
+    finally:
+        practice.store.firms.replace(known)
+        practice.store.settings.set("language", "en")
+
+
 def test_500_mailboxes_stay_at_hand(practice: Practice, page: Page) -> None:
     firm = practice.store.firms.list()[0]
     many = replace(firm, name="Many Lawyers LLP")

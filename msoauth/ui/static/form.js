@@ -73,9 +73,12 @@ function render({ model, el }) {
     unsent.set(name, setTimeout(() => send(name), 150));
   }
 
+  function sendTyped() {
+    for (const name of [...unsent.keys()]) send(name);
+  }
+
   // The typed values are sent along: their own messages may be handled later than this one.
   function press(name) {
-    for (const late of [...unsent.keys()]) send(late);
     const own = [...since].map(([field, number]) => [field, { value: valueOf(controls.get(field)), number }]);
     model.send(numbered({ event: "press", name, typed: Object.fromEntries(own) }));
   }
@@ -190,6 +193,7 @@ function render({ model, el }) {
     "msg:custom": onMessage,
   };
   for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
+  page.sendTyped.add(sendTyped);
   fields();
   buttons();
   if (model.get("fold")) {
@@ -197,7 +201,8 @@ function render({ model, el }) {
   } else el.append(form);
   return () => {
     for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
-    for (const late of [...unsent.keys()]) send(late);  // the last keystrokes
+    sendTyped();  // the last keystrokes
+    page.sendTyped.delete(sendTyped);
   };
 }
 
