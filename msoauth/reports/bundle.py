@@ -221,16 +221,18 @@ def _index(
     """The page for people: what was found, the conversations with servers, and settings."""
     page = Document(sanitize(_("Support bundle: {address}").format(address=account.address)))
     privacy = (
-        _("People, domains, the firm, its tenant and its app have other names here, always the same ones.")
+        _(
+            "People, domains, the firm, its tenant and its app have other names here, always the same ones."
+        )
         if pseudonymised
         else _("Addresses and the firm's name are shown as they are.")
-    )  # fmt: skip
+    )
     page.add(
         Paragraph(sanitize(verdict(findings))),
         Paragraph(
-            _("Secrets, passwords, codes and tokens were taken out before this was written. {privacy}").format(
-                privacy=privacy
-            ),
+            _(
+                "Secrets, passwords, codes and tokens were taken out before this was written. {privacy}"
+            ).format(privacy=privacy),
             quiet=True,
         ),
         Table(
@@ -250,18 +252,20 @@ def _index(
         Heading(_("Findings")),
         Table(
             (_("Result"), _("Name of the check"), _("What was found"), _("Seconds")),
-            tuple(
-                (f.signal, f.check, sanitize(f.summary), f"{f.seconds:.2f}") for f in findings
-            ),
+            tuple((f.signal, f.check, sanitize(f.summary), f"{f.seconds:.2f}") for f in findings),
         ),
-    )  # fmt: skip
+    )
     for finding in findings:
         if is_problem(finding) and finding.cause:
             page.add(*_problem_details(finding, sanitize))
     conversations = {name: text for name, text in files.items() if name.startswith("transcripts/")}
     if conversations:
         page.add(Heading(_("Conversations with the mail servers")))
-        page.add(Paragraph(_("C the client, S the server, - what happened; seconds on the left."), quiet=True))  # fmt: skip
+        page.add(
+            Paragraph(
+                _("C the client, S the server, - what happened; seconds on the left."), quiet=True
+            )
+        )
         page.add(*(Fold(Path(name).stem, (Code(text),)) for name, text in conversations.items()))
     page.add(
         Heading(_("Versions and settings")),
@@ -269,9 +273,13 @@ def _index(
         Fold("versions.json", (Code(_indent_json(files["versions.json"])),)),
         Fold("timings.json", (Code(_indent_json(files["timings.json"])),)),
         Heading(_("To replay it")),
-        Paragraph(_("On any computer with msoauth, this starts a practice tenant in which the same account fails in the same way, as far as the findings tell:")),
+        Paragraph(
+            _(
+                "On any computer with msoauth, this starts a practice tenant in which the same account fails in the same way, as far as the findings tell:"
+            )
+        ),
         Code("msoauth practice serve --bundle FILE.zip"),
-    )  # fmt: skip
+    )
     return page
 
 

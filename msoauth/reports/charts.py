@@ -50,10 +50,14 @@ def signals_over_time(runs: Sequence[AuditRun]) -> Markup:
                     Markup(
                         '<rect class="s-{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
                     ).format(
-                        signal, x, top, width, max(0.5, bottom - top),
+                        signal,
+                        x,
+                        top,
+                        width,
+                        max(0.5, bottom - top),
                         f"{run.started:%Y-%m-%d %H:%M}: {count[signal]} {labels.signal_label(signal)}",
                     )
-                )  # fmt: skip
+                )
                 below += count[signal]
     parts.append(_date_labels(runs, step))
     label = _("Accounts by signal, audit by audit")
@@ -138,10 +142,15 @@ def _axis(scale: _Scale, pattern: str) -> Markup:
                 '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
                 '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
             ).format(
-                _LEFT, _WIDTH - _RIGHT, scale.y(value), scale.y(value), _LEFT - 6,
-                scale.y(value) + 4, pattern.format(value),
+                _LEFT,
+                _WIDTH - _RIGHT,
+                scale.y(value),
+                scale.y(value),
+                _LEFT - 6,
+                scale.y(value) + 4,
+                pattern.format(value),
             )
-        )  # fmt: skip
+        )
     return Markup("").join(lines)
 
 
@@ -154,10 +163,11 @@ def _date_labels(runs: Sequence[AuditRun], step: float) -> Markup:
             previous, day = day, f"{run.started:%m-%d}"
             parts.append(
                 Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-                    _LEFT + step * (index + 0.5), _HEIGHT - 8,
+                    _LEFT + step * (index + 0.5),
+                    _HEIGHT - 8,
                     f"{run.started:%H:%M}" if day == previous else day,
                 )
-            )  # fmt: skip
+            )
     return Markup("").join(parts)
 
 

@@ -82,7 +82,7 @@ def _write_sheet(book: Any, formats: _Formats, sheet: Sheet[Any], at: datetime) 
     worksheet.write_string(0, 0, sheet.question, formats.title)
     worksheet.write_string(
         1, 0, _("As of {moment} UTC").format(moment=display_value("moment", at)), formats.quiet
-    )  # fmt: skip
+    )
     worksheet.set_row(_HEADER_ROW, 32)
     for column_number, column in enumerate(sheet.columns):
         worksheet.set_column(column_number, column_number, column.width)

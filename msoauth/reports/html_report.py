@@ -53,31 +53,44 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         charts.seconds_over_time(oldest_first, STAGES),
         charts.bars(_causes(status), _("Accounts by what they hang on")),
     ]
-    return templates().get_template("audit.html").render(
-        lang=language(),
-        title=_("Mail audit"),
-        as_of=_("As of {moment} UTC. Every account's newest answers count.").format(
-            moment=display_value("moment", status.at)
-        ),
-        cards=[
-            (str(s), s.shape, labels.signal_label(s), status.signals.get(s, 0))
-            for s in (Signal.FAILED, Signal.ERROR, Signal.WARNING, Signal.PASSED, Signal.NOT_RUN)
-            if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
-        ],
-        changes=changes_line(status),
-        plain=[_static_table(by_key["causes"]), _static_table(by_key["firms"])],
-        nothing=_("Nothing."),
-        charts=[chart for chart in all_charts if chart],
-        over_time=_("Charts"),
-        accounts_question=by_key["accounts"].question,
-        needs_script=_("This table needs JavaScript, which this browser has switched off."),
-        # A script element is not escaped, but a literal "</script>" in the data would end it.
-        data=_trusted(json.dumps(table_data(status.accounts), ensure_ascii=False, separators=(",", ":"))
-                  .replace("<", "\\u003c")),
-        script=_trusted(script),
-        script_hash=digest,
-        style=_trusted(static("table.css")),
-    )  # fmt: skip
+    return (
+        templates()
+        .get_template("audit.html")
+        .render(
+            lang=language(),
+            title=_("Mail audit"),
+            as_of=_("As of {moment} UTC. Every account's newest answers count.").format(
+                moment=display_value("moment", status.at)
+            ),
+            cards=[
+                (str(s), s.shape, labels.signal_label(s), status.signals.get(s, 0))
+                for s in (
+                    Signal.FAILED,
+                    Signal.ERROR,
+                    Signal.WARNING,
+                    Signal.PASSED,
+                    Signal.NOT_RUN,
+                )
+                if status.signals.get(s) or s in (Signal.FAILED, Signal.WARNING, Signal.PASSED)
+            ],
+            changes=changes_line(status),
+            plain=[_static_table(by_key["causes"]), _static_table(by_key["firms"])],
+            nothing=_("Nothing."),
+            charts=[chart for chart in all_charts if chart],
+            over_time=_("Charts"),
+            accounts_question=by_key["accounts"].question,
+            needs_script=_("This table needs JavaScript, which this browser has switched off."),
+            # A script element is not escaped, but a literal "</script>" in the data would end it.
+            data=_trusted(
+                json.dumps(
+                    table_data(status.accounts), ensure_ascii=False, separators=(",", ":")
+                ).replace("<", "\\u003c")
+            ),
+            script=_trusted(script),
+            script_hash=digest,
+            style=_trusted(static("table.css")),
+        )
+    )
 
 
 def _trusted(text: str) -> Markup:

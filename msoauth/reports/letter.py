@@ -147,7 +147,9 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
             ).format(n=len(by_cause))
         ),
         Paragraph(
-            _("This letter holds no password and no secret, and none is needed to do what it asks for."),
+            _(
+                "This letter holds no password and no secret, and none is needed to do what it asks for."
+            ),
             quiet=True,
         ),
         Table(
@@ -155,10 +157,13 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
             (
                 (_("Directory (tenant) ID"), firm.tenant),
                 (_("Application (client) ID"), firm.client_id),
-                (_("Last checked (UTC)"), f"{max(f.at for same_cause in by_cause.values() for f in same_cause).astimezone(UTC):%Y-%m-%d %H:%M}"),
+                (
+                    _("Last checked (UTC)"),
+                    f"{max(f.at for same_cause in by_cause.values() for f in same_cause).astimezone(UTC):%Y-%m-%d %H:%M}",
+                ),
             ),
         ),
-    )  # fmt: skip
+    )
     for number, (cause, same_cause) in enumerate(by_cause.items(), 1):
         document.add(*_request(number, firm, cause, same_cause))
     if firm.access == "delegated":
@@ -204,15 +209,21 @@ def _request(
     commands = _commands(firm, cause, mailboxes)
     if commands:
         # Without a mailbox the singular is meant; ngettext takes 0 for plural.
-        heading = ngettext("Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1)  # fmt: skip
+        heading = ngettext(
+            "Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1
+        )
         parts += [Heading(heading, 3), Code(commands, "powershell")]
     parts.append(Heading(_("How to verify"), 3))
     verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]
     if verify:
         parts.append(Code(_script(firm, verify, mailboxes), "powershell"))
-    parts.append(Paragraph(_("We verify it on our side by the same check that failed: {checks}.").format(
-        checks=", ".join(sorted({finding.check for finding in findings}))
-    )))  # fmt: skip
+    parts.append(
+        Paragraph(
+            _("We verify it on our side by the same check that failed: {checks}.").format(
+                checks=", ".join(sorted({finding.check for finding in findings}))
+            )
+        )
+    )
     if explanation.links:
         parts += [Heading(_("Straight to the page"), 3), Links(explanation.links)]
     parts += _server_response(findings)

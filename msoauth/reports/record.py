@@ -63,7 +63,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
         Heading(_("Permissions")),
         *_permissions(firm, accounts),
         Heading(_("Mailboxes")),
-    )  # fmt: skip
+    )
     if accounts:
         mailbox_headers = (
             _("Mailbox"),
@@ -78,7 +78,14 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
         page.add(Heading(_("Test results")))
         test_rows = [row for a in accounts for row in _test_rows(a, _findings_of(a, latest))]
         if test_rows:
-            test_headers = (_("Mailbox"), _("Name of the check"), _("Result"), _("What was found"), _("When (UTC)"), _("Ids"))  # fmt: skip
+            test_headers = (
+                _("Mailbox"),
+                _("Name of the check"),
+                _("Result"),
+                _("What was found"),
+                _("When (UTC)"),
+                _("Ids"),
+            )
             page.add(Table(test_headers, tuple(test_rows)))
         else:
             page.add(Paragraph(_("Nothing was tested yet.")))
@@ -89,9 +96,7 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
     return page
 
 
-def _registration_rows(
-    workspace: Workspace, firm: Firm, today: date
-) -> list[tuple[Cell, ...]]:  # fmt: skip
+def _registration_rows(workspace: Workspace, firm: Firm, today: date) -> list[tuple[Cell, ...]]:
     """The firm's app registration as rows of names and values."""
     has_secret = workspace.firms.has_secret(firm.name)
     rows: list[tuple[Cell, ...]] = [

@@ -177,10 +177,15 @@ class Audits:
             False when another process has claimed or completed it; then nothing was stored.
         """
         values: dict[str, Any] = {
-            "in_run": run, "of_firm": mark.firm, "of_account": mark.account,
-            "signal": str(mark.signal), "check": mark.check or None, "cause": mark.cause,
-            "seconds": mark.seconds, "done_at": datetime.now(UTC),
-        }  # fmt: skip
+            "in_run": run,
+            "of_firm": mark.firm,
+            "of_account": mark.account,
+            "signal": str(mark.signal),
+            "check": mark.check or None,
+            "cause": mark.cause,
+            "seconds": mark.seconds,
+            "done_at": datetime.now(UTC),
+        }
         update = _complete_unshared if by is None else _complete_claimed
         if by is not None:
             values["by"] = by

@@ -68,10 +68,12 @@ def connection_warning(engine: sa.Engine) -> str | None:
     if is_this_computer(address or host) or (encrypted and mode in ("verify-ca", "verify-full")):
         return None
     warning = (
-        _("The connection to the database on {host} is encrypted, but nobody makes sure that it is the right server.")
+        _(
+            "The connection to the database on {host} is encrypted, but nobody makes sure that it is the right server."
+        )
         if encrypted
         else _("The connection to the database on {host} is not encrypted.")
-    )  # fmt: skip
+    )
     remedy = _("Let the workspace's address end in {options}")
     return f"{warning} {remedy}".format(
         host=host, options="?sslmode=verify-full&sslrootcert=ca.pem"

@@ -34,9 +34,9 @@ _BATCH = 500
 def passphrase_problem(passphrase: str) -> str | None:
     """What is wrong with a passphrase for an export, as a sentence, or None."""
     if len(passphrase) < MIN_PASSPHRASE:
-        return _("The passphrase needs at least {n} characters: whoever gets the file can try.").format(
-            n=MIN_PASSPHRASE
-        )  # fmt: skip
+        return _(
+            "The passphrase needs at least {n} characters: whoever gets the file can try."
+        ).format(n=MIN_PASSPHRASE)
     return None
 
 
@@ -208,8 +208,10 @@ def _must_be_empty(connection: sa.Connection) -> None:
     for table in (schema.firms, schema.journal):
         if connection.execute(sa.select(table).limit(1)).first() is not None:
             raise InputError(
-                _("This workspace is in use already; import into a new one: msoauth --workspace FOLDER workspace import …")
-            )  # fmt: skip
+                _(
+                    "This workspace is in use already; import into a new one: msoauth --workspace FOLDER workspace import …"
+                )
+            )
 
 
 def _insert_rows(
@@ -283,8 +285,8 @@ def _missing_files(workspace: Workspace) -> tuple[str, ...]:
             and not Path(ca_file).exists()
         ):
             warnings.append(
-                _("{firm} uses an endpoints file whose certificates ({file}) are not on this computer.").format(
-                    firm=firm.name, file=ca_file
-                )
-            )  # fmt: skip
+                _(
+                    "{firm} uses an endpoints file whose certificates ({file}) are not on this computer."
+                ).format(firm=firm.name, file=ca_file)
+            )
     return tuple(warnings)

@@ -101,6 +101,14 @@ def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Itera
     for row in connection.execute(query):
         firm, account, check, finding, at, signal, cause, verdict, since, passed_at = row
         yield LatestResult(
-            firm, account, check, finding, at, signals[signal], cause,
-            signals[verdict] if verdict else None, since, passed_at,
-        )  # fmt: skip
+            firm,
+            account,
+            check,
+            finding,
+            at,
+            signals[signal],
+            cause,
+            signals[verdict] if verdict else None,
+            since,
+            passed_at,
+        )

@@ -40,11 +40,24 @@ class AccountImport:
         self.jobs = Jobs(on_failure, on_end=on_end, inline=inline)
         self.form = Form(
             [
-                {"name": "list", "label": _("A list of mailboxes"), "kind": "textarea",
-                 "placeholder": "anna@contoso.example\nmax@contoso.example",
-                 "hint": _("One a line, or columns from Excel: address, user who signs in (if different), pop3 or imap")},
-                {"name": "file", "label": _("Or a file"), "kind": "file", "accept": ".csv,.txt,.tsv,.xlsx,.xlsm",
-                 "hint": _("CSV or Excel, such as “Export users” of the Microsoft 365 admin center")},
+                {
+                    "name": "list",
+                    "label": _("A list of mailboxes"),
+                    "kind": "textarea",
+                    "placeholder": "anna@contoso.example\nmax@contoso.example",
+                    "hint": _(
+                        "One a line, or columns from Excel: address, user who signs in (if different), pop3 or imap"
+                    ),
+                },
+                {
+                    "name": "file",
+                    "label": _("Or a file"),
+                    "kind": "file",
+                    "accept": ".csv,.txt,.tsv,.xlsx,.xlsm",
+                    "hint": _(
+                        "CSV or Excel, such as “Export users” of the Microsoft 365 admin center"
+                    ),
+                },
             ],
             [
                 {"name": "add", "label": _("Add these mailboxes"), "primary": True},
@@ -54,7 +67,7 @@ class AccountImport:
             fold=_("Add many mailboxes from a list"),
             on_press=self._pressed,
             on_upload=self._uploaded,
-        )  # fmt: skip
+        )
         self.outcome = View(live=True)
         self.widgets = (self.form, self.outcome)
 

@@ -55,12 +55,26 @@ class AuditPanel(Panel):
         self.status: Status | None = None
         self.options = Form(
             [
-                {"name": "workers", "label": _("Accounts at once"), "kind": "number",
-                 "hint": _("More is faster; a tenant that says “too many” is asked less by itself")},
-                {"name": "send", "label": _("Also send a test mail to each mailbox itself"), "kind": "checkbox",
-                 "hint": _("Otherwise nothing is sent")},
-                {"name": "fresh", "label": _("Begin anew"), "kind": "checkbox",
-                 "hint": _("Otherwise an audit that was broken off goes on where it stopped")},
+                {
+                    "name": "workers",
+                    "label": _("Accounts at once"),
+                    "kind": "number",
+                    "hint": _(
+                        "More is faster; a tenant that says “too many” is asked less by itself"
+                    ),
+                },
+                {
+                    "name": "send",
+                    "label": _("Also send a test mail to each mailbox itself"),
+                    "kind": "checkbox",
+                    "hint": _("Otherwise nothing is sent"),
+                },
+                {
+                    "name": "fresh",
+                    "label": _("Begin anew"),
+                    "kind": "checkbox",
+                    "hint": _("Otherwise an audit that was broken off goes on where it stopped"),
+                },
             ],
             [
                 {"name": "audit", "label": _("Audit all accounts"), "primary": True},
@@ -71,7 +85,7 @@ class AuditPanel(Panel):
             ],
             {"workers": str(_DEFAULT_WORKERS), "send": False, "fresh": False},
             on_press=self._pressed,
-        )  # fmt: skip
+        )
         self.progress = View(live=True)
         self.causes = View(on_action=self.on_action)
         self.table = AccountTable(on_open=self.open)

@@ -40,24 +40,38 @@ class DiagnosePanel(Panel):
     def content(self) -> Sequence[ipywidgets.Widget]:
         self._checks: list[Check] = []
         self.choice = Form(
-            [{"name": "send", "label": _("Also send a test mail to the mailbox itself, and wait for it"), "kind": "checkbox"}],
+            [
+                {
+                    "name": "send",
+                    "label": _("Also send a test mail to the mailbox itself, and wait for it"),
+                    "kind": "checkbox",
+                }
+            ],
             [
                 {"name": "diagnose", "label": _("Diagnose"), "primary": True},
                 {"name": "cancel", "label": _("Cancel"), "disabled": True},
             ],
             {"send": False},
             on_press=self._pressed,
-        )  # fmt: skip
+        )
         self.check_row = View(live=True)
         self.administrator = AdministratorSection(self, self._graph)
         self.transcripts = View()
         self.error_form = Form(
-            [{"name": "text", "label": _("Any error text"), "kind": "textarea",
-              "hint": _("A reply, a log, a mail, the words of a sign-in page; it stays on this computer")}],
+            [
+                {
+                    "name": "text",
+                    "label": _("Any error text"),
+                    "kind": "textarea",
+                    "hint": _(
+                        "A reply, a log, a mail, the words of a sign-in page; it stays on this computer"
+                    ),
+                }
+            ],
             [{"name": "explain", "label": _("Explain"), "primary": True}],
             {"text": ""},
             on_press=self._explain,
-        )  # fmt: skip
+        )
         self.explanation = View(live=True, on_action=self._on_explanation_action)
         return [
             *(self.choice, *self.administrator.widgets, self.check_row),

@@ -40,26 +40,42 @@ class MailPanel(Panel):
         self.retrieve = Form(
             [
                 {"name": "limit", "label": _("How many of the newest mails"), "kind": "number"},
-                {"name": "headers_only", "label": _("Look at headers only, store no files"), "kind": "checkbox"},
+                {
+                    "name": "headers_only",
+                    "label": _("Look at headers only, store no files"),
+                    "kind": "checkbox",
+                },
             ],
             [{"name": "retrieve", "label": _("Retrieve mail"), "primary": True}],
             {"limit": "25", "headers_only": False},
             on_change=lambda _name: self.unconfirm(),
             on_press=self._retrieve,
-        )  # fmt: skip
+        )
         self.table = View()
         self.send = Form(
             [
-                {"name": "to", "label": _("Send a test mail to"), "hint": _("Empty: to the mailbox itself")},
+                {
+                    "name": "to",
+                    "label": _("Send a test mail to"),
+                    "hint": _("Empty: to the mailbox itself"),
+                },
                 {"name": "subject", "label": _("Subject"), "hint": _("Empty: a subject of ours")},
-                {"name": "sender", "label": _("Send as"), "hint": _("Empty: as the mailbox itself; another address needs Send As")},
-                {"name": "wait", "label": _("Wait until it has arrived (in this mailbox)"), "kind": "checkbox"},
+                {
+                    "name": "sender",
+                    "label": _("Send as"),
+                    "hint": _("Empty: as the mailbox itself; another address needs Send As"),
+                },
+                {
+                    "name": "wait",
+                    "label": _("Wait until it has arrived (in this mailbox)"),
+                    "kind": "checkbox",
+                },
             ],
             [{"name": "send", "label": _("Send test mail"), "primary": True}],
             {"to": "", "subject": "", "sender": "", "wait": True},
             on_change=self._validate,
             on_press=self._send,
-        )  # fmt: skip
+        )
         self.note = View(on_action=self.on_action)
         return [self.retrieve, self.table, self.send, self.note]
 

@@ -40,11 +40,17 @@ class SignInView:
         self.attempt: SignIn[Any] | None = None
         self.view = View(live=True, on_action=on_action)
         self.paste_form = Form(
-            [{"name": "answer", "label": _("The address at which the browser ended"), "kind": "secret-area",
-              "hint": _("Paste the whole of it, or the whole mail that holds it")}],
+            [
+                {
+                    "name": "answer",
+                    "label": _("The address at which the browser ended"),
+                    "kind": "secret-area",
+                    "hint": _("Paste the whole of it, or the whole mail that holds it"),
+                }
+            ],
             [{"name": "paste", "label": _("Take this address"), "primary": True}],
             on_press=self._paste,
-        )  # fmt: skip
+        )
         self.paste_form.layout = ipywidgets.Layout(display="none")
         self.widgets = (self.view, self.paste_form)
 

@@ -40,18 +40,29 @@ class UsersPanel(Panel):
         self.practice_box = View(on_action=self.on_action)
         self.add_form = Form(
             [
-                {"name": "address", "label": _("Mailbox"), "placeholder": "anna@contoso.example",
-                 "hint": _("The address whose mail is retrieved and sent")},
-                {"name": "login", "label": _("Signs in as (only if different)"),
-                 "hint": _("For a shared mailbox, or when the user name is not the address")},
-                {"name": "retrieve", "label": _("Mail is retrieved by"), "kind": "select",
-                 "options": [("pop3", "POP3"), ("imap", "IMAP")]},
+                {
+                    "name": "address",
+                    "label": _("Mailbox"),
+                    "placeholder": "anna@contoso.example",
+                    "hint": _("The address whose mail is retrieved and sent"),
+                },
+                {
+                    "name": "login",
+                    "label": _("Signs in as (only if different)"),
+                    "hint": _("For a shared mailbox, or when the user name is not the address"),
+                },
+                {
+                    "name": "retrieve",
+                    "label": _("Mail is retrieved by"),
+                    "kind": "select",
+                    "options": [("pop3", "POP3"), ("imap", "IMAP")],
+                },
             ],
             [{"name": "add", "label": _("Add mailbox"), "primary": True}],
             {"address": "", "login": "", "retrieve": "pop3"},
             on_change=self._validate,
             on_press=self._add,
-        )  # fmt: skip
+        )
         self.account_import = AccountImport(
             self.session,
             on_failure=self._failed,

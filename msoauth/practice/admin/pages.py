@@ -97,14 +97,33 @@ class AdminPage(Page):
         template = templates("msoauth.practice.admin").get_template("admin.html")
         self.finish(
             template.render(
-                view=current, tenant=current.tenant, app=current.app, principal=current.principal, user=current.user,
-                mailbox=current.mailbox, state=current.state, people=people, count=count, pages=-(-count // view.PEOPLE),
-                token=self.center.token, notice=notice, problem=problem, settings=SETTINGS, listings=LISTINGS,
-                permissions=permissions, resources=actions.RESOURCES, lifetimes=LIFETIMES, code=self.site.code,
-                scenarios=scenarios(), faults=FAULTS, sign_ins=view.SIGN_INS, protocols=view.PROTOCOLS,
-                changes=view.CHANGES, root=self.root,
+                view=current,
+                tenant=current.tenant,
+                app=current.app,
+                principal=current.principal,
+                user=current.user,
+                mailbox=current.mailbox,
+                state=current.state,
+                people=people,
+                count=count,
+                pages=-(-count // view.PEOPLE),
+                token=self.center.token,
+                notice=notice,
+                problem=problem,
+                settings=SETTINGS,
+                listings=LISTINGS,
+                permissions=permissions,
+                resources=actions.RESOURCES,
+                lifetimes=LIFETIMES,
+                code=self.site.code,
+                scenarios=scenarios(),
+                faults=FAULTS,
+                sign_ins=view.SIGN_INS,
+                protocols=view.PROTOCOLS,
+                changes=view.CHANGES,
+                root=self.root,
             )
-        )  # fmt: skip
+        )
 
 
 def routes(

@@ -100,8 +100,11 @@ def _test(clause: str) -> Test:
 def _compare(value: str, operator: str, operand: str) -> bool:
     """Compare as text, which is right for times in ISO 8601."""
     return {
-        "ge": value >= operand, "le": value <= operand, "gt": value > operand, "lt": value < operand
-    }[operator]  # fmt: skip
+        "ge": value >= operand,
+        "le": value <= operand,
+        "gt": value > operand,
+        "lt": value < operand,
+    }[operator]
 
 
 def _equal(value: Any, operand: Any) -> bool:
