@@ -59,5 +59,5 @@ def handling(message: Mapping[str, Any]) -> Iterator[None]:
 
 
 def current() -> MessageNumber | None:
-    """The number of the message being handled; in a worker, of the latest message handled so far."""
+    """The number of the message being handled; in a worker or for a message without one, of the latest message so far."""
     return _handled.get() or _latest

@@ -113,13 +113,15 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   draw();
   el.append(box);
-  model.send(numbered({ event: "clock" }));
+  model.send({ event: "clock" });
   const timer = setInterval(tick, 500);
 
   let watch;
   if (model.get("reports_visible")) {
     watch = new IntersectionObserver((entries) => {
-      if (entries.at(-1).isIntersecting) model.send(numbered({ event: "visible", language: navigator.language }));
+      if (!entries.at(-1).isIntersecting) return;
+      sendAllTyped();
+      model.send({ event: "visible", language: navigator.language });
     });
     watch.observe(box);
   }
