@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from msoauth.judgement import SECRET_WARNING_DAYS
 from msoauth.model import Firm
 from msoauth.texts import _, ngettext
+
+if TYPE_CHECKING:
+    from icalendar import Event
 
 # Days before the end. The first reminder leaves the IT department the weeks that it may need for a new secret.
 REMINDERS = (SECRET_WARNING_DAYS, 30, 14, 7, 1, 0)
@@ -22,17 +26,20 @@ def calendar(firms: Iterable[Firm], now: datetime | None = None) -> bytes:
         firms: The firms; those without a recorded end date are left out.
         now: The current time (UTC).
     """
+    from icalendar import Calendar  # imported lazily: rarely needed
+
     now = now or datetime.now(UTC)
-    lines = [
-        "BEGIN:VCALENDAR",
-        "VERSION:2.0",
-        "PRODID:-//msoauth//client secrets//EN",
-        "CALSCALE:GREGORIAN",
-        "METHOD:PUBLISH",
-        *(line for firm in firms for line in _events(firm, now)),
-        "END:VCALENDAR",
-    ]
-    return "".join(f"{_fold(line)}\r\n" for line in lines).encode()
+    reminders = Calendar()
+    for name, value in (
+        ("prodid", "-//msoauth//client secrets//EN"),
+        ("version", "2.0"),
+        ("method", "PUBLISH"),
+    ):
+        reminders.add(name, value)
+    for firm in firms:
+        for event in _events(firm, now):
+            reminders.add_component(event)
+    return reminders.to_ical()
 
 
 def file_name(firms: Iterable[Firm]) -> str:
@@ -43,34 +50,33 @@ def file_name(firms: Iterable[Firm]) -> str:
     return f"{safe_name or 'msoauth'}-secret.ics"
 
 
-def _events(firm: Firm, now: datetime) -> Iterator[str]:
-    """The lines of a firm's events, one event for each reminder that is still to come."""
+def _events(firm: Firm, now: datetime) -> Iterator["Event"]:
+    """A firm's events, one for each reminder that is still to come."""
+    from icalendar import Alarm, Event
+
     end = firm.secret_expires
     if end is None:
         return
-    app_digest = hashlib.sha256(f"{firm.tenant}/{firm.client_id}".casefold().encode()).hexdigest()[
-        :24
-    ]
+    app = f"{firm.tenant}/{firm.client_id}".casefold()
+    app_digest = hashlib.sha256(app.encode()).hexdigest()[:24]
     for days in REMINDERS:
         day = end - timedelta(days=days)
         if day < now.date():
             continue
-        yield from (
-            "BEGIN:VEVENT",
-            f"UID:{app_digest}-{days}@msoauth.invalid",
-            f"DTSTAMP:{now.astimezone(UTC):%Y%m%dT%H%M%SZ}",
-            f"DTSTART;VALUE=DATE:{day:%Y%m%d}",
-            f"DTEND;VALUE=DATE:{day + timedelta(days=1):%Y%m%d}",
-            "TRANSP:TRANSPARENT",
-            f"SUMMARY:{_escape(_summary(firm, days))}",
-            f"DESCRIPTION:{_escape(_description(firm, end))}",
-            "BEGIN:VALARM",
-            "ACTION:DISPLAY",
-            "TRIGGER:PT9H",
-            f"DESCRIPTION:{_escape(_summary(firm, days))}",
-            "END:VALARM",
-            "END:VEVENT",
-        )
+        summary = _printable(_summary(firm, days))
+        event, alarm = Event(), Alarm()
+        event.add("uid", f"{app_digest}-{days}@msoauth.invalid")
+        event.add("dtstamp", now.astimezone(UTC))
+        event.add("dtstart", day)
+        event.add("dtend", day + timedelta(days=1))
+        event.add("transp", "TRANSPARENT")
+        event.add("description", _printable(_description(firm, end)))
+        alarm.add("action", "DISPLAY")
+        alarm.add("trigger", timedelta(hours=9))
+        alarm.add("description", summary)
+        event.add("summary", summary)
+        event.add_component(alarm)
+        yield event
 
 
 def _summary(firm: Firm, days: int) -> str:
@@ -91,20 +97,5 @@ def _description(firm: Firm, end: date) -> str:
     ).format(app=firm.client_id, tenant=firm.tenant, date=end.isoformat())
 
 
-def _escape(text: str) -> str:
-    for plain, safe in (("\\", "\\\\"), (";", "\\;"), (",", "\\,"), ("\r", ""), ("\n", "\\n")):
-        text = text.replace(plain, safe)
+def _printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable())
-
-
-def _fold(line: str) -> str:
-    """*line* folded into lines of at most 75 octets, never inside a character (RFC 5545, section 3.1)."""
-    parts: list[str] = []
-    current = b""
-    for character in line:
-        encoded = character.encode()
-        if len(current) + len(encoded) > (75 if not parts else 74):
-            parts.append(current.decode())
-            current = b""
-        current += encoded
-    return "\r\n ".join([*parts, current.decode()])
