@@ -39,7 +39,7 @@ def calendar(firms: Iterable[Firm], now: datetime | None = None) -> bytes:
     for firm in firms:
         for event in _events(firm, now):
             reminders.add_component(event)
-    return reminders.to_ical()
+    return bytes(reminders.to_ical())
 
 
 def file_name(firms: Iterable[Firm]) -> str:
