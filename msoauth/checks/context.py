@@ -20,9 +20,8 @@ from msoauth.model import Account, Firm, Signal
 from msoauth.store import Workspace
 
 if TYPE_CHECKING:
-    import requests
-
     from msoauth.graph import Graph
+    from msoauth.identity import http
 
 Session = Pop3Session | ImapSession | SmtpSession
 Kind = TypeVar("Kind", Pop3Session, ImapSession, SmtpSession)
@@ -137,7 +136,7 @@ class RunState:
     """
 
     clock_offset: timedelta | None = None
-    discovery: "requests.Response | None" = field(default=None, repr=False)
+    discovery: "http.Reply | None" = field(default=None, repr=False)
     unused_for: timedelta = timedelta()
     token: AccessToken | None = None
     token_renewed: bool = False

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from http.client import responses
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth import redact
 from msoauth.clouds import Cloud
@@ -192,15 +193,11 @@ class Graph:
             AuthError: it may not be read, or Graph did not answer.
         """
         action = _("Reading from Microsoft Graph")
-        with http.session(self.cloud) as session:
-            try:
-                reply = session.get(
-                    url,
-                    headers={"Authorization": f"Bearer {self.token.reveal()}"},
-                    allow_redirects=False,
-                )
-            except requests.RequestException as failure:
-                raise transport_error(failure, action) from None
+        authorization = {"Authorization": f"Bearer {self.token.reveal()}"}
+        try:
+            reply = http.get(self.cloud, url, headers=authorization)
+        except HTTPError as failure:
+            raise transport_error(failure, action) from None
         try:
             body = reply.json()
         except ValueError:
@@ -218,9 +215,9 @@ class Graph:
         raise _error_from_reply(reply, error, action)
 
 
-def _error_from_reply(reply: requests.Response, error: Mapping[str, Any], action: str) -> AuthError:
+def _error_from_reply(reply: http.Reply, error: Mapping[str, Any], action: str) -> AuthError:
     """Convert a reply other than success to an error with its cause and ids."""
-    evidence = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or reply.reason or ''}"
+    evidence = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or responses.get(reply.status_code, '')}"
     inner_error = error.get("innerError") or error.get("innererror")
     inner_error = inner_error if isinstance(inner_error, dict) else {}
     ids = {

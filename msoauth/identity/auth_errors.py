@@ -2,11 +2,12 @@
 
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import requests
+from urllib3 import exceptions
 
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
@@ -63,7 +64,7 @@ def ids_of(answer: Mapping[str, Any], description: str) -> dict[str, str]:
     return ids
 
 
-def transport_error(error: requests.RequestException, what: str) -> AuthError:
+def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
     """The error for a request that got no reply, with the cause that its exception shows.
 
     Args:
@@ -72,25 +73,9 @@ def transport_error(error: requests.RequestException, what: str) -> AuthError:
     auth_error = getattr(error, "error", None)
     if isinstance(auth_error, AuthError):  # a reply that was read already (OutageError)
         return auth_error
-    text = redact(_error_text(error))
-    exceptions = requests.exceptions
-    # Tried in order: the type of the exception, and a pattern in its text.
-    cases: tuple[tuple[type[Exception], str, str, str], ...] = (
-        (exceptions.ProxyError, "", "proxy-required", _("the proxy refused it")),
-        (exceptions.SSLError, "certificate.*verify|verify.*certificate", "tls-untrusted", _("the TLS connection failed")),
-        (exceptions.SSLError, "", "tls-failed", _("the TLS connection failed")),
-        (exceptions.Timeout, "", "connect-timeout", _("nothing answered in time")),
-        (exceptions.ConnectionError, _UNRESOLVED, "dns-failed", _("its name does not resolve")),
-        (exceptions.ConnectionError, "refused|10061", "connect-refused", _("the port refuses connections")),
-        (exceptions.ConnectionError, _CUT_OFF, "tls-failed", _("the connection was cut off")),
-        (exceptions.ConnectionError, "", "connect-timeout", _("the server could not be reached")),
-        (Exception, "", "unknown", _("the request failed")),
-    )  # fmt: skip
-    cause, why = next(
-        (cause, why)
-        for kind, pattern, cause, why in cases
-        if isinstance(error, kind) and re.search(pattern, text, re.IGNORECASE | re.DOTALL)
-    )
+    cause, why = _why_no_reply(error)
+    texts = [str(e) for e in chain(error)]
+    text = redact(texts[0] if len(texts[0]) < 500 else texts[-1])
     return AuthError(
         _("{what}: {why}.").format(what=what, why=why),
         cause=cause,
@@ -99,26 +84,42 @@ def transport_error(error: requests.RequestException, what: str) -> AuthError:
     )
 
 
-_UNRESOLVED = "resolve|getaddrinfo|name or service|nodename|no address associated"
-_CUT_OFF = "reset|aborted|closed|eof|disconnect"
+def _why_no_reply(error: exceptions.HTTPError) -> tuple[str, str]:
+    """The cause, and the reason for people; by types alone, because systems word their errors in their own language."""
+    found = tuple(type(e) for e in chain(error))
+
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(issubclass(kind, kinds) for kind in found)
+
+    match error:
+        case exceptions.ProxyError():
+            return "proxy-required", _("the proxy refused it")
+        case exceptions.SSLError():
+            untrusted = has(ssl.SSLCertVerificationError)
+            return "tls-untrusted" if untrusted else "tls-failed", _("the TLS connection failed")
+        case exceptions.NameResolutionError():
+            return "dns-failed", _("its name does not resolve")
+        case exceptions.NewConnectionError() if has(ConnectionRefusedError):
+            return "connect-refused", _("the port refuses connections")
+        case exceptions.NewConnectionError():
+            return "connect-timeout", _("the server could not be reached")
+        case exceptions.TimeoutError():
+            return "connect-timeout", _("nothing answered in time")
+        case exceptions.ProtocolError():
+            return "tls-failed", _("the connection was cut off")
+    return "unknown", _("the request failed")
 
 
-def _error_text(error: BaseException) -> str:
-    """The text of *error* or, where that is long, of the innermost exception that requests and urllib3 wrapped in it."""
-    texts = [str(error)]
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """*error* and the exceptions that it was raised for, from the outermost to the innermost."""
     current: BaseException | None = error
-    while current is not None:
-        reason = getattr(current, "reason", None) or (current.args[0] if current.args else None)
-        current = (
-            reason
-            if isinstance(reason, BaseException)
-            else current.__cause__ or current.__context__
-        )
-        if current is not None:
-            texts.append(str(current))
-        if len(texts) > 8:
-            break
-    return texts[0] if len(texts[0]) < 500 else texts[-1]
+    for _depth in range(9):
+        if current is None:
+            return
+        yield current
+        inner = (getattr(current, "reason", None), *current.args[::-1])
+        wrapped = next((e for e in inner if isinstance(e, BaseException)), None)
+        current = wrapped or current.__cause__ or current.__context__
 
 
 def unreadable_reply(what: str, error: Exception | None = None) -> AuthError:
@@ -138,7 +139,7 @@ def as_auth_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except requests.RequestException as error:
+    except exceptions.HTTPError as error:
         raise transport_error(error, what) from None
     except (ValueError, LookupError, TypeError) as error:
         raise unreadable_reply(what, error) from None

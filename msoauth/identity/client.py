@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msal
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth import redact
 from msoauth.clouds import Cloud
@@ -36,7 +36,7 @@ def scopes_for(account: Account, cloud: Cloud) -> list[str]:
     return [cloud.scope(retrieve), cloud.scope("SMTP.Send")]
 
 
-class OutageError(requests.RequestException):
+class OutageError(HTTPError):
     """An outage (429, 5xx, or no JSON) as an exception that makes msal use a cached token that is still good.
 
     Attributes:
@@ -58,7 +58,6 @@ class MsalHttp:
     def __init__(self, cloud: Cloud, tenant: str) -> None:
         self._cloud = cloud
         self._tenant = tenant
-        self._proxies = http.proxies(cloud)
         self.seconds_ahead = 0.0
         self._server_minus_monotonic = time.time() - time.monotonic()
 
@@ -78,11 +77,11 @@ class MsalHttp:
     def get(self, url: str, **options: Any) -> Any:
         if url.endswith("/.well-known/openid-configuration"):
             return _DiscoveryReply(configuration(self._cloud, self._tenant))
-        with http.session(self._cloud) as session:
-            return session.get(url, **_supported(options))
+        return http.get(self._cloud, url, **_supported(options, "params", "headers", "timeout"))
 
     def post(self, url: str, **options: Any) -> http.Reply:
-        reply = http.post(self._cloud, url, proxies=self._proxies, **_supported(options))
+        supported = _supported(options, "params", "data", "headers", "timeout")
+        reply = http.post(self._cloud, url, **supported)
         self._read_date(reply.headers.get("Date", ""))
         try:
             json_from_reply(reply, _("Asking for a token"))
@@ -91,10 +90,9 @@ class MsalHttp:
         return reply
 
 
-def _supported(options: Mapping[str, Any]) -> dict[str, Any]:
+def _supported(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Those of msal's options that our HTTP functions take."""
-    names = ("params", "data", "headers", "timeout")
-    return {name: options[name] for name in names if name in options}
+    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 class _DiscoveryReply:

@@ -5,7 +5,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
@@ -32,11 +32,10 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
     if document and not fresh and time.monotonic() - received < _KEEP_SECONDS:
         return document
     what = _("Looking up the directory {tenant}").format(tenant=tenant)
-    with http.session(cloud) as session:
-        try:
-            reply = session.get(url)
-        except requests.RequestException as error:
-            raise transport_error(error, what) from None
+    try:
+        reply = http.get(cloud, url)
+    except HTTPError as error:
+        raise transport_error(error, what) from None
     return configuration_from_reply(cloud, tenant, reply)
 
 
@@ -45,7 +44,7 @@ def discovery_url(cloud: Cloud, tenant: str) -> str:
     return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
 
 
-def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.AnyReply) -> dict[str, Any]:
+def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.Reply) -> dict[str, Any]:
     """The discovery document in a reply from :func:`discovery_url`; cached from now on.
 
     Raises:
@@ -60,7 +59,7 @@ def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.AnyReply) ->
     return answer
 
 
-def json_from_reply(reply: http.AnyReply, what: str) -> dict[str, Any]:
+def json_from_reply(reply: http.Reply, what: str) -> dict[str, Any]:
     """The JSON object in the authority's reply, even an OAuth error, unless the status is 429 or 5xx.
 
     Raises:
@@ -91,7 +90,7 @@ def json_from_reply(reply: http.AnyReply, what: str) -> dict[str, Any]:
     raise error
 
 
-def retry_after(reply: http.AnyReply) -> float | None:
+def retry_after(reply: http.Reply) -> float | None:
     """The seconds to wait by the Retry-After header, which may also be a date (RFC 9110); None without one."""
     text = reply.headers.get("Retry-After", "").strip()
     if text.isdigit():

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth import redact
 from msoauth.errors import AuthError, CancelledError, InputError
@@ -408,7 +408,7 @@ class DeviceSignIn(SignIn[Result]):
             flow: dict[str, Any] = client.app.initiate_device_flow(
                 request.scopes, claims_challenge=request.claims
             )
-        except requests.RequestException as error:
+        except HTTPError as error:
             raise transport_error(error, self._what) from None
         except ValueError as error:
             raise AuthError(

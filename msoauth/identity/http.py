@@ -1,252 +1,63 @@
-"""Sends HTTPS requests to the sign-in service and to Graph: sessions of requests on connections that are reused.
+"""Sends HTTPS requests to the sign-in service and to Graph, through proxies where there are any, on connections that are reused.
 
-:func:`session` is for anything, :func:`post` for the token requests of an audit, which are many, and :func:`reach` to
-find out whether a server answers a new connection at all.
+:func:`get` and :func:`post` are for everybody, msal included; :func:`reach` finds out whether a server answers a new
+connection at all. Redirects are never followed, because requests hold secrets. All of them raise
+:class:`urllib3.exceptions.HTTPError` where there was no reply.
 """
 
-import functools
+import importlib.util
+import ipaddress
 import json
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import RemoteDisconnected
-from typing import Any, Protocol
-from urllib.parse import urlencode
+from email.message import Message
+from typing import Any
+from urllib.parse import unquote, urlencode, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Timeout
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPHeaderDict,
+    PoolManager,
+    ProxyManager,
+    Timeout,
+    make_headers,
+)
 from urllib3.exceptions import (
-    ConnectTimeoutError,
-    DecodeError,
     HTTPError,
+    LocationValueError,
     NewConnectionError,
     ProtocolError,
     ProxyError,
-    ReadTimeoutError,
-    SSLError,
 )
 
 from msoauth import tls
 from msoauth.clouds import Cloud
-from msoauth.identity.auth_errors import transport_error
+from msoauth.identity.auth_errors import chain, transport_error
 from msoauth.texts import _
 
-_USER_AGENT = "msoauth"
 TIMEOUT = 20.0  # seconds for each of connecting and reading
 _IDLE_SECONDS = 15.0  # a connection unused for longer may have been closed by the server
-_MAX_ADAPTERS = 8  # each has the connections for one CA file and one time limit
+_MAX_POOLS = 8  # each has the connections for one CA file and one proxy
+_HEADERS = {"User-Agent": "msoauth", "Accept-Encoding": "gzip, deflate"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class _Adapter(HTTPAdapter):
-    """Keeps connections open beyond the session that made them, so that the next session saves two round trips."""
-
-    def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
-        self._context = context
-        self._timeout = timeout
-        self.last_used = time.monotonic()
-        self._pools: dict[tuple[Any, ...], tuple[Any, str]] = {}
-        super().__init__(pool_maxsize=64)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=self._context)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
-
-    def cert_verify(self, conn: Any, url: str, *_bundles: Any) -> None:
-        """Leave verification to our TLS context, which certifi's bundle must not replace."""
-        if url.lower().startswith("https"):
-            conn.cert_reqs = "CERT_REQUIRED"
-
-    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
-        self.last_used = time.monotonic()
-        if options.get("timeout") is None:
-            options["timeout"] = self._timeout
-        try:
-            pool = self.get_connection_with_tls_context(
-                request, options.get("verify"), options.get("proxies"), options.get("cert")
-            )
-            connections_before = getattr(pool, "num_connections", None)
-        except (requests.RequestException, ValueError):
-            return super().send(request, *args, **options)  # which raises the error itself
-        try:
-            return super().send(request, *args, **options)
-        except requests.ConnectionError as error:
-            # The server closed a connection that had been idle, before it read the request.
-            connections_after = getattr(pool, "num_connections", None)
-            if (
-                connections_before is not None
-                and connections_before == connections_after
-                and _closed_by_server(error)
-            ):
-                return super().send(request, *args, **options)
-            raise
-
-    def post(
-        self,
-        form: requests.PreparedRequest,
-        body: str,
-        headers: Mapping[str, str],
-        timeout: float,
-        proxies: dict[str, str],
-    ) -> "Reply":
-        """As :meth:`send`, in half the time, because it skips the objects that requests builds for a reply.
-
-        Raises:
-            requests.RequestException: there was no reply.
-        """
-        self.last_used = time.monotonic()
-        try:
-            pool, path = self._pool_for(form, proxies)
-            connections_before = pool.num_connections
-            send_request = functools.partial(
-                pool.urlopen,
-                "POST",
-                path,
-                body,
-                headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                timeout=Timeout(connect=timeout, read=timeout),
-            )
-            try:
-                reply = send_request()
-            except ProtocolError as error:
-                if pool.num_connections != connections_before or not _closed_by_server(error):
-                    raise
-                reply = send_request()
-        except requests.RequestException:
-            raise
-        except (HTTPError, ValueError) as error:
-            raise _as_requests_error(error, _NO_REPLY) from error
-        try:
-            content = reply.data  # from here on the connection is free again
-        except HTTPError as error:
-            raise _as_requests_error(error, _BROKEN_REPLY) from error
-        return Reply(reply.status, reply.headers, _text(content, reply.headers))
-
-    def _pool_for(self, form: requests.PreparedRequest, proxies: dict[str, str]) -> tuple[Any, str]:
-        """urllib3's pool for the form's address, and the request target; cached, because requests takes long to find it."""
-        key = (form.url, *proxies.items())
-        pool, path = self._pools.get(key, (None, ""))
-        if pool is None or pool.pool is None:  # closed, to make room for others
-            pool = self.get_connection_with_tls_context(form, True, proxies)
-            path = self.request_url(form, proxies)
-            self._pools[key] = (pool, path)
-        return pool, path
-
-    def close(self) -> None:
-        """Do nothing when a session ends, because the next one reuses the connections."""
-
-    def close_connections(self) -> None:
-        """Close the connections."""
-        self._pools.clear()
-        super().close()
-
-
-def _closed_by_server(error: BaseException) -> bool:
-    current: BaseException | None = error
-    for _depth in range(8):
-        if isinstance(current, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)):
-            return True
-        inner = (
-            current.args[-1 if isinstance(current, ProtocolError) else 0]
-            if current and current.args
-            else 0
-        )
-        current = inner if isinstance(inner, BaseException) else None
-    return False
-
-
-_Kinds = tuple[tuple[type[Exception], type[requests.RequestException]], ...]
-# Tried in order; the first match counts.
-_NO_REPLY: _Kinds = (
-    (NewConnectionError, requests.ConnectionError),
-    (ConnectTimeoutError, requests.ConnectTimeout),
-    (ReadTimeoutError, requests.ReadTimeout),
-    (ProxyError, requests.exceptions.ProxyError),
-    (SSLError, requests.exceptions.SSLError),
-    (ValueError, requests.exceptions.InvalidURL),
-    (HTTPError, requests.ConnectionError),
-)
-_BROKEN_REPLY: _Kinds = (
-    (ProtocolError, requests.exceptions.ChunkedEncodingError),
-    (DecodeError, requests.exceptions.ContentDecodingError),
-    *_NO_REPLY,
-)
-
-
-def _as_requests_error(cause: Exception, kinds: _Kinds) -> requests.RequestException:
-    return next(replacement for kind, replacement in kinds if isinstance(cause, kind))(cause)
-
-
-def _text(content: bytes, headers: Mapping[str, str]) -> str:
-    encoding = requests.utils.get_encoding_from_headers(headers) or "utf-8"
-    try:
-        return content.decode(encoding, "replace")
-    except LookupError:
-        return content.decode("utf-8", "replace")
-
-
-_adapters: dict[tuple[str | None, float], _Adapter] = {}
-_adapters_lock = threading.Lock()
-
-
-def _adapter(ca_file: str | None, timeout: float) -> _Adapter:
-    adapter_key = (ca_file, timeout)
-    with _adapters_lock:
-        now = time.monotonic()
-        for key, adapter in list(_adapters.items()):
-            if now - adapter.last_used > _IDLE_SECONDS:
-                _adapters.pop(key).close_connections()
-        existing = _adapters.pop(adapter_key, None)
-        _adapters[adapter_key] = existing or _Adapter(tls.context(ca_file), timeout)
-        while len(_adapters) > _MAX_ADAPTERS:
-            _adapters.pop(next(iter(_adapters))).close_connections()
-        return _adapters[adapter_key]
-
-
-def forget_connections() -> None:
-    """Close every connection that is open for later requests."""
-    with _adapters_lock:
-        while _adapters:
-            _adapters.popitem()[1].close_connections()
-
-
-def session(cloud: Cloud, *, timeout: float = TIMEOUT) -> requests.Session:
-    """A session for this cloud's servers; the caller closes it.
-
-    Its connections stay open for the next session in this process, for some seconds.
-    The environment's CA variables are ignored, because they would override the CA file of an endpoints
-    file; its proxy variables are honoured, except for servers on this computer.
-    """
-    new_session = requests.Session()
-    new_session.trust_env = False
-    new_session.proxies = proxies(cloud)
-    new_session.mount("https://", _adapter(cloud.ca_file, timeout))
-    new_session.headers["User-Agent"] = _USER_AGENT
-    return new_session
-
-
-def proxies(cloud: Cloud) -> dict[str, str]:
-    """The proxies that lead to this cloud's servers; none to servers on this computer."""
-    host = cloud.authority.split("/")[2].rsplit(":", 1)[0]
-    if host in ("localhost", "127.0.0.1", "[::1]"):
-        return {}
-    return dict(requests.utils.get_environ_proxies(cloud.authority))
+class BrokenReplyError(HTTPError):
+    """A reply began and could not be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The reply to :func:`post`."""
+    """A server's reply."""
 
     status_code: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)  # by name, without regard to case
     text: str = field(repr=False)
 
     def json(self) -> Any:
@@ -258,71 +69,188 @@ class Reply:
         return json.loads(self.text)
 
 
-class AnyReply(Protocol):
-    """An HTTP reply: a response of requests, or a :class:`Reply`."""
+class _Pool:
+    """The connections for one CA file and one proxy."""
 
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
+    def __init__(self, ca_file: str | None, proxy: str | None) -> None:
+        self._manager = _manager(ca_file, proxy)
+        self._by_socks = bool(proxy and proxy.startswith("socks"))
+        self.last_used: float | None = None
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, by name without regard to case."""
+    def send(self, method: str, url: str, timeout: float, **options: Any) -> BaseHTTPResponse:
+        """Send a request; the reply's body is still to be read.
 
-    @property
-    def text(self) -> str:
-        """The body."""
+        Raises:
+            HTTPError: there was no reply.
+        """
+        was_used, self.last_used = self.last_used is not None, time.monotonic()
+        options |= {
+            "retries": False,
+            "redirect": False,
+            "preload_content": False,
+            "timeout": Timeout(connect=timeout, read=timeout),
+        }
+        try:
+            try:
+                return self._manager.request(method, url, **options)
+            except ProtocolError as error:
+                # A server may close a connection that had been idle just when it is used again. On a new connection
+                # it has read the request, which must not be sent twice.
+                if not was_used or not any(isinstance(e, ConnectionError) for e in chain(error)):
+                    raise
+                return self._manager.request(method, url, **options)
+        except NewConnectionError as error:
+            if self._by_socks:  # the proxy's own refusals too come as this
+                raise ProxyError("the SOCKS proxy did not connect", error) from error
+            raise
 
-    def json(self) -> Any:
-        """The body, parsed as JSON."""
+    def close(self) -> None:
+        """Close the connections."""
+        self._manager.clear()
+
+
+def _manager(ca_file: str | None, proxy: str | None) -> PoolManager:
+    """urllib3's connections, direct or through a proxy.
+
+    Raises:
+        ProxyError: the proxy's URL is none, or the package for its kind is missing.
+    """
+    context = tls.context(ca_file)
+    options: dict[str, Any] = {"ssl_context": context, "maxsize": 64}
+    if proxy is None:
+        return PoolManager(**options)
+    parts = urlsplit(proxy)
+    name, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if parts.scheme.startswith("socks"):
+        if importlib.util.find_spec("socks") is None:
+            missing = _("a SOCKS proxy needs the Python package PySocks")
+            raise ProxyError(missing, ImportError("socks"))
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(proxy, username=name or None, password=password, **options)
+    sign_in = make_headers(proxy_basic_auth=f"{name}:{password}") if name else None
+    try:
+        return ProxyManager(proxy, proxy_headers=sign_in, proxy_ssl_context=context, **options)
+    except LocationValueError as error:
+        raise ProxyError(_("the proxy's address is none"), error) from None
+
+
+_pools: dict[tuple[str | None, str | None], _Pool] = {}
+_pools_lock = threading.Lock()
+
+
+def _pool(ca_file: str | None, proxy: str | None) -> _Pool:
+    with _pools_lock:
+        now = time.monotonic()
+        for key, pool in list(_pools.items()):
+            if pool.last_used is not None and now - pool.last_used > _IDLE_SECONDS:
+                _pools.pop(key).close()
+        existing = _pools.pop((ca_file, proxy), None)
+        _pools[ca_file, proxy] = existing or _Pool(ca_file, proxy)
+        while len(_pools) > _MAX_POOLS:
+            _pools.pop(next(iter(_pools))).close()
+        return _pools[ca_file, proxy]
+
+
+def forget_connections() -> None:
+    """Close every connection that is open for later requests."""
+    with _pools_lock:
+        while _pools:
+            _pools.popitem()[1].close()
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that leads to *url* by the environment or the system's settings; None to servers on this computer."""
+    parts = urlsplit(url)
+    if parts.hostname in _LOOPBACK or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    for network in proxies.get("no", "").split(","):
+        with suppress(ValueError):  # the host or the entry is a name
+            if ipaddress.ip_address(parts.hostname or "") in ipaddress.ip_network(network.strip()):
+                return None
+    proxy = proxies.get("https") or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def get(
+    cloud: Cloud,
+    url: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT,
+) -> Reply:
+    """Request *url* of one of this cloud's servers.
+
+    Args:
+        timeout: Seconds for each of connecting and reading.
+
+    Raises:
+        HTTPError: there was no reply.
+    """
+    pool = _pool(cloud.ca_file, proxy_for(url))
+    return _read(
+        pool.send("GET", _with(url, params), timeout, headers={**_HEADERS, **(headers or {})})
+    )
 
 
 def post(
     cloud: Cloud,
     url: str,
     *,
-    proxies: dict[str, str],
     data: Mapping[str, Any],
-    headers: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
 ) -> Reply:
-    """Post a form over a connection that :func:`session` uses too, without the overhead of a session.
-
-    A redirect is not followed, because the form holds secrets.
+    """Post a form to one of this cloud's servers; fields that are None are left out.
 
     Raises:
-        requests.RequestException: there was no reply.
+        HTTPError: there was no reply.
     """
-    form = _blank_form(url)
-    if params:
-        form = form.copy()
-        form.prepare_url(url, dict(params))
-    fields = [(name, value) for name, value in data.items() if value is not None]
-    return _adapter(cloud.ca_file, TIMEOUT).post(
-        form, urlencode(fields), {**form.headers, **(headers or {})}, timeout, proxies
+    form = urlencode([(name, value) for name, value in data.items() if value is not None])
+    pool = _pool(cloud.ca_file, proxy_for(url))
+    return _read(
+        pool.send(
+            "POST",
+            _with(url, params),
+            timeout,
+            body=form,
+            headers={**_HEADERS, **_FORM, **(headers or {})},
+        )
     )
 
 
-@functools.lru_cache(maxsize=16)
-def _blank_form(url: str) -> requests.PreparedRequest:
-    """A request without its form, cached because an audit sends ten thousand to one address."""
-    headers = {
-        "User-Agent": _USER_AGENT,
-        "Accept-Encoding": "gzip, deflate",
-        "Connection": "keep-alive",
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    blank = requests.Request("POST", url, headers=headers).prepare()
-    del blank.headers["Content-Length"]  # that of an empty form
-    return blank
+def _with(url: str, params: Mapping[str, Any] | None) -> str:
+    if not params:
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(dict(params))}"
+
+
+def _read(reply: BaseHTTPResponse) -> Reply:
+    """A reply with its body; the connection is free again."""
+    try:
+        content = reply.data
+    except HTTPError as error:
+        raise BrokenReplyError(error) from error
+    return Reply(reply.status, HTTPHeaderDict(reply.headers), _text(content, reply.headers))
+
+
+def _text(content: bytes, headers: Mapping[str, str]) -> str:
+    message = Message()
+    message["Content-Type"] = headers.get("Content-Type", "")
+    try:
+        return content.decode(message.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return content.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class ReachResult:
     """The reply of a server, and who issued its certificate (empty if unknown)."""
 
-    reply: requests.Response
+    reply: Reply
     issuer: str
 
 
@@ -335,29 +263,31 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
     Raises:
         AuthError: there was no reply.
     """
-    adapter = _Adapter(tls.context(cloud.ca_file), timeout)
-    with session(cloud, timeout=timeout) as http:
-        http.mount("https://", adapter)
-        try:
-            reply = http.get(url, allow_redirects=False, stream=True)
-            issuer = _issuer(reply)
-            reply.content  # noqa: B018 - read here, so that the connection is free again
-        except requests.RequestException as error:
-            adapter.close_connections()
-            host = url.split("/")[2]
-            raise transport_error(error, _("Reaching {host}").format(host=host)) from None
-    with _adapters_lock:
-        replaced = _adapters.pop((cloud.ca_file, timeout), None) if keep else adapter
+    proxy = proxy_for(url)
+    pool: _Pool | None = None
+    try:
+        pool = _Pool(cloud.ca_file, proxy)
+        response = pool.send("GET", url, timeout, headers=_HEADERS)
+        issuer = _issuer(response)
+        reply = _read(response)
+    except HTTPError as error:
+        if pool is not None:
+            pool.close()
+        raise transport_error(
+            error, _("Reaching {host}").format(host=urlsplit(url).netloc)
+        ) from None
+    with _pools_lock:
+        replaced = _pools.pop((cloud.ca_file, proxy), None) if keep else pool
         if keep:
-            _adapters[cloud.ca_file, timeout] = adapter
+            _pools[cloud.ca_file, proxy] = pool
     if replaced is not None:
-        replaced.close_connections()
+        replaced.close()
     return ReachResult(reply, issuer)
 
 
-def _issuer(reply: requests.Response) -> str:
+def _issuer(reply: BaseHTTPResponse) -> str:
     """Who issued the server's certificate; only known until the body has been read."""
-    connection = getattr(getattr(reply.raw, "connection", None), "sock", None)
+    connection = getattr(reply.connection, "sock", None)
     if not isinstance(connection, ssl.SSLSocket):
         return ""
     certificate: dict[str, Any] = connection.getpeercert() or {}

@@ -6,7 +6,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
@@ -26,7 +26,7 @@ _TAGS = re.compile(
 )
 
 
-def discover(cloud: Cloud, tenant: str, reply: requests.Response | None = None) -> str:
+def discover(cloud: Cloud, tenant: str, reply: http.Reply | None = None) -> str:
     """Look up the directory (tenant) ID of a tenant by its ID or one of its domains.
 
     Args:
@@ -98,12 +98,11 @@ def redirect_probe(firm: Firm) -> None:
         "code_challenge": secrets.token_urlsafe(32),
         "code_challenge_method": "S256",
     }
-    with http.session(firm.cloud) as session:
-        try:
-            reply = session.get(endpoint, params=parameters, allow_redirects=False)
-        except requests.RequestException as error:
-            raise transport_error(error, what) from None
-    if reply.is_redirect:
+    try:
+        reply = http.get(firm.cloud, endpoint, params=parameters)
+    except HTTPError as error:
+        raise transport_error(error, what) from None
+    if reply.status_code in (301, 302, 303, 307, 308) and "Location" in reply.headers:
         answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
         # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.
         if (

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-import requests
+from urllib3.exceptions import HTTPError
 
 from msoauth import redact
 from msoauth.claims import from_mapping, read_unverified
@@ -64,14 +64,15 @@ def _own_addresses(client: Client) -> frozenset[str]:
         if not result or "access_token" not in result:
             return frozenset()
         redact.remember(result["access_token"])
-        with http.session(client.firm.cloud, timeout=_TIMEOUT) as session:
-            reply = session.get(
-                f"{client.firm.cloud.graph}v1.0/me",
-                params={"$select": "userPrincipalName,mail,proxyAddresses"},
-                headers={"Authorization": f"Bearer {result['access_token']}"},
-            )
+        reply = http.get(
+            client.firm.cloud,
+            f"{client.firm.cloud.graph}v1.0/me",
+            params={"$select": "userPrincipalName,mail,proxyAddresses"},
+            headers={"Authorization": f"Bearer {result['access_token']}"},
+            timeout=_TIMEOUT,
+        )
         me = reply.json() if reply.status_code == 200 else {}
-    except (requests.RequestException, ValueError):
+    except (HTTPError, ValueError):
         return frozenset()
     if not isinstance(me, dict):
         return frozenset()

@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import requests
 import trustme
+from urllib3 import exceptions
 
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
+from tests.identity.proxies import proxy
 from tests.ports import reserved_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -48,7 +49,9 @@ class Server:
         self.heard: list[bytes] = []
         self._script = script
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(self._tls)
+        ca.issue_cert("localhost", "login.example", key_type=trustme.KeyType.ECDSA).configure_cert(
+            self._tls
+        )
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -114,11 +117,12 @@ def served(tmp_path: Path) -> Iterator[Callable[[list[list[str]]], tuple[Server,
 
 
 def ask(cloud: Cloud, method: str = "GET") -> str:
-    with http.session(cloud) as session:
-        return session.request(method, cloud.authority).text
+    if method == "GET":
+        return http.get(cloud, cloud.authority).text
+    return http.post(cloud, cloud.authority, data={}).text
 
 
-def test_two_sessions_share_one_connection(
+def test_two_requests_share_one_connection(
     served: Callable[[list[list[str]]], tuple[Server, Cloud]],
 ) -> None:
     server, cloud = served([["answer", "answer"]])
@@ -129,13 +133,13 @@ def test_two_sessions_share_one_connection(
 def test_a_connection_that_nobody_uses_any_more_is_closed(
     served: Callable[[list[list[str]]], tuple[Server, Cloud]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, cloud = served([["answer", "answer"]])
+    server, cloud = served([["answer", "answer"], ["answer"]])
     assert ask(cloud) == "ok"
     later = time.monotonic() + 60
     monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: later))
-    with http.session(cloud, timeout=5):  # of another set of connections
-        server.close()
-    assert server.heard[-1] == b""  # the client has hung up
+    assert ask(cloud) == "ok"
+    assert server.connections == 2
+    assert server.heard[1] == b""  # the client has hung up
 
 
 def test_a_connection_that_was_hung_up_while_idle_is_made_anew(
@@ -150,7 +154,7 @@ def test_a_server_that_hangs_up_on_a_new_connection_is_not_asked_twice(
     served: Callable[[list[list[str]]], tuple[Server, Cloud]],
 ) -> None:
     server, cloud = served([["hang up"], ["answer"]])
-    with pytest.raises(requests.ConnectionError):
+    with pytest.raises(exceptions.ProtocolError):
         ask(cloud, "POST")
     assert server.connections == 1
 
@@ -163,7 +167,7 @@ def test_the_issuer_of_the_certificate_is_named(
 
 
 def send(cloud: Cloud, **options: Any) -> http.Reply:
-    return http.post(cloud, cloud.authority, data=FORM, **{"proxies": {}, **options})
+    return http.post(cloud, cloud.authority, data=FORM, **options)
 
 
 def test_a_form_goes_over_the_connections_of_the_sessions(
@@ -194,7 +198,7 @@ def test_a_form_is_not_sent_twice_to_a_server_that_hangs_up(
     served: Callable[[list[list[str]]], tuple[Server, Cloud]],
 ) -> None:
     server, cloud = served([["hang up"], ["answer"]])
-    with pytest.raises(requests.ConnectionError) as caught:
+    with pytest.raises(exceptions.ProtocolError) as caught:
         send(cloud)
     assert server.connections == 1
     assert transport_error(caught.value, "It").cause == "tls-failed"
@@ -206,7 +210,7 @@ def test_an_answer_that_does_not_come_whole_is_no_unreachable_server_and_asks_no
 ) -> None:
     server, cloud = served([["answer", step], ["answer"]])
     assert send(cloud).text == "ok"
-    with pytest.raises(requests.RequestException) as caught:
+    with pytest.raises(exceptions.HTTPError) as caught:
         send(cloud)
     assert transport_error(caught.value, "It").cause == "unknown"
     assert len(server.heard) == 2
@@ -232,13 +236,15 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
     server, cloud = served([["answer"]])
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(stranger)
-    with pytest.raises(requests.exceptions.SSLError) as caught:
+    with pytest.raises(exceptions.SSLError) as caught:
         send(replace(cloud, ca_file=str(stranger)))
     assert transport_error(caught.value, "It").cause == "tls-untrusted"
     assert not server.heard
 
 
-def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None:
+def test_a_form_that_nobody_takes_is_told_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(file)
     with socket.create_server(("127.0.0.1", 0)) as silent, reserved_port() as closed_port:
@@ -246,21 +252,20 @@ def test_a_form_that_nobody_takes_is_told_with_its_cause(tmp_path: Path) -> None
         cloud = replace(
             GLOBAL, name="test", authority=f"https://127.0.0.1:{port}/", ca_file=str(file)
         )
-        with pytest.raises(requests.Timeout) as caught:
+        with pytest.raises(exceptions.TimeoutError) as caught:
             send(cloud, timeout=0.05)
         assert transport_error(caught.value, "It").cause == "connect-timeout"
-        with pytest.raises(requests.exceptions.ProxyError) as refused:
-            send(
-                replace(cloud, authority="https://login.example/"),
-                proxies={"https": f"http://127.0.0.1:{closed_port}"},
-            )
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port}")
+        with pytest.raises(exceptions.ProxyError) as refused:
+            send(replace(cloud, authority="https://login.example/"))
         assert transport_error(refused.value, "It").cause == "proxy-required"
+        monkeypatch.delenv("HTTPS_PROXY")
         closed = replace(cloud, authority=f"https://127.0.0.1:{closed_port}/")
-        with pytest.raises(requests.ConnectionError) as nobody:
+        with pytest.raises(exceptions.NewConnectionError) as nobody:
             send(closed)
     assert transport_error(nobody.value, "It").cause == "connect-refused"
     unknown = replace(cloud, authority="https://no-such-host.invalid/")
-    with pytest.raises(requests.ConnectionError) as lost:
+    with pytest.raises(exceptions.NameResolutionError) as lost:
         send(unknown)
     assert transport_error(lost.value, "It").cause == "dns-failed"
 
@@ -271,8 +276,8 @@ def test_a_form_that_failed_is_not_in_what_is_told_of_it(
 ) -> None:
     _server, cloud = served([[step]])
     planted = {"client_secret": "planted-secret-4711", "refresh_token": "planted-secret-4712"}
-    with pytest.raises(requests.RequestException) as caught:
-        http.post(cloud, cloud.authority, proxies={}, data=planted)
+    with pytest.raises(exceptions.HTTPError) as caught:
+        http.post(cloud, cloud.authority, data=planted)
     told = transport_error(caught.value, "It")
     shown = [*traceback.format_exception(caught.value), repr(told), told.summary, told.evidence]
     assert "planted-secret" not in "".join(shown)
@@ -280,3 +285,86 @@ def test_a_form_that_failed_is_not_in_what_is_told_of_it(
 
 def test_the_answer_to_a_form_is_not_shown() -> None:
     assert "planted-secret-4711" not in repr(http.Reply(200, {}, '{"t": "planted-secret-4711"}'))
+
+
+def elsewhere(cloud: Cloud, server: Server) -> Cloud:
+    """The cloud under a host name, which only a proxy leads to."""
+    return replace(cloud, authority=f"https://login.example:{server.port}/")
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_proxy_with_a_name_and_a_password_leads_to_the_server(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    server, cloud = served([["answer", "answer"]])
+    with proxy(server.port, "anna:p:@ss", socks=scheme == "socks5h") as through:
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://anna:p%3A%40ss@127.0.0.1:{through.port}")
+        there = elsewhere(cloud, server)
+        assert [ask(there), ask(there, "POST")] == ["ok", "ok"]
+        assert through.asked == [f"login.example:{server.port}"]
+        http.forget_connections()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_proxy_that_wants_another_password_is_told_as_that(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    server, cloud = served([["answer"]])
+    with proxy(server.port, "anna:right", socks=scheme == "socks5h") as through:
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://anna:wrong@127.0.0.1:{through.port}")
+        with pytest.raises(exceptions.HTTPError) as refused:
+            send(elsewhere(cloud, server))
+    told = transport_error(refused.value, "It")
+    assert told.cause == "proxy-required"
+    assert "wrong" not in told.evidence
+    assert not server.heard
+
+
+def test_a_socks_proxy_without_its_package_says_which_one(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, cloud = served([["answer"]])
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(exceptions.ProxyError) as refused:
+        send(elsewhere(cloud, server))
+    told = transport_error(refused.value, "It")
+    assert told.cause == "proxy-required"
+    assert "PySocks" in told.evidence
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "direct"),
+    [
+        ("", "https://login.example/", False),
+        ("login.example", "https://login.example/", True),
+        (".example", "https://login.example:8443/", True),
+        ("other.example", "https://login.example/", False),
+        ("10.0.0.0/8", "https://10.1.2.3/", True),
+        ("10.0.0.0/8", "https://11.1.2.3/", False),
+        ("", "https://localhost:1234/", True),
+        ("", "https://127.0.0.1:1234/", True),
+        ("", "https://[::1]:1234/", True),
+        ("*", "https://login.example/", True),
+    ],
+)
+def test_what_needs_no_proxy_is_reached_without_one(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, direct: bool
+) -> None:
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert http.proxy_for(url) == (None if direct else "http://proxy.example:3128")
+
+
+def test_a_proxys_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://anna:planted-secret-4711@proxy.example")
+    with pytest.raises(exceptions.ProxyError) as refused:
+        send(replace(GLOBAL, name="test", authority="https://login.example/"))
+    told = transport_error(refused.value, "It")
+    assert "planted-secret-4711" not in f"{told!r}{told.summary}{told.evidence}"
