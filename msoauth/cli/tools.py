@@ -103,8 +103,8 @@ def _show_explanation(explanation: "Explanation", screen: "Console") -> None:
     """Print an explanation for people: the cause, the words that show it, who can fix it and how."""
     from msoauth.explaining import who_in_words
 
-    confidence = {"sure": _("sure"), "likely": _("likely")}.get(
-        explanation.confidence, _("not sure")
+    confidence = {"certain": _("certain"), "likely": _("likely")}.get(
+        explanation.confidence, _("not certain")
     )
     screen.print(
         Text.assemble(

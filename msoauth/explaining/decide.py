@@ -7,14 +7,17 @@ the catalogue (``signatures-smtp.toml``).
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from msoauth.explaining.keyword_rules import match_rules
 from msoauth.explaining.load import codes, context_rules, weak_codes
-from msoauth.explaining.phrases import find_phrases, lowercase, within
+from msoauth.explaining.normalize import lowercase
+from msoauth.explaining.phrases import find_phrases, within
 from msoauth.explaining.token_claims import cause_from_claims
 
 # Weights of AADSTS numbers: written as AADSTS…, in `error_codes`, as bare numbers, and of those that wrap another.
 _CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
+_CERTAIN = 70
 _CONCLUSIVE = 60  # a candidate of this weight makes keyword rules unnecessary
 # After a failed silent sign-in, the error of the page that follows is more exact.
 _LESS_EXACT = {"session-missing"}
@@ -73,22 +76,45 @@ _OWN_HEADER = 40  # a match that begins within so many characters is the text's 
 _MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
 
 
+Confidence = Literal["certain", "likely", "unsure"]
+Kind = Literal["code", "reply", "library", "words"]
+Owner = Literal[
+    "microsoft", "client", "other-provider", "advice", "documentation", "example", "person"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Words of a text that hint at a cause, with what they are and whose voice they are."""
+
+    cause: str
+    start: int
+    end: int
+    kind: Kind
+    owner: Owner
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The cause of a text.
 
     Attributes:
-        weight: How certain it is, from 0 to 100.
-        words: The words that show it; empty when the cause is ``unknown``.
+        words: The words that show it with those around them; empty when the cause is ``unknown``.
         codes: All AADSTS numbers of the text, such as ``AADSTS50126``.
         offset: Where the words begin in the text.
+        possibilities: Up to three causes, the most likely first; empty when the cause is ``unknown``.
+        hits: What the possibilities rest on, in their order.
+        provider: Whose reply it is, if another provider's.
     """
 
     cause: str
-    weight: int
-    words: str
-    codes: tuple[str, ...]
+    confidence: Confidence = "unsure"
+    words: str = ""
+    codes: tuple[str, ...] = ()
     offset: int = 0
+    possibilities: tuple[str, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +152,7 @@ def decide(text: str) -> Decision:
     ]
     if not candidates:
         offset = next((start for _, start, _, weight in numbers if weight), 0)
-        return Decision("unknown", 0, "", all_codes, offset)
+        return Decision("unknown", codes=all_codes, offset=offset)
     best = _last_in_log(
         lowered,
         max(candidates, key=lambda c: (c.weight, c.is_code, -c.start)),
@@ -134,7 +160,36 @@ def decide(text: str) -> Decision:
     )
     words = text[_evidence_start(text, best.start) if not best.is_code else best.start : best.end]
     cause = _apply_context_rules(lowered, best.cause) if is_prose else best.cause
-    return Decision(cause, best.weight, words.strip(), all_codes, best.start)
+    confidence: Confidence = (
+        "unsure"
+        if cause == "unknown"
+        else "certain"
+        if best.weight >= _CERTAIN
+        else "likely"
+        if best.weight >= _BARE_CODE_WEIGHT
+        else "unsure"
+    )
+    ranked = sorted(candidates, key=lambda c: -c.weight) if confidence == "unsure" else []
+    causes = dict.fromkeys([cause, *(candidate.cause for candidate in ranked)])
+    hits = [
+        Hit(
+            candidate.cause,
+            candidate.start,
+            candidate.phrase_end or candidate.end,
+            "code" if candidate.is_code else "reply" if candidate.weight >= _CERTAIN else "words",
+            "microsoft" if candidate.is_code or candidate.weight >= _CERTAIN else "person",
+        )
+        for candidate in dict.fromkeys([best, *ranked])
+    ]
+    return Decision(
+        cause,
+        confidence,
+        words.strip(),
+        all_codes,
+        best.start,
+        tuple(causes)[:3] if cause != "unknown" else (),
+        tuple(hits),
+    )
 
 
 def _quoted_mail_start(lowered: str) -> int:
@@ -172,6 +227,7 @@ def _candidates(
             end + 300,
             codes()[number],
             is_code=True,
+            phrase_end=end,
         )
         for number, start, end, weight in numbers
         if number in codes()

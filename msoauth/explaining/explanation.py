@@ -1,22 +1,20 @@
 """Explains an error text or a known cause: what it means, who can fix it, the steps, links and ids."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from msoauth.explaining.decide import decide
+from msoauth.explaining.decide import Hit, Kind, Owner, decide
 from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import causes
-from msoauth.explaining.normalize import normalize
-from msoauth.explaining.phrases import lowercase
+from msoauth.explaining.normalize import locate, lowercase, normalize
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
 from msoauth.texts import _
 
-Confidence = Literal["sure", "likely", "unsure"]
+Confidence = Literal["certain", "likely", "unsure"]
 
-_SURE_WEIGHT, _LIKELY_WEIGHT = 70, 40
 _MAX_EVIDENCE = 600  # characters
 _BARE_NAME = re.compile(r"[\w.@+-]+", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
@@ -53,6 +51,32 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Possibility:
+    """A cause that a text may have, with its title in the current language."""
+
+    cause: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSpan:
+    """Words of the explained text, as it was given, on which the answer rests.
+
+    Attributes:
+        start, end: Offsets in characters.
+        kind: ``code`` (an AADSTS number), ``reply`` (a server's literal words), ``library`` (a program's) or ``words``
+            (a person's, or words that only sound like a failure).
+        owner: Whose voice it is: ``microsoft`` (its service), ``client`` (a program or library), ``other-provider``,
+            ``advice``, ``documentation`` (or history), ``example`` or ``person``.
+    """
+
+    start: int
+    end: int
+    kind: Kind
+    owner: Owner
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """What an error means and how to fix it.
@@ -65,11 +89,15 @@ class Explanation:
         ids: ``correlation_id``, ``trace_id``, ``timestamp`` and Exchange's ``session_id``, if the text has them.
         codes: The AADSTS numbers in the text.
         evidence: The words that show the cause, without secrets; the beginning of the text if the cause is unknown.
-        confidence: ``sure``, ``likely`` or ``unsure``.
+        confidence: ``certain`` (a code or literal reply of Microsoft's, which is the error itself), ``likely``, or
+            ``unsure`` (`possibilities` may have more than one).
+        possibilities: Up to three causes, the most likely first, which is `cause`; empty if that is ``unknown``.
+        spans: Where in the text the evidence stands, the decisive place first.
+        provider: Whose reply it is, if the cause is ``other-provider`` and the text shows it, such as ``Gmail``.
 
     >>> explanation = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
     >>> explanation.cause, explanation.who, explanation.confidence
-    ('secret-expired', 'tenant-admin', 'sure')
+    ('secret-expired', 'tenant-admin', 'certain')
     """
 
     cause: str
@@ -83,6 +111,9 @@ class Explanation:
     codes: tuple[str, ...] = ()
     confidence: Confidence = "unsure"
     evidence: str = ""
+    possibilities: tuple[Possibility, ...] = ()
+    spans: tuple[EvidenceSpan, ...] = ()
+    provider: str = ""
 
     def __repr__(self) -> str:
         steps = [f"{number}. {step}" for number, step in enumerate(self.fix, 1)]
@@ -123,6 +154,9 @@ class Explanation:
             "codes": list(self.codes),
             "confidence": self.confidence,
             "evidence": self.evidence,
+            "possibilities": [asdict(one) for one in self.possibilities],
+            "spans": [asdict(span) for span in self.spans],
+            "provider": self.provider,
         }
 
 
@@ -138,28 +172,36 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     """
     normalized = normalize(text)
     decision = decide(normalized)
-    unknown = decision.cause == "unknown"
-    weight = 0 if unknown else decision.weight
+    links = tuple(map(lookup, decision.codes[:3])) if decision.cause == "unknown" else ()
     explanation = for_cause(
         decision.cause,
         firm=firm,
         account=account,
         ids=_ids(normalized, decision.offset),
         codes=decision.codes,
-        confidence="sure"
-        if weight >= _SURE_WEIGHT
-        else "likely"
-        if weight >= _LIKELY_WEIGHT
-        else "unsure",
+        confidence=decision.confidence,
         evidence=_evidence(
             decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
         ),
     )
-    return (
-        replace(explanation, links=(*map(lookup, explanation.codes[:3]), *explanation.links))
-        if unknown
-        else explanation
+    return replace(
+        explanation,
+        links=(*links, *explanation.links),
+        possibilities=tuple(
+            Possibility(cause, causes()[cause].title) for cause in decision.possibilities
+        ),
+        spans=tuple(_spans(text, normalized, decision.hits)),
+        provider=decision.provider,
     )
+
+
+def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[EvidenceSpan]:
+    """Where the words of *hits* stand in the *text* that was normalized; what its encoding hides is left out."""
+    for hit in hits:
+        words = normalized[hit.start : hit.end]
+        place = locate(text, words, normalized.count(words, 0, hit.start))
+        if place:
+            yield EvidenceSpan(*place, hit.kind, hit.owner)
 
 
 def _evidence(words: str) -> str:
@@ -178,7 +220,7 @@ def for_cause(
     account: Account | None = None,
     ids: Mapping[str, str] | None = None,
     codes: tuple[str, ...] = (),
-    confidence: Confidence = "sure",
+    confidence: Confidence = "certain",
     evidence: str = "",
 ) -> Explanation:
     """Explain a cause of the catalogue; any other id is explained as ``unknown``.

@@ -71,6 +71,11 @@ _BASE64_LINES = re.compile(
 _BASE64_JSON = re.compile(r"(?<![\w.+/-])eyJ[A-Za-z0-9+/]{16,2000}={0,2}(?![\w.])")
 
 
+_WORDS = (re.compile(r"\w+"), re.compile(r"[a-z0-9]+"))  # of plain text, of encoded text
+_MAX_WORDS, _MAX_PLACES = 40, 300  # that are looked for, and how often they are tried
+_MAX_SEPARATOR = 14  # characters between two words of an encoded text: a line break and quote marks
+
+
 def normalize(text: str) -> str:
     """*text* decoded (URL, form, HTML, JSON, base64, mail), with each paragraph on one line."""
     text = _limit_size(text, LIMIT)
@@ -107,6 +112,42 @@ def plain_punctuation(text: str) -> str:
         for typographic, plain in _TYPOGRAPHY.items():
             text = text.replace(typographic, plain)
     return text
+
+
+def lowercase(text: str) -> str:
+    """*text* in lower case, with every character at the same offset."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return text.replace("İ", "I").lower()  # the one letter whose lower case is longer
+
+
+def locate(original: str, words: str, before: int = 0) -> tuple[int, int] | None:
+    """Where *words* of the normalized text stand in the *original*; None if their encoding hides them.
+
+    Args:
+        before: How often the same words stand in the normalized text before; 0 finds the first ones.
+    """
+    lowered, wanted = lowercase(original), lowercase(words)
+    for pattern in _WORDS:
+        tokens = pattern.findall(wanted)[:_MAX_WORDS]
+        found = None
+        start = -1
+        for _attempt in range(_MAX_PLACES if tokens else 0):
+            start = lowered.find(tokens[0], start + 1)
+            if start < 0 or before < 0:
+                break
+            end = start
+            for token in tokens:
+                at = lowered.find(token, end, end + len(token) + _MAX_SEPARATOR)
+                if at < 0:
+                    break
+                end = at + len(token)
+            else:
+                found, before = (start, end), before - 1
+        if found:
+            return found
+    return None
 
 
 def _limit_size(text: str, limit: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from msoauth.explaining.load import Signature, signatures
-from msoauth.explaining.normalize import plain_punctuation
+from msoauth.explaining.normalize import lowercase, plain_punctuation
 
 _GAP, _WIDE_GAP = 80, 400  # characters
 _MAX_STARTS = 60  # offsets at which one phrase is tried in one text
@@ -218,11 +218,3 @@ def _cuts_number(text: str, offset: int) -> bool:
 def within(offset: int, spans: Sequence[tuple[int, int]]) -> bool:
     """Whether *offset* lies in one of *spans*."""
     return any(start <= offset < end for start, end in spans)
-
-
-def lowercase(text: str) -> str:
-    """*text* in lower case, with every character at the same offset."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return text.replace("İ", "I").lower()  # the one letter whose lower case is longer

@@ -204,8 +204,8 @@ class DiagnosePanel(Panel):
             ids=explanation.ids,
             account=account.address if account else "",
         )
-        confidence = {"sure": _("This is sure."), "likely": _("This is likely.")}.get(
-            explanation.confidence, _("This is not sure.")
+        confidence = {"certain": _("Certain"), "likely": _("Likely")}.get(
+            explanation.confidence, _("Not certain")
         )
         self.explanation.show(
             html.box(

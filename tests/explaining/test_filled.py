@@ -171,3 +171,36 @@ def test_of_a_heap_of_bytes_nothing_is_shown() -> None:
 )
 def test_of_several_failures_the_one_that_counts_is_told(text: str, cause: str) -> None:
     assert explain(text).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\n> AADSTS50126: Error\n> validating", "AADSTS50126"),
+        (
+            "I see\n> 535 5.7.139 Authentication unsuccessful, basic\n> authentication is disabled. [x]",
+            "535 5.7.139 Authentication unsuccessful, basic\n> authentication is disabled",
+        ),
+        ("error_description=AADSTS7000222%3a+The+provided", "AADSTS7000222"),
+        (
+            "?error_description=No%20service%20found.%20Need+admin%20approval+Contoso+needs",
+            "Need+admin%20approval",
+        ),
+        ("Clientgeheimnis ist\n abgelaufen", "Clientgeheimnis ist\n abgelaufen"),
+        ("客户端密码已过期", "客户端密码已过期"),
+    ],
+)  # fmt: skip
+def test_the_words_are_marked_where_they_stand_in_the_text_as_it_was_given(
+    text: str, words: str
+) -> None:
+    span = explain(text).spans[0]
+    assert text[span.start : span.end] == words
+
+
+def test_an_explanation_names_its_possibilities_in_order() -> None:
+    known = explain(DISABLED)
+    assert [one.cause for one in known.possibilities] == [known.cause]
+    assert known.possibilities[0].title == known.title
+    assert (known.spans[0].kind, known.spans[0].owner) == ("reply", "microsoft")
+    assert known.as_json()["possibilities"] == [{"cause": known.cause, "title": known.title}]
+    assert explain("The printer is out of paper.").possibilities == ()

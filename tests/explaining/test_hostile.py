@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from msoauth.explaining import explain, phrases
 from msoauth.explaining.load import causes, signatures
-from msoauth.explaining.normalize import LIMIT, normalize
+from msoauth.explaining.normalize import LIMIT, lowercase, normalize
 from tests.explaining.test_texts import TEXTS
 
 EXPIRED = "AADSTS7000222: The provided client secret keys for app 'a' are expired."
@@ -140,7 +140,7 @@ class _Counted(str):
 
 def _searches(text: str, side_remarks: Sequence[tuple[int, int]] = ()) -> int:
     _Counted.searches = 0
-    phrases.find_phrases(text, _Counted(phrases.lowercase(text)), side_remarks)
+    phrases.find_phrases(text, _Counted(lowercase(text)), side_remarks)
     return _Counted.searches
 
 
