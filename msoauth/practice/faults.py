@@ -54,7 +54,7 @@ FAULTS = {
     "smtp.sender-blocked": "550 5.1.8 bad outbound sender",
     "smtp.tenant-blocked": "550 5.7.705 tenant has exceeded threshold",
     "smtp.address-blocked": "550 5.7.708 traffic not accepted from this IP",
-    "smtp.external-limit": "550 5.7.232 tenant external recipient rate limit",
+    "smtp.external-limit": "550 5.7.233 tenant external recipient rate limit",
 }  # fmt: skip
 
 

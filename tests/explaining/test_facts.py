@@ -1,4 +1,4 @@
-"""Every number, reply and name that the facts list (facts D, E and M1) is told as they say."""
+"""Every number, reply and name that the facts list (facts D, E, L9, L12 and M1) is told as they say."""
 
 import json
 from collections import defaultdict
@@ -33,4 +33,5 @@ def test_what_the_facts_list_is_told_as_they_say(section: str) -> None:
 
 
 def test_no_section_is_left_out() -> None:
-    assert {f"D{n}" for n in range(2, 12)} | {f"E{n}" for n in range(2, 7)} | {"M1"} == set(FACTS)
+    sections = {f"D{n}" for n in range(2, 12)} | {f"E{n}" for n in range(2, 7)}
+    assert sections | {"L9", "L12", "M1"} == set(FACTS)

@@ -103,7 +103,7 @@ AFTER_DATA = {
     "smtp.sender-blocked": "550 5.1.8 Access denied, bad outbound sender [..]",
     "smtp.tenant-blocked": "550 5.7.705 Access denied, tenant has exceeded threshold [..]",
     "smtp.address-blocked": "550 5.7.708 Access denied, traffic not accepted from this IP [..]",
-    "smtp.external-limit": "550 5.7.232 Your message can't be sent because your tenant exceeded its daily "
+    "smtp.external-limit": "550 5.7.233 - Your message can't be sent because your tenant exceeded its daily "
     "limit for sending email to external recipients (tenant external recipient rate limit) [..]",
 }
 

@@ -112,6 +112,9 @@ def mend(place: Place, key: tuple[str, ...], good: Any) -> None:
         admin.send("grant-admin-consent")
     elif path == "principal.exchange_object_id":
         admin.browser.submit(admin.forms("new-service-principal")[0], value=good or "")
+    elif path == "app.required":
+        for entry in good:
+            admin.send("add-permission", value="|".join(entry))
     elif path == "app.secrets":
         admin.send("new-secret", value="mended", more="180")
         assert place.firm.apps[int(key[1])].secrets[-1].value in admin.says

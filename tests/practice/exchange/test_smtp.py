@@ -352,7 +352,7 @@ def test_an_app_sends_with_service_principal_and_full_access(exchange: Exchange)
         ("smtp.quota", "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"),
         ("smtp.sender-blocked", "550 5.1.8 Access denied, bad outbound sender"),
         ("smtp.tenant-blocked", "550 5.7.705 Access denied, tenant has exceeded threshold"),
-        ("smtp.external-limit", "550 5.7.232 "),
+        ("smtp.external-limit", "550 5.7.233 "),
         ("smtp.throttled", "432 4.3.2 Concurrent"),
         ("smtp.timeout", "421 4.4.1 Connection timed out"),
         ("smtp.thread-limit", "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"),
