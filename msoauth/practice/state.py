@@ -66,6 +66,46 @@ class Message:
 
 
 @dataclass(slots=True)
+class Folder:
+    """A mail folder, whose messages have ascending UIDs.
+
+    Attributes:
+        name: Its path, with ``/`` between levels, in IMAP's modified UTF-7.
+        announced: The highest UID that an IMAP session which may write was told of: newer mail is ``\\Recent``.
+    """
+
+    name: str
+    uid_validity: int
+    next_uid: int = 1
+    announced: int = 0
+    subscribed: bool = True
+    messages: list[Message] = field(default_factory=list)
+
+    def append(
+        self,
+        raw: bytes,
+        received: float | None = None,
+        *,
+        seen: bool = False,
+        flags: frozenset[str] = frozenset(),
+    ) -> Message:
+        """Add a mail at the end."""
+        message = Message(self.next_uid, raw, seen, received, flags)
+        self.next_uid += 1
+        self.messages.append(message)
+        return message
+
+
+INBOX, SENT = "INBOX", "Sent Items"
+# The folders that every mailbox has, and the special use of each (RFC 6154).
+SPECIAL_USES = {
+    "Archive": "", "Calendar": "", "Contacts": "", "Conversation History": "", "Deleted Items": "\\Trash",
+    "Drafts": "\\Drafts", INBOX: "", "Journal": "", "Junk Email": "\\Junk", "Notes": "", "Outbox": "",
+    SENT: "\\Sent", "Tasks": "",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
 class Mailbox:
     """A mailbox's *Manage email apps* settings and mail (a user's, or a shared one without a user).
 
@@ -74,7 +114,6 @@ class Mailbox:
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
         busy: Locked by another POP session: every login is refused.
-        sent: The folder *Sent Items*; its messages share the numbering of the inbox.
     """
 
     address: str
@@ -86,49 +125,56 @@ class Mailbox:
     busy: bool = False
     moved: bool = False
     shared: bool = False
-    uid_validity: int = 1
-    next_uid: int = 1
-    sent: list[Message] | None = None
     _load: Callable[[], Sequence[bytes]] | None = field(default=None, repr=False)
-    _messages: list[Message] | None = field(default=None, repr=False)
+    _folders: dict[str, Folder] = field(default_factory=dict, repr=False)
+    _created: int = 0  # folders so far: a folder that is created again has another UIDVALIDITY
+
+    @property
+    def folders(self) -> dict[str, Folder]:
+        """The folders by their names in lower case, made when first read, so that 10,000 mailboxes cost nothing."""
+        if not self._folders:
+            for name in sorted(SPECIAL_USES, key=lambda name: name != INBOX):
+                self.create(name)
+            inbox = self._folders[INBOX.lower()]
+            for raw in self._load() if self._load else ():
+                inbox.append(raw)
+            inbox.announced = inbox.next_uid - 1
+        return self._folders
+
+    def create(self, name: str) -> Folder:
+        """Add an empty folder."""
+        self._created += 1
+        folder = Folder(name, self._created)
+        self._folders[name.lower()] = folder
+        return folder
+
+    @property
+    def inbox(self) -> Folder:
+        """The inbox."""
+        return self.folders[INBOX.lower()]
 
     @property
     def messages(self) -> list[Message]:
-        """The mail of the inbox, made when it is first read, so that ten thousand mailboxes cost nothing before."""
-        if self._messages is None:
-            self._messages = []
-            for raw in self._load() if self._load else ():
-                self.deliver(raw)
-        return self._messages
+        """The mail of the inbox."""
+        return self.inbox.messages
+
+    @property
+    def sent(self) -> list[Message]:
+        """The mail of *Sent Items*."""
+        return self.folders[SENT.lower()].messages
 
     def size(self) -> int:
         """Bytes of received and sent mail, without the sample mail that the mailbox began with."""
-        messages = [*(self._messages or ()), *(self.sent or ())]
+        messages = (m for folder in self._folders.values() for m in folder.messages)
         return sum(len(message.raw) for message in messages if message.received is not None)
 
     def deliver(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail at the end of the inbox."""
-        if self._messages is None:
-            _ = self.messages
-        assert self._messages is not None  # noqa: S101 - made by the line above
-        message = self._create_message(raw, received)
-        self._messages.append(message)
-        return message
+        return self.inbox.append(raw, received)
 
     def keep_sent(self, raw: bytes, received: float | None = None) -> Message:
         """Add a mail to *Sent Items*."""
-        _ = self.messages  # a mailbox that was never opened numbers its own mail first
-        message = self._create_message(raw, received)
-        message.seen = True
-        if self.sent is None:
-            self.sent = []
-        self.sent.append(message)
-        return message
-
-    def _create_message(self, raw: bytes, received: float | None) -> Message:
-        message = Message(self.next_uid, raw, received=received)
-        self.next_uid += 1
-        return message
+        return self.folders[SENT.lower()].append(raw, received, seen=True)
 
 
 @dataclass(slots=True)

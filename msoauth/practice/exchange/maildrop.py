@@ -37,7 +37,7 @@ class Maildrop:
     def uid(self, index: int) -> str:
         """Unique-id of a message."""
         # Short decimal-like strings (facts E2); a new UIDVALIDITY changes every one of them.
-        return f"{self.mailbox.uid_validity}{self.messages[index].uid:04d}"
+        return f"{self.mailbox.inbox.uid_validity}{self.messages[index].uid:04d}"
 
     def delete(self, index: int) -> None:
         """Mark a message as deleted."""

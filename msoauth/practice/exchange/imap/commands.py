@@ -1,19 +1,28 @@
-"""The IMAP commands on a mailbox: RFC 3501's authenticated and selected states."""
+"""The IMAP commands on a mailbox: RFC 3501's authenticated and selected states, with UIDPLUS and MOVE."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
-from msoauth.practice.exchange.connection import DROP_AT, Connection
+from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.imap import folders, items, responses
-from msoauth.practice.exchange.imap.folders import Folder
-from msoauth.practice.exchange.imap.grammar import COMMAND_LIMIT, GrammarError, Text, Word, astring
+from msoauth.practice.exchange.imap.grammar import (
+    COMMAND_LIMIT,
+    ArgumentError,
+    GrammarError,
+    Text,
+    Word,
+    as_set,
+    astring,
+)
 from msoauth.practice.exchange.imap.responses import complete, say
-from msoauth.practice.exchange.service import Service
-from msoauth.practice.state import Mailbox
+from msoauth.practice.exchange.imap.selected import Numbered, Selected
+from msoauth.practice.exchange.service import Service, pause
+from msoauth.practice.state import Folder, Mailbox
 
 Action = Callable[["MailboxCommands", str, list[Word]], Awaitable[None]]
+IDLE_STEP = 0.2  # seconds after which IDLE looks again for what other sessions did
+FETCH_STEP = 200  # messages after which other sessions get their turn
 
 
 class MailboxCommands:
@@ -21,6 +30,7 @@ class MailboxCommands:
 
     Attributes:
         ACTS: The method of each command, by its name.
+        SELECTED: The commands that need a selected folder.
     """
 
     def __init__(
@@ -30,7 +40,53 @@ class MailboxCommands:
         self.connection = connection
         self.mailbox = mailbox
         self._drop = drop
-        self._folder: Folder | None = None
+        self._selected: Selected | None = None
+
+    async def answer(
+        self, tag: str, verb: str, arguments: list[Word], expired: Callable[[], bool]
+    ) -> None:
+        """Answer a command; *expired* is asked during IDLE, which ends when it says so."""
+        if verb == "IDLE":
+            await self._idle(tag, expired)
+        elif verb in self.SELECTED and self._selected is None:
+            say(self.connection, f"{tag} {responses.INVALID_STATE}")
+        elif verb in self.ACTS:
+            await self.ACTS[verb](self, tag, arguments)
+        elif verb == "UID":
+            uid_verb = astring(arguments[0]).upper() if arguments else ""
+            if uid_verb not in self.BY_UID:
+                raise ArgumentError
+            await self.BY_UID[uid_verb](self, tag, arguments[1:], by_uid=True)
+        else:
+            await self.BY_UID[verb](self, tag, arguments)
+
+    def _complete(
+        self,
+        tag: str,
+        verb: str,
+        code: str = "",
+        *,
+        expunges: bool = True,
+        with_uid: bool = False,
+    ) -> None:
+        """Tell what other sessions did, and end the command."""
+        self._tell_changes(expunges=expunges, with_uid=with_uid)
+        complete(self.connection, tag, verb, code)
+
+    def _tell_changes(self, *, expunges: bool = True, with_uid: bool = False) -> None:
+        if self._selected is not None:
+            for line in self._selected.changes(expunges=expunges, with_uid=with_uid):
+                say(self.connection, f"* {line}")
+
+    def _folder(
+        self, tag: str, arguments: list[Word], index: int = 0, code: str = ""
+    ) -> Folder | None:
+        """The folder that a command names; None after the answer that there is none."""
+        name = folders.name_of(arguments, index)
+        if (folder := folders.find(self.mailbox, name)) is None:
+            refusal = responses.NO_FOLDER.format(name).replace("NO ", f"NO {code}", 1)
+            say(self.connection, f"{tag} {refusal}")
+        return folder
 
     # Authenticated
 
@@ -41,13 +97,11 @@ class MailboxCommands:
         self._open_folder(tag, "EXAMINE", arguments, read_only=True)
 
     def _open_folder(self, tag: str, verb: str, arguments: list[Word], *, read_only: bool) -> None:
-        self._folder = None
-        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=read_only)
-        if folder is None:
-            say(self.connection, f"{tag} {responses.NO_FOLDER}")
+        self._selected = None
+        if (folder := self._folder(tag, arguments)) is None:
             return
-        self._folder = folder
-        for line in folder.select_rows():
+        self._selected = Selected(folder, read_only=read_only)
+        for line in self._selected.opening():
             say(self.connection, f"* {line}")
         complete(self.connection, tag, verb, "[READ-ONLY] " if read_only else "[READ-WRITE] ")
 
@@ -58,126 +112,203 @@ class MailboxCommands:
         self._list_folders(tag, "LSUB", arguments)
 
     def _list_folders(self, tag: str, verb: str, arguments: list[Word]) -> None:
-        for line in folders.list_rows(verb, arguments):
+        for line in folders.list_rows(self.mailbox, verb, arguments):
             say(self.connection, line)
-        complete(self.connection, tag, verb)
+        self._complete(tag, verb)
 
     async def _namespace(self, tag: str, _given: list[Word]) -> None:
         say(self.connection, '* NAMESPACE (("" "/")) NIL NIL')
-        complete(self.connection, tag, "NAMESPACE")
+        self._complete(tag, "NAMESPACE")
 
     async def _status(self, tag: str, arguments: list[Word]) -> None:
-        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=True)
-        if folder is None:
-            say(self.connection, f"{tag} {responses.NO_FOLDER}")
+        if (folder := self._folder(tag, arguments)) is not None:
+            values = folders.status(folder, arguments[1:])
+            say(self.connection, f"* STATUS {folders.quoted(folder.name)} ({values})")
+            self._complete(tag, "STATUS")
+
+    async def _create(self, tag: str, arguments: list[Word]) -> None:
+        name = folders.name_of(arguments)
+        if folders.find(self.mailbox, name) is not None:
+            say(self.connection, f"{tag} {responses.FOLDER_EXISTS}")
+        else:
+            self._finish(tag, "CREATE", folders.create(self.mailbox, name))
+
+    async def _delete(self, tag: str, arguments: list[Word]) -> None:
+        if (folder := self._folder(tag, arguments)) is not None:
+            self._finish(tag, "DELETE", folders.delete(self.mailbox, folder))
+
+    async def _rename(self, tag: str, arguments: list[Word]) -> None:
+        new = folders.name_of(arguments, 1)
+        if (folder := self._folder(tag, arguments)) is None:
             return
-        say(self.connection, f"* STATUS {folder.quoted} ({folder.status(arguments[1:])})")
-        complete(self.connection, tag, "STATUS")
+        if folders.find(self.mailbox, new) is not None:
+            say(self.connection, f"{tag} {responses.FOLDER_EXISTS}")
+        else:
+            self._finish(tag, "RENAME", folders.rename(self.mailbox, folder, new))
+
+    async def _subscribe(self, tag: str, arguments: list[Word]) -> None:
+        self._set_subscribed(tag, "SUBSCRIBE", arguments, subscribed=True)
+
+    async def _unsubscribe(self, tag: str, arguments: list[Word]) -> None:
+        self._set_subscribed(tag, "UNSUBSCRIBE", arguments, subscribed=False)
+
+    def _set_subscribed(
+        self, tag: str, verb: str, arguments: list[Word], *, subscribed: bool
+    ) -> None:
+        if (folder := self._folder(tag, arguments)) is not None:
+            folder.subscribed = subscribed
+            self._complete(tag, verb)
+
+    def _finish(self, tag: str, verb: str, done: bool) -> None:
+        if done:
+            self._complete(tag, verb)
+        else:
+            say(self.connection, f"{tag} {responses.FAILED.format(verb)}")
 
     async def _append(self, tag: str, arguments: list[Word]) -> None:
-        folder = folders.find(self.mailbox, folders.name_of(arguments), read_only=False)
-        if folder is None:
-            say(self.connection, f"{tag} NO [TRYCREATE] The folder doesn't exist.")
+        if (folder := self._folder(tag, arguments, code="[TRYCREATE] ")) is None:
             return
         if not self.service.may_keep(sum(len(w.value) for w in arguments if isinstance(w, Text))):
-            say(self.connection, f"{tag} NO Mailbox full.")  # unverified wording
+            say(self.connection, f"{tag} {responses.FULL}")
             return
-        uid = folder.append(arguments, self.service.now().timestamp())
-        complete(self.connection, tag, "APPEND", f"[APPENDUID {self.mailbox.uid_validity} {uid}] ")
+        uid = folders.append(folder, arguments, self.service.now().timestamp())
+        self._complete(tag, "APPEND", f"[APPENDUID {folder.uid_validity} {uid}] ")
+
+    async def _noop(self, tag: str, _given: list[Word]) -> None:
+        self._complete(tag, "NOOP")
+
+    async def _idle(self, tag: str, expired: Callable[[], bool]) -> None:
+        say(self.connection, responses.IDLING)
+        waited = 0.0
+        while not expired():
+            self._tell_changes()
+            try:
+                line = await readline(self.connection, COMMAND_LIMIT, IDLE_STEP)
+            except IdleError:
+                waited += IDLE_STEP
+                if waited >= self.service.timing.idle:
+                    raise
+                continue
+            if line.upper() == b"DONE":
+                self._complete(tag, "IDLE")
+                return
+            other = line.decode("utf-8", "replace").partition(" ")[0][:100] or tag
+            say(self.connection, f"{other} {responses.INVALID_STATE}")
+
+    # Selected; the folder is there, as `answer` has checked
+
+    @property
+    def _view(self) -> Selected:
+        assert self._selected is not None  # noqa: S101 - checked by `answer`
+        return self._selected
+
+    def _may_write(self, tag: str) -> bool:
+        if self._view.read_only:
+            say(self.connection, f"{tag} {responses.READ_ONLY}")
+        return not self._view.read_only
 
     async def _check(self, tag: str, _given: list[Word]) -> None:
-        complete(self.connection, tag, "CHECK")
-
-    async def _idle(self, tag: str, _given: list[Word]) -> None:
-        say(self.connection, "+ IDLE accepted, awaiting DONE command.")
-        while (
-            await readline(self.connection, COMMAND_LIMIT, self.service.timing.idle)
-        ).upper() != b"DONE":
-            await asyncio.sleep(0)
-        complete(self.connection, tag, "IDLE")
-
-    # Selected
+        self._complete(tag, "CHECK")
 
     async def _close(self, tag: str, _given: list[Word]) -> None:
-        if self._folder is not None and not self._folder.read_only:
-            self._folder.expunge()
-        self._folder = None
+        if not self._view.read_only:
+            self._view.expunge()
+        self._selected = None
         complete(self.connection, tag, "CLOSE")
 
     async def _unselect(self, tag: str, _given: list[Word]) -> None:
-        self._folder = None
+        self._selected = None
         complete(self.connection, tag, "UNSELECT")
 
-    async def _expunge(self, tag: str, _given: list[Word]) -> None:
-        if (folder := self._writable(tag)) is not None:
-            for number in folder.expunge():
-                say(self.connection, f"* {number} EXPUNGE")
-            complete(self.connection, tag, "EXPUNGE")
+    async def _expunge(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        if self._may_write(tag):
+            self._tell_changes()
+            self._view.expunge(self._view.messages_in(arguments, by_uid=True) if by_uid else None)
+            self._complete(tag, "EXPUNGE")
 
-    async def _fetch(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
-        if (folder := self._selected(tag)) is None:
-            return
-        names = items.parse(arguments[1:], by_uid=by_uid)
-        for number, message in folder.messages_in(
-            astring(arguments[0]) if arguments else "", by_uid=by_uid
-        ):
-            row = items.row(number, message, names, read_only=folder.read_only)
+    async def _fetch(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        view = self._view
+        names = items.read_items(arguments, by_uid=by_uid)
+        for count, (number, message) in enumerate(view.messages_in(arguments, by_uid=by_uid)):
+            row = items.row(number, message, names, view.recent, read_only=view.read_only)
+            if b"FLAGS (" in row:
+                view.note_told(message)
             if self._drop:
                 # The beginning arrives, then the connection is gone.
                 self.connection.drop_after(min(DROP_AT, len(row)))
             await self.connection.send(row)
-        complete(self.connection, tag, "FETCH")
+            if count % FETCH_STEP == FETCH_STEP - 1:
+                await pause()
+        self._complete(tag, "FETCH", expunges=by_uid, with_uid=by_uid)
 
-    async def _search(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
-        if (folder := self._selected(tag)) is not None:
-            numbers = "".join(f" {n}" for n in folder.search(arguments, by_uid=by_uid))
-            say(self.connection, f"* SEARCH{numbers}")
-            complete(self.connection, tag, "SEARCH")
+    async def _search(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        numbers = "".join(f" {n}" for n in self._view.search(arguments, by_uid=by_uid))
+        say(self.connection, f"* SEARCH{numbers}")
+        self._complete(tag, "SEARCH", expunges=by_uid, with_uid=by_uid)
 
-    async def _store(self, tag: str, arguments: list[Word], by_uid: bool = False) -> None:
-        if (folder := self._writable(tag)) is None:
+    async def _store(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        if self._may_write(tag):
+            for line in self._view.store(arguments, by_uid=by_uid):
+                say(self.connection, f"* {line}")
+            self._complete(tag, "STORE", expunges=by_uid, with_uid=by_uid)
+
+    async def _copy(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        messages = self._view.messages_in(arguments, by_uid=by_uid)
+        if (target := self._target(tag, arguments, messages)) is not None:
+            uids = folders.copy([m for _number, m in messages], target)
+            self._complete(tag, "COPY", _copied(target, messages, uids))
+
+    async def _move(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
+        if not self._may_write(tag):
             return
-        silent, changed = folder.store(arguments, by_uid=by_uid)
-        for number, message in changed:
-            if not silent:
-                values = items.flags(message) + (f" UID {message.uid}" if by_uid else "")
-                say(self.connection, f"* {number} FETCH ({values})")
-        complete(self.connection, tag, "STORE")
+        messages = self._view.messages_in(arguments, by_uid=by_uid)
+        if (target := self._target(tag, arguments, messages)) is None:
+            return
+        uids = folders.move([m for _number, m in messages], self._view.folder, target)
+        if code := _copied(target, messages, uids):
+            say(self.connection, f"* OK {code.rstrip()}")
+        self._complete(tag, "MOVE")
 
-    async def _uid(self, tag: str, arguments: list[Word]) -> None:
-        verb = astring(arguments[0]).upper() if arguments else ""
-        actions = {"FETCH": self._fetch, "SEARCH": self._search, "STORE": self._store}
-        if verb not in actions:
-            raise GrammarError(f"UID {verb}")
-        await actions[verb](tag, arguments[1:], True)
-
-    def _selected(self, tag: str) -> Folder | None:
-        if self._folder is None:
-            say(self.connection, f"{tag} {responses.INVALID_STATE}")
-        return self._folder
-
-    def _writable(self, tag: str) -> Folder | None:
-        folder = self._selected(tag)
-        if folder is not None and folder.read_only:
-            say(self.connection, f"{tag} {responses.READ_ONLY}")
+    def _target(self, tag: str, arguments: list[Word], messages: Numbered) -> Folder | None:
+        """The folder that messages go to; None after an answer that refuses."""
+        target = self._folder(tag, arguments, 1, "[TRYCREATE] ")
+        if target is not None and not self.service.may_keep(sum(len(m.raw) for _, m in messages)):
+            say(self.connection, f"{tag} {responses.FULL}")
             return None
-        return folder
+        return target
 
-    ACTS: ClassVar[dict[str, Action]] = {
+    BY_UID: ClassVar[Mapping[str, Callable[..., Awaitable[None]]]] = {
+        "COPY": _copy,
+        "EXPUNGE": _expunge,
+        "FETCH": _fetch,
+        "MOVE": _move,
+        "SEARCH": _search,
+        "STORE": _store,
+    }
+    ACTS: ClassVar[Mapping[str, Action]] = {
         "SELECT": _select,
         "EXAMINE": _examine,
         "LIST": _list,
         "LSUB": _lsub,
         "NAMESPACE": _namespace,
         "STATUS": _status,
+        "CREATE": _create,
+        "DELETE": _delete,
+        "RENAME": _rename,
+        "SUBSCRIBE": _subscribe,
+        "UNSUBSCRIBE": _unsubscribe,
         "APPEND": _append,
+        "NOOP": _noop,
         "CHECK": _check,
         "CLOSE": _close,
         "UNSELECT": _unselect,
-        "EXPUNGE": _expunge,
-        "FETCH": _fetch,
-        "SEARCH": _search,
-        "STORE": _store,
-        "UID": _uid,
-        "IDLE": _idle,
     }
+    SELECTED: ClassVar[frozenset[str]] = frozenset({"CHECK", "CLOSE", "UNSELECT", "UID", *BY_UID})
+    NAMES: ClassVar[frozenset[str]] = frozenset({"IDLE", "UID", *ACTS, *BY_UID})
+
+
+def _copied(target: Folder, messages: Numbered, uids: list[int]) -> str:
+    """The COPYUID response code (RFC 4315), followed by a space; empty when nothing was copied."""
+    if not uids:
+        return ""
+    return f"[COPYUID {target.uid_validity} {as_set([m.uid for _, m in messages])} {as_set(uids)}] "

@@ -1,214 +1,181 @@
-"""The two folders of a practice mailbox, INBOX and Sent Items, and the commands on them."""
+"""The folders of a mailbox: LIST, LSUB, STATUS, CREATE, DELETE, RENAME, SUBSCRIBE, APPEND (RFC 3501, 6.3)."""
 
-import fnmatch
+import re
 from collections.abc import Iterator
 
 from msoauth.practice.exchange.imap.grammar import (
+    ArgumentError,
     GrammarError,
     Text,
     Word,
     astring,
-    inside,
-    sequence,
 )
-from msoauth.practice.exchange.imap.structure import fields_of, split
-from msoauth.practice.state import Mailbox, Message
+from msoauth.practice.exchange.imap.items import arrival, read_flags, read_moment
+from msoauth.practice.state import INBOX, SPECIAL_USES, Folder, Mailbox, Message
 
-NAMES = {"inbox": "INBOX", "sent items": "Sent Items"}
-FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "$MDNSent")  # besides \Seen
+MAX_FOLDERS = 1000  # not Exchange's number
+MAX_NAME = 255  # characters of a name, all levels together
 
 
-def name_of(arguments: list[Word]) -> str:
-    """The folder that a command names first."""
-    if not arguments:
+def name_of(arguments: list[Word], index: int = 0) -> str:
+    """The folder that a command names.
+
+    Raises:
+        GrammarError: it names none.
+        ArgumentError: the name has characters that IMAP encodes.
+    """
+    if len(arguments) <= index:
         raise GrammarError("a folder is wanted")
-    return astring(arguments[0])
+    name = astring(arguments[index])
+    if not name.isascii() or not name.isprintable():
+        raise ArgumentError
+    return name.removesuffix("/")
 
 
-def find(mailbox: Mailbox, name: str, *, read_only: bool) -> "Folder | None":
+def find(mailbox: Mailbox, name: str) -> Folder | None:
     """The folder of that name, without regard to case."""
-    canonical = NAMES.get(name.lower())
-    return Folder(mailbox, canonical, read_only=read_only) if canonical else None
+    return mailbox.folders.get(name.lower())
 
 
-def list_rows(verb: str, arguments: list[Word]) -> Iterator[str]:
+def quoted(name: str) -> str:
+    """A folder's name as IMAP writes it."""
+    if re.fullmatch(r"[A-Za-z0-9/&,+._$!#'=@~-]+", name):
+        return name
+    return '"{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def list_rows(mailbox: Mailbox, verb: str, arguments: list[Word]) -> Iterator[str]:
     """The untagged responses to LIST or LSUB."""
-    if len(arguments) < 2:
+    if len(arguments) != 2:
         raise GrammarError("a reference and a pattern are wanted")
-    pattern = (
-        (astring(arguments[0]) + astring(arguments[1])).replace("%", "*").replace("[", "?").lower()
-    )
+    reference, pattern = (astring(word) for word in arguments)
     if not pattern:
-        yield f'* {verb} (\\Noselect) "/" ""'
-    for name in NAMES.values():
-        if fnmatch.fnmatchcase(name.lower(), pattern):
-            marks = "\\Marked \\HasNoChildren" if name == "INBOX" else "\\HasNoChildren"
-            yield f'* {verb} ({marks}) "/" {_quoted(name)}'
+        yield f'* {verb} (\\Noselect \\HasChildren) "/" ""'
+        return
+    wanted = re.compile(
+        "".join({"*": ".*", "%": "[^/]*"}.get(c) or re.escape(c) for c in (reference + pattern)),
+        re.IGNORECASE,
+    )
+    names = [folder.name for folder in mailbox.folders.values()]
+    for folder in sorted(mailbox.folders.values(), key=lambda folder: folder.name.lower()):
+        if not wanted.fullmatch(folder.name) or (verb == "LSUB" and not folder.subscribed):
+            continue
+        parent = any(name.startswith(f"{folder.name}/") for name in names)
+        marks = [
+            *(["\\Marked"] if folder.name == INBOX else []),
+            "\\HasChildren" if parent else "\\HasNoChildren",
+            *([SPECIAL_USES[folder.name]] if SPECIAL_USES.get(folder.name) else []),
+        ]
+        yield f'* {verb} ({" ".join(marks)}) "/" {quoted(folder.name)}'
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+def status(folder: Folder, arguments: list[Word]) -> str:
+    """The items that STATUS asks for, with their values.
+
+    Raises:
+        GrammarError: there are none.
+        ArgumentError: one is unknown.
+    """
+    if not arguments or not isinstance(arguments[0], list) or not arguments[0]:
+        raise GrammarError("STATUS items are wanted")
+    values = {
+        "MESSAGES": len(folder.messages),
+        "RECENT": sum(m.uid > folder.announced for m in folder.messages),
+        "UNSEEN": sum(not m.seen for m in folder.messages),
+        "UIDNEXT": folder.next_uid,
+        "UIDVALIDITY": folder.uid_validity,
+    }
+    names = [astring(word).upper() for word in arguments[0]]
+    if any(name not in values for name in names):
+        raise ArgumentError
+    return " ".join(f"{name} {values[name]}" for name in names)
 
 
-class Folder:
-    """An opened folder."""
+def create(mailbox: Mailbox, name: str) -> bool:
+    """Create a folder and those above it; False when it may not have that name.
 
-    def __init__(self, mailbox: Mailbox, name: str, *, read_only: bool) -> None:
-        self.mailbox = mailbox
-        self.name = name
-        self.read_only = read_only
-
-    @property
-    def quoted(self) -> str:
-        """Its name as IMAP writes it."""
-        return _quoted(self.name)
-
-    @property
-    def messages(self) -> list[Message]:
-        """Its mail."""
-        if self.name == "INBOX":
-            return self.mailbox.messages
-        return self.mailbox.sent or []
-
-    def select_rows(self) -> Iterator[str]:
-        """The untagged responses to SELECT and EXAMINE."""
-        permanent = "" if self.read_only else " ".join(("\\Seen", *FLAGS))
-        yield f"{len(self.messages)} EXISTS"
-        yield "0 RECENT"
-        yield f"FLAGS ({' '.join((chr(92) + 'Seen', *FLAGS))})"
-        yield f"OK [PERMANENTFLAGS ({permanent})] Permanent flags"
-        yield f"OK [UIDVALIDITY {self.mailbox.uid_validity}] UIDVALIDITY value"
-        yield f"OK [UIDNEXT {self.mailbox.next_uid}] The next unique identifier value"
-
-    def status(self, arguments: list[Word]) -> str:
-        """The items that STATUS asks for, with their values."""
-        items = arguments[0] if arguments and isinstance(arguments[0], list) else []
-        values = {
-            "MESSAGES": len(self.messages),
-            "RECENT": 0,
-            "UNSEEN": sum(not m.seen for m in self.messages),
-            "UIDNEXT": self.mailbox.next_uid,
-            "UIDVALIDITY": self.mailbox.uid_validity,
-        }
-        names = [astring(word).upper() for word in items]
-        if not names or any(name not in values for name in names):
-            raise GrammarError("STATUS items")
-        return " ".join(f"{name} {values[name]}" for name in names)
-
-    def messages_in(self, numbers: str, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
-        """The messages of a sequence set, with their numbers.
-
-        Raises:
-            GrammarError: it is no sequence set.
-        """
-        numbered = list(enumerate(self.messages, 1))
-        highest = (numbered[-1][1].uid if by_uid else len(numbered)) if numbered else 0
-        ranges = sequence(numbers, highest)
-        return ((n, m) for n, m in numbered if inside(m.uid if by_uid else n, ranges))
-
-    def append(self, arguments: list[Word], now: float) -> int:
-        """Add a mail as APPEND asks; flags and date are optional, the mail comes last. Returns its UID."""
-        if len(arguments) < 2 or not isinstance(arguments[-1], Text):
-            raise GrammarError("a literal is wanted")
-        raw = arguments[-1].value.encode("utf-8", "surrogateescape")
-        flags = [astring(f) for f in arguments[1]] if isinstance(arguments[1], list) else []
-        keep = self.mailbox.deliver if self.name == "INBOX" else self.mailbox.keep_sent
-        message = keep(raw, now)
-        message.seen = "\\seen" in {flag.lower() for flag in flags}
-        message.flags = frozenset(f for f in FLAGS if f.lower() in {g.lower() for g in flags})
-        return message.uid
-
-    def store(
-        self, arguments: list[Word], *, by_uid: bool
-    ) -> tuple[bool, list[tuple[int, Message]]]:
-        """Change flags as STORE asks; returns whether it is silent, and the changed messages."""
-        if len(arguments) < 3:
-            raise GrammarError("STORE wants numbers, what to do, and flags")
-        operation = astring(arguments[1]).upper()
-        silent = operation.endswith(".SILENT")
-        operation = operation.removesuffix(".SILENT")
-        if operation not in ("FLAGS", "+FLAGS", "-FLAGS"):
-            raise GrammarError("STORE wants FLAGS")
-        flag_words = arguments[2] if isinstance(arguments[2], list) else arguments[2:]
-        names = {astring(flag).lower() for flag in flag_words}
-        flags = frozenset(flag for flag in FLAGS if flag.lower() in names)
-        changed = list(self.messages_in(astring(arguments[0]), by_uid=by_uid))
-        for _number, message in changed:
-            if operation == "FLAGS":
-                message.seen, message.flags = "\\seen" in names, flags
-            elif operation == "+FLAGS":
-                message.seen, message.flags = (
-                    message.seen or "\\seen" in names,
-                    message.flags | flags,
-                )
-            else:
-                message.seen = message.seen and "\\seen" not in names
-                message.flags -= flags
-        return silent, changed
-
-    def expunge(self) -> list[int]:
-        """Delete the messages marked \\Deleted; returns their numbers as EXPUNGE reports them, one after another."""
-        numbers = []
-        messages = self.messages
-        for index in range(len(messages) - 1, -1, -1):
-            if "\\Deleted" in messages[index].flags:
-                del messages[index]
-                numbers.append(index + 1)
-        return numbers
-
-    def search(self, arguments: list[Word], *, by_uid: bool) -> list[int]:
-        """The numbers or UIDs that SEARCH finds: every key must match; an unknown key is an error."""
-        keys = list(arguments)
-        if (
-            len(keys) > 1
-            and not isinstance(keys[0], list)
-            and astring(keys[0]).upper() == "CHARSET"
-        ):
-            keys = keys[2:]
-        matches = list(enumerate(self.messages, 1))
-        while keys:
-            matches = [(n, m) for n, m in self._apply_search_key(keys, matches)]
-        return [m.uid if by_uid else n for n, m in matches]
-
-    def _apply_search_key(
-        self, keys: list[Word], matches: list[tuple[int, Message]]
-    ) -> list[tuple[int, Message]]:
-        key = astring(keys.pop(0)).upper()
-
-        def argument() -> str:
-            if not keys:
-                raise GrammarError(f"{key} wants an argument")
-            return astring(keys.pop(0))
-
-        if key == "ALL":
-            return matches
-        if key in ("SEEN", "UNSEEN"):
-            return [(n, m) for n, m in matches if m.seen is (key == "SEEN")]
-        if key in ("DELETED", "FLAGGED", "ANSWERED", "DRAFT"):
-            flag = f"\\{key.capitalize()}"
-            return [(n, m) for n, m in matches if flag in m.flags]
-        if key in ("SUBJECT", "FROM", "TO", "CC"):
-            return _with_field_text(matches, key.lower(), argument())
-        if key == "HEADER":
-            return _with_field_text(matches, argument().lower(), argument())
-        if key in ("TEXT", "BODY"):
-            text = argument().encode().lower()
-            return [(n, m) for n, m in matches if text in m.raw.lower()]
-        if key == "UID":
-            ranges = sequence(argument(), max((m.uid for _, m in matches), default=0))
-            return [(n, m) for n, m in matches if inside(m.uid, ranges)]
-        ranges = sequence(key, len(self.messages))
-        return [(n, m) for n, m in matches if inside(n, ranges)]
+    The caller knows that there is none of it.
+    """
+    levels = name.split("/")
+    if not all(levels) or len(name) > MAX_NAME or len(mailbox.folders) >= MAX_FOLDERS:
+        return False
+    for depth in range(1, len(levels) + 1):
+        path = "/".join(levels[:depth])
+        if find(mailbox, path) is None:
+            mailbox.create(path)
+    return True
 
 
-def _with_field_text(
-    matches: list[tuple[int, Message]], field: str, text: str
-) -> list[tuple[int, Message]]:
-    text_bytes = text.encode().lower()
+def _within(mailbox: Mailbox, folder: Folder) -> list[Folder]:
+    """The folders below a folder."""
+    return [f for f in mailbox.folders.values() if f.name.startswith(f"{folder.name}/")]
+
+
+def delete(mailbox: Mailbox, folder: Folder) -> bool:
+    """Delete a folder and those below it; False for those that every mailbox has."""
+    if folder.name in SPECIAL_USES:
+        return False
+    for gone in (folder, *_within(mailbox, folder)):
+        gone.messages.clear()  # a session that has it selected is told so
+        del mailbox.folders[gone.name.lower()]
+    return True
+
+
+def rename(mailbox: Mailbox, folder: Folder, name: str) -> bool:
+    """Rename a folder and those below it; False for those that every mailbox has, and for a wrong name.
+
+    INBOX stays, and its mail goes into a new folder (RFC 3501, 6.3.5).
+    """
+    if folder.name in SPECIAL_USES and folder.name != INBOX:
+        return False
+    if name.lower().startswith(f"{folder.name.lower()}/") and folder.name != INBOX:
+        return False
+    if not create(mailbox, name):
+        return False
+    if folder.name == INBOX:
+        move(list(folder.messages), folder, mailbox.folders[name.lower()])
+        return True
+    old = folder.name
+    for moved in (folder, *_within(mailbox, folder)):
+        del mailbox.folders[moved.name.lower()]
+        moved.name = name + moved.name[len(old) :]
+        mailbox.folders[moved.name.lower()] = moved
+    return True
+
+
+def copy(messages: list[Message], target: Folder) -> list[int]:
+    """Copy mails to the end of a folder with their flags and dates; returns their new UIDs."""
     return [
-        (n, m)
-        for n, m in matches
-        if any(
-            name == field and text_bytes in raw.lower() for name, raw in fields_of(split(m.raw)[0])
-        )
+        target.append(m.raw, arrival(m).timestamp(), seen=m.seen, flags=m.flags).uid
+        for m in messages
     ]
+
+
+def move(messages: list[Message], source: Folder, target: Folder) -> list[int]:
+    """Move mails to the end of another folder, or of the same; returns their new UIDs."""
+    uids = copy(messages, target)
+    gone = {m.uid for m in messages}
+    source.messages[:] = [m for m in source.messages if m.uid not in gone]
+    return uids
+
+
+def append(folder: Folder, arguments: list[Word], now: float) -> int:
+    """Add a mail as APPEND asks; flags and date are optional, the mail comes last. Returns its UID.
+
+    Raises:
+        GrammarError: there is no literal.
+        ArgumentError: a flag or the date is wrong.
+    """
+    if len(arguments) < 2 or not isinstance(arguments[-1], Text):
+        raise GrammarError("a literal is wanted")
+    options = arguments[1:-1]
+    seen, flags = (
+        read_flags(options.pop(0))
+        if options and isinstance(options[0], list)
+        else (False, frozenset[str]())
+    )
+    received = read_moment(astring(options.pop(0))).timestamp() if options else now
+    if options:
+        raise GrammarError("there are too many arguments")
+    raw = arguments[-1].value.encode("utf-8", "surrogateescape")
+    return folder.append(raw, received, seen=seen, flags=flags).uid

@@ -15,7 +15,15 @@ _SECTION = re.compile(rb"(?i)BODY(?:\.PEEK)?\[[^\]]*\](?:<\d{1,10}(?:\.\d{1,10})
 
 
 class GrammarError(ValueError):
-    """The command cannot be understood."""
+    """The command's words cannot be told apart, or there are too few of them."""
+
+
+class ArgumentError(ValueError):
+    """An argument has no meaning here, such as an unknown item or flag."""
+
+
+class MessageSetError(ValueError):
+    """There is no such set of messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +86,13 @@ def _words_of(line: bytes, stack: list[list[Word]]) -> None:
             if match is None:
                 raise GrammarError("a quote is not closed")
             value = re.sub(rb"\\(.)", rb"\1", match[1])
-            stack[-1].append(Text(value.decode("utf-8", "replace")))
+            stack[-1].append(Text(value.decode("utf-8", "surrogateescape")))
             at = match.end()
         else:
             match = _SECTION.match(line, at) or _ATOM.match(line, at)
             if match is None:
                 raise GrammarError("a character has no place here")
-            stack[-1].append(match[0].decode("utf-8", "replace"))
+            stack[-1].append(match[0].decode("utf-8", "surrogateescape"))
             at = match.end()
 
 
@@ -103,27 +111,33 @@ def sequence(text: str, highest: int) -> list[tuple[int, int]]:
     """Ranges of a sequence set such as ``1,3:5,7:*``; ``*`` is *highest*.
 
     Raises:
-        GrammarError: it is no sequence set.
+        MessageSetError: it is no sequence set.
     """
     ranges = []
     for piece in text.split(","):
         ends = piece.split(":")
         if len(ends) > 2:
-            raise GrammarError("no sequence set")
+            raise MessageSetError
         numbers = [highest if end == "*" else _number(end) for end in ends]
         ranges.append((min(numbers), max(numbers)))
     return ranges
 
 
 def _number(text: str) -> int:
-    if (
-        not text.isascii()
-        or not text.isdigit()
-        or len(text) > 10
-        or not 0 < int(text) <= MAX_NUMBER
-    ):
-        raise GrammarError("no message number")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", text) or int(text) > MAX_NUMBER:
+        raise MessageSetError
     return int(text)
+
+
+def as_set(numbers: list[int]) -> str:
+    """A sequence set of ascending numbers, such as ``1,3:5``."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in ranges)
 
 
 def inside(number: int, ranges: list[tuple[int, int]]) -> bool:
@@ -132,10 +146,10 @@ def inside(number: int, ranges: list[tuple[int, int]]) -> bool:
 
 
 def quote(text: str | None) -> bytes:
-    """A string as IMAP writes it: NIL, quoted, or a literal."""
+    """A string as IMAP writes it: NIL, quoted, or a literal; each of its characters is a byte (Latin-1)."""
     if text is None:
         return b"NIL"
-    raw = text.encode("utf-8", "surrogateescape")
+    raw = text.encode("latin-1", "replace")
     if len(raw) < 1000 and all(32 <= byte < 127 for byte in raw):
         return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     return as_literal(raw)

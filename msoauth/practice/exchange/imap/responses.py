@@ -13,7 +13,14 @@ LOGIN_REFUSED = "NO Basic authentication is disabled."
 INVALID_STATE = "BAD Command received in Invalid state."
 NOT_CONNECTED = "BAD User is authenticated but not connected."
 CLOSED = "* BYE Connection closed. 14"
+WRONG_ARGUMENT = "BAD Command Argument Error. 11"  # unknown FETCH items, flags, keywords
 ARGUMENTS = "BAD Command Argument Error. 12"  # from memory and unverified in the facts too
+MESSAGE_SET = "BAD The specified message set is invalid."
+CHARSET = "NO [BADCHARSET (US-ASCII)] The specified charset is not supported."
+IDLING = "+ IDLE accepted, awaiting DONE command."
+CONTINUE = "+ Ready for additional command text."
+NO_FOLDER = "NO {} doesn't exist."
+FOLDER_EXISTS = "NO Mailbox already exists."
 UNAVAILABLE = "NO Server Unavailable. 15"
 THROTTLED = "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"
 EXPIRED = "* BYE Session invalidated - AccessTokenExpired"
@@ -21,7 +28,8 @@ EXPIRED = "* BYE Session invalidated - AccessTokenExpired"
 UNKNOWN = "BAD Command Error. 10"
 GOODBYE = "* BYE Microsoft Exchange Server IMAP4 server signing off."
 READ_ONLY = "NO The folder was opened read-only."
-NO_FOLDER = "NO The folder doesn't exist."
+FAILED = "NO {} failed."
+FULL = "NO Mailbox full."
 
 
 def say(connection: Connection, line: str) -> None:

@@ -7,18 +7,27 @@ from msoauth.practice.exchange.imap import responses
 from msoauth.practice.exchange.imap.commands import MailboxCommands
 from msoauth.practice.exchange.imap.grammar import (
     COMMAND_LIMIT,
+    ArgumentError,
     GrammarError,
+    MessageSetError,
     Word,
     astring,
     literal,
     words,
 )
 from msoauth.practice.exchange.imap.responses import complete, say
+from msoauth.practice.exchange.imap.search import CharsetError
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox
 
 LITERAL_LIMIT = 65536  # bytes of a literal outside APPEND; not Exchange's number
 MAX_FAILURES = 3  # tries before the connection is closed; unverified
+_REFUSALS: dict[type[Exception], str] = {
+    GrammarError: responses.ARGUMENTS,
+    ArgumentError: responses.WRONG_ARGUMENT,
+    MessageSetError: responses.MESSAGE_SET,
+    CharsetError: responses.CHARSET,
+}
 
 
 class ImapSession:
@@ -51,7 +60,7 @@ class ImapSession:
     async def _next(self) -> bool:
         timing = self.service.timing
         parts = await self._parts(timing.idle if self._login else timing.before_login)
-        if self._login is not None and self._expired(self._login):
+        if self._expired():
             say(self.connection, responses.EXPIRED)
             return False
         tag, _, rest = parts[0].decode("utf-8", "replace").partition(" ")
@@ -63,8 +72,8 @@ class ImapSession:
         parts[0] = rest[len(verb) :].encode()
         try:
             return await self._command(tag, verb, words(parts))
-        except GrammarError:
-            say(self.connection, f"{tag} {responses.ARGUMENTS}")
+        except (GrammarError, ArgumentError, MessageSetError, CharsetError) as error:
+            say(self.connection, f"{tag} {_REFUSALS[type(error)]}")
             return True
         finally:
             self.service.receiving.reserve(self, 0)
@@ -80,7 +89,7 @@ class ImapSession:
             if not self.service.receiving.reserve(self, size):
                 raise LineTooLongError
             if client_waits:
-                say(self.connection, "+ Ready for additional command text.")
+                say(self.connection, responses.CONTINUE)
             parts.append(
                 await read_exactly(self.connection, size, self.service.timing.before_login)
             )
@@ -104,7 +113,7 @@ class ImapSession:
                 '* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")',
             )
             complete(self.connection, tag, verb)
-        elif verb == "NOOP" and self._connected:
+        elif verb == "NOOP" and self._login is None:
             complete(self.connection, tag, verb)
         elif verb in ("AUTHENTICATE", "LOGIN"):
             if self._login is None:
@@ -115,23 +124,27 @@ class ImapSession:
             say(self.connection, responses.CLOSED)
             return False
         elif self._commands is None:
-            exists = verb in MailboxCommands.ACTS
+            exists = verb in MailboxCommands.NAMES
             say(
                 self.connection, f"{tag} {responses.INVALID_STATE if exists else responses.UNKNOWN}"
             )
             return self._count_failure()
         elif self._throttled():
             say(self.connection, f"{tag} {responses.THROTTLED}")
-        elif (act := MailboxCommands.ACTS.get(verb)) is not None:
-            await act(self._commands, tag, arguments)
+        elif verb in MailboxCommands.NAMES:
+            await self._commands.answer(tag, verb, arguments, self._expired)
+            if self._expired():
+                say(self.connection, responses.EXPIRED)
+                return False
         else:
             say(self.connection, f"{tag} {responses.UNKNOWN}")
         return True
 
-    def _expired(self, login: LoginResult) -> bool:
-        now = self.service.state.clock.time()
-        return login.expires <= now or self.service.has_fault(
-            "imap.token-expired", login.tenant, login.mailbox
+    def _expired(self) -> bool:
+        login, now = self._login, self.service.state.clock.time()
+        return login is not None and (
+            login.expires <= now
+            or self.service.has_fault("imap.token-expired", login.tenant, login.mailbox)
         )
 
     def _throttled(self) -> bool:

@@ -1,192 +1,328 @@
-"""A mail's envelope, its parts, and the sections that BODY[…] names (RFC 3501, 6.4.5 and 7.4.2)."""
+"""A mail's envelope, its parts, and the sections that BODY[…] names (RFC 3501, 6.4.5 and 7.4.2).
+
+Everything is a slice of the mail's own bytes, never put together again. Header fields are read as Latin-1, in which
+every byte is a character, so that raw 8-bit text leaves as it came.
+"""
 
 import re
-from email import message_from_bytes
-from email.message import Message
-from email.utils import getaddresses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from msoauth.practice.exchange.imap.grammar import quote
 
-MAX_PARTS = 20  # nesting beyond which a part is shown as one piece
+MAX_DEPTH = 20  # nesting beyond which a part is shown as one piece
+MAX_PARTS = 1000  # parts of a mail; the last one has the rest
+
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
+_TYPE = re.compile(r"\s*([^\s/;()]+)\s*/\s*([^\s;()]+)")
+_PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+_CONTINUATION = re.compile(r"(.+?)\*(\d{1,3})(\*?)")
+_COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
+_TOKEN = re.compile(r'\s+|"((?:[^"\\]|\\.)*)"?|\(((?:[^()\\]|\\.)*)\)?|[<>@,;:]|[^\s"(<>@,;:]+')
+_SECTION = re.compile(
+    r"(?:(\d{1,9}(?:\.\d{1,9}){0,20})(?:\.|$))?"
+    r"(HEADER\.FIELDS(?:\.NOT)? \([^()]+\)|HEADER|TEXT|MIME|)",
+    re.IGNORECASE,
+)
 
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
     """Header with its empty line, and body."""
-    if raw.startswith(b"\r\n"):
-        return raw[:2], raw[2:]
-    head, blank, body = raw.partition(b"\r\n\r\n")
-    return (head + blank, body) if blank else (raw, b"")
+    at = _header_end(raw, 0, len(raw))
+    return raw[:at], raw[at:]
+
+
+def _header_end(raw: bytes, start: int, end: int) -> int:
+    if raw.startswith(b"\r\n", start, end):
+        return start + 2
+    blank = raw.find(b"\r\n\r\n", start, end)
+    return end if blank < 0 else blank + 4
 
 
 def fields_of(head: bytes) -> list[tuple[str, bytes]]:
     """Name in lower case and raw lines of each header field, in order."""
-    matches = re.finditer(rb"([!-9;-~]+)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n", head)
-    return [(m[1].decode("ascii").lower(), m[0]) for m in matches]
+    return [(m[1].decode("ascii").lower(), m[0]) for m in _FIELD.finditer(head)]
 
 
-def header(message: Message, name: str) -> str | None:
-    """A header field on one line, its encoded words left as they are."""
-    value = message.get(name)
-    return None if value is None else re.sub(r"\r?\n[ \t]*", " ", str(value)).strip()
+@dataclass(slots=True)
+class Part:
+    """A part of a mail, or the mail itself.
+
+    Attributes:
+        raw: The whole mail.
+        start: Where its header begins in it.
+        body: Where its body begins.
+        end: Where its body ends.
+        kind: Its content type as the header writes it, such as ``("text", "plain")``.
+        children: The parts of a multipart; the message in a ``message/rfc822``.
+    """
+
+    raw: bytes
+    start: int
+    body: int
+    end: int
+    kind: tuple[str, str] = ("text", "plain")
+    children: list["Part"] = field(default_factory=list)
+
+    @property
+    def main(self) -> str:
+        """The type in lower case, such as ``multipart``."""
+        return self.kind[0].lower()
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is an attached mail."""
+        return self.main == "message" and bool(self.children)
+
+    @property
+    def head(self) -> bytes:
+        """Its header with the empty line."""
+        return self.raw[self.start : self.body]
+
+    @property
+    def content(self) -> bytes:
+        """Its body as it is in the mail, still in its transfer encoding."""
+        return self.raw[self.body : self.end]
+
+    def header(self, name: str) -> str | None:
+        """The first header field of that name, unfolded; None when there is none."""
+        for match in _FIELD.finditer(self.raw, self.start, self.body):
+            if match[1].decode("ascii").lower() == name:
+                return match[2].decode("latin-1").replace("\r\n", "").strip(" \t")
+        return None
 
 
-def parsed(raw: bytes) -> Message:
-    """The mail, parsed."""
-    return message_from_bytes(raw)
+def parse(raw: bytes) -> Part:
+    """Find the parts of a mail."""
+    return _parse(raw, 0, len(raw), ("text", "plain"), 0, [MAX_PARTS])
 
 
-def envelope(message: Message) -> bytes:
+def _parse(
+    raw: bytes, start: int, end: int, default: tuple[str, str], depth: int, left: list[int]
+) -> Part:
+    part = Part(raw, start, _header_end(raw, start, end), end, default)
+    content_type = part.header("content-type")
+    if content_type is not None:
+        match = _TYPE.match(content_type)
+        part.kind = (match[1], match[2]) if match else ("text", "plain")
+    if depth >= MAX_DEPTH:
+        return part
+    if part.main == "multipart":
+        digest = part.kind[1].lower() == "digest"
+        inner = ("message", "rfc822") if digest else ("text", "plain")
+        boundary = dict(parameters(content_type or "")).get("boundary", "")
+        part.children = [
+            _parse(raw, first, last, inner, depth + 1, left)
+            for first, last in _pieces(part, boundary.encode("latin-1", "replace"), left)
+        ]
+    elif (part.main, part.kind[1].lower()) == ("message", "rfc822"):
+        part.children = [_parse(raw, part.body, end, ("text", "plain"), depth + 1, left)]
+    return part
+
+
+def _pieces(part: Part, boundary: bytes, left: list[int]) -> Iterator[tuple[int, int]]:
+    """Begin and end of each part of a multipart; the line end before a delimiter belongs to the delimiter."""
+    if not boundary:
+        return
+    delimiter = re.compile(rb"(?m)^--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\Z)")
+    begun: int | None = None
+    for match in delimiter.finditer(part.raw, part.body, part.end):
+        if begun is not None:
+            yield begun, max(begun, match.start() - 2)
+        begun = None
+        if match[1] or not left[0]:
+            break
+        left[0] -= 1
+        begun = match.end()
+    if begun is not None:
+        yield begun, part.end
+
+
+def parameters(value: str) -> list[tuple[str, str]]:
+    """The parameters of a Content-Type or Content-Disposition; those that RFC 2231 splits come whole, and last."""
+    plain: list[tuple[str, str]] = []
+    pieces: dict[str, list[tuple[int, str, bool]]] = {}
+    for name, quoted, token in _PARAMETER.findall(value):
+        text = re.sub(r"\\(.)", r"\1", quoted) if quoted else _COMMENT.sub("", token).strip()
+        if match := _CONTINUATION.fullmatch(name):
+            pieces.setdefault(match[1], []).append((int(match[2]), text, bool(match[3])))
+        elif name.endswith("*"):
+            pieces.setdefault(name[:-1], []).append((0, text, True))
+        else:
+            plain.append((name, text))
+    for name, found in pieces.items():
+        whole = "".join(text for _number, text, _encoded in sorted(found))
+        plain.append((f"{name}*" if any(encoded for *_, encoded in found) else name, whole))
+    return plain
+
+
+# ENVELOPE
+
+
+def envelope(message: Part) -> bytes:
     """ENVELOPE of a mail."""
-    author = _addresses(message, "From")
+    author = _addresses(message.header("from")) or b"NIL"
     parts = [
-        quote(header(message, "Date")),
-        quote(header(message, "Subject")),
+        quote(message.header("date")),
+        quote(message.header("subject")),
         author,
-        _addresses(message, "Sender", author),
-        _addresses(message, "Reply-To", author),
-        _addresses(message, "To"),
-        _addresses(message, "Cc"),
-        _addresses(message, "Bcc"),
-        quote(header(message, "In-Reply-To")),
-        quote(header(message, "Message-ID")),
+        _addresses(message.header("sender")) or author,
+        _addresses(message.header("reply-to")) or author,
+        *(_addresses(message.header(name)) or b"NIL" for name in ("to", "cc", "bcc")),
+        quote(message.header("in-reply-to")),
+        quote(message.header("message-id")),
     ]
     return b"(" + b" ".join(parts) + b")"
 
 
-def _addresses(message: Message, name: str, default: bytes = b"NIL") -> bytes:
-    value = header(message, name)
-    if not value:
-        return default
-    addresses = b""
-    for display_name, address in getaddresses([value]):
-        if not address:
-            continue
-        local, _, domain = address.rpartition("@")
-        addresses += b"(%b NIL %b %b)" % (quote(display_name or None), quote(local), quote(domain))
-    return b"(" + addresses + b")" if addresses else default
+def _addresses(value: str | None) -> bytes:
+    rows = b"".join(
+        b"(%b NIL %b %b)" % (quote(name), quote(local), quote(host))
+        for name, local, host in read_addresses(value or "")
+    )
+    return b"(%b)" % rows if rows else b""
 
 
-def bodystructure(message: Message, extended: bool, depth: int = 0) -> bytes:
+def read_addresses(value: str) -> Iterator[tuple[str | None, str | None, str | None]]:
+    """Name, local part and host of each address; what has no ``@`` is a local part with an empty host.
+
+    A group begins with its name as local part and ends with three None (RFC 3501, 7.4.2).
+    """
+    words: list[tuple[str, str]] = []  # the text of each word, and what it looked like
+    angle, in_group = -1, False  # where in the words an address in angle brackets begins
+    comment: str | None = None
+    for match in (*_TOKEN.finditer(value), None):
+        sign = match[0] if match else ""
+        if match and match[2] is not None:
+            comment = match[2]
+        elif match and match[1] is not None:
+            words.append((re.sub(r"\\(.)", r"\1", match[1]), sign))
+        elif sign == "<":
+            angle = len(words)
+        elif sign == ":" and angle < 0:
+            yield None, " ".join(text for text, _sign in words), None
+            in_group, words, comment = True, [], None
+        elif sign in (",", ";", ""):
+            if words or angle >= 0:
+                yield _address(words, angle, comment)
+            words, angle, comment = [], -1, None
+            if in_group and sign in (";", ""):
+                in_group = False
+                yield None, None, None
+        elif sign != ">" and not sign.isspace():
+            words.append((sign, sign))
+
+
+def _address(
+    words: list[tuple[str, str]], angle: int, comment: str | None
+) -> tuple[str | None, str, str]:
+    name = " ".join(text for text, _sign in words[:angle]) if angle >= 0 else comment
+    spec = words[max(angle, 0) :]
+    at = max((n for n, (_text, sign) in enumerate(spec) if sign == "@"), default=len(spec))
+    joint = "" if at < len(spec) else " "
+    local = joint.join(text for text, _sign in spec[:at])
+    return name or None, local, "".join(text for text, _sign in spec[at + 1 :])
+
+
+# BODYSTRUCTURE
+
+
+def bodystructure(part: Part, extended: bool) -> bytes:
     """BODYSTRUCTURE of a mail or part (BODY when not *extended*)."""
-    if _is_multipart(message) and depth < MAX_PARTS:
-        parts = b"".join(bodystructure(p, extended, depth + 1) for p in _children(message))
-        tail = (
-            b" %b %b NIL NIL" % (_parameters(message.get_params()), _disposition(message))
-            if extended
-            else b""
-        )
-        return b"(%b %b%b)" % (parts, quote(message.get_content_subtype().upper()), tail)
-    content = payload(message)
-    main, sub = message.get_content_type().split("/")
-    encoding = header(message, "Content-Transfer-Encoding") or "7bit"
+    subtype = part.kind[1]
+    if part.main == "multipart":
+        children = part.children or [Part(b"", 0, 0, 0)]  # one part at least is required
+        inner = b"".join(bodystructure(child, extended) for child in children)
+        tail = b" " + b" ".join((_parameters(part), *_extension(part))) if extended else b""
+        return b"(%b %b%b)" % (inner, quote(subtype), tail)
+    size = part.end - part.body
     out = [
-        quote(main.upper()),
-        quote(sub.upper()),
-        _parameters(message.get_params()),
-        quote(header(message, "Content-ID")),
-        quote(header(message, "Content-Description")),
-        quote(encoding.upper()),
-        b"%d" % len(content),
+        quote(part.kind[0]),
+        quote(subtype),
+        _parameters(part),
+        quote(part.header("content-id")),
+        quote(part.header("content-description")),
+        quote(_COMMENT.sub("", part.header("content-transfer-encoding") or "").strip() or "7bit"),
+        b"%d" % size,
     ]
-    children = _children(message) if depth < MAX_PARTS else []
-    if (main, sub) == ("message", "rfc822") and children:
-        inner = children[0]
-        out += [envelope(inner), bodystructure(inner, extended, depth + 1)]
-    if main == "text" or ((main, sub) == ("message", "rfc822") and children):
-        out.append(b"%d" % content.count(b"\n"))
+    if part.is_message:
+        out += [envelope(part.children[0]), bodystructure(part.children[0], extended)]
+    if part.main == "text" or part.is_message:
+        out.append(b"%d" % part.raw.count(b"\n", part.body, part.end))
     if extended:
-        out += [b"NIL", _disposition(message), b"NIL", b"NIL"]
+        out += [quote(part.header("content-md5")), *_extension(part)]
     return b"(" + b" ".join(out) + b")"
 
 
-def _is_multipart(message: Message) -> bool:
-    return message.get_content_maintype() == "multipart" and bool(_children(message))
+def _parameters(part: Part) -> bytes:
+    pairs = parameters(part.header("content-type") or "")
+    if part.main == "text" and not any(name.lower().startswith("charset") for name, _ in pairs):
+        pairs.append(("charset", "us-ascii"))
+    return _pairs(pairs)
 
 
-def _children(message: Message) -> list[Message]:
+def _pairs(pairs: list[tuple[str, str]]) -> bytes:
+    words = b" ".join(quote(name) + b" " + quote(value) for name, value in pairs)
+    return b"(%b)" % words if pairs else b"NIL"
+
+
+def _extension(part: Part) -> tuple[bytes, bytes, bytes]:
+    """Disposition, language and location."""
+    disposition = part.header("content-disposition")
+    kind = re.match(r"[^\s;()]+", disposition or "")
+    languages = [w.strip() for w in (part.header("content-language") or "").split(",") if w.strip()]
     return (
-        [part for part in message.get_payload() if isinstance(part, Message)]
-        if (message.is_multipart())
-        else []
+        b"(%b %b)" % (quote(kind[0]), _pairs(parameters(disposition or ""))) if kind else b"NIL",
+        b"(%b)" % b" ".join(quote(word) for word in languages) if languages else b"NIL",
+        quote(part.header("content-location")),
     )
 
 
-def _parameters(params: list[tuple[str, str]] | None) -> bytes:
-    pairs = [pair for pair in (params or [])[1:] if pair[0]]
-    if not pairs:
-        return b"NIL"
-    return (
-        b"(" + b" ".join(quote(name.upper()) + b" " + quote(_plain(v)) for name, v in pairs) + b")"
-    )
+# BODY[…]
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else str(value)
+def is_section(name: str) -> bool:
+    """Whether RFC 3501's grammar allows ``BODY[name]``."""
+    match = _SECTION.fullmatch(name)
+    if match is None or (match[2].upper() == "MIME" and not match[1]):
+        return False
+    return not name.endswith(".") and "0" not in (match[1] or "").split(".")
 
 
-def _disposition(message: Message) -> bytes:
-    kind = message.get_content_disposition()
-    if kind is None:
-        return b"NIL"
-    params = message.get_params(header="content-disposition")
-    return b"(%b %b)" % (quote(kind.upper()), _parameters(params))
-
-
-def payload(message: Message) -> bytes:
-    """The body of a part as it is in the mail, still in its transfer encoding."""
-    content = message.get_payload()
-    if isinstance(content, str):
-        return content.encode("utf-8", "surrogateescape")
-    return split(message.as_bytes())[1].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def section(raw: bytes, name: str) -> bytes | None:
-    """The bytes that ``BODY[name]`` names; None when the mail has no such part.
-
-    Part texts of nested multiparts are put together again from their parts.
-    """
-    section_name = name.upper()
-    head, body = split(raw)
-    if not section_name:
-        return raw
-    if section_name == "HEADER":
-        return head
-    if section_name == "TEXT":
-        return body
-    fields_match = re.fullmatch(r"HEADER\.FIELDS(\.NOT)? \(([^()]*)\)", section_name)
-    if fields_match:
-        names = {word.strip('"').lower() for word in fields_match[2].split()}
-        lines = (
-            line for field, line in fields_of(head) if (field in names) != bool(fields_match[1])
-        )
-        return b"".join(lines) + b"\r\n"
-    path = re.fullmatch(r"((?:\d{1,4})(?:\.\d{1,4}){0,20})(\.MIME|\.HEADER|\.TEXT)?", section_name)
-    if path is None:
+def section(root: Part, name: str) -> bytes | None:
+    """The bytes that ``BODY[name]`` names; None when the mail has no such part."""
+    match = _SECTION.fullmatch(name)
+    if match is None:
         return None
-    return _part(parsed(raw), [int(n) for n in path[1].split(".")], path[2] or "")
-
-
-def _part(message: Message, path: list[int], what: str) -> bytes | None:
-    part = message
-    for number in path:
-        children = _children(part)
-        if part.get_content_type() == "message/rfc822" and children:
-            part = children[0]
-            children = _children(part)
-        if not _is_multipart(part):
-            if number != 1:
-                return None
-            continue
-        if not 1 <= number <= len(children):
+    what, part = match[2].upper(), root
+    if match[1]:
+        found = _find(root, [int(number) for number in match[1].split(".")])
+        if found is None or not what or what == "MIME":
+            return None if found is None else found.head if what else found.content
+        if not found.is_message:
             return None
-        part = children[number - 1]
-    if what == ".MIME":
-        lines = "".join(f"{name}: {value}\n" for name, value in part.items())
-        return re.sub(r"\r?\n", "\r\n", lines).encode("utf-8", "surrogateescape") + b"\r\n"
+        part = found.children[0]
     if not what:
-        return payload(part)
-    children = _children(part)
-    if part.get_content_type() != "message/rfc822" or not children:
-        return None
-    head, body = split(re.sub(rb"\r?\n", b"\r\n", children[0].as_bytes()))
-    return head if what == ".HEADER" else body
+        return part.raw[part.start : part.end]
+    if what == "HEADER":
+        return part.head
+    if what == "TEXT":
+        return part.content
+    names = {word.strip('"').lower() for word in what[what.index("(") + 1 : -1].split()}
+    excluded = what.startswith("HEADER.FIELDS.NOT")
+    lines = (line for field, line in fields_of(part.head) if (field in names) != excluded)
+    return b"".join(lines) + b"\r\n"
+
+
+def _find(root: Part, path: list[int]) -> Part | None:
+    part = root
+    for depth, number in enumerate(path):
+        if part.is_message:
+            part = part.children[0]
+        if part.main == "multipart" and part.children:
+            if not 1 <= number <= len(part.children):
+                return None
+            part = part.children[number - 1]
+        elif number != 1 or (depth and part is root):
+            return None
+    return part
