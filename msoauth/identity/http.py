@@ -132,7 +132,7 @@ def _manager(ca_file: str | None, proxy: str | None) -> PoolManager:
     try:
         return ProxyManager(proxy, proxy_headers=sign_in, proxy_ssl_context=context, **options)
     except LocationValueError as error:
-        raise ProxyError(_("the proxy's address is none"), error) from None
+        raise ProxyError(_("the proxy's address is not valid"), error) from None
 
 
 _pools: dict[tuple[str | None, str | None], _Pool] = {}
