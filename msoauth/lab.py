@@ -11,12 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from msoauth import clouds
+from msoauth import clouds, passphrase
 from msoauth.errors import InputError
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -118,6 +119,9 @@ def open_lab(
     only_practice_firms = all(firm.cloud.name == "practice" for firm in firms)
     with contextlib.ExitStack() as stack:
         environment = dict(os.environ)
+        private = Path(stack.enter_context(_private_folder()))
+        if (words := passphrase.current()) is not None:
+            environment[passphrase.HANDOVER_VARIABLE] = passphrase.hand_over(words, private)
         existing_endpoints = environment.pop(PRACTICE_VARIABLE, None)
         # This Python's kernel takes precedence over one that the user registered for another Python.
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
@@ -138,11 +142,50 @@ def open_lab(
             environment[PRACTICE_VARIABLE] = str(endpoints)
         notify(_("The notebooks are in {folder}").format(folder=notebooks[0].parent))
         command = _voila_command(notebooks[0]) if app else _jupyterlab_command(notebooks[0])
+        # Their connection files, with the key of each kernel, and their sockets.
+        environment["JUPYTER_RUNTIME_DIR"] = str(private)
+        if app:
+            command.append(f"--Voila.connection_dir_root={private}")
+        command += _transport_options(private)
         if port is not None:
             command.append(f"--port={port}")
         if not browser:
             command.append("--no-browser")
         return _run_until_exit(command, environment)
+
+
+# What the name of a socket adds to its folder: Voilà's own folder in it, and the kernel's id and number.
+_SOCKET_NAME = "/voila_xxxxxxxx/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-99"
+_MAX_SOCKET_PATH = 103  # bytes: sun_path of macOS without its NUL (Linux: 107)
+
+
+def _private_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A new folder for this user alone, with a path so short that a kernel's sockets can lie in it, if there is one."""
+    places = (tempfile.gettempdir(), "/tmp")  # noqa: S108
+    short = (p for p in places if _has_room_for_sockets(Path(p, "msoauth-xxxxxxxx")))
+    place = next((p for p in short if os.access(p, os.W_OK)), None)
+    return tempfile.TemporaryDirectory(prefix="msoauth-", dir=place, ignore_cleanup_errors=True)
+
+
+def _has_room_for_sockets(folder: Path) -> bool:
+    return len(os.fsencode(f"{folder}{_SOCKET_NAME}")) <= _MAX_SOCKET_PATH
+
+
+def _transport_options(private: Path) -> list[str]:
+    """The options by which kernels talk to Jupyter so that no other user of this computer can listen.
+
+    By default they use TCP on the loopback interface: commands are signed, but everyone on this computer can read the
+    outputs. Sockets in a folder of this user alone are better. Windows has none; there, or where no folder has a short
+    enough path, Jupyter encrypts (CurveZMQ) if both its client and the kernel are recent enough.
+    """
+    if os.name == "posix" and _has_room_for_sockets(private):
+        return ["--KernelManager.transport=ipc"]
+    import zmq
+    from jupyter_client.manager import KernelManager
+
+    if "transport_encryption" in KernelManager.class_trait_names() and zmq.has("curve"):
+        return ["--KernelManager.transport_encryption=auto"]
+    return []
 
 
 def _jupyterlab_command(first: Path) -> list[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from msoauth import passphrase
+
 pytest_plugins = ["tests.leaks"]
 
 # The same examples in every run, so that a random one never fails an unrelated change, and no deadline, so that none
@@ -25,6 +27,11 @@ hypothesis.settings.load_profile("steady")
 
 # What a test that fails shows of the practice tenant: why it closed connections.
 logging.getLogger("msoauth.practice").setLevel(logging.INFO)
+
+# The folder by which a passphrase reaches child processes is there for as long as the process: no test leaves it open.
+os.environ[passphrase.VARIABLE] = "a passphrase for tests"
+passphrase.withdraw()
+del os.environ[passphrase.HANDOVER_VARIABLE]
 
 # A program of each Debian package, by which we tell that it is installed.
 PROGRAMS = {
@@ -62,6 +69,7 @@ def _apart_from_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Give every test its own workspace and passphrase, and no HTTP connection of an earlier test."""
     monkeypatch.setenv("MSOAUTH_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "a passphrase for tests")
+    monkeypatch.setenv(passphrase.HANDOVER_VARIABLE, "")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     yield
     if (http := sys.modules.get("msoauth.identity.http")) is not None:

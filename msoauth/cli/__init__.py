@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msoauth import __version__
+from msoauth import __version__, passphrase
 from msoauth.cli import (
     accounts,
     audit,
@@ -120,6 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     130 if it was interrupted or stdout was closed (broken pipe).
     """
     utf8_streams()
+    passphrase.withdraw(for_children=False)
     command = typer.main.get_command(app)
     status: object
     try:

@@ -9,6 +9,7 @@ import typer
 from msoauth.cli import files, prompts
 from msoauth.cli.output import print_text, print_warnings, show_progress
 from msoauth.errors import InputError
+from msoauth.passphrase import problem as passphrase_problem
 from msoauth.texts import _, ngettext
 
 app = typer.Typer(help="The key that seals secrets and tokens.", no_args_is_help=True)
@@ -51,12 +52,10 @@ def show(context: typer.Context) -> None:
 @app.command("passphrase")
 def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
     """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then."""
-    from msoauth.store import export
-
     with context.obj.open() as workspace:
         workspace.vault.data_key()  # fail before asking if the current key does not open the vault
         new = _read_passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
-        problem = export.passphrase_problem(new)
+        problem = passphrase_problem(new)
         if problem:
             raise InputError(problem)
         workspace.vault.change("passphrase", new)

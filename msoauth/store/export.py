@@ -20,24 +20,14 @@ import sqlalchemy as sa
 
 from msoauth import clouds, redact
 from msoauth.errors import InputError, StoreError, VaultError
+from msoauth.passphrase import problem as passphrase_problem
 from msoauth.store import archive, schema
 from msoauth.store.vault import VaultRecord
 from msoauth.store.workspace import Workspace
 from msoauth.texts import _
 
-MIN_PASSPHRASE = 12  # characters; whoever gets hold of the file can try to guess
-
 _TABLES = {table.name: table for table in schema.metadata.sorted_tables if table is not schema.meta}
 _BATCH = 500
-
-
-def passphrase_problem(passphrase: str) -> str | None:
-    """What is wrong with a passphrase for an export, as a sentence, or None."""
-    if len(passphrase) < MIN_PASSPHRASE:
-        return _(
-            "The passphrase needs at least {n} characters: whoever gets the file can try."
-        ).format(n=MIN_PASSPHRASE)
-    return None
 
 
 def check_target(file: Path) -> None:

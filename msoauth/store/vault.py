@@ -88,7 +88,7 @@ class Vault:
         create: Stores a record unless there is one already; returns the stored one.
         swap: Replaces the first record by the second, if the first is still stored; returns whether it did.
         folder: The folder of a key file.
-        passphrase: None for ``MSOAUTH_PASSPHRASE``.
+        passphrase: None when the key comes from elsewhere.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Vault:
         self._create = create
         self._swap = swap
         self._folder = folder
-        self._passphrase = passphrase or os.environ.get("MSOAUTH_PASSPHRASE") or None
+        self._passphrase = passphrase or None
         self._data_key: bytes | None = None
         self._lock = threading.Lock()
         redact.remember(self._passphrase)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from msoauth.errors import StoreError
+from msoauth.passphrase import current as environment_passphrase
 from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
@@ -82,6 +83,7 @@ class Workspace:
         Raises:
             StoreError: it cannot be opened, or a newer msoauth wrote it.
         """
+        passphrase = passphrase or environment_passphrase()
         location = str(path_or_url or os.environ.get("MSOAUTH_WORKSPACE") or _user_folder())
         engine: sa.Engine | None = None
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
@@ -127,6 +128,17 @@ def start_lab(folder: Path, *options: str, **environment: str) -> Iterator[Lab]:
             yield running
         finally:
             terminate(server)
+
+
+def server_of(lab: Lab) -> psutil.Process:
+    """The process of JupyterLab, or of Voilà."""
+    for process in psutil.Process().children(recursive=True):
+        command = process.cmdline()
+        if any(part in command for part in ("jupyterlab", "voila")):
+            environment = process.environ()
+            if environment.get("MSOAUTH_WORKSPACE", "").startswith(str(lab.workspace)):
+                return process
+    raise AssertionError(lab.log.read_text(encoding="utf-8"))
 
 
 def _voilas_token(log: Path, server: "subprocess.Popen[bytes]") -> str:

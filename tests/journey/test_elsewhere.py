@@ -1,7 +1,9 @@
 """Where the notebooks run besides JupyterLab: Notebook 7, Voilà as an app, and Binder."""
 
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from tests.journey.servers import (
     TOKEN,
     Lab,
     dot,
+    server_of,
     shot,
     sign_in_on,
     start_lab,
@@ -49,12 +52,18 @@ def test_notebook_7_shows_the_panels(practice: Practice, page: Page) -> None:
 def test_the_app_shows_panels_without_code_and_leads_on(
     practice: Practice, tmp_path: Path, page: Page
 ) -> None:
-    environment = {PRACTICE_VARIABLE: str(practice.tenant.endpoints_file)}
+    long = tmp_path / ("long" * 30)  # too long for the path of a socket
+    long.mkdir()
+    environment = {PRACTICE_VARIABLE: str(practice.tenant.endpoints_file), "TMPDIR": str(long)}
     with start_lab(tmp_path, "--app", **environment) as lab:
         lab.app(page, "0 Start here")
         expect(page.locator(".jp-InputArea-editor, .jp-CodeMirrorEditor")).to_have_count(0)
         expect(page.locator("body")).not_to_contain_text("Shift+Enter")
         shot(page, "app-0")
+        folder = Path(server_of(lab).environ()["JUPYTER_RUNTIME_DIR"])
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        [connection] = folder.glob("voila_*/kernel-*.json")
+        assert json.loads(connection.read_text(encoding="utf-8"))["transport"] == "ipc"
         page.locator(".mso-way").get_by_role("link", name="1 Register the firm").click()
         page.get_by_role("button", name="Fill in the practice firm").click(timeout=60_000)
         page.get_by_role("button", name="Save and check").click()
@@ -63,6 +72,7 @@ def test_the_app_shows_panels_without_code_and_leads_on(
         page.context.clear_cookies()
         page.goto(f"{lab.url}/voila/render/0%20Start%20here.ipynb")
         expect(page.locator(".mso-head")).to_have_count(0)  # nobody without the token
+    assert not folder.exists()
 
 
 @contextmanager

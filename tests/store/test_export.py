@@ -100,7 +100,7 @@ def test_the_source_moves_between_passphrase_file_and_keyring(
         assert len(list(tmp_path.glob("*.key"))) == 1
         workspace.vault.change("keyring")
         assert (len(kept), list(tmp_path.glob("*.key"))) == (1, [])
-        monkeypatch.delenv("MSOAUTH_PASSPHRASE")
+        monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
         with Workspace.open(tmp_path) as again:
             assert again.firms.secret(FIRM.name) == Secret(MARKER)
         workspace.vault.change("passphrase", NEW)

@@ -58,7 +58,7 @@ def test_a_passphrase_is_changed_and_the_old_one_opens_nothing(
     assert (status, "key file" in out, "whoever copies this folder" in err) == (0, True, True)
     status, _out, err = run("vault", "source", "keyring")
     assert (status, "no keyring" in err) == (2, True)
-    monkeypatch.delenv("MSOAUTH_PASSPHRASE")
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
     with Workspace.open(folder / "workspace") as workspace:
         assert workspace.firms.secret("Contoso") == Secret(SECRET)
 

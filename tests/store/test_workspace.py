@@ -107,7 +107,7 @@ def test_a_wrong_or_missing_passphrase_is_one_sentence_and_changes_nothing(
             wrong.firms.secret(FIRM.name)
         with pytest.raises(VaultError):
             wrong.firms.set_secret(FIRM.name, "a new value")
-    monkeypatch.delenv("MSOAUTH_PASSPHRASE")
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
     with Workspace.open(folder) as missing:
         assert missing.firms.get(FIRM.name) == FIRM
         with pytest.raises(VaultError, match="MSOAUTH_PASSPHRASE"):
@@ -135,7 +135,7 @@ def test_a_sealed_value_that_was_moved_to_another_row_does_not_open(
 def test_without_keyring_and_passphrase_a_private_key_file_is_made_and_warned_of(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("MSOAUTH_PASSPHRASE")
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
     with Workspace.open(folder) as workspace:
         assert len(list(workspace.warnings)) == 0
         workspace.firms.add(FIRM, secret=MARKER)
@@ -155,7 +155,7 @@ def test_the_keyring_holds_the_key_where_there_is_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[tuple[str, str], str] = {}
-    monkeypatch.delenv("MSOAUTH_PASSPHRASE")
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
     monkeypatch.setattr(
         "keyring.set_password", lambda service, name, value: kept.update({(service, name): value})
     )

@@ -1,24 +1,20 @@
 """The guided notebooks as files and in kernels: thin, clean, and whole however their cells are run."""
 
 import ast
-import asyncio
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
-from traitlets.config import Config
 
 from msoauth import ui
 from msoauth.lab import NOTEBOOK_ONLY, PRACTICE_VARIABLE, shipped_notebooks
 from msoauth.practice import PracticeTenant
 from msoauth.store import Workspace
 from msoauth.ui.header import notebooks
+from tests.kernels import run
 
 NOTEBOOKS = sorted(shipped_notebooks().glob("*.ipynb"))
 SECRET = "planted~marker~of~a~client~secret~value1"
@@ -30,20 +26,6 @@ def read(notebook: Path) -> Any:
 
 def code_cells(book: Any) -> list[Any]:
     return [cell for cell in book.cells if cell.cell_type == "code"]
-
-
-def run(book: Any) -> Any:
-    with TemporaryDirectory(prefix="nb", ignore_cleanup_errors=True) as folder:
-        config = Config()
-        if os.name == "posix":
-            # In place of ports, which are looked up and let go before the kernel takes them: another test's server
-            # had one at times.
-            config.AsyncKernelManager.transport = "ipc"
-            config.AsyncKernelManager.ip = f"{folder}/kernel"
-        work = NotebookClient(book, timeout=100, config=config).async_execute()
-        # In a thread, as another test's browser may keep a loop running in this one.
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, work).result()
 
 
 def calls(cell: Any) -> list[str]:

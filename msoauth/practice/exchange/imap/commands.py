@@ -9,7 +9,6 @@ from msoauth.practice.exchange.imap import folders, items, responses
 from msoauth.practice.exchange.imap.grammar import (
     COMMAND_LIMIT,
     ArgumentError,
-    GrammarError,
     Text,
     Word,
     as_set,
