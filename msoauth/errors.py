@@ -59,6 +59,10 @@ class InputError(MsoauthError, ValueError):
         self.field = field
 
 
+class NothingToDoError(InputError):
+    """What was asked for is not needed: nothing is wrong, and there is nothing to write."""
+
+
 class NotFoundError(InputError, LookupError):
     """There is no firm or account of that name in the workspace."""
 

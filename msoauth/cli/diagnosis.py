@@ -9,7 +9,7 @@ import typer
 from msoauth.cli import files, prompts, sign_in
 from msoauth.cli.options import Address, Json
 from msoauth.cli.output import console, exit_status, print_findings, print_on_stderr, print_text
-from msoauth.errors import InputError
+from msoauth.errors import InputError, NothingToDoError
 from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
 from msoauth.texts import _
@@ -161,7 +161,11 @@ def letter(
 
     with context.obj.open() as workspace:
         account, addressed_firm = _letter_scope(workspace, address, firm)
-        new_letter = write_letter(workspace, addressed_firm, account)
+        try:
+            new_letter = write_letter(workspace, addressed_firm, account)
+        except NothingToDoError as nothing:
+            print_on_stderr(nothing.summary)
+            return
     if form == "eml":
         content = new_letter.eml(recipient)
     else:

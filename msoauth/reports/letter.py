@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from msoauth.errors import InputError
+from msoauth.errors import NothingToDoError
 from msoauth.explaining import for_cause
 from msoauth.explaining.links import link
 from msoauth.model import Account, Finding, Firm, Link, Signal
@@ -97,11 +97,11 @@ def letter(
         cause: Limit the letter to this cause; None for all of them.
 
     Raises:
-        InputError: there are no findings yet, or the IT department can fix none of them.
+        NothingToDoError: there are no findings yet, or the IT department can fix none of them.
     """
     latest = latest_findings(workspace, firm.name, account)
     if not latest:
-        raise InputError(
+        raise NothingToDoError(
             _("There are no findings of {firm} yet: diagnose an account first.").format(
                 firm=firm.name
             )
@@ -119,14 +119,14 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
     """Write the letter about these findings.
 
     Raises:
-        InputError: the IT department can fix none of them.
+        NothingToDoError: the IT department can fix none of them.
     """
     by_cause: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding.cause and fixable_by_it_department(finding.cause, finding.who):
             by_cause.setdefault(finding.cause, []).append(finding)
     if not by_cause:
-        raise InputError(
+        raise NothingToDoError(
             _("Nothing in the latest findings of {firm} is for the firm's IT to mend.").format(
                 firm=firm.name
             )

@@ -24,7 +24,7 @@ from msoauth.reports.html_report import STAGES, changes_line, table_data
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.reports.letter import fixable_by_it_department, letter
 from msoauth.reports.write import MEDIA, Kind, write_report
-from msoauth.texts import _
+from msoauth.texts import _, ngettext
 from msoauth.ui import html
 from msoauth.ui.audit_table import AccountTable
 from msoauth.ui.jobs import Job
@@ -253,8 +253,10 @@ class AuditPanel(Panel):
         self.show_status()
         self.set_busy(False)
         progress = audit.progress
-        text = _("{count} accounts were audited in {seconds:.0f} seconds.").format(
-            count=f"{progress.done - audit.skipped:,}", seconds=progress.elapsed
+        count, seconds = progress.done - audit.skipped, round(progress.elapsed)
+        text = _("Audited: {accounts} in {duration}.").format(
+            accounts=ngettext("{n:,} account", "{n:,} accounts", count).format(n=count),
+            duration=ngettext("{n:,} second", "{n:,} seconds", seconds).format(n=seconds),
         )
         self.progress.show(html.box("note", text))
 

@@ -1,6 +1,7 @@
 """The audit's panel without a browser: audit, cancel, open an account, diagnose it, save; and nothing secret in its state."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_an_audit_turns_the_dots_and_names_what_hangs_on_one_cause(
     assert panel.state is Signal.FAILED
     assert "1 account: Authenticated SMTP is off" in panel.causes.html
     assert "<svg" in panel.charts.html
+    assert re.search(r"Audited: \d+ accounts in \d+ seconds?\.", panel.progress.html)
     assert panel.frame()["signal"].tolist().count("failed") == 1
     assert panel.causes_frame()["count"].tolist() == [1]
 
