@@ -23,7 +23,7 @@ def test_a_letter_without_anything_to_ask_for_is_one_sentence(
             passed = Finding(
                 "smtp.login", Signal.PASSED, "works", firm="Contoso", account="anna@contoso.example"
             )
-            workspace.journal.append([passed])
+            workspace.journal.append(passed)
     with pytest.raises(SystemExit) as ended:
         main(["--workspace", str(tmp_path / "workspace"), "letter", "--to", str(file)])
     out, err = capsys.readouterr()
