@@ -28,7 +28,7 @@ from msoauth.auditing import Audit
 from msoauth.auditing.status import status
 from msoauth.enrol import enrol
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.reports.excel import write_excel
+from msoauth.reports.excel import excel_report
 from msoauth.reports.html_report import html_page
 from msoauth.store import Workspace
 
@@ -253,7 +253,7 @@ def journal(table: Table, findings: int, accounts: int, folder: Path) -> None:
             table.add(case, f"{name} ({size:,} rows)", statistics.median(times), "s")
         stands = status(workspace)
         start = time.perf_counter()
-        write_excel(folder / "audit.xlsx", stands, [])
+        (folder / "audit.xlsx").write_bytes(excel_report(stands, []))
         table.add(f"report of {accounts:,} accounts", "Excel", time.perf_counter() - start, "s")
         start = time.perf_counter()
         page = html_page(stands, [])

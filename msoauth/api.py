@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 
-from msoauth import checks
+from msoauth import checks, private_files
 from msoauth.auditing import AccountResult, Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.status import CauseGroup, Status, status
@@ -297,9 +297,11 @@ class AuditResult(Listing[AccountResult]):
         self._write("csv", path)
 
     def _write(self, kind: "Kind", path: str | Path) -> None:
-        from msoauth.reports.write import write_report
+        from msoauth.reports.write import report
 
-        write_report(kind, Path(path), self.status, self._history)
+        private_files.write(
+            private_files.resolve(Path(path)), report(kind, self.status, self._history)
+        )
 
     def _caption(self) -> str:
         count = len(self.status.accounts)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from msoauth import clouds, passphrase
+from msoauth import clouds, passphrase, private_files
 from msoauth.errors import InputError
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -54,7 +54,7 @@ def copy_notebooks(target: Path) -> list[Path]:
     Returns:
         The notebooks in *target*, in order.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(target)
     digests_file = target / _DIGESTS_FILE
     try:
         digests: dict[str, str] = json.loads(digests_file.read_text(encoding="utf-8"))
@@ -69,9 +69,9 @@ def copy_notebooks(target: Path) -> list[Path]:
         # Keep a copy that is up to date (perhaps with outputs) or that the user changed or replaced by another file.
         if copy.exists() and (current in (new, None) or current != digests.get(source.name)):
             continue
-        copy.write_bytes(source.read_bytes())
+        private_files.write(copy, source.read_bytes())
         digests[source.name] = new or ""
-    digests_file.write_text(json.dumps(digests, indent=1), encoding="utf-8")
+    private_files.write(digests_file, json.dumps(digests, indent=1).encode())
     return copies
 
 

@@ -15,15 +15,17 @@ from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
+from msoauth.mail.saving import as_input_error
 from msoauth.mail.smtp import envelope
 from msoauth.model import Account, Finding, Signal
+from msoauth.private_files import resolve_below, safe_name
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
 
 def mail_folder(workspace: Workspace, account: Account) -> Path:
     """The folder for an account's retrieved mail, unless the user names another place."""
-    return workspace.folder / "mail" / account.address.lower()
+    return workspace.folder / "mail" / safe_name(account.address.lower())
 
 
 def _log_in(context: Context) -> Pop3Session | ImapSession:
@@ -64,6 +66,9 @@ def fetch_mail(
         MailError: the conversation broke for good; what was yielded is complete.
         InputError: another retrieval is writing to that place.
     """
+    if to is not None:
+        with as_input_error(to):
+            to = resolve_below(workspace.folder, to)
     context = Context(
         workspace,
         workspace.firms.get(account.firm),

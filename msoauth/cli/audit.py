@@ -121,7 +121,7 @@ def audit(
     from msoauth.auditing import Audit
     from msoauth.auditing.history import history
     from msoauth.auditing.status import status as current_status
-    from msoauth.reports.write import write_report
+    from msoauth.reports.write import report
 
     limits: dict[str, Any] = {"workers": workers, "per_firm": per_firm}
     formats: tuple[tuple[Kind, Path | None], ...] = (("csv", csv), ("xlsx", xlsx), ("html", html))
@@ -143,8 +143,7 @@ def audit(
             code = _run_audit(running_audit, workspace, as_json=json)
         status = current_status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
-            with files.replacing(file) as part:
-                write_report(kind, part, status, history(workspace, firm or None))
+            files.write(file, report(kind, status, history(workspace, firm or None)))
             print_on_stderr(_("Written: {file}").format(file=file))
         _show_status(status, console(on_stderr=json))
         if no_run:

@@ -123,7 +123,7 @@ def _write_bundle(
             return
         elif prompts.is_yes(answer):
             break
-    bundle.write(path)
+    files.write(path, bundle.as_zip())
     print_on_stderr(
         _("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path)
     )

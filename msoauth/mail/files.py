@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msoauth import private_files
 from msoauth.errors import MailError
 from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, summary_of
@@ -32,21 +33,12 @@ from msoauth.mail.structure import scan
 from msoauth.texts import _
 
 _INDEX = ".msoauth-index"
-_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# Names that Windows reserves; _SAFE_NAME has no upper case, because Windows ignores case.
-_RESERVED = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    *(f"com{n}" for n in range(10)),
-    *(f"lpt{n}" for n in range(10)),
-}
+_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")  # no upper case, because Windows ignores case
 
 
 def file_name(uidl: str) -> str:
     """The key in a message's file name: its unique id where every system allows that as a name, else its digest."""
-    if _SAFE_NAME.fullmatch(uidl) and uidl not in _RESERVED:
+    if _SAFE_NAME.fullmatch(uidl) and not private_files.is_device(uidl):
         return uidl
     return hashlib.sha256(uidl.encode("utf-8", "replace")).hexdigest()[:32]
 
@@ -70,9 +62,8 @@ class FileStore(MailStore):
         # The file of each message, by the key in its name. None is no key, but is looked up for messages without one.
         self._names: dict[str | None, str] = {}
         with as_input_error(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for subfolder in ("cur", "new", "tmp") if maildir else ():
-                (folder / subfolder).mkdir(exist_ok=True)
+            for subfolder in ("", "cur", "new", "tmp") if maildir else ("",):
+                private_files.make_folder(folder / subfolder)
 
     def _prepare(self) -> None:
         if not self._maildir:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from msoauth.mail.messages import MessageSummary, from_json
+from msoauth.private_files import open_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class MessageIndex:
             OSError: it cannot be written.
         """
         self.load()
-        self._out = self._file.open("a+b")
+        descriptor = open_private(self._file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self._out = os.fdopen(descriptor, "a+b")
         end = self._out.seek(0, 2)
         if end:
             self._out.seek(end - 1)

@@ -10,17 +10,18 @@ import itertools
 import json
 import os
 import re
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from msoauth import private_files
 from msoauth.errors import InputError
 from msoauth.mail.index import IndexEntry, MessageIndex
 from msoauth.mail.messages import MessageSummary, from_json
 from msoauth.mail.saving import (
-    BINARY,
     MailStore,
     Staged,
     StagingFolder,
@@ -53,7 +54,7 @@ class MboxStore(MailStore):
         super().__init__(file, Path(f"{prefix}-lock"), staging, index)
         self._redo_log = f"{prefix}-redo"
         with as_input_error(file.parent):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(file.parent)
 
     def has(self, uidl: str) -> bool:
         """Whether the message was ever stored here."""
@@ -87,8 +88,8 @@ class MboxStore(MailStore):
                 "offset": self._place.stat().st_size if self._place.exists() else 0,
                 "lines": [[staged.digest, row.as_json()] for staged, row in batch],
             }
-            new_log = f"{self._redo_log}-part"
-            with open(new_log, "wb") as out:  # noqa: PTH123
+            new_log = _temporary(self._place)
+            with os.fdopen(private_files.create(new_log), "wb") as out:
                 out.write(json.dumps(header).encode() + b"\n")
                 for staged in new:
                     if staged.content is not None:
@@ -111,11 +112,11 @@ class MboxStore(MailStore):
 
     def _append_redo_log(self) -> None:
         """Append what the mailbox does not have yet of the redo log; then delete the log."""
-        with open(self._redo_log, "rb") as redo_log:  # noqa: PTH123
+        with os.fdopen(private_files.open_private(self._redo_log, os.O_RDONLY), "rb") as redo_log:
             header: dict[str, Any] = json.loads(redo_log.readline())
             start = redo_log.tell()
-            os.close(os.open(self._place, os.O_WRONLY | os.O_CREAT | BINARY, 0o600))
-            with self._place.open("r+b") as box:
+            box_descriptor = private_files.open_private(self._place, os.O_RDWR | os.O_CREAT)
+            with os.fdopen(box_descriptor, "r+b") as box:
                 redo_log.seek(start + _already_appended(redo_log, box, int(header["offset"])))
                 box.seek(0, os.SEEK_END)
                 while piece := redo_log.read(_CHUNK):
@@ -174,16 +175,22 @@ def _quote_after_first_line(block: bytes) -> bytes:
     return first + end + _FROM.sub(rb">\1", rest)
 
 
+def _temporary(file: Path) -> str:
+    """A name beside the mailbox, like those of staged messages, whose leftovers the next retrieval deletes."""
+    return str(file.parent / f".{file.name}.msoauth-part-{secrets.token_hex(8)}")
+
+
 @contextmanager
 def _dotlock(file: Path) -> Iterator[None]:
     """Hold the lock file that mail programs share, ``NAME.lock`` beside the mailbox.
 
     The caller holds msoauth's own lock, so a lock file with msoauth's mark in it is a leftover of a crash.
     """
-    lock_file, temporary = Path(f"{file}.lock"), file.parent / f".{file.name}.msoauth-part-lock"
+    lock_file, temporary = Path(f"{file}.lock"), Path(_temporary(file))
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        temporary.write_bytes(_LOCK_MARK)
+        with os.fdopen(private_files.create(temporary), "wb") as marked:
+            marked.write(_LOCK_MARK)
         try:
             os.link(temporary, lock_file)  # so that the lock file never exists without its mark
             break

@@ -8,6 +8,7 @@ only when it is complete and synced, so that a crash leaves no half message.
 import ctypes
 import itertools
 import os
+import secrets
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -22,12 +23,11 @@ from typing import Self
 from filelock import FileLock
 from filelock import Timeout as LockedError
 
+from msoauth import private_files
 from msoauth.errors import InputError, MailError
 from msoauth.mail.index import MessageIndex
 from msoauth.mail.messages import MessageSummary
 from msoauth.texts import _
-
-BINARY = getattr(os, "O_BINARY", 0)  # Windows: else each LF is written as CRLF
 
 
 def write_all(descriptor: int, piece: bytes) -> None:
@@ -54,7 +54,7 @@ def sync(files: list[str]) -> None:
 
 
 def _sync_one(file: str) -> None:
-    descriptor = os.open(file, os.O_RDWR | BINARY)
+    descriptor = private_files.open_private(file, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -160,7 +160,7 @@ class StagingFolder:
 
     def __init__(self, folder: str, prefix: str) -> None:
         self._folder, self._prefix = folder, prefix
-        self._start = os.path.join(folder, f"{prefix}{os.getpid()}-")  # noqa: PTH118
+        self._start = os.path.join(folder, f"{prefix}{secrets.token_hex(8)}-")  # noqa: PTH118
         self._numbers = itertools.count(1)
 
     def remove_leftovers(self) -> None:
@@ -190,7 +190,7 @@ class StagingFolder:
 
     @staticmethod
     def _write_file(name: str, pieces: Iterable[bytes]) -> None:
-        descriptor = _create(name)
+        descriptor = private_files.create(name)
         try:
             for piece in pieces:
                 write_all(descriptor, piece)
@@ -205,7 +205,7 @@ class StagingFolder:
         """Write messages from memory to their temporary files."""
         for message in staged:
             if message.content is not None:
-                descriptor = _create(message.file)
+                descriptor = private_files.create(message.file)
                 try:
                     write_all(descriptor, message.content)
                 finally:
@@ -218,10 +218,6 @@ class StagingFolder:
         staged.content = None
         with suppress(OSError):
             os.unlink(staged.file)  # noqa: PTH108
-
-
-def _create(name: str) -> int:
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
 
 
 class MailStore(ABC):
@@ -243,7 +239,7 @@ class MailStore(ABC):
         self, place: Path, lock: Path, staging: StagingFolder, index: MessageIndex
     ) -> None:
         self._place = place
-        self._lock = FileLock(lock, thread_local=False)
+        self._lock = FileLock(lock, mode=private_files.FILE_MODE, thread_local=False)
         self._staging = staging
         self._index = index
 
@@ -260,7 +256,7 @@ class MailStore(ABC):
                 self._index.open()
                 self._prepare()
             except BaseException:
-                self._lock.release()
+                self.__exit__()
                 raise
         return self
 

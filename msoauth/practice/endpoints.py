@@ -1,6 +1,8 @@
 """The endpoints file: the servers' addresses, and the tenants with their apps, users and passwords."""
 
 import json
+import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,11 @@ class EndpointsFile:
 
     def write(self) -> None:
         """Replace the file as a whole."""
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(self.content, ensure_ascii=False), encoding="utf-8")
+        new = self.path.with_suffix(f".{secrets.token_hex(8)}")
+        # It holds passwords: from its first byte on, others cannot read it.
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(self.content, out, ensure_ascii=False)
         new.replace(self.path)
 
     def wrong_entries(self) -> list[tuple[str, Any, Any]]:

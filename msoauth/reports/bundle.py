@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from msoauth import __version__
+from msoauth import __version__, private_files
 from msoauth.errors import InputError
 from msoauth.judgement import is_problem, verdict
 from msoauth.mail.transcript import Transcript
@@ -68,12 +68,9 @@ class Bundle:
         Raises:
             InputError: the file cannot be written there.
         """
-        partial = path.with_name(f"{path.name}.part")
         try:
-            partial.write_bytes(self.as_zip())
-            partial.replace(path)
+            private_files.write(path, self.as_zip())
         except OSError as problem:
-            partial.unlink(missing_ok=True)
             raise InputError(
                 _("The bundle cannot be written to {path}: {why}.").format(
                     path=path, why=problem.strerror or type(problem).__name__
@@ -131,11 +128,10 @@ def bundle(
     }
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
     mailbox_name = sanitize(account.address).replace("@", "-at-")
-    safe_name = "".join(c if c.isalnum() or c in "-._" else "-" for c in mailbox_name)[:80]
     return Bundle(
         {"bundle.json": json.dumps(manifest, indent=1) + "\n", **files},
         index,
-        f"msoauth-{safe_name}-{stamp}.zip",
+        f"msoauth-{private_files.file_stem(mailbox_name)}-{stamp}.zip",
     )
 
 

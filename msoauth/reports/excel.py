@@ -1,8 +1,8 @@
 """Writes an audit as an Excel workbook: one sheet per question, with typed columns, filters and a frozen header."""
 
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from msoauth.auditing.status import Status
@@ -24,14 +24,9 @@ _MOMENT = "yyyy-mm-dd hh:mm"
 _HEADER_ROW = 2
 
 
-def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
-    """Write the workbook to *file*.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+def excel_report(status: Status, runs: Sequence[AuditRun]) -> bytes:
+    """The workbook's bytes; no temporary file is written."""
     import xlsxwriter  # imported lazily: only a workbook needs it
-    from xlsxwriter.exceptions import FileCreateError
 
     # Text that looks like a formula, a link or a number stays text.
     options = {
@@ -39,17 +34,16 @@ def write_excel(file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
         "strings_to_urls": False,
         "strings_to_numbers": False,
         "remove_timezone": True,
+        "in_memory": True,
     }
-    book = xlsxwriter.Workbook(str(file), options)
+    content = io.BytesIO()
+    book = xlsxwriter.Workbook(content, options)
     book.set_properties({"title": _("Mail audit"), "comments": _("Made by msoauth")})
     formats = _Formats(book)
     for sheet in sheets(status, runs):
         _write_sheet(book, formats, sheet, status.at)
-    try:
-        book.close()
-    except FileCreateError as error:
-        reason = error.args[0] if error.args else error
-        raise reason if isinstance(reason, OSError) else OSError(str(reason)) from None
+    book.close()
+    return content.getvalue()
 
 
 class _Formats:

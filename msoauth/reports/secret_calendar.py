@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msoauth.judgement import SECRET_WARNING_DAYS
 from msoauth.model import Firm
+from msoauth.private_files import file_stem
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def file_name(firms: Iterable[Firm]) -> str:
     """A name for the calendar file that is valid on every system."""
     names = [firm.name for firm in firms]
     name = names[0] if len(names) == 1 else "msoauth"
-    safe_name = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-")[:60]
-    return f"{safe_name or 'msoauth'}-secret.ics"
+    return f"{file_stem(name) or 'msoauth'}-secret.ics"
 
 
 def _events(firm: Firm, now: datetime) -> Iterator["Event"]:

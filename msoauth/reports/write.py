@@ -1,9 +1,8 @@
-"""Writes an audit's report to a file, as CSV, Excel or HTML."""
+"""An audit's report as CSV, Excel or HTML."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from msoauth.auditing.status import AccountStatus, Status
@@ -18,26 +17,22 @@ MEDIA: dict[Kind, str] = {
 }
 
 
-def write_report(kind: Kind, file: Path, status: Status, runs: Sequence[AuditRun]) -> None:
-    """Write the report to *file*, replacing what is there.
+def report(kind: Kind, status: Status, runs: Sequence[AuditRun]) -> bytes:
+    """The content of the report's file.
 
     Args:
         runs: Finished audits for the charts, the newest first.
-
-    Raises:
-        OSError: the file cannot be written.
     """
     # Imported lazily: the libraries for Excel and HTML take time to load.
     if kind == "xlsx":
-        from msoauth.reports.excel import write_excel
+        from msoauth.reports.excel import excel_report
 
-        write_excel(file, status, runs)
-    elif kind == "html":
+        return excel_report(status, runs)
+    if kind == "html":
         from msoauth.reports.html_report import html_page
 
-        file.write_text(html_page(status, runs), encoding="utf-8")
-    else:
-        file.write_text(csv_text(status.accounts), encoding="utf-8", newline="")
+        return html_page(status, runs).encode()
+    return csv_text(status.accounts).encode()
 
 
 def csv_text(accounts: Iterable[AccountStatus]) -> str:

@@ -1,12 +1,14 @@
 """Connecting to the workspace's database: SQLite's settings, PostgreSQL's timeouts, and a warning about TLS."""
 
 import ipaddress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
+from msoauth import private_files
 from msoauth.texts import _
 
 # Without these, a server that is switched off would be noticed after 15 minutes (sending) or two hours (waiting).
@@ -25,7 +27,11 @@ _SERVER_KEEPALIVES = (
 
 
 def open_engine(url: URL) -> sa.Engine:
-    """The SQLAlchemy engine for a workspace on SQLite or PostgreSQL."""
+    """The SQLAlchemy engine for a workspace on SQLite or PostgreSQL.
+
+    Raises:
+        OSError: SQLite's files cannot be created for the user alone.
+    """
     if url.get_backend_name() != "sqlite":
         timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in url.query}
         engine = sa.create_engine(url, pool_pre_ping=True, connect_args=timeouts)
@@ -37,6 +43,8 @@ def open_engine(url: URL) -> sa.Engine:
             connection.commit()
 
         return engine
+    if url.database and url.database != ":memory:":
+        private_files.prepare_database(Path(url.database))
     engine = sa.create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")

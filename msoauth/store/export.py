@@ -6,10 +6,8 @@ transaction.
 """
 
 import base64
-import contextlib
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from msoauth import clouds, redact
+from msoauth import clouds, private_files, redact
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.passphrase import problem as passphrase_problem
 from msoauth.store import archive, schema
@@ -36,7 +34,7 @@ def check_target(file: Path) -> None:
     Raises:
         InputError: the file is there already.
     """
-    if file.exists():
+    if os.path.lexists(file):
         raise InputError(_("{file} is there already; choose another name.").format(file=file.name))
 
 
@@ -78,22 +76,13 @@ def export_workspace(
     check_target(file)
     redact.remember(passphrase)
     key = workspace.vault.data_key() if workspace.vault.source else None
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            count = _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
+        with private_files.replacing(file) as out:
+            return _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
     except OSError as problem:
         raise StoreError(
             _("{file} cannot be written: {reason}.").format(file=file.name, reason=problem.strerror)
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return count
 
 
 def _write(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from msoauth import private_files
 from msoauth.errors import StoreError
 from msoauth.store.database import Database, as_store_errors, error_sentence
 from msoauth.store.process_locks import FolderLocks, ProcessLocks
@@ -83,7 +84,7 @@ def _folder_state(folder: Path) -> _FolderState:
     """The state of a folder: the same one for all paths to it; a new one after it was deleted and created again."""
     place = folder.resolve()
     with contextlib.suppress(OSError):  # acquiring a lock reports the error
-        place.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(place)
     with _folder_guard:
         state = _folder_states.get(place)
         if state is None or not _same_folder(state.folder, place):

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import filelock
 
+from msoauth import private_files
+
 if sys.platform != "win32":
     import fcntl
 
@@ -40,12 +42,14 @@ class LockFiles:
         self._held: dict[int, filelock.BaseFileLock] = {}
 
     def acquire(self, number: int) -> bool:
-        lock = filelock.FileLock(self._folder / f"{number:016x}.lock", thread_local=False)
+        lock = filelock.FileLock(
+            self._folder / f"{number:016x}.lock", mode=private_files.FILE_MODE, thread_local=False
+        )
         try:
             try:
                 lock.acquire(timeout=0)
             except FileNotFoundError:  # the first lock in this folder
-                self._folder.mkdir(parents=True, exist_ok=True)
+                private_files.make_folder(self._folder)
                 lock.acquire(timeout=0)
         except filelock.Timeout:
             return False
@@ -74,8 +78,8 @@ else:
             self._held_count = 0
 
         def _open_file(self) -> int:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            private_files.make_folder(self._file.parent)
+            return private_files.open_private(self._file, os.O_RDWR | os.O_CREAT)
 
         def acquire(self, number: int) -> bool:
             with self._guard:

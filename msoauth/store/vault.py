@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from msoauth import redact
+from msoauth import private_files, redact
 from msoauth.errors import VaultError
 from msoauth.texts import _
 
@@ -323,10 +323,8 @@ def _keyring_delete(name: str) -> None:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Write a file that is created readable for its owner only (on Windows, with the folder's permissions)."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
+    private_files.make_folder(file.parent)
+    with os.fdopen(private_files.create(file), "wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())

@@ -4,6 +4,7 @@ import copy
 import errno
 import html
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ import platformdirs
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+from msoauth import private_files
 from msoauth.errors import StoreError
 from msoauth.passphrase import current as environment_passphrase
 from msoauth.store import schema
@@ -48,10 +50,14 @@ class Workspace:
     """
 
     def __init__(
-        self, engine: sa.Engine, folder: Path, passphrase: str | None, warning: str | None = None
+        self,
+        engine: sa.Engine,
+        folder: Path,
+        passphrase: str | None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
-        self._connection_warning = warning
+        self._warnings = warnings
         database = Database(engine)
         self.vault = Vault(
             self._vault_record,
@@ -90,14 +96,16 @@ class Workspace:
             if "://" in location:
                 url, folder = _database_url(location), _user_folder()
             else:
-                folder = Path(location).expanduser().absolute()
+                folder = private_files.resolve(Path(location).expanduser())
                 if folder.exists() and not folder.is_dir():
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-                folder.mkdir(parents=True, exist_ok=True)
+                private_files.make_folder(folder)
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
+            warnings = list(_make_private(folder)) if folder.exists() else []
             engine = open_engine(url)
             migrate(engine)
-            warning = connection_warning(engine)
+            if warning := connection_warning(engine):
+                warnings.append(warning)
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
@@ -117,7 +125,7 @@ class Workspace:
             if engine is not None:
                 engine.dispose()
             raise
-        return cls(engine, folder, passphrase, warning)
+        return cls(engine, folder, passphrase, tuple(warnings))
 
     def snapshot(self) -> "Workspace":
         """The same workspace with firms and sign-in statuses cached, for a run over thousands of accounts."""
@@ -128,10 +136,8 @@ class Workspace:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings for people: secrets without good protection, or a database connection without encryption."""
-        return tuple(
-            warning for warning in (self.vault.warning(), self._connection_warning) if warning
-        )
+        """Warnings for people: secrets, files or a database connection without good protection."""
+        return tuple(warning for warning in (self.vault.warning(), *self._warnings) if warning)
 
     def close(self) -> None:
         """Close the database connections."""
@@ -170,6 +176,30 @@ class Workspace:
         is_vault = schema.meta.c.key == "vault"
         statement = schema.meta.update().where(is_vault, schema.meta.c.value == old.to_json())
         return bool(self.database.change(statement.values(value=new.to_json())))
+
+
+def _make_private(folder: Path) -> Iterator[str]:
+    """Take away what other users may do in the workspace's folder; yields what to tell the user about it.
+
+    Raises:
+        StoreError: the folder is somebody else's, or for everybody.
+    """
+    try:
+        narrowed = private_files.narrow_folder(folder)
+    except OSError:
+        raise StoreError(
+            _(
+                "The workspace {where} cannot be opened: other users of this computer can read or change what is in this folder. Choose a folder of your own."
+            ).format(where=folder)
+        ) from None
+    if not private_files.is_private(folder):
+        yield _(
+            "Other users of this computer may be able to read {folder}: its file system keeps no permissions."
+        ).format(folder=folder)
+    elif narrowed:
+        yield _(
+            "Other users of this computer could open the workspace's folder {folder} until now. Only you can from now on."
+        ).format(folder=folder)
 
 
 def _user_folder() -> Path:

@@ -1,9 +1,7 @@
 """Shows step 5: audits all accounts of all firms, and shows the latest status, cause and findings of each."""
 
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -23,7 +21,7 @@ from msoauth.reports.columns import accounts_frame, causes_frame
 from msoauth.reports.html_report import STAGES, changes_line, table_data
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.reports.letter import fixable_by_it_department, letter
-from msoauth.reports.write import MEDIA, Kind, write_report
+from msoauth.reports.write import MEDIA, Kind, report
 from msoauth.texts import _, ngettext
 from msoauth.ui import html
 from msoauth.ui.audit_table import AccountTable
@@ -305,10 +303,8 @@ class AuditPanel(Panel):
         """Have the browser save a report."""
         if self.status is None or not self.status.accounts:
             raise InputError(_("There is nothing to report yet."))
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"audit-{self.status.at:%Y-%m-%d}.{kind}"
-            write_report(kind, file, self.status, history(self.workspace))
-            self.download(file.name, file.read_bytes(), MEDIA[kind])
+        content = report(kind, self.status, history(self.workspace))
+        self.download(f"audit-{self.status.at:%Y-%m-%d}.{kind}", content, MEDIA[kind])
 
     # DataFrames
 

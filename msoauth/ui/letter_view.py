@@ -1,9 +1,8 @@
 """Shows the request to the firm's IT with buttons to copy and save it."""
 
-import re
-
 from markupsafe import Markup
 
+from msoauth.private_files import file_stem
 from msoauth.reports.letter import Letter
 from msoauth.texts import _
 from msoauth.ui import html
@@ -57,5 +56,4 @@ class LetterView:
 
 def file_name(title: str, suffix: str) -> str:
     """A file name that is valid on every operating system."""
-    stem = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80] or "msoauth"
-    return f"{stem}.{suffix}"
+    return f"{file_stem(title) or 'msoauth'}.{suffix}"

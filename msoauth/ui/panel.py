@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
+from msoauth import private_files
 from msoauth.checks import Check, Context, run
 from msoauth.findings import to_frame
 from msoauth.judgement import worst
@@ -334,6 +335,6 @@ def _failure_bundle(session: Session, error: Exception, panel_name: str) -> tupl
     )
     support_bundle = bundle(session.workspace, firm, account, [*last, failure], {})
     folder = session.workspace.folder / "bundles"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder)
     support_bundle.write(folder / support_bundle.suggested_name)
     return folder / support_bundle.suggested_name, support_bundle.as_zip()

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from msoauth import private_files
 from msoauth.errors import InputError, MailError
 from msoauth.mail import mbox, saving
 from msoauth.mail.fetch import Format, open_store
@@ -267,7 +268,18 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
 
 
 def test_files_are_written_byte_for_byte_where_a_system_tells_text_from_binary(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)  # as Windows has it
-    assert runpy.run_path(str(saving.__file__))["BINARY"] == 0x8000
+    binary = 1 << 30
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)  # as Windows has it
+    create = runpy.run_path(str(private_files.__file__))["create"]
+    flags: list[int] = []
+    real = os.open
+
+    def remember(file: str, given: int, *rights: int) -> int:
+        flags.append(given)
+        return real(file, given & ~binary, *rights)
+
+    monkeypatch.setattr(os, "open", remember)
+    os.close(create(tmp_path / "message"))
+    assert flags[0] & binary
