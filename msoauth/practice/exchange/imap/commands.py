@@ -221,7 +221,6 @@ class MailboxCommands:
 
     async def _expunge(self, tag: str, arguments: list[Word], *, by_uid: bool = False) -> None:
         if self._may_write(tag):
-            self._tell_changes()
             self._view.expunge(self._view.messages_in(arguments, by_uid=True) if by_uid else None)
             self._complete(tag, "EXPUNGE")
 

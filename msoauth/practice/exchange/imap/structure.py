@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from msoauth.practice.exchange.imap.grammar import quote
 
 MAX_DEPTH = 20  # nesting beyond which a part is shown as one piece
-MAX_PARTS = 1000  # parts of a mail; the last one has the rest
+MAX_PARTS = 1000  # parts of a mail that are shown
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _TYPE = re.compile(r"\s*([^\s/;()]+)\s*/\s*([^\s;()]+)")
@@ -88,7 +88,7 @@ class Part:
         """The first header field of that name, unfolded; None when there is none."""
         for match in _FIELD.finditer(self.raw, self.start, self.body):
             if match[1].decode("ascii").lower() == name:
-                return match[2].decode("latin-1").replace("\r\n", "").strip(" \t")
+                return match[2].decode("latin-1").replace("\r\n", "").replace("\t", " ").strip(" ")
         return None
 
 
@@ -319,7 +319,7 @@ def _find(root: Part, path: list[int]) -> Part | None:
     for depth, number in enumerate(path):
         if part.is_message:
             part = part.children[0]
-        if part.main == "multipart" and part.children:
+        if part.main == "multipart":
             if not 1 <= number <= len(part.children):
                 return None
             part = part.children[number - 1]
