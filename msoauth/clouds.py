@@ -5,17 +5,29 @@ page for the global mail hosts; reports from the field for the mail hosts and sc
 clouds (no Microsoft page names their POP hosts: unverified). Labels such as "facts A5" refer to docs/facts.
 """
 
+import ipaddress
 import json
+import re
+import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from msoauth.errors import InputError
 from msoauth.texts import _
 
 Tls = Literal["implicit", "starttls"]
 Protocol = Literal["pop3", "imap", "smtp"]
+
+PRACTICE = "practice"  # the name of a practice tenant's cloud
+# An https address without user name, backslash or blank, which programs read differently: everybody finds this host in it.
+_HTTPS_ADDRESS = re.compile(
+    r"https://(?P<host>[\w.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?:/[\w.~!$&'()*+,;=:%/-]*)?",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:]+", re.IGNORECASE)
+
+BY_NAME: dict[str, "Cloud"] = {}  # Microsoft's clouds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +44,8 @@ class Cloud:
     """The hosts, ports and scopes of one cloud.
 
     Attributes:
-        name: ``global``, ``usgov``, ``china``, or the name in the endpoints file.
+        name: ``global``, ``usgov``, ``china``, or the name in the endpoints file. The names of Microsoft's clouds and of
+            the practice tenant are reserved for these.
         authority: The sign-in service, an https URL that ends in ``/``.
         graph: The root of Microsoft Graph, an https URL that ends in ``/``.
         outlook_resource: The resource in the mail servers' scopes, an https URL without a ``/`` at its end.
@@ -47,6 +60,47 @@ class Cloud:
     imap: Endpoint
     smtp: Endpoint
     ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a name that promises another place than this.
+
+        Raises:
+            ReservedNameError: the name is reserved, and this is not the cloud of that name.
+        """
+        if not _may_be_called(self):
+            raise ReservedNameError(
+                _(
+                    "The name “{name}” is reserved; an endpoints file for {host} needs another one, such as “own”."
+                ).format(name=self.name[:60], host=self.host[:200]),
+                field="cloud",
+            )
+
+    @property
+    def host(self) -> str:
+        """The authority's host, with its port if that is not 443; the whole address if it is malformed."""
+        match = _HTTPS_ADDRESS.fullmatch(self.authority)
+        if match is None:
+            return self.authority
+        port = match["port"] or ""
+        return match["host"] + ("" if port == ":443" else port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether all its servers are on this computer."""
+        addresses = [_HTTPS_ADDRESS.fullmatch(url) for url in (self.authority, self.graph)]
+        hosts = [match["host"].strip("[]") if match else "" for match in addresses]
+        hosts += [end.host for end in (self.pop3, self.imap, self.smtp)]
+        return all(map(_is_loopback, hosts))
+
+    @property
+    def is_practice(self) -> bool:
+        """Whether this is a practice tenant: on this computer, with a certificate authority of its own."""
+        return self.name == PRACTICE and self.is_loopback and self.ca_file is not None
+
+    @property
+    def label(self) -> str:
+        """Its name and, wherever that is neither Microsoft's nor a practice tenant's, the authority's host."""
+        return self.name if self.is_microsoft or self.is_practice else f"{self.name} ({self.host})"
 
     def endpoint(self, protocol: Protocol) -> Endpoint:
         """The mail server for *protocol*."""
@@ -68,12 +122,29 @@ class Cloud:
 
     @property
     def is_microsoft(self) -> bool:
-        """Whether this is one of Microsoft's own clouds, unchanged, and not a namesake from an endpoints file."""
+        """Whether this is one of Microsoft's own clouds, unchanged."""
         return BY_NAME.get(self.name) == self
 
     def to_json(self) -> str:
         """The endpoints file of this cloud, as JSON text."""
         return json.dumps(asdict(self))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
+def _may_be_called(cloud: Cloud) -> bool:
+    """Whether a cloud's name is not reserved, or it is the cloud of that name."""
+    plain = "".join(unicodedata.normalize("NFKC", cloud.name).casefold().split())
+    if plain == PRACTICE:
+        return cloud.is_practice
+    if plain in BY_NAME:
+        return cloud.is_microsoft
+    return "microsoft" not in plain and "office365" not in plain
 
 
 def _microsoft_cloud(
@@ -117,7 +188,7 @@ CHINA = _microsoft_cloud(
     mail="partner.outlook.cn",
     smtp="smtp.partner.outlook.cn",
 )
-BY_NAME = {cloud.name: cloud for cloud in (GLOBAL, US_GOV, CHINA)}
+BY_NAME.update({cloud.name: cloud for cloud in (GLOBAL, US_GOV, CHINA)})
 
 
 def load(name_or_file: str) -> Cloud:
@@ -148,9 +219,36 @@ def parse(text: str, *, source: str = "") -> Cloud:
         source: The file's name, for error messages.
 
     Raises:
-        InputError: it is invalid; the message names the entry.
+        InputError: it is invalid, or its name is reserved for another cloud; the message names the entry.
     """
     where = source or _("the endpoints file")
+    data = _json_object(text, where)
+    cloud = _read(data, where)
+    if cloud.name == PRACTICE and not isinstance(data.get("practice"), dict):
+        raise _bad_field(where, "practice", _("is missing"))
+    return cloud
+
+
+def stored(text: str) -> Cloud:
+    """The cloud of a firm in the workspace, from the name of a Microsoft cloud or what :meth:`Cloud.to_json` wrote.
+
+    A reserved name, which the database may hold from before it was reserved or because somebody wrote it there, is
+    replaced by “own”.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text in BY_NAME:
+        return BY_NAME[text]
+    where = _("the stored cloud")
+    data = _json_object(text, where)
+    try:
+        return _read(data, where)
+    except ReservedNameError:
+        return _read({**data, "name": "own"}, where)
+
+
+def _json_object(text: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -159,6 +257,15 @@ def parse(text: str, *, source: str = "") -> Cloud:
         raise InputError(
             _("{where} does not hold one JSON object.").format(where=where), field="cloud"
         )
+    return data
+
+
+def _read(data: dict[str, Any], where: str) -> Cloud:
+    """The cloud that a JSON object describes.
+
+    Raises:
+        InputError: an entry is invalid, or the name is reserved.
+    """
     try:
         return Cloud(
             name=_text(data, "name"),
@@ -171,11 +278,18 @@ def parse(text: str, *, source: str = "") -> Cloud:
             ca_file=_text(data, "ca_file") if data.get("ca_file") is not None else None,
         )
     except _BadFieldError as error:
-        key, problem = error.args
-        raise InputError(
-            _("{where}: the entry “{key}” {wrong}.").format(where=where, key=key, wrong=problem),
-            field="cloud",
-        ) from None
+        raise _bad_field(where, *error.args) from None
+
+
+def _bad_field(where: str, key: str, problem: str) -> InputError:
+    return InputError(
+        _("{where}: the entry “{key}” {wrong}.").format(where=where, key=key, wrong=problem),
+        field="cloud",
+    )
+
+
+class ReservedNameError(InputError):
+    """A cloud has a name that promises another place."""
 
 
 class _BadFieldError(Exception):
@@ -191,8 +305,7 @@ def _text(data: dict[str, Any], key: str) -> str:
 
 def _https(data: dict[str, Any], key: str) -> str:
     value = _text(data, key)
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname:
+    if not _HTTPS_ADDRESS.fullmatch(value):
         raise _BadFieldError(key, _("is not an https address"))
     return value.rstrip("/") + "/"
 
@@ -202,7 +315,7 @@ def _endpoint(data: dict[str, Any], key: str) -> Endpoint:
     if not isinstance(value, dict):
         raise _BadFieldError(key, _("is missing"))
     host, port, tls = value.get("host"), value.get("port"), value.get("tls")
-    if not isinstance(host, str) or not host.strip():
+    if not isinstance(host, str) or not _HOST.fullmatch(host.strip()):
         raise _BadFieldError(f"{key}.host", _("is missing or not a text"))
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
         raise _BadFieldError(f"{key}.port", _("is not a port between 1 and 65535"))

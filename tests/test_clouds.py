@@ -1,6 +1,7 @@
 """The values of Microsoft's clouds, as facts A1, A4, A5 and A6 give them, and of any other place by its file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,74 @@ def test_an_endpoints_file_that_lacks_something_says_what(
         clouds.load(str(file))
 
 
-def test_a_name_that_looks_like_microsofts_but_is_not_gets_no_special_treatment() -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["global", " USGOV ", "ｇｌｏｂａｌ", "practice", "Practice", "Microsoft 365", "my Office 365"],
+)
+def test_the_name_of_another_cloud_is_refused_in_one_sentence(name: str) -> None:
     data = json.loads(clouds.GLOBAL.to_json()) | {"authority": "https://evil.example/"}
-    assert not clouds.parse(json.dumps(data)).is_microsoft
+    with pytest.raises(InputError, match=r"is reserved; an endpoints file for evil\.example"):
+        clouds.parse(json.dumps(data | {"name": name, "practice": {}}))
+    with pytest.raises(InputError, match="reserved"):
+        replace(clouds.GLOBAL, name=name, authority="https://evil.example/")
+
+
+def practice_like(**changes: object) -> str:
+    mail = {"host": "localhost", "port": 995, "tls": "implicit"}
+    here = "https://localhost:4433/"
+    data: dict[str, object] = {
+        "name": "practice",
+        "authority": here,
+        "graph": f"{here}graph/",
+        "ca_file": "/ca.pem",
+    }
+    data |= {"outlook_resource": "https://outlook.office.com", "practice": {}}
+    return json.dumps(data | dict.fromkeys(("pop3", "imap", "smtp"), mail) | changes)
+
+
+def test_practice_is_what_lies_on_this_computer_with_its_own_authority() -> None:
+    cloud = clouds.parse(practice_like())
+    assert cloud.is_practice
+    assert cloud.is_loopback
+    assert cloud.label == "practice"
+    elsewhere = {"host": "mail.evil.example", "port": 995, "tls": "implicit"}
+    for change in (
+        {"authority": "https://evil.example/"},
+        {"authority": "https://localhost.evil.example/"},
+        {"graph": "https://evil.example/"},
+        {"pop3": elsewhere},
+        {"imap": elsewhere},
+        {"smtp": elsewhere},
+        {"ca_file": None},
+        {"practice": None},
+    ):
+        with pytest.raises(InputError):
+            clouds.parse(practice_like(**change))
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "https://localhost@evil.example/",
+        "https://evil.example\\@localhost/",
+        "https://evil.example#@localhost/",
+        "https://localhost /",
+    ],
+)
+def test_an_address_that_programs_read_differently_is_refused(authority: str) -> None:
+    with pytest.raises(InputError, match="not an https address"):
+        clouds.parse(practice_like(name="own", authority=authority))
+    assert not replace(clouds.parse(practice_like(name="own")), authority=authority).is_loopback
+
+
+def test_wherever_a_cloud_is_not_microsofts_its_label_says_the_host() -> None:
+    assert [cloud.label for cloud in clouds.BY_NAME.values()] == ["global", "usgov", "china"]
+    own = clouds.parse(practice_like(name="own", authority="https://login.example:8443/x/"))
+    assert own.label == "own (login.example:8443)"
+    assert replace(own, authority="https://login.example:443/").label == "own (login.example)"
+
+
+def test_a_reserved_name_in_the_workspace_is_not_shown() -> None:
+    data = json.loads(clouds.GLOBAL.to_json()) | {"authority": "https://evil.example/"}
+    assert clouds.stored(json.dumps(data)).label == "own (evil.example)"
+    assert clouds.stored("usgov") is clouds.US_GOV
