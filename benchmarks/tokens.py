@@ -31,7 +31,7 @@ import requests
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.identity import access_tokens, client
 from msoauth.model import Account, Firm
-from msoauth.store import Workspace, schema
+from msoauth.store import Workspace, destinations, schema
 
 TENANT = "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 CLIENT = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
@@ -143,7 +143,8 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
             cache = msal.SerializableTokenCache()
             add_to(cache, number)
             key = address(number)
-            sealed = workspace.vault.seal(cache.serialize(), f"tokens/{key}/cache")
+            bound_to = destinations.binding(FIRM, Account(key, FIRM.name))
+            sealed = workspace.vault.seal(cache.serialize(), f"tokens/{key}/cache", bound_to)
             people.append(
                 {"key": key, "address": key, "firm": "benchmark", "login": None, "retrieve": "pop3"}
             )
@@ -151,6 +152,7 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
                 {
                     "account": key,
                     "sealed": sealed,
+                    "sealed_for": bound_to,
                     "signed_in_as": key,
                     "signed_in_at": now,
                     "refreshed_at": now,

@@ -5,6 +5,7 @@ MsoauthError
 │   └── NotFoundError  there is no firm or account of that name (also a LookupError)
 ├── StoreError         the workspace cannot be read or written
 │   └── VaultError     the key that seals secrets is missing or wrong
+│       └── DestinationError  a secret or token would go where nobody confirmed that it may
 ├── AuthError          the authority refused, or a sign-in failed
 │   └── CancelledError the user cancelled the sign-in
 └── MailError          a mail server refused or could not be reached; names the stage
@@ -73,6 +74,20 @@ class StoreError(MsoauthError):
 
 class VaultError(StoreError):
     """The key that seals secrets and tokens is missing or wrong."""
+
+
+class DestinationError(VaultError):
+    """A secret or token is not used, because what decides where it goes was changed, or was never confirmed.
+
+    ``Firms.unconfirmed`` shows what changed, and ``Firms.confirm`` accepts it.
+
+    Args:
+        firm: The firm's name.
+    """
+
+    def __init__(self, summary: str, *, firm: str) -> None:
+        super().__init__(summary)
+        self.firm = firm
 
 
 class AuthError(MsoauthError):

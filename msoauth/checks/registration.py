@@ -12,7 +12,7 @@ from msoauth.texts import _
 
 def _values(context: Context) -> Outcome:
     validation.check_firm(context.firm)
-    secret = context.workspace.firms.secret(context.firm.name)
+    secret = context.workspace.firms.secret(context.firm)
     if secret is not None:
         try:
             validation.check_secret(secret.reveal())
@@ -28,7 +28,7 @@ def _directory(context: Context) -> Outcome:
 
 
 def _secret(context: Context) -> Outcome:
-    secret = context.workspace.firms.secret(context.firm.name)
+    secret = context.workspace.firms.secret(context.firm)
     probes.client_credentials_probe(context.firm, secret)
     if secret is None:
         return Outcome(_("the application exists"))
@@ -67,7 +67,7 @@ def _end_from_graph(context: Context) -> date | None:
     """The last day of the secret in use, from Graph, which shows the first three characters of each; None if unclear."""
     if context.graph is None:
         return None
-    secret = context.workspace.firms.secret(context.firm.name)
+    secret = context.workspace.firms.secret(context.firm)
     try:
         app = context.graph.application(context.firm.client_id)
     except AuthError:

@@ -15,7 +15,9 @@ from msoauth.texts import _
 def token_of(context: Context) -> str:
     """The account's access token: the one that an earlier check got, else from the cache or renewed now."""
     if context.state.token is None:
-        context.state.token = access_tokens.access_token(context.workspace, context.mailbox)
+        context.state.token = access_tokens.access_token(
+            context.workspace, context.mailbox, firm=context.firm
+        )
     return context.state.token.value
 
 
@@ -60,7 +62,9 @@ def _not_signed_in(context: Context) -> AuthError:
 def _token(context: Context) -> Outcome:
     # Forced, because a token from the cache would say nothing about the grant behind it.
     try:
-        token = access_tokens.access_token(context.workspace, context.mailbox, force=True)
+        token = access_tokens.access_token(
+            context.workspace, context.mailbox, firm=context.firm, force=True
+        )
     except AuthError as error:
         context.state.retry_after = error.retry_after
         raise

@@ -27,22 +27,26 @@ class AccessToken:
     expires: datetime
 
 
-def access_token(workspace: Workspace, account: Account, *, force: bool = False) -> AccessToken:
+def access_token(
+    workspace: Workspace, account: Account, *, firm: Firm | None = None, force: bool = False
+) -> AccessToken:
     """Get an access token for the account's mail.
 
     Only the account's own cache is loaded, renewed and stored, under a lock that holds across processes.
 
     Args:
+        firm: The account's firm, whose mail servers the token is for; None for what is stored now.
         force: Renew even when the cache holds a good one; only a renewal proves that the grant still works.
 
     Raises:
         AuthError: nobody has signed in, or the renewal was refused (``retriable`` tells whether it may pass).
+        DestinationError: where the tokens go was changed since they were stored, and nobody has confirmed that.
     """
-    firm = workspace.firms.get(account.firm)
+    firm = firm or workspace.firms.get(account.firm)
     if firm.access == "app-only":
         return app_token(workspace, firm)
     with workspace.tokens.lock(account.address):
-        cache = workspace.tokens.load(account.address)
+        cache = workspace.tokens.load(account, firm)
         if cache is None:
             raise AuthError(
                 _("{user} has not signed in yet.").format(user=account.user),
@@ -51,7 +55,7 @@ def access_token(workspace: Workspace, account: Account, *, force: bool = False)
         what = _("Renewing the token of {user}").format(user=account.user)
         # A grant by device code belongs to the app as a public client, and Entra refuses to renew it with the secret.
         # A cache does not show how its grant was obtained, so the secret is left out only after that refusal.
-        secret = workspace.firms.secret(firm.name)
+        secret = workspace.firms.secret(firm)
         with reused_client(firm, secret, cache) as client:
             result = _acquire_silently(client, account, firm, what, force=force)
             if secret is None or not _must_omit_secret(result):
@@ -125,7 +129,7 @@ def _store(
             sign_in_history.keep_challenge(workspace, account, error.claims)
         raise
     if client.cache.has_state_changed:
-        workspace.tokens.save(account.address, client.serialized())
+        workspace.tokens.save(account, client.serialized(), firm=client.firm)
     return token
 
 
@@ -135,7 +139,7 @@ def app_token(workspace: Workspace, firm: Firm) -> AccessToken:
     Raises:
         AuthError: there is no secret, or the authority refused.
     """
-    secret = workspace.firms.secret(firm.name)
+    secret = workspace.firms.secret(firm)
     what = _("Getting a token for the app of {firm}").format(firm=firm.name)
     if secret is None:
         raise AuthError(_("App-only access needs a client secret."), cause="secret-required")

@@ -46,7 +46,7 @@ def start(
         AuthError: the authority refused or cannot be reached.
         InputError: this flow cannot work with this firm's registration.
     """
-    secret = workspace.firms.secret(firm.name)
+    secret = workspace.firms.secret(firm)
     choice = FlowChoice(flow, "") if flow else choose_flow(firm, has_secret=secret is not None)
     description = _("an administrator of {firm}").format(firm=firm.name)
     request = SignInRequest(description, list(SCOPES), _token)

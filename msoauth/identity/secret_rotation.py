@@ -33,8 +33,10 @@ def replace_secret(
     Raises:
         CancelledError: *wait* returned true; the old secret stays.
         AuthError: the new secret was refused or could not be checked; the old one stays.
+        DestinationError: where the firm's secret goes was changed, and nobody has confirmed that; nothing was sent.
     """
     new = Secret(value)
+    workspace.firms.require_confirmed(firm)
     pauses = list(PAUSES) if wait is not None else []
     while True:
         try:

@@ -69,7 +69,7 @@ def start(
         login_hint=account.user if tokens or force_prompt else None,
         claims=claims or sign_in_history.pending_challenge(workspace, account),
     )
-    secret = workspace.firms.secret(firm.name)
+    secret = workspace.firms.secret(firm)
     return begin(firm, secret, request, choice, open_browser=open_browser)
 
 
@@ -82,7 +82,7 @@ def _store(
     if verified != account:
         workspace.accounts.replace(verified)
     with workspace.tokens.lock(verified.address):
-        workspace.tokens.save(verified.address, client.serialized(), signed_in_as=actual)
+        workspace.tokens.save(verified, client.serialized(), signed_in_as=actual, firm=client.firm)
     return SignedIn(verified.address, actual, _warning(client, reply))
 
 

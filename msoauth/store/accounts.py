@@ -8,8 +8,11 @@ import sqlalchemy as sa
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account
-from msoauth.store import schema
+from msoauth.store import destinations, schema
 from msoauth.store.database import Database
+from msoauth.store.destinations import firm_key
+from msoauth.store.firms import firm_from_row, name_of
+from msoauth.store.vault import Vault
 from msoauth.texts import _, ngettext
 
 _t = schema.accounts
@@ -26,8 +29,9 @@ class Accounts(Listing[Account]):
 
     headers = ("address", "firm", "login", "retrieve")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self._vault = vault
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self.list())
@@ -59,12 +63,8 @@ class Accounts(Listing[Account]):
         """
         try:
             with self._database.write() as connection:
-                firm_key = connection.scalar(
-                    sa.select(schema.firms.c.key).where(
-                        schema.firms.c.key == account.firm.strip().casefold()
-                    )
-                )
-                if firm_key is None:
+                same_firm = schema.firms.c.key == firm_key(account.firm)
+                if connection.scalar(sa.select(schema.firms.c.key).where(same_firm)) is None:
                     raise InputError(
                         _("There is no firm “{name}” in this workspace.").format(name=account.firm),
                         field="firm",
@@ -91,18 +91,27 @@ class Accounts(Listing[Account]):
         """All accounts, or those of one firm, by address."""
         query = _select().order_by(_t.c.key)
         if firm is not None:
-            query = query.where(_t.c.firm == firm.strip().casefold())
+            query = query.where(_t.c.firm == firm_key(firm))
         return [_account(row) for row in self._database.rows(query)]
 
     def replace(self, account: Account) -> None:
-        """Store changed values of an account; its tokens stay.
+        """Store changed values of an account; its tokens stay, for its new user and firm.
 
         Raises:
             NotFoundError: there is no such account.
+            VaultError: the key that seals its tokens is missing or wrong; nothing was changed.
         """
-        same_address = _t.c.key == key(account.address)
-        if not self._database.change(_t.update().where(same_address).values(_row(account))):
-            raise not_found(account.address)
+        with self._database.write() as connection:
+            row = connection.execute(_select().where(_t.c.key == key(account.address))).first()
+            if row is None:
+                raise not_found(account.address)
+            connection.execute(_t.update().where(_t.c.key == row.key).values(_row(account)))
+            keys = (row.firm, firm_key(account.firm))
+            query = sa.select(schema.firms).where(schema.firms.c.key.in_(keys))
+            firms = {found.key: firm_from_row(found) for found in connection.execute(query).all()}
+            old, new = (firms[name] for name in keys)
+            changed = (row.key, _account(row), account)
+            destinations.follow(connection, self._vault, old, new, changed)
 
     def remove(self, address: str) -> None:
         """Delete an account and its tokens; its findings stay in the journal.
@@ -139,11 +148,13 @@ def _row(account: Account) -> dict[str, Any]:
     return {
         "key": key(account.address),
         "address": account.address.strip(),
-        "firm": account.firm.strip().casefold(),
+        "firm": firm_key(account.firm),
         "login": account.login,
         "retrieve": account.protocol,
     }
 
 
 def _account(row: sa.Row[Any]) -> Account:
-    return Account(row.address, row.firm_name, row.login, row.retrieve)
+    # As for firms, a name that belongs to another row is not believed.
+    address = row.address if key(row.address) == row.key else row.key
+    return Account(address, name_of(row.firm, row.firm_name), row.login, row.retrieve)

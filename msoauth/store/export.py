@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from msoauth import clouds, private_files, redact
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.passphrase import problem as passphrase_problem
-from msoauth.store import archive, schema
+from msoauth.store import archive, destinations, schema
 from msoauth.store.vault import VaultRecord
 from msoauth.store.workspace import Workspace
 from msoauth.texts import _
@@ -76,6 +76,7 @@ def export_workspace(
     check_target(file)
     redact.remember(passphrase)
     key = workspace.vault.data_key() if workspace.vault.source else None
+    workspace.firms.bind_old_values()
     try:
         with private_files.replacing(file) as out:
             return _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
@@ -156,6 +157,8 @@ def import_workspace(
             if head["layout"] > schema.VERSION:
                 raise StoreError(_("A newer msoauth wrote this file: update msoauth."))
             _insert_rows(connection, lines, on_progress)
+            if head["layout"] < schema.BOUND_VERSION:
+                connection.execute(destinations.INSERT_UNBOUND)
             if head["key"] is not None:
                 record = workspace.vault.new_record(base64.b64decode(head["key"]))
                 connection.execute(schema.meta.delete().where(schema.meta.c.key == "vault"))
@@ -171,6 +174,7 @@ def import_workspace(
             raise _damaged_error() from None
         raise
     workspace.vault.forget_key()
+    workspace.firms.bind_old_values()
     return _missing_files(workspace)
 
 

@@ -1,6 +1,6 @@
 """Firms (each a law firm: its tenant and app registration), and their encrypted client secrets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from msoauth import clouds
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
-from msoauth.model import Firm
-from msoauth.store import schema
+from msoauth.model import Account, Firm
+from msoauth.store import destinations, schema
 from msoauth.store.database import Database
+from msoauth.store.destinations import SealedValue, Unconfirmed
+from msoauth.store.destinations import firm_key as _key
 from msoauth.store.vault import Secret, Vault
 from msoauth.texts import _, ngettext
 
@@ -24,7 +26,7 @@ _t = schema.firms
 # Built once: an audit runs them for each of 10,000 accounts.
 _firm_key = sa.bindparam("firm_key", type_=sa.String)
 _select_firm = sa.select(_t).where(_t.c.key == _firm_key)
-_select_secret = sa.select(_t.c.secret).where(_t.c.key == _firm_key)
+_select_sealed = sa.select(_t.c.secret, _t.c.approval, _t.c.sealed_for).where(_t.c.key == _firm_key)
 
 
 class Firms(Listing[Firm]):
@@ -88,7 +90,7 @@ class Firms(Listing[Firm]):
             raise InputError(
                 _("The firm's name must be one line of at most 200 characters."), field="name"
             )
-        row = {**_row(firm), "secret": self._seal(firm.name, secret)}
+        row = {**_row(firm), **self._sealed(firm, secret)}
         try:
             with self._database.write() as connection:
                 connection.execute(_t.insert().values(row))
@@ -106,19 +108,28 @@ class Firms(Listing[Firm]):
         rows = self._database.rows(_select_firm, {"firm_key": _key(name)})
         if not rows:
             raise _not_found(name)
-        return _firm(rows[0])
+        return firm_from_row(rows[0])
 
     def list(self) -> list[Firm]:
         """All firms, by name."""
-        return [_firm(row) for row in self._database.rows(sa.select(_t).order_by(_t.c.key))]
+        return [firm_from_row(row) for row in self._database.rows(sa.select(_t).order_by(_t.c.key))]
 
     def replace(self, firm: Firm) -> None:
-        """Store changed values of a firm; its secret and accounts stay.
+        """Store changed values of a firm; its accounts stay, and so do its secret and tokens.
+
+        These go to the new destination from now on, unless it has hosts that are not Microsoft's: such a change is to be
+        confirmed (:meth:`unconfirmed`) before they are used again.
 
         Raises:
             NotFoundError: there is no such firm.
+            VaultError: the key is missing or wrong, and the change concerns where the secret goes; nothing was changed.
         """
-        self._update(firm.name, _row(firm))
+        with self._database.write() as connection:
+            row = connection.execute(_select_firm, {"firm_key": _key(firm.name)}).first()
+            if row is None:
+                raise _not_found(firm.name)
+            connection.execute(_t.update().where(_t.c.key == row.key).values(_row(firm)))
+            destinations.follow(connection, self._vault, firm_from_row(row), firm)
 
     def remove(self, name: str) -> None:
         """Delete a firm with its accounts, secret and tokens; its findings stay in the journal.
@@ -131,20 +142,43 @@ class Firms(Listing[Firm]):
 
     def has_secret(self, name: str) -> bool:
         """Whether a client secret is stored; works without the vault's key."""
-        return self._database.scalar(_select_secret, {"firm_key": _key(name)}) is not None
+        rows = self._database.rows(_select_sealed, {"firm_key": _key(name)})
+        return bool(rows) and rows[0].secret is not None
 
-    def secret(self, name: str) -> Secret | None:
-        """The client secret, or None for a public client.
+    def secret(self, firm: Firm | str) -> Secret | None:
+        """The client secret, to be sent to *firm*'s sign-in service and nowhere else; None for a public client.
+
+        Args:
+            firm: The firm as it is about to be used; a name for the firm as it is stored now.
 
         Raises:
             NotFoundError: there is no such firm.
+            DestinationError: where the secret goes was changed, or has hosts that are not Microsoft's and that nobody has
+                confirmed; see :meth:`unconfirmed`.
             VaultError: the key is missing or wrong.
         """
-        rows = self._database.rows(_select_secret, {"firm_key": _key(name)})
+        firm = self.get(firm) if isinstance(firm, str) else firm
+        secret, approval = self._sealed_values(firm)
+        value = None if secret is None else Secret(secret.open(self._vault, firm))
+        if destinations.needs_confirmation(firm.cloud):
+            if approval is None:
+                raise Unconfirmed(firm, (), firm.cloud.host).error()
+            approval.open(self._vault, firm)
+        return value
+
+    def _sealed_values(self, firm: Firm) -> Sequence[SealedValue | None]:
+        """The sealed secret and the sealed approval of a firm."""
+        key = _key(firm.name)
+        rows = self._database.rows(_select_sealed, {"firm_key": key})
         if not rows:
-            raise _not_found(name)
-        sealed = rows[0].secret
-        return None if sealed is None else Secret(self._vault.unseal(sealed, _secret_place(name)))
+            raise _not_found(firm.name)
+        [(*sealed, sealed_for)] = rows
+        if sealed_for is None and any(sealed) and self.bind_old_values():
+            return self._sealed_values(firm)
+        return [
+            None if value is None else SealedValue(column, key, key, value, sealed_for)
+            for column, value in zip((_t.c.secret, _t.c.approval), sealed, strict=True)
+        ]
 
     def set_secret(
         self, name: str, value: str | Secret | None, *, expires: date | None = None
@@ -157,25 +191,105 @@ class Firms(Listing[Firm]):
 
         Raises:
             NotFoundError: there is no such firm.
+            DestinationError: where the old secret goes was changed, and so would the new one; the old one stays.
             VaultError: the key is missing or wrong; then the old secret stays.
         """
-        self._update(
-            name,
-            {
-                "secret": self._seal(name, value),
-                "secret_expires": expires.isoformat() if expires else None,
-            },
-        )
-
-    def _update(self, name: str, values: dict[str, Any]) -> None:
-        if not self._database.change(_t.update().where(_t.c.key == _key(name)).values(values)):
+        firm = self.get(name)
+        if value is not None:
+            self.secret(firm)
+        dates = {"secret_expires": expires.isoformat() if expires else None}
+        statement = _t.update().where(_t.c.key == _key(name))
+        if not self._database.change(statement.values({**self._sealed(firm, value), **dates})):
             raise _not_found(name)
 
-    def _seal(self, name: str, secret: str | Secret | None) -> bytes | None:
+    def require_confirmed(self, firm: Firm, accounts: Iterable[Account] = ()) -> None:
+        """Make sure, before anything is sent, that secrets and tokens may go where *firm* is now.
+
+        Args:
+            accounts: Accounts of the firm whose tokens are about to be used too.
+
+        Raises:
+            DestinationError: where they go was changed, or nobody has confirmed it.
+            VaultError: the key is missing or wrong.
+        """
+        self.secret(firm)
+        by_key = {account.address.strip().casefold(): account for account in accounts}
+        if not by_key:
+            return
+        with self._database.read() as connection:
+            if len(by_key) == 1:
+                values = list(destinations.sealed_values(connection, account=next(iter(by_key))))
+            else:
+                values = list(destinations.sealed_values(connection, firm=_key(firm.name)))
+        for value in values:
+            account = by_key.get(value.key)
+            if value.account is not None and account is not None:
+                value = replace(value, account=account)
+                if value.sealed_for != value.binding(firm):
+                    value.open(self._vault, firm)
+
+    def unconfirmed(self, name: str) -> Unconfirmed | None:
+        """What is to be confirmed before the firm's secret and tokens are used again; None if nothing is.
+
+        Raises:
+            NotFoundError: there is no such firm.
+            VaultError: the key is missing or wrong.
+        """
+        firm = self.get(name)
+        self.bind_old_values()
+        with self._database.read() as connection:
+            values = list(destinations.sealed_values(connection, firm=_key(name)))
+        return destinations.unconfirmed(self._vault, firm, values)
+
+    def confirm(self, shown: Unconfirmed) -> None:
+        """Accept what :meth:`unconfirmed` returned: from now on the firm's secrets go where it says.
+
+        Secrets and tokens that no longer open, because more than their destination was changed, are deleted.
+
+        Raises:
+            DestinationError: something was changed again meanwhile; nothing was accepted.
+            VaultError: the key is missing or wrong.
+        """
+        key = _key(shown.firm.name)
+        self._vault.data_key()  # which is stored, if this is its first use
+        with self._database.write() as connection:
+            row = connection.execute(_select_firm, {"firm_key": key}).first()
+            if row is None:
+                raise _not_found(shown.firm.name)
+            values = list(destinations.sealed_values(connection, firm=key))
+            now = destinations.unconfirmed(self._vault, firm_from_row(row), values)
+            if now != shown:
+                raise (now or shown).error()
+            destinations.accept(connection, self._vault, shown.firm, values)
+
+    def bind_old_values(self) -> bool:
+        """Bind secrets and tokens from before version 3 to where they go now; returns False if that was done before.
+
+        Whether somebody had changed where they go before, cannot be told.
+
+        Raises:
+            VaultError: the key is missing or wrong; nothing was changed.
+        """
+        if not self._database.scalar(destinations.SELECT_UNBOUND):
+            return False
+        self._vault.data_key()
+        with self._database.write() as connection:
+            if not connection.execute(destinations.DELETE_UNBOUND).rowcount:
+                return True  # another program has just done it
+            firms = {row.key: firm_from_row(row) for row in connection.execute(sa.select(_t)).all()}
+            for value in list(destinations.sealed_values(connection)):
+                if value.sealed_for is None:
+                    value.bind(connection, self._vault, firms[value.firm])
+        return True
+
+    def _sealed(self, firm: Firm, secret: str | Secret | None) -> dict[str, Any]:
+        """The columns of a new secret."""
         if secret is None:
-            return None
+            return {"secret": None}
         value = secret.reveal() if isinstance(secret, Secret) else secret
-        return self._vault.seal(value, _secret_place(name))
+        bound_to = destinations.binding(firm)
+        place = f"firms/{_key(firm.name)}/secret"
+        return {"secret": self._vault.seal(value, place, bound_to), "sealed_for": bound_to}
 
 
 class CachedFirms(Firms):
@@ -184,7 +298,7 @@ class CachedFirms(Firms):
     def __init__(self, firms: Firms) -> None:
         super().__init__(firms._database, firms._vault)
         self._firms: dict[str, Firm] = {}
-        self._secrets: dict[str, Secret | None] = {}
+        self._secrets: dict[Firm, Secret | None] = {}
 
     def get(self, name: str) -> Firm:
         """The firm of that name."""
@@ -192,19 +306,17 @@ class CachedFirms(Firms):
             self._firms[name] = super().get(name)
         return self._firms[name]
 
-    def secret(self, name: str) -> Secret | None:
-        """The client secret, or None for a public client."""
-        if name not in self._secrets:
-            self._secrets[name] = super().secret(name)
-        return self._secrets[name]
+    def secret(self, firm: Firm | str) -> Secret | None:
+        """The client secret, or None for a public client; see :meth:`Firms.secret`."""
+        firm = self.get(firm) if isinstance(firm, str) else firm
+        if firm not in self._secrets:
+            self._secrets[firm] = super().secret(firm)
+        return self._secrets[firm]
 
 
-def _key(name: str) -> str:
-    return name.strip().casefold()
-
-
-def _secret_place(name: str) -> str:
-    return f"firms/{_key(name)}/secret"
+def name_of(key: str, name: str) -> str:
+    """The name of a firm: that of its row or, if somebody wrote the name of another row there, the row's key."""
+    return name if _key(name) == key else key
 
 
 def _not_found(name: str) -> NotFoundError:
@@ -227,12 +339,13 @@ def _row(firm: Firm) -> dict[str, Any]:
     }
 
 
-def _firm(row: sa.Row[Any]) -> Firm:
+def firm_from_row(row: sa.Row[Any]) -> Firm:
+    """The firm that a row of the table holds."""
     return Firm(
-        name=row.name,
+        name=name_of(row.key, row.name),
         tenant=row.tenant,
         client_id=row.client_id,
-        cloud=clouds.BY_NAME.get(row.cloud) or clouds.parse(row.cloud),
+        cloud=clouds.stored(row.cloud),
         redirect_uri=row.redirect_uri,
         secret_expires=date.fromisoformat(row.secret_expires) if row.secret_expires else None,
         access=row.access,

@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 # Raise it with every change that an older msoauth would misread, and add the step to `migrations`.
-VERSION = 2
+VERSION = 3
+BOUND_VERSION = 3  # the first in which secrets and tokens are bound to where they go
 
 metadata = MetaData()
 
@@ -62,6 +63,9 @@ firms = Table(
     Column("secret_expires", String(10)),
     Column("access", String(20), nullable=False),
     Column("secret", LargeBinary),
+    # What the secret and the approval were sealed for, as JSON, so that a change can be shown; NULL without either.
+    Column("sealed_for", Text),
+    Column("approval", LargeBinary),  # seals that hosts which are not Microsoft's were confirmed
 )
 
 accounts = Table(
@@ -87,6 +91,7 @@ tokens = Table(
     Column("signed_in_as", String(320), nullable=False),
     Column("signed_in_at", Moment, nullable=False),
     Column("refreshed_at", Moment, nullable=False),
+    Column("sealed_for", Text),  # as in `firms`
 )
 
 journal = Table(

@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
-from msoauth.store import schema
-from msoauth.store.accounts import key, not_found
+from msoauth.model import Account, Firm
+from msoauth.store import destinations, schema
+from msoauth.store.accounts import Accounts, key, not_found
 from msoauth.store.database import Database
+from msoauth.store.destinations import SealedValue
+from msoauth.store.firms import Firms
 from msoauth.store.locks import HeldError, Locks
 from msoauth.store.vault import Vault
 from msoauth.texts import _
@@ -21,11 +24,15 @@ LOCK_SECONDS = 60.0  # how long to wait for another process; a renewal takes a f
 
 # Built once: an audit runs them for 10,000 accounts.
 _account_key = sa.bindparam("account_key", type_=sa.String)
-_select_sealed = sa.select(_t.c.sealed).where(_t.c.account == _account_key)
+_select_sealed = sa.select(_t.c.sealed, _t.c.sealed_for).where(_t.c.account == _account_key)
 _update_renewed = (
     _t.update()
     .where(_t.c.account == _account_key)
-    .values(sealed=sa.bindparam("sealed"), refreshed_at=sa.bindparam("refreshed_at"))
+    .values(
+        sealed=sa.bindparam("sealed"),
+        sealed_for=sa.bindparam("sealed_for"),
+        refreshed_at=sa.bindparam("refreshed_at"),
+    )
 )
 _update_signed_in = _update_renewed.values(
     signed_in_as=sa.bindparam("signed_in_as"), signed_in_at=sa.bindparam("signed_in_at")
@@ -53,24 +60,51 @@ class TokenStatus:
 class Tokens:
     """The token caches of a workspace."""
 
-    def __init__(self, database: Database, vault: Vault, locks: Locks) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, locks: Locks, firms: Firms, accounts: Accounts
+    ) -> None:
         self._database = database
         self._vault = vault
         self._locks = locks
+        self._firms = firms
+        self._accounts = accounts
 
-    def load(self, address: str) -> str | None:
+    def load(self, account: Account | str, firm: Firm | None = None) -> str | None:
         """The account's decrypted token cache, or None when nobody has signed in.
 
+        Args:
+            account: The account as it is about to be used; an address for the account as it is stored now.
+            firm: Its firm as it is about to be used, likewise.
+
         Raises:
+            DestinationError: where the tokens go was changed since somebody signed in.
             VaultError: the key is missing or wrong.
         """
-        sealed = self._database.scalar(_select_sealed, {"account_key": key(address)})
-        return None if sealed is None else self._vault.unseal(sealed, _sealed_place(address))
+        address = account if isinstance(account, str) else account.address
+        rows = self._database.rows(_select_sealed, {"account_key": key(address)})
+        if not rows:
+            return None
+        if rows[0].sealed_for is None and self._firms.bind_old_values():
+            return self.load(account, firm)
+        account = self._accounts.get(account) if isinstance(account, str) else account
+        firm = firm or self._firms.get(account.firm)
+        [(sealed, sealed_for)] = rows
+        place = (_t.c.sealed, key(address), destinations.firm_key(firm.name))
+        value = SealedValue(*place, sealed, sealed_for, account)
+        return value.open(self._vault, firm)
 
-    def save(self, address: str, cache: str, *, signed_in_as: str | None = None) -> None:
+    def save(
+        self,
+        account: Account | str,
+        cache: str,
+        *,
+        signed_in_as: str | None = None,
+        firm: Firm | None = None,
+    ) -> None:
         """Encrypt and store the account's token cache; when this returns, it is on disk.
 
         Args:
+            account, firm: As for :meth:`load`: those for which the tokens were obtained.
             signed_in_as: The user, after a sign-in; None after a silent renewal.
 
         Raises:
@@ -78,7 +112,11 @@ class Tokens:
             StoreError: it could not be stored.
         """
         now = datetime.now(UTC)
-        values = {"sealed": self._vault.seal(cache, _sealed_place(address)), "refreshed_at": now}
+        account = self._accounts.get(account) if isinstance(account, str) else account
+        address = account.address
+        bound_to = destinations.binding(firm or self._firms.get(account.firm), account)
+        sealed = self._vault.seal(cache, f"tokens/{key(address)}/cache", bound_to)
+        values = {"sealed": sealed, "sealed_for": bound_to, "refreshed_at": now}
         if signed_in_as is not None:
             values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
         with self._database.write() as connection:
@@ -128,7 +166,9 @@ class CachedTokens(Tokens):
     """Token caches whose statuses are all read in one query, for a run over thousands of accounts."""
 
     def __init__(self, tokens: Tokens) -> None:
-        super().__init__(tokens._database, tokens._vault, tokens._locks)
+        super().__init__(
+            tokens._database, tokens._vault, tokens._locks, tokens._firms, tokens._accounts
+        )
         self._statuses: dict[str, TokenStatus] | None = None
 
     def status(self, address: str) -> TokenStatus | None:
@@ -136,7 +176,3 @@ class CachedTokens(Tokens):
         if self._statuses is None:
             self._statuses = self.statuses()
         return self._statuses.get(key(address)) or super().status(address)
-
-
-def _sealed_place(address: str) -> str:
-    return f"tokens/{key(address)}/cache"

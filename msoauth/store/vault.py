@@ -1,4 +1,4 @@
-"""The vault: authenticated encryption (AES-GCM) of secrets and tokens, each bound to its table, row and column.
+"""The vault: authenticated encryption (AES-GCM) of secrets and tokens, each bound to its place and its destination.
 
 A random *data key* encrypts the values. It is stored in the database, encrypted by a *key-encryption key* (``kek``)
 from the operating system's keyring, a passphrase or a key file. So a new passphrase rewrites one value only, and a
@@ -163,24 +163,29 @@ class Vault:
         with self._lock:
             self._data_key = None
 
-    def seal(self, text: str, place: str) -> bytes:
-        """Encrypt *text*, so that it can be decrypted only for *place* (``table/row/column``).
+    def seal(self, text: str, place: str, binding: str) -> bytes:
+        """Encrypt *text*, so that it can be decrypted only for *place* and *binding*.
+
+        Args:
+            place: ``table/row/column``.
+            binding: What decides where the value goes; see :mod:`msoauth.store.destinations`.
 
         Raises:
             VaultError: the key is missing or wrong.
         """
         # Of a token cache, which is longer, the caller registers each token for redaction.
         redact.remember(text if len(text) < 300 else None)
-        return _encrypt(self.data_key(), text.encode(), place)
+        return _encrypt(self.data_key(), text.encode(), associated_data(place, binding))
 
-    def unseal(self, sealed: bytes, place: str) -> str:
-        """Decrypt what was encrypted for *place*.
+    def unseal(self, sealed: bytes, place: str, binding: str | None) -> str:
+        """Decrypt what was encrypted for *place* and *binding*; None for a value from before values were bound.
 
         Raises:
             VaultError: the key is missing or wrong, or the value was moved or changed.
         """
+        associated = place if binding is None else associated_data(place, binding)
         try:
-            return _decrypt(self.data_key(), sealed, place).decode()
+            return _decrypt(self.data_key(), sealed, associated).decode()
         except (InvalidTag, ValueError):
             raise VaultError(_("A stored secret was damaged or moved; enter it again.")) from None
 
@@ -272,6 +277,11 @@ class Vault:
         elif record.source == "file":
             with contextlib.suppress(OSError):
                 self._key_file(record.key_name).unlink()
+
+
+def associated_data(place: str, binding: str) -> str:
+    """The associated data of a sealed value: both parts, so that neither can be read as a part of the other."""
+    return json.dumps([place, binding])
 
 
 def _record(source: Source, name: str, salt: bytes, kek: bytes, data_key: bytes) -> VaultRecord:

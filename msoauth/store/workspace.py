@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from msoauth import private_files
-from msoauth.errors import StoreError
+from msoauth.errors import StoreError, VaultError
 from msoauth.passphrase import current as environment_passphrase
 from msoauth.store import schema
 from msoauth.store.accounts import Accounts
@@ -68,9 +68,9 @@ class Workspace:
         )
         self.database = database
         self.firms = Firms(database, self.vault)
-        self.accounts = Accounts(database)
+        self.accounts = Accounts(database, self.vault)
         self.locks = Locks(database, folder)
-        self.tokens = Tokens(database, self.vault, self.locks)
+        self.tokens = Tokens(database, self.vault, self.locks, self.firms, self.accounts)
         self.journal = Journal(database)
         self.audits = Audits(database, self.journal)
         self.settings = Settings(database)
@@ -125,7 +125,10 @@ class Workspace:
             if engine is not None:
                 engine.dispose()
             raise
-        return cls(engine, folder, passphrase, tuple(warnings))
+        workspace = cls(engine, folder, passphrase, tuple(warnings))
+        with suppress(VaultError):  # without the key, whoever uses a secret is told
+            workspace.firms.bind_old_values()
+        return workspace
 
     def snapshot(self) -> "Workspace":
         """The same workspace with firms and sign-in statuses cached, for a run over thousands of accounts."""
