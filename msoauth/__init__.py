@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from msoauth.model import Signal as Signal
     from msoauth.store import Workspace as Workspace
 
+from msoauth import logs as _logs
+
 __version__ = "0.1.0"
+
+_logs.protect()
 
 _HOMES = {
     "Account": "msoauth.model",

@@ -413,10 +413,11 @@ def _with_progress_bar(
     Args:
         done: Returns how many of *total* are done, if that is not the number of items so far.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    screen = Console(stderr=True)
+    from msoauth.terminal import Screen
+
+    screen = Screen(stderr=True)
     visible = show and (screen.is_terminal or screen.is_jupyter)
     columns = (
         TextColumn("{task.description}"),

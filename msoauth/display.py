@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from msoauth.sanitize import one_line, visible
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Listing(ABC, Generic[Item]):
         """All items as a DataFrame: a row each, with the columns of the table."""
         import pandas as pd  # imported lazily: takes half a second
 
-        rows = [self._cells(item) for item in self]
+        rows = [
+            [one_line(cell) if type(cell) is str else cell for cell in self._cells(item)]
+            for item in self
+        ]
         return pd.DataFrame(rows, columns=list(self.headers), dtype="object")
 
     @abstractmethod
@@ -64,17 +68,18 @@ def text_table(
     caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], hidden: int = 0
 ) -> str:
     """Format a table as plain text without borders, with the number of *hidden* rows below it."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    lines = [_one_line(caption)]
+    from msoauth.terminal import Screen
+
+    lines = [one_line(caption)]
     if rows:
         table = Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
         for row in rows:
-            table.add_row(*(Text(_one_line(cell)) for cell in row))
+            table.add_row(*(Text(one_line(cell)) for cell in row))
         with io.StringIO() as buffer:
-            console = Console(  # forced to text: in a kernel rich would add an output of its own
+            console = Screen(  # forced to text: in a kernel rich would add an output of its own
                 file=buffer,
                 width=_WIDTH,
                 color_system=None,
@@ -86,11 +91,6 @@ def text_table(
     if hidden:
         lines.append(_("… and {count} more").format(count=f"{hidden:,}"))
     return "\n".join(lines)
-
-
-def _one_line(value: str) -> str:
-    """*value* with each control character replaced by a space."""
-    return "".join(char if char.isprintable() else " " for char in value)
 
 
 def html_table(
@@ -114,7 +114,7 @@ def html_table(
         else Markup("")
     )
     table = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
-    return str(
+    return visible(
         Markup("<div><strong>{}</strong>{}{}</div>").format(
             caption, table if rows else Markup(""), more
         )

@@ -14,11 +14,16 @@ MsoauthError
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from msoauth.redact import redact
+from msoauth.sanitize import one_line, visible
+
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class MsoauthError(Exception):
     """A failure that msoauth can explain; the base of its exceptions.
+
+    All its texts are without secrets and can be shown on a terminal as they are.
 
     Args:
         summary: One sentence for people: what was tried and how it failed.
@@ -41,11 +46,11 @@ class MsoauthError(Exception):
         evidence: str = "",
         ids: Mapping[str, str] = _NO_IDS,
     ) -> None:
-        super().__init__(summary)
-        self.summary = summary
+        self.summary = one_line(redact(summary))
+        super().__init__(self.summary)
         self.cause = cause
-        self.evidence = evidence
-        self.ids = dict(ids)
+        self.evidence = visible(redact(evidence))
+        self.ids = {one_line(name): one_line(redact(text)) for name, text in ids.items()}
 
 
 class InputError(MsoauthError, ValueError):
@@ -151,6 +156,6 @@ class MailError(MsoauthError):
     ) -> None:
         super().__init__(summary, cause=cause, evidence=evidence, ids=ids)
         self.stage = stage
-        self.challenge = challenge
+        self.challenge = None if challenge is None else visible(redact(challenge))
         self.retriable = retriable
         self.retry_after = retry_after

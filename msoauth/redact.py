@@ -11,7 +11,6 @@ quoted-printable, folded lines, base64, hexadecimal, UTF-16), one inside another
 import base64
 import binascii
 import html
-import logging
 import re
 import threading
 from bisect import bisect_left, bisect_right
@@ -474,15 +473,3 @@ def _base64_or_nothing(text: str) -> bytes:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-class RedactingFilter(logging.Filter):
-    """Takes credentials out of log records, arguments and tracebacks included."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = redact(record.getMessage())
-        record.args = None
-        if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-            record.exc_info = None
-        return True

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from msoauth import redact
+from msoauth import logs, redact
 from tests.encodings import ENCODINGS, SECRETS, b64, pieces
 
 MARKER = "Zk9~planted.marker/secret+value=7"
@@ -181,7 +181,7 @@ def test_a_credential_nobody_remembered_is_hidden_by_its_looks(text: str, secret
         "see https://login.microsoftonline.com/common/oauth2/v2.0/token for anna@contoso.example",
         "Set-Cookie: fpc=; path=/; secure; expires=Tue, 01 Jan 2030 00:00:00 GMT",
         '{"status":"401","schemes":"bearer","scope":"https://outlook.office.com/"}',
-        b64('{"status":"401","schemes":"bearer","scope":"https://outlook.office.com/"}'),
+        b64('{"status":"401","schemes":"bearer","scope":"https://mail.example/"}'),
         "Correlation ID: 1a2b3c4d-1a2b-3c4d-5e6f-1a2b3c4d5e6f, 00000000000000000000000000000000",
         "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "Kanzlei Müller & Söhne: 100 % geprüft\nzweite Zeile\n\tdritte",
@@ -236,7 +236,7 @@ def test_log_records_are_scrubbed_with_their_arguments_and_tracebacks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     redact.remember(MARKER)
-    caplog.handler.addFilter(redact.RedactingFilter())
+    caplog.handler.addFilter(logs.RedactingFilter())
     try:
         raise RuntimeError(MARKER)
     except RuntimeError:

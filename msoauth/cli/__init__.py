@@ -32,6 +32,7 @@ from msoauth.cli.output import (
 )
 from msoauth.errors import AuthError, InputError, MailError, MsoauthError
 from msoauth.redact import redact
+from msoauth.terminal import harmless_streams
 from msoauth.texts import LANGUAGES, _, language, use_language
 
 app = typer.Typer(
@@ -121,6 +122,13 @@ def main(arguments: list[str] | None = None) -> None:
     """
     utf8_streams()
     passphrase.withdraw(for_children=False)
+    with harmless_streams():
+        status = _run(arguments)
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line, and return the exit status."""
     command = typer.main.get_command(app)
     status: object
     try:
@@ -154,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - users get one sentence without secrets, not a traceback
         print_on_stderr(_bug_message(error))
         status = EXIT_ERROR
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0
 
 
 def _print_usage_error(error: Exception) -> None:

@@ -23,6 +23,7 @@ from msoauth.cli.output import (
     print_on_stderr,
 )
 from msoauth.judgement import SILENT_DAYS
+from msoauth.terminal import Screen
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _cancel_on_signals(running_audit: "Audit") -> Iterator[None]:
 
 def _with_progress(running_audit: "Audit") -> "Iterator[AccountResult]":
     """Yield an audit's results with progress on stderr: a live line on a terminal, elsewhere a line every half minute."""
-    live = Console(stderr=True).status("") if sys.stderr.isatty() else None
+    live = Screen(stderr=True).status("") if sys.stderr.isatty() else None
     last_printed = time.monotonic()
     with live or contextlib.nullcontext():
         for count, result in enumerate(running_audit):

@@ -1,7 +1,6 @@
 """Prints the output of commands: JSON on stdout, text for people (on stderr beside JSON), findings with remedies."""
 
 import io
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from rich.text import Text
 from msoauth.errors import MsoauthError
 from msoauth.model import Finding, Signal
 from msoauth.redact import redact
+from msoauth.sanitize import json_text, one_line, visible
+from msoauth.terminal import Screen, raw
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def utf8_streams() -> None:
 
 def print_on_stderr(sentence: str) -> None:
     """Print one line on stderr."""
-    print(" ".join(sentence.split()), file=sys.stderr, flush=True)
+    print(one_line(" ".join(sentence.split())), file=sys.stderr, flush=True)
 
 
 def print_warnings(warnings: Iterable[str]) -> None:
@@ -74,22 +75,23 @@ def print_warnings(warnings: Iterable[str]) -> None:
 def show_progress(text: str) -> None:
     """Replace the progress text on stderr if that is a terminal; an empty text clears the line."""
     if sys.stderr.isatty():
-        print(end=f"\r\x1b[K{text}", file=sys.stderr, flush=True)
+        print(end=f"\r\x1b[K{one_line(text)}", file=raw(sys.stderr), flush=True)
 
 
 def print_text(text: str = "", *, on_stderr: bool = False) -> None:
     """Print text for people on stdout, or on stderr if stdout is for JSON or a result."""
-    print(text, file=sys.stderr if on_stderr else sys.stdout, flush=True)
+    # Already here, because rich reads what is printed during its progress display as if it were its own.
+    print(visible(text), file=sys.stderr if on_stderr else sys.stdout, flush=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print a JSON object on one line of stdout."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(json_text(value), flush=True)
 
 
 def console(*, on_stderr: bool = False) -> Console:
     """A rich console for text for people: on stdout, or on stderr if stdout is for JSON."""
-    return Console(file=sys.stderr if on_stderr else sys.stdout, highlight=False, soft_wrap=True)
+    return Screen(stderr=on_stderr, soft_wrap=True)
 
 
 def show_finding(finding: Finding, screen: Console) -> None:
@@ -160,7 +162,7 @@ def exit_status(signals: Iterable[Signal]) -> int:
 
 def print_failure(error: MsoauthError, *, on_stderr: bool = False) -> int:
     """Print an error, such as that of a failed sign-in, with its remedy, and return the exit status."""
-    screen = Console(stderr=True, highlight=False, soft_wrap=True) if on_stderr else console()
+    screen = console(on_stderr=on_stderr)
     screen.print(Text(f"✖ {redact(error.summary)}", style="red"))
     _show_remedy(error, screen)
     return EXIT_FAILED

@@ -3,10 +3,8 @@
 The practice tenant simulates Microsoft 365 on this computer: its sign-in pages, Graph and mail servers.
 """
 
-import json as json_format
 import re
 import signal
-import sys
 import textwrap
 import threading
 from contextlib import ExitStack
@@ -181,8 +179,8 @@ def serve(
                 field="port_base",
             ) from None
         if json:
-            print(json_format.dumps(tenant.endpoints, ensure_ascii=False), flush=True)
-        print(instructions(tenant), file=sys.stderr if json else sys.stdout, flush=True)
+            print_json(tenant.endpoints)
+        print_text(instructions(tenant), on_stderr=json)
         for line in tenant.notes():
             print_text(line, on_stderr=json)
         try:
@@ -285,7 +283,7 @@ def list_scenarios(json: Json = False) -> None:
             diagnosis = _("Diagnosed as {cause}; can be aimed at {whom}.").format(
                 cause=scenario.cause, whom=reaches[scenario.reach]
             )
-            screen.print(scenario.name, style="bold", highlight=False)
+            screen.print(scenario.name, style="bold")
             for line in filter(None, (scenario.says, to_see_it, diagnosis)):
                 filled = textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4)
                 screen.print(Text(textwrap.indent(filled, "    ")))

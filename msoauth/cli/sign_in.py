@@ -5,13 +5,13 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from msoauth.cli.options import Address
 from msoauth.cli.output import print_failure, print_on_stderr, print_text, print_warnings
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.model import Account, Firm
+from msoauth.terminal import Screen
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def wait_for(
         if attempt.flow == "paste":
             _read_redirect_url(attempt)
         elif sys.stderr.isatty():
-            countdown = Console(stderr=True, highlight=False).status(_Countdown(attempt))
+            countdown = Screen(stderr=True).status(_Countdown(attempt))
         else:
             notice = _("Waiting for the sign-in, at most {minutes} minutes. Ctrl-C cancels.")
             print_on_stderr(notice.format(minutes=round(attempt.seconds_left / 60)))

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from msoauth.cli.output import console
+from msoauth.sanitize import one_line
 
 _MIN_WRAPPED_WIDTH = 14  # characters that a column with wrapped values gets at least
 
@@ -29,7 +30,7 @@ def show_table(
         right: The indexes of columns that are aligned to the right, such as numbers.
     """
     screen = console()
-    rows = list(rows)
+    rows = [[*map(one_line, row)] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(headers, *rows, strict=True)]
     if not screen.is_terminal:
         screen.width = _table_width(widths)
@@ -61,8 +62,8 @@ def show_values(
 ) -> None:
     """Print named values below a title, one per line; empty ones are left out."""
     screen = screen or console()
-    screen.print(Text(title, style="bold"))
-    non_empty = [(name, value) for name, value in values if value]
+    screen.print(Text(one_line(title), style="bold"))
+    non_empty = [(name, one_line(value)) for name, value in values if value]
     longest = max((cell_len(name) for name, _value in non_empty), default=0)
     on_one_line = all(longest + cell_len(value) + 6 <= screen.width for _name, value in non_empty)
     for name, value in non_empty:

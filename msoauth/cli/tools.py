@@ -76,7 +76,7 @@ def explain(
 
     if batch:
         for line in explain_lines(_stdin_lines()):
-            print(line, flush=True)
+            print_text(line)
         return
     if text == "-":
         if sys.stdin.isatty():

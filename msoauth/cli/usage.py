@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from msoauth.errors import InputError
+from msoauth.terminal import raw_streams
 from msoauth.texts import _
 
 # Newer versions of typer contain a copy of click, older ones depend on click: take the classes from typer's own
@@ -35,6 +36,11 @@ def error_message(error: BaseException) -> str:
 
 class _PlainHelp(_Base):
     """Help without the ``<bool>`` that newer versions of typer print after options that take no value."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, which is in colours on a terminal."""
+        with raw_streams():
+            super().format_help(ctx, formatter)
 
     def get_params(self, ctx: Any) -> Any:
         """The options and arguments, with their placeholders for values."""

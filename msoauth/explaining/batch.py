@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msoauth.explaining.explanation import explain
+from msoauth.sanitize import json_text
 
 
 def batch(lines: Iterable[str]) -> Iterator[str]:
@@ -15,9 +16,9 @@ def batch(lines: Iterable[str]) -> Iterator[str]:
         entry_id, text = _parse_line(line)
         if text is None:
             message = f"line {number} is not a JSON object with a text"
-            yield _to_json({"id": entry_id, "cause": "unknown", "error": message})
+            yield json_text({"id": entry_id, "cause": "unknown", "error": message})
         else:
-            yield _to_json({"id": entry_id, **explain(text).as_json()})
+            yield json_text({"id": entry_id, **explain(text).as_json()})
 
 
 def _parse_line(line: str) -> tuple[Any, str | None]:
@@ -30,12 +31,3 @@ def _parse_line(line: str) -> tuple[Any, str | None]:
         return None, None
     text = entry.get("text")
     return entry.get("id"), text if isinstance(text, str) else None
-
-
-def _to_json(result: dict[str, Any]) -> str:
-    line = json.dumps(result, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate is valid in JSON, but not in UTF-8
-        line = json.dumps(result)
-    return line

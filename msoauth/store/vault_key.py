@@ -160,9 +160,7 @@ def create(
             raise VaultError(objection)
         redact.remember(passphrase)
         salt = secrets.token_bytes(16)
-        return _record(
-            "passphrase", name, salt, key_id, data_key, _derive(passphrase, salt, COST)
-        )
+        return _record("passphrase", name, salt, key_id, data_key, _derive(passphrase, salt, COST))
     kek = secrets.token_bytes(KEY_BYTES)
     text = base64.b64encode(kek)
     if source != "file" and _keyring_set(name, text.decode()):
