@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from msoauth.explaining.load import codes
+from benchmarks import explain
 from tests.explaining.collected import Answer, Collected, collected, ours, score
 
 PARTS = {"work": "work part", "scored": "scored part"}
@@ -39,15 +39,11 @@ DOMAIN = re.compile(
     re.IGNORECASE,
 )
 ROFF = re.compile(r"^[.'].*$|\\f[A-Z]|\\[&|/^-]", re.MULTILINE)
-CODE = re.compile(r"AADSTS(\d{4,9})")
 
 
 def first_code(text: str) -> Answer:
     """The alternative: the cause of the first AADSTS code that is known, always called certain."""
-    for match in CODE.finditer(text):
-        if cause := codes().get(int(match[1])):
-            return cause, "certain"
-    return "unknown", "unsure"
+    return explain.first_code(text), "certain"
 
 
 def _order(value: object) -> bytes:
