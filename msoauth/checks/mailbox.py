@@ -1,6 +1,7 @@
 """Checks whether mail works: logs in over POP3 or IMAP and over SMTP, and does the smallest real thing there."""
 
 from collections.abc import Callable
+from functools import partial
 
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.checks.latest_message import read_latest_message
@@ -21,18 +22,27 @@ def _smtp_user(context: Context) -> str:
     return context.mailbox.address if context.firm.access == "app-only" else context.mailbox.user
 
 
-def _explain_app_only_refusal(act: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
-    """Make *act* report an app-only login that is refused without a reason as a service principal missing in Exchange.
+def _explain_bare_refusal(
+    act: Callable[[Context], Outcome], *, opens_mailbox: bool = False
+) -> Callable[[Context], Outcome]:
+    """Make *act* report a login that is refused without a reason as what is left when the token's claims are good.
 
-    No other cause is left, because the token's claims were checked before (facts E2, E5).
+    For app-only access that is a service principal missing in Exchange, and where one user opens the mailbox of another
+    a missing Full Access (facts E2, E5).
+
+    Args:
+        opens_mailbox: The login is to the mailbox itself; that of SMTP is to the user's own (facts M1).
     """
 
     def wrapped(context: Context) -> Outcome:
         try:
             return act(context)
         except MailError as error:
-            if context.firm.access == "app-only" and error.cause == "mail-login-rejected":
-                error.cause = "service-principal-missing"
+            if error.cause == "mail-login-rejected":
+                if context.firm.access == "app-only":
+                    error.cause = "service-principal-missing"
+                elif opens_mailbox and context.mailbox.login:
+                    error.cause = "full-access-missing"
             raise
 
     return wrapped
@@ -49,7 +59,7 @@ def _connect_smtp(context: Context) -> Outcome:
     return Outcome("")
 
 
-@_explain_app_only_refusal
+@partial(_explain_bare_refusal, opens_mailbox=True)
 def _pop3(context: Context) -> Outcome:
     session = context.state.sessions.take(Pop3Session) or Pop3Session.connect(
         context.firm.cloud.pop3, **context.connection_options("pop3")
@@ -63,7 +73,7 @@ def _pop3(context: Context) -> Outcome:
     )
 
 
-@_explain_app_only_refusal
+@partial(_explain_bare_refusal, opens_mailbox=True)
 def _imap(context: Context) -> Outcome:
     session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
@@ -75,7 +85,7 @@ def _imap(context: Context) -> Outcome:
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
-@_explain_app_only_refusal
+@_explain_bare_refusal
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
     session = context.state.sessions.take(SmtpSession) or SmtpSession.connect(
@@ -87,7 +97,7 @@ def _smtp(context: Context) -> Outcome:
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
-@_explain_app_only_refusal
+@_explain_bare_refusal
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
     sender = context.options.sender or account.address

@@ -87,7 +87,7 @@ def _acquire_silently(
     if result is None:
         raise AuthError(
             _("There is no refresh token for {user}: sign in again.").format(user=account.user),
-            cause="refresh-expired",
+            cause="offline-access-missing",
         )
     reply: dict[str, Any] = result
     return reply

@@ -7,6 +7,7 @@ from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
 
 from msoauth.errors import InputError, MailError
+from msoauth.explaining import explain
 from msoauth.mail import sasl, unverified_facts
 from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
@@ -40,7 +41,14 @@ class SmtpSession(MailSession):
         if connection.endpoint.tls == "starttls":
             connection.enter("tls")
             if "STARTTLS" not in self.capabilities:
-                raise connection.failure(_("the server offers no STARTTLS"), "tls-failed")
+                foreign = explain(text).cause == "other-provider"
+                raise connection.failure(
+                    _("another provider's mail server answers, and it offers no STARTTLS")
+                    if foreign
+                    else _("the server offers no STARTTLS"),
+                    "other-provider" if foreign else "tls-failed",
+                    text,
+                )
             try:
                 self._expect(220, "STARTTLS", _("the server refused STARTTLS"))
             except MailError as error:

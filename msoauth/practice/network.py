@@ -36,6 +36,7 @@ BEHAVIOURS = {
     "tls": "TLS from the first byte where plain text is expected",
     "untrusted": "a certificate of an authority that nobody trusts",
     "old-tls": "only versions of TLS that clients of today refuse",
+    "exim": "another provider's mail server (Exim) answers in Microsoft's place, without TLS",
     "proxy": "a proxy that wants to be signed in to answers in the server's place",
 }
 
@@ -131,19 +132,20 @@ class Port:
         return await self._misbehave(sock, behaviour)
 
     async def _misbehave(self, sock: socket.socket, behaviour: str) -> Stop:
-        answer = {
-            "plain": self._greeting,
-            "tls": self._greeting,
-            "proxy": PROXY,
-            "old-tls": TOO_OLD,
-        }.get(behaviour, b"")
+        answers = {
+            "plain": (self._greeting,),
+            "tls": (self._greeting,),
+            "exim": EXIM,
+            "proxy": (PROXY,),
+            "old-tls": (TOO_OLD,),
+        }.get(behaviour, ())
         connections: dict[_MisbehavingConnection, None] = {}
         closed = asyncio.Event()
 
         def create_connection() -> _MisbehavingConnection:
-            speaks_first = behaviour in ("plain", "tls")  # as mail servers do
+            speaks_first = behaviour in ("plain", "tls", "exim")  # as mail servers do
             return _MisbehavingConnection(
-                connections, closed, answer, speaks_first=speaks_first, resets=behaviour == "reset"
+                connections, closed, answers, speaks_first=speaks_first, resets=behaviour == "reset"
             )
 
         secure = self._tls.trusted if behaviour in ("tls", "proxy") else None
@@ -226,21 +228,29 @@ PROXY = (
 )  # fmt: skip
 
 
+# What a web host's server says to who is redirected to it; it offers no STARTTLS (facts E4 has Exchange's own).
+EXIM = (
+    b"220 srv17.hoster.example ESMTP Exim 4.96 #2 Mon, 30 Nov 2026 10:00:00 +0000\r\n",
+    b"250-srv17.hoster.example Hello client.example [203.0.113.7]\r\n250-PIPELINING\r\n250 HELP\r\n",
+    b"221 srv17.hoster.example closing connection\r\n",
+)
+
+
 class _MisbehavingConnection(asyncio.Protocol):
-    """A connection to a misbehaving port: it gets at most one answer, or is reset."""
+    """A connection to a misbehaving port: it gets the answers one after the other, or is reset."""
 
     def __init__(
         self,
         connections: dict["_MisbehavingConnection", None],
         closed: asyncio.Event,
-        answer: bytes,
+        answers: tuple[bytes, ...],
         *,
         speaks_first: bool,
         resets: bool,
     ) -> None:
         self._connections = connections
         self._closed = closed
-        self._answer = answer
+        self._answers = list(answers)
         self._speaks_first = speaks_first
         self._resets = resets
         self._transport: Any = None
@@ -262,7 +272,7 @@ class _MisbehavingConnection(asyncio.Protocol):
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.abort()
-        elif not self._speaks_first:
+        else:
             self._send_answer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
@@ -274,9 +284,8 @@ class _MisbehavingConnection(asyncio.Protocol):
         self._transport.abort()
 
     def _send_answer(self) -> None:
-        answer, self._answer = self._answer, b""
-        if answer:
-            self._transport.write(answer)
+        if self._answers:
+            self._transport.write(self._answers.pop(0))
 
 
 def _bind(host: str, number: int) -> socket.socket:

@@ -33,7 +33,7 @@ _BREAKING_SETTINGS = {
     "network.imap": r"(?:port|endpoint|fault)\.imap",
     "network.smtp": r"(?:port|endpoint|fault)\.smtp",
     "registration.": r"noted\.|app\.|principal\.|secret\.|organisation\.(?:depro|exchange_online)|policies\.|endpoint\.outlook|fault\.token|port\.authority",
-    "sign-in.": r"service\.app_roles|user\.|policies\.|blocked\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|code|state)|app\.|noted\.|account\.",
+    "sign-in.": r"service\.app_roles|user\.|policies\.|blocked\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|refresh|code|state)|app\.|noted\.|account\.",
     "pop3.login": r"mailbox\.(?:pop|busy|moved|full_access)|user\.licensed|fault\.pop3|(?:principal|service)\.exchange|organisation\.exchange_online",
     "imap.login": r"mailbox\.(?:imap|moved|full_access)|user\.licensed|fault\.imap|(?:principal|service)\.exchange|organisation\.exchange_online",
     "smtp.login": r"mailbox\.(?:smtp|send_as)|user\.licensed|organisation\.smtp|policies\.(?:security|legacy)|fault\.smtp|(?:principal|service)\.exchange",

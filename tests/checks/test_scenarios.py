@@ -68,6 +68,20 @@ def test_a_scenario_of_the_sign_in_is_told_and_stores_nothing(
     assert case.workspace.tokens.status(account.address) is None
 
 
+@_named("renewal")
+def test_a_scenario_of_a_new_sign_in_is_diagnosed_after_it(
+    case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
+) -> None:
+    account = case.signed_in_account(scenario.account)
+    bring_about(scenario)
+    case.workspace.tokens.forget(account.address)
+    case.signed_in.discard(scenario.account)  # whatever comes after needs a sound sign-in
+    assert case.sign_in(account)[0] is None
+    broken = judgement.root_cause(case.diagnose(account, scenario))
+    assert broken is not None
+    assert (broken.cause, bool(broken.fix)) == (scenario.cause, True)
+
+
 @_named("device")
 def test_a_scenario_of_the_device_code_is_told(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
@@ -104,7 +118,7 @@ def test_a_scenario_of_passwords_is_told(
 
 
 def test_every_scenario_is_in_one_of_the_tests_above() -> None:
-    tested = {"diagnose", "send", "sign-in", "device", "paste", "graph", "password"}
+    tested = {"diagnose", "send", "sign-in", "renewal", "device", "paste", "graph", "password"}
     assert {scenario.shows for scenario in scenarios()} == tested
 
 

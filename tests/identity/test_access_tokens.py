@@ -173,7 +173,7 @@ def test_no_refresh_token_is_warned_of(office: Office, authority: Authority) -> 
     assert "stop working in about an hour" in office.sign_in().warning
     with pytest.raises(AuthError, match="sign in again") as told:
         renew(office)
-    assert told.value.cause == "refresh-expired"
+    assert told.value.cause == "offline-access-missing"
 
 
 @pytest.mark.parametrize(("hours", "said"), [(3, "180 minutes behind"), (-3, "180 minutes ahead")])

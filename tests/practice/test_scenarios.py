@@ -54,14 +54,12 @@ def test_they_cover_every_cause_but_those_that_no_tenant_brings_about() -> None:
     assert len(scenarios()) >= 45
     # Whoever has not signed in yet needs no scenario; that POP or IMAP is off, Exchange tells nobody (facts E2).
     told_otherwise = {"session-missing", "pop-disabled", "imap-disabled", "unknown"}
-    # Met in other programs' texts only: msoauth itself speaks OAuth, no EWS, and uses no app but the firm's.
-    of_other_programs = {"client-lacks-oauth", "client-id-borrowed", "ews-retired"}
+    # Met in other programs' texts only: msoauth itself speaks OAuth, no EWS, and sends a secret, no certificate.
+    of_other_programs = {"client-lacks-oauth", "certificate-invalid", "ews-retired"}
     # Nothing in msoauth can meet these yet.
     not_yet = {
-        *("certificate-invalid", "cloud-mismatch", "full-access-missing", "offline-access-missing"),
-        *("other-provider", "request-malformed", "secret-blocked", "exchange-role-missing"),
-        *("user-renamed", "not-a-mailbox", "message-missing", "message-placeholder"),
-        "mail-not-arrived",
+        *("secret-blocked", "exchange-role-missing", "user-renamed", "not-a-mailbox"),
+        *("message-missing", "message-placeholder", "mail-not-arrived"),
     }
     missing = set(causes()) - {known.cause for known in scenarios()}
     assert missing == told_otherwise | of_other_programs | not_yet

@@ -6,10 +6,17 @@ from dataclasses import dataclass, replace
 
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
-from msoauth.practice.state import PracticeState, Tenant
+from msoauth.practice.state import EXCHANGE_APP_ID, PracticeState, Tenant
 
 CONSUMERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # personal accounts (facts A2)
 
+# Apps of Microsoft's own, whose client IDs other programs borrow (facts D2, L1): Office.
+_FIRST_PARTY = frozenset({"d3590ed6-52b3-4102-aeff-aad2292ab01c"})
+# The domains that Microsoft gives to the tenants of its other clouds (facts A1).
+_OTHER_CLOUDS = {
+    ".onmicrosoft.us": "MicrosoftOnline.US",
+    ".partner.onmschina.cn": "MicrosoftOnline.CN",
+}
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
 
@@ -30,6 +37,9 @@ def tenant_of_path(state: PracticeState, path: str) -> Tenant | None:
     tenant = state.tenant(path)
     if tenant is not None and not tenant.deprovisioned:
         return tenant
+    for domain, cloud in _OTHER_CLOUDS.items():
+        if path.lower().endswith(domain):
+            raise RefusalError(90038, tenant=path, cloud=cloud)
     raise RefusalError(
         90002 if _GUID.fullmatch(path) or _DOMAIN.fullmatch(path) else 900023, tenant=path
     )
@@ -89,6 +99,8 @@ def client(state: PracticeState, path: str, client_id: str) -> Client:
     tenant = tenant_of_path(state, path)
     if not _GUID.fullmatch(client_id) or not client_id.strip("0-"):
         raise RefusalError(700038, app=client_id[:100])
+    if client_id.lower() in _FIRST_PARTY:
+        raise RefusalError(65002, app=client_id, resource=EXCHANGE_APP_ID)
     home, app = _registration(state, client_id)
     if app is None or (
         tenant is not None and tenant is not home and app.sign_in_audience == "AzureADMyOrg"

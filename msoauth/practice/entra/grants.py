@@ -211,6 +211,8 @@ class Authority:
     def _by_refresh(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         text = _required(form, "refresh_token")
         grant = self.issuer.read_refresh(text)
+        if self.state.faults.value("refresh.cut", grant.home, grant.upn):
+            raise RefusalError(9002313)
         if grant.app_id != client.app.app_id:
             raise RefusalError(70000)
         now = self.state.clock.time()
@@ -356,7 +358,8 @@ class Authority:
             "ext_expires_in": seconds,
             "access_token": token,
         }
-        if "offline_access" in oidc:
+        withheld = self.state.faults.value("token.no-refresh", tenant.tenant_id, user.upn)
+        if "offline_access" in oidc and not withheld:
             answer["refresh_token"] = self.issuer.refresh_token(grant)
         if "openid" in oidc:
             answer["id_token"] = self.issuer.id_token(client, tenant, user, nonce, now)

@@ -106,6 +106,18 @@ def test_a_proxy_answers_for_the_server(exchange: Exchange) -> None:
         assert under.recv(1000).startswith(b"HTTP/1.1 407 ")
 
 
+def test_another_providers_server_answers_without_starttls(exchange: Exchange) -> None:
+    with misbehaving(exchange, "smtp", "exim"):
+        sock = exchange.raw("smtp")
+        assert b" ESMTP Exim " in sock.recv(1000)
+        sock.sendall(b"EHLO client.example\r\n")
+        answer = sock.recv(1000)
+        assert answer.startswith(b"250-")
+        assert b"STARTTLS" not in answer
+        sock.sendall(b"QUIT\r\n")
+        assert sock.recv(1000).startswith(b"221 ")
+
+
 def test_who_was_connected_stays_connected(exchange: Exchange) -> None:
     pop = exchange.dialogue("pop3")
     pop.line()
@@ -128,6 +140,7 @@ def test_there_is_a_test_for_each_behaviour() -> None:
         "plain",
         "tls",
         "untrusted",
+        "exim",
         "old-tls",
         "proxy",
     }
