@@ -39,5 +39,7 @@ def _context(ca: trustme.CA) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Clients do not resume sessions, and creating tickets slows each handshake.
     context.num_tickets = 0
-    ca.issue_cert(*_NAMES, key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    # Some clients, such as offlineimap3, want a common name beside the alternative ones.
+    leaf = ca.issue_cert(*_NAMES, common_name=_NAMES[0], key_type=trustme.KeyType.ECDSA)
+    leaf.configure_cert(context)
     return context

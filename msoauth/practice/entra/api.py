@@ -9,11 +9,16 @@ from urllib.parse import unquote_plus
 from msoauth.practice.address import Address
 from msoauth.practice.entra import clients
 from msoauth.practice.entra.grants import DEVICE_SECONDS, Authority
+from msoauth.practice.entra.issue import issuer
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.http import ProgramEndpoint
 from msoauth.practice.state import Tenant
 
 _PENDING = 70016
+_CLAIMS = (
+    "sub iss cloud_instance_name cloud_instance_host_name cloud_graph_host_name msgraph_host aud exp iat auth_time "
+    "acr nonce preferred_username name tid ver at_hash c_hash email"
+)
 
 
 class Api(ProgramEndpoint):
@@ -56,7 +61,12 @@ class Api(ProgramEndpoint):
                 trace_id=value["trace_id"],
                 app_id=self.form().get("client_id", "")[:36],
             )
+        self.set_header("x-ms-request-id", value["trace_id"])
         self.answer(value, refusal.status)
+
+    def refuse_get(self) -> None:
+        """Refuse GET where Entra takes only POST."""
+        self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
 
     def _tenant_name(self) -> str:
         tenant = self.state.tenant(self.path_args[0]) if self.path_args else None
@@ -91,6 +101,7 @@ class Discovery(Api):
         except RefusalError as refusal:
             self.refuse(refusal)
             return
+        self.set_header("Access-Control-Allow-Origin", "*")
         here = f"{self.base}/{path_tenant}"
         site = f"{self.address.url}/{path_tenant}"
         any_tenant = clients.CONSUMERS_TENANT if clients.is_consumers(path_tenant) else "{tenantid}"
@@ -109,7 +120,7 @@ class Discovery(Api):
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
                 "scopes_supported": ["openid", "profile", "email", "offline_access"],
-                "issuer": f"https://login.microsoftonline.com/{issued_for}/v2.0",
+                "issuer": issuer(self.request.host, issued_for),
                 "request_uri_parameter_supported": False,
                 "userinfo_endpoint": f"{self.base}/graph/oidc/userinfo",
                 "authorization_endpoint": f"{site}/oauth2/v2.0/authorize",
@@ -117,25 +128,13 @@ class Discovery(Api):
                 "http_logout_supported": True,
                 "frontchannel_logout_supported": True,
                 "end_session_endpoint": f"{site}/oauth2/v2.0/logout",
-                "claims_supported": [
-                    "sub",
-                    "iss",
-                    "aud",
-                    "exp",
-                    "iat",
-                    "auth_time",
-                    "acr",
-                    "nonce",
-                    "preferred_username",
-                    "name",
-                    "tid",
-                    "ver",
-                    "email",
-                ],
+                "claims_supported": _CLAIMS.split(),
+                "kerberos_endpoint": f"{here}/kerberos",
                 "tenant_region_scope": "EU",
                 "cloud_instance_name": "microsoftonline.com",
                 "cloud_graph_host_name": "graph.windows.net",
                 "msgraph_host": "graph.microsoft.com",
+                "rbac_url": "https://pas.windows.net",
             }
         )
 
@@ -161,7 +160,9 @@ class Keys(Api):
     """``/{tenant}/discovery/v2.0/keys``."""
 
     def get(self, _path_tenant: str) -> None:
-        self.answer({"keys": [self.authority.signer.jwk()]})
+        self.set_header("Access-Control-Allow-Origin", "*")
+        key = self.authority.signer.jwk()
+        self.answer({"keys": [{**key, "issuer": issuer(self.request.host, "{tenantid}")}]})
 
 
 class Token(Api):
@@ -176,6 +177,7 @@ class Token(Api):
         try:
             form = self._with_basic_authentication(self.form())
             form["client-request-id"] = self.correlation_id
+            form["host"] = self.request.host
             form["Origin"] = self.request.headers.get("Origin", "")
             if form["Origin"]:
                 self.set_header("Access-Control-Allow-Origin", "*")
@@ -184,7 +186,7 @@ class Token(Api):
             self.refuse(refusal)
 
     def get(self, _path_tenant: str) -> None:
-        self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
+        self.refuse_get()
 
     def _answer_unavailable(self, status: int, tenant: Tenant | None) -> None:
         """Answer as a service that is throttled or out of order, without JSON (facts B2)."""
@@ -211,6 +213,9 @@ class Token(Api):
 
 class DeviceCode(Api):
     """``/{tenant}/oauth2/v2.0/devicecode``."""
+
+    def get(self, _path_tenant: str) -> None:
+        self.refuse_get()
 
     def post(self, path_tenant: str) -> None:
         try:

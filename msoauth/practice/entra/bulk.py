@@ -19,15 +19,18 @@ def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
     """A token reply for each user, without an access token: the first renewal gets one."""
     tenant.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
     client = Client(tenant.app, tenant, tenant.tenant_id)
+    scope = " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES)
     replies = []
     for user in tenant.users.values():
         client_info = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
         replies.append(
             {
                 "address": user.upn,
-                "refresh_token": authority.new_refresh(client, tenant, user, "web", ["pwd", "mfa"]),
+                "refresh_token": authority.new_refresh(
+                    client, tenant, user, "web", ["pwd", "mfa"], scope
+                ),
                 "client_info": base64.urlsafe_b64encode(client_info).rstrip(b"=").decode(),
-                "scope": " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES),
+                "scope": scope,
                 "id_token_claims": {
                     "preferred_username": user.upn,
                     "name": user.display_name,

@@ -113,7 +113,7 @@ class Authority:
         return self.state.clock.time() - device.issued > DEVICE_SECONDS
 
     def new_refresh(
-        self, client: Client, tenant: Tenant, user: User, platform: str, amr: list[str]
+        self, client: Client, tenant: Tenant, user: User, platform: str, amr: list[str], scope: str
     ) -> str:
         """A refresh token as a sign-in at this moment would give it."""
         now = self.state.clock.time()
@@ -126,6 +126,7 @@ class Authority:
             amr,
             signed_in=now,
             issued=now,
+            scope=scope,
         )
         return self.issuer.refresh_token(grant)
 
@@ -195,6 +196,7 @@ class Authority:
             code.amr,
             code.signed_in,
             now,
+            code.scope,
         )
         return self._answer(
             client,
@@ -222,7 +224,8 @@ class Authority:
         if tenant is None or user is None or user.id != grant.oid:
             raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
         client = client.in_tenant(tenant)
-        requested = scopes.read(form.get("scope", ""), tenant, client.app)
+        # Without a scope, that of the first request counts (RFC 6749, 6).
+        requested = scopes.read(form.get("scope", "").strip() or grant.scope, tenant, client.app)
         self._check_lifetime(text, grant, tenant, user, now)
         if grant.device and tenant.policies.device_code_blocked:
             raise RefusalError(530036)
@@ -237,6 +240,7 @@ class Authority:
             grant.signed_in,
             # A browser app's token has a fixed life: a new one does not extend it (facts C2).
             grant.issued if grant.platform == "spa" else now,
+            grant.scope,
             grant.device,
         )
         check_second_factor(tenant, user, grant.amr, requested.first.resource)
@@ -294,6 +298,7 @@ class Authority:
             device.amr,
             now,
             now,
+            device.scope,
             device=True,
         )
         return self._answer(
@@ -347,6 +352,8 @@ class Authority:
         )
         if self.state.faults.value("token.graph", tenant.tenant_id, user.upn):
             requested = replace(requested, uri=scopes.GRAPH, resource=GRAPH_APP_ID)
+        if requested.resource == GRAPH_APP_ID:  # where userinfo is
+            names = sorted({*names, *(oidc - {"offline_access"})})
         token, seconds = self.issuer.access_token(
             client, tenant, user, requested, names, grant.amr, acr, now
         )
@@ -362,7 +369,9 @@ class Authority:
         if "offline_access" in oidc and not withheld:
             answer["refresh_token"] = self.issuer.refresh_token(grant)
         if "openid" in oidc:
-            answer["id_token"] = self.issuer.id_token(client, tenant, user, nonce, now)
+            answer["id_token"] = self.issuer.id_token(
+                client, tenant, user, oidc, form.get("host", ""), nonce, now
+            )
         if form.get("client_info") == "1":
             client_info = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
             answer["client_info"] = base64.urlsafe_b64encode(client_info).rstrip(b"=").decode()

@@ -33,6 +33,7 @@ class Grant:
         platform: ``web``, ``public`` or ``spa``: how the client that got it must authenticate.
         signed_in: When the user last signed in interactively, in seconds since the epoch.
         issued: When this refresh token was issued.
+        scope: What the first request asked for: what a refresh without a scope gets (RFC 6749, 6).
         device: The sign-in was one by device code (the session stays "protocol tracked", facts D8).
     """
 
@@ -44,6 +45,7 @@ class Grant:
     amr: list[str]
     signed_in: float
     issued: float
+    scope: str
     device: bool = False
 
 
@@ -87,7 +89,7 @@ class Issuer:
                 "oid": user.id,
                 "puid": f"1003{hashlib.sha256(user.id.encode()).hexdigest()[:12].upper()}",
                 "scp": " ".join(names),
-                "sub": _pairwise(user.id, requested.resource),
+                "sub": pairwise(user.id, requested.resource),
                 "unique_name": user.upn,
                 "upn": user.upn,
                 "wids": [_ADMIN, _MEMBER] if user.admin else [_MEMBER],
@@ -139,22 +141,34 @@ class Issuer:
 
     # -- ID tokens ---------------------------------------------------------------------------
 
-    def id_token(self, client: Client, tenant: Tenant, user: User, nonce: str, now: int) -> str:
-        """An ID token for the client (v2.0)."""
+    def id_token(
+        self,
+        client: Client,
+        tenant: Tenant,
+        user: User,
+        oidc: frozenset[str],
+        host: str,
+        nonce: str,
+        now: int,
+    ) -> str:
+        """An ID token for the client (v2.0); *host* is the authority's, as discovery names the issuer."""
         claims = {
             "aud": client.app.app_id,
-            "iss": f"https://login.microsoftonline.com/{tenant.tenant_id}/v2.0",
+            "iss": issuer(host, tenant.tenant_id),
             "iat": now,
             "nbf": now,
             "exp": now + ID_SECONDS,
             "name": user.display_name,
             "oid": user.id,
             "preferred_username": user.upn,
-            "sub": _pairwise(user.id, client.app.app_id),
+            "rh": f"1.{secrets.token_urlsafe(30)}.",
+            "sub": pairwise(user.id, client.app.app_id),
             "tid": tenant.tenant_id,
+            "uti": secrets.token_urlsafe(16),
             "ver": "2.0",
         }
-        return self.signer.sign(claims | ({"nonce": nonce} if nonce else {}))
+        optional = {"nonce": nonce, "email": user.upn if "email" in oidc else ""}
+        return self.signer.sign(claims | {name: value for name, value in optional.items() if value})
 
     # -- refresh tokens ----------------------------------------------------------------------
 
@@ -197,7 +211,12 @@ class Issuer:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _pairwise(user_id: str, audience: str) -> str:
+def issuer(host: str, tenant: str) -> str:
+    """The issuer of ID tokens; the template ``{tenantid}`` stands for a tenant that is not known yet."""
+    return f"https://{host}/{tenant}/v2.0"
+
+
+def pairwise(user_id: str, audience: str) -> str:
     """The *sub* claim: another one for every audience."""
     digest = hashlib.sha256(f"{user_id}{audience}".encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

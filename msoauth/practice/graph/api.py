@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from msoauth.practice.graph import query
+from msoauth.practice.entra.issue import pairwise
+from msoauth.practice.graph import query, users
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.query import Row
-from msoauth.practice.graph.reads import PATHS, me
+from msoauth.practice.graph.reads import PATHS
 from msoauth.practice.http import ProgramEndpoint
 from msoauth.practice.registrations import guid
 from msoauth.practice.state import PracticeState
@@ -37,6 +38,8 @@ class Graph(ProgramEndpoint):
                     self._log_request(who, path, "success")
                     return
             raise GraphError.bad_request(f"Resource not found for the segment '{path[:60]}'.")
+        except query.AdvancedQueryError as error:
+            self._refuse(GraphError(400, "Request_UnsupportedQuery", str(error)), who, path)
         except query.QueryError as error:
             self._refuse(GraphError.bad_request(str(error)), who, path)
         except GraphError as error:
@@ -54,21 +57,29 @@ class Graph(ProgramEndpoint):
 
     # -- answers -----------------------------------------------------------------------------
 
-    def query(self) -> query.Query:
+    def query(self, path: str) -> query.Query:
         """The request's OData options.
 
         Raises:
             QueryError: they cannot be read.
         """
-        arguments = self.request.query_arguments
-        return query.read({n: v[-1].decode("utf-8", "replace") for n, v in arguments.items()})
+        arguments = {
+            name: values[-1].decode("utf-8", "replace")
+            for name, values in self.request.query_arguments.items()
+        }
+        eventual = self.request.headers.get("ConsistencyLevel", "").lower() == "eventual"
+        return query.read(
+            arguments,
+            advanced_allowed=path.lower().startswith("auditlogs/")
+            or (eventual and (query.counts(arguments) or "$search" in arguments)),
+        )
 
     def _answer(self, path: str, result: list[Row] | Row) -> None:
         root = f"https://{self.request.host}/graph/v1.0"
         name = re.sub(
             r"\(.*", "", path.split("/")[-1] if isinstance(result, list) else path.split("/")[0]
         )
-        options = self.query()
+        options = self.query(path)
         if isinstance(result, dict):
             context = f"{root}/$metadata#{name}/$entity"
             self.finish(
@@ -130,17 +141,27 @@ class Graph(ProgramEndpoint):
 
 
 class UserInfo(Graph):
-    """``/graph/oidc/userinfo`` of OpenID Connect (facts A2)."""
+    """``/graph/oidc/userinfo`` of OpenID Connect (facts A2), with the values of the ID token."""
 
-    def get(self, path: str = "") -> None:
+    def get(self, path: str) -> None:
         try:
             who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
-            row = me(self.state, who, path)
-            self.finish(
-                json.dumps({"sub": row["id"], "name": row["displayName"], "email": row["mail"]})
-            )
+            if who.user is None or not who.permissions & {"openid", "User.Read"}:
+                raise GraphError.denied()
+            row = users.user(who.tenant, who.user)
+            claims = {
+                "sub": pairwise(who.user.id, who.app_id),
+                "name": row["displayName"],
+                "family_name": row["surname"],
+                "given_name": row["givenName"],
+                "picture": f"https://{self.request.host}/graph/v1.0/me/photo/$value",
+                "email": row["mail"],
+            }
+            self.finish(json.dumps({name: value for name, value in claims.items() if value}))
         except GraphError as error:
-            self._refuse(error, None, "oidc/userinfo")
+            self._refuse(error, None, f"oidc/{path}")
+
+    post = get
 
 
 def routes(state: PracticeState, signer: Signer) -> list[tuple[str, type[Graph], dict[str, Any]]]:

@@ -150,7 +150,7 @@ def _licenses(_state: PracticeState, who: Caller, key: str) -> list[Row]:
     return users.license_details(_find_user(who, key))
 
 
-def me(_state: PracticeState, who: Caller, _key: str) -> Row:
+def _me(_state: PracticeState, who: Caller, _key: str) -> Row:
     if who.user is None:
         raise GraphError(
             400, "BadRequest", "/me request is only valid with delegated authentication flow."
@@ -160,7 +160,7 @@ def me(_state: PracticeState, who: Caller, _key: str) -> Row:
 
 
 def _my_licenses(state: PracticeState, who: Caller, key: str) -> list[Row]:
-    me(state, who, key)
+    _me(state, who, key)
     return users.license_details(who.user) if who.user else []
 
 
@@ -201,7 +201,7 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (rf"servicePrincipals{_ID}/appRoleAssignedTo", _assignments_to),
     (r"servicePrincipals/([^/]+)/appRoleAssignedTo", _assignments_to),
     (r"oauth2PermissionGrants", _grants),
-    (r"me", me),
+    (r"me", _me),
     (r"me/licenseDetails", _my_licenses),
     (r"users", _users),
     (r"users/([^/]+)", _user),

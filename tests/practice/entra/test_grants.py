@@ -409,7 +409,7 @@ def test_faults_of_codes_states_and_tokens(place: Place) -> None:
     faults.set("token.lacks", "POP.AccessAsUser.All", place.firm.tenant_id)
     faults.set("token.graph")
     found = claims(place.redeem(good).json()["access_token"])
-    assert (found["aud"], found["scp"]) == ("https://graph.microsoft.com", "")
+    assert (found["aud"], found["scp"]) == ("https://graph.microsoft.com", "openid profile")
     faults.set("state.other")
     browser = place.browser().open(place.authorize_url()).give_name_and_password(anna)
     assert browser.answer["state"] != "xyz"
@@ -429,3 +429,13 @@ def test_consent_for_outlook_is_not_consent_for_graph(place: Place) -> None:
     place.firm.principal.admin_consent[EXCHANGE_APP_ID] = {"POP.AccessAsUser.All"}
     token = place.tokens()["refresh_token"]
     assert refused(place.refresh(token, scope="POP.AccessAsUser.All"))[2] == 65001
+
+
+def test_a_refresh_without_a_scope_gives_those_of_the_first_consent(place: Place) -> None:
+    answer = place.tokens()
+    first = claims(answer["access_token"])
+    for _ in range(2):  # the new refresh token remembers them as well
+        answer = place.refresh(answer["refresh_token"], scope="").json()
+        found = claims(answer["access_token"])
+        assert (found["aud"], found["scp"]) == (first["aud"], first["scp"])
+        assert answer["scope"].startswith("https://outlook.office.com/")

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 import requests
 
-from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID
+from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, User
 from tests.practice.browser import Place
 
 READ = (
@@ -240,3 +241,68 @@ def test_userinfo_and_what_cannot_be_written(place: Place) -> None:
     answer = requests.post(f"{root}v1.0/applications", headers=header, verify=ca, timeout=20)
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "Request_BadRequest"
+
+
+_EVENTUAL = {"ConsistencyLevel": "eventual"}
+
+
+@pytest.mark.parametrize(
+    ("query", "advanced", "expected"),
+    [
+        ("$filter=startswith(displayName,'An') or startswith(displayName,'Zo')", False, lambda u: u.display_name[:2] in ("An", "Zo")),
+        ("$filter=userPrincipalName in ('anna.lindqvist@contoso.example','x@y')", False, lambda u: u.upn.startswith("anna.")),
+        ("$filter=not(startswith(displayName,'An'))", True, lambda u: not u.display_name.startswith("An")),
+        ("$filter=not startswith(displayName,'An') and accountEnabled eq true", True, lambda u: u.display_name[:2] != "An"),
+        ("$filter=endswith(userPrincipalName,'weiss@CONTOSO.example')", True, lambda u: u.upn.startswith("max.")),
+        ("$filter=displayName ne 'Max Weiß'", True, lambda u: u.display_name != "Max Weiß"),
+        ("$filter=(surname eq 'Weiß' or surname eq 'or and') and userType eq 'Member'", False, lambda u: u.upn.startswith("max.")),
+        ("$filter=proxyAddresses/any(p:startswith(p,'SMTP:max'))", False, lambda u: u.upn.startswith("max.")),
+        ("$filter=assignedPlans/any(a:a/service eq 'exchange' and a/capabilityStatus eq 'Enabled')", False, lambda u: u.licensed),
+        ("$filter=assignedLicenses/$count eq 0", True, lambda u: not u.licensed),
+        ('$search="displayName:Wei"', True, lambda u: "Weiß" in u.display_name),
+        ('$search="displayName:Wei" OR "mail:anna.lind"', True, lambda u: u.upn[:3] in ("max", "ann")),
+        ("$orderby=displayName", False, lambda u: True),
+        ("$orderby=displayName desc&$filter=accountEnabled eq true", True, lambda u: True),
+    ],
+)  # fmt: skip
+def test_documented_queries_answer(
+    place: Place, get: Get, query: str, advanced: bool, expected: Callable[[User], bool]
+) -> None:
+    wanted = sorted(user.upn for user in place.firm.users.values() if expected(user))
+    plain = get(f"users?{query}")
+    if advanced:
+        assert plain.status_code == 400
+        assert plain.json()["error"]["code"] == "Request_UnsupportedQuery"
+    else:
+        assert sorted(u["userPrincipalName"] for u in plain.json()["value"]) == wanted
+    answer = get(f"users?$count=true&{query}", **_EVENTUAL).json()
+    assert sorted(u["userPrincipalName"] for u in answer["value"]) == wanted
+    assert answer["@odata.count"] == len(wanted)
+    if "$orderby" in query:
+        names = [u["displayName"].lower() for u in answer["value"]]
+        assert names == sorted(names, reverse="desc" in query)
+
+
+@pytest.mark.parametrize(
+    "bad", ["(" * 50, "a eq", "in (", "x in ()", "not", "startswith(displayName)", "displayName has 'x'", "a/any(b"]
+)  # fmt: skip
+def test_a_filter_that_cannot_be_read_is_a_bad_request(get: Get, bad: str) -> None:
+    answer = get(f"users?$count=true&$filter={bad}", **_EVENTUAL)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "Request_BadRequest"
+
+
+def test_userinfo_has_the_values_of_the_id_token(place: Place) -> None:
+    answer = place.tokens(scope="openid profile email")
+    url = f"{place.tenant.endpoints['graph']}oidc/userinfo"
+    for method in ("GET", "POST"):
+        found = requests.request(
+            method,
+            url,
+            headers={"Authorization": f"Bearer {answer['access_token']}"},
+            verify=str(place.tenant.ca_file),
+            timeout=20,
+        ).json()
+        claims = jwt.decode(answer["id_token"], options={"verify_signature": False})
+        assert found["sub"] == claims["sub"]
+        assert (found["name"], found["email"]) == (claims["name"], claims["email"])
