@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from msoauth import shells
 from msoauth.cli.options import Address, Json
 from msoauth.cli.output import EXIT_FAILED, print_json, print_text
 from msoauth.cli.tables import show_table
@@ -51,7 +52,10 @@ def add(
         account = account_from_text(address, workspace.firms.get(firm).name, login, retrieve)
         workspace.accounts.add(account)
     print_text(
-        _("Added {address}. Next: msoauth sign-in {address}").format(address=account.address)
+        _("Added {name}. Next: {command}").format(
+            name=account.address,
+            command=shells.command("sign-in {ADDRESS}", ADDRESS=account.address),
+        )
     )
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from msoauth import shells
 from msoauth.cli import files
 from msoauth.cli.output import (
     COLOURS,
@@ -253,11 +254,11 @@ def _show_status(status: "Status", screen: Console) -> None:
         if g.cause and fixable_by_it_department(g.cause, labels.group_who(g))
     }
     if firm_names:
-        firm_option = f'"{firm_names.pop()}"' if len(firm_names) == 1 else "NAME"
+        name = firm_names.pop() if len(firm_names) == 1 else "NAME"
         screen.print(
             Text(
                 _("One letter to a firm's IT about all of it: {command}").format(
-                    command=f"msoauth letter --firm {firm_option}"
+                    command=shells.command("letter --firm {NAME}", NAME=name)
                 )
             )
         )

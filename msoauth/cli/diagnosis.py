@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from msoauth import shells
 from msoauth.cli import files, prompts, sign_in
 from msoauth.cli.options import Address, Json
 from msoauth.cli.output import console, exit_status, print_findings, print_on_stderr, print_text
@@ -125,7 +126,10 @@ def _write_bundle(
             break
     files.write(path, bundle.as_zip())
     print_on_stderr(
-        _("Written: {path}. To replay it: msoauth practice serve --bundle {path}").format(path=path)
+        _("Written: {path}. To replay it: {command}").format(
+            path=path,
+            command=shells.command("practice serve --bundle {FILE}", FILE=str(path)),
+        )
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from msoauth import shells
 from msoauth.cli import files
 from msoauth.cli.firms import as_json, parse_date, read_secret
 from msoauth.cli.options import FirmName, Json
@@ -135,7 +136,9 @@ def app_only(
     print_text(app_only.exchange_steps(firm, accounts, object_id).text())
     first_address = accounts[0].address if accounts else "ADDRESS"
     print_on_stderr(
-        _("Then check a mailbox: msoauth diagnose {address}").format(address=first_address)
+        _("Then check a mailbox: {command}").format(
+            command=shells.command("diagnose {ADDRESS}", ADDRESS=first_address)
+        )
     )
 
 

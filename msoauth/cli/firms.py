@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msoauth import clouds
+from msoauth import clouds, shells
 from msoauth.cli import prompts
 from msoauth.cli.options import FirmName, Json
 from msoauth.cli.output import (
@@ -123,8 +123,8 @@ def add(
         if workspace.warnings != warnings_before:
             print_warnings(workspace.warnings)
     print_text(
-        _("Added {name}. Next: msoauth firm check {quoted}").format(
-            name=firm.name, quoted=_quoted(firm.name)
+        _("Added {name}. Next: {command}").format(
+            name=firm.name, command=shells.command("firm check {NAME}", NAME=firm.name)
         )
     )
     if secret is None:
@@ -133,10 +133,6 @@ def add(
                 "No client secret: the app is used as a public client (platform “Mobile and desktop applications”)."
             )
         )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
 
 
 @app.command("list")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from msoauth import shells
 from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, print_text
 from msoauth.errors import InputError
@@ -180,7 +181,7 @@ def serve(
             ) from None
         if json:
             print_json(tenant.endpoints)
-        print_text(instructions(tenant), on_stderr=json)
+        print_text(instructions(tenant, shells.command), on_stderr=json)
         for line in tenant.notes():
             print_text(line, on_stderr=json)
         try:

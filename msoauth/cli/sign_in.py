@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from rich.text import Text
 
+from msoauth import shells
 from msoauth.cli.options import Address
 from msoauth.cli.output import print_failure, print_on_stderr, print_text, print_warnings
 from msoauth.errors import AuthError, CancelledError, InputError
@@ -182,9 +183,15 @@ def _print_suggestions(
     """Print commands and links by which the user can go on after a failed sign-in."""
     from msoauth.identity import entra_links, signin
 
-    command = f"msoauth sign-in {account.address}"
+    def command(template: str) -> str:
+        return shells.command(template, ADDRESS=account.address)
+
     if error.cause == "account-wrong":
-        print_text(_("Use another account: {command}").format(command=f"{command} --another"))
+        print_text(
+            _("Use another account: {command}").format(
+                command=command("sign-in --another {ADDRESS}")
+            )
+        )
         # These links need the sign-in service's metadata; without it the other suggestions still help.
         with contextlib.suppress(AuthError):
             print_text(
@@ -192,7 +199,7 @@ def _print_suggestions(
             )
         print_text(
             _("If the mailbox is shared, say who signs in: {command}").format(
-                command=f"msoauth account change {account.address} --login UPN"
+                command=command("account change --login UPN {ADDRESS}")
             )
         )
     if error.cause in entra_links.CONSENT_CAUSES:
@@ -203,4 +210,8 @@ def _print_suggestions(
             )
     alternative = signin.alternative_flow(flow, error) if flow else None
     if alternative:
-        print_text(_("Another way: {command}").format(command=f"{command} --via {alternative}"))
+        print_text(
+            _("Another way: {command}").format(
+                command=command(f"sign-in --via {alternative} {{ADDRESS}}")
+            )
+        )

@@ -11,12 +11,13 @@ from msoauth.explaining.load import causes
 from msoauth.explaining.normalize import locate, lowercase, normalize
 from msoauth.model import Account, Firm, Link
 from msoauth.redact import redact
+from msoauth.shells import powershell_string
 from msoauth.texts import _
 
 Confidence = Literal["certain", "likely", "unsure"]
 
 _MAX_EVIDENCE = 600  # characters
-_BARE_NAME = re.compile(r"[\w.@+-]+", re.ASCII)
+_BARE_NAME = re.compile(r"\w[\w.@+-]*", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 _TIME = re.compile(
     r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
@@ -275,7 +276,7 @@ def _powershell_argument(value: str) -> str:
     """*value* as one PowerShell argument, quoted if necessary."""
     if _BARE_NAME.fullmatch(value):
         return value
-    return "'" + "".join(c for c in value if c.isprintable()).replace("'", "''") + "'"
+    return powershell_string(value)
 
 
 def _ids(text: str, offset: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from msoauth.claims import read_unverified
 from msoauth.identity import access_tokens
 from msoauth.model import Account, Firm
+from msoauth.shells import powershell_string
 from msoauth.store import Workspace
 from msoauth.texts import _
 
@@ -59,7 +60,10 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
     """
     id_or_placeholder = object_id or _PLACEHOLDER
     environment = _EXCHANGE_ENVIRONMENTS.get(firm.cloud.name)
-    mailboxes = ", ".join(_quoted(account.address) for account in accounts) or "'user@firm.example'"
+    mailboxes = (
+        ", ".join(powershell_string(account.address) for account in accounts)
+        or "'user@firm.example'"
+    )
     steps = [
         _(
             "In the Entra admin center: App registrations → the app → API permissions → Add a permission → APIs my "
@@ -79,7 +83,7 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
                 "that one is another)."
             ),
         )
-    connect = f"Connect-ExchangeOnline -Organization {_quoted(firm.tenant)}"
+    connect = f"Connect-ExchangeOnline -Organization {powershell_string(firm.tenant)}"
     if environment:
         connect += f" -ExchangeEnvironmentName {environment}"
     return ExchangeSteps(
@@ -87,19 +91,11 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
         commands=(
             "Install-Module -Name ExchangeOnlineManagement",
             connect,
-            f"New-ServicePrincipal -AppId {_quoted(firm.client_id)} -ObjectId {_quoted(id_or_placeholder)} -DisplayName {_quoted(firm.name)}",
-            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {_quoted(id_or_placeholder)} -AccessRights FullAccess }}",
+            f"New-ServicePrincipal -AppId {powershell_string(firm.client_id)} -ObjectId {powershell_string(id_or_placeholder)} -DisplayName {powershell_string(firm.name)}",
+            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {powershell_string(id_or_placeholder)} -AccessRights FullAccess }}",
         ),
         verify=(
             "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
-            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {_quoted(id_or_placeholder)} }}",
+            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {powershell_string(id_or_placeholder)} }}",
         ),
     )
-
-
-def _quoted(text: str) -> str:
-    """*text* as a PowerShell string literal in which nothing is expanded."""
-    literal = "".join(c for c in text if c.isprintable())
-    for mark in "'‘’‚‛":  # PowerShell takes the typographic ones for quotes too
-        literal = literal.replace(mark, mark * 2)
-    return f"'{literal}'"

@@ -16,7 +16,9 @@ _DOMAIN = re.compile(
     r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])",
     re.IGNORECASE,
 )
-_ADDRESS_LOCAL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}")
+# RFC 5321: a dot-string; RFC 6531: with letters and digits of any script. Microsoft 365 has no quoted strings.
+_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_ADDRESS_LOCAL = re.compile(rf"(?=.{{1,64}}\Z){_ATOM}(?:\.{_ATOM})*")
 # Characters that are copied along from web pages.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 

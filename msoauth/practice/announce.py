@@ -1,6 +1,7 @@
 """The instructions that `practice serve` prints: who can sign in, and how to use the practice tenant."""
 
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from msoauth.practice.server import PracticeTenant
@@ -10,13 +11,25 @@ _MAX_ACCOUNTS = 8  # accounts listed; ten thousand would bury the rest
 _MAX_FIRMS = 6  # further firms listed
 
 
-def instructions(practice: PracticeTenant) -> str:
-    """The instructions as text: accounts, addresses, and the commands to try."""
+def instructions(practice: PracticeTenant, command: Callable[..., str]) -> str:
+    """The instructions as text: accounts, addresses, and the commands to try.
+
+    Args:
+        command: Fills the ``{NAME}`` in a command of msoauth with values, quoted for the shell in use.
+    """
     firms = practice.endpoints["practice"]["firms"]
     first, tenant = firms[0], next(iter(practice.state.tenants.values()))
     person = next(
         (u.upn for u in tenant.users.values() if not u.admin), first["accounts"][0]["address"]
     )
+    register = command(
+        "firm add {NAME} --cloud {FILE} --tenant {TENANT} --client-id {APP} --secret-stdin",
+        NAME=first["name"],
+        FILE=str(practice.endpoints_file),
+        TENANT=first["tenant_id"],
+        APP=first["client_id"],
+    )
+    add_account = command("account add {ADDRESS} --firm {NAME}", ADDRESS=person, NAME=first["name"])
     text = f"""\
         The practice tenant is running on this computer. It is not Microsoft: never type a real password here.
         @BROKEN@
@@ -35,14 +48,14 @@ def instructions(practice: PracticeTenant) -> str:
         Where the code of a device is entered:         {practice.people_url}/devicelogin
 
         Point the toolkit at it, in another terminal
-            msoauth firm add "{first["name"]}" --cloud "{practice.endpoints_file}" --tenant "{first["tenant_id"]}" --client-id "{first["client_id"]}" --secret-stdin
+            {register}
                 (then paste the client secret value and press Enter)
-            msoauth firm check "{first["name"]}"
-            msoauth account add {person} --firm "{first["name"]}"
-            msoauth sign-in {person}
-            msoauth fetch {person}
-            msoauth send-test {person}
-            msoauth diagnose {person}
+            {command("firm check {NAME}", NAME=first["name"])}
+            {add_account}
+            {command("sign-in {ADDRESS}", ADDRESS=person)}
+            {command("fetch {ADDRESS}", ADDRESS=person)}
+            {command("send-test {ADDRESS}", ADDRESS=person)}
+            {command("diagnose {ADDRESS}", ADDRESS=person)}
 
         Let something go wrong: admin center → Scenarios, or start with --scenario NAME;
         “msoauth practice scenarios” lists them all.

@@ -13,6 +13,7 @@ from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table
 from msoauth.reports.latest_findings import latest_findings
+from msoauth.shells import powershell_string
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
@@ -251,7 +252,7 @@ def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
     one_off = [line for line in lines if _MAILBOX not in line]
     script = [_CONNECT.get(firm.cloud.name, "Connect-ExchangeOnline"), *one_off]
     if per_mailbox and mailboxes:
-        quoted = [f"'{address.replace(chr(39), chr(39) * 2)}'" for address in mailboxes]
+        quoted = [*map(powershell_string, mailboxes)]
         if len(quoted) == 1:
             script += [line.replace(_MAILBOX, quoted[0]) for line in per_mailbox]
         else:

@@ -103,7 +103,7 @@ def test_another_account_is_named_with_the_commands_that_help(
     assert "max@contoso.example signed in, but anna@contoso.example was expected" in out
     assert "--another" in out
     assert "oauth2/v2.0/logout" in out
-    assert "account change anna@contoso.example --login" in out
+    assert "account change --login UPN anna@contoso.example" in out
 
 
 def test_missing_consent_comes_with_the_administrators_link(run: Run, authority: Authority) -> None:

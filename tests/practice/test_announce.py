@@ -2,11 +2,12 @@
 
 from msoauth.practice import PracticeTenant
 from msoauth.practice.announce import instructions
+from msoauth.shells import command
 
 
 def test_a_newcomer_finds_everything_on_one_page() -> None:
     with PracticeTenant() as tenant:
-        text = instructions(tenant)
+        text = instructions(tenant, command)
         firm = tenant.endpoints["practice"]["firms"][0]
     assert len(text.splitlines()) < 45
     for needed in (
@@ -30,7 +31,7 @@ def test_a_newcomer_finds_everything_on_one_page() -> None:
 
 def test_many_accounts_and_firms_do_not_bury_the_rest() -> None:
     with PracticeTenant(accounts=500, firms=12, scenarios=("pop-off",)) as tenant:
-        text = instructions(tenant)
+        text = instructions(tenant, command)
     assert len(text.splitlines()) < 55
     assert "And 11 more firms: Fabrikam & Partners" in text
     assert "more" in text
