@@ -155,7 +155,7 @@ def grants_of(endpoints: dict[str, Any]) -> list[dict[str, str]]:
         return [
             {"address": f"user{n}@canned.example", "refresh_token": "x" * 400} for n in range(9)
         ]
-    url = practice_part["admin"].removesuffix("/admin") + "/practice/grants"
+    url = practice_part["admin"].replace("/admin?", "/practice/grants?")
     asked = json.dumps({"tenant": practice_part["firms"][0]["tenant_id"]}).encode()
     request = urllib.request.Request(url, asked, {"Content-Type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - it is ours, on loopback

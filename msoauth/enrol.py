@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
@@ -69,7 +70,9 @@ def _issue_grants(admin: str, firm: Firm) -> list[dict[str, Any]]:
     """Have the practice tenant issue tokens for every user of *firm*: a token response each, with ``address``."""
     with requests.Session() as session:
         session.trust_env = False  # no proxy: the practice tenant runs on this computer
-        url = f"{admin.removesuffix('/admin')}/practice/grants"
+        place = urlsplit(admin)  # with the token that opens it
+        path = f"{place.path.removesuffix('/admin')}/practice/grants"
+        url = urlunsplit(place._replace(path=path))
         reply = session.post(url, json={"tenant": firm.tenant}, timeout=60)
         reply.raise_for_status()
     return list(reply.json()["grants"])

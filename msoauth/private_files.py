@@ -16,7 +16,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 # Each of these exists on some systems only. Without O_BINARY, Windows writes each LF as CRLF.
@@ -52,6 +52,13 @@ def create(file: str | Path) -> int:
         OSError: it is there already, or cannot be created.
     """
     return open_private(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+def narrow_output(stream: TextIO) -> None:
+    """Narrow the file, if any, that a shell opened for *stream*, before something private is written to it."""
+    with contextlib.suppress(OSError, ValueError):  # no file, or somebody else's
+        if os.name == "posix" and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            os.fchmod(stream.fileno(), FILE_MODE)
 
 
 @contextlib.contextmanager

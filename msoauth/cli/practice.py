@@ -3,8 +3,10 @@
 The practice tenant simulates Microsoft 365 on this computer: its sign-in pages, Graph and mail servers.
 """
 
+import json as json_format
 import re
 import signal
+import sys
 import textwrap
 import threading
 from contextlib import ExitStack
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msoauth import shells
+from msoauth import private_files, shells
+from msoauth.cli import files
 from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, print_text
 from msoauth.errors import InputError
@@ -125,6 +128,13 @@ def serve(
             help="Replay a support bundle: its account fails here in the same way, as far as its findings tell.",
         ),
     ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write its endpoints file there, for you alone: it holds passwords and the admin center's token.",
+        ),
+    ] = None,
 ) -> None:
     """Run the practice tenant until Ctrl-C."""
     from msoauth.practice import PracticeTenant
@@ -142,6 +152,8 @@ def serve(
             field="people_base",
         )
     names_or_count = _parse_firms(firms)
+    if to is not None:
+        files.check_writable(to)
     stop_requested = threading.Event()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_args: stop_requested.set())
@@ -179,6 +191,10 @@ def serve(
                 ).format(port=error.port, why=error.strerror),
                 field="port_base",
             ) from None
+        if to is not None:
+            files.write(to, json_format.dumps(tenant.endpoints, ensure_ascii=False).encode())
+        for stream in (sys.stdout, sys.stderr):  # “> practice.json” too
+            private_files.narrow_output(stream)
         if json:
             print_json(tenant.endpoints)
         print_text(instructions(tenant, shells.command), on_stderr=json)

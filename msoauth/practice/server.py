@@ -125,8 +125,8 @@ class PracticeTenant:
 
     @property
     def admin_url(self) -> str:
-        """The admin center."""
-        return f"{self.people_url}/admin"
+        """The admin center, with the token that opens it."""
+        return self.address.admin
 
     @property
     def _running_folder(self) -> Path:

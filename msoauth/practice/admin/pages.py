@@ -54,7 +54,7 @@ class AdminPage(Page):
         self._render(self._view(), notice=notice)
 
     def post(self) -> None:
-        token = self.argument("token").encode()
+        token = self.get_body_argument("token", "").encode()
         if not hmac.compare_digest(token, self.center.token.encode()):
             self.set_status(403)
             self.finish("This change did not come from the admin center.")

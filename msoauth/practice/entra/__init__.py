@@ -15,6 +15,6 @@ def routes(site: SignInSite) -> list[tuple[str, type[Page], dict[str, SignInSite
         (r"/([^/]+)/(v2\.0/)?adminconsent", signin.AdminConsentPage, shared),
         (r"/practice/grants", bulk.GrantsPage, shared),
         (r"/error", signin.ErrorPage, shared),
-        (r"/practice/step", submitted_page.SubmittedPage, shared),
+        (r"/signin/step", submitted_page.SubmittedPage, shared),
         (r"/devicelogin", signin.DevicePage, shared),
     ]

@@ -47,7 +47,7 @@ class GrantsPage(Page):
     """``POST /practice/grants``: JSON ``{"tenant": …}`` in, the grants of that tenant's users out.
 
     A web page of another origin cannot call this: before sending JSON, browsers ask for permission (CORS), which this
-    page never gives.
+    page never gives. The address carries the admin center's token.
     """
 
     def post(self) -> None:

@@ -1,5 +1,7 @@
 """The base of the browser pages: running sign-ins, browser sessions, templates, and redirects to the app."""
 
+import hmac
+import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from msoauth.practice.state import Tenant, User
 FLOWS_KEPT = 2000  # a flood of requests must not fill the memory
 FLOW_SECONDS = 900
 COOKIE = "PRACTICE_SESSIONS"
+_OWN_PAGES = re.compile(r"/(admin|practice)(/|$)")  # what is not Microsoft's
 
 
 @cache
@@ -131,6 +134,22 @@ class Page(tornado.web.RequestHandler):
         if not self.site.address.serves(self.request.host):
             self.set_status(403)
             self.finish("This is the practice tenant; it answers on this computer only.")
+        elif _OWN_PAGES.match(self.request.path) and not self._has_token():
+            self.set_status(403)
+            self.finish(
+                "This page opens with the address that “msoauth practice serve” or “msoauth lab” showed: it ends in a token."
+            )
+
+    def _has_token(self) -> bool:
+        """Whether the address has the token, which a cookie then keeps for the next requests, or that cookie does."""
+        address = self.site.address
+        cookie = f"PRACTICE_ADMIN_{address.port}"  # a browser sends cookies to every port of a host
+        given = self.request.query_arguments.get("token", [b""])[-1]
+        if hmac.compare_digest(given, address.token.encode()):
+            path = address.cookie_path(self.request.host)
+            self.set_cookie(cookie, address.token, path=path, httponly=True, samesite="Strict")
+            return True
+        return hmac.compare_digest((self.get_cookie(cookie) or "").encode(), address.token.encode())
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "practice")

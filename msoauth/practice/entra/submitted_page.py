@@ -21,7 +21,7 @@ _WRONG_CODE = "You didn't enter the expected verification code. Please try again
 
 
 class SubmittedPage(FlowPage):
-    """``POST /practice/step``: a form of a sign-in page, filled in; ``step`` in it names which."""
+    """``POST /signin/step``: a form of a sign-in page, filled in; ``step`` in it names which."""
 
     def post(self) -> None:
         flow = self.site.flows.get(self.argument("flow"))

@@ -21,7 +21,7 @@ class Admin:
 
     def open(self, **more: Any) -> "Admin":
         query = urlencode(self.looks_at | {name: str(value) for name, value in more.items()})
-        self.browser.open(f"{self.place.tenant.admin_url}?{query}")
+        self.browser.open(f"{self.place.tenant.admin_url}&{query}")
         assert self.browser.status == 200
         return self
 

@@ -69,7 +69,7 @@ def test_discovery_and_the_device_code_name_the_public_address(proxied: Place) -
         "devicecode", {"client_id": proxied.firm.app.app_id, "scope": "openid"}
     ).json()
     assert answer["verification_uri"] == f"{base}/devicelogin"
-    assert proxied.tenant.endpoints["practice"]["admin"] == f"{base}/admin"
+    assert proxied.tenant.endpoints["practice"]["admin"].startswith(f"{base}/admin?token=")
 
 
 def test_a_sign_in_stays_under_the_prefix_with_its_session(proxied: Place) -> None:
@@ -84,13 +84,14 @@ def test_a_sign_in_stays_under_the_prefix_with_its_session(proxied: Place) -> No
 
 
 def test_every_admin_form_and_link_stays_under_the_prefix(proxied: Place) -> None:
-    browser = proxied.browser().open(f"{proxied.tenant.people_url}/admin")
+    browser = proxied.browser().open(proxied.tenant.admin_url)
     assert browser.status == 200
     assert all(not f.action.startswith("/") for f in forms(browser.page))
     form = browser.form(change="set", on="app.is_fallback_public_client")
     browser.submit(form)
     assert browser.status == 200
     assert proxied.firm.app.is_fallback_public_client is False
+    assert [cookie.path for cookie in browser.http.cookies] == [PREFIX]
 
 
 @pytest.mark.parametrize("base", ["/hub/proxy/{port}", "https://hub.example/proxy/{port}/"])
@@ -104,7 +105,7 @@ def test_the_port_may_stand_in_the_base(base: str) -> None:
 
 
 def test_a_host_that_is_not_ours_is_refused(browser: Browser) -> None:
-    url = f"{browser.tenant.people_url}/admin"
+    url = browser.tenant.admin_url
     for host in ("evil.example", "evil.example:80", "localhost.evil.example"):
         answer = requests.get(url, headers={"Host": host}, timeout=20)
         assert answer.status_code == 403
