@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from msoauth.api import audit as audit
     from msoauth.api import check_firm as check_firm
     from msoauth.api import diagnose as diagnose
+    from msoauth.api import explain as explain
     from msoauth.api import fetch as fetch
     from msoauth.api import iter_messages as iter_messages
     from msoauth.api import send_test as send_test
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from msoauth.checks.run import run as run
     from msoauth.errors import MsoauthError as MsoauthError
     from msoauth.explaining import Explanation as Explanation
-    from msoauth.explaining import explain as explain
     from msoauth.findings import Findings as Findings
     from msoauth.model import Account as Account
     from msoauth.model import Finding as Finding
@@ -54,7 +54,7 @@ _HOMES = {
     "audit": "msoauth.api",
     "check_firm": "msoauth.api",
     "diagnose": "msoauth.api",
-    "explain": "msoauth.explaining",
+    "explain": "msoauth.api",
     "fetch": "msoauth.api",
     "iter_messages": "msoauth.api",
     "run": "msoauth.checks.run",

@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 
-from msoauth import checks, private_files
+from msoauth import checks, explaining, private_files
 from msoauth.auditing import AccountResult, Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.status import CauseGroup, Status, status
 from msoauth.checks import Check, Context
 from msoauth.checks import mail as account_mail
 from msoauth.display import Listing
+from msoauth.explaining import Explanation
 from msoauth.findings import Findings
+from msoauth.identity.known_facts import known_facts
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.messages import frame as messages_frame
+from msoauth.model import Account, Firm
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
 
@@ -34,6 +37,27 @@ if TYPE_CHECKING:
     from msoauth.reports.write import Kind
 
 Item = TypeVar("Item")
+
+
+def explain(
+    text: str,
+    *,
+    firm: Firm | None = None,
+    account: Account | None = None,
+    workspace: Workspace | None = None,
+) -> Explanation:
+    """Explain the error in any text that contains one: a server's reply, a log, a mail, a web page.
+
+    Args:
+        firm: Fills the links with its tenant and client ids; its access decides where the text leaves more than one cause.
+        account: Fills the commands with its mailbox; its protocol and who signs in decide likewise.
+        workspace: Whose token and findings of that account decide, too. Nothing is contacted.
+
+    >>> msoauth.explain("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.").cause
+    'smtp-auth-disabled-mailbox'
+    """
+    known = known_facts(workspace, firm=firm, account=account) if workspace is not None else None
+    return explaining.explain(text, firm=firm, account=account, known=known)
 
 
 def check_firm(workspace: Workspace, name: str, *, progress: bool = True) -> Findings:

@@ -64,13 +64,20 @@ def explain(
         ),
     ] = False,
     firm: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Fill the links with this firm's ids.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Fill the links with this firm's ids; its access decides, too."
+        ),
     ] = None,
     account: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Fill the commands with this mailbox.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Fill the commands with this mailbox; what is known of it decides where the text does not.",
+        ),
     ] = None,
 ) -> None:
-    """The cause of any error text: what is wrong, who can mend it, and how."""
+    """The cause of any error text: what is wrong, who can fix it, and how."""
     from msoauth.explaining import batch as explain_lines
     from msoauth.explaining import explain as explain_text
 
@@ -86,13 +93,16 @@ def explain(
         text = _stdin_text()
     if not text.strip():
         raise InputError(_("There is no text to explain: give it as an argument or on stdin."))
-    firm_for_links, mailbox = None, None
+    firm_for_links, mailbox, known = None, None, None
     if firm or account:
+        from msoauth.identity.known_facts import known_facts
+
         with context.obj.open() as workspace:
             mailbox = workspace.accounts.get(account) if account else None
             name = firm or (mailbox.firm if mailbox else "")
             firm_for_links = workspace.firms.get(name)
-    explanation = explain_text(text, firm=firm_for_links, account=mailbox)
+            known = known_facts(workspace, firm=firm_for_links, account=mailbox)
+    explanation = explain_text(text, firm=firm_for_links, account=mailbox, known=known)
     if json:
         print_json(explanation.as_json())
     else:
@@ -115,6 +125,8 @@ def _show_explanation(explanation: "Explanation", screen: "Console") -> None:
     if explanation.evidence:
         matching_words = _("The text says: {words}").format(words=_shorten(explanation.evidence))
         screen.print(Text(matching_words, style="bright_black"))
+    if explanation.because:
+        screen.print(Text(_("Known about it: {fact}").format(fact=explanation.because)))
     if explanation.who:
         screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(explanation.who))))
     for number, step in enumerate(explanation.fix, 1):

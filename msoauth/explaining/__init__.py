@@ -5,8 +5,18 @@ is the cause. Codes, phrases and remedies are data: the TOML files in ``catalogu
 catalogue are numbered sections in ``docs/facts``.
 """
 
+from msoauth.explaining.account_facts import AccountFacts
 from msoauth.explaining.batch import batch
 from msoauth.explaining.explanation import Explanation, explain, for_cause, who_in_words
 from msoauth.explaining.load import Cause, causes
 
-__all__ = ["Cause", "Explanation", "batch", "causes", "explain", "for_cause", "who_in_words"]
+__all__ = [
+    "AccountFacts",
+    "Cause",
+    "Explanation",
+    "batch",
+    "causes",
+    "explain",
+    "for_cause",
+    "who_in_words",
+]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from msoauth.explaining.account_facts import AccountFacts, conclude
 from msoauth.explaining.decide import Hit, Kind, Owner, decide
 from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import causes
@@ -48,6 +49,8 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     ),
     "timestamp": (_TIME, ("timestamp", "zeitstempel")),
 }
+# 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
+_DENIED_SENDER = re.compile(r"not allowed to send as ([^\s;,<>\"']{1,200}@[^\s;,<>\"']{1,200})")
 # Exchange ends a reply with [server time session].
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
 
@@ -95,6 +98,7 @@ class Explanation:
         possibilities: Up to three causes, the most likely first, which is `cause`; empty if that is ``unknown``.
         spans: Where in the text the evidence stands, the decisive place first.
         provider: Whose reply it is, if the cause is ``other-provider`` and the text shows it, such as ``Gmail``.
+        because: What is known of the account and decided the cause beside the text, as a sentence; or empty.
 
     >>> explanation = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
     >>> explanation.cause, explanation.who, explanation.confidence
@@ -115,6 +119,7 @@ class Explanation:
     possibilities: tuple[Possibility, ...] = ()
     spans: tuple[EvidenceSpan, ...] = ()
     provider: str = ""
+    because: str = ""
 
     def __repr__(self) -> str:
         steps = [f"{number}. {step}" for number, step in enumerate(self.fix, 1)]
@@ -158,15 +163,25 @@ class Explanation:
             "possibilities": [asdict(one) for one in self.possibilities],
             "spans": [asdict(span) for span in self.spans],
             "provider": self.provider,
+            "because": self.because,
         }
 
 
-def explain(text: str, *, firm: Firm | None = None, account: Account | None = None) -> Explanation:
+def explain(
+    text: str,
+    *,
+    firm: Firm | None = None,
+    account: Account | None = None,
+    known: AccountFacts | None = None,
+) -> Explanation:
     """Explain the error in any text that contains one: a server's reply, a log, a mail, a web page.
+
+    Where the text leaves more than one cause, what is known of the account decides.
 
     Args:
         firm: Fills the links with its tenant and client ids.
         account: Fills the commands with its mailbox.
+        known: What else is known of the account: its token's claims, its latest findings.
 
     >>> msoauth.explain("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.").cause
     'smtp-auth-disabled-mailbox'
@@ -174,26 +189,38 @@ def explain(text: str, *, firm: Firm | None = None, account: Account | None = No
     normalized = normalize(text)
     decision = decide(normalized)
     links = tuple(map(lookup, decision.codes[:3])) if decision.cause == "unknown" else ()
+    known = known or AccountFacts(firm, account)
+    firm, account = firm or known.firm, account or known.account
+    found, possibilities = conclude(
+        lowercase(normalized), decision.possibilities, decision.confidence, known
+    )
     explanation = for_cause(
-        decision.cause,
+        found.cause if found else decision.cause,
         firm=firm,
         account=account,
         ids=_ids(normalized, decision.offset),
         codes=decision.codes,
-        confidence=decision.confidence,
+        confidence=found.confidence if found else decision.confidence,
+        sender=_denied_sender(normalized),
         evidence=_evidence(
             decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
         ),
     )
     return replace(
         explanation,
+        fix=(found.step, *explanation.fix) if found and found.step else explanation.fix,
+        because=found.because if found else "",
         links=(*links, *explanation.links),
-        possibilities=tuple(
-            Possibility(cause, causes()[cause].title) for cause in decision.possibilities
-        ),
+        possibilities=tuple(Possibility(cause, causes()[cause].title) for cause in possibilities),
         spans=tuple(_spans(text, normalized, decision.hits)),
         provider=decision.provider,
     )
+
+
+def _denied_sender(text: str) -> str:
+    """The sender that the text says is not allowed; empty if it names none."""
+    denied = _DENIED_SENDER.search(text)
+    return denied[1] if denied else ""
 
 
 def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[EvidenceSpan]:
@@ -223,16 +250,33 @@ def for_cause(
     codes: tuple[str, ...] = (),
     confidence: Confidence = "certain",
     evidence: str = "",
+    sender: str = "",
 ) -> Explanation:
     """Explain a cause of the catalogue; any other id is explained as ``unknown``.
 
     Args:
         firm, account: As for :func:`explain`.
+        sender: The mailbox in whose name a mail was to be sent, if that is known.
         ids, codes, confidence, evidence: The explanation's attributes, if the cause was found in a text.
     """
     entry = causes().get(cause) or causes()["unknown"]
+    app_only = firm is not None and firm.access == "app-only"
+    # A mailbox of its own has the sender that the text names; in another's name its user sends as that one.
+    sender = sender or (account.address if account and account.login else "")
+    login = (
+        "<Object ID of the enterprise application>"
+        if app_only
+        else _powershell_argument(account.user)
+        if account
+        else "<user>"
+    )
+    mailbox = _powershell_argument(account.address) if account else "anna@contoso.com"
     placeholders = {
-        "{mailbox}": _powershell_argument(account.address) if account else "anna@contoso.com",
+        "{mailbox}": mailbox,
+        "{login}": login,
+        # SMTP AUTH is a switch of the mailbox that signs in, not of the sender's (facts M3).
+        "{smtp_mailbox}": login if account and not app_only else mailbox,
+        "{sender}": _powershell_argument(sender) if sender else "<mailbox of the sender>",
         "{client_id}": _powershell_argument(firm.client_id)
         if firm
         else "<Application (client) ID>",

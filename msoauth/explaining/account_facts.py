@@ -1,0 +1,227 @@
+"""Decides between the causes of a vague refusal by what is known of the account: its token, its protocol, its findings.
+
+Exchange has one reply for nearly every refused login (facts E2, E3, E5); what it does not say, the token's claims and
+earlier findings often show.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+from msoauth.claims import UnverifiedClaims
+from msoauth.clouds import Protocol
+from msoauth.explaining.decide import Confidence
+from msoauth.model import Account, Finding, Firm, Signal
+from msoauth.texts import _
+
+_VAGUE = "mail-login-rejected"
+_RECENT = timedelta(days=1)  # for so long an accepted login says that the token is good
+# IMAP commands may have 10,240 bytes, SASL lines of SMTP 12,288 (facts E1, E3); base64 makes four of three bytes.
+_LONGEST_TOKEN = 7_600
+# What only that protocol's servers say, then what names the protocol; the first that matches decides.
+_PROTOCOLS: tuple[tuple[Protocol, re.Pattern[str]], ...] = (
+    ("pop3", re.compile(r"(?<!\S)[\"'(b]{0,3}-err\b")),
+    ("imap", re.compile(r"\bno authenticate|authenticated but not connected|\bno login failed")),
+    ("smtp", re.compile(r"\b535\b|\b5\.7\.3\b")),
+    ("pop3", re.compile(r"\bpop3?\b")),
+    ("imap", re.compile(r"\bimap")),
+    ("smtp", re.compile(r"\bsmtp")),
+)
+_PERMISSIONS: dict[Protocol, tuple[str, str]] = {  # delegated, app-only (facts A4, A5)
+    "pop3": ("POP.AccessAsUser.All", "POP.AccessAsApp"),
+    "imap": ("IMAP.AccessAsUser.All", "IMAP.AccessAsApp"),
+    "smtp": ("SMTP.Send", "SMTP.SendAsApp"),
+}
+_SWITCHES: dict[Protocol, str] = {"pop3": "pop-disabled", "imap": "imap-disabled"}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What is known of an account, or only of its firm, when one of its errors is explained.
+
+    Attributes:
+        claims: Those of the access token of the last sign-in; None if there is none, or it cannot be read.
+        token_length: The length of that token in characters, or 0.
+        findings: The latest finding of each check of the account.
+    """
+
+    firm: Firm | None = None
+    account: Account | None = None
+    claims: UnverifiedClaims | None = None
+    token_length: int = 0
+    findings: Sequence[Finding] = ()
+
+    @property
+    def app_only(self) -> bool:
+        """Whether the firm's app signs in itself, without a user."""
+        return self.firm is not None and self.firm.access == "app-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The cause that the facts show.
+
+    Attributes:
+        because: The fact, as a sentence for people.
+        step: What is to be done first, beside the cause's own steps; or empty.
+    """
+
+    cause: str
+    confidence: Confidence
+    because: str
+    step: str = ""
+
+
+def conclude(
+    lowered: str, possibilities: Sequence[str], confidence: Confidence, facts: AccountFacts
+) -> tuple[Conclusion | None, tuple[str, ...]]:
+    """The cause that *facts* show, if they show one, and the possibilities in order.
+
+    Args:
+        lowered: The text in lower case.
+        possibilities: The causes that the text itself leaves, the most likely first.
+        confidence: How certain the text alone is.
+    """
+    vague = possibilities[:1] == (_VAGUE,) or (confidence == "unsure" and _VAGUE in possibilities)
+    if not vague and confidence != "unsure":
+        return None, tuple(possibilities)
+    protocol = _protocol(lowered, facts)
+    conclusions = chain(
+        _from_claims(protocol, facts) if vague else (),
+        _from_findings(possibilities, facts),
+        _from_access(protocol, facts) if vague else (),
+    )
+    found = next(conclusions, None)
+    further = _usual_causes(protocol, facts) if vague else ()
+    causes = (*((found.cause,) if found else ()), *possibilities, *further)
+    return found, tuple(dict.fromkeys(causes))[:3]
+
+
+def _protocol(lowered: str, facts: AccountFacts) -> Protocol | None:
+    """The protocol that the text is about; where it does not show, the one by which the account is retrieved."""
+    shown = (protocol for protocol, pattern in _PROTOCOLS if pattern.search(lowered))
+    return next(shown, facts.account.protocol if facts.account else None)
+
+
+def _from_access(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
+    """What is left, by who signs in, of a login that was refused without a reason though its token is good."""
+    if facts.app_only:
+        yield Conclusion(
+            "service-principal-missing",
+            "likely",
+            _("The firm's app signs in itself, without a user (app-only access)."),
+        )
+        return
+    account = facts.account
+    if account is None:
+        return
+    if account.login and protocol != "smtp":
+        yield Conclusion(
+            "full-access-missing",
+            "likely",
+            _("{user} signs in to open the mailbox {mailbox}.").format(
+                user=account.login, mailbox=account.address
+            ),
+        )
+    if account.login and protocol == "smtp":
+        yield Conclusion(
+            _VAGUE,
+            "likely",
+            _("{user} signs in to send as {mailbox}.").format(
+                user=account.login, mailbox=account.address
+            ),
+            _(
+                "For SMTP, set {user} as the user name; {mailbox} is the sender only and needs “Send as”."
+            ).format(user=account.login, mailbox=account.address),
+        )
+    yield from _from_other_logins(protocol, facts)
+
+
+def _from_claims(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
+    """What is wrong with the token of the last sign-in."""
+    claims, account = facts.claims, facts.account
+    if claims is None:
+        return
+    if "graph.microsoft" in claims.audience or claims.audience.startswith("00000003-"):
+        yield Conclusion(
+            "audience-wrong",
+            "certain",
+            _("The token of the last sign-in is for {audience}, not for Outlook.").format(
+                audience=claims.audience
+            ),
+        )
+    if protocol is not None:
+        needed = _PERMISSIONS[protocol][facts.app_only]
+        if needed not in (claims.roles if facts.app_only else claims.scopes):
+            yield Conclusion(
+                "scope-missing",
+                "certain",
+                _("The token of the last sign-in lacks {scope}.").format(scope=needed),
+            )
+    if account and claims.user and claims.user.casefold() != account.user.casefold():
+        yield Conclusion(
+            "account-wrong",
+            "certain",
+            _("The last sign-in was that of {actual}, not of {wanted}.").format(
+                actual=claims.user, wanted=account.user
+            ),
+        )
+    if facts.token_length > _LONGEST_TOKEN:
+        yield Conclusion(
+            _VAGUE,
+            "likely",
+            _("The token of the last sign-in has {length} characters, which is too long.").format(
+                length=f"{facts.token_length:,}"
+            ),
+            _(
+                "Ask the administrator to remove optional claims, such as groups, from the app's token configuration."
+            ),
+        )
+
+
+def _from_other_logins(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
+    """A switch that is off, where another protocol accepted the same sign-in a short while ago."""
+    if protocol not in _SWITCHES:
+        return
+    names: dict[str, Protocol] = {"smtp.login": "smtp", "pop3.login": "pop3", "imap.login": "imap"}
+    for finding in facts.findings:
+        other = names.get(finding.check, protocol)
+        if (
+            other != protocol
+            and finding.signal is Signal.PASSED
+            and datetime.now(UTC) - finding.at < _RECENT
+        ):
+            yield Conclusion(
+                _SWITCHES[protocol],
+                "likely",
+                _("{protocol} accepted the same sign-in on {time}, so the token is good.").format(
+                    protocol=other.upper(), time=f"{finding.at.astimezone():%Y-%m-%d %H:%M}"
+                ),
+            )
+
+
+def _from_findings(possibilities: Sequence[str], facts: AccountFacts) -> Iterator[Conclusion]:
+    """The cause that an earlier check found, if it is one of *possibilities*, or lies behind a vague refusal."""
+    behind = ("directory.",) if facts.claims else ("directory.", "sign-in.")
+    for finding in facts.findings:
+        if finding.signal is not Signal.FAILED or finding.cause in (None, "unknown", _VAGUE):
+            continue
+        vague = _VAGUE in possibilities and finding.check.startswith(behind)
+        if vague or finding.cause in possibilities:
+            yield Conclusion(
+                str(finding.cause),
+                "likely",
+                _("A check found the same on {time}: {summary}.").format(
+                    time=f"{finding.at.astimezone():%Y-%m-%d %H:%M}",
+                    summary=finding.summary.rstrip("."),
+                ),
+            )
+
+
+def _usual_causes(protocol: Protocol | None, facts: AccountFacts) -> tuple[str, ...]:
+    """The causes that usually lie behind a refusal without a reason, the most frequent first (facts E2)."""
+    if protocol not in _SWITCHES or facts.account is None or facts.app_only:
+        return ()
+    return _SWITCHES[protocol], "mailbox-missing"
