@@ -10,6 +10,7 @@ import requests
 from msoauth.enrol import enrol
 from msoauth.practice import PracticeTenant
 from msoauth.practice.announce import instructions
+from msoauth.shells import command
 from msoauth.store import Workspace
 
 # What only the user who started it may open, and what anybody may, as at Microsoft.
@@ -77,7 +78,9 @@ def test_each_run_has_a_token_of_its_own_that_is_hard_to_guess(tenant: PracticeT
 
 
 def test_the_address_that_is_printed_opens_it(tenant: PracticeTenant) -> None:
-    [printed] = [line for line in instructions(tenant).splitlines() if "Admin center" in line]
+    [printed] = [
+        line for line in instructions(tenant, command).splitlines() if "Admin center" in line
+    ]
     assert requests.get(printed.split()[-1], timeout=20).status_code == 200
 
 
