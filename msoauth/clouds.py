@@ -99,8 +99,8 @@ class Cloud:
 
     @property
     def label(self) -> str:
-        """Its name and, wherever that is neither Microsoft's nor a practice tenant's, the authority's host."""
-        return self.name if self.is_microsoft or self.is_practice else f"{self.name} ({self.host})"
+        """Its name and, wherever the cloud is not Microsoft's, the authority's host."""
+        return self.name if self.is_microsoft else f"{self.name} ({self.host})"
 
     def endpoint(self, protocol: Protocol) -> Endpoint:
         """The mail server for *protocol*."""

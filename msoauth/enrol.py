@@ -40,6 +40,8 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
         ) from None
     cloud = clouds.parse(text, source=endpoints_file.name)
     try:
+        if not cloud.is_practice:
+            raise ValueError("these are other servers")
         practice = json.loads(text)["practice"]
         for entry in practice["firms"]:
             firm = _parse_firm(entry, cloud)

@@ -116,7 +116,7 @@ def open_lab(
         workspace.settings.set("language", language)
     firms = workspace.firms.list()
     # Also true with no firm at all.
-    only_practice_firms = all(firm.cloud.name == "practice" for firm in firms)
+    only_practice_firms = all(firm.cloud.is_practice for firm in firms)
     with contextlib.ExitStack() as stack:
         environment = dict(os.environ)
         private = Path(stack.enter_context(_private_folder()))
@@ -241,7 +241,7 @@ def update_practice_firms(workspace: Workspace, endpoints: Path) -> None:
     cloud = clouds.load(str(endpoints))
     for firm in workspace.firms.list():
         current = running_firms.get(firm.name)
-        if firm.cloud.name != cloud.name or current is None or firm.tenant == current["tenant_id"]:
+        if not firm.cloud.is_practice or current is None or firm.tenant == current["tenant_id"]:
             continue
         workspace.firms.replace(
             replace(firm, tenant=current["tenant_id"], client_id=current["client_id"], cloud=cloud)

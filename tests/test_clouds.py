@@ -130,7 +130,7 @@ def test_practice_is_what_lies_on_this_computer_with_its_own_authority() -> None
     cloud = clouds.parse(practice_like())
     assert cloud.is_practice
     assert cloud.is_loopback
-    assert cloud.label == "practice"
+    assert cloud.label == "practice (localhost:4433)"
     elsewhere = {"host": "mail.evil.example", "port": 995, "tls": "implicit"}
     for change in (
         {"authority": "https://evil.example/"},

@@ -122,6 +122,7 @@ class Audit:
 
         Raises:
             InputError: another audit of this workspace is running.
+            DestinationError: where a firm's secrets go was changed, or is not confirmed; nothing was begun.
             VaultError: the key that seals the secrets is missing or wrong; nothing was begun.
             StoreError: the workspace cannot be written any more; what was yielded is stored, and the next audit
                 goes on from there.
@@ -185,6 +186,11 @@ class Audit:
         audits, vault = self._workspace.audits, self._workspace.vault
         if vault.source is not None:
             vault.data_key()  # without the key nothing can be checked: fail once here, not once for each account
+        by_firm: dict[str, list[Account]] = {}
+        for account in self._accounts.values():
+            by_firm.setdefault(account.firm, []).append(account)
+        for name, accounts in by_firm.items():
+            self._snapshot.firms.require_confirmed(self._firms[name], accounts)
         with self._workspace.locks.hold(f"{_LOCK}/begin", seconds=30):
             since = datetime.now(UTC) - timedelta(hours=RESUME_HOURS)
             record = None if self._fresh else audits.unfinished(self._scope, since=since)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from msoauth.errors import MailError
+from msoauth.errors import DestinationError, MailError, NotFoundError, StoreError
 from msoauth.identity.access_tokens import AccessToken
 from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.imap import ImapSession
@@ -188,6 +188,21 @@ class Context:
         if self.account is None:
             raise LookupError("this check needs an account")
         return self.account
+
+    def require_confirmed(self) -> None:
+        """Make sure, before anything is contacted, that secrets and tokens may go where the firm is now.
+
+        Raises:
+            DestinationError: that was changed, or nobody has confirmed it.
+        """
+        try:
+            self.workspace.firms.require_confirmed(
+                self.firm, [self.account] if self.account else ()
+            )
+        except DestinationError:
+            raise
+        except (StoreError, NotFoundError):
+            return  # nothing can be sent; the check that needs it tells why
 
     def connection_options(self, transcript: str) -> ConnectionOptions:
         """How to connect to a mail server, with the conversation recorded under *transcript*."""

@@ -75,6 +75,7 @@ def fetch_mail(
         account,
         cancelled=cancelled or threading.Event(),
     )
+    context.require_confirmed()
     start = time.perf_counter()
     count = 0
 

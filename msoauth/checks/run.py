@@ -169,18 +169,22 @@ def run(
         workers: Checks at once; 1 for one after another in the caller's thread. Or threads that several runs
             share; the caller's thread then works beside them.
         known: Findings of an earlier run, of checks that these need.
-        record: Append each finding to the workspace's journal before it is yielded.
+        record: Append each finding to the workspace's journal before it is yielded. A caller that does this itself (an
+            audit) also makes sure beforehand that secrets may go where they would.
 
     Returns:
         One sentence: the root cause (see :func:`msoauth.judgement.verdict`).
 
     Raises:
+        DestinationError: where the firm's secrets go was changed, or is not confirmed; nothing was contacted or stored.
         StoreError: the findings cannot be stored (raised while iterating; those yielded are).
 
     >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"])
     >>> {str(finding.signal) for finding in msoauth.run(msoauth.checks.REGISTRATION, context)}
     {'passed'}
     """
+    if record:
+        context.require_confirmed()
     applicable = [check for check in checks if check.applies(context)]
     threads = (
         Threads(min(workers, len(applicable)) - 1, "check") if isinstance(workers, int) else workers

@@ -30,7 +30,7 @@ from msoauth.cli.output import (
     print_on_stderr,
     utf8_streams,
 )
-from msoauth.errors import AuthError, InputError, MailError, MsoauthError
+from msoauth.errors import AuthError, DestinationError, InputError, MailError, MsoauthError
 from msoauth.redact import redact
 from msoauth.terminal import harmless_streams
 from msoauth.texts import LANGUAGES, _, language, use_language
@@ -117,7 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     The exit status is 0 if no check failed; 1 if a check, a sign-in or a mail server's command failed; 2 for wrong usage
-    and input, workspaces or files that cannot be used; 3 if a check could not be carried out, and for a bug in msoauth;
+    and input, workspaces or files that cannot be used; 3 if a check could not be carried out, if secrets would go where
+    nobody confirmed that they may, and for a bug in msoauth;
     130 if it was interrupted or stdout was closed (broken pipe).
     """
     utf8_streams()
@@ -144,6 +145,9 @@ def _run(arguments: list[str] | None) -> int:
             print(file=sys.stderr)  # end the line on which the terminal shows ^C
         print_on_stderr(_("Interrupted."))
         status = EXIT_INTERRUPTED
+    except DestinationError as error:
+        print_on_stderr(redact(error.summary))
+        status = EXIT_ERROR  # nothing was carried out
     except (AuthError, MailError) as error:
         status = print_failure(error, on_stderr=True)  # EXIT_FAILED: the server said no
     except MsoauthError as error:

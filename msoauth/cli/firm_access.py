@@ -148,6 +148,7 @@ def consent(context: typer.Context, name: FirmName) -> None:
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
+        workspace.firms.require_confirmed(firm)  # whoever opens the link lets this app in
         link = admin_consent_link(firm, workspace.accounts.list(firm.name))
     print_text(link)
     print_on_stderr(

@@ -1,4 +1,4 @@
-"""``msoauth firm add``, ``list``, ``show``, ``check`` and ``remove``: firms and their app registrations."""
+"""``msoauth firm add``, ``list``, ``show``, ``check``, ``confirm`` and ``remove``: firms and their app registrations."""
 
 import sys
 from datetime import UTC, date, datetime
@@ -25,6 +25,7 @@ from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
     from msoauth.store import Workspace
+    from msoauth.store.destinations import Unconfirmed
 
 app = typer.Typer(help="Firms and their app registrations.", no_args_is_help=True)
 
@@ -36,6 +37,7 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
         "tenant": firm.tenant,
         "client_id": firm.client_id,
         "cloud": firm.cloud.name,
+        "host": firm.cloud.host,
         "redirect_uri": firm.redirect_uri,
         "access": firm.access,
         "has_secret": workspace.firms.has_secret(firm.name),
@@ -122,6 +124,7 @@ def add(
         # The first secret creates the vault's key, which may add a warning.
         if workspace.warnings != warnings_before:
             print_warnings(workspace.warnings)
+        _confirm_hosts(workspace, firm.name)
     print_text(
         _("Added {name}. Next: {command}").format(
             name=firm.name, command=shells.command("firm check {NAME}", NAME=firm.name)
@@ -135,13 +138,35 @@ def add(
         )
 
 
+def _confirm_hosts(workspace: "Workspace", name: str) -> None:
+    """Ask on a terminal whether the secrets of a new firm may go to its servers, if these are not Microsoft's."""
+    shown = workspace.firms.unconfirmed(name)
+    if shown is None:
+        return
+    question = _hosts_question(shown)
+    if sys.stdin.isatty() and prompts.ask(question):
+        workspace.firms.confirm(shown)
+        return
+    print_on_stderr(
+        _("{question} Nothing is sent there before: {command}").format(
+            question=question, command=shells.command("firm confirm {NAME}", NAME=name)
+        )
+    )
+
+
+def _hosts_question(shown: "Unconfirmed") -> str:
+    return _(
+        "The sign-in service of {firm} is {host}, which is not Microsoft's. May its secret and tokens go there?"
+    ).format(firm=shown.firm.name, host=shown.host)
+
+
 @app.command("list")
 def list_(context: typer.Context, json: Json = False) -> None:
     """All firms of the workspace."""
     with context.obj.open() as workspace:
-        rows = [as_json(firm, workspace) for firm in workspace.firms.list()]
+        rows = [(firm, as_json(firm, workspace)) for firm in workspace.firms.list()]
     if json:
-        for row in rows:
+        for _firm, row in rows:
             print_json(row)
         return
     if not rows:
@@ -161,11 +186,11 @@ def list_(context: typer.Context, json: Json = False) -> None:
                 str(row["name"]),
                 str(row["tenant"]),
                 str(row["client_id"]),
-                str(row["cloud"]),
+                firm.cloud.label,
                 _secret_until(row),
                 str(row["accounts"]),
             )
-            for row in rows
+            for firm, row in rows
         ],
         wrap=[0],
         right=[5],
@@ -189,7 +214,8 @@ def _secret_until(row: dict[str, object]) -> str:
 def show(context: typer.Context, name: FirmName, json: Json = False) -> None:
     """One firm's registration, without its secret."""
     with context.obj.open() as workspace:
-        row = as_json(workspace.firms.get(name), workspace)
+        firm = workspace.firms.get(name)
+        row = as_json(firm, workspace)
     if json:
         print_json(row)
         return
@@ -199,7 +225,7 @@ def show(context: typer.Context, name: FirmName, json: Json = False) -> None:
         [
             (_("Directory (tenant)"), str(row["tenant"])),
             (_("Application (client) ID"), str(row["client_id"])),
-            (_("Cloud"), str(row["cloud"])),
+            (_("Cloud"), firm.cloud.label),
             (_("Redirect URI"), str(row["redirect_uri"])),
             (_("Access"), _("the users sign in") if by_users else _("app-only")),
             (_("Secret until"), _secret_until(row)),
@@ -219,6 +245,52 @@ def check(context: typer.Context, name: FirmName, json: Json = False) -> None:
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
     raise typer.Exit(exit_status(finding.signal for finding in findings))
+
+
+@app.command("confirm")
+def confirm(
+    context: typer.Context,
+    name: FirmName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what decides where the firm's secrets go and was changed, or is not Microsoft's, and accept it."""
+    with context.obj.open() as workspace:
+        firm = workspace.firms.get(name)
+        shown = workspace.firms.unconfirmed(firm.name)
+        if shown is None:
+            print_text(_("There is nothing to confirm for {name}.").format(name=firm.name))
+            return
+        _show_unconfirmed(shown)
+        if not yes:
+            question = _hosts_question(shown) if shown.host else _("Accept what is there now?")
+            prompts.confirm(question, "--yes")
+        workspace.firms.confirm(shown)
+    print_text(_("Confirmed: the secrets of {name} are used again.").format(name=firm.name))
+
+
+def _show_unconfirmed(shown: "Unconfirmed") -> None:
+    """Print what is to be confirmed."""
+    if shown.changes:
+        print_text(
+            _("{name}: changed since its secrets and tokens were stored").format(
+                name=shown.firm.name
+            )
+        )
+        headers = [_("What"), _("When they were stored"), _("Now")]
+        rows = [(change.label, change.old_text, change.new or "–") for change in shown.changes]
+        show_table(headers, rows, wrap=[1, 2])
+    if shown.host:
+        print_text(
+            _("Its servers are not Microsoft's; the sign-in service is {host}.").format(
+                host=shown.host
+            )
+        )
+    if shown.lost:
+        print_text(
+            _(
+                "These no longer open and are forgotten; enter the secret again, or sign in again: {which}."
+            ).format(which=shown.lost_text)
+        )
 
 
 @app.command("remove")

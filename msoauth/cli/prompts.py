@@ -39,15 +39,21 @@ def confirm(question: str, option: str) -> None:
         typer.Exit: the answer is no.
     """
     if sys.stdin.isatty():
-        choice = _("(y)es, (n)o")
-        answer = str(typer.prompt(f"{question} {choice}", default="n", err=True))
+        agreed = ask(question)
     else:
         answer = sys.stdin.readline()
         if not answer:
             raise _no_terminal(option)
-    if not is_yes(answer):
+        agreed = is_yes(answer)
+    if not agreed:
         print_on_stderr(_("Nothing was changed."))
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def ask(question: str) -> bool:
+    """Ask a yes-or-no question on the terminal, and return whether the answer is yes."""
+    choice = _("(y)es, (n)o")
+    return is_yes(str(typer.prompt(f"{question} {choice}", default="n", err=True)))
 
 
 def is_yes(answer: str) -> bool:

@@ -240,7 +240,7 @@ def _index(
                 (_("Retrieved over"), account.protocol.upper()),
                 (_("Directory (tenant) ID"), sanitize(firm.tenant)),
                 (_("Application (client) ID"), sanitize(firm.client_id)),
-                (_("Cloud"), firm.cloud.name),
+                (_("Cloud"), sanitize(firm.cloud.label)),
                 ("msoauth", __version__),
                 (_("Made (UTC)"), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"),
             ),

@@ -158,6 +158,7 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
             (
                 (_("Directory (tenant) ID"), firm.tenant),
                 (_("Application (client) ID"), firm.client_id),
+                *([] if firm.cloud.is_microsoft else [(_("Cloud"), firm.cloud.label)]),
                 (
                     _("Last checked (UTC)"),
                     f"{max(f.at for same_cause in by_cause.values() for f in same_cause).astimezone(UTC):%Y-%m-%d %H:%M}",

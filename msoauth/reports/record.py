@@ -104,7 +104,7 @@ def _registration_rows(workspace: Workspace, firm: Firm, today: date) -> list[tu
         (_("Directory (tenant) ID"), firm.tenant),
         (_("Application (client) ID"), firm.client_id),
         (_("Redirect URI"), firm.redirect_uri),
-        (_("Cloud"), firm.cloud.name),
+        (_("Cloud"), firm.cloud.label),
         (
             _("Access"),
             _("each user signs in (delegated)") if firm.access == "delegated" else _("the app itself (app-only)"),

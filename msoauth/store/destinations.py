@@ -9,13 +9,14 @@ when the value opens with it.
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from msoauth import shells
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.errors import DestinationError, VaultError
 from msoauth.model import Account, Firm
@@ -59,11 +60,19 @@ class Change:
     verified: bool = True
 
     def __str__(self) -> str:
-        what = f"{_label(self.what)} ({self.account})" if self.account else _label(self.what)
+        return f"{self.label}: {self.old_text} → {self.new or '–'}"
+
+    @property
+    def label(self) -> str:
+        """What was changed, for people."""
+        label = _label(self.what)
+        return f"{label} ({self.account})" if self.account else label
+
+    @property
+    def old_text(self) -> str:
+        """The old value, for people, marked if it is not verified."""
         old = self.old or "–"
-        if not self.verified:
-            old = _("{value} (not verified)").format(value=old)
-        return f"{what}: {old} → {self.new or '–'}"
+        return old if self.verified else _("{value} (not verified)").format(value=old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +91,36 @@ class Unconfirmed:
     host: str = ""
     lost: tuple[str, ...] = ()
 
+    @property
+    def lost_text(self) -> str:
+        """What no longer opens, for people."""
+        names = [address or _("client secret") for address in self.lost]
+        return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
     def error(self) -> DestinationError:
         """The error for a use of the firm's secrets."""
-        name = f'"{self.firm.name}"' if " " in self.firm.name else self.firm.name
+        command = shells.command("firm confirm {NAME}", NAME=self.firm.name)
         if self.changes:
             summary = _(
                 "{firm}: what decides where its secrets go was changed: {changes}. Nothing was sent. "
-                "If the change is right: msoauth firm confirm {name}"
+                "If the change is right: {command}"
             )
         elif self.host:
             summary = _(
                 "{firm}: its servers ({host}) are not Microsoft's, and nobody has confirmed yet that secrets may go there. "
-                "Nothing was sent. If they may: msoauth firm confirm {name}"
+                "Nothing was sent. If they may: {command}"
             )
         else:
             summary = _(
                 "{firm}: a stored secret was damaged or moved ({lost}). Nothing was sent. To forget it, and enter it again: "
-                "msoauth firm confirm {name}"
+                "{command}"
             )
         text = summary.format(
             firm=self.firm.name,
             host=self.host,
             changes="; ".join(map(str, self.changes)),
-            lost=", ".join(address or _("client secret") for address in self.lost[:5]),
-            name=name,
+            lost=self.lost_text,
+            command=command,
         )
         return DestinationError(text, firm=self.firm.name)
 
@@ -337,11 +352,24 @@ def sealed_values(
                 if sealed is not None:
                     yield SealedValue(column, row.key, row.key, sealed, row.sealed_for)
     of_accounts = sa.select(t.account, t.sealed, t.sealed_for, a.firm, a.login)
-    of_accounts = of_accounts.join(schema.accounts, a.key == t.account)
-    of_accounts = _where(_where(of_accounts, a.firm, firm), a.key, account)
-    for row in connection.execute(of_accounts).all():
+    for row in connection.execute(_of_accounts(of_accounts, firm, account)).all():
         holder = Account(row.account, row.firm, row.login)
         yield SealedValue(_caches, row.account, row.firm, row.sealed, row.sealed_for, holder)
+
+
+def token_copies(
+    connection: sa.Connection, *, firm: str | None, account: str | None
+) -> Sequence[Any]:
+    """For each account that has tokens, its key and the copy of what they are bound to; see :func:`sealed_values`."""
+    t = schema.tokens.c
+    query = sa.select(t.account, t.sealed_for)
+    return connection.execute(_of_accounts(query, firm, account)).all()
+
+
+def _of_accounts(query: sa.Select[Any], firm: str | None, account: str | None) -> sa.Select[Any]:
+    a, t = schema.accounts.c, schema.tokens.c
+    query = query.join(schema.accounts, a.key == t.account)
+    return _where(_where(query, a.firm, firm), a.key, account)
 
 
 def _where(query: sa.Select[Any], column: sa.Column[str], key: str | None) -> sa.Select[Any]:

@@ -74,7 +74,7 @@ class Firms(Listing[Firm]):
 
     def _cells(self, firm: Firm) -> tuple[object, ...]:
         expires = firm.secret_expires or ""
-        return (firm.name, firm.cloud.name, firm.tenant, firm.client_id, firm.access, expires)
+        return (firm.name, firm.cloud.label, firm.tenant, firm.client_id, firm.access, expires)
 
     def add(self, firm: Firm, secret: str | Secret | None = None) -> None:
         """Add a firm, with its client secret if it has one.
@@ -216,17 +216,19 @@ class Firms(Listing[Firm]):
         by_key = {account.address.strip().casefold(): account for account in accounts}
         if not by_key:
             return
+        of_one = next(iter(by_key)) if len(by_key) == 1 else None
+        of_firm = None if of_one else _key(firm.name)
         with self._database.read() as connection:
-            if len(by_key) == 1:
-                values = list(destinations.sealed_values(connection, account=next(iter(by_key))))
-            else:
-                values = list(destinations.sealed_values(connection, firm=_key(firm.name)))
-        for value in values:
-            account = by_key.get(value.key)
-            if value.account is not None and account is not None:
-                value = replace(value, account=account)
-                if value.sealed_for != value.binding(firm):
-                    value.open(self._vault, firm)
+            copies = destinations.token_copies(connection, firm=of_firm, account=of_one)
+            changed = [
+                replace(value, account=by_key[key])
+                for key, sealed_for in copies
+                if key in by_key
+                and sealed_for != destinations.binding(firm, by_key[key], sealed_for)
+                for value in destinations.sealed_values(connection, account=key)
+            ]
+        for value in changed:
+            value.open(self._vault, firm)
 
     def unconfirmed(self, name: str) -> Unconfirmed | None:
         """What is to be confirmed before the firm's secret and tokens are used again; None if nothing is.

@@ -88,7 +88,7 @@ def _markup(text: str, **parts: Markup | str) -> Markup:
 def _portal_link(session: Session, name: str, firm: Firm | None) -> Markup:
     """A deep link into Microsoft's portal; for a practice firm, the practice tenant's admin center."""
     practice = session.practice
-    if practice is not None and (firm is None or firm.cloud.name == "practice"):
+    if practice is not None and (firm is None or firm.cloud.is_practice):
         return html.link(Link(_("the practice tenant's admin center"), practice.admin))
     return html.link(portal_link(name, firm))
 

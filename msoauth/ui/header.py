@@ -48,21 +48,22 @@ def _notebook_links(step: int | None) -> Markup:
 
 
 def place_name(cloud: Cloud | None) -> str:
-    """The name of a cloud for people; None means Microsoft 365."""
+    """The name of a cloud for people, with its host if it is not Microsoft's; None means Microsoft 365."""
     names = {
         "global": _("Microsoft 365"),
         "usgov": _("Microsoft 365 US Government"),
         "china": _("Microsoft 365 China"),
         "practice": _("The practice tenant"),
     }
-    name = cloud.name if cloud else "global"
-    return names.get(name, name)
+    if cloud is None or cloud.is_microsoft:
+        return names[cloud.name if cloud else "global"]
+    return f"{names['practice'] if cloud.is_practice else cloud.name} ({cloud.host})"
 
 
 def badge(session: Session) -> Markup:
-    """The badge that says “Practice” or “Real”."""
+    """The badge that says “Practice” or “Real”, with the host of a firm that is not on Microsoft's servers."""
     firm = session.firm()
-    on_practice = firm.cloud.name == "practice" if firm else session.practice is not None
+    on_practice = firm.cloud.is_practice if firm else session.practice is not None
     if on_practice:
         name, label = "practice", _("Practice")
         title = _("Nothing here reaches Microsoft: everything runs on this computer.")
@@ -70,9 +71,12 @@ def badge(session: Session) -> Markup:
         name, label = "real", _("Real")
         place = place_name(firm.cloud if firm else None)
         title = _("This works on the real servers of {place}.").format(place=place)
-    return Markup('<span class="mso-badge mso-is-{}" title="{}">{}</span>').format(
+    text = Markup('<span class="mso-badge mso-is-{}" title="{}">{}</span>').format(
         name, title, label
     )
+    if firm is None or firm.cloud.is_microsoft:
+        return text
+    return text + Markup(' <span class="mso-quiet">{}</span>').format(firm.cloud.host)
 
 
 def bar(session: Session, step: int | None) -> Markup:

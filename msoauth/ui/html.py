@@ -13,6 +13,7 @@ from msoauth.judgement import root_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.reports import document
+from msoauth.store.destinations import Unconfirmed
 from msoauth.texts import _
 
 State = Signal | Literal["running"]
@@ -324,3 +325,27 @@ def failure(error: Exception, firm: Firm | None = None, account: Account | None 
             "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."
         ),
     )
+
+
+def unconfirmed(shown: Unconfirmed) -> Markup:
+    """What is to be confirmed before the secrets of a firm are used, with a button that accepts it."""
+    parts: list[Markup | str] = []
+    if shown.changes:
+        text = _(
+            "What decides where the secrets of {firm} go was changed since they were stored. Nothing was sent."
+        )
+        headers = [_("What"), _("When they were stored"), _("Now")]
+        rows = [(change.label, change.old_text, change.new or "–") for change in shown.changes]
+        parts += [paragraph(text.format(firm=shown.firm.name)), table(headers, rows)]
+    if shown.host:
+        text = _(
+            "The sign-in service of {firm} is {host}, which is not Microsoft's. May its secret and tokens go there?"
+        )
+        parts.append(paragraph(text.format(firm=shown.firm.name, host=shown.host)))
+    if shown.lost:
+        text = _(
+            "These no longer open and are forgotten; enter the secret again, or sign in again: {which}."
+        )
+        parts.append(paragraph(text.format(which=shown.lost_text)))
+    parts.append(button(_("Confirm what is there now"), "confirm"))
+    return box("warning", *parts)

@@ -1,14 +1,13 @@
 """Shows step 3: retrieves mail into a table and files, and sends a test mail."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import ipywidgets
 from markupsafe import Markup
 
 from msoauth.checks.mail import fetch_mail, mail_folder, send_test
-from msoauth.errors import MsoauthError
+from msoauth.errors import DestinationError, MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
 from msoauth.mail.files import stored_mail
@@ -163,7 +162,7 @@ class MailPanel(Panel):
     def _fetch(self, job: Job, account: Account, limit: int | None, *, headers_only: bool) -> None:
         messages: list[MessageSummary] = []
         findings: list[Finding] = []
-        with suppress(MsoauthError):  # the finding says what went wrong
+        try:
             for message in fetch_mail(
                 self.workspace,
                 account,
@@ -179,6 +178,10 @@ class MailPanel(Panel):
                 messages.append(message)
                 if len(messages) % _TABLE_INTERVAL == 0:
                     self.jobs.show(job, lambda: self._show_mail(messages))
+        except DestinationError:
+            raise  # for the user to confirm
+        except MsoauthError:
+            pass  # the finding says what went wrong
         self.jobs.show(job, lambda: self._done(findings, messages))
 
     def _show_retry(self, text: str) -> None:

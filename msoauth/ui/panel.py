@@ -11,10 +11,12 @@ from markupsafe import Markup
 
 from msoauth import private_files
 from msoauth.checks import Check, Context, run
+from msoauth.errors import DestinationError
 from msoauth.findings import to_frame
 from msoauth.judgement import worst
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
+from msoauth.store.destinations import Unconfirmed
 from msoauth.texts import _
 from msoauth.ui import header, html
 from msoauth.ui.jobs import Job, Jobs
@@ -56,6 +58,7 @@ class Panel:
         self.body = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", overflow="visible"))
         self._since = 0.0
         self._error: Exception | None = None
+        self._unconfirmed: Unconfirmed | None = None  # what the panel asks the user to confirm
         self._drawn = ""  # the session's fingerprint when the panel was drawn
         self._stale_language = False
         with ui_lock:
@@ -222,7 +225,9 @@ class Panel:
         choices[name](value)
 
     def _on_message_action(self, name: str, value: str) -> None:
-        if name == "bundle" and self._error is not None:
+        if name == "confirm" and self._unconfirmed is not None:
+            self._confirm(self._unconfirmed)
+        elif name == "bundle" and self._error is not None:
             path, content = _failure_bundle(self.session, self._error, type(self).__name__)
             self.download(path.name, content, "application/zip")
             text = _("The support bundle is saved, without secrets: {path}").format(path=path)
@@ -265,11 +270,36 @@ class Panel:
     def _failed(self, error: Exception) -> None:
         firm, account = self.session.firm(), self.session.account()
         self._error = error
+        self._unconfirmed = (
+            self.workspace.firms.unconfirmed(error.firm)
+            if isinstance(error, DestinationError)
+            else None
+        )
+        if self._unconfirmed is not None:
+            self.message.show(html.unconfirmed(self._unconfirmed))
+            self.message.reveal()
+            self.set_state(Signal.ERROR)
+            self.set_busy(self.jobs.busy)
+            return
         save = html.button(_("Save a support bundle"), "bundle", small=True)
         self.message.show(html.failure(error, firm, account) + Markup("<p>{}</p>").format(save))
         self.message.reveal()
         self.set_state(Signal.FAILED)
         self.set_busy(self.jobs.busy)  # another button may have failed while a job is running
+
+    def _confirm(self, shown: Unconfirmed) -> None:
+        """Accept what was shown, unless something was changed again meanwhile."""
+        try:
+            self.workspace.firms.confirm(shown)
+        except DestinationError as error:
+            self._failed(error)
+            return
+        self._unconfirmed = None
+        if not self.has_unsaved_work():
+            self.refresh()
+        text = _("Confirmed. Now press the button again that you had pressed before.")
+        self.message.show(html.box("note", text))
+        self.set_state(Signal.NOT_RUN)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

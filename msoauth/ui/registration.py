@@ -8,7 +8,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.checks import REGISTRATION, Context
-from msoauth.errors import AuthError, InputError
+from msoauth.errors import AuthError, DestinationError, InputError
 from msoauth.identity import app_only, validation
 from msoauth.identity.secret_rotation import replace_secret
 from msoauth.judgement import succeeded, worst
@@ -184,6 +184,9 @@ class RegisterPanel(Panel):
         except InputError as error:
             field = error.field if error.field in {f["name"] for f in self.form.fields} else "name"
             self.form.errors = {**self.form.errors, field: error.summary}
+            return
+        except DestinationError as error:
+            self._failed(error)
             return
         self._check(firm, new_secret)
 

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from msoauth import clouds
+from msoauth.errors import InputError
 from msoauth.identity import validation
 from msoauth.model import Firm
 from msoauth.store import Secret
@@ -13,6 +14,7 @@ from msoauth.ui.header import place_name
 from msoauth.ui.session import Practice, Session
 from msoauth.ui.widgets import Form
 
+_STORED = "stored"  # the option for a firm's own cloud, from an endpoints file
 _GUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 # English and German labels as Azure shows them; a colon, blanks or a line end may separate label and value.
 _LABELLED_VALUES = {
@@ -32,10 +34,10 @@ def fields(session: Session) -> list[dict[str, Any]]:
         ("china", _("Microsoft 365 China (21Vianet)")),
     ]
     if practice is not None:
-        clouds_offered.append((str(practice.file), _("The practice tenant")))
+        clouds_offered.append((str(practice.file), _practice_name(practice)))
     firm = session.firm()
-    if firm is not None and _cloud_option(session, firm) not in dict(clouds_offered):
-        clouds_offered.append((firm.cloud.name, place_name(firm.cloud)))  # from an endpoints file
+    if firm is not None and _cloud_option(session, firm) == _STORED:
+        clouds_offered.append((_STORED, place_name(firm.cloud)))
     return [
         {"name": "name", "label": _("Name of the firm"), "placeholder": "Contoso Legal"},
         {"name": "client_id", "label": _("Application (client) ID"),
@@ -51,6 +53,15 @@ def fields(session: Session) -> list[dict[str, Any]]:
         {"name": "app_only", "label": _("App-only access: mailboxes that nobody signs in to"), "kind": "checkbox",
          "hint": _("Needs application permissions and steps in Exchange, which are shown after the check")},
     ]  # fmt: skip
+
+
+def _practice_name(practice: Practice) -> str:
+    try:
+        return place_name(clouds.load(str(practice.file)))
+    except InputError:
+        return _(
+            "The practice tenant"
+        )  # whoever saves the form is told what is wrong with the file
 
 
 def values_of(session: Session, firm: Firm | None) -> dict[str, Any]:
@@ -80,13 +91,11 @@ def values_of_practice(practice: Practice) -> dict[str, Any]:
 
 
 def _cloud_option(session: Session, firm: Firm | None) -> str:
-    """A firm's cloud as an option of the field *Cloud*, which ``clouds.load`` accepts."""
+    """A firm's cloud as an option of the field *Cloud*: what ``clouds.load`` accepts, or ``_STORED``."""
     practice = session.practice
-    if firm is None or firm.cloud.name in ("global", "usgov", "china"):
+    if firm is None or firm.cloud.is_microsoft:
         return firm.cloud.name if firm else "global"
-    if practice is not None and firm.cloud.name == "practice":
-        return str(practice.file)
-    return firm.cloud.name
+    return str(practice.file) if practice is not None and firm.cloud.is_practice else _STORED
 
 
 def problems(session: Session, form: Form, stored_firm: Firm | None) -> dict[str, str]:
@@ -151,7 +160,7 @@ def firm_of(form: Form, stored_firm: Firm | None) -> Firm:
     chosen_cloud = text("cloud")
     cloud = (
         stored_firm.cloud
-        if stored_firm is not None and chosen_cloud == stored_firm.cloud.name
+        if stored_firm is not None and chosen_cloud == _STORED
         else clouds.load(chosen_cloud)
     )
     firm = Firm(

@@ -70,7 +70,7 @@ class StartPanel(Panel):
             rows.append(
                 {
                     "firm": firm.name,
-                    "place": firm.cloud.name,
+                    "place": firm.cloud.label,
                     "tenant": firm.tenant,
                     "client_id": firm.client_id,
                     "secret_expires": firm.secret_expires,
@@ -121,7 +121,7 @@ class StartPanel(Panel):
                     ),
                 )
             )
-        elif firm is not None and firm.cloud.name == "practice":
+        elif firm is not None and firm.cloud.is_practice:
             parts.append(
                 html.box(
                     "warning",
