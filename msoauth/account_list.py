@@ -10,6 +10,7 @@ from pathlib import PurePath
 from msoauth.errors import InputError
 from msoauth.identity import validation
 from msoauth.model import Account
+from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.texts import _
 
@@ -68,7 +69,8 @@ def account_from_text(
     protocol = retrieve.strip().lower().removesuffix("4") or "pop3"
     if protocol not in ("pop3", "pop", "imap"):
         raise InputError(
-            _("“{text}” is neither pop3 nor imap.").format(text=retrieve[:40]), field="retrieve"
+            _("“{text}” is neither pop3 nor imap.").format(text=redact(retrieve, 40)),
+            field="retrieve",
         )
     own_login = None if login.casefold() == address.casefold() else login
     return Account(

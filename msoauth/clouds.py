@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from msoauth.errors import InputError
+from msoauth.redact import redact
 from msoauth.texts import _
 
 Tls = Literal["implicit", "starttls"]
@@ -206,7 +207,7 @@ def load(name_or_file: str) -> Cloud:
         raise InputError(
             _(
                 "The cloud “{name}” is neither global, usgov or china nor an endpoints file that can be read."
-            ).format(name=name_or_file[:200]),
+            ).format(name=redact(name_or_file, 200)),
             field="cloud",
         ) from None
     return parse(text, source=Path(name_or_file).name)

@@ -17,6 +17,8 @@ from types import MappingProxyType
 from msoauth.redact import redact
 from msoauth.sanitize import one_line, visible
 
+MAX_EVIDENCE = 8000  # characters of a server's words that are kept
+
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -49,7 +51,7 @@ class MsoauthError(Exception):
         self.summary = one_line(redact(summary))
         super().__init__(self.summary)
         self.cause = cause
-        self.evidence = visible(redact(evidence))
+        self.evidence = visible(redact(evidence, MAX_EVIDENCE))
         self.ids = {one_line(name): one_line(redact(text)) for name, text in ids.items()}
 
 

@@ -22,13 +22,16 @@ _MIN_LENGTH = 4  # a shorter secret would match inside ordinary words
 _PIECE = 16  # characters of a secret that are hidden also without the rest
 # A piece of 16 characters holds a whole one of the parts of 12 that begin at every fifth character.
 _GRAM, _STRIDE = 12, _PIECE - 12 + 1
+_ADDRESS = re.compile(
+    r"[\w.+-]*@[\w-]+(?:\.[\w-]+)+"
+)  # what a token has in common with much else is no secret
 _LONG = 256  # characters of a secret that is taken for a token; an audit handles tens of thousands of them
 _RECENT_TOKENS, _RECENT_SECRETS = 64, 4096  # whose pieces are known
 
 _DEPTH = 5  # encodings inside one another
 _BUDGET = 12  # as many characters are looked at as the text has, times this; at least _MIN_BUDGET
 _MIN_BUDGET = 200_000
-_CUT_MARGIN = 20_000  # characters beyond a limit that are looked at; no token is longer
+CUT_MARGIN = 20_000  # characters beyond a limit that are looked at; no token is longer
 
 
 # ── What looks like a credential: hidden is the group "value", or else all of the match. ──────────────────────────────
@@ -318,7 +321,8 @@ def _remembered(text: str) -> Iterator[_Span]:
                 first, back = first - 1, back - 1
             while last < len(text) and on < len(known) and text[last] == known[on]:
                 last, on = last + 1, on + 1
-            if last - first >= _PIECE:
+            is_whole = last - first == len(known)
+            if is_whole or (last - first >= _PIECE and not _ADDRESS.fullmatch(text, first, last)):
                 end = last
                 yield first, last
 
@@ -330,15 +334,15 @@ def redact(text: str, limit: int | None = None) -> str:
     """*text* with every credential in it replaced by ``[hidden]``.
 
     Args:
-        limit: Cut the result off after so many characters. A text must not be cut before it is redacted, because half
+        limit: Cut the result off after so many characters, but look at :data:`CUT_MARGIN` more. A text must not be cut before it is redacted, because half
             a secret might not be recognised.
     """
     if _new:
         with _lock:
             _index_new()
-    cut = limit is not None and len(text) > limit + _CUT_MARGIN
+    cut = limit is not None and len(text) > limit + CUT_MARGIN
     if limit is not None and cut:
-        text = text[: limit + _CUT_MARGIN]
+        text = text[: limit + CUT_MARGIN]
     spans = sorted(_spans(text, _Search(text)))
     if spans:
         parts, position = [], 0
@@ -348,7 +352,7 @@ def redact(text: str, limit: int | None = None) -> str:
             position = max(position, end)
         text = "".join([*parts, text[position:]])
         if cut:
-            text = text[: -_CUT_MARGIN // 2]  # at its end half a secret may be left
+            text = text[: -CUT_MARGIN // 2]  # at its end half a secret may be left
     return text[:limit]
 
 

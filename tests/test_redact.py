@@ -1,5 +1,6 @@
 """Secrets leave no text that went through the scrubber, in any encoding; what people need stays."""
 
+import ast
 import base64
 import hashlib
 import json
@@ -7,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -95,6 +97,13 @@ def test_words_that_a_passphrase_has_in_common_with_a_text_stay() -> None:
     for text in ("a horse battery", "at the lake", "correct horse is a horse"):
         assert redact.redact(text) == text
     assert redact.redact("it was ‘horse battery staple at’") == f"it was ‘{redact.MASK}’"
+
+
+def test_an_address_in_a_token_stays_readable_elsewhere() -> None:
+    redact.remember("token-of-anna.lindqvist@kanzlei.example")
+    assert redact.redact("to peer@kanzlei.example") == "to peer@kanzlei.example"
+    assert redact.redact("of anna.lindqvist@kanzlei.example") == "of anna.lindqvist@kanzlei.example"
+    assert redact.redact("token-of-anna.lindqvist@kanzlei.example") == redact.MASK
 
 
 def test_short_secrets_are_hidden_in_every_encoding() -> None:
@@ -261,3 +270,23 @@ def test_remembering_many_tokens_makes_neither_remembering_nor_redacting_slow() 
     start = time.thread_time()
     assert redact.redact(f"a {kept} b {'ordinary words ' * 200}").startswith("a [hidden] b ord")
     assert time.thread_time() - start < 0.5
+
+
+def test_no_text_is_cut_before_it_is_redacted() -> None:
+    """No slice of a text goes into redact, and none is taken of what it returns: it is given the limit."""
+    for file in Path(redact.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            calls = [node] if isinstance(node, ast.Call) else []
+            inside = [*calls[0].args] if calls else []
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Call):
+                calls, inside = [node.value], [node]
+            for call in calls:
+                name = (
+                    call.func.attr
+                    if isinstance(call.func, ast.Attribute)
+                    else getattr(call.func, "id", "")
+                )
+                if name == "redact":
+                    assert not any(
+                        isinstance(n, ast.Slice) for part in inside for n in ast.walk(part)
+                    ), f"{file.name}:{call.lineno}"

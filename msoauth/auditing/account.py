@@ -171,7 +171,7 @@ def _bug_finding(context: checks.Context, bug: Exception) -> Finding:
         check="audit.account",
         signal=Signal.ERROR,
         summary=_("the check could not be carried out: {kind}").format(kind=type(bug).__name__),
-        evidence=redact(str(bug))[:2000],
+        evidence=redact(str(bug), 2000),
         cause="unknown",
         firm=context.firm.name,
         account=context.account.address if context.account else "",

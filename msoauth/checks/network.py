@@ -71,7 +71,7 @@ def _authority(context: Context) -> Outcome:
         raise AuthError(
             _("a proxy answers in place of the sign-in service, and wants to be signed in to"),
             cause="proxy-required",
-            evidence=redact(reached.reply.text[:500]),
+            evidence=redact(reached.reply.text, 500),
         )
     server_time = _parse_date(reached.reply.headers.get("Date"))
     context.state.clock_offset = datetime.now(UTC) - server_time if server_time else None

@@ -240,7 +240,7 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
         except Exception as error:  # noqa: BLE001 - see above
             kind = type(error).__name__
             summary = _("the check could not be carried out: {kind}").format(kind=kind)
-            evidence = redact(str(error))[:2000]
+            evidence = redact(str(error), 2000)
             finding = Finding(check.id, Signal.ERROR, summary, evidence=evidence, cause="unknown")
         seconds = time.perf_counter() - start
     return replace(
@@ -271,7 +271,7 @@ def finding_of(error: MsoauthError, check: str, firm: Firm, account: Account | N
         check=check,
         signal=signal_of(error),
         summary=redact(error.summary),
-        evidence=redact(error.evidence)[:8000],
+        evidence=redact(error.evidence, 8000),
         ids=error.ids,
     )
     return _with_explanation(finding, error.cause, firm, account)

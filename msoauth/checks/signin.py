@@ -47,7 +47,7 @@ def _not_signed_in(context: Context) -> AuthError:
         return AuthError(
             _("{user} has not signed in yet").format(user=user),
             cause="session-missing",
-            evidence=redact(context.options.user_reported_error)[:600],
+            evidence=redact(context.options.user_reported_error, 600),
         )
     return AuthError(
         _("{user} has not signed in yet; the last try was refused: {why}").format(

@@ -78,7 +78,7 @@ def _version(value: bool) -> None:
 def _language(context: typer.Context, value: str | None) -> str | None:
     """Set the language before anything is printed, including the help."""
     if value is not None and value.lower() not in LANGUAGES:
-        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=value[:40]))
+        raise InputError(_("--lang: “{text}” is neither en nor de.").format(text=redact(value, 40)))
     use_language(value or "en")
     usage.translate(context.command)
     return value
@@ -185,5 +185,5 @@ def _bug_message(error: Exception) -> str:
     return _(
         "There is a fault in msoauth itself; please report it: {kind}: {words} ({places})"
     ).format(
-        kind=type(error).__name__, words=redact(str(error))[:500], places=" < ".join(places[:8])
+        kind=type(error).__name__, words=redact(str(error), 500), places=" < ".join(places[:8])
     )

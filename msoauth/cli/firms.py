@@ -21,6 +21,7 @@ from msoauth.cli.tables import show_table, show_values
 from msoauth.errors import InputError
 from msoauth.judgement import days_left, secret_signal
 from msoauth.model import Firm, Signal
+from msoauth.redact import redact
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def parse_date(text: str | None) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError:
         raise InputError(
-            _("The end date “{text}” is not a date like 2027-05-31.").format(text=text[:40]),
+            _("The end date “{text}” is not a date like 2027-05-31.").format(text=redact(text, 40)),
             field="secret_expires",
         ) from None
 

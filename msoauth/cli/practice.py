@@ -21,6 +21,7 @@ from msoauth.cli import files
 from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, print_text
 from msoauth.errors import InputError
+from msoauth.redact import redact
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def clock_offset(text: str) -> timedelta:
     if not match:
         raise InputError(
             _("The clock offset “{text}” is not like +91d, -3h, 11m or 30s.").format(
-                text=text[:40]
+                text=redact(text, 40)
             ),
             field="clock",
         )
@@ -77,7 +78,8 @@ def _parse_firms(text: str) -> int | list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len({name.lower() for name in names}) < len(names):
         raise InputError(
-            _("Every firm needs a name of its own: “{text}”.").format(text=text[:60]), field="firms"
+            _("Every firm needs a name of its own: “{text}”.").format(text=redact(text, 60)),
+            field="firms",
         )
     return names
 
@@ -148,7 +150,7 @@ def serve(
         raise InputError(
             _(
                 "“{text}” is not an address such as https://office.example/practice/{{port}}/."
-            ).format(text=people_base[:60]),
+            ).format(text=redact(people_base, 60)),
             field="people_base",
         )
     names_or_count = _parse_firms(firms)
@@ -178,7 +180,9 @@ def serve(
         raise InputError(_scenario_message(error), field="scenario") from None
     except FirmsError:
         raise InputError(
-            _("Two of the firms would get the same domain: “{text}”.").format(text=firms[:60]),
+            _("Two of the firms would get the same domain: “{text}”.").format(
+                text=redact(firms, 60)
+            ),
             field="firms",
         ) from None
     with ExitStack() as stack:
@@ -265,7 +269,7 @@ def _scenario_message(error: "ScenarioError") -> str:
     message = messages[error.reach.name if too_narrow else error.problem]
     similar = ", ".join(f"“{name}”" for name in error.near)
     hint = _(" (did you mean {near}?)").format(near=similar) if similar else ""
-    return f"{message.format(name=error.name[:60], aim=error.aim[:80])}{hint}."
+    return f"{message.format(name=redact(error.name, 60), aim=redact(error.aim, 80))}{hint}."
 
 
 @app.command("scenarios")

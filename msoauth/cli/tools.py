@@ -11,6 +11,7 @@ from rich.text import Text
 from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, print_text, show_finding
 from msoauth.errors import InputError
+from msoauth.redact import redact
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -220,7 +221,9 @@ def _parse_time(text: str | None) -> datetime | None:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InputError(
-            _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(text=text[:40]),
+            _("“{text}” is not a date like 2026-11-23 or 2026-11-23T18:00.").format(
+                text=redact(text, 40)
+            ),
             field="since",
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -235,7 +235,7 @@ def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[Evidence
 def _evidence(words: str) -> str:
     """*words* without secrets and control characters; empty if they look binary."""
     printable = "".join(
-        char if char.isprintable() else " " for char in redact(words)[:_MAX_EVIDENCE]
+        char if char.isprintable() else " " for char in redact(words, _MAX_EVIDENCE)
     ).strip()
     binary = sum(char == "\ufffd" or not char.isprintable() for char in words)
     return "" if binary * 5 > len(words) else printable

@@ -240,7 +240,7 @@ def _error_from_reply(reply: http.Reply, error: Mapping[str, Any], action: str) 
     return AuthError(
         _("{what}: {why}.").format(what=action, why=reason),
         cause=cause,
-        evidence=redact.redact(evidence)[:1000],
+        evidence=redact.redact(evidence, 1000),
         ids=ids,
         retriable=cause in ("throttled", "service-unavailable"),
         retry_after=retry_after(reply),

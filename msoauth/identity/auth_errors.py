@@ -11,7 +11,7 @@ from urllib3 import exceptions
 
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.redact import redact, remember
+from msoauth.redact import remember
 from msoauth.texts import _
 
 # Texts and numbers change without notice; only `error` is a contract (entra-docs: reference-error-codes.md).
@@ -30,7 +30,6 @@ def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
         what: What was tried, as a clause for people.
     """
     description = str(answer.get("error_description") or answer.get("error") or "")
-    evidence = redact(description)
     code = str(answer.get("error", ""))
     explanation = explain(f"{code}: {description}")
     cause = explanation.cause
@@ -40,7 +39,7 @@ def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
     return AuthError(
         _("{what}: {title}.").format(what=what, title=explanation.title.rstrip(".")),
         cause=cause,
-        evidence=evidence[:4000],
+        evidence=description,
         ids=ids_of(answer, description),
         retriable=code in _TEMPORARY or cause in _TEMPORARY_CAUSES,
         # A JSON text, in some captures an object (facts B2).
@@ -75,11 +74,11 @@ def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
         return auth_error
     cause, why = _why_no_reply(error)
     texts = [str(e) for e in chain(error)]
-    text = redact(texts[0] if len(texts[0]) < 500 else texts[-1])
+    text = texts[0] if len(texts[0]) < 500 else texts[-1]
     return AuthError(
         _("{what}: {why}.").format(what=what, why=why),
         cause=cause,
-        evidence=text[:1000],
+        evidence=text,
         retriable=cause == "connect-timeout",
     )
 

@@ -222,7 +222,7 @@ def _application(firm: Firm, secret: Secret | None) -> _App:
         raise AuthError(
             _("The sign-in service of {firm} cannot be used.").format(firm=firm.name),
             cause="tenant-not-found",
-            evidence=redact.redact(str(error))[:1000],
+            evidence=redact.redact(str(error), 1000),
         ) from None
     return _App(firm, secret, document, msal_http, refused_requests, app)
 

@@ -84,7 +84,7 @@ def json_from_reply(reply: http.Reply, what: str) -> dict[str, Any]:
             if outage
             else _("{what}: the answer (HTTP {status}) is not what a sign-in service sends.")
         )
-        evidence = redact(reply.text[:500])
+        evidence = redact(reply.text, 500)
         error = AuthError(template.format(what=what, status=status), cause=cause, evidence=evidence)
     error.retriable, error.retry_after = outage, retry_after(reply)
     raise error

@@ -240,7 +240,7 @@ class CodeFlowSignIn(SignIn[Result]):
             raise AuthError(
                 _("The token does not belong to this sign-in; start again."),
                 cause="state-mismatch",
-                evidence=redact.redact(str(problem))[:500],
+                evidence=redact.redact(str(problem), 500),
             ) from None
         if "error" in reply:
             error = error_from_reply(reply, self._what)
@@ -412,7 +412,7 @@ class DeviceSignIn(SignIn[Result]):
             raise transport_error(error, self._what) from None
         except ValueError as error:
             raise AuthError(
-                _("This sign-in service knows no device codes."), evidence=str(error)[:300]
+                _("This sign-in service knows no device codes."), evidence=str(error)
             ) from None
         if "error" in flow:
             raise error_from_reply(flow, self._what)

@@ -113,7 +113,7 @@ def redirect_probe(firm: Firm) -> None:
         raise error_from_reply(answer, what)
     if reply.status_code >= 500 or reply.status_code in (407, 429):
         json_from_reply(reply, what)
-    page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text[:200_000])).split()))
+    page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text)).split()), 200_000)
     match = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)
     text = match[0] if match else page[:600]
     explanation = explain(text)

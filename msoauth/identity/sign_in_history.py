@@ -64,7 +64,7 @@ def _refusal(
         CHECK,
         Signal.FAILED,
         redact(summary),
-        evidence=redact(evidence)[:4000],
+        evidence=redact(evidence, 4000),
         cause=cause,
         fix=explanation.fix,
         who=explanation.who,

@@ -19,6 +19,7 @@ from msoauth.clouds import Endpoint
 from msoauth.errors import InputError, MailError
 from msoauth.mail import sockets, unverified_facts
 from msoauth.mail.transcript import Transcript
+from msoauth.redact import redact
 from msoauth.texts import _
 
 TIMEOUT = 30.0  # seconds
@@ -292,7 +293,7 @@ class Connection:
             ),
             stage=self.stage,
             cause=cause,
-            evidence=self.transcript.mask(evidence)[:2000],
+            evidence=self.transcript.mask(evidence, 2000),
             retriable=retriable,
             challenge=challenge,
         )
@@ -390,7 +391,7 @@ class Connection:
         if not (line.isprintable() and (unicode or line.isascii())):
             raise InputError(
                 _("“{text}” holds characters that cannot be sent.").format(
-                    text="".join(c if c.isprintable() else "·" for c in (placeholder or line))[:80]
+                    text=redact(placeholder or line, 80)
                 )
             )
         if require_silence:

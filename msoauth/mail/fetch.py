@@ -214,5 +214,5 @@ def _undelivered_error(session: Session) -> MailError:
         ).format(n=count),
         stage="work",
         cause="message-rejected",
-        evidence="\n".join(dict.fromkeys(session.refused_replies.values()))[:2000],
+        evidence="\n".join(dict.fromkeys(session.refused_replies.values())),
     )

@@ -14,6 +14,7 @@ from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.smtp import SmtpSession, envelope
 from msoauth.mail.structure import scan
+from msoauth.redact import redact
 from msoauth.texts import _
 
 ARRIVAL_TIMEOUT = 180.0  # seconds; Exchange delivers to itself in a few
@@ -58,7 +59,7 @@ def _address(text: str, field: str) -> Address:
         raise InputError(error.summary, field=field) from None
     except (ValueError, IndexError):
         raise InputError(
-            _("“{address}” is not an address.").format(address=text[:80]), field=field
+            _("“{address}” is not an address.").format(address=redact(text, 80)), field=field
         ) from None
 
 

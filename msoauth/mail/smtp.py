@@ -258,11 +258,7 @@ def envelope(address: str) -> str:
         or any(c.isspace() or c in "<>" for c in address)
         or not all(address.rpartition("@"))
     ):
-        raise InputError(
-            _("“{address}” is not an address.").format(
-                address="".join(c for c in address[:80] if c.isprintable())
-            )
-        )
+        raise InputError(_("“{address}” is not an address.").format(address=redact(address, 80)))
     return address
 
 

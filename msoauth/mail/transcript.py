@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import Literal, NamedTuple
 
-from msoauth.redact import MASK, redact
+from msoauth.redact import CUT_MARGIN, MASK, redact
 
 Direction = Literal["C", "S", "-"]
 
@@ -58,24 +58,27 @@ class Transcript:
         """The lines so far, with secrets masked."""
         return [entry._replace(text=self._printable_line(entry.text)) for entry in self._entries]
 
-    def mask(self, text: str) -> str:
-        """*text* with all credentials masked, and parts of this connection's credentials too."""
-        text = redact(text)
-        return _CREDENTIAL_PART.sub(self._mask_match, text) if self._secrets else text
+    def mask(self, text: str, limit: int | None = None) -> str:
+        """*text* with all credentials masked, and parts of this connection's credentials too; cut off at *limit*."""
+        text = redact(text, limit and limit + CUT_MARGIN)
+        if self._secrets:
+            text = _CREDENTIAL_PART.sub(self._mask_match, text)
+        return text[:limit]
 
     def _mask_match(self, match: re.Match[str]) -> str:
         piece = match[0].rstrip("=").casefold()
         return MASK if any(piece in secret for secret in self._secrets) else match[0]
 
     def _add(self, direction: Direction, line: str) -> None:
-        self._entries.append(Entry(time.perf_counter() - self._start, direction, line[: 2 * _LINE]))
+        self._entries.append(
+            Entry(time.perf_counter() - self._start, direction, line[: _LINE + CUT_MARGIN + 1])
+        )
 
     def _printable_line(self, line: str) -> str:
-        # Cut after masking, because half a secret might not be recognised; the first cut bounds the search.
-        masked = self.mask(line)
+        masked = self.mask(line, _LINE)
         if not masked.isprintable():
             masked = "".join(c if c.isprintable() else "·" for c in masked)
-        return masked[:_LINE]
+        return masked
 
     def text(self) -> str:
         """The whole transcript, one entry a line."""

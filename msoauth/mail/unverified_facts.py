@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from msoauth.clouds import Endpoint
+from msoauth.redact import redact
 
 
 def _unverified_context() -> ssl.SSLContext:
@@ -51,5 +52,5 @@ def certificate_issuer(endpoint: Endpoint, commands: Sequence[str], timeout: flo
             name = x509.load_der_x509_certificate(certificate).issuer
             for attribute_id in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
                 for attribute in name.get_attributes_for_oid(attribute_id):
-                    return str(attribute.value)[:200]
+                    return redact(str(attribute.value), 200)
     return ""

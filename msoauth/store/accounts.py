@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account
+from msoauth.redact import redact
 from msoauth.store import destinations, schema
 from msoauth.store.database import Database
 from msoauth.store.destinations import firm_key
@@ -132,7 +133,7 @@ def not_found(address: str) -> NotFoundError:
     """The error for an address without an account."""
     return NotFoundError(
         _("There is no account {address} in this workspace.").format(
-            address=address.strip()[:200] or "“”"
+            address=redact(address.strip(), 200) or "“”"
         ),
         field="address",
     )

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
+from msoauth.redact import redact
 from msoauth.store import schema
 from msoauth.texts import _
 
@@ -116,7 +117,8 @@ def is_read_only(reason: str) -> bool:
 
 def error_text(problem: BaseException) -> str:
     """The database's own error message, on one line."""
-    return " ".join(str(getattr(problem, "orig", None) or problem).split()).rstrip(".")[:1000]
+    words = " ".join(str(getattr(problem, "orig", None) or problem).split())
+    return redact(words, 1000).rstrip(".")
 
 
 def error_sentence(problem: BaseException) -> str:

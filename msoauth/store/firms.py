@@ -11,6 +11,7 @@ from msoauth import clouds
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account, Firm
+from msoauth.redact import redact
 from msoauth.store import destinations, schema
 from msoauth.store.database import Database
 from msoauth.store.destinations import SealedValue, Unconfirmed
@@ -323,7 +324,7 @@ def name_of(key: str, name: str) -> str:
 
 def _not_found(name: str) -> NotFoundError:
     return NotFoundError(
-        _("There is no firm “{name}” in this workspace.").format(name=name.strip()[:200]),
+        _("There is no firm “{name}” in this workspace.").format(name=redact(name.strip(), 200)),
         field="firm",
     )
 

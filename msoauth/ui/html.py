@@ -303,7 +303,7 @@ def failure(error: Exception, firm: Firm | None = None, account: Account | None 
             "",
             Signal.FAILED,
             error.summary,
-            evidence=redact(error.evidence)[:4000],
+            evidence=redact(error.evidence, 4000),
             cause=None if error.cause == "unknown" else error.cause,
             fix=() if error.cause == "unknown" else explanation.fix,
             who=explanation.who,
@@ -319,7 +319,7 @@ def failure(error: Exception, firm: Firm | None = None, account: Account | None 
             "{}", dot(Signal.ERROR, _("This did not work because of a fault in msoauth itself."))
         ),
         Markup('<div class="mso-evidence">{}: {}</div>').format(
-            type(error).__name__, redact(str(error))[:1000]
+            type(error).__name__, redact(str(error), 1000)
         ),
         _(
             "Nothing that was stored is lost. Restart the kernel and try again; if it stays, report these words."
