@@ -1,7 +1,7 @@
-"""Decides on the cause of a normalized error text: finds candidates, weighs them, and takes the heaviest.
+"""Decides on the cause of a normalized error text: finds what hints at causes, whose words it is, and takes the heaviest.
 
-Candidates come from AADSTS codes, the catalogue's phrases, keyword rules and token claims. Weights are on the scale of
-the catalogue (``signatures-smtp.toml``).
+Hints are AADSTS codes, the catalogue's phrases, keyword rules and token claims. Weights are on the scale of the catalogue
+(``signatures-smtp.toml``).
 """
 
 import re
@@ -12,25 +12,40 @@ from typing import Literal
 from msoauth.explaining.keyword_rules import match_rules
 from msoauth.explaining.load import codes, context_rules, weak_codes
 from msoauth.explaining.normalize import lowercase
-from msoauth.explaining.phrases import find_phrases, within
+from msoauth.explaining.phrases import find_phrases
 from msoauth.explaining.token_claims import cause_from_claims
+from msoauth.explaining.voices import MAX_PROSE, MICROSOFT, Mark, Remark, Voices
+
+Confidence = Literal["certain", "likely", "unsure"]
+Kind = Literal["code", "reply", "library", "words"]
+Owner = Literal["microsoft", "client", "other-provider", "person"] | Remark
 
 # Weights of AADSTS numbers: written as AADSTS…, in `error_codes`, as bare numbers, and of those that wrap another.
 _CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
-_CERTAIN = 70
-_CONCLUSIVE = 60  # a candidate of this weight makes keyword rules unnecessary
-# After a failed silent sign-in, the error of the page that follows is more exact.
-_LESS_EXACT = {"session-missing"}
+_CONCLUSIVE = 60  # a hit of this weight makes keyword rules unnecessary, and may be a reply
+_PROGRAM = 70  # a phrase of less weight is in words that a person may have written
+_ALIKE = 3  # hits of less difference in weight are equally likely
+_REMARK_PENALTY = 25  # for a hit in a remark
+_CLAIMS_WEIGHT = 84  # of token claims beside an error that names no other reason
+_LESS_EXACT = "session-missing"  # after a failed silent sign-in, the error of the page that follows is more exact
+_GENERIC = {"mail-login-rejected", "graph-forbidden", "audience-wrong", "unknown"}
+# What a client finds on its way to any server, so that it is nobody's reply.
+_NETWORK = {
+    "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required", "clock-skew",
+}  # fmt: skip
+_DELIVERY = {
+    "recipient-rejected",
+    "message-rejected",
+    "mailbox-full",
+    "throttled",
+    "send-as-denied",
+}
 # Causes of a refused login, and how a log shows that a later login succeeded.
 _REFUSALS = {"mail-login-rejected", "password-wrong", "basic-auth-disabled", "login-required"}
 _LOGGED_IN = re.compile(
     r"\bok (?:login|authenticate)(?: command)? completed|\b235[ -]2\.7\.0 auth|\+ok user successfully"
 )
-_CLAIMS_WEIGHT = 84  # of token claims beside an error that names no other reason
-_GENERIC = {"mail-login-rejected", "graph-forbidden", "audience-wrong", "unknown"}
-_SIDE_REMARK_PENALTY = 25  # for a candidate inside a side remark
-# These decide between candidates of about the same weight in favour of the more recent one.
-_PRESENT_BONUS, _QUOTED_MAIL_PENALTY = 2, 10
+_MANY_CODES, _MANY_CAUSES = 5, 3  # a text with more than these lists errors, and reports none
 
 _AADSTS = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
 _CODE_LIST = re.compile(
@@ -46,41 +61,18 @@ _BARE_CODE = re.compile(
 _MAIL = re.compile(
     r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
-_MAIL_HOST = re.compile(r"imap|smtp|\bpop3?\b|outlook\.office")
+_FAILURE = re.compile(
+    r"error|fail|denied|invalid|reject|refus|unauthori[sz]|not (?:allowed|accepted|permitted|authori[sz]ed|active|found|verified|match)"
+    r"|exception|unable|cannot|could ?n[o']t|disallowed|incorrect|expired|revoked|blocked|too many|exceed|\b[45]\d\d[ -]|-err|fehler|échec|错误|エラー"
+)
+# Words of mail and of signing in; a text of some length without any is about something else.
+_CONTEXT = re.compile(
+    rf"{_MAIL.pattern}|inbox|microsoft|azure|entra|msal|oauth|tenant|sign(?:ing)?.?in|log(?:ging)?.?in|anmeld|access.?token|refresh.?token|365|graph|authori[sz]"
+)
+_MAX_WITHOUT_CONTEXT = 250  # characters
+_SHOWN_AFTER = 200  # characters of evidence behind the words that were found
+_STATUS = re.compile(r"\b[45]\.\d\.\d{2,3}\b")
 _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
-
-# Side remarks (comparisons, the past, links) mention other failures than the one that happened.
-_SIDE_REMARK = re.compile(
-    r"\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
-    r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|used to (?:get|be|see|have|say)|previously|earlier"
-    r"|before that|at first|initially|(?<!since )(?:yesterday|last (?:week|month|time|year))|if (?:i|you|we) (?:type|enter|put|change|switch|disable|remove|turn|use (?:a|an|the) (?:wrong|other|different|incorrect))|similar to"
-    r"|no longer (?:get|see|says|aadsts)|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts|fixed the|solved the|i had(?! to\b)|we had(?! to\b)"
-    r"|anstatt|statt|früher|vorher|zuvor|zuerst|anfangs|(?<!seit )(?:gestern|letzte woche)|nicht mehr|wenn (?:ich|man|sie) (?:ein(?:en|em|e)? )?(?:falsch|ander)\w*)"
-    r"\b[^.;\n]{0,100}"
-    # MailKit appends this to every failed handshake, whatever the reason.
-    r"|this usually means that the ssl certificate .{0,900}?for possible solutions"
-    r"|https?://(?:learn|docs|support|techcommunity|answers)\.microsoft\.com/[^\s\"'<>]{0,300}"
-    r"|https?://(?:www\.)?(?:github|stackoverflow|serverfault|superuser)\.com/[^\s\"'<>]{0,300}"
-)
-# A candidate in words about the present outweighs an equal one about the past.
-_PRESENT = re.compile(
-    r"\b(?:now (?:i|we|it|he|she|the|getting|says)|but now|and now|(?:am|are|is) now (?:getting|seeing)|jetzt|nunmehr|inzwischen"
-    r"|maintenant|ahora|update:|edit:|edit \d:|nachtrag:)[^\n]{0,300}"
-)
-# The line above a quoted older mail.
-_QUOTED_MAIL = re.compile(
-    r"-{3,10} ?(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|mensaje original|forwarded message) ?-{3,10}"
-    r"|\b(?:on|am) [^\n]{6,90} (?:wrote|schrieb)\b[^:\n]{0,90}:|\b(?:von|from): [^\n]{3,120}? (?:gesendet|sent): "
-)
-_OWN_HEADER = 40  # a match that begins within so many characters is the text's own mail header
-_MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
-
-
-Confidence = Literal["certain", "likely", "unsure"]
-Kind = Literal["code", "reply", "library", "words"]
-Owner = Literal[
-    "microsoft", "client", "other-provider", "advice", "documentation", "example", "person"
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +80,7 @@ class Hit:
     """Words of a text that hint at a cause, with what they are and whose voice they are."""
 
     cause: str
+    weight: int
     start: int
     end: int
     kind: Kind
@@ -117,85 +110,110 @@ class Decision:
     provider: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    weight: int
-    start: int
-    end: int
-    cause: str
-    is_code: bool = False
-    phrase_end: int = 0
-
-
 def decide(text: str) -> Decision:
     """Decide on the cause of a normalized *text*."""
     lowered = lowercase(text)
-    is_prose = len(lowered) <= _MAX_PROSE
-    side_remarks = [match.span() for match in _SIDE_REMARK.finditer(lowered)] if is_prose else []
-    present = [match.span() for match in _PRESENT.finditer(lowered)] if is_prose else []
-    quoted_from = _quoted_mail_start(lowered) if is_prose else len(lowered)
+    voices = Voices(lowered)
     numbers = list(_aadsts_numbers(lowered))
     all_codes = tuple(
         dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight)
     )
-    candidates = [
-        replace(
-            candidate,
-            weight=candidate.weight
-            - _SIDE_REMARK_PENALTY * within(candidate.start, side_remarks)
-            + _PRESENT_BONUS * within(candidate.start, present)
-            - _QUOTED_MAIL_PENALTY * (candidate.start >= quoted_from),
+    hits = sorted(
+        _happened(lowered, list(_hits(text, lowered, voices, numbers)), bool(all_codes)),
+        key=lambda hit: (hit.weight, hit.kind == "code", _log_time(lowered, hit.start), -hit.start),
+        reverse=True,
+    )
+    best = next(
+        (hit for hit in hits if hit.owner == "microsoft" and hit.weight >= _CONCLUSIVE), None
+    )
+    if best is None or hits[0].owner not in ("other-provider", best.owner):
+        best = hits[0] if hits else None
+    mark = _other_speaker(lowered, voices, best)
+    if mark:
+        provider = Hit("other-provider", _PROGRAM, mark.start, mark.end, "reply", "other-provider")
+        hits = (
+            [provider, *hits]
+            if best is None
+            else [replace(best, cause="other-provider"), provider, *hits]
         )
-        for candidate in _plausible_candidates(
-            lowered, _candidates(text, lowered, side_remarks, numbers), bool(all_codes)
+        best = hits[0]
+    if (
+        best is None
+        or best.cause == "unknown"
+        or _is_foreign(lowered, best, voices)
+        or _is_list(all_codes, lowered)
+    ):
+        offset = (
+            best.start if best else next((start for _, start, _, weight in numbers if weight), 0)
         )
-    ]
-    if not candidates:
-        offset = next((start for _, start, _, weight in numbers if weight), 0)
         return Decision("unknown", codes=all_codes, offset=offset)
-    best = _last_in_log(
-        lowered,
-        max(candidates, key=lambda c: (c.weight, c.is_code, -c.start)),
-        candidates,
-    )
-    words = text[_evidence_start(text, best.start) if not best.is_code else best.start : best.end]
-    cause = _apply_context_rules(lowered, best.cause) if is_prose else best.cause
-    confidence: Confidence = (
-        "unsure"
-        if cause == "unknown"
-        else "certain"
-        if best.weight >= _CERTAIN
-        else "likely"
-        if best.weight >= _BARE_CODE_WEIGHT
-        else "unsure"
-    )
-    ranked = sorted(candidates, key=lambda c: -c.weight) if confidence == "unsure" else []
-    causes = dict.fromkeys([cause, *(candidate.cause for candidate in ranked)])
-    hits = [
-        Hit(
-            candidate.cause,
-            candidate.start,
-            candidate.phrase_end or candidate.end,
-            "code" if candidate.is_code else "reply" if candidate.weight >= _CERTAIN else "words",
-            "microsoft" if candidate.is_code or candidate.weight >= _CERTAIN else "person",
-        )
-        for candidate in dict.fromkeys([best, *ranked])
-    ]
+    hits.remove(best)
+    if len(lowered) <= MAX_PROSE and not mark:
+        best = replace(best, cause=_apply_context_rules(lowered, best.cause))
+    confidence = _confidence(best, hits)
+    causes = {best.cause: best}
+    for hit in hits if confidence != "certain" else ():
+        if hit.cause != "unknown":
+            causes.setdefault(hit.cause, hit)
+    end = best.end + (_SHOWN_AFTER if best.kind != "words" else 0)
     return Decision(
-        cause,
+        best.cause,
         confidence,
-        words.strip(),
+        text[
+            best.start if best.kind == "code" else _evidence_start(text, best.start) : end
+        ].strip(),
         all_codes,
         best.start,
-        tuple(causes)[:3] if cause != "unknown" else (),
-        tuple(hits),
+        tuple(causes)[:3],
+        tuple(causes.values())[:3],
+        mark.provider if mark else "",
     )
 
 
-def _quoted_mail_start(lowered: str) -> int:
-    """Where a quoted older mail begins; the end of the text when there is none."""
-    starts = (match.start() for match in _QUOTED_MAIL.finditer(lowered))
-    return next((start for start in starts if start > _OWN_HEADER), len(lowered))
+def _other_speaker(lowered: str, voices: Voices, best: Hit | None) -> Mark | None:
+    """The mark of another provider, or of its server in Microsoft's place, whose reply *lowered* shows."""
+    if best is not None:
+        if best.owner != "other-provider" or best.cause in (*_NETWORK, "unknown"):
+            return None
+        mark = voices.speaker(best.start, best.end)
+        # A server that nobody knows says of a mail what any server says of it.
+        relays = mark is not None and mark.provider in lowered and best.cause in _DELIVERY
+        return None if relays else mark
+    mark = voices.speaker(0, len(lowered))
+    is_other = mark is not None and mark.provider != MICROSOFT
+    return mark if is_other and _FAILURE.search(lowered) else None
+
+
+def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
+    """Whether *best* is in somebody's words about something else than mail and signing in."""
+    if best.owner == "documentation":
+        return True
+    if best.owner == "other-provider":
+        return voices.strength(microsoft=False) == 1
+    return (
+        best.owner in ("client", "person")
+        and best.cause not in _NETWORK
+        and len(lowered) > _MAX_WITHOUT_CONTEXT
+        and not _CONTEXT.search(lowered)
+    )
+
+
+def _is_list(all_codes: Sequence[str], lowered: str) -> bool:
+    """Whether a text lists errors instead of reporting one."""
+    numbers = {int(code.removeprefix("AADSTS")) for code in all_codes}
+    causes = {codes().get(number) for number in numbers}
+    many_codes = len(numbers) > _MANY_CODES and len(causes) > _MANY_CAUSES
+    many_statuses = len(set(_STATUS.findall(lowered))) >= _MANY_CAUSES
+    return (many_codes or many_statuses) and not _CLOCK.search(lowered)
+
+
+def _confidence(best: Hit, others: Sequence[Hit]) -> Confidence:
+    """How certain *best* is, beside the *others* in the text."""
+    if best.owner == "microsoft" and best.kind in ("code", "reply") and best.weight >= _CONCLUSIVE:
+        return "certain"
+    rivals = (hit for hit in others if hit.cause not in (best.cause, "unknown"))
+    is_alone = all(hit.weight < best.weight - _ALIKE for hit in rivals)
+    return "likely" if is_alone and best.weight >= _BARE_CODE_WEIGHT else "unsure"
 
 
 def _apply_context_rules(lowered: str, cause: str) -> str:
@@ -211,66 +229,68 @@ def _apply_context_rules(lowered: str, cause: str) -> str:
     return cause
 
 
-def _candidates(
-    text: str,
-    lowered: str,
-    side_remarks: Sequence[tuple[int, int]],
-    numbers: Sequence[tuple[int, int, int, int]],
-) -> list[_Candidate]:
+def _hits(
+    text: str, lowered: str, voices: Voices, numbers: Sequence[tuple[int, int, int, int]]
+) -> Iterator[Hit]:
     """Everything that hints at a cause: AADSTS numbers, phrases and, if neither is conclusive, keyword rules."""
-    candidates = [
-        _Candidate(
-            _WEAK_CODE_WEIGHT
-            if number in weak_codes()
-            else weight - (codes()[number] in _LESS_EXACT),
-            start,
-            end + 300,
-            codes()[number],
-            is_code=True,
-            phrase_end=end,
+
+    def hit(cause: str, weight: int, start: int, end: int, kind: Kind) -> Hit:
+        remark = voices.remark(start)
+        if remark:
+            return Hit(cause, weight - _REMARK_PENALTY, start, end, kind, remark)
+        if kind in ("code", "reply"):
+            return Hit(cause, weight, start, end, kind, "microsoft")
+        mark = voices.speaker(start, end)
+        if has_code and "aadsts" not in lowered[lowered.rfind("\n", 0, start) + 1 : end]:
+            weight = min(weight, _CODE_LIST_WEIGHT)  # these are not the words of the code
+        if mark and mark.provider != MICROSOFT:
+            return Hit(cause, weight, start, end, kind, "other-provider")
+        if mark and mark.in_answer and weight >= _CONCLUSIVE:
+            return Hit(cause, weight, start, end, "reply", "microsoft")
+        return Hit(cause, weight, start, end, kind, "client" if kind == "library" else "person")
+
+    has_code = any(number in codes() and number not in weak_codes() for number, *_ in numbers)
+    is_conclusive = has_code
+    for number, start, end, weight in numbers:
+        if number in codes():
+            is_conclusive = True
+            weight = _WEAK_CODE_WEIGHT if number in weak_codes() else weight
+            weight -= codes()[number] == _LESS_EXACT
+            yield hit(codes()[number], weight, start, end, "code")
+    for match in find_phrases(text, lowered, voices.remark):
+        signature = match.phrase.signature
+        is_conclusive |= signature.weight >= _CONCLUSIVE
+        kind: Kind = (
+            "reply"
+            if match.phrase.is_literal
+            else "library"
+            if signature.weight >= _PROGRAM
+            else "words"
         )
-        for number, start, end, weight in numbers
-        if number in codes()
-    ]
-    candidates += [
-        _Candidate(
-            match.signature.weight,
-            match.start,
-            match.end + 200,
-            match.signature.cause,
-            phrase_end=match.end,
-        )
-        for match in find_phrases(text, lowered, side_remarks)
-    ]
-    if not any(candidate.is_code or candidate.weight >= _CONCLUSIVE for candidate in candidates):
-        candidates += [
-            _Candidate(match.rule.weight, match.start, match.end, match.rule.cause)
-            for match in match_rules(lowered, side_remarks)
-        ]
-    return candidates
+        yield hit(signature.cause, signature.weight, match.start, match.end, kind)
+    for rule in match_rules(lowered, voices.remark) if not is_conclusive else ():
+        yield hit(rule.rule.cause, rule.rule.weight, rule.start, rule.end, "words")
 
 
-def _plausible_candidates(
-    lowered: str, candidates: Sequence[_Candidate], from_entra: bool
-) -> Iterator[_Candidate]:
-    """*candidates* without errors that did not happen or were overcome later, and with the cause that token claims show."""
+def _happened(lowered: str, hits: Sequence[Hit], from_entra: bool) -> Iterator[Hit]:
+    """*hits* without errors that did not happen or were overcome later, and with the cause that token claims show."""
     from_mail_server = _MAIL.search(lowered) is not None and not from_entra
     last_login = max((match.start() for match in _LOGGED_IN.finditer(lowered)), default=0)
-    for candidate in candidates:
-        vague = candidate.cause == "mail-login-rejected" and candidate.weight <= _CONCLUSIVE
-        # An AADSTS number comes from Entra, so its host name was resolved, whatever a library says.
-        resolved = from_entra and candidate.cause == "dns-failed" and not _MAIL_HOST.search(lowered)
-        if (
-            not (vague and not from_mail_server)
-            and not resolved
-            and not _succeeded_later(lowered, candidate, last_login)
-        ):
-            yield candidate
-    if {
-        candidate.cause for candidate in candidates if candidate.weight >= _BARE_CODE_WEIGHT
-    } <= _GENERIC and (claims_cause := cause_from_claims(lowered)):
-        cause, start, end = claims_cause
-        yield _Candidate(_CLAIMS_WEIGHT, start, end, cause)
+    for hit in hits:
+        vague = hit.cause == "mail-login-rejected" and hit.weight <= _CONCLUSIVE
+        overcome = (
+            hit.cause in _REFUSALS
+            and hit.weight < _CODE_WEIGHT
+            and hit.start < last_login
+            and lowered.rfind(lowered[hit.start : hit.end], last_login) < 0
+        )
+        if not overcome and (from_mail_server or not vague):
+            yield hit
+    if {hit.cause for hit in hits if hit.weight >= _BARE_CODE_WEIGHT} <= _GENERIC and (
+        claims := cause_from_claims(lowered)
+    ):
+        cause, start, end = claims
+        yield Hit(cause, _CLAIMS_WEIGHT, start, end, "library", "client")
 
 
 def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
@@ -278,36 +298,13 @@ def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
     for match in _AADSTS.finditer(lowered):
         yield int(match[1]), match.start(), match.end(), _CODE_WEIGHT
     patterns = [(_CODE_LIST, _CODE_LIST_WEIGHT)]
-    if len(lowered) <= _MAX_PROSE:  # in a log, a bare number means nothing
+    if len(lowered) <= MAX_PROSE:  # in a log, a bare number means nothing
         patterns.append((_BARE_CODE, _BARE_CODE_WEIGHT))
     for pattern, weight in patterns:
         for match in pattern.finditer(lowered):
             for group in filter(None, match.groups()):
                 if int(group) in codes():
                     yield int(group), match.start(), match.end(), weight
-
-
-def _last_in_log(lowered: str, best: _Candidate, candidates: Sequence[_Candidate]) -> _Candidate:
-    """*best*, or in a log with times the latest code of the same weight, because earlier failures were retried."""
-    if not best.is_code:
-        return best
-    latest = _log_time(lowered, best.start)
-    for candidate in candidates:
-        if candidate.is_code and candidate.weight == best.weight and latest:
-            time = _log_time(lowered, candidate.start)
-            if time > latest and candidate.start > best.start:
-                best, latest = candidate, time
-    return best
-
-
-def _succeeded_later(lowered: str, candidate: _Candidate, last_login: int) -> bool:
-    """Whether *candidate* is a refused login that succeeded when it was tried again."""
-    return (
-        candidate.cause in _REFUSALS
-        and "authenticated but not connected" not in lowered[candidate.start : candidate.phrase_end]
-        and candidate.start < last_login
-        and lowered.rfind(lowered[candidate.start : candidate.phrase_end], last_login) < 0
-    )
 
 
 def _log_time(lowered: str, offset: int) -> str:

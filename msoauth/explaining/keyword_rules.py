@@ -6,18 +6,15 @@ split into sentences only when it has all groups of some rule.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from msoauth.explaining.load import KeywordRule, keyword_groups, keyword_rules
-from msoauth.explaining.phrases import within
 
 _MAX_TEXT = 4_000  # characters; in longer texts keywords occur together by chance
 _MAX_SENTENCE = 160  # characters; longer sentences are searched in pieces that overlap by half
-_PREFIX = 3  # letters by which the index finds keywords
 _SPACED_END = "\u0500"  # scripts before it, such as Latin and Cyrillic, separate words by spaces
-_WORD = re.compile(r"[a-z]{3,}")
 _SENTENCE_END = re.compile(r"[.!?;}\]](?=\s|$)|[。！？；\n]| - {1,3}")
 
 
@@ -30,17 +27,21 @@ class RuleMatch:
     end: int
 
 
-def match_rules(lowered: str, side_remarks: Sequence[tuple[int, int]]) -> Iterator[RuleMatch]:
-    """Every rule that a sentence of *lowered* (lower case) matches, with the first such sentence outside *side_remarks*."""
+def match_rules(lowered: str, is_remark: Callable[[int], object]) -> Iterator[RuleMatch]:
+    """Every rule that a sentence of *lowered* (lower case) matches, with the first such sentence that is no remark.
+
+    Args:
+        is_remark: Says of an offset whether a remark stands there.
+    """
     if len(lowered) > _MAX_TEXT:
         return
-    present = _groups_in(lowered)
+    present = {
+        name for name, stems in keyword_groups().items() if any(stem in lowered for stem in stems)
+    }
     possible = [rule for rule in keyword_rules() if present.issuperset(rule.needs)]
-    if not possible:
-        return
     relevant = {name for rule in possible for name in (*rule.needs, *rule.without)} & present
-    for start, end in _sentences(lowered):
-        if within(start, side_remarks):
+    for start, end in _sentences(lowered) if possible else ():
+        if is_remark(start):
             continue
         sentence = f" {lowered[start:end]} "
         groups = {name for name in relevant if _pattern(name).search(sentence)}
@@ -48,52 +49,6 @@ def match_rules(lowered: str, side_remarks: Sequence[tuple[int, int]]) -> Iterat
             if groups.issuperset(rule.needs) and groups.isdisjoint(rule.without):
                 possible.remove(rule)
                 yield RuleMatch(rule, start, end)
-
-
-def _groups_in(lowered: str) -> set[str]:
-    """The groups with a keyword that occurs in *lowered*, even inside a word."""
-    index = _index()
-    stems = list(index.always)
-    for prefix in {word[:_PREFIX] for word in _WORD.findall(lowered)}:
-        stems += index.latin.get(prefix, ())
-    if not lowered.isascii():
-        stems += index.others
-    present: set[str] = set()
-    for stem, name in stems:
-        if name not in present and stem in lowered:
-            present.add(name)
-    return present
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """All keywords with their groups.
-
-    Attributes:
-        latin: ASCII keywords by their first letters.
-        always: ASCII keywords that do not begin with enough letters.
-        others: Keywords with other letters; a text in ASCII has none of them.
-    """
-
-    latin: dict[str, list[tuple[str, str]]]
-    always: list[tuple[str, str]]
-    others: list[tuple[str, str]]
-
-
-@cache
-def _index() -> _Index:
-    """Index the catalogue's keywords, once per process."""
-    index = _Index({}, [], [])
-    for name, stems in keyword_groups().items():
-        for stem in stems:
-            prefix = stem.strip()[:_PREFIX]
-            if not stem.isascii():
-                index.others.append((stem, name))
-            elif len(prefix) == _PREFIX and prefix.isalpha():
-                index.latin.setdefault(prefix, []).append((stem, name))
-            else:
-                index.always.append((stem, name))
-    return index
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:

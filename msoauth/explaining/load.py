@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from msoauth.texts import language
 
@@ -35,12 +35,14 @@ class Signature:
     Attributes:
         says: Phrases; ``…`` in one stands for up to 80 characters, ``……`` for up to 400, ``{one|another}`` for either.
             The catalogue has no regular expressions, so that none can take exponential time.
+        literal: More phrases, which only Microsoft's service says.
         source: Where the phrases are documented or were seen.
         example: A text that must be explained as this cause.
     """
 
     cause: str
     says: tuple[str, ...]
+    literal: tuple[str, ...]
     weight: int
     source: str
     example: str
@@ -123,7 +125,8 @@ def signatures() -> tuple[Signature, ...]:
     return tuple(
         Signature(
             cause=entry["cause"],
-            says=tuple(entry["says"]),
+            says=tuple(entry.get("says", ())),
+            literal=tuple(entry.get("literal", ())),
             weight=entry["weight"],
             source=entry["source"],
             example=entry["example"],
@@ -135,6 +138,16 @@ def signatures() -> tuple[Signature, ...]:
         )
         for entry in _table(name)["signature"]
     )
+
+
+@cache
+def providers() -> Mapping[str, tuple[tuple[str, Literal[1, 2, 3]], ...]]:
+    """The marks of each provider, Microsoft included, each with its strength (:class:`msoauth.explaining.voices.Mark`)."""
+    strengths: tuple[tuple[str, Literal[1, 2, 3]], ...] = (("says", 3), ("hosts", 2), ("names", 1))
+    return {
+        name: tuple((mark, strength) for kind, strength in strengths for mark in entry[kind])
+        for name, entry in _table("providers.toml").items()
+    }
 
 
 @cache

@@ -69,13 +69,13 @@ def test_a_signature_is_of_a_known_cause_and_has_a_source() -> None:
         assert one.cause in RAW, one
         assert one.source.strip(), one
         assert 1 <= one.weight <= 100, one
-        assert all(pattern.strip("… ") for pattern in one.says), one
+        assert all(pattern.strip("… ") for pattern in (*one.says, *one.literal)), one
 
 
 def test_no_wording_stands_for_two_causes_alike() -> None:
     claimed: dict[tuple[str, int], str] = {}
     for one in signatures():
-        for pattern in one.says:
+        for pattern in (*one.says, *one.literal):
             for wording in wordings(pattern):
                 other = claimed.setdefault((wording.lower(), one.weight), one.cause)
                 assert other == one.cause, wording

@@ -1,0 +1,151 @@
+"""Tells whose voice words of a text are: a provider's, or a remark's about errors that need not be the one that happened.
+
+Providers (mail hosts, sign-in services, mail servers) are known by marks: the catalogue's ``providers.toml``. Remarks are
+history, advice, documentation and examples.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from msoauth.explaining.load import providers
+
+Remark = Literal["history", "advice", "documentation", "example"]
+Strength = Literal[1, 2, 3]
+
+MICROSOFT = "Microsoft"
+MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
+_MAX_PLACES = 20  # of one mark in one text
+_BEFORE, _AFTER = 250, 300  # characters around words that are still the same answer
+_REMARK = re.compile(
+    r"(?P<history>\b(?:used to (?:get|be|see|have|say)|previously|earlier|before that|at first|first (?:i|we) (?:got|saw|had)|initially"
+    r"|(?<!since )(?:yesterday|last (?:week|month|time|year))|no longer (?:get|see|says|aadsts)"
+    r"|fixed the|solved the|i had(?! to\b)|we had(?! to\b)|früher|vorher|zuvor|zuerst|anfangs"
+    r"|(?<!seit )(?:gestern|letzte woche)|nicht mehr)\b[^.;\n]{0,100}"
+    # A quoted older mail, to the end of the text; at the beginning it is the text's own header.
+    r"|(?<=[\s\S]{40})(?:-{3,10} ?(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine"
+    r"|mensaje original|forwarded message) ?-{3,10}|\b(?:on|am) [^\n]{6,90} (?:wrote|schrieb)\b[^:\n]{0,90}:"
+    r"|\b(?:von|from): [^\n]{3,120}? (?:gesendet|sent): )[\s\S]*)"
+    r"|(?P<advice>\((?:if|when|but|unlike|not|earlier|before|wenn|falls|früher|vorher|nicht|statt)\b[^()]{0,400}\)"
+    r"|\b(?:instead of|rather than|unlike|not to be confused with|as opposed to|similar to"
+    r"|if (?:i|you|we) (?:type|enter|put|change|switch|disable|remove|turn|use (?:a|an|the) (?:wrong|other|different|incorrect))"
+    r"|if (?:you|users?|they|someone) (?:get|gets|see|sees|receive|receives|encounter|encounters|run into)"
+    r"|you (?:may|might|could) (?:get|see|receive|encounter)"
+    r"|(?:don't|do not|didn't|did not|not) (?:get|see|got) aadsts"
+    r"|anstatt|statt|wenn (?:ich|man|sie) (?:ein(?:en|em|e)? )?(?:falsch|ander)\w*)\b[^.;\n]{0,100}"
+    # MailKit appends this to every failed handshake, whatever the reason.
+    r"|this usually means that the ssl certificate .{0,900}?for possible solutions)"
+    r"|(?P<documentation>\b(?:when|whenever) aadsts[^\n]{0,200}"
+    r"|https?://(?:learn|docs|support|techcommunity|answers)\.microsoft\.com/[^\s\"'<>]{0,300}"
+    r"|https?://(?:www\.)?(?:github|stackoverflow|serverfault|superuser)\.com/[^\s\"'<>]{0,300})"
+    r"|(?P<example>\b(?:e\.g\.|for example|for instance|such as|z\. ?b\.|zum beispiel|beispielsweise|par exemple)[^.;\n]{0,100})"
+)
+
+# Signs of a text's being code, a change of code or documentation, and not a report of what happened.
+_DOCUMENT = re.compile(
+    r"^(?:fix|feat|docs?|chore|refactor|test)(?:\([^)\n]{0,40}\))?!?: "
+    r"|^(?:[-*#+]{1,3} )?(?:add|document|clarif|improve|handle|implement|translate|update|support)(?:s|es|d|ed|ies|ied)?\b[^.\n]{0,70}"
+    r"\b(?:error|code|message|scenario|guidance|handling|support|test|doc|documentation|troubleshooting)s?\b"
+    r"|\bthis (?:pr|pull request|patch|commit|release|change) (?:add|fix|correct|change|introduce|implement|handle)"
+    r"|\bfor this pr\b|#sign-off|` \||\| `|\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
+    r"|\(\?[i:=!<]|\.(?:contains|includes|startswith|indexof|match|test)\(|\bthrow new \w|\bcase [\"']|\berrorcode\.[a-z]"
+    r"|[\"']aadsts\d+[\"']\s?[,\])]|[\"'],?\s?(?://|#) ?[a-z]"
+)
+_NEAR = 160  # characters between such a sign and what it makes documentation
+# A mail server's host, whosever it is.
+_MAIL_HOST = re.compile(
+    r"(?<![\w.@/-])(?:smtps?|imaps?|pop3?s?|mail|mx|webmail|asmtp|relay)\d?\.(?!accessas)(?:[\w-]{1,40}\.){1,3}"
+    r"(?:[a-z]{2}|com|net|org|info|biz|email|cloud|example|test|local|lan)\b(?![.(]\w)"
+)
+_MICROSOFT_HOST = re.compile(
+    r"(?:office365\.(?:com|us)|outlook\.(?:com|cn|office\.com)|microsoft\w*\.(?:com|us|cn)|office\.com|live\.com|hotmail\.com|windows\.net)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mark of a provider in a text.
+
+    Attributes:
+        in_answer: Whether it stands near the words that were asked about.
+        strength: 3 for what only the provider says of itself, 2 for its host, 1 for its name.
+    """
+
+    provider: str
+    start: int
+    end: int
+    strength: Strength
+    in_answer: bool = False
+
+
+class Voices:
+    """The remarks and marks in a text in lower case."""
+
+    def __init__(self, lowered: str) -> None:
+        is_prose = len(lowered) <= MAX_PROSE
+        self._remarks = list(_REMARK.finditer(lowered)) if is_prose else []
+        self._documents = (
+            [match.start() for match in _DOCUMENT.finditer(lowered)] if is_prose else []
+        )
+        self.marks = list(_marks(lowered))
+
+    def remark(self, offset: int) -> Remark | None:
+        """The kind of the remark around *offset*; None if there is none."""
+        if any(abs(sign - offset) < _NEAR for sign in self._documents):
+            return "documentation"
+        for match in self._remarks:
+            if match.start() <= offset < match.end():
+                return match.lastgroup  # type: ignore[return-value]  # the groups' names are the kinds
+        return None
+
+    def speaker(self, start: int, end: int) -> Mark | None:
+        """The mark that shows best whose words stand from *start* to *end*; None if there is none."""
+
+        def in_answer(mark: Mark) -> bool:
+            return start - _BEFORE <= mark.start < end + _AFTER
+
+        def weight(mark: Mark) -> tuple[int, int]:
+            return mark.strength + 2 * in_answer(mark), -abs(mark.start - start)
+
+        best = max(self.marks, key=weight, default=None)
+        if best is None or (
+            best.strength == 1 and best.provider != MICROSOFT and self.strength(microsoft=True)
+        ):
+            return None
+        return replace(best, in_answer=in_answer(best) and best.strength == 3)
+
+    def strength(self, *, microsoft: bool) -> int:
+        """The strength of the best mark of Microsoft's, or of another provider's; 0 if there is none."""
+        return max(
+            (mark.strength for mark in self.marks if (mark.provider == MICROSOFT) == microsoft),
+            default=0,
+        )
+
+
+def _marks(lowered: str) -> Iterator[Mark]:
+    """Every mark of a provider that stands in *lowered* as a whole word."""
+    for provider, marks in providers().items():
+        for mark, strength in marks:
+            if mark not in lowered:
+                continue
+            start = -1
+            for _place in range(_MAX_PLACES):
+                start = lowered.find(mark, start + 1)
+                if start < 0:
+                    break
+                before, after = (
+                    lowered[max(start - 1, 0) : start],
+                    lowered[start + len(mark) : start + len(mark) + 2],
+                )
+                follows = after[:1].isascii() and after[:1].isalpha() and mark[-1].isalpha()
+                if follows or (mark[0].isalnum() and before.isalnum() and before.isascii()):
+                    continue
+                if strength == 1 and (
+                    before in (".", "@") or (after[:1] == "." and after[1:].isalnum())
+                ):
+                    continue  # a part of an address or of a library's name
+                yield Mark(provider, start, start + len(mark), 1 if before == "@" else strength)
+    for match in _MAIL_HOST.finditer(lowered):
+        if not _MICROSOFT_HOST.search(match[0]):
+            yield Mark(match[0], match.start(), match.end(), 2)
