@@ -337,23 +337,35 @@ def redact(text: str, limit: int | None = None) -> str:
         limit: Cut the result off after so many characters, but look at :data:`CUT_MARGIN` more. A text must not be cut before it is redacted, because half
             a secret might not be recognised.
     """
-    if _new:
-        with _lock:
-            _index_new()
     cut = limit is not None and len(text) > limit + CUT_MARGIN
     if limit is not None and cut:
         text = text[: limit + CUT_MARGIN]
-    spans = sorted(_spans(text, _Search(text)))
-    if spans:
+    places = hidden_places(text)
+    if places:
         parts, position = [], 0
-        for start, end in spans:
-            if start >= position and end > start:
-                parts += [text[position:start], MASK]
-            position = max(position, end)
+        for start, end in places:
+            parts += [text[position:start], MASK]
+            position = end
         text = "".join([*parts, text[position:]])
         if cut:
             text = text[: -CUT_MARGIN // 2]  # at its end half a secret may be left
     return text[:limit]
+
+
+def hidden_places(text: str) -> list[tuple[int, int]]:
+    """Where the credentials in *text* begin and end, in order; :func:`redact` hides these places."""
+    if _new:
+        with _lock:
+            _index_new()
+    places: list[tuple[int, int]] = []
+    position = 0
+    for start, end in sorted(_spans(text, _Search(text))):
+        if start >= position and end > start:
+            places.append((start, end))
+        elif places and end > position:
+            places[-1] = (places[-1][0], end)
+        position = max(position, end)
+    return places
 
 
 class _Search:

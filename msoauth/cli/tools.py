@@ -107,27 +107,39 @@ def explain(
     if json:
         print_json(explanation.as_json())
     else:
-        _show_explanation(explanation, console())
+        _show_explanation(explanation, text, console())
 
 
-def _show_explanation(explanation: "Explanation", screen: "Console") -> None:
-    """Print an explanation for people: the cause, the words that show it, who can fix it and how."""
+def _show_explanation(explanation: "Explanation", text: str, screen: "Console") -> None:
+    """Print the explanation of *text* for people: the cause, the words that show it, who can fix it and how."""
     from msoauth.explaining import who_in_words
+    from msoauth.explaining.explanation import confidence_in_words, words_with_basis
 
-    confidence = {"certain": _("certain"), "likely": _("likely")}.get(
-        explanation.confidence, _("not certain")
-    )
     screen.print(
-        Text.assemble(
-            (explanation.title, "bold"), (f"  ({explanation.cause}, {confidence})", "bright_black")
-        )
+        Text.assemble((explanation.title, "bold"), (f"  ({explanation.cause})", "bright_black"))
     )
     screen.print(Text(explanation.meaning))
     if explanation.evidence:
         matching_words = _("The text says: {words}").format(words=_shorten(explanation.evidence))
         screen.print(Text(matching_words, style="bright_black"))
+    if explanation.cause == "unknown":
+        screen.print(
+            Text(
+                _(
+                    "Notebook 4 adds the text to a support bundle, and shows first what is taken out."
+                )
+            )
+        )
+    else:
+        certainty = confidence_in_words(explanation.confidence)
+        screen.print(Text(_("How certain: {certainty}").format(certainty=certainty)))
+    if words := "; ".join(words_with_basis(explanation, text)):
+        screen.print(Text(_("The answer rests on: {words}").format(words=words)))
     if explanation.because:
         screen.print(Text(_("Known about it: {fact}").format(fact=explanation.because)))
+    if others := explanation.possibilities[1:]:
+        titles = "; ".join(f"{other.title} ({other.cause})" for other in others)
+        screen.print(Text(_("Otherwise it may be: {causes}").format(causes=titles)))
     if explanation.who:
         screen.print(Text(_("Who can fix it: {who}").format(who=who_in_words(explanation.who))))
     for number, step in enumerate(explanation.fix, 1):

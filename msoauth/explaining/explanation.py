@@ -18,6 +18,7 @@ from msoauth.texts import _
 Confidence = Literal["certain", "likely", "unsure"]
 
 _MAX_EVIDENCE = 600  # characters
+_MAX_QUOTED = 80  # characters of words that are quoted in a sentence
 _BARE_NAME = re.compile(r"\w[\w.@+-]*", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 _TIME = re.compile(
@@ -314,6 +315,36 @@ def who_in_words(who: str) -> str:
         "consultant": _("you, in msoauth"),
         "microsoft": _("Microsoft"),
     }.get(who, who or _("not known"))
+
+
+def confidence_in_words(confidence: Confidence) -> str:
+    """How certain an explanation is, in the current language."""
+    return {"certain": _("Certain"), "likely": _("Likely")}.get(confidence, _("Not certain"))
+
+
+def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
+    """The words of *text* on which its explanation rests, each with what it is and whose, in the current language.
+
+    Secrets are not in them, and long ones are cut off.
+    """
+    found = []
+    for span in explanation.spans:
+        words = " ".join(redact(text[span.start : span.end]).split())
+        words = words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
+        found.append(f"“{words}” ({_basis_in_words(span, explanation.provider)})")
+    return tuple(dict.fromkeys(found))
+
+
+def _basis_in_words(span: EvidenceSpan, provider: str) -> str:
+    if span.owner == "other-provider":
+        return _("a reply of {provider}").format(provider=provider or _("another provider"))
+    if span.owner in ("advice", "documentation", "example"):
+        return _("advice, documentation or an example")
+    return {
+        "code": _("an error code of Microsoft's"),
+        "reply": _("a reply of Microsoft's servers"),
+        "library": _("a program's message"),
+    }.get(span.kind, _("words in the text"))
 
 
 def _powershell_argument(value: str) -> str:

@@ -86,6 +86,7 @@ def bundle(
     transcripts: Mapping[str, Transcript],
     *,
     pseudonymised: bool = False,
+    error_text: str = "",
 ) -> Bundle:
     """Collect the contents of a bundle; nothing is written yet.
 
@@ -93,6 +94,7 @@ def bundle(
         findings: The findings of one run.
         transcripts: Its conversations with the mail servers, by name.
         pseudonymised: Replace people, domains, firm, tenant and app with pseudonyms, the same in every bundle.
+        error_text: An error text that is not known, to be added; or empty.
     """
     sanitize: Callable[[str], str] = redact
     if pseudonymised:
@@ -116,6 +118,8 @@ def bundle(
         "timings.json": _sanitized_json(timings, sanitize),
         **{f"transcripts/{name}.txt": sanitize(transcript.text()) + "\n" for name, transcript in transcripts.items()},
     }  # fmt: skip
+    if error_text:
+        files["error.txt"] = sanitize(error_text) + "\n"
     index = _index(firm, account, findings, files, sanitize, pseudonymised=pseudonymised)
     files = {"index.html": index.html(), **files}
     manifest = {

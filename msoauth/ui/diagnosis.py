@@ -6,15 +6,14 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND, Check, Context
-from msoauth.explaining import explain
 from msoauth.graph import Graph
-from msoauth.identity import sign_in_history
 from msoauth.judgement import root_cause, succeeded, verdict, worst
-from msoauth.model import Account, Finding, Signal
+from msoauth.model import Finding, Signal
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.administrator import AdministratorSection
 from msoauth.ui.diagnosis_actions import DiagnosisActions
+from msoauth.ui.explanation_view import ExplanationView
 from msoauth.ui.jobs import Job
 from msoauth.ui.panel import Panel, clear
 from msoauth.ui.session import Session
@@ -30,7 +29,6 @@ class DiagnosePanel(Panel):
 
     def __init__(self, session: Session | None = None, *, inline: bool = False) -> None:
         self._graph: dict[str, Graph] = {}
-        self._explained = ""
         self.actions = DiagnosisActions(self)
         super().__init__(session, inline=inline)
 
@@ -72,7 +70,7 @@ class DiagnosePanel(Panel):
             {"text": ""},
             on_press=self._explain,
         )
-        self.explanation = View(live=True, on_action=self._on_explanation_action)
+        self.explanation = ExplanationView(self.session, self.actions.preview_with_text)
         return [
             *(self.choice, *self.administrator.widgets, self.check_row),
             *(self.error_form, self.explanation),
@@ -189,52 +187,4 @@ class DiagnosePanel(Panel):
             self.error_form.errors = {"text": _("Paste the error text first.")}
             return
         self.error_form.errors = {}
-        self._explained = text
-        account = self.session.account()
-        explanation = explain(text, firm=self.session.firm(), account=account)
-        finding = Finding(
-            "",
-            Signal.FAILED,
-            explanation.title,
-            evidence=explanation.evidence,
-            cause=explanation.cause,
-            fix=explanation.fix,
-            who=explanation.who,
-            links=explanation.links,
-            ids=explanation.ids,
-            account=account.address if account else "",
-        )
-        confidence = {"certain": _("Certain"), "likely": _("Likely")}.get(
-            explanation.confidence, _("Not certain")
-        )
-        self.explanation.show(
-            html.box(
-                "note",
-                Markup("<h3>{}</h3>").format(explanation.title),
-                html.paragraph(explanation.meaning),
-                html.paragraph(confidence),
-                html.remedy(finding),
-                self._note_button(account) if explanation.cause != "unknown" else Markup(""),
-            )
-        )
-
-    def _note_button(self, account: Account | None) -> Markup:
-        """A button that records a refusal that only the user saw, so that the next diagnosis reports it."""
-        if account is None or self.workspace.tokens.status(account.address) is not None:
-            return Markup("")
-        label = _("{user} saw this when signing in").format(user=account.user)
-        return html.button(label, "note", account.address, small=True)
-
-    def _on_explanation_action(self, name: str, value: str) -> None:
-        if name == "note":
-            account = self.workspace.accounts.get(value)
-            firm = self.workspace.firms.get(account.firm)
-            sign_in_history.record_reported_text(self.workspace, firm, account, self._explained)
-            self.explanation.show(
-                html.box(
-                    "note",
-                    _(
-                        "Noted down: a diagnosis of {address} names it until the user has signed in."
-                    ).format(address=account.address),
-                )
-            )
+        self.explanation.explain(text)

@@ -36,6 +36,7 @@ class DiagnosisActions:
         self.view = View(live=True, on_action=self.on_action)
         self._letter = LetterView(panel)
         self._bundle: Bundle | None = None
+        self._error_text = ""  # that goes into the bundle beside the diagnosis
         self._diagnosis: (
             tuple[Firm, Account, Sequence[Finding], Mapping[str, Transcript]] | None
         ) = None
@@ -49,6 +50,7 @@ class DiagnosisActions:
         """Discard the last diagnosis and what was made from it."""
         self._letter.clear()
         self._bundle = self._diagnosis = None
+        self._error_text = ""
         self.view.show(Markup(""))
 
     def use(
@@ -125,13 +127,23 @@ class DiagnosisActions:
 
     # The support bundle
 
+    def preview_with_text(self, account: Account, text: str) -> None:
+        """Show the support bundle of *account* with an error text in it: with the diagnosis on screen, if it is the account's."""
+        if self._diagnosis is None or self._diagnosis[1].address != account.address:
+            self.use(self._panel.workspace.firms.get(account.firm), account, (), {})
+        self._error_text = text
+        self._preview_bundle("plain")
+
     def _preview_bundle(self, names: str) -> None:
         from msoauth.reports.bundle import bundle
 
         if self._diagnosis is None:
             return
         support_bundle = bundle(
-            self._panel.workspace, *self._diagnosis, pseudonymised=names == "other"
+            self._panel.workspace,
+            *self._diagnosis,
+            pseudonymised=names == "other",
+            error_text=self._error_text,
         )
         self._bundle = support_bundle
         other_names = (

@@ -197,8 +197,12 @@ def table(
     ).format(scrolls, label or " ".join(head), names, cells)
 
 
-def remedy(finding: Finding) -> Markup:
-    """What to do about a finding: the server's own words, the cause, who can fix it, the steps, and the ids."""
+def remedy(finding: Finding, *, commands: Sequence[str] | None = None) -> Markup:
+    """What to do about a finding: the server's own words, the cause, who can fix it, the steps, and the ids.
+
+    Args:
+        commands: PowerShell commands; by default those of the cause, for the finding's mailbox.
+    """
     parts = []
     if finding.evidence:
         parts.append(
@@ -231,12 +235,14 @@ def remedy(finding: Finding) -> Markup:
         )
     if finding.cause:
         mailbox = Account(finding.account, finding.firm) if finding.account else None
-        commands = "\n".join(for_cause(finding.cause, account=mailbox).powershell)
-        if commands:
+        if commands is None:
+            commands = for_cause(finding.cause, account=mailbox).powershell
+        text = "\n".join(commands)
+        if text:
             parts.append(
                 Markup(
                     '<div class="mso-quiet">PowerShell {}</div><div class="mso-evidence">{}</div>'
-                ).format(copy(commands, _("Copy the commands")), commands)
+                ).format(copy(text, _("Copy the commands")), text)
             )
     if finding.ids:
         ids_text = "; ".join(
