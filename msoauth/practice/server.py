@@ -26,7 +26,6 @@ from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import NotFound, SignInSite
-from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MAX_CONNECTIONS, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, connection_share
@@ -224,15 +223,26 @@ class PracticeTenant:
             self._folder = None
 
 
+class _ToPages(tornado.web.RequestHandler):
+    """Microsoft serves pages and API from one host, so a program may open a page on this one: it goes to the other."""
+
+    def initialize(self, address: Address) -> None:
+        self.address = address
+
+    def get(self, *_path: str) -> None:
+        self.redirect(f"{self.address.url}{self.request.uri}", status=307)
+
+    post = get
+
+
 def _api_app(authority: Authority, site: SignInSite) -> tornado.web.Application:
     address = site.address
-    # Microsoft serves pages and API from one host, so a program may open the sign-in page on this one.
-    authorize = (r"/([^/]+)/oauth2/v2\.0/authorize", AuthorizePage, {"site": site})
+    pages = r"/(?:[^/]+/(?:oauth2/v2\.0/(?:authorize|logout)|(?:v2\.0/)?adminconsent)|devicelogin|error)"
     return tornado.web.Application(
         [
             *api.routes(authority, address),
             *graph.routes(authority.state, authority.signer),
-            authorize,
+            (pages, _ToPages, {"address": address}),
         ],
         log_function=_quiet,
         default_handler_class=api.NotFound,

@@ -6,6 +6,7 @@ import pytest
 
 from msoauth.practice import PracticeTenant
 from tests.practice.browser import Browser, Place
+from tests.practice.office import Office, running_office
 
 
 @pytest.fixture
@@ -17,3 +18,9 @@ def place() -> Iterator[Place]:
 @pytest.fixture
 def browser(place: Place) -> Browser:
     return place.browser()
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[Office]:
+    with running_office() as running:
+        yield running

@@ -11,68 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
 
-from msoauth.practice import PracticeTenant
 from msoauth.practice.state import Mailbox
 from tests.people import sign_in_as_a_person
 from tests.ports import exclusive_port, reserved_port
-
-ANNA = "anna.lindqvist@contoso.example"
-MAX = "max.weiss@contoso.example"
-
-
-@dataclass
-class Office:
-    """A practice tenant as other programs are told of it."""
-
-    tenant: PracticeTenant
-    tokens: dict[str, str]
-
-    @property
-    def ca(self) -> str:
-        return str(self.tenant.ca_file)
-
-    def port(self, name: str) -> int:
-        return int(self.tenant.endpoints[name]["port"])
-
-    def mailbox(self, address: str) -> Mailbox:
-        found = next(iter(self.tenant.state.tenants.values())).mailbox(address)
-        assert found is not None
-        return found
-
-    def password(self, address: str) -> str:
-        known = self.tenant.endpoints["practice"]["firms"][0]["accounts"]
-        return str(next(a["password"] for a in known if a["address"] == address))
-
-
-@pytest.fixture(scope="module")
-def office() -> Iterator[Office]:
-    with PracticeTenant() as tenant:
-        firm = tenant.endpoints["practice"]["firms"][0]
-        asked = {"tenant": firm["tenant_id"]}
-        url = tenant.admin_url.replace("/admin?", "/practice/grants?")
-        given = requests.post(url, json=asked, timeout=20)
-        refresh = {g["address"]: g["refresh_token"] for g in given.json()["grants"]}
-        yield Office(tenant, {who: _access(tenant, refresh[who]) for who in (ANNA, MAX)})
-
-
-def _access(tenant: PracticeTenant, refresh_token: str) -> str:
-    firm = tenant.endpoints["practice"]["firms"][0]
-    form = {
-        "grant_type": "refresh_token",
-        "client_id": firm["client_id"],
-        "client_secret": firm["client_secret"],
-        "refresh_token": refresh_token,
-        "scope": "https://outlook.office.com/POP.AccessAsUser.All",
-    }
-    url = f"{tenant.endpoints['authority']}{firm['tenant_id']}/oauth2/v2.0/token"
-    answer = requests.post(url, data=form, verify=str(tenant.ca_file), timeout=20)
-    return str(answer.json()["access_token"])
+from tests.practice.office import ANNA, MAX, Office
 
 
 def run(*command: str, text: str = "") -> str:

@@ -180,13 +180,14 @@ class MailboxCommands:
         say(self.connection, responses.IDLING)
         waited = 0.0
         while not expired():
-            self._tell_changes()
             try:
                 line = await readline(self.connection, COMMAND_LIMIT, IDLE_STEP)
             except IdleError:
                 waited += IDLE_STEP
                 if waited >= self.service.timing.idle:
                     raise
+                # Never together with the continuation, behind which many clients overlook it.
+                self._tell_changes()
                 continue
             if line.upper() == b"DONE":
                 self._complete(tag, "IDLE")
