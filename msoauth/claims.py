@@ -20,6 +20,7 @@ class UnverifiedClaims:
         audience: ``aud``; the resource the token is for.
         scopes: ``scp``, short names such as ``POP.AccessAsUser.All``; empty for app-only tokens.
         roles: ``roles`` of an app-only token.
+        tenant_id: ``tid``; empty where the token has none.
         object_id: ``oid``: of the user, or of the app's service principal in an app-only token.
         user: ``upn``, else ``preferred_username``, else ``unique_name``; empty for app-only tokens.
     """
@@ -29,10 +30,17 @@ class UnverifiedClaims:
     roles: frozenset[str]
     user: str
     object_id: str
+    tenant_id: str = ""
 
 
 def read_unverified(token: str) -> UnverifiedClaims | None:
     """The claims of *token*, or None when it is not a readable JWT."""
+    body = body_of(token)
+    return None if body is None else from_mapping(body)
+
+
+def body_of(token: str) -> dict[str, Any] | None:
+    """The claims of *token* as the JSON object that it holds, or None when it is not a readable JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -40,7 +48,7 @@ def read_unverified(token: str) -> UnverifiedClaims | None:
         body = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError, RecursionError):
         return None
-    return from_mapping(body) if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else None
 
 
 def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
@@ -53,4 +61,5 @@ def from_mapping(body: Mapping[str, Any]) -> UnverifiedClaims:
         roles=frozenset(map(str, roles)) if isinstance(roles, list) else frozenset(),
         user=str(user),
         object_id=str(body.get("oid", "")),
+        tenant_id=str(body.get("tid") or ""),
     )

@@ -26,6 +26,7 @@ _HTTPS_ADDRESS = re.compile(
     r"https://(?P<host>[\w.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?:/[\w.~!$&'()*+,;=:%/-]*)?",
     re.IGNORECASE,
 )
+_NOWHERE = ".does-not-exist.invalid"  # never resolves (RFC 6761)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:]+", re.IGNORECASE)
 
 BY_NAME: dict[str, "Cloud"] = {}  # Microsoft's clouds
@@ -87,7 +88,7 @@ class Cloud:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether all its servers are on this computer."""
+        """Whether all its servers are on this computer, or nowhere: names that a practice tenant's scenarios get wrong."""
         addresses = [_HTTPS_ADDRESS.fullmatch(url) for url in (self.authority, self.graph)]
         hosts = [match["host"].strip("[]") if match else "" for match in addresses]
         hosts += [end.host for end in (self.pop3, self.imap, self.smtp)]
@@ -135,7 +136,7 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.casefold() == "localhost"
+        return host.casefold() == "localhost" or host.endswith(_NOWHERE)
 
 
 def _may_be_called(cloud: Cloud) -> bool:
@@ -272,7 +273,7 @@ def _read(data: dict[str, Any], where: str) -> Cloud:
             name=_text(data, "name"),
             authority=_https(data, "authority"),
             graph=_https(data, "graph"),
-            outlook_resource=_https(data, "outlook_resource").rstrip("/"),
+            outlook_resource=_https(data, "outlook_resource", is_scope=True).rstrip("/"),
             pop3=_endpoint(data, "pop3"),
             imap=_endpoint(data, "imap"),
             smtp=_endpoint(data, "smtp"),
@@ -304,9 +305,10 @@ def _text(data: dict[str, Any], key: str) -> str:
     return value.strip()
 
 
-def _https(data: dict[str, Any], key: str) -> str:
+def _https(data: dict[str, Any], key: str, *, is_scope: bool = False) -> str:
+    """An entry that is an https address, or begins with one because it *is_scope*, to which nothing is sent."""
     value = _text(data, key)
-    if not _HTTPS_ADDRESS.fullmatch(value):
+    if not (_HTTPS_ADDRESS.match(value) if is_scope else _HTTPS_ADDRESS.fullmatch(value)):
         raise _BadFieldError(key, _("is not an https address"))
     return value.rstrip("/") + "/"
 

@@ -116,19 +116,18 @@ def _scopes(context: Context) -> Outcome:
 
 
 def _user(context: Context) -> Outcome:
-    claims = read_unverified(token_of(context))
+    token_of(context)
+    user = context.state.token.user if context.state.token else ""
     account = context.mailbox
-    if claims is None or not claims.user:
+    if not user:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)
-    if claims.user.casefold() != account.user.casefold():
+    if user.casefold() != account.user.casefold():
         return Outcome(
-            _("{actual} is signed in, not {wanted}").format(
-                actual=claims.user, wanted=account.user
-            ),
+            _("{actual} is signed in, not {wanted}").format(actual=user, wanted=account.user),
             Signal.FAILED,
             "account-wrong",
         )
-    return Outcome(_("{user} is signed in").format(user=claims.user))
+    return Outcome(_("{user} is signed in").format(user=user))
 
 
 def _age(context: Context) -> Outcome:

@@ -1,18 +1,20 @@
 """Gets access tokens without anybody signing in: from the account's token cache, or renewed by its refresh token."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msal
 
+from msoauth.claims import body_of
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
 from msoauth.identity.auth_errors import access_token_in, as_auth_errors
 from msoauth.identity.client import Client, reused_client, scopes_for
+from msoauth.identity.signed_in_user import user_name
 from msoauth.judgement import CLOCK_SKEW_SECONDS
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
@@ -21,10 +23,16 @@ from msoauth.texts import _
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token, and when it expires (UTC)."""
+    """An access token.
+
+    Attributes:
+        expires: When it expires (UTC).
+        user: The user principal name in the ID token that came with it; empty where none did, and for app-only access.
+    """
 
     value: str = field(repr=False)
     expires: datetime
+    user: str = ""
 
 
 def access_token(
@@ -124,6 +132,9 @@ def _store(
     """Store the renewed cache, or the claims challenge of a refusal, which the next sign-in has to pass on."""
     try:
         token = _token(reply, what)
+        token = replace(
+            token, user=user_name(client, {"id_token_claims": _identity(client, reply)})
+        )
     except AuthError as error:
         if not error.retriable:
             sign_in_history.keep_challenge(workspace, account, error.claims)
@@ -131,6 +142,14 @@ def _store(
     if client.cache.has_state_changed:
         workspace.tokens.save(account, client.serialized(), firm=client.firm)
     return token
+
+
+def _identity(client: Client, reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The claims of the ID token in a reply; if the access token came from the cache, those of the cached one."""
+    if claims := reply.get("id_token_claims"):
+        return dict(claims)
+    cached = client.cache.search(msal.TokenCache.CredentialType.ID_TOKEN)
+    return next((body_of(str(entry.get("secret", ""))) for entry in cached), None)
 
 
 def app_token(workspace: Workspace, firm: Firm) -> AccessToken:

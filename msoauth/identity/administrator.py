@@ -53,5 +53,5 @@ def start(
     return begin(firm, secret, request, choice, open_browser=open_browser)
 
 
-def _token(_client: Client, reply: dict[str, Any]) -> AdministratorToken:
-    return AdministratorToken(reply["access_token"], user_name(reply))
+def _token(client: Client, reply: dict[str, Any]) -> AdministratorToken:
+    return AdministratorToken(reply["access_token"], user_name(client, reply))

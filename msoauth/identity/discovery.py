@@ -1,7 +1,9 @@
 """Looks up a tenant's OpenID Connect discovery document, which says where its endpoints are, and reads such replies."""
 
+import re
 import threading
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from msoauth.identity.auth_errors import error_from_reply, transport_error
 from msoauth.redact import redact
 from msoauth.texts import _
 
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _KEEP_SECONDS = 3600.0
 # By the document's address and the cloud's CA file: when it was received (time.monotonic), and its content.
 _documents: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
@@ -37,6 +40,12 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
     except HTTPError as error:
         raise transport_error(error, what) from None
     return configuration_from_reply(cloud, tenant, reply)
+
+
+def tenant_id(document: Mapping[str, Any]) -> str:
+    """The directory (tenant) ID in a discovery document, in lower case; empty if it is for any directory."""
+    names = (str(document.get(entry, "")) for entry in ("issuer", "token_endpoint"))
+    return next((match[0].lower() for name in names if (match := _GUID.search(name))), "")
 
 
 def discovery_url(cloud: Cloud, tenant: str) -> str:

@@ -14,13 +14,17 @@ from msoauth.explaining import explain
 from msoauth.identity import http
 from msoauth.identity.auth_errors import as_auth_errors, error_from_reply, ids_of, transport_error
 from msoauth.identity.client import Client
-from msoauth.identity.discovery import configuration, configuration_from_reply, json_from_reply
+from msoauth.identity.discovery import (
+    configuration,
+    configuration_from_reply,
+    json_from_reply,
+    tenant_id,
+)
 from msoauth.model import Firm
 from msoauth.redact import redact
 from msoauth.store import Secret
 from msoauth.texts import _
 
-_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _TAGS = re.compile(
     r"<(?:script|style)\b.{0,20000}?</(?:script|style)>|<[^>]{0,2000}>", re.IGNORECASE | re.DOTALL
 )
@@ -39,10 +43,7 @@ def discover(cloud: Cloud, tenant: str, reply: http.Reply | None = None) -> str:
         document = configuration(cloud, tenant, fresh=True)
     else:
         document = configuration_from_reply(cloud, tenant, reply)
-    match = _GUID.search(str(document.get("issuer", ""))) or _GUID.search(
-        str(document.get("token_endpoint", ""))
-    )
-    return match[0].lower() if match else tenant
+    return tenant_id(document) or tenant
 
 
 def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:

@@ -1,28 +1,73 @@
 """Verifies that the user who signed in is the one whose mailbox is being set up."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact
-from msoauth.claims import from_mapping, read_unverified
+from msoauth.claims import from_mapping
 from msoauth.errors import AuthError
 from msoauth.identity import http
 from msoauth.identity.client import Client
+from msoauth.identity.discovery import configuration, tenant_id
 from msoauth.model import Account
 from msoauth.texts import _
 
 _TIMEOUT = 10.0  # seconds
 
 
-def user_name(reply: dict[str, Any]) -> str:
-    """The user principal name in a token reply: from the ID token, else from the access token."""
-    claims = from_mapping(reply.get("id_token_claims") or {})
-    if claims.user:
-        return claims.user
-    access = read_unverified(str(reply.get("access_token", "")))
-    return access.user if access is not None else ""
+def user_name(client: Client, reply: Mapping[str, Any]) -> str:
+    """The user principal name in the ID token of a reply that *client* got; empty where there is none.
+
+    The token came from the authority itself over TLS, which stands for its signature (OpenID Connect Core 3.1.3.7). That
+    it was issued to this app and by the firm's directory is verified here: msal leaves both to its caller. The access
+    token is none of our business, and tells nothing.
+
+    Raises:
+        AuthError: it was issued to another app (``state-mismatch``) or by another directory (``user-external``).
+    """
+    body = reply.get("id_token_claims")
+    if not body:
+        return ""
+    firm, claims = client.firm, from_mapping(body)
+    audience = body.get("aud")
+    apps = audience if isinstance(audience, list) else [audience]
+    if firm.client_id.casefold() not in [str(app).casefold() for app in apps]:
+        raise AuthError(
+            _("The ID token was issued to another app ({app}), not to that of {firm}.").format(
+                app=claims.audience[:200], firm=firm.name
+            ),
+            cause="state-mismatch",
+        )
+    document = configuration(firm.cloud, firm.tenant)
+    wanted, issuer = tenant_id(document), str(body.get("iss") or "")
+    if not wanted and claims.tenant_id:
+        raise AuthError(
+            _(
+                "“{tenant}” stands for any directory, so nobody can tell whose user signed in: enter the ID of the "
+                "directory of {firm}."
+            ).format(tenant=firm.tenant, firm=firm.name),
+            cause="app-not-multitenant",
+        )
+    # Entra names its directory by tid in every ID token; another server may have its issuer's name only.
+    same = (
+        claims.tenant_id.casefold() == wanted if claims.tenant_id else issuer == document["issuer"]
+    )
+    if not same:
+        raise AuthError(
+            _(
+                "{user} signed in at another directory ({actual}), not at that of {firm} ({wanted})."
+            ).format(
+                user=claims.user or _("somebody without a name"),
+                actual=(claims.tenant_id or issuer or "–")[:200],
+                firm=firm.name,
+                wanted=wanted or firm.tenant,
+            ),
+            cause="user-external",
+        )
+    return claims.user
 
 
 def verify_signed_in_user(client: Client, account: Account, actual: str) -> Account:

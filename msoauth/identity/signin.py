@@ -77,7 +77,7 @@ def _store(
     workspace: Workspace, account: Account, client: Client, reply: dict[str, Any]
 ) -> SignedIn:
     """Store the tokens, if they belong to the right user."""
-    actual = user_name(reply)
+    actual = user_name(client, reply)
     verified = verify_signed_in_user(client, account, actual)
     if verified != account:
         workspace.accounts.replace(verified)

@@ -48,6 +48,7 @@ class Authority:
         device: The same for the device endpoint.
         graph: The same for anything below ``/graph/``, with the path as ``path``.
         asked: Every form that the token endpoint got.
+        identity: Claims of the ID token that are other than they should be.
         clock: Seconds by which its clock is ahead of this computer's.
     """
 
@@ -63,6 +64,7 @@ class Authority:
         self.device: Callable[[Form], Answer] = self.code
         self.graph: Callable[[Form], Answer] = lambda _form: Answer({"error": {}}, 403)
         self.user = "anna@contoso.example"
+        self.identity: dict[str, Any] = {}
         self.nonces: dict[str, str] = {}
         self.count = itertools.count(1)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -107,6 +109,7 @@ class Authority:
         }
         if form.get("code", "") in self.nonces:
             about["nonce"] = self.nonces[form["code"]]
+        about |= self.identity
         who = {"uid": self.user.encode().hex()[:32], "utid": TENANT}
         return Answer(
             {
@@ -175,7 +178,9 @@ def _handler(authority: Authority) -> type[BaseHTTPRequestHandler]:
                 parts = urlsplit(self.path)
                 self.send(authority.graph({"path": parts.path, "query": parts.query}))
                 return
-            here = f"{authority.base}{TENANT}"
+            # As Entra does it: the document for any directory names none.
+            tenant = "{tenantid}" if self.path.startswith("/common/") else TENANT
+            here = f"{authority.base}{tenant}"
             self.send(
                 Answer(
                     {
