@@ -79,12 +79,8 @@ class Cloud:
 
     @property
     def host(self) -> str:
-        """The authority's host, with its port if that is not 443; the whole address if it is malformed."""
-        match = _HTTPS_ADDRESS.fullmatch(self.authority)
-        if match is None:
-            return self.authority
-        port = match["port"] or ""
-        return match["host"] + ("" if port == ":443" else port)
+        """The authority's host, as :func:`host_of` tells it."""
+        return host_of(self.authority)
 
     @property
     def is_loopback(self) -> bool:
@@ -130,6 +126,15 @@ class Cloud:
     def to_json(self) -> str:
         """The endpoints file of this cloud, as JSON text."""
         return json.dumps(asdict(self))
+
+
+def host_of(url: str) -> str:
+    """The host of an https address, with its port if that is not 443; the whole address if it is malformed."""
+    match = _HTTPS_ADDRESS.fullmatch(url)
+    if match is None:
+        return url
+    port = match["port"] or ""
+    return match["host"].lower() + ("" if port == ":443" else port)
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from msoauth import clouds
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.identity import http
@@ -63,9 +64,26 @@ def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.Reply) -> di
     answer = json_from_reply(reply, what)
     if "error" in answer or "authorization_endpoint" not in answer:
         raise error_from_reply(answer, what)
+    _refuse_other_hosts(cloud, answer, what)
     with _documents_lock:
         _documents[discovery_url(cloud, tenant), cloud.ca_file] = (time.monotonic(), answer)
     return answer
+
+
+def _refuse_other_hosts(cloud: Cloud, document: Mapping[str, Any], what: str) -> None:
+    """Refuse a document that would have secrets sent to a host that nobody has seen.
+
+    Microsoft's clouds may name one another's: a tenant of the US government asked for at the global host is one.
+    """
+    known = {cloud.host, *(other.host for other in clouds.BY_NAME.values() if cloud.is_microsoft)}
+    for entry in ("token_endpoint", "device_authorization_endpoint"):
+        host = clouds.host_of(str(document.get(entry) or cloud.authority))
+        if host not in known:
+            raise AuthError(
+                _(
+                    "{what}: it names another host ({host}) for tokens than its own; nothing was sent there."
+                ).format(what=what, host=host[:200])
+            )
 
 
 def json_from_reply(reply: http.Reply, what: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Authority:
         graph: The same for anything below ``/graph/``, with the path as ``path``.
         asked: Every form that the token endpoint got.
         identity: Claims of the ID token that are other than they should be.
+        endpoints: Entries of the discovery document that are other than they should be.
         clock: Seconds by which its clock is ahead of this computer's.
     """
 
@@ -65,6 +66,7 @@ class Authority:
         self.graph: Callable[[Form], Answer] = lambda _form: Answer({"error": {}}, 403)
         self.user = "anna@contoso.example"
         self.identity: dict[str, Any] = {}
+        self.endpoints: dict[str, str] = {}
         self.nonces: dict[str, str] = {}
         self.count = itertools.count(1)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -179,15 +181,17 @@ def _handler(authority: Authority) -> type[BaseHTTPRequestHandler]:
                 self.send(authority.graph({"path": parts.path, "query": parts.query}))
                 return
             # As Entra does it: the document for any directory names none.
-            tenant = "{tenantid}" if self.path.startswith("/common/") else TENANT
-            here = f"{authority.base}{tenant}"
+            any_directory = self.path.startswith("/common/")
+            issuer = f"{authority.base}{'{tenantid}' if any_directory else TENANT}/v2.0"
+            here = f"{authority.base}{'common' if any_directory else TENANT}"
             self.send(
                 Answer(
                     {
-                        "issuer": f"{here}/v2.0",
+                        "issuer": issuer,
                         "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
                         "token_endpoint": f"{here}/oauth2/v2.0/token",
                         "device_authorization_endpoint": f"{here}/oauth2/v2.0/devicecode",
+                        **authority.endpoints,
                     }
                 )
             )

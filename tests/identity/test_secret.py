@@ -16,7 +16,16 @@ from msoauth.reports import secret_calendar
 from msoauth.store import Secret
 from msoauth.ui.registration import RegisterPanel
 from msoauth.ui.session import Session
-from tests.identity.authority import CLIENT, SECRET, TENANT, Answer, Authority, Form, refused
+from tests.identity.authority import (
+    CLIENT,
+    SECRET,
+    TENANT,
+    Answer,
+    Authority,
+    Form,
+    refused,
+    running,
+)
 from tests.identity.conftest import Office
 
 NEW = "xyz8Q~a-new-client-secret-value-of-a-test"
@@ -57,6 +66,18 @@ def test_a_new_secret_that_is_refused_or_cannot_be_checked_leaves_the_old_one(
         secret_rotation.replace_secret(office.workspace, office.firm, NEW)
     assert office.workspace.firms.secret("Contoso") == Secret(SECRET)
     assert office.workspace.firms.get("Contoso").secret_expires is None
+
+
+@pytest.mark.parametrize("entry", ["token_endpoint", "device_authorization_endpoint"])
+def test_a_sign_in_service_that_names_another_host_for_tokens_gets_no_secret(
+    office: Office, authority: Authority, tmp_path: Path, entry: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    with running(tmp_path / "other") as other:
+        authority.endpoints = {entry: f"{other.base}{TENANT}/oauth2/v2.0/token"}
+        with pytest.raises(AuthError, match="names another host"):
+            access_tokens.app_token(office.workspace, office.firm)
+        assert authority.asked == other.asked == []
 
 
 def test_a_secret_made_seconds_ago_is_tried_again(office: Office, authority: Authority) -> None:
