@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 from msoauth.display import Listing
 from msoauth.judgement import root_cause, succeeded, verdict
 from msoauth.model import Finding, Signal
+from msoauth.sanitize import visible
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def to_frame(findings: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     """Convert findings in their JSON form (:meth:`Finding.as_json`) to a DataFrame with typed columns."""
     import pandas as pd  # imported lazily: takes half a second
 
-    frame = pd.DataFrame(list(findings), columns=[*COLUMNS])
+    rows = [{name: _harmless(value) for name, value in row.items()} for row in findings]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS])
     frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")
     frame["signal"] = pd.Categorical(
         frame["signal"], categories=[str(s) for s in Signal], ordered=True
@@ -86,3 +88,10 @@ def to_frame(findings: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     for column in ("firm", "check", "cause", "who"):
         frame[column] = frame[column].astype("category")
     return frame
+
+
+def _harmless(value: Any) -> Any:
+    """A value of a finding that somebody else may have written into the journal."""
+    if isinstance(value, dict):  # the ids
+        return {_harmless(name): _harmless(text) for name, text in value.items()}
+    return visible(value) if isinstance(value, str) else value

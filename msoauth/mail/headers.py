@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from msoauth.mail.structure import scan
+from msoauth.sanitize import visible
 
 _TEXT_LIMIT = 2000  # characters of a field that a table shows
 _FIELD_LIMIT = 16 << 10  # bytes of a field
@@ -67,7 +68,7 @@ def decode_text(raw: bytes) -> str:
         text = _decode_words(text)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:_TEXT_LIMIT]
+    return visible(" ".join(text.split())[:_TEXT_LIMIT])
 
 
 def decode_unlabelled(raw: bytes) -> str:

@@ -26,6 +26,7 @@ from msoauth.model import Account, Finding, Firm
 from msoauth.redact import redact
 from msoauth.reports.document import Block, Code, Document, Fold, Heading, Items, Paragraph, Table
 from msoauth.reports.pseudonyms import for_workspace
+from msoauth.sanitize import json_text
 from msoauth.store import Workspace
 from msoauth.texts import _, language
 
@@ -206,7 +207,7 @@ def _sanitized_json(value: Mapping[str, Any], sanitize: Callable[[str], str]) ->
             return {key: walk(inner) for key, inner in node.items()}
         return [walk(inner) for inner in node] if isinstance(node, (list, tuple)) else node
 
-    return json.dumps(walk(value), ensure_ascii=False)
+    return json_text(walk(value))
 
 
 def _index(

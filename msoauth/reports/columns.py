@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from msoauth.auditing import labels
 from msoauth.auditing.status import AccountStatus, CauseGroup, FirmStatus, Status
 from msoauth.model import Signal
+from msoauth.sanitize import visible
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _
 
@@ -77,8 +78,8 @@ def is_formula(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """*text* with unprintable characters replaced, which XML cannot hold, and cut to the length of a cell."""
-    printable = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    """*text* with characters shown that XML cannot hold or that disguise text, and cut to the length of a cell."""
+    printable = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in visible(text))
     return (
         printable if len(printable) <= _MAX_CELL_LENGTH else f"{printable[: _MAX_CELL_LENGTH - 1]}…"
     )
@@ -218,5 +219,6 @@ def _frame(columns: Sequence[Column[Any]], rows: Sequence[Any]) -> "pd.DataFrame
         elif column.kind == "flag":
             series[column.key] = pd.array([bool(value) for value in values], dtype="bool")
         else:
-            series[column.key] = pd.Series(values, dtype="object")
+            texts = [visible(value) if isinstance(value, str) else value for value in values]
+            series[column.key] = pd.Series(texts, dtype="object")
     return pd.DataFrame(series, columns=[column.key for column in columns])

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from msoauth.model import Link, Signal
+from msoauth.sanitize import visible
 from msoauth.texts import _, language
 
 if TYPE_CHECKING:
@@ -108,27 +109,19 @@ class Document:
         parts = [self.title, "=" * len(self.title)]
         for block in self.blocks:
             parts += ["", *_text(block)]
-        return _mask_invisible("\n".join(parts) + "\n")
+        return visible("\n".join(parts) + "\n")
 
     def markdown(self) -> str:
         """The document as Markdown (CommonMark, with tables)."""
         parts = [f"# {_escape_markdown(self.title)}"]
         for block in self.blocks:
             parts += ["", *_markdown(block)]
-        return _mask_invisible("\n".join(parts) + "\n")
+        return visible("\n".join(parts) + "\n")
 
     def html(self) -> str:
         """The document as one HTML page that loads no other file and runs no script."""
         page = templates().get_template("document.html")
-        return _mask_invisible(page.render(document=self, language=language(), word=word))
-
-
-# Control characters, and characters that change the writing direction: both can disguise text.
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def _mask_invisible(text: str) -> str:
-    return _INVISIBLE.sub("·", text)
+        return visible(page.render(document=self, language=language(), word=word))
 
 
 @cache

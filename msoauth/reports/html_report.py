@@ -18,6 +18,7 @@ from msoauth.model import Signal
 from msoauth.reports import charts
 from msoauth.reports.columns import ACCOUNTS, Column, Sheet, display_value, sheets
 from msoauth.reports.document import templates
+from msoauth.sanitize import visible
 from msoauth.store.audits import AuditRun
 from msoauth.texts import _, language
 
@@ -53,7 +54,7 @@ def html_page(status: Status, runs: Sequence[AuditRun]) -> str:
         charts.seconds_over_time(oldest_first, STAGES),
         charts.bars(_causes(status), _("Accounts by what they hang on")),
     ]
-    return (
+    return visible(
         templates()
         .get_template("audit.html")
         .render(

@@ -13,6 +13,7 @@ from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
 from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table
 from msoauth.reports.latest_findings import latest_findings
+from msoauth.sanitize import one_line
 from msoauth.shells import powershell_string
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
@@ -308,4 +309,4 @@ def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+    return one_line(" ".join(text.split()))[:300]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msoauth.auditing.status import AccountStatus, Status
 from msoauth.reports.columns import ACCOUNTS, Column, display_value, is_formula
+from msoauth.sanitize import one_line
 from msoauth.store.audits import AuditRun
 
 Kind = Literal["csv", "xlsx", "html"]
@@ -55,5 +56,5 @@ def _cell(column: Column[Any], value: Any) -> str:
         return ""
     if column.kind == "number":
         return str(value)
-    text = " ".join(str(display_value(column.kind, value)).split())
+    text = one_line(" ".join(str(display_value(column.kind, value)).split()))
     return f"'{text}" if is_formula(text) else text

@@ -10,6 +10,7 @@ import anywidget
 import traitlets
 from markupsafe import Markup
 
+from msoauth.sanitize import visible
 from msoauth.ui.message_order import MessageNumber, current, handling
 
 
@@ -266,11 +267,13 @@ class View(Part):
     ) -> None:
         self._on_action, self._on_visible = on_action, on_visible
         self._chosen: dict[str, MessageNumber | None] = {}  # by choice: the message that made it
-        super().__init__(html=str(html or ""), live=live, reports_visible=on_visible is not None)
+        super().__init__(
+            html=visible(html or ""), live=live, reports_visible=on_visible is not None
+        )
 
     def show(self, html: Markup) -> None:
         """Show *html*; it must be Markup, so that everything from outside has been escaped."""
-        self.html = str(html)
+        self.html = visible(html)
 
     def reveal(self) -> None:
         """Scroll to the view if it is not visible."""
