@@ -24,6 +24,8 @@ Owner = Literal["microsoft", "client", "other-provider", "person"] | Remark
 _CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
 _CONCLUSIVE = 60  # a hit of this weight makes keyword rules unnecessary, and may be a reply
 _PROGRAM = 70  # a phrase of less weight is in words that a person may have written
+_MARK_WEIGHTS = {3: 62, 2: 40}  # of a provider's mark beside a failure, by its strength
+_NEAR = 250  # characters between them
 _ALIKE = 3  # hits of less difference in weight are equally likely
 _REMARK_PENALTY = 25  # for a hit in a remark
 _CLAIMS_WEIGHT = 84  # of token claims beside an error that names no other reason
@@ -61,6 +63,8 @@ _BARE_CODE = re.compile(
 _MAIL = re.compile(
     r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
+# How a mail server's refusal begins.
+_REPLY = re.compile(r"\b[45]\d\d[ -]|(?:\b[a-z]*\d+|\*|\+|:) (?:no|bad) |-err ")
 _FAILURE = re.compile(
     r"error|fail|denied|invalid|reject|refus|unauthori[sz]|not (?:allowed|accepted|permitted|authori[sz]ed|active|found|verified|match)"
     r"|exception|unable|cannot|could ?n[o']t|disallowed|incorrect|expired|revoked|blocked|too many|exceed|\b[45]\d\d[ -]|-err|fehler|échec|错误|エラー"
@@ -128,14 +132,9 @@ def decide(text: str) -> Decision:
     )
     if best is None or hits[0].owner not in ("other-provider", best.owner):
         best = hits[0] if hits else None
-    mark = _other_speaker(lowered, voices, best)
-    if mark:
-        provider = Hit("other-provider", _PROGRAM, mark.start, mark.end, "reply", "other-provider")
-        hits = (
-            [provider, *hits]
-            if best is None
-            else [replace(best, cause="other-provider"), provider, *hits]
-        )
+    mark = _other_speaker(lowered, voices, best) if best else None
+    if best and mark:
+        hits = [replace(best, cause="other-provider"), *hits]
         best = hits[0]
     if (
         best is None
@@ -170,18 +169,13 @@ def decide(text: str) -> Decision:
     )
 
 
-def _other_speaker(lowered: str, voices: Voices, best: Hit | None) -> Mark | None:
-    """The mark of another provider, or of its server in Microsoft's place, whose reply *lowered* shows."""
-    if best is not None:
-        if best.owner != "other-provider" or best.cause in (*_NETWORK, "unknown"):
-            return None
-        mark = voices.speaker(best.start, best.end)
-        # A server that nobody knows says of a mail what any server says of it.
-        relays = mark is not None and mark.provider in lowered and best.cause in _DELIVERY
-        return None if relays else mark
-    mark = voices.speaker(0, len(lowered))
-    is_other = mark is not None and mark.provider != MICROSOFT
-    return mark if is_other and _FAILURE.search(lowered) else None
+def _other_speaker(lowered: str, voices: Voices, best: Hit) -> Mark | None:
+    """The mark of another provider, or of its server in Microsoft's place, whose reply *best* is."""
+    if best.owner != "other-provider" or best.cause in (*_NETWORK, "unknown"):
+        return None
+    mark = voices.speaker(best.start, best.end)
+    # A server that nobody knows says of a mail what any server says of it.
+    return mark if mark and not (mark.provider in lowered and best.cause in _DELIVERY) else None
 
 
 def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
@@ -192,7 +186,7 @@ def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
         return voices.strength(microsoft=False) == 1
     return (
         best.owner in ("client", "person")
-        and best.cause not in _NETWORK
+        and (best.cause not in _NETWORK or best.kind == "words")
         and len(lowered) > _MAX_WITHOUT_CONTEXT
         and not _CONTEXT.search(lowered)
     )
@@ -245,10 +239,24 @@ def _hits(
             weight = min(weight, _CODE_LIST_WEIGHT)  # these are not the words of the code
         if mark and mark.provider != MICROSOFT:
             return Hit(cause, weight, start, end, kind, "other-provider")
-        if mark and mark.in_answer and weight >= _CONCLUSIVE:
+        is_reply = mark and (
+            mark.in_answer or _REPLY.search(lowered, max(0, start - 20), start + 5)
+        )
+        if is_reply and weight >= _CONCLUSIVE:
             return Hit(cause, weight, start, end, "reply", "microsoft")
         return Hit(cause, weight, start, end, kind, "client" if kind == "library" else "person")
 
+    least = 3 if voices.strength(microsoft=True) > 1 else 2
+    for mark in voices.marks if not numbers else ():
+        if mark.provider != MICROSOFT and mark.strength >= least and _fails_near(lowered, mark):
+            yield Hit(
+                "other-provider",
+                _MARK_WEIGHTS[mark.strength],
+                mark.start,
+                mark.end,
+                "reply",
+                "other-provider",
+            )
     has_code = any(number in codes() and number not in weak_codes() for number, *_ in numbers)
     is_conclusive = has_code
     for number, start, end, weight in numbers:
@@ -270,6 +278,10 @@ def _hits(
         yield hit(signature.cause, signature.weight, match.start, match.end, kind)
     for rule in match_rules(lowered, voices.remark) if not is_conclusive else ():
         yield hit(rule.rule.cause, rule.rule.weight, rule.start, rule.end, "words")
+
+
+def _fails_near(lowered: str, mark: Mark) -> bool:
+    return _FAILURE.search(lowered, max(0, mark.start - _NEAR), mark.end + _NEAR) is not None
 
 
 def _happened(lowered: str, hits: Sequence[Hit], from_entra: bool) -> Iterator[Hit]:

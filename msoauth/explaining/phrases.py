@@ -2,8 +2,8 @@
 
 A phrase is literal text, in which ``…`` stands for a gap of up to 80 characters, ``……`` for one of up to 400, and
 ``{one|another}`` for either. A match must not begin inside a word (unless at a capital, as in ``ErrorSendAsDenied``), but
-may end inside one, because a phrase may be a word stem; one that ends with ``|`` ends with its word. A match must neither
-begin nor end inside a number.
+may end up to three letters before the end of one, because a phrase may be a word stem. A match must neither begin nor end
+inside a number.
 """
 
 import re
@@ -21,6 +21,7 @@ _WORD = re.compile(r"[^\W\d_]{3,60}")
 _DIGITS = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
 _LATIN = re.compile(r"[a-z\u00df-\u024f]{3,60}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=([A-Z][A-Za-z]{2,60}))")
+_ENDING = re.compile(r"(?<![a-z])|[a-z]{0,3}(?![a-z])")  # of the word that a phrase ends in
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -31,13 +32,11 @@ class Phrase:
     Attributes:
         parts: Its literal parts, each with the number of characters that may stand before it.
         is_literal: Whether only Microsoft's service says it.
-        ends_word: Whether a match must end with a word.
     """
 
     parts: tuple[tuple[str, int], ...]
     signature: Signature
     is_literal: bool
-    ends_word: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,12 @@ def compile_phrase(wording: str, signature: Signature, is_literal: bool = False)
     """Split *wording* at its gaps."""
     parts: list[tuple[str, int]] = []
     gap = 0
-    for piece in re.split(r"(…+)", plain_punctuation(lowercase(wording.removesuffix("|")))):
+    for piece in re.split(r"(…+)", plain_punctuation(lowercase(wording))):
         if piece.startswith("…"):
             gap = _GAP if len(piece) == 1 else _WIDE_GAP
         elif piece.strip():
             parts.append((piece.strip() if gap else piece.rstrip(), gap))
-    return Phrase(tuple(parts), signature, is_literal, wording.endswith("|"))
+    return Phrase(tuple(parts), signature, is_literal)
 
 
 def wordings(pattern: str) -> Iterator[str]:
@@ -173,7 +172,7 @@ def _match_end(lowered: str, start: int, phrase: Phrase) -> int | None:
         end = part_start + len(part)
         if _cuts_number(lowered, part_start) or _cuts_number(lowered, end):
             return None
-    return None if phrase.ends_word and lowered[end : end + 1].isalnum() else end
+    return end if _ENDING.match(lowered, end) else None
 
 
 def _cuts_number(text: str, offset: int) -> bool:

@@ -50,9 +50,11 @@ _DOCUMENT = re.compile(
     r"|\bthis (?:pr|pull request|patch|commit|release|change) (?:add|fix|correct|change|introduce|implement|handle)"
     r"|\bfor this pr\b|#sign-off|` \||\| `|\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
     r"|\(\?[i:=!<]|\.(?:contains|includes|startswith|indexof|match|test)\(|\bthrow new \w|\bcase [\"']|\berrorcode\.[a-z]"
+    r"|\bdocument details\b|\b(?:public|private|protected|const|static|final|var|let|string) [\w<>\[\] ]{1,60}= ?[\"'`]"
+    r"|(?<![\w+])\+(?!ok)[a-z][\w-]{3,40} [^\n+]{0,160} \+(?!ok)[a-z]"
     r"|[\"']aadsts\d+[\"']\s?[,\])]|[\"'],?\s?(?://|#) ?[a-z]"
 )
-_NEAR = 160  # characters between such a sign and what it makes documentation
+_NEAR = 200  # characters between such a sign and what it makes documentation
 # A mail server's host, whosever it is.
 _MAIL_HOST = re.compile(
     r"(?<![\w.@/-])(?:smtps?|imaps?|pop3?s?|mail|mx|webmail|asmtp|relay)\d?\.(?!accessas)(?:[\w-]{1,40}\.){1,3}"

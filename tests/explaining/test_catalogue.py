@@ -35,7 +35,7 @@ def wanting(name: str, entry: dict[str, Any], examples: Counter[str]) -> list[st
     lacks = [part for part in ("title", "meaning", "fix") if not entry.get(part)]
     if not name:
         lacks.append("cause")
-    if not examples[name] and name != "unknown":
+    if not examples[name] and name not in ("unknown", "other-provider"):  # known by its marks
         lacks.append("example")
     return lacks
 
