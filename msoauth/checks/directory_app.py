@@ -211,7 +211,7 @@ def _exchange_principal(context: Context) -> ServicePrincipal:
     if principal is None:
         raise AuthError(
             _("this directory has no Exchange Online (its service principal is missing)"),
-            cause="permission-not-registered",
+            cause="resource-missing",
         )
     return principal
 

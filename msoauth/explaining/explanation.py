@@ -331,7 +331,8 @@ def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
     for span in explanation.spans:
         words = " ".join(redact(text[span.start : span.end]).split())
         words = words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
-        found.append(f"“{words}” ({_basis_in_words(span, explanation.provider)})")
+        basis = _basis_in_words(span, explanation.provider)
+        found.append(_("“{words}” ({basis})").format(words=words, basis=basis))
     return tuple(dict.fromkeys(found))
 
 

@@ -71,7 +71,10 @@ def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
 
 # Entra refuses for one of these only after it accepted the secret; what is missing matters to app-only access alone.
 _CAUSES_AFTER_THE_SECRET = frozenset(
-    {"permission-not-registered", "admin-consent-required", "consent-required"}
+    {
+        *("permission-not-registered", "resource-missing"),
+        *("admin-consent-required", "consent-required"),
+    }
 )
 
 

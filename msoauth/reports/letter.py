@@ -1,6 +1,6 @@
 """Writes the letter to a firm's IT department: the problems that it can fix, for one mailbox or all, ready to be sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -41,6 +41,7 @@ _VERIFY = {
         "Get-CASMailbox -Identity {mailbox} | Format-List Name,PopEnabled,ImapEnabled,SmtpClientAuthenticationDisabled",
     ),
     "mailbox-missing": ("Get-EXOMailbox -Identity {mailbox} | Format-List PrimarySmtpAddress",),
+    "full-access-missing": ("Get-EXOMailboxPermission -Identity {mailbox}",),
     "send-as-denied": ("Get-RecipientPermission -Identity {mailbox}",),
     "service-principal-missing": (
         "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
@@ -114,11 +115,17 @@ def letter(
         for finding in latest[address]
         if finding.signal in (Signal.FAILED, Signal.WARNING) and cause in (None, finding.cause)
     ]
-    return of_findings(firm, to_fix)
+    accounts = workspace.accounts.list(firm.name)
+    return of_findings(firm, to_fix, {known.address: known for known in accounts})
 
 
-def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
+def of_findings(
+    firm: Firm, findings: Iterable[Finding], accounts: Mapping[str, Account] | None = None
+) -> Letter:
     """Write the letter about these findings.
+
+    Args:
+        accounts: The accounts by address, so that a command can name who signs in for another's mailbox.
 
     Raises:
         NothingToDoError: the IT department can fix none of them.
@@ -168,7 +175,7 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
         ),
     )
     for number, (cause, same_cause) in enumerate(by_cause.items(), 1):
-        document.add(*_request(number, firm, cause, same_cause))
+        document.add(*_request(number, firm, cause, same_cause, accounts or {}))
     if firm.access == "delegated":
         document.add(*_consent(len(by_cause) + 1, firm))
     document.add(
@@ -188,7 +195,11 @@ def of_findings(firm: Firm, findings: Iterable[Finding]) -> Letter:
 
 
 def _request(
-    number: int, firm: Firm, cause: str, findings: Sequence[Finding]
+    number: int,
+    firm: Firm,
+    cause: str,
+    findings: Sequence[Finding],
+    accounts: Mapping[str, Account],
 ) -> list[Heading | Paragraph | Items | Code | Links]:
     """The section about one cause: what is wrong, for which mailboxes, how to fix it, and how to verify the fix."""
     mailboxes = sorted(
@@ -209,17 +220,23 @@ def _request(
             _mailbox_list(mailboxes),
         ]
     parts += [Heading(_("What to do"), 3), Items(explanation.fix, ordered=True)]
-    commands = _commands(firm, cause, mailboxes)
+    # SMTP AUTH is a switch of the mailbox that signs in (facts M3).
+    targets = (
+        list(dict.fromkeys(accounts[m].user if m in accounts else m for m in mailboxes))
+        if cause.startswith("smtp-auth-disabled")
+        else mailboxes
+    )
+    commands = _commands(firm, cause, targets, accounts)
     if commands:
         # Without a mailbox the singular is meant; ngettext takes 0 for plural.
         heading = ngettext(
-            "Or with PowerShell", "Or with PowerShell, for all of them at once", len(mailboxes) or 1
+            "Or with PowerShell", "Or with PowerShell, for all of them at once", len(targets) or 1
         )
         parts += [Heading(heading, 3), Code(commands, "powershell")]
     parts.append(Heading(_("How to verify"), 3))
     verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]
     if verify:
-        parts.append(Code(_script(firm, verify, mailboxes), "powershell"))
+        parts.append(Code(_script(firm, verify, targets), "powershell"))
     parts.append(
         Paragraph(
             _("We verify it on our side by the same check that failed: {checks}.").format(
@@ -239,13 +256,33 @@ _MAILBOX = "$mailbox"  # the PowerShell variable of the loop over mailboxes
 _PLACEHOLDER_ADDRESS = "mailbox@stand-in.invalid"
 
 
-def _commands(firm: Firm, cause: str, mailboxes: Sequence[str]) -> str:
-    """A script of the catalogue's commands that fix a cause, for each of the mailboxes; empty if there are none."""
-    explanation = for_cause(cause, firm=firm, account=Account(_PLACEHOLDER_ADDRESS, firm.name))
-    lines = [line.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for line in explanation.powershell]
-    # Commands that only read do not fix anything.
-    write_commands = [line for line in lines if not line.startswith(("Get-", "Test-"))]
-    return _script(firm, write_commands, mailboxes) if write_commands else ""
+def _commands(
+    firm: Firm, cause: str, mailboxes: Sequence[str], accounts: Mapping[str, Account]
+) -> str:
+    """A script of the catalogue's commands that fix a cause, for each of the mailboxes; empty if there are none.
+
+    A mailbox for which somebody else signs in has commands of its own, because they may be about that user.
+    """
+    for_others = [accounts[m] for m in mailboxes if m in accounts and accounts[m].login]
+    own = [m for m in mailboxes if m not in {account.address for account in for_others}]
+    commands = _write_commands(firm, cause, Account(_PLACEHOLDER_ADDRESS, firm.name))
+    if own or not mailboxes:
+        commands = [line.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for line in commands]
+    else:
+        commands = []
+    for account in for_others:
+        commands += _write_commands(firm, cause, account)
+    return _script(firm, list(dict.fromkeys(commands)), own) if commands else ""
+
+
+def _write_commands(firm: Firm, cause: str, account: Account) -> list[str]:
+    """The catalogue's commands but those that only read, which do not fix anything."""
+    explanation = for_cause(cause, firm=firm, account=account)
+    return [
+        line
+        for line in explanation.powershell
+        if not line.startswith(("Get-", "Test-", "Connect-Mg"))
+    ]
 
 
 def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:

@@ -47,6 +47,41 @@ def test_people_read_the_cause_who_mends_it_the_steps_and_the_commands(msoauth: 
         assert part in " ".join(out.split()) or part in out
 
 
+def test_people_read_how_certain_it_is_and_on_which_words_it_rests(msoauth: Run) -> None:
+    _, out, _ = msoauth("explain", f"Our log: {DISABLED} client_secret=planted-marker-of-a-secret")
+    said = " ".join(out.split())
+    assert "How certain: Certain" in said
+    assert "The answer rests on: “SmtpClientAuthentication is disabled for the Mailbox" in said
+    assert "(a reply of Microsoft's servers)" in said
+    assert "planted-marker" not in said
+    assert "Otherwise it may be" not in said
+
+
+def test_people_read_what_else_it_may_be(msoauth: Run) -> None:
+    msoauth("firm", "add", "Contoso Legal", "--tenant", "contoso.example", "--client-id", CLIENT)
+    msoauth("account", "add", "anna@contoso.example", "--firm", "Contoso Legal")
+    refused = b"-ERR Authentication failure: unknown user name or bad password."
+    _, out, _ = msoauth("explain", "--account", "anna@contoso.example", stdin=refused)
+    said = " ".join(out.split())
+    assert "(mail-login-rejected)" in said
+    assert "Otherwise it may be: POP is off for this mailbox (pop-disabled);" in said
+    msoauth("account", "change", "anna@contoso.example", "--login", "ben@contoso.example")
+    _, out, _ = msoauth("explain", "--account", "anna@contoso.example", stdin=refused)
+    said = " ".join(out.split())
+    assert "(full-access-missing)" in said
+    assert "How certain: Likely" in said
+    assert "Known about it: ben@contoso.example signs in to open the mailbox" in said
+    assert "-Identity anna@contoso.example -User ben@contoso.example" in said
+
+
+def test_of_what_is_not_known_the_way_into_the_bundle_is_told(msoauth: Run) -> None:
+    _, out, _ = msoauth("explain", "The flux capacitor stops.")
+    said = " ".join(out.split())
+    assert "Unknown error (unknown)" in said
+    assert "Notebook 4 adds the text to a support bundle" in said
+    assert "How certain" not in said
+
+
 def test_people_read_it_in_german(msoauth: Run) -> None:
     _, out, _ = msoauth("--lang", "de", "explain", DISABLED)
     assert "Authentifiziertes SMTP" in out
@@ -67,7 +102,13 @@ def test_programs_read_the_same_as_json(msoauth: Run) -> None:
         "ids",
         "codes",
         "confidence",
+        "because",
     } <= set(answer)
+    assert answer["confidence"] == "certain"
+    assert answer["possibilities"] == [{"cause": answer["cause"], "title": answer["title"]}]
+    (span, *_more) = answer["spans"]
+    assert DISABLED[span["start"] : span["end"]].startswith("SmtpClientAuthentication is disabled")
+    assert (span["kind"], span["owner"]) == ("reply", "microsoft")
 
 
 def test_the_firm_and_the_mailbox_are_filled_in(msoauth: Run) -> None:

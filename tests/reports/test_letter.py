@@ -9,18 +9,20 @@ import pytest
 
 from msoauth import clouds
 from msoauth.errors import InputError
-from msoauth.model import Signal
+from msoauth.model import Account, Signal
 from msoauth.reports.letter import letter, of_findings
 from msoauth.store import Workspace
 from tests.reports.conftest import ANNA, CLIENT, FIRM, OFFICE, TENANT, WORDS, finding
 
 OFF = "smtp-auth-disabled-mailbox"
+BEN = Account("ben@mueller-partner.example", FIRM.name)
 
 
 def test_one_command_block_serves_all_mailboxes_and_quotes_their_names(
     workspace: Workspace,
 ) -> None:
-    for account in (ANNA, OFFICE):
+    workspace.accounts.add(BEN)
+    for account in (ANNA, BEN):
         workspace.journal.append(
             finding(account, "smtp.login", Signal.FAILED, OFF, evidence=WORDS),
             finding(account, "pop3.login"),
@@ -37,11 +39,46 @@ def test_one_command_block_serves_all_mailboxes_and_quotes_their_names(
 
 
 def test_a_letter_for_one_mailbox_names_only_it(workspace: Workspace) -> None:
-    for account in (ANNA, OFFICE):
+    workspace.accounts.add(BEN)
+    for account in (ANNA, BEN):
         workspace.journal.append(finding(account, "smtp.login", Signal.FAILED, OFF))
-    text = letter(workspace, FIRM, OFFICE).document.text()
-    assert "Set-CASMailbox -Identity 'office@mueller-partner.example'" in text
+    text = letter(workspace, FIRM, BEN).document.text()
+    assert "Set-CASMailbox -Identity 'ben@mueller-partner.example'" in text
     assert "anna" not in text
+
+
+@pytest.mark.parametrize(
+    ("check", "cause", "command"),
+    [
+        # The switch of SMTP AUTH is that of the mailbox that signs in.
+        (
+            "smtp.login",
+            OFF,
+            "Set-CASMailbox -Identity 'anna.o''brien@mueller-partner.example' -SmtpClient",
+        ),
+        (
+            "pop3.login",
+            "full-access-missing",
+            "Add-MailboxPermission -Identity office@mueller-partner.example -User 'anna.o''brien@mueller-partner.example'",
+        ),
+        (
+            "smtp.send",
+            "send-as-denied",
+            "Add-RecipientPermission -Identity office@mueller-partner.example -Trustee 'anna.o''brien@mueller-partner.example'",
+        ),
+        (
+            "pop3.login",
+            "pop-disabled",
+            "Set-CASMailbox -Identity office@mueller-partner.example -PopEnabled $true",
+        ),
+    ],
+)
+def test_a_command_for_a_shared_mailbox_names_whom_it_is_about(
+    workspace: Workspace, check: str, cause: str, command: str
+) -> None:
+    workspace.journal.append(finding(OFFICE, check, Signal.FAILED, cause))
+    text = letter(workspace, FIRM, OFFICE).document.text()
+    assert command in text.replace("'office@mueller-partner.example'", OFFICE.address)
 
 
 def test_the_admin_consent_link_and_the_ids_of_tenant_and_app_are_there(
