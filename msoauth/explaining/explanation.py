@@ -327,9 +327,11 @@ def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
 
     Secrets are not in them, and long ones are cut off.
     """
-    found = []
+    found, shown = [], redact(text)
     for span in explanation.spans:
-        words = " ".join(redact(text[span.start : span.end]).split())
+        quoted = text[span.start : span.end]
+        # Redacted as a whole first: a part of a secret would not be recognized as one.
+        words = " ".join((quoted if quoted in shown else redact(quoted)).split())
         words = words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
         basis = _basis_in_words(span, explanation.provider)
         found.append(_("“{words}” ({basis})").format(words=words, basis=basis))

@@ -378,7 +378,7 @@ def test_a_workspace_of_the_second_layout_is_brought_up_to_date_without_losing_a
     filled: Workspace, place: str, attack: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to_second_layout(filled, attack)
-    with Workspace.open(place, passphrase="not the one") as wrong:
+    with Workspace.open(place, passphrase="another passphrase") as wrong:
         assert len(wrong.firms) == 2
         with pytest.raises(VaultError, match="not the one"):
             wrong.firms.secret(FIRM.name)
