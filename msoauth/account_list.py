@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 
 from msoauth.errors import InputError
@@ -22,8 +24,14 @@ _COLUMNS = {
               "benutzer", "benutzerprinzipalname"),
     "retrieve": ("retrieve", "protocol", "abruf", "protokoll"),
 }  # fmt: skip
-_ADDRESS = re.compile(r"[^\s<>;,\"'()]+@[^\s<>;,\"'()]+")
+_WORD = re.compile(r"[^\s<>;,\"'()]+")
 _MAX_LINES = 100_000  # a longer list is not one of a firm's mailboxes
+_MAX_COLUMNS = 256
+_MAX_CELL = 1000  # characters; an address has at most 320
+MOST_BYTES = 16 << 20  # of a file
+# Of what an Excel file unpacks to: its parts, the bytes of each, and the tags, each of which takes some 70 bytes.
+_MAX_PARTS, _MAX_XML, _MAX_TAGS = 2000, 32 << 20, 3_000_000
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +93,28 @@ def read_text(text: str) -> list[Line]:
     exports. Without names the columns are these three in this order. A single line may also list several addresses.
 
     Raises:
-        InputError: the text is not CSV.
+        InputError: the text is not CSV, or too long.
     """
-    non_empty = [line for line in text.splitlines() if line.strip()]
-    if (
-        len(non_empty) == 1
-        and len(_ADDRESS.findall(non_empty[0])) > 1
-        and non_empty[0].count("@") > 2
-    ):
-        return [Line(1, address) for address in _ADDRESS.findall(non_empty[0])]
-    counts = {delimiter: non_empty[0].count(delimiter) for delimiter in "\t;,"} if non_empty else {}
+    if len(text) > MOST_BYTES:
+        raise _too_big_error()
+    first, second, *_rest = [*islice(filter(str.strip, io.StringIO(text)), 2), "", ""]
+    if not second and first.count("@") > 2 and len(addresses := _addresses(first)) > 1:
+        if len(addresses) > _MAX_LINES:
+            raise _too_big_error()
+        return [Line(1, address) for address in addresses]
+    counts = {delimiter: first.count(delimiter) for delimiter in "\t;,"}
     delimiter = max(counts, key=lambda d: counts[d]) if any(counts.values()) else ","
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        return _parse_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise InputError(
             _("This is not a list of lines and columns ({reason}).").format(reason=error)
         ) from None
-    return _parse_rows(table)
+
+
+def _addresses(text: str) -> list[str]:
+    """What looks like addresses in a text. One expression for them would take the square of the text's length."""
+    return [word for word in _WORD.findall(text) if "@" in word[1:-1]]
 
 
 def read_file(name: str, content: bytes) -> list[Line]:
@@ -112,8 +124,10 @@ def read_file(name: str, content: bytes) -> list[Line]:
         name: The file's name; its suffix determines the format.
 
     Raises:
-        InputError: it is neither, or is empty.
+        InputError: it is neither, or is empty, or too big.
     """
+    if len(content) > MOST_BYTES:
+        raise _too_big_error()
     is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm")
     try:
         lines = _parse_rows(_excel_rows(content)) if is_excel else read_text(_decode(content))
@@ -140,24 +154,80 @@ def _decode(content: bytes) -> str:
         return content.decode("cp1252")  # Excel's plain “CSV” format on Western European Windows
 
 
-def _excel_rows(content: bytes) -> list[list[str]]:
+def _excel_rows(content: bytes) -> Iterator[list[str]]:
     """The cells of the first worksheet as texts."""
     import openpyxl  # imported lazily: only Excel files need it
 
+    _check_excel(content)
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     try:
-        rows = book.worksheets[0].iter_rows(values_only=True, max_row=_MAX_LINES)
-        return [["" if cell is None else str(cell) for cell in row] for row in rows]
+        rows = book.worksheets[0].iter_rows(values_only=True, max_col=_MAX_COLUMNS)
+        for row in rows:
+            yield ["" if cell is None else str(cell)[:_MAX_CELL] for cell in row]
     finally:
         book.close()
 
 
-def _parse_rows(table: Sequence[Sequence[str]]) -> list[Line]:
-    """Turn rows of cells into lines; the first row may name the columns."""
-    first_row = next((n for n, row in enumerate(table) if any(c.strip() for c in row)), None)
-    if first_row is None:
-        return []
-    head = [cell.strip().lower() for cell in table[first_row]]
+def _check_excel(content: bytes) -> None:
+    """Check what an Excel file unpacks to, because openpyxl keeps much of it in memory.
+
+    Raises:
+        InputError: it is too much.
+        ValueError: a part is packed in a way that no spreadsheet program uses.
+    """
+    # Counted before the list of parts is read, which is in memory as a whole.
+    if content.count(b"PK\1\2") > _MAX_PARTS:
+        raise _too_big_error()
+    tags = {True: 0, False: 0}  # in worksheets, of which one is read, and in all other parts
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        for part in book.infolist():
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(part.filename)  # bzip2 and LZMA unpack a chunk to its end
+            if not part.filename.lower().endswith((".xml", ".rels")):
+                continue  # pictures and the like, which nobody reads
+            size, in_sheet = 0, "/worksheets/" in part.filename
+            tags[in_sheet] = 0 if in_sheet else tags[in_sheet]
+            with book.open(part) as xml:
+                while chunk := xml.read(_CHUNK):
+                    size += len(chunk)
+                    tags[in_sheet] += chunk.count(b"<")
+                    if size > _MAX_XML or tags[in_sheet] > _MAX_TAGS:
+                        raise _too_big_error()
+
+
+def _too_big_error() -> InputError:
+    return InputError(
+        _("The list is too big: at most {lines} lines and {megabytes} MB can be read.").format(
+            lines=f"{_MAX_LINES:,}", megabytes=MOST_BYTES >> 20
+        )
+    )
+
+
+def _parse_rows(rows: Iterable[Sequence[str]]) -> list[Line]:
+    """Turn rows of cells into lines; the first row may name the columns.
+
+    Raises:
+        InputError: there are too many.
+    """
+    columns: dict[str, int] = {}
+    lines = []
+    for number, row in enumerate(rows, 1):
+        if number > _MAX_LINES:
+            raise _too_big_error()
+        if not any(cell and not cell.isspace() for cell in row):
+            continue
+        if not columns:
+            columns = _named_columns([cell[:_MAX_CELL].strip().lower() for cell in row])
+            if columns:
+                continue
+            columns = {"address": 0, "login": 1, "retrieve": 2}
+        values = {c: row[i][:_MAX_CELL].strip() for c, i in columns.items() if i < len(row)}
+        lines.append(Line(number, **{"address": "", **values}))
+    return lines
+
+
+def _named_columns(head: list[str]) -> dict[str, int]:
+    """The columns that a first row names; none when it is a line of the list itself."""
     columns = {
         column: next(n for n, cell in enumerate(head) if cell in names)
         for column, names in _COLUMNS.items()
@@ -166,16 +236,8 @@ def _parse_rows(table: Sequence[Sequence[str]]) -> list[Line]:
     if columns and not any("@" in cell for cell in head):
         # An export of users has their UPNs only.
         columns.setdefault("address", columns.get("login", 0))
-        rows = range(first_row + 1, len(table))
-    else:
-        columns, rows = {"address": 0, "login": 1, "retrieve": 2}, range(first_row, len(table))
-    lines = []
-    for n in rows[:_MAX_LINES]:
-        cells = [cell.strip() for cell in table[n]]
-        if any(cells):
-            values = {c: cells[index] for c, index in columns.items() if index < len(cells)}
-            lines.append(Line(n + 1, **{"address": "", **values}))
-    return lines
+        return columns
+    return {}
 
 
 def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[Outcome]:
@@ -186,7 +248,7 @@ def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[
     """
     for line in lines:
         try:
-            addresses = _ADDRESS.findall(line.address)
+            addresses = _addresses(line.address)
             # The address may have a display name: “Anna <anna@contoso.example>”.
             address = addresses[0] if len(addresses) == 1 else line.address
             account = account_from_text(address, firm, line.login, line.retrieve)

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from msoauth.errors import InputError
+from msoauth.private_files import read_bounded
 from msoauth.redact import redact
 from msoauth.texts import _
 
 Tls = Literal["implicit", "starttls"]
 Protocol = Literal["pop3", "imap", "smtp"]
+
+MAX_BYTES = 16 << 20  # of an endpoints file; that of a practice tenant lists its accounts
 
 PRACTICE = "practice"  # the name of a practice tenant's cloud
 # An https address without user name, backslash or blank, which programs read differently: everybody finds this host in it.
@@ -208,7 +211,7 @@ def load(name_or_file: str) -> Cloud:
     if cloud is not None:
         return cloud
     try:
-        text = Path(name_or_file).read_text(encoding="utf-8")
+        text = read_bounded(Path(name_or_file), MAX_BYTES).decode()
     except (OSError, ValueError):
         raise InputError(
             _(

@@ -16,6 +16,7 @@ from msoauth import clouds
 from msoauth.errors import InputError
 from msoauth.identity.client import token_cache_from_grant
 from msoauth.model import Account, Firm
+from msoauth.private_files import read_bounded
 from msoauth.store import Workspace
 from msoauth.texts import _
 
@@ -30,7 +31,7 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
         InputError: the file cannot be read, or does not belong to a running practice tenant.
     """
     try:
-        text = endpoints_file.read_text(encoding="utf-8")
+        text = read_bounded(endpoints_file, clouds.MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or _("it is not a text")
         raise InputError(

@@ -54,6 +54,22 @@ def create(file: str | Path) -> int:
     return open_private(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
+def read_bounded(file: Path, most: int) -> bytes:
+    """The content of a file that comes from elsewhere.
+
+    Args:
+        most: How many bytes it may have.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+    """
+    with file.open("rb") as source:
+        content = source.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+    return content
+
+
 def narrow_output(stream: TextIO) -> None:
     """Narrow the file, if any, that a shell opened for *stream*, before something private is written to it."""
     with contextlib.suppress(OSError, ValueError):  # no file, or somebody else's

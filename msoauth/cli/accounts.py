@@ -12,6 +12,7 @@ from msoauth.cli.output import EXIT_FAILED, print_json, print_text
 from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
 from msoauth.model import Account
+from msoauth.private_files import read_bounded
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ def import_(
     firm: Annotated[str, typer.Option(help="The firm's name.")],
 ) -> None:
     """Add mailboxes from a list; says what it did line by line."""
-    from msoauth.account_list import add_all, read_file
+    from msoauth.account_list import MOST_BYTES, add_all, read_file
 
     try:
-        content = file.read_bytes()
+        content = read_bounded(file, MOST_BYTES)
     except OSError as error:
         raise InputError(
             _("{file} cannot be read: {reason}.").format(file=file.name, reason=error.strerror)

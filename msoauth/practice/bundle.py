@@ -6,6 +6,7 @@ Nothing is unpacked to disk and nothing in it is executed; only the three files 
 import hashlib
 import io
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ FORMAT = "msoauth-bundle"
 VERSION = 1
 MOST_BYTES = 20 << 20  # of the file, and of each file in it once unpacked
 MOST_TOTAL = 60 << 20
+MOST_JSON = 4 << 20  # of a file that is read as JSON; the objects take twenty times as much memory
 MOST_FILES = 200
+_MOST_DIRECTORY = 1 << 20  # of the list of files, which is read whole before their number is known
+_CHUNK = 1 << 16
 _NEEDED = ("findings.jsonl", "settings.json")
 _MANIFEST = "bundle.json"
 
@@ -56,7 +60,7 @@ def read(path: Path) -> Contents:
     if size > MOST_BYTES:
         raise BundleError("too-big", f"{size} bytes")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             return _read(archive)
     except OSError as problem:
         raise BundleError("missing", problem.strerror or "") from None
@@ -74,10 +78,24 @@ def of_zip(content: bytes) -> Contents:
         return _read(archive)
 
 
+class _Bounded(io.FileIO):
+    """A file of which nobody reads much at once: a zip's list of files may be as long as the zip."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > _MOST_DIRECTORY:
+            raise BundleError("too-big")
+        return super().read(size) or b""
+
+
 def _read(archive: zipfile.ZipFile) -> Contents:
     entries = archive.infolist()
     if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > MOST_TOTAL:
         raise BundleError("too-big")
+    # The other methods unpack a chunk to its end, however much that is.
+    if {entry.compress_type for entry in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise BundleError("not-a-bundle")
     names = [entry.filename for entry in entries]
     for name in names:
         if not _is_safe_name(name):
@@ -119,11 +137,14 @@ def _is_safe_name(name: str) -> bool:
 
 def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
     """Read a file, but never more than allowed: the size that the zip states may be false."""
+    most = MOST_JSON if name in (*_NEEDED, _MANIFEST) else MOST_BYTES
+    content = bytearray()
     with archive.open(name) as entry:
-        content = entry.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise BundleError("too-big", name)
-    return content
+        while chunk := entry.read(_CHUNK):
+            content += chunk
+            if len(content) > most:
+                raise BundleError("too-big", name)
+    return bytes(content)
 
 
 def _object(content: bytes) -> dict[str, Any]:

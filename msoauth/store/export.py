@@ -26,6 +26,8 @@ from msoauth.texts import _
 
 _TABLES = {table.name: table for table in schema.metadata.sorted_tables if table is not schema.meta}
 _BATCH = 500
+_MAX_LINE = 2 << 20  # bytes of a row as JSON; a token cache has some ten thousand
+_MAX_RATIO = 200  # of the unpacked size to the packed one; a journal's is below 30
 
 
 def check_target(file: Path) -> None:
@@ -151,7 +153,7 @@ def import_workspace(
             _must_be_empty(connection)
             connection.execute(schema.settings.delete())
             lines = _lines(archive.read_archive(source, passphrase))
-            head = next(lines, {})
+            head, _size = next(lines, ({}, 0))
             if not isinstance(head.get("layout"), int):
                 raise InputError(_("This is not a workspace that msoauth exported."))
             if head["layout"] > schema.VERSION:
@@ -169,7 +171,8 @@ def import_workspace(
         if isinstance(problem, OSError):
             raise _unreadable_error(file, problem) from None
         if isinstance(
-            problem, (KeyError, TypeError, ValueError, zlib.error, sa.exc.IntegrityError)
+            problem,
+            (KeyError, TypeError, ValueError, RecursionError, zlib.error, sa.exc.IntegrityError),
         ) and not isinstance(problem, InputError):
             raise _damaged_error() from None
         raise
@@ -198,9 +201,12 @@ def _must_be_empty(connection: sa.Connection) -> None:
 
 
 def _insert_rows(
-    connection: sa.Connection, lines: Iterator[dict[str, Any]], on_progress: Callable[[int], None]
+    connection: sa.Connection,
+    lines: Iterator[tuple[dict[str, Any], int]],
+    on_progress: Callable[[int], None],
 ) -> None:
     batch: list[dict[str, Any]] = []
+    batch_bytes = 0
     table: sa.Table | None = None
 
     def flush() -> None:
@@ -208,17 +214,21 @@ def _insert_rows(
             connection.execute(table.insert(), batch)
             batch.clear()
 
-    for count, line in enumerate(lines):
+    for count, (line, size) in enumerate(lines):
         if "rows" in line:
             flush()
             if line["rows"] != count:
                 raise _damaged_error()
             _advance_id_sequence(connection)
+            if next(lines, None) is not None:
+                raise _damaged_error()
             return
-        if table is None or line["table"] != table.name or len(batch) >= _BATCH:
+        full = len(batch) >= _BATCH or batch_bytes > _MAX_LINE
+        if table is None or line["table"] != table.name or full:
             flush()
-            table = _TABLES[line["table"]]
-        batch.append(_decode(table, line["row"]))
+            table, batch_bytes = _TABLES[line["table"]], 0
+        batch_bytes += size
+        batch.append(_decode(table, dict(line["row"])))
         if count % 1000 == 0:
             on_progress(count)
     raise _damaged_error()
@@ -226,14 +236,21 @@ def _insert_rows(
 
 def _decode(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
     """A row for this schema; a column that the exporting version did not have stays empty."""
-    values = {}
-    for column in table.columns:
-        value = row.get(column.name)
-        if value is not None and isinstance(column.type, sa.LargeBinary):
+    values: dict[str, Any] = dict.fromkeys(table.columns.keys())
+    for name in values.keys() & row.keys():
+        value, kind = row[name], table.columns[name].type
+        if value is None:
+            continue
+        if isinstance(kind, sa.Integer | sa.Float):
+            if not isinstance(value, int | float) or abs(value) >= 1 << 63:
+                raise ValueError(name)  # no number, or beyond what databases store
+        elif not isinstance(value, str):
+            raise TypeError(name)
+        elif isinstance(kind, sa.LargeBinary):
             value = base64.b64decode(value)
-        elif value is not None and isinstance(column.type, schema.Moment):
+        elif isinstance(kind, schema.Moment):
             value = datetime.fromisoformat(value)
-        values[column.name] = value
+        values[name] = value
     return values
 
 
@@ -246,15 +263,39 @@ def _advance_id_sequence(connection: sa.Connection) -> None:
         )
 
 
-def _lines(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+def _lines(pieces: Iterator[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each line's object and size in bytes; takes little memory, whatever the file unpacks to."""
     decompressor = zlib.decompressobj()
-    incomplete = b""
+    incomplete, packed, unpacked = b"", 0, 0
     for piece in pieces:
-        *complete, incomplete = (incomplete + decompressor.decompress(piece)).split(b"\n")
-        for line in complete:
-            yield json.loads(line)
-    if incomplete + decompressor.flush():
+        packed += len(piece)
+        while piece:
+            if decompressor.eof:
+                raise _damaged_error()
+            text = decompressor.decompress(piece, archive.PIECE_BYTES)
+            piece = decompressor.unconsumed_tail
+            unpacked += len(text)
+            *complete, incomplete = (incomplete + text).split(b"\n")
+            longest = max(map(len, complete), default=0)
+            if (
+                max(longest, len(incomplete)) > _MAX_LINE
+                or unpacked > _MAX_RATIO * packed + _MAX_LINE
+            ):
+                raise InputError(
+                    _("The file unpacks to far more than a workspace holds; nothing was imported.")
+                )
+            yield from map(_object, complete)
+    *complete, incomplete = (incomplete + decompressor.flush()).split(b"\n")
+    yield from map(_object, complete)
+    if incomplete:
         raise _damaged_error()
+
+
+def _object(line: bytes) -> tuple[dict[str, Any], int]:
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise _damaged_error()
+    return value, len(line)
 
 
 def _missing_files(workspace: Workspace) -> tuple[str, ...]:
