@@ -3,7 +3,7 @@
 The pasted text is shown without secrets, because whatever a view shows is stored in the notebook file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from msoauth.explaining.explanation import confidence_in_words, words_with_basis
 from msoauth.identity import sign_in_history
 from msoauth.identity.known_facts import known_facts
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.redact import MASK, hidden_places, redact
+from msoauth.redact import MASK, hidden_places
 from msoauth.texts import _, ngettext
 from msoauth.ui import html
 from msoauth.ui.session import Session
@@ -174,8 +174,9 @@ class ExplanationView(View):
 
 def marked_text(text: str, spans: Sequence[tuple[int, int]] = ()) -> Markup:
     """*text* with *spans* marked and secrets replaced by a marked mask; only what is around them, if it is long."""
-    pieces = [(start, end, False) for start, end in spans]
-    pieces += [(start, end, True) for start, end in hidden_places(text)]
+    hidden_pieces = list(hidden_places(text))
+    pieces = [(start, end, False) for start, end in _outside(spans, hidden_pieces)]
+    pieces += [(start, end, True) for start, end in hidden_pieces]
     first, last = 0, len(text)
     if last > _MAX_SHOWN:
         around = [start for start, _end, _hidden in pieces] or [0]
@@ -191,12 +192,24 @@ def marked_text(text: str, spans: Sequence[tuple[int, int]] = ()) -> Markup:
         parts.append(
             Markup('<mark class="mso-hidden">{}</mark>').format(MASK)
             if hidden
-            else Markup("<mark>{}</mark>").format(redact(text[start:end]))
+            else Markup("<mark>{}</mark>").format(text[start:end])
         )
         position = end
     parts.append(Markup("{}").format(text[position:last]))
     parts += [Markup(" …")] * (last < len(text))
     return Markup("").join(parts)
+
+
+def _outside(
+    spans: Iterable[tuple[int, int]], hidden: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """The parts of *spans* that no secret overlaps."""
+    for start, end in spans:
+        for hidden_start, hidden_end in sorted(hidden):
+            if hidden_end > start and hidden_start < end:
+                yield start, hidden_start  # empty where the secret begins before the span
+                start = hidden_end
+        yield start, end
 
 
 def _as_finding(explanation: Explanation, account: Account | None) -> Finding:
