@@ -149,7 +149,7 @@ def _confirm_hosts(workspace: "Workspace", name: str) -> None:
         workspace.firms.confirm(shown)
         return
     print_on_stderr(
-        _("{question} Nothing is sent there before: {command}").format(
+        _("{question} Nothing is sent there until you confirm: {command}").format(
             question=question, command=shells.command("firm confirm {NAME}", NAME=name)
         )
     )
@@ -254,7 +254,7 @@ def confirm(
     name: FirmName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Show what decides where the firm's secrets go and was changed, or is not Microsoft's, and accept it."""
+    """Show and accept changed settings, or servers that are not Microsoft's, before secrets are sent there."""
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
         shown = workspace.firms.unconfirmed(firm.name)
@@ -263,10 +263,10 @@ def confirm(
             return
         _show_unconfirmed(shown)
         if not yes:
-            question = _hosts_question(shown) if shown.host else _("Accept what is there now?")
+            question = _hosts_question(shown) if shown.host else _("Accept the new values?")
             prompts.confirm(question, "--yes")
         workspace.firms.confirm(shown)
-    print_text(_("Confirmed: the secrets of {name} are used again.").format(name=firm.name))
+    print_text(_("Confirmed. The secrets of {name} can be used again.").format(name=firm.name))
 
 
 def _show_unconfirmed(shown: "Unconfirmed") -> None:
@@ -289,7 +289,7 @@ def _show_unconfirmed(shown: "Unconfirmed") -> None:
     if shown.lost:
         print_text(
             _(
-                "These no longer open and are forgotten; enter the secret again, or sign in again: {which}."
+                "These can no longer be decrypted. Confirming deletes them; enter the secret or sign in again: {which}."
             ).format(which=shown.lost_text)
         )
 

@@ -81,7 +81,7 @@ def _refuse_other_hosts(cloud: Cloud, document: Mapping[str, Any], what: str) ->
         if host not in known:
             raise AuthError(
                 _(
-                    "{what}: it names another host ({host}) for tokens than its own; nothing was sent there."
+                    "{what}: the sign-in service names another host ({host}) for tokens. Nothing was sent there."
                 ).format(what=what, host=host[:200])
             )
 

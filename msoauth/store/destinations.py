@@ -102,17 +102,17 @@ class Unconfirmed:
         command = shells.command("firm confirm {NAME}", NAME=self.firm.name)
         if self.changes:
             summary = _(
-                "{firm}: what decides where its secrets go was changed: {changes}. Nothing was sent. "
-                "If the change is right: {command}"
+                "{firm}: the settings that decide where its secrets are sent have changed: {changes}. "
+                "Nothing was sent. If the change is right: {command}"
             )
         elif self.host:
             summary = _(
-                "{firm}: its servers ({host}) are not Microsoft's, and nobody has confirmed yet that secrets may go there. "
+                "{firm}: its servers ({host}) are not Microsoft's, and nobody has confirmed yet that secrets may be sent there. "
                 "Nothing was sent. If they may: {command}"
             )
         else:
             summary = _(
-                "{firm}: a stored secret was damaged or moved ({lost}). Nothing was sent. To forget it, and enter it again: "
+                "{firm}: a stored secret was damaged or moved ({lost}). Nothing was sent. To delete it and enter it again: "
                 "{command}"
             )
         text = summary.format(

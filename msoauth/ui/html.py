@@ -338,7 +338,7 @@ def unconfirmed(shown: Unconfirmed) -> Markup:
     parts: list[Markup | str] = []
     if shown.changes:
         text = _(
-            "What decides where the secrets of {firm} go was changed since they were stored. Nothing was sent."
+            "The settings that decide where the secrets of {firm} are sent have changed since they were stored. Nothing was sent."
         )
         headers = [_("What"), _("When they were stored"), _("Now")]
         rows = [(change.label, change.old_text, change.new or "–") for change in shown.changes]
@@ -350,8 +350,8 @@ def unconfirmed(shown: Unconfirmed) -> Markup:
         parts.append(paragraph(text.format(firm=shown.firm.name, host=shown.host)))
     if shown.lost:
         text = _(
-            "These no longer open and are forgotten; enter the secret again, or sign in again: {which}."
+            "These can no longer be decrypted. Confirming deletes them; enter the secret or sign in again: {which}."
         )
         parts.append(paragraph(text.format(which=shown.lost_text)))
-    parts.append(button(_("Confirm what is there now"), "confirm"))
+    parts.append(button(_("Confirm the new values"), "confirm"))
     return box("warning", *parts)

@@ -297,7 +297,7 @@ class Panel:
         self._unconfirmed = None
         if not self.has_unsaved_work():
             self.refresh()
-        text = _("Confirmed. Now press the button again that you had pressed before.")
+        text = _("Confirmed. Press the same button again to continue.")
         self.message.show(html.box("note", text))
         self.set_state(Signal.NOT_RUN)
 

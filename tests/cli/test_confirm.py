@@ -105,7 +105,7 @@ def test_an_unattended_audit_sends_no_secret_to_the_host_of_a_changed_row(office
     )
     assert done.returncode == 3, done.stderr
     [line] = done.stderr.splitlines()
-    assert "Contoso Legal: what decides where its secrets go was changed" in line
+    assert "Contoso Legal: the settings that decide where its secrets are sent have changed" in line
     assert "practice → endpoints" in line
     assert f"– → {office.thief.base}" in line
     assert 'msoauth firm confirm "Contoso Legal"' in line

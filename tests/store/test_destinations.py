@@ -1,5 +1,8 @@
 """A database that somebody else can write redirects no secret and no token, on SQLite and PostgreSQL."""
 
+import base64
+import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msoauth.clouds import US_GOV, Cloud, Endpoint
 from msoauth.errors import DestinationError, VaultError
 from msoauth.model import Account, Firm
-from msoauth.store import Workspace, destinations
+from msoauth.store import Workspace, archive, destinations
+from msoauth.store.export import import_workspace
 
 FIRM = Firm("Contoso Legal", "contoso.example", "11111111-2222-4333-8444-555555555555")
 OTHER = replace(FIRM, name="Fabrikam", tenant="fabrikam.example")
@@ -375,10 +379,10 @@ def to_second_layout(workspace: Workspace, attack: Sql) -> None:
 
 
 def test_a_workspace_of_the_second_layout_is_brought_up_to_date_without_losing_a_secret(
-    filled: Workspace, place: str, attack: Sql, monkeypatch: pytest.MonkeyPatch
+    filled: Workspace, place: str, attack: Sql
 ) -> None:
     to_second_layout(filled, attack)
-    with Workspace.open(place, passphrase="another passphrase") as wrong:
+    with Workspace.open(place, passphrase="planted~wrong~passphrase") as wrong:
         assert len(wrong.firms) == 2
         with pytest.raises(VaultError, match="not the one"):
             wrong.firms.secret(FIRM.name)
@@ -389,6 +393,33 @@ def test_a_workspace_of_the_second_layout_is_brought_up_to_date_without_losing_a
     attack("UPDATE firms SET tenant = 'evil.example' WHERE key = 'contoso legal'")
     with Workspace.open(place) as again:
         refused(again, "contoso.example → evil.example")
+
+
+def test_an_export_of_the_second_layout_is_brought_up_to_date_without_losing_a_secret(
+    filled: Workspace, attack: Sql, tmp_path: Path
+) -> None:
+    key = base64.b64encode(filled.vault.data_key()).decode()
+    to_second_layout(filled, attack)
+    lines: list[dict[str, object]] = [{"layout": 2, "key": key}]
+    with filled.database.engine.connect() as connection:
+        for table in ("firms", "accounts", "tokens"):
+            for row in connection.execute(sa.text("SELECT * FROM " + table)).mappings():  # noqa: S608
+                values = {
+                    n: base64.b64encode(v).decode() if isinstance(v, bytes) else v
+                    for n, v in row.items()
+                }
+                lines.append({"table": table, "row": values})
+    lines.append({"rows": len(lines) - 1})
+    text = "".join(json.dumps(line, default=str) + "\n" for line in lines)
+    passphrase, file = "a passphrase of an export", tmp_path / "old.msoauth"
+    with file.open("wb") as out:
+        writer = archive.ArchiveWriter(out, passphrase)
+        writer.write(zlib.compress(text.encode()))
+        writer.finish()
+    with Workspace.open(tmp_path / "new") as new:
+        import_workspace(new, file, passphrase)
+        in_use(new)
+        assert new.firms.unconfirmed(FIRM.name) is None
 
 
 def test_a_value_of_the_second_layout_is_not_taken_afterwards(
