@@ -209,7 +209,7 @@ def journal(table: Table, findings: int, accounts: int, folder: Path) -> None:
     ]
     runs = max(1, findings // (accounts * len(CHECKS)))
     begun = datetime.now(UTC) - timedelta(days=runs)
-    with Workspace.open(folder / "journal", passphrase="benchmark") as workspace:
+    with Workspace.open(folder / "journal", passphrase="of a benchmark") as workspace:
         for firm in firms:
             workspace.firms.add(firm)
         for account in people:
@@ -290,7 +290,7 @@ def main() -> None:
     if options.child:
         child(options.child[0], int(options.child[1]))
         return
-    os.environ["MSOAUTH_PASSPHRASE"] = "benchmark"
+    os.environ["MSOAUTH_PASSPHRASE"] = "of a benchmark"
     table = Table()
     with tempfile.TemporaryDirectory(prefix="msoauth-bench-") as name:
         folder = Path(name)

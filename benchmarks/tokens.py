@@ -31,7 +31,8 @@ import requests
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.identity import access_tokens, client
 from msoauth.model import Account, Firm
-from msoauth.store import Workspace, destinations, schema
+from msoauth.store import Workspace, destinations, schema, vault_key
+from msoauth.store.vault import associated_data
 
 TENANT = "1a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 CLIENT = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
@@ -138,13 +139,15 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
     with Workspace.open(folder, passphrase="a passphrase of a benchmark") as workspace:
         workspace.firms.add(FIRM, SECRET)
         now = datetime.now(UTC)
+        data_key = workspace.vault.data_key()
         people, rows = [], []
         for number in range(accounts):
             cache = msal.SerializableTokenCache()
             add_to(cache, number)
             key = address(number)
             bound_to = destinations.binding(FIRM, Account(key, FIRM.name))
-            sealed = workspace.vault.seal(cache.serialize(), f"tokens/{key}/cache", bound_to)
+            place = associated_data(f"tokens/{key}/cache", bound_to)
+            sealed = vault_key.encrypt(data_key, cache.serialize().encode(), place)
             people.append(
                 {"key": key, "address": key, "firm": "benchmark", "login": None, "retrieve": "pop3"}
             )

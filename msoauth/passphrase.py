@@ -21,7 +21,7 @@ import threading
 import warnings
 from pathlib import Path
 
-from msoauth import redact
+from msoauth import private_files, redact
 from msoauth.errors import VaultError
 from msoauth.texts import _
 
@@ -105,9 +105,7 @@ def hand_over(passphrase: str, folder: Path) -> str:
 
     key, nonce = AESGCM.generate_key(bit_length=256), secrets.token_bytes(_NONCE_BYTES)
     file = folder / f"passphrase-{secrets.token_hex(4)}"
-    binary = getattr(os, "O_BINARY", 0)  # Windows would change line ends
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
+    with os.fdopen(private_files.create(file), "wb") as out:
         out.write(nonce + AESGCM(key).encrypt(nonce, passphrase.encode(), _PURPOSE))
     return f"{base64.urlsafe_b64encode(key).decode()}:{file}"
 

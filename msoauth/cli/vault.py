@@ -9,6 +9,7 @@ import typer
 from msoauth.cli import files, prompts
 from msoauth.cli.output import print_text, print_warnings, show_progress
 from msoauth.errors import InputError
+from msoauth.passphrase import current as current_passphrase
 from msoauth.passphrase import problem as passphrase_problem
 from msoauth.texts import _, ngettext
 
@@ -37,7 +38,7 @@ def _read_passphrase(label: str, *, from_stdin: bool, twice: bool) -> str:
 def show(context: typer.Context) -> None:
     """Where the key comes from."""
     with context.obj.open() as workspace:
-        source = workspace.vault.source
+        source, refusal = workspace.vault.source, workspace.vault.refusal()
     sources = {
         "passphrase": _("a passphrase (MSOAUTH_PASSPHRASE)"),
         "keyring": _("this computer's keyring"),
@@ -47,23 +48,47 @@ def show(context: typer.Context) -> None:
         print_text(_("Nothing is sealed yet."))
     else:
         print_text(_("The key comes from {source}.").format(source=sources[source]))
+    if refusal is not None:
+        print_warnings([refusal.summary])
 
 
 @app.command("passphrase")
 def passphrase(context: typer.Context, passphrase_stdin: Stdin = False) -> None:
-    """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then."""
+    """Set a passphrase, or another one. Nobody signs in again; MSOAUTH_PASSPHRASE holds the old one until then.
+
+    Where the key comes from the keyring or a key file although MSOAUTH_PASSPHRASE is set, that passphrase is taken without asking.
+    """
     with context.obj.open() as workspace:
-        workspace.vault.data_key()  # fail before asking if the current key does not open the vault
-        new = _read_passphrase(_("New passphrase"), from_stdin=passphrase_stdin, twice=True)
-        problem = passphrase_problem(new)
-        if problem:
-            raise InputError(problem)
-        workspace.vault.change("passphrase", new)
-    print_text(
-        _(
-            "● The vault is sealed with the new passphrase. Set MSOAUTH_PASSPHRASE to it from now on."
+        vault = workspace.vault
+        vault.require_key()  # fail before asking if the current key does not open the vault
+        moves = vault.source != "passphrase"
+        given = current_passphrase() if moves and not passphrase_stdin else None
+        new = given or _read_passphrase(
+            _("New passphrase"), from_stdin=passphrase_stdin, twice=True
         )
-    )
+        if problem := passphrase_problem(new):
+            raise InputError(problem)
+        count = vault.change("passphrase", new)
+        print_text(
+            _("● The key comes from the passphrase in MSOAUTH_PASSPHRASE now.")
+            if given
+            else _(
+                "● The vault is sealed with the new passphrase. Set MSOAUTH_PASSPHRASE to it from now on."
+            )
+        )
+        if moves:
+            _print_rotated(count)
+            return
+        print_text(
+            _(
+                "Whoever knows the old passphrase and has an old copy of the database can also read what is stored from now "
+                "on, until it is encrypted with a new key."
+            )
+        )
+        if sys.stdin.isatty() and prompts.ask(_("Encrypt everything with a new key now?")):
+            _print_rotated(vault.change(rotate=True))
+        else:
+            print_text(_("To do so: msoauth vault rotate"))
 
 
 @app.command("source")
@@ -76,16 +101,58 @@ def source(
 ) -> None:
     """Move the key to this computer's keyring or to a key file. For a passphrase: msoauth vault passphrase."""
     with context.obj.open() as workspace:
-        workspace.vault.change(where)
-        if where == "keyring":
+        count = workspace.vault.change(where)
+        print_text(
+            _("● The key lies in this computer's keyring.")
+            if where == "keyring"
+            else _("● The key lies in a key file in the workspace's folder.")
+        )
+        if current_passphrase() is not None:
             print_text(
                 _(
-                    "● The key lies in this computer's keyring; MSOAUTH_PASSPHRASE is not needed any more."
+                    "Unset MSOAUTH_PASSPHRASE: while it is set, msoauth does not open this workspace."
                 )
             )
-        else:
-            print_text(_("● The key lies in a key file in the workspace's folder."))
+        _print_rotated(count)
         print_warnings(workspace.warnings)
+
+
+@app.command("rotate")
+def rotate(context: typer.Context) -> None:
+    """Encrypt all secrets and tokens with a new key. Nobody signs in again.
+
+    Do so when somebody else may know the key: who knew the passphrase, or had a copy of the key file, cannot read what is stored from then on.
+    """
+    with context.obj.open() as workspace:
+        _print_rotated(workspace.vault.change(rotate=True))
+
+
+def _print_rotated(count: int) -> None:
+    """Say that everything has a new key, and what that does not change."""
+    print_text(
+        ngettext(
+            "● {n} secret or token is encrypted with a new key.",
+            "● {n} secrets and tokens are encrypted with a new key.",
+            count,
+        ).format(n=f"{count:,}")
+    )
+    print_text(
+        _(
+            "Older copies of the workspace (backups, exports) still open with the old key. If somebody else may have one, "
+            "make what is in it worthless at Microsoft, in the Entra admin center:"
+        )
+    )
+    print_text(
+        _(
+            "  Client secrets: App registrations → the app → Certificates & secrets → New client secret; "
+            "store it with msoauth firm secret NAME, then delete the old one."
+        )
+    )
+    print_text(
+        _(
+            "  Tokens: Users → the user → Revoke sessions; then the user signs in again with msoauth sign-in ADDRESS."
+        )
+    )
 
 
 @workspace_app.command("export")

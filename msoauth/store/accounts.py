@@ -103,6 +103,7 @@ class Accounts(Listing[Account]):
             VaultError: the key that seals its tokens is missing or wrong; nothing was changed.
         """
         with self._database.write() as connection:
+            self._vault.hold(connection)
             row = connection.execute(_select().where(_t.c.key == key(account.address))).first()
             if row is None:
                 raise not_found(account.address)

@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +60,16 @@ class Database:
         """All rows of *query*; *values* are those of its parameters."""
         with self.read() as connection:
             return connection.execute(query, values).all()
+
+    def erase_deleted(self) -> None:
+        """Overwrite what was deleted or replaced, in SQLite's files; where another program is in the way, later.
+
+        Others delete it at their next vacuum only, and it is not overwritten.
+        """
+        if self.is_sqlite:
+            with suppress(sa.exc.SQLAlchemyError), self.engine.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def change(self, statement: sa.Insert | sa.Update | sa.Delete) -> int:
         """Execute *statement* in a transaction of its own; returns how many rows it changed."""

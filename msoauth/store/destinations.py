@@ -18,10 +18,10 @@ import sqlalchemy as sa
 
 from msoauth import shells
 from msoauth.clouds import Cloud, Endpoint
-from msoauth.errors import DestinationError, VaultError
+from msoauth.errors import DestinationError
 from msoauth.model import Account, Firm
-from msoauth.store import schema
-from msoauth.store.vault import Vault
+from msoauth.store import schema, vault_key
+from msoauth.store.vault import Vault, associated_data, decrypted
 from msoauth.texts import _
 
 _UNREADABLE = "unreadable"
@@ -34,6 +34,7 @@ DELETE_UNBOUND = schema.meta.delete().where(_is_mark)
 
 _secrets, _approvals = schema.firms.c.secret, schema.firms.c.approval
 _caches = schema.tokens.c.sealed
+SEALED_COLUMNS = (_secrets, _approvals, _caches)
 
 
 def firm_key(name: str) -> str:
@@ -269,11 +270,13 @@ class SealedValue:
         Raises:
             VaultError: the key is missing or wrong.
         """
-        vault.data_key()
-        try:
-            return vault.unseal(self.sealed, self.place, binding)
-        except VaultError:
-            return None
+        text = vault.unseal(self.sealed, self.place, binding)
+        if text is None:
+            # Since it was read, another program may have encrypted it anew, and another thread have loaded the new key.
+            now = vault.stored(self.column, self.key)
+            if now is not None and now != self.sealed:
+                text = vault.unseal(now, self.place, binding)
+        return text
 
     def open(self, vault: Vault, firm: Firm) -> str:
         """The value in clear, to be used for *firm* and for nothing else.
@@ -309,10 +312,25 @@ class SealedValue:
     def reseal(self, connection: sa.Connection, vault: Vault, text: str, binding: str) -> None:
         """Seal *text* in its place, for another binding."""
         sealed = {
-            self.column: vault.seal(text, self.place, binding),
+            self.column: vault.seal(connection, text, self.place, binding),
             self.column.table.c.sealed_for: binding,
         }
         self._update(connection, sealed)
+
+    def rekey(self, connection: sa.Connection, old_key: bytes, new_key: bytes, firm: Firm) -> bool:
+        """Encrypt it anew with another data key, for the binding that it has; returns whether it opens with the old key.
+
+        Args:
+            firm: Its firm as it is stored now, because the copy of its binding may be forged.
+        """
+        for bound_to in (self.sealed_for, self.binding(firm)):
+            text = decrypted(old_key, self.sealed, self.place, bound_to)
+            if text is not None:
+                data = associated_data(self.place, bound_to)
+                sealed = vault_key.encrypt(new_key, text.encode(), data)
+                self._update(connection, {self.column: sealed})
+                return True
+        return False
 
     def _update(self, connection: sa.Connection, values: dict[Any, Any]) -> None:
         table = schema.firms if self.account is None else schema.tokens

@@ -20,7 +20,7 @@ from msoauth import clouds, private_files, redact
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.passphrase import problem as passphrase_problem
 from msoauth.store import archive, destinations, schema
-from msoauth.store.vault import VaultRecord
+from msoauth.store.vault_key import KeyRecord
 from msoauth.store.workspace import Workspace
 from msoauth.texts import _
 
@@ -147,7 +147,7 @@ def import_workspace(
         StoreError: the database fails, or a newer msoauth wrote the file. In every case nothing was imported.
     """
     redact.remember(passphrase)
-    record: VaultRecord | None = None
+    record: KeyRecord | None = None
     try:
         with file.open("rb") as source, workspace.database.write() as connection:
             _must_be_empty(connection)
@@ -162,12 +162,10 @@ def import_workspace(
             if head["layout"] < schema.BOUND_VERSION:
                 connection.execute(destinations.INSERT_UNBOUND)
             if head["key"] is not None:
-                record = workspace.vault.new_record(base64.b64decode(head["key"]))
-                connection.execute(schema.meta.delete().where(schema.meta.c.key == "vault"))
-                connection.execute(schema.meta.insert().values(key="vault", value=record.to_json()))
+                record = workspace.vault.adopt(connection, base64.b64decode(head["key"]))
     except BaseException as problem:
         if record is not None:
-            workspace.vault.delete_key(record)
+            workspace.vault.discard(record)
         if isinstance(problem, OSError):
             raise _unreadable_error(file, problem) from None
         if isinstance(

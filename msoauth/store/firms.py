@@ -91,9 +91,11 @@ class Firms(Listing[Firm]):
             raise InputError(
                 _("The firm's name must be one line of at most 200 characters."), field="name"
             )
-        row = {**_row(firm), **self._sealed(firm, secret)}
+        if secret is not None:
+            self._vault.data_key()
         try:
             with self._database.write() as connection:
+                row = {**_row(firm), **self._sealed(connection, firm, secret)}
                 connection.execute(_t.insert().values(row))
         except sa.exc.IntegrityError:
             raise InputError(
@@ -126,6 +128,7 @@ class Firms(Listing[Firm]):
             VaultError: the key is missing or wrong, and the change concerns where the secret goes; nothing was changed.
         """
         with self._database.write() as connection:
+            self._vault.hold(connection)
             row = connection.execute(_select_firm, {"firm_key": _key(firm.name)}).first()
             if row is None:
                 raise _not_found(firm.name)
@@ -198,10 +201,13 @@ class Firms(Listing[Firm]):
         firm = self.get(name)
         if value is not None:
             self.secret(firm)
-        dates = {"secret_expires": expires.isoformat() if expires else None}
-        statement = _t.update().where(_t.c.key == _key(name))
-        if not self._database.change(statement.values({**self._sealed(firm, value), **dates})):
-            raise _not_found(name)
+            self._vault.data_key()
+        with self._database.write() as connection:
+            values = self._sealed(connection, firm, value)
+            values["secret_expires"] = expires.isoformat() if expires else None
+            statement = _t.update().where(_t.c.key == _key(name)).values(values)
+            if not connection.execute(statement).rowcount:
+                raise _not_found(name)
 
     def require_confirmed(self, firm: Firm, accounts: Iterable[Account] = ()) -> None:
         """Make sure, before anything is sent, that secrets and tokens may go where *firm* is now.
@@ -256,6 +262,7 @@ class Firms(Listing[Firm]):
         key = _key(shown.firm.name)
         self._vault.data_key()  # which is stored, if this is its first use
         with self._database.write() as connection:
+            self._vault.hold(connection)
             row = connection.execute(_select_firm, {"firm_key": key}).first()
             if row is None:
                 raise _not_found(shown.firm.name)
@@ -277,6 +284,7 @@ class Firms(Listing[Firm]):
             return False
         self._vault.data_key()
         with self._database.write() as connection:
+            self._vault.hold(connection)
             if not connection.execute(destinations.DELETE_UNBOUND).rowcount:
                 return True  # another program has just done it
             firms = {row.key: firm_from_row(row) for row in connection.execute(sa.select(_t)).all()}
@@ -285,14 +293,17 @@ class Firms(Listing[Firm]):
                     value.bind(connection, self._vault, firms[value.firm])
         return True
 
-    def _sealed(self, firm: Firm, secret: str | Secret | None) -> dict[str, Any]:
+    def _sealed(
+        self, connection: sa.Connection, firm: Firm, secret: str | Secret | None
+    ) -> dict[str, Any]:
         """The columns of a new secret."""
         if secret is None:
             return {"secret": None}
         value = secret.reveal() if isinstance(secret, Secret) else secret
         bound_to = destinations.binding(firm)
         place = f"firms/{_key(firm.name)}/secret"
-        return {"secret": self._vault.seal(value, place, bound_to), "sealed_for": bound_to}
+        sealed = self._vault.seal(connection, value, place, bound_to)
+        return {"secret": sealed, "sealed_for": bound_to}
 
 
 class CachedFirms(Firms):
@@ -315,6 +326,27 @@ class CachedFirms(Firms):
         if firm not in self._secrets:
             self._secrets[firm] = super().secret(firm)
         return self._secrets[firm]
+
+
+def reseal_all(connection: sa.Connection, old_key: bytes, new_key: bytes, *, strict: bool) -> int:
+    """Encrypt all sealed values of the database anew with another data key; returns how many.
+
+    Args:
+        strict: Whether a value that does not open with the old key is an error; else it stays as it is.
+
+    Raises:
+        DestinationError: there is such a value, and *strict* is true.
+    """
+    firms = {row.key: firm_from_row(row) for row in connection.execute(sa.select(_t)).all()}
+    count = 0
+    for value in list(destinations.sealed_values(connection)):
+        firm = firms[value.firm]
+        if value.rekey(connection, old_key, new_key, firm):
+            count += 1
+        elif strict:
+            lost = value.account.address if value.account else ""
+            raise Unconfirmed(firm, (), lost=(lost,)).error()
+    return count
 
 
 def name_of(key: str, name: str) -> str:

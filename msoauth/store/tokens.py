@@ -115,11 +115,12 @@ class Tokens:
         account = self._accounts.get(account) if isinstance(account, str) else account
         address = account.address
         bound_to = destinations.binding(firm or self._firms.get(account.firm), account)
-        sealed = self._vault.seal(cache, f"tokens/{key(address)}/cache", bound_to)
-        values = {"sealed": sealed, "sealed_for": bound_to, "refreshed_at": now}
-        if signed_in_as is not None:
-            values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
+        self._vault.data_key()
         with self._database.write() as connection:
+            sealed = self._vault.seal(connection, cache, f"tokens/{key(address)}/cache", bound_to)
+            values = {"sealed": sealed, "sealed_for": bound_to, "refreshed_at": now}
+            if signed_in_as is not None:
+                values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
             update = _update_renewed if signed_in_as is None else _update_signed_in
             if connection.execute(update, {"account_key": key(address), **values}).rowcount:
                 return

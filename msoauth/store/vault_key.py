@@ -20,8 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from msoauth import passphrase as passphrases
-from msoauth import redact
+from msoauth import private_files, redact
 from msoauth.errors import VaultError
 from msoauth.texts import _
 
@@ -149,15 +148,13 @@ def create(
         source: None for a passphrase if there is one, else the keyring if there is one, else a key file.
 
     Raises:
-        VaultError: the passphrase is missing or too short, or there is no keyring.
+        VaultError: the passphrase is missing, or there is no keyring.
     """
     name = f"workspace-{secrets.token_hex(8)}"
     source = source or ("passphrase" if passphrase else None)
     if source == "passphrase":
         if not passphrase:
             raise VaultError(_("The vault needs a passphrase that is not empty."))
-        if objection := passphrases.problem(passphrase):
-            raise VaultError(objection)
         redact.remember(passphrase)
         salt = secrets.token_bytes(16)
         return _record("passphrase", name, salt, key_id, data_key, _derive(passphrase, salt, COST))
@@ -186,7 +183,9 @@ def open_data_key(record: KeyRecord, folder: Path, passphrase: str | None) -> by
         pass
     if record.source == "passphrase":
         raise VaultError(
-            _("The passphrase in MSOAUTH_PASSPHRASE is not the one of this workspace.")
+            _(
+                "The passphrase in MSOAUTH_PASSPHRASE is not the one of this workspace. If it was changed, set the new one."
+            )
         )
     raise VaultError(
         _("The key of this workspace ({source}) is not the one that sealed it.").format(
@@ -304,21 +303,18 @@ def _read_regular(file: Path) -> bytes:
     Raises:
         OSError: it is none, or cannot be read.
     """
-    if file.is_symlink():  # for systems without O_NOFOLLOW
+    if file.is_symlink():  # where a system cannot refuse it while opening
         raise OSError
-    options = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
-    flags = sum(getattr(os, option, 0) for option in options)
-    with os.fdopen(os.open(file, os.O_RDONLY | flags), "rb") as content:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(private_files.open_private(file, flags), "rb") as content:
         if not stat.S_ISREG(os.fstat(content.fileno()).st_mode):
             raise OSError
         return content.read(1000)
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Write a file that is created readable for its owner only (on Windows, with the folder's permissions)."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
+    private_files.make_folder(file.parent)
+    with os.fdopen(private_files.create(file), "wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())

@@ -16,18 +16,17 @@ from sqlalchemy.engine import URL, make_url
 from msoauth import private_files
 from msoauth.errors import StoreError, VaultError
 from msoauth.passphrase import current as environment_passphrase
-from msoauth.store import schema
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
 from msoauth.store.database import Database, is_read_only
 from msoauth.store.engine import connection_warning, open_engine
-from msoauth.store.firms import CachedFirms, Firms
+from msoauth.store.firms import CachedFirms, Firms, reseal_all
 from msoauth.store.journal import Journal
 from msoauth.store.locks import Locks
 from msoauth.store.migrations import migrate
 from msoauth.store.settings import Settings
 from msoauth.store.tokens import CachedTokens, Tokens
-from msoauth.store.vault import Vault, VaultRecord
+from msoauth.store.vault import Vault
 from msoauth.texts import _
 
 _DATABASE = "msoauth.db"
@@ -59,13 +58,7 @@ class Workspace:
         self.folder = folder
         self._warnings = warnings
         database = Database(engine)
-        self.vault = Vault(
-            self._vault_record,
-            self._create_vault_record,
-            self._swap_vault_record,
-            folder,
-            passphrase,
-        )
+        self.vault = Vault(database, folder, passphrase, reseal_all)
         self.database = database
         self.firms = Firms(database, self.vault)
         self.accounts = Accounts(database, self.vault)
@@ -163,22 +156,6 @@ class Workspace:
 
     def _url(self) -> str:
         return self.database.engine.url.render_as_string(hide_password=True)
-
-    def _vault_record(self) -> VaultRecord | None:
-        text = self.database.scalar(
-            sa.select(schema.meta.c.value).where(schema.meta.c.key == "vault")
-        )
-        return None if text is None else VaultRecord.from_json(text)
-
-    def _create_vault_record(self, record: VaultRecord) -> VaultRecord:
-        with suppress(sa.exc.IntegrityError):  # another process created it first
-            self.database.change(schema.meta.insert().values(key="vault", value=record.to_json()))
-        return self._vault_record() or record
-
-    def _swap_vault_record(self, old: VaultRecord, new: VaultRecord) -> bool:
-        is_vault = schema.meta.c.key == "vault"
-        statement = schema.meta.update().where(is_vault, schema.meta.c.value == old.to_json())
-        return bool(self.database.change(statement.values(value=new.to_json())))
 
 
 def _make_private(folder: Path) -> Iterator[str]:

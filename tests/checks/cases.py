@@ -188,7 +188,7 @@ def running(folder: Path) -> Iterator[Case]:
     """Run a practice tenant with a workspace in *folder*."""
     with (
         PracticeTenant() as tenant,
-        Workspace.open(folder / "workspace", passphrase="of a test") as workspace,
+        Workspace.open(folder / "workspace", passphrase="of this very test") as workspace,
     ):
         practice_firm = next(iter(tenant.state.tenants.values()))
         _prepare(practice_firm)

@@ -75,7 +75,7 @@ def test_a_bundle_replays_to_the_same_cause(case: Case, scenario: Scenario, tmp_
     made.write(file)
     with (
         Replay(read(file)) as replay,
-        Workspace.open(tmp_path / "replayed", passphrase="of a test") as workspace,
+        Workspace.open(tmp_path / "replayed", passphrase="of this very test") as workspace,
     ):
         if not any(one.scenario for one in replay.replayed):
             pytest.fail(f"nothing was found for {expected.check}: {expected.cause}")

@@ -13,7 +13,7 @@ import msoauth
 from msoauth.clouds import US_GOV
 from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.store import Secret, Workspace, archive, export, schema, vault
+from msoauth.store import Secret, Workspace, archive, export, schema, vault_key
 from tests.postgres import Server
 
 OLD, NEW = "a passphrase for tests", "quite another passphrase"
@@ -32,7 +32,7 @@ ADDRESS = "anna@contoso.example"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cheap keys and small pieces: what is tested here does not depend on them."""
     monkeypatch.setattr(archive, "SCRYPT_N", 2**8)
-    monkeypatch.setattr(vault, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(vault_key, "COST", vault_key.ScryptCost(2**8, 8, 1))
     monkeypatch.setattr(archive, "PIECE_BYTES", 4096)
 
 
@@ -287,8 +287,9 @@ def test_a_workspace_moves_into_postgresql_and_out_again(tmp_path: Path, server:
 _CHILD = """
 import os, pathlib, shutil, sys
 from sqlalchemy import event
-from msoauth.store import Workspace, archive, export, vault
-archive.SCRYPT_N = vault.SCRYPT_N = 2**8
+from msoauth.store import Workspace, archive, export, vault_key
+archive.SCRYPT_N = 2**8
+vault_key.COST = vault_key.ScryptCost(2**8, 8, 1)
 start, what, old, *more = sys.argv[1:]
 for step in range(1, 200):
     folder = pathlib.Path(f"{start}-{step:03}")
@@ -307,6 +308,8 @@ for step in range(1, 200):
         event.listen(workspace.database.engine, "commit", end)
         if what == "change":
             workspace.vault.change("passphrase", more[0])
+        elif what == "rotate":
+            workspace.vault.change(rotate=True)
         else:
             export.import_workspace(workspace, pathlib.Path(more[0]), more[1])
         os._exit(0)

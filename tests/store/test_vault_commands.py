@@ -9,7 +9,7 @@ import pytest
 
 from msoauth.cli import main
 from msoauth.model import Account, Firm
-from msoauth.store import Secret, Workspace, archive
+from msoauth.store import Secret, Workspace, archive, vault_key
 
 SECRET = "planted~marker.4711-secret-value"
 FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
@@ -19,6 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.setattr(archive, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(vault_key, "COST", vault_key.ScryptCost(2**8, 8, 1))
 
     def run(*arguments: str, said: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(said))
@@ -49,18 +50,79 @@ def test_a_passphrase_is_changed_and_the_old_one_opens_nothing(
         "vault", "passphrase", "--passphrase-stdin", said="a longer passphrase\n"
     )
     assert (status, "Set MSOAUTH_PASSPHRASE" in out) == (0, True)
+    assert "Whoever knows the old passphrase" in out
+    assert out.endswith("To do so: msoauth vault rotate\n")
     status, _out, err = run(
         "vault", "passphrase", "--passphrase-stdin", said="yet another passphrase\n"
     )
     assert (status, "is not the one of this workspace" in err) == (2, True)
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "a longer passphrase")
-    status, out, err = run("vault", "source", "file")
-    assert (status, "key file" in out, "whoever copies this folder" in err) == (0, True, True)
-    status, _out, err = run("vault", "source", "keyring")
-    assert (status, "no keyring" in err) == (2, True)
-    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
     with Workspace.open(folder / "workspace") as workspace:
         assert workspace.firms.secret("Contoso") == Secret(SECRET)
+
+
+def test_the_source_is_moved_away_from_a_passphrase_and_back(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, out, _err = run("vault", "source", "file")
+    assert (status, "key file" in out, "1 secret or token is encrypted" in out) == (0, True, True)
+    assert "Unset MSOAUTH_PASSPHRASE" in out
+    for command in (
+        ("firm", "secret", "Contoso", "--secret-stdin"),
+        ("vault", "rotate"),
+        ("audit",),
+    ):
+        status, out, err = run(*command, said="another~made-up-secret\n")
+        assert (status, out) == (2, ""), command
+        assert err.count("\n") == 1
+        assert "MSOAUTH_PASSPHRASE is set, but" in err
+        assert "run msoauth vault passphrase" in err
+    status, out, err = run("vault", "show")
+    assert (status, "The key comes from a key file" in out) == (0, True)
+    assert "MSOAUTH_PASSPHRASE is set, but" in err
+    assert run("vault", "source", "keyring")[::2] == (
+        2,
+        "This computer offers no keyring that keeps what is put into it.\n",
+    )
+    status, out, err = run("vault", "passphrase")  # as the error said, and it asks nothing
+    assert (status, err) == (0, "")
+    assert "● The key comes from the passphrase in MSOAUTH_PASSPHRASE now." in out
+    assert "1 secret or token is encrypted with a new key" in out
+    assert not list((folder / "workspace").glob("*.key"))
+    with Workspace.open(folder / "workspace") as workspace:
+        assert workspace.firms.secret("Contoso") == Secret(SECRET)
+
+
+def test_without_a_passphrase_the_note_about_a_key_file_names_the_file_and_the_way_out(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("vault", "source", "file")[0] == 0
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
+    _status, _out, err = run("firm", "list")
+    [file] = (folder / "workspace").glob("*.key")
+    assert f"Note: The key that protects secrets and tokens is in the file {file}: anyone" in err
+    assert "msoauth vault passphrase" in err
+    words = "a passphrase of this computer\n"
+    status, out, _err = run("vault", "passphrase", "--passphrase-stdin", said=words)
+    assert (status, "Set MSOAUTH_PASSPHRASE to it" in out, "new key" in out) == (0, True, True)
+
+
+def test_everything_is_encrypted_anew_on_demand(run: Run, folder: Path) -> None:
+    status, out, _err = run("vault", "rotate")
+    assert status == 0
+    assert out.startswith("● 1 secret or token is encrypted with a new key.\n")
+    for told in (
+        "Older copies",
+        "New client secret",
+        "msoauth firm secret NAME",
+        "Revoke sessions",
+    ):
+        assert told in out
+    with Workspace.open(folder / "workspace") as workspace:
+        assert workspace.firms.secret("Contoso") == Secret(SECRET)
+    empty = ("--workspace", str(folder / "empty"))
+    status, out, err = run(*empty, "vault", "rotate")
+    assert (status, out, "Nothing is sealed in this workspace yet" in err) == (2, "", True)
 
 
 def test_a_workspace_is_taken_to_another_folder(run: Run, folder: Path) -> None:
@@ -140,14 +202,17 @@ def test_what_cannot_be_exported_or_imported_is_said_before_a_passphrase_is_aske
     assert (status, "in use already" in err) == (2, True)
 
 
-def test_a_new_passphrase_is_asked_for_until_it_is_twice_the_same(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_new_passphrase_is_asked_for_until_it_is_twice_the_same_and_a_new_key_is_offered(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    typed = iter(["a longer passphrase", "a longer passphrse", *["another passphrase"] * 2])
+    typed = iter(["a longer passphrase", "a longer passphrse", *["another passphrase"] * 2, answer])
     monkeypatch.setattr(io, "StringIO", Terminal)
     monkeypatch.setattr("typer.prompt", lambda *_a, **_k: next(typed))
-    status, _out, err = run("vault", "passphrase")
+    status, out, err = run("vault", "passphrase")
     assert (status, err) == (0, "The two were not the same; try again.\n")
+    assert ("● 1 secret or token" in out) == (answer == "y")
+    assert ("msoauth vault rotate" in out) == (answer == "n")
     monkeypatch.setenv("MSOAUTH_PASSPHRASE", "another passphrase")
     with Workspace.open(folder / "workspace") as workspace:
         assert workspace.firms.secret("Contoso") == Secret(SECRET)

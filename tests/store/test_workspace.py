@@ -139,8 +139,9 @@ def test_without_keyring_and_passphrase_a_private_key_file_is_made_and_warned_of
     with Workspace.open(folder) as workspace:
         assert len(list(workspace.warnings)) == 0
         workspace.firms.add(FIRM, secret=MARKER)
-        assert "MSOAUTH_PASSPHRASE" in workspace.warnings[0]
-    [key_file] = folder.glob("*.key")
+        [key_file] = folder.glob("*.key")
+        assert str(key_file) in workspace.warnings[0]
+        assert "msoauth vault passphrase" in workspace.warnings[0]
     if os.name == "posix":
         assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     with Workspace.open(folder) as again:
