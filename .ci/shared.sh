@@ -1,5 +1,5 @@
 # What .ci/run and .ci/release share; sourced by both, at their beginning, from the folder of the checkout.
-# It sets `work` (a temporary folder), puts a new environment with msoauth, its tests and linters first in PATH, and
+# `more_packages` names Debian packages that the one needs beside those of both. It sets `work` (a temporary folder), puts a new environment with msoauth, its tests and linters first in PATH, and
 # knows how the tests are run.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -18,7 +18,7 @@ closing_line() { tail -n 1 "$work/tests.txt"; }
 
 say "Debian's packages"
 wanted=(chromium curl dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond fonts-dejavu-core
-  mpop msmtp postfix postgresql)
+  mpop msmtp postfix postgresql "${more_packages[@]}")
 command -v node >/dev/null || wanted+=(nodejs)
 command -v npm >/dev/null || wanted+=(npm)
 missing=()

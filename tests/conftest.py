@@ -37,16 +37,25 @@ del os.environ[passphrase.HANDOVER_VARIABLE]
 PROGRAMS = {
     "chromium": ("chromium",),
     "curl": ("curl",),
+    "default-jdk-headless": ("javac",),
     "dovecot-core": ("dovecot", "/usr/sbin/dovecot"),
     "dovecot-imapd": ("/usr/lib/dovecot/imap",),
     "dovecot-pop3d": ("/usr/lib/dovecot/pop3",),
     "dovecot-submissiond": ("/usr/lib/dovecot/submission",),
+    "isync": ("mbsync",),
+    "libjakarta-mail-java": ("/usr/share/java/jakarta-mail.jar",),
+    "libphp-phpmailer": ("/usr/share/php/libphp-phpmailer/autoload.php",),
+    "libsasl2-modules-kdexoauth2": ("/usr/share/doc/libsasl2-modules-kdexoauth2",),
     "mpop": ("mpop",),
     "msmtp": ("msmtp",),
+    "neomutt": ("neomutt",),
     "nodejs": ("node",),
     "npm": ("npm",),
+    "offlineimap3": ("offlineimap",),
+    "php-cli": ("php",),
     "postfix": ("/usr/sbin/postfix",),
     "postgresql": ("/usr/lib/postgresql",),
+    "ruby": ("ruby",),
 }
 
 
