@@ -278,7 +278,7 @@ def _show_unconfirmed(shown: "Unconfirmed") -> None:
             )
         )
         headers = [_("What"), _("When they were stored"), _("Now")]
-        rows = [(change.label, change.old_text, change.new or "–") for change in shown.changes]
+        rows = [(change.label, change.old_text, change.new_text) for change in shown.changes]
         show_table(headers, rows, wrap=[1, 2])
     if shown.host:
         print_text(

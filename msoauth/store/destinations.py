@@ -25,6 +25,11 @@ from msoauth.store.vault import Vault, associated_data, decrypted
 from msoauth.texts import _
 
 _UNREADABLE = "unreadable"
+_DETAILS = ("graph", "outlook_resource", "pop3", "imap", "smtp", "ca", "ca_key")
+_ORDER = (
+    *("firm", "login", "tenant", "client_id", "redirect_uri", "access", "cloud", "authority"),
+    *_DETAILS,
+)
 
 # The mark of a workspace whose values from before version 3 are still to be bound, because that needs the key.
 _is_mark = schema.meta.c.key == "unbound"
@@ -61,7 +66,7 @@ class Change:
     verified: bool = True
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.old_text} → {self.new or '–'}"
+        return f"{self.label}: {self.old_text} → {self.new_text}"
 
     @property
     def label(self) -> str:
@@ -72,8 +77,17 @@ class Change:
     @property
     def old_text(self) -> str:
         """The old value, for people, marked if it is not verified."""
-        old = self.old or "–"
+        old = self._for_people(self.old)
         return old if self.verified else _("{value} (not verified)").format(value=old)
+
+    @property
+    def new_text(self) -> str:
+        """The new value, for people."""
+        return self._for_people(self.new)
+
+    def _for_people(self, value: str) -> str:
+        is_digest = self.what.startswith("ca") and len(value) == 64
+        return f"{value[:16]}…" if is_digest else value[:200] or "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,12 @@ class Unconfirmed:
         names = [address or _("client secret") for address in self.lost]
         return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
+    def _most_important(self) -> Sequence[Change]:
+        """The changes without the details of a cloud in whose place there is another one."""
+        if not any(change.what == "cloud" for change in self.changes):
+            return self.changes
+        return [change for change in self.changes if change.what not in _DETAILS]
+
     def error(self) -> DestinationError:
         """The error for a use of the firm's secrets."""
         command = shells.command("firm confirm {NAME}", NAME=self.firm.name)
@@ -119,7 +139,7 @@ class Unconfirmed:
         text = summary.format(
             firm=self.firm.name,
             host=self.host,
-            changes="; ".join(map(str, self.changes)),
+            changes="; ".join(map(str, self._most_important())),
             lost=self.lost_text,
             command=command,
         )
@@ -209,7 +229,7 @@ def _entries(text: str | None) -> dict[str, str]:
         data = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}
+    return {k: str(data[k]) for k in _ORDER if k in data} if isinstance(data, dict) else {}
 
 
 def _label(what: str) -> str:
@@ -305,7 +325,7 @@ class SealedValue:
             Change(
                 what, old.get(what, ""), new.get(what, ""), address if what in own else "", verified
             )
-            for what in sorted({*old, *new}, key=list({**new, **old}).index)
+            for what in _ORDER
             if old.get(what) != new.get(what)
         )
 

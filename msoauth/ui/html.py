@@ -341,7 +341,7 @@ def unconfirmed(shown: Unconfirmed) -> Markup:
             "The settings that decide where the secrets of {firm} are sent have changed since they were stored. Nothing was sent."
         )
         headers = [_("What"), _("When they were stored"), _("Now")]
-        rows = [(change.label, change.old_text, change.new or "–") for change in shown.changes]
+        rows = [(change.label, change.old_text, change.new_text) for change in shown.changes]
         parts += [paragraph(text.format(firm=shown.firm.name)), table(headers, rows)]
     if shown.host:
         text = _(
