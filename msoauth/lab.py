@@ -146,7 +146,7 @@ def open_lab(
         environment["JUPYTER_RUNTIME_DIR"] = str(private)
         if app:
             command.append(f"--Voila.connection_dir_root={private}")
-        command += _transport_options(private)
+        command += transport_options(private)
         if port is not None:
             command.append(f"--port={port}")
         if not browser:
@@ -171,7 +171,7 @@ def _has_room_for_sockets(folder: Path) -> bool:
     return len(os.fsencode(f"{folder}{_SOCKET_NAME}")) <= _MAX_SOCKET_PATH
 
 
-def _transport_options(private: Path) -> list[str]:
+def transport_options(private: Path) -> list[str]:
     """The options by which kernels talk to Jupyter so that no other user of this computer can listen.
 
     By default they use TCP on the loopback interface: commands are signed, but everyone on this computer can read the

@@ -1,9 +1,11 @@
 """`msoauth lab` brings the notebooks into the workspace and never overwrites a person's own."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from jupyter_client.manager import KernelManager
 
 from msoauth import checks, clouds, lab
 from msoauth.model import Account, Firm
@@ -96,3 +98,11 @@ def test_a_practice_firm_of_an_earlier_run_works_with_the_practice_tenant_of_thi
         assert [a.address for a in workspace.accounts.list(firm.name)] == [
             "anna.lindqvist@contoso.example"
         ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets in a folder")
+def test_kernels_use_sockets_where_their_paths_are_short_enough_and_else_encrypt() -> None:
+    assert lab.transport_options(Path("/tmp/msoauth-12345678")) == ["--KernelManager.transport=ipc"]  # noqa: S108
+    [option] = lab.transport_options(Path("/long" * 20))
+    name, _equals, value = option.removeprefix("--KernelManager.").partition("=")
+    assert getattr(KernelManager(**{name: value}), name) == "auto"  # Jupyter knows it
