@@ -30,7 +30,7 @@ _RECENT_TOKENS, _RECENT_SECRETS = 64, 4096  # whose pieces are known
 
 _DEPTH = 5  # encodings inside one another
 _BUDGET = 12  # as many characters are looked at as the text has, times this; at least _MIN_BUDGET
-_MIN_BUDGET = 200_000
+_MIN_BUDGET = 4_000_000
 CUT_MARGIN = 20_000  # characters beyond a limit that are looked at; no token is longer
 
 
@@ -158,14 +158,14 @@ def _quoted_printable(unit: str) -> str:
 
 # Each encoding by the character without which it cannot be there, the pattern of its units, and how one is undone.
 _ENCODINGS: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
+    ("\n", _FOLD, lambda _unit: ""),
+    ("\r", _FOLD, lambda _unit: ""),
     ("%", _PERCENT, _percent),
     ("&", _ENTITY, html.unescape),
     ("\\", _BACKSLASH, _backslash),
     ("=", _QUOTED_PRINTABLE, _quoted_printable),
     ("\0", _NULS, lambda _unit: ""),
     ("+", re.compile(r"\+"), lambda _unit: " "),  # a blank, in a form
-    ("\n", _FOLD, lambda _unit: ""),
-    ("\r", _FOLD, lambda _unit: ""),
 )
 
 _Span = tuple[int, int]

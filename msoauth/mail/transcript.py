@@ -6,6 +6,7 @@ from collections import deque
 from typing import Literal, NamedTuple
 
 from msoauth.redact import CUT_MARGIN, MASK, redact
+from msoauth.sanitize import visible
 
 Direction = Literal["C", "S", "-"]
 
@@ -78,7 +79,7 @@ class Transcript:
         masked = self.mask(line, _LINE)
         if not masked.isprintable():
             masked = "".join(c if c.isprintable() else "·" for c in masked)
-        return masked
+        return visible(masked)
 
     def text(self) -> str:
         """The whole transcript, one entry a line."""
