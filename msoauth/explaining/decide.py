@@ -102,6 +102,7 @@ class Decision:
         possibilities: Up to three causes, the most likely first; empty when the cause is ``unknown``.
         hits: What the possibilities rest on, in their order.
         provider: Whose reply it is, if another provider's.
+        in_microsofts_place: Whether that provider answered where Microsoft's server was asked.
     """
 
     cause: str
@@ -112,6 +113,7 @@ class Decision:
     possibilities: tuple[str, ...] = ()
     hits: tuple[Hit, ...] = ()
     provider: str = ""
+    in_microsofts_place: bool = False
 
 
 def decide(text: str) -> Decision:
@@ -124,7 +126,13 @@ def decide(text: str) -> Decision:
     )
     hits = sorted(
         _happened(lowered, list(_hits(text, lowered, voices, numbers)), bool(all_codes)),
-        key=lambda hit: (hit.weight, hit.kind == "code", _log_time(lowered, hit.start), -hit.start),
+        key=lambda hit: (
+            hit.weight,
+            hit.kind == "code",
+            hit.owner == "microsoft",
+            _log_time(lowered, hit.start),
+            -hit.start,
+        ),
         reverse=True,
     )
     best = next(
@@ -165,7 +173,8 @@ def decide(text: str) -> Decision:
         best.start,
         tuple(causes)[:3],
         tuple(causes.values())[:3],
-        mark.provider if mark else "",
+        voices.provider(mark) if mark else "",
+        mark is not None and voices.strength(microsoft=True) == 2,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from msoauth.explaining.account_facts import AccountFacts, conclude
-from msoauth.explaining.decide import Hit, Kind, Owner, decide
+from msoauth.explaining.decide import Decision, Hit, Kind, Owner, decide
 from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import causes
 from msoauth.explaining.normalize import locate, lowercase, normalize
@@ -99,7 +99,8 @@ class Explanation:
         possibilities: Up to three causes, the most likely first, which is `cause`; empty if that is ``unknown``.
         spans: Where in the text the evidence stands, the decisive place first.
         provider: Whose reply it is, if the cause is ``other-provider`` and the text shows it, such as ``Gmail``.
-        because: What is known of the account and decided the cause beside the text, as a sentence; or empty.
+        because: What decided the cause beside the text (what is known of the account, whose reply it is), as a sentence;
+            or empty.
 
     >>> explanation = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
     >>> explanation.cause, explanation.who, explanation.confidence
@@ -210,12 +211,22 @@ def explain(
     return replace(
         explanation,
         fix=(found.step, *explanation.fix) if found and found.step else explanation.fix,
-        because=found.because if found else "",
+        because=found.because if found else _whose(decision),
         links=(*links, *explanation.links),
         possibilities=tuple(Possibility(cause, causes()[cause].title) for cause in possibilities),
         spans=tuple(_spans(text, normalized, decision.hits)),
         provider=decision.provider,
     )
+
+
+def _whose(decision: Decision) -> str:
+    """A sentence about whose reply it is; empty if it is not another provider's."""
+    words = (
+        _("Microsoft's server was asked, and another one answered in its place: {provider}.")
+        if decision.in_microsofts_place
+        else _("The answer comes from {provider}.")
+    )
+    return words.format(provider=decision.provider) if decision.provider else ""
 
 
 def _denied_sender(text: str) -> str:

@@ -16,6 +16,7 @@ Strength = Literal[1, 2, 3]
 
 MICROSOFT = "Microsoft"
 MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
+_SERVERS = {"Exim", "Postfix", "Dovecot", "another mail server"}  # programs that providers run
 _MAX_PLACES = 20  # of one mark in one text
 _BEFORE, _AFTER = 250, 300  # characters around words that are still the same answer
 _REMARK = re.compile(
@@ -116,6 +117,18 @@ class Voices:
         ):
             return None
         return replace(best, in_answer=in_answer(best) and best.strength == 3)
+
+    def provider(self, mark: Mark) -> str:
+        """Whose reply *mark* shows: of a server program's marks, the provider whose host is named near them."""
+        near = (
+            other.provider
+            for other in self.marks
+            if mark.provider in _SERVERS
+            and other.strength == 2
+            and other.provider != MICROSOFT
+            and abs(other.start - mark.start) < _AFTER
+        )
+        return next(near, mark.provider)
 
     def strength(self, *, microsoft: bool) -> int:
         """The strength of the best mark of Microsoft's, or of another provider's; 0 if there is none."""

@@ -5,6 +5,8 @@ The causes of replies that no retry helps come from the catalogue in ``msoauth.e
 
 import re
 
+from msoauth import clouds
+from msoauth.clouds import Endpoint
 from msoauth.errors import MailError
 from msoauth.explaining import explain
 from msoauth.mail.connection import Connection
@@ -61,6 +63,9 @@ def error_from_reply(
             failure.retry_after = int(backoff[1]) / 1000 if backoff else None
             return failure
     cause = explain(evidence).cause
+    # A server that the user chose answers for itself; in the place of Microsoft's another one has no business.
+    if cause == "other-provider" and not _is_microsoft(connection.endpoint):
+        cause = "unknown"
     if cause == "unknown" and connection.stage == "authenticate":
         cause = "mail-login-rejected"
     # POP3 has one reply for every refused login, which the catalogue takes for a wrong password; none was sent here.
@@ -72,3 +77,10 @@ def error_from_reply(
     ):
         cause = "mail-login-rejected"
     return connection.failure(why, cause, evidence, challenge=challenge)
+
+
+def _is_microsoft(endpoint: Endpoint) -> bool:
+    """Whether *endpoint* is a mail server of Microsoft's clouds."""
+    return any(
+        endpoint in (cloud.pop3, cloud.imap, cloud.smtp) for cloud in clouds.BY_NAME.values()
+    )

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from msoauth.clouds import Endpoint
+from msoauth.clouds import GLOBAL, Endpoint
 from msoauth.errors import MailError
 from msoauth.mail.connection import Connection
 from msoauth.mail.fetch import Session, fetch
@@ -15,8 +15,8 @@ from msoauth.mail.transcript import Transcript
 from tests.mail.fake_pop3 import FakePop3, make_messages, subjects
 
 
-def _connection() -> Connection:
-    made = Connection(Endpoint("localhost", 995, "implicit"), Transcript(), 20, None)
+def _connection(endpoint: Endpoint = Endpoint("localhost", 995, "implicit")) -> Connection:  # noqa: B008 - frozen
+    made = Connection(endpoint, Transcript(), 20, None)
     made.stage = "authenticate"
     return made
 
@@ -61,6 +61,12 @@ def test_passing_trouble_is_told_apart(reply: str, cause: str, seconds: float | 
 )
 def test_what_will_not_pass_is_not_waited_for(reply: str) -> None:
     assert not error_from_reply(_connection(), reply, "refused").retriable
+
+
+def test_another_servers_words_are_told_only_in_the_place_of_microsofts() -> None:
+    reply = "535 Incorrect authentication data"  # Exim's
+    assert error_from_reply(_connection(GLOBAL.smtp), reply, "refused").cause == "other-provider"
+    assert error_from_reply(_connection(), reply, "refused").cause == "mail-login-rejected"
 
 
 def busy(cause: str = "throttled", retry_after: float | None = None) -> MailError:
