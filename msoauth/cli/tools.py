@@ -54,9 +54,13 @@ def lab(
 
 def explain(
     context: typer.Context,
-    text: Annotated[
-        str, typer.Argument(metavar="[TEXT|-]", help="The error text; - or nothing reads stdin.")
-    ] = "-",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT|-",
+            help="The error text, also one that begins with a dash; - or nothing reads stdin.",
+        ),
+    ] = None,
     json: Json = False,
     batch: Annotated[
         bool,
@@ -86,6 +90,7 @@ def explain(
         for line in explain_lines(_stdin_lines()):
             print_text(line)
         return
+    text = " ".join(words or ["-"])
     if text == "-":
         if sys.stdin.isatty():
             print_text(

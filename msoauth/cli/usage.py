@@ -16,6 +16,8 @@ from msoauth.texts import _
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 CommandError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_TAKES_ANY_TEXT = {"explain"}
+
 if TYPE_CHECKING:
     _Base = TyperCommand
 else:
@@ -59,6 +61,42 @@ class Group(_PlainHelp, TyperGroup):
 
 class Command(_PlainHelp, TyperCommand):
     """A command whose error message names the option or argument with the unusable value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; what begins with a dash but is no option is text to a command that takes any text."""
+        if self.name in _TAKES_ANY_TEXT:
+            options, text = self._split(ctx, args)
+            args = options if text is None else [*options, "--", *text]
+        return super().parse_args(ctx, args)
+
+    def _split(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str] | None]:
+        """Split *args* into options with their values, and the rest: ``-ERR Authentication failure`` is no option.
+
+        The rest is None if the last option lacks its value, which click then tells.
+        """
+        takes_value = {
+            name: not getattr(parameter, "is_flag", False)
+            for parameter in self.get_params(ctx)
+            for name in parameter.opts
+        }
+        options: list[str] = []
+        text: list[str] = []
+        rest = iter(args)
+        for argument in rest:
+            if argument == "--":
+                text += rest
+            elif argument in takes_value:
+                options.append(argument)
+                if takes_value[argument]:
+                    value = next(rest, None)
+                    if value is None:
+                        return options, None
+                    options.append(value)
+            elif re.fullmatch(r"--[\w-]+(?:=.*)?", argument):  # with a value, or mistyped
+                options.append(argument)
+            else:
+                text.append(argument)
+        return options, text
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.

@@ -120,6 +120,29 @@ def test_the_firm_and_the_mailbox_are_filled_in(msoauth: Run) -> None:
     assert "anna@contoso.example" in json.dumps(json.loads(out)["powershell"])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-ERR Logon failure: unknown user name or bad password.", "--json"),
+        ("--json", "-ERR", "Logon", "failure:", "unknown user name or bad password."),
+        ("--json", "--", "-ERR Logon failure: unknown user name or bad password."),
+        ("--lang-like words", "-ERR Logon failure: unknown user name or bad password.", "--json"),
+        ("--json", "-hERR -ERR Logon failure: unknown user name or bad password."),
+    ],
+)
+def test_a_text_may_begin_with_a_dash(msoauth: Run, arguments: tuple[str, ...]) -> None:
+    status, out, err = msoauth("explain", *arguments)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["cause"] != "unknown"
+
+
+@pytest.mark.parametrize("mistyped", ["--jsn", "--acount=x", "--firm"])
+def test_a_mistyped_option_is_told_all_the_same(msoauth: Run, mistyped: str) -> None:
+    status, out, err = msoauth("explain", "-ERR Logon failure", mistyped)
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_a_firm_that_is_none_is_one_sentence(msoauth: Run) -> None:
     status, out, err = msoauth("explain", DISABLED, "--firm", "Nobody")
     assert (status, out) == (2, "")
