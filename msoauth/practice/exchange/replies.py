@@ -45,6 +45,14 @@ TLS_OLD = (
 NOT_AUTHENTICATED = "530 5.7.57 Client not authenticated to send mail. [..]"
 NOT_AUTHENTICATED_AGAIN = "530 5.7.57 Client not authenticated to send mail. Error: {} [..]"
 UNRECOGNIZED = "500 5.3.3 Unrecognized command '{}' [..]"
+NEED_RCPT = "503 5.5.2 Need rcpt command [..]"
+# From memory, of the same kind: unverified.
+NEED_MAIL = "503 5.5.2 Need mail command [..]"
+SENDER_GIVEN = "503 5.5.2 Sender already specified [..]"
+HELP = (
+    "214-This server supports the following commands:\r\n"
+    "214 HELO EHLO STARTTLS RCPT DATA RSET MAIL QUIT HELP AUTH BDAT"
+)
 # The next four are the ordinary words of Exchange's SMTP receive agent; no capture in the facts: unverified.
 SEQUENCE = "503 5.5.1 Bad sequence of commands [..]"
 ARGUMENTS = "501 5.5.4 Invalid arguments [..]"

@@ -98,6 +98,7 @@ class SmtpSession:
         }
         fixed_replies = {
             "NOOP": replies.FINE,
+            "HELP": replies.HELP,
             "VRFY": replies.CANNOT_VERIFY,
             "RSET": replies.RESET,
             "QUIT": replies.BYE,
@@ -269,7 +270,7 @@ class SmtpSession:
             self._say(replies.ARGUMENTS)
             return False
         (count, last), transaction = parsed_chunk, self._transaction
-        refusal = self._mail_refusal() or (None if transaction.recipients else replies.SEQUENCE)
+        refusal = self._mail_refusal() or transaction.incomplete()
         try:
             await transaction.read_chunk(count, refused=refusal is not None)
         except IdleError:

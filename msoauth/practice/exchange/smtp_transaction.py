@@ -31,6 +31,7 @@ class MailTransaction:
         self.sender: str | None = None
         self.recipients: list[str] = []
         self.too_big = False
+        self._binary = False
         self._chunks: bytearray | None = None
 
     def reset(self) -> None:
@@ -44,7 +45,7 @@ class MailTransaction:
     def mail(self, argument: str, login: LoginResult | None) -> str:
         """The reply to MAIL."""
         if self.sender is not None or login is None or login.tenant is None:
-            return replies.SEQUENCE
+            return replies.SENDER_GIVEN
         path = mail_path(argument, "FROM:")
         if path is None:
             return replies.ADDRESS
@@ -60,11 +61,14 @@ class MailTransaction:
             # A null sender is no mailbox; that it gets this reply is unverified.
             return replies.SEND_AS_EARLY
         self.sender = address
+        self._binary = "BODY=BINARYMIME" in parameters.upper().split()
         return replies.SENDER_OK
 
     def rcpt(self, argument: str, login: LoginResult | None) -> str:
         """The reply to RCPT."""
-        if self.sender is None or login is None or self._chunks is not None:
+        if self.sender is None or login is None:
+            return replies.NEED_MAIL
+        if self._chunks is not None:
             return replies.SEQUENCE
         path = mail_path(argument, "TO:")
         if path is None or not path[0]:
@@ -84,9 +88,17 @@ class MailTransaction:
 
     def data_refused(self, argument: str) -> str | None:
         """The reply when DATA may not begin; None when it may."""
-        if not self.recipients or self._chunks is not None:
+        if (missing := self.incomplete()) is not None:
+            return missing
+        if self._chunks is not None or self._binary:  # BINARYMIME wants BDAT (RFC 3030)
             return replies.SEQUENCE
         return replies.ARGUMENTS if argument else None
+
+    def incomplete(self) -> str | None:
+        """The reply to content whose envelope is incomplete; None when it is complete."""
+        if self.sender is None:
+            return replies.NEED_MAIL
+        return None if self.recipients else replies.NEED_RCPT
 
     async def read_data(self) -> bytes | None:
         """Read the content after DATA; None when it is too big.

@@ -415,3 +415,23 @@ def test_latency_delays_every_answer(exchange: Exchange) -> None:
     began = time.monotonic()
     log_in(exchange)  # greeting, EHLO, 220, EHLO, 334, 235
     assert time.monotonic() - began >= 0.3
+
+
+def test_commands_out_of_order_are_answered_as_exchange_does(exchange: Exchange) -> None:
+    smtp, _answer = log_in(exchange)
+    assert without_bracket(smtp.ask(f"RCPT TO:<{CLARA}>")) == "503 5.5.2 Need mail command"
+    assert without_bracket(smtp.ask("DATA")) == "503 5.5.2 Need mail command"
+    assert smtp.ask(f"MAIL FROM:<{ANNA}> BODY=BINARYMIME").startswith("250 ")
+    assert without_bracket(smtp.ask("DATA")) == "503 5.5.2 Need rcpt command"
+    smtp.send("BDAT 3 LAST\r\nx")
+    assert without_bracket(smtp.line()) == "503 5.5.2 Need rcpt command"
+    assert without_bracket(smtp.ask(f"MAIL FROM:<{ANNA}>")) == "503 5.5.2 Sender already specified"
+    assert smtp.ask(f"RCPT TO:<{CLARA}>").startswith("250 ")
+    # What is binary comes in chunks (RFC 3030).
+    assert without_bracket(smtp.ask("DATA")) == "503 5.5.1 Bad sequence of commands"
+    assert smtp.ask("RSET") == "250 2.0.0 Resetting"
+    smtp.send("HELP")
+    assert smtp.reply() == [
+        "214-This server supports the following commands:",
+        "214 HELO EHLO STARTTLS RCPT DATA RSET MAIL QUIT HELP AUTH BDAT",
+    ]
