@@ -261,7 +261,7 @@ def confirm(
         if shown is None:
             print_text(_("There is nothing to confirm for {name}.").format(name=firm.name))
             return
-        _show_unconfirmed(shown)
+        _show_unconfirmed(shown, yes=yes)
         if not yes:
             question = _hosts_question(shown) if shown.host else _("Accept the new values?")
             prompts.confirm(question, "--yes")
@@ -269,8 +269,8 @@ def confirm(
     print_text(_("Confirmed. The secrets of {name} can be used again.").format(name=firm.name))
 
 
-def _show_unconfirmed(shown: "Unconfirmed") -> None:
-    """Print what is to be confirmed."""
+def _show_unconfirmed(shown: "Unconfirmed", *, yes: bool) -> None:
+    """Print what is to be confirmed; if nobody is asked about the host, with the host."""
     if shown.changes:
         print_text(
             _("{name}: changed since its secrets and tokens were stored").format(
@@ -280,7 +280,7 @@ def _show_unconfirmed(shown: "Unconfirmed") -> None:
         headers = [_("What"), _("When they were stored"), _("Now")]
         rows = [(change.label, change.old_text, change.new_text) for change in shown.changes]
         show_table(headers, rows, wrap=[1, 2])
-    if shown.host:
+    if shown.host and yes:
         print_text(
             _("Its servers are not Microsoft's; the sign-in service is {host}.").format(
                 host=shown.host
