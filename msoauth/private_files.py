@@ -241,7 +241,7 @@ def prepare_database(file: Path) -> None:
 def _restrict_on_windows(path: Path) -> None:
     """Give a new file or folder an access list of the user alone, which what is created in it inherits."""
     if os.name == "nt":
-        user = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ['USERNAME']}"
+        user = f"{os.environ.get('USERDOMAIN', '.')}\\{os.getlogin()}"
         grant = f"{user}:(OI)(CI)F" if path.is_dir() else f"{user}:F"
         command = ["icacls", str(path), "/inheritance:r", "/grant:r", grant]
         done = subprocess.run(command, capture_output=True, check=False)

@@ -1,6 +1,7 @@
 """Writes every kind of file that msoauth writes, under umask 0, and watches what others could read of it, and when.
 
-``python -m tests.every_file FOLDER`` prints a JSON list of complaints. The umask is the whole process's, and an audit
+It also watches whom msoauth contacts meanwhile. ``python -m tests.every_file FOLDER`` prints JSON: the complaints about
+files, and the hosts that are not this computer. The umask is the whole process's, and an audit
 hook cannot be taken away again; so this is a process of its own.
 """
 
@@ -26,6 +27,8 @@ class Watch:
     def __init__(self, top: Path) -> None:
         self.top = top
         self.complaints: list[str] = []
+        self.contacted: set[str] = set()
+        self.connections = 0
         self.seen: set[str] = set()
         sys.addaudithook(self.hear)
 
@@ -45,8 +48,17 @@ class Watch:
         elif event in ("os.rename", "os.remove"):
             file = self.full(given[0], given[2] if event == "os.rename" else given[1])
             self.judge(file)
+        elif event in ("socket.getaddrinfo", "socket.connect"):
+            self.contact(given[0] if event == "socket.getaddrinfo" else given[1])
         elif event == "open" and isinstance(given[0], str) and given[2] & os.O_CREAT:
             self.seen.add(given[0])
+
+    def contact(self, address: Any) -> None:
+        """Note a host name that is looked up, or an address that is connected to; a socket's path is this computer's."""
+        host = address[0] if isinstance(address, tuple) else address
+        self.connections += 1
+        if isinstance(address, tuple) or not str(host).startswith(("/", "b'/")):
+            self.contacted |= {str(host)} - {"localhost", "127.0.0.1", "::1", "None"}
 
     @staticmethod
     def full(path: Any, folder: int = -1) -> str:
@@ -79,8 +91,8 @@ class Watch:
             self.judge(str(file))
 
 
-def main(top: Path) -> list[str]:
-    """Write all files below *top*; gives what others could have read, and what was never written."""
+def main(top: Path) -> dict[str, list[str]]:
+    """Write all files below *top*; gives what others could have read, what was never written, and who was contacted."""
     os.umask(0)
     os.chdir(top)
     (top / "tmp").mkdir(0o700)
@@ -88,11 +100,12 @@ def main(top: Path) -> list[str]:
     watch = Watch(top)
     write_everything(top, watch)
     watch.judge_all()
-    return [
+    files = [
         *watch.complaints,
         *(f"never written: {name}" for name in WRITTEN if not list(top.glob(name))),
-        *([] if len(watch.seen) > 20 else ["the hook saw nothing"]),
+        *([] if len(watch.seen) > 20 and watch.connections > 20 else ["the hook saw nothing"]),
     ]
+    return {"files": files, "contacted": sorted(watch.contacted)}
 
 
 WRITTEN = (

@@ -31,7 +31,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_every_file_is_the_users_alone_from_its_first_byte(
+def test_every_file_is_the_users_alone_from_its_first_byte_and_nobody_else_is_contacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "everything"
@@ -40,7 +40,7 @@ def test_every_file_is_the_users_alone_from_its_first_byte(
     command = [sys.executable, "-m", "tests.every_file", str(place)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert json.loads(done.stdout.splitlines()[-1]) == {"files": [], "contacted": []}
 
 
 def test_a_file_that_others_could_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:
@@ -179,9 +179,17 @@ def test_what_a_user_names_is_not_written_through_a_link_that_others_may_have_pl
     (shared / linked.partition("/")[0]).symlink_to(
         victim / "report" if linked == "report" else victim
     )
-    for attempt in (files.check_writable, lambda file: files.write(file, b"a report")):
-        with pytest.raises(InputError, match="cannot be written"):
-            attempt(shared / linked)
+    account = Account("anna@contoso.example", FIRM.name)
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        workspace.firms.add(FIRM)
+        for attempt in (
+            files.check_writable,
+            lambda file: files.write(file, b"a report"),
+            lambda file: next(iter(fetch_mail(workspace, account, to=file))),
+            lambda file: next(iter(fetch_mail(workspace, account, to=file, format="mbox"))),
+        ):
+            with pytest.raises(InputError, match="cannot be written"):
+                attempt(shared / linked)
     assert (victim / "report").read_bytes() == b"the victim's"
     assert list(victim.iterdir()) == [victim / "report"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.utils import ensure_event_loop
 
@@ -71,6 +72,18 @@ def kernel(lab: Lab, folder: Path) -> Iterator[tuple[str, Execute]]:
             ask(lab, "DELETE", f"kernels/{name}")
 
 
+def test_without_its_token_jupyter_shows_nothing(practice: Practice) -> None:
+    for path in ("/lab", "/notebooks/0%20Start%20here.ipynb", "/tree"):
+        answer = requests.get(f"{practice.lab.url}{path}", allow_redirects=False, timeout=20)
+        assert answer.status_code == 302
+        assert "/login" in answer.headers["Location"]
+    for path in ("/api/contents", "/api/kernels", "/files/0%20Start%20here.ipynb"):
+        answer = requests.get(f"{practice.lab.url}{path}", allow_redirects=False, timeout=20)
+        assert answer.status_code in (302, 403)
+        assert "ipynb" not in answer.text
+    assert requests.post(f"{practice.lab.url}/api/kernels", timeout=20).status_code == 403
+
+
 def test_a_kernel_shows_no_passphrase_and_opens_the_vault(practice: Practice) -> None:
     server = server_of(practice.lab)
     folder = Path(server.environ()["JUPYTER_RUNTIME_DIR"])
@@ -97,7 +110,9 @@ def test_kernels_are_reached_by_sockets_of_this_user_alone_and_restart_and_inter
     practice: Practice,
 ) -> None:
     folder = Path(server_of(practice.lab).environ()["JUPYTER_RUNTIME_DIR"])
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (
+        folder.stat().st_mode & 0o777 == 0o700
+    )  # Jupyter sets the sticky bit with the first kernel
     with kernel(practice.lab, folder) as (name, execute):
         connection = json.loads((folder / f"kernel-{name}.json").read_text(encoding="utf-8"))
         assert connection["transport"] == "ipc"
