@@ -29,20 +29,24 @@ _database_lock = threading.Lock()
 def open_private(file: str | Path, flags: int) -> int:
     """Open a file as ``os.open`` does, but never through a symbolic link; returns the descriptor.
 
-    A file that is created is the user's alone; one that others could read is narrowed.
+    A file that is created is the user's alone, whatever the umask; one that others could read is narrowed.
 
     Raises:
         OSError: it cannot be opened, is a link, or is somebody else's.
     """
     descriptor = os.open(file, flags | _FLAGS, FILE_MODE)
-    if os.name == "posix" and not flags & os.O_EXCL:
-        try:
-            if os.fstat(descriptor).st_mode & 0o077:
-                os.fchmod(descriptor, FILE_MODE)
-        except OSError:
-            os.close(descriptor)
-            raise
+    try:
+        _set_mode(descriptor, FILE_MODE)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _set_mode(descriptor: int, mode: int) -> None:
+    """Narrow what was there before; a umask, which can only take rights away, may have taken some of the user's own."""
+    if os.name == "posix" and os.fstat(descriptor).st_mode & 0o777 != mode:
+        os.fchmod(descriptor, mode)
 
 
 def create(file: str | Path) -> int:
@@ -73,8 +77,8 @@ def read_bounded(file: Path, most: int) -> bytes:
 def narrow_output(stream: TextIO) -> None:
     """Narrow the file, if any, that a shell opened for *stream*, before something private is written to it."""
     with contextlib.suppress(OSError, ValueError):  # no file, or somebody else's
-        if os.name == "posix" and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            os.fchmod(stream.fileno(), FILE_MODE)
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            _set_mode(stream.fileno(), FILE_MODE)
 
 
 @contextlib.contextmanager
@@ -183,6 +187,8 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise
     else:
+        if os.name == "posix" and folder.stat().st_mode & 0o700 != FOLDER_MODE:
+            folder.chmod(FOLDER_MODE)  # a umask took some of the user's own rights
         _restrict_on_windows(folder)
 
 
@@ -221,8 +227,6 @@ def prepare_database(file: Path) -> None:
     Raises:
         OSError: a file cannot be created or narrowed, or is a link.
     """
-    if others_may_write(file.parent):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file.parent))
     with _database_lock:
         with contextlib.suppress(FileExistsError):
             os.close(create(file))

@@ -43,6 +43,19 @@ def test_every_file_is_the_users_alone_from_its_first_byte_and_nobody_else_is_co
     assert json.loads(done.stdout.splitlines()[-1]) == {"files": [], "contacted": []}
 
 
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o277, 0o777])
+def test_the_umask_decides_nothing(tmp_path: Path, umask: int) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from msoauth import private_files\n"
+        "os.umask(int(sys.argv[2])); folder = Path(sys.argv[1], 'a', 'b')\n"
+        "private_files.make_folder(folder); private_files.write(folder / 'file', b'x')\n"
+        "private_files.prepare_database(folder / 'database')"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), str(umask)], check=True)
+    assert {mode(tmp_path / "a"), mode(tmp_path / "a/b")} == {0o700}
+    assert {mode(file) for file in (tmp_path / "a/b").iterdir()} == {0o600}
+
+
 def test_a_file_that_others_could_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:
     file = tmp_path / "old"
     file.write_bytes(b"x")
@@ -81,6 +94,19 @@ def test_a_folder_for_everybody_is_refused_and_stays_as_it_is(tmp_path: Path) ->
     with pytest.raises(StoreError, match="cannot be opened"):
         Workspace.open(f"sqlite:///{tmp_path / 'tmp'}/msoauth.db")
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_where_the_file_system_keeps_no_permissions_a_warning_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setattr(os, "fchmod", lambda *_about: None)
+    for _twice in range(2):
+        with Workspace.open(folder) as workspace:
+            [warning] = workspace.warnings
+            assert "keeps no permissions" in warning
 
 
 # Links that somebody planted

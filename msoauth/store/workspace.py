@@ -88,6 +88,14 @@ class Workspace:
         try:
             if "://" in location:
                 url, folder = _database_url(location), _user_folder()
+                if url.get_backend_name() == "sqlite" and url.database not in (
+                    None,
+                    "",
+                    ":memory:",
+                ):
+                    place = Path(str(url.database)).absolute().parent
+                    if private_files.others_may_write(place):
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             else:
                 folder = private_files.resolve(Path(location).expanduser())
                 if folder.exists() and not folder.is_dir():
