@@ -41,9 +41,14 @@ _FIELDS = (
     r"refresh_?token|id_?token|device_?code|code_?verifier|(?<![^\W_])assertion|secret_?text|"
     r"x-ms-refreshtokencredential|estsauth\w{0,20}|signinstatecookie|xoauth2_bearer"
 )
+# After a colon, words with which a sentence goes on, such as "Invalid password: the …", and nobody's password begins.
+_PROSE = (
+    r"\s{1,4}(?:an?|das|de[rmn]|die|eine?|is|it|keine?|msoauth|no|nicht|not|password|please|bitte|see|set|sie|solange|th[ei]s?|"
+    r"use|was|while|with|your?) "
+)
 # name=value in a form or URL, "name": "value" in JSON, possibly escaped once or twice more.
 _FIELD = re.compile(
-    rf"""(?:{_FIELDS})\\{{0,4}}["']?\s{{0,4}}(?:=|:|%3[Dd])\s{{0,4}}"""
+    rf"""(?:{_FIELDS})\\{{0,4}}["']?\s{{0,4}}(?:=|:(?!{_PROSE})|%3[Dd])\s{{0,4}}"""
     r"""(?:\\{0,4}"(?P<double>[^"\r\n]{3,}+)|\\{0,4}'(?P<single>[^'\r\n]{3,}+)|(?P<value>[^\s"'&,;<>\\{}\[\]]{3,}+))""",
     re.IGNORECASE,
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from babel.messages.pofile import read_po
 
 from msoauth import logs, redact
 from tests.encodings import ENCODINGS, SECRETS, b64, pieces
@@ -290,3 +291,33 @@ def test_no_text_is_cut_before_it_is_redacted() -> None:
                     assert not any(
                         isinstance(n, ast.Slice) for part in inside for n in ast.walk(part)
                     ), f"{file.name}:{call.lineno}"
+
+
+def test_no_text_of_ours_is_taken_for_a_secret() -> None:
+    """Except the help that shows how a variable is set."""
+    with (Path(redact.__file__).parent / "locale/de/LC_MESSAGES/msoauth.po").open("rb") as file:
+        catalogue = read_po(file, locale="de")
+    for message in catalogue:
+        for said in (message.id, message.string):
+            for text in said if isinstance(said, (list, tuple)) else (said,):
+                if text and "MSOAUTH_PASSPHRASE=..." not in text:
+                    assert redact.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AADSTS50056: Invalid or null password: password doesn't exist in the directory for this user.",
+        "NoPermissionsInAccessToken: The token contains no permissions",
+        "This workspace is sealed with a passphrase: set MSOAUTH_PASSPHRASE.",
+    ],
+)
+def test_a_sentence_that_goes_on_after_a_colon_holds_no_secret(text: str) -> None:
+    assert redact.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "secret", ["geheim", "geheim!", "not-told", "thesis", "useful", "isabella"]
+)
+def test_a_password_after_a_colon_is_hidden(secret: str) -> None:
+    assert secret not in redact.redact(f"password: {secret} for anna")
