@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from msoauth.texts import _
+
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 # Each of these exists on some systems only. Without O_BINARY, Windows writes each LF as CRLF.
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -34,13 +36,20 @@ def open_private(file: str | Path, flags: int) -> int:
     Raises:
         OSError: it cannot be opened, is a link, or is somebody else's.
     """
-    descriptor = os.open(file, flags | _FLAGS, FILE_MODE)
+    try:
+        descriptor = os.open(file, flags | _FLAGS, FILE_MODE)
+    except OSError as problem:
+        raise (_link_error(file) if problem.errno == errno.ELOOP else problem) from None
     try:
         _set_mode(descriptor, FILE_MODE)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _link_error(path: str | Path) -> OSError:
+    return OSError(errno.ELOOP, _("it leads through a symbolic link"), str(path))
 
 
 def _set_mode(descriptor: int, mode: int) -> None:
@@ -140,7 +149,7 @@ def resolve(path: Path) -> Path:
         else:
             links += 1
             if links > _MOST_LINKS or others_may_write(place):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(place / part))
+                raise _link_error(place / part)
             target = (place / part).readlink()
             if target.is_absolute():
                 place = Path(target.anchor)
@@ -156,7 +165,7 @@ def resolve_below(top: Path, path: Path) -> Path:
     """
     place = resolve(path)
     if path.absolute().is_relative_to(top) and place != path.absolute():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        raise _link_error(path)
     return place
 
 
@@ -183,7 +192,7 @@ def make_folder(folder: Path) -> None:
         make_folder(folder)
     except OSError:
         if folder.is_symlink():
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder)) from None
+            raise _link_error(folder) from None
         if not folder.is_dir():
             raise
     else:
@@ -237,7 +246,7 @@ def prepare_database(file: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 mode = part.lstat().st_mode
                 if not stat.S_ISREG(mode):
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(part))
+                    raise _link_error(part)
                 if os.name == "posix" and mode & 0o077:
                     part.chmod(FILE_MODE)
 
