@@ -138,6 +138,14 @@ class Voices:
         )
 
 
+def foreign_server(greeting: str) -> str:
+    """The name of the provider or program that a server's *greeting* shows, such as ``Exim``; empty for Microsoft's."""
+    voices = Voices(greeting.lower())
+    if voices.strength(microsoft=True):
+        return ""
+    return next((mark.provider for mark in voices.marks if mark.strength == 3), "")
+
+
 def _marks(lowered: str) -> Iterator[Mark]:
     """Every mark of a provider that stands in *lowered* as a whole word."""
     for provider, marks in providers().items():

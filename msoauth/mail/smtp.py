@@ -7,7 +7,7 @@ from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
 
 from msoauth.errors import InputError, MailError
-from msoauth.explaining import explain
+from msoauth.explaining.voices import foreign_server
 from msoauth.mail import sasl, unverified_facts
 from msoauth.mail.connection import Connection, MailSession
 from msoauth.mail.reply_errors import error_from_reply
@@ -41,7 +41,7 @@ class SmtpSession(MailSession):
         if connection.endpoint.tls == "starttls":
             connection.enter("tls")
             if "STARTTLS" not in self.capabilities:
-                foreign = explain(text).cause == "other-provider"
+                foreign = foreign_server(text)
                 raise connection.failure(
                     _("another provider's mail server answers, and it offers no STARTTLS")
                     if foreign

@@ -12,6 +12,7 @@ import pytest
 from msoauth.explaining import explain
 from msoauth.explaining.batch import batch
 from msoauth.explaining.load import causes
+from msoauth.explaining.voices import foreign_server
 
 CATALOGUE = resources.files("msoauth.explaining") / "catalogue"
 SIGNATURES = [
@@ -160,3 +161,17 @@ def test_the_words_shown_begin_with_their_line_or_a_whole_word() -> None:
     reply = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox."
     assert explain(reply).evidence.startswith("535 5.7.139")
     assert " 535 5.7.139" in explain(f"{'x ' * 90}{reply}").evidence
+
+
+@pytest.mark.parametrize(
+    ("greeting", "whose"),
+    [
+        ("220 srv17.hoster.example ESMTP Exim 4.96 #2 Mon, 30 Nov 2026 10:00:00 +0000", "Exim"),
+        ("220 mail.kanzlei.example ESMTP Postfix (Debian/GNU)", "Postfix"),
+        ("220 smtp.gmail.com ESMTP 5b1f17b1804b1-gsmtp", "Gmail"),
+        ("220 PN4P287CA0064.outlook.office365.com Microsoft ESMTP MAIL Service ready", ""),
+        ("220 server ready", ""),
+    ],
+)
+def test_a_greeting_shows_whose_server_answers(greeting: str, whose: str) -> None:
+    assert foreign_server(greeting) == whose
