@@ -45,6 +45,7 @@ TLS_OLD = (
 NOT_AUTHENTICATED = "530 5.7.57 Client not authenticated to send mail. [..]"
 NOT_AUTHENTICATED_AGAIN = "530 5.7.57 Client not authenticated to send mail. Error: {} [..]"
 UNRECOGNIZED = "500 5.3.3 Unrecognized command '{}' [..]"
+# facts N13
 NEED_RCPT = "503 5.5.2 Need rcpt command [..]"
 # From memory, of the same kind: unverified.
 NEED_MAIL = "503 5.5.2 Need mail command [..]"

@@ -1,4 +1,4 @@
-"""The IMAP server's replies (facts E3)."""
+"""The IMAP server's replies (facts E3 and N13)."""
 
 from msoauth.practice.exchange.connection import Connection
 
