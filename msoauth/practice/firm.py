@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from msoauth.practice.exchange.framing import BARE_LF
 from msoauth.practice.server import PracticeTenant
 from msoauth.practice.state import Mailbox
 
@@ -119,8 +120,9 @@ class Microsoft365:
         return answer.text
 
     def deliver(self, account: Account, mail: bytes) -> None:
-        """Put a mail into a user's inbox; its lines end with CRLF."""
-        self._mailbox(account).deliver(mail, self.tenant.state.clock.time())
+        """Put a mail into a user's inbox."""
+        raw = BARE_LF.sub(b"\r\n", mail)
+        self._mailbox(account).deliver(raw, self.tenant.state.clock.time())
 
     def inbox(self, account: Account) -> list[bytes]:
         """The mails in a user's inbox."""

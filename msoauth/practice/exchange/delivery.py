@@ -14,10 +14,9 @@ from uuid import uuid4
 
 from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import LoginResult, Protocol, may_send_as
+from msoauth.practice.exchange.framing import BARE_LF
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox, PracticeState, Tenant
-
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
         The Message-ID: the client's own is kept (facts E6, work accounts).
     """
     now = state.clock.now()
-    content = _BARE_LF.sub(b"\r\n", mail.content)
+    content = BARE_LF.sub(b"\r\n", mail.content)
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
     fields = headers(content)

@@ -1,9 +1,12 @@
 """Read what a client sends: lines, counted bytes and dot-stuffed mails, each within a limit."""
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from msoauth.practice.exchange.connection import Connection, IdleError, LineTooLongError
+
+BARE_LF = re.compile(rb"(?<!\r)\n")  # a line end that a stored mail does not have
 
 
 async def readline(connection: Connection, limit: int, seconds: float) -> bytes:

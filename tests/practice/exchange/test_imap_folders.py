@@ -131,6 +131,8 @@ def test_an_appended_mail_keeps_its_flags_and_date(imap: Dialogue) -> None:
     assert append(imap, 'INBOX "yesterday"') == ["P1 BAD Command Argument Error. 11"]
     assert append(imap, "Nowhere") == ["P1 NO [TRYCREATE] Nowhere doesn't exist."]
     assert append(imap, "Drafts")[:2] == ["* 2 EXISTS", "* 2 RECENT"]
+    append(imap, "Drafts", "Subject: LF alone\n\nx\n")
+    assert answers(imap, "A5 FETCH 3 (RFC822.SIZE)")[0] == "* 3 FETCH (RFC822.SIZE 24)"
 
 
 def test_another_sessions_mail_and_flags_are_told(exchange: Exchange, imap: Dialogue) -> None:

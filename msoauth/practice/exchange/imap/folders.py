@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from msoauth.practice.exchange.framing import BARE_LF
 from msoauth.practice.exchange.imap.grammar import (
     ArgumentError,
     GrammarError,
@@ -177,5 +178,5 @@ def append(folder: Folder, arguments: list[Word], now: float) -> int:
     received = read_moment(astring(options.pop(0))).timestamp() if options else now
     if options:
         raise GrammarError("there are too many arguments")
-    raw = arguments[-1].value.encode("utf-8", "surrogateescape")
+    raw = BARE_LF.sub(b"\r\n", arguments[-1].value.encode("utf-8", "surrogateescape"))
     return folder.append(raw, received, seen=seen, flags=flags).uid
