@@ -475,7 +475,7 @@ def _panel(made: Situation, name: str) -> str:
         state = ipywidgets.Widget.get_manager_state()["state"]
         pages = "\n".join(str(one["state"].get("html", "")) for one in state.values())
         table = panel if name == "journal" else panel.frame()
-        return pages + str(table.to_string())
+        return f"{pages}{table.to_string()}"
     finally:
         ipywidgets.Widget.close_all()
         ui.use(None)

@@ -11,13 +11,15 @@ from msoauth.explaining.links import link, lookup
 from msoauth.explaining.load import causes
 from msoauth.explaining.normalize import locate, lowercase, normalize
 from msoauth.model import Account, Firm, Link
-from msoauth.redact import redact
+from msoauth.redact import CUT_MARGIN, redact
+from msoauth.sanitize import visible
 from msoauth.shells import powershell_string
 from msoauth.texts import _
 
 Confidence = Literal["certain", "likely", "unsure"]
 
 _MAX_EVIDENCE = 600  # characters
+_MAX_REDACTED = 100_000  # characters of a text that is redacted as a whole
 _MAX_QUOTED = 80  # characters of words that are quoted in a sentence
 _BARE_NAME = re.compile(r"\w[\w.@+-]*", re.ASCII)
 _GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
@@ -204,9 +206,7 @@ def explain(
         codes=decision.codes,
         confidence=found.confidence if found else decision.confidence,
         sender=_denied_sender(normalized),
-        evidence=_evidence(
-            decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
-        ),
+        evidence=_evidence(text, normalized, decision),
     )
     return replace(
         explanation,
@@ -244,10 +244,19 @@ def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[Evidence
             yield EvidenceSpan(*place, hit.kind, hit.owner)
 
 
-def _evidence(words: str) -> str:
-    """*words* without secrets and control characters; empty if they look binary."""
-    printable = "".join(
-        char if char.isprintable() else " " for char in redact(words, _MAX_EVIDENCE)
+def _evidence(text: str, normalized: str, decision: Decision) -> str:
+    """The words that decided, without secrets and control characters; empty if they look binary.
+
+    They are taken of the redacted text: half a secret, or one with other quotes, would not be recognised. Of a log
+    that is too long for that, they are redacted themselves.
+    """
+    redacted = redact(text) if len(text) <= _MAX_REDACTED else text
+    if redacted != text:
+        normalized = normalize(redacted)
+        decision = decide(normalized)
+    words = decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
+    printable = visible(
+        "".join(char if char.isprintable() else " " for char in redact(words, _MAX_EVIDENCE))
     ).strip()
     binary = sum(char == "\ufffd" or not char.isprintable() for char in words)
     return "" if binary * 5 > len(words) else printable
@@ -338,11 +347,12 @@ def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
 
     Secrets are not in them, and long ones are cut off.
     """
-    found, shown = [], redact(text)
+    found = []
     for span in explanation.spans:
         quoted = text[span.start : span.end]
-        # Redacted as a whole first: a part of a secret would not be recognized as one.
-        words = " ".join((quoted if quoted in shown else redact(quoted)).split())
+        # Redacted with what is around it first: a part of a secret would not be recognized as one.
+        around = text[max(0, span.start - CUT_MARGIN) : span.end + CUT_MARGIN]
+        words = " ".join((quoted if quoted in redact(around) else redact(quoted)).split())
         words = words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
         basis = _basis_in_words(span, explanation.provider)
         found.append(_("“{words}” ({basis})").format(words=words, basis=basis))
