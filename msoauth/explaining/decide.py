@@ -67,7 +67,7 @@ _MAIL = re.compile(
 _REPLY = re.compile(r"\b[45]\d\d[ -]|(?:\b[a-z]*\d+|\*|\+|:) (?:no|bad) |-err ")
 _FAILURE = re.compile(
     r"error|fail|denied|invalid|reject|refus|unauthori[sz]|not (?:allowed|accepted|permitted|authori[sz]ed|active|found|verified|match)"
-    r"|exception|unable|cannot|could ?n[o']t|disallowed|incorrect|expired|revoked|blocked|too many|exceed|\b[45]\d\d[ -]|-err|fehler|échec|错误|エラー"
+    r"|exception|unable|cannot|could ?n[o']t|disallowed|incorrect|expired|revoked|blocked|too many|exceed|\b[45]\d\d[ -]|-err|fehler|échec|erreur|错误|失败|エラー|失敗|ошибк|오류|실패|verweigert|abgelehnt|gesperrt|refus|denegad|negad"
 )
 # Words of mail and of signing in; a text of some length without any is about something else.
 _CONTEXT = re.compile(

@@ -16,7 +16,8 @@ Strength = Literal[1, 2, 3]
 
 MICROSOFT = "Microsoft"
 MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
-_SERVERS = {"Exim", "Postfix", "Dovecot", "another mail server"}  # programs that providers run
+_SOME = "another mail server"
+_SERVERS = {"Exim", "Postfix", "Dovecot", _SOME}  # programs that providers run
 _MAX_PLACES = 20  # of one mark in one text
 _BEFORE, _AFTER = 250, 300  # characters around words that are still the same answer
 _REMARK = re.compile(
@@ -43,19 +44,34 @@ _REMARK = re.compile(
     r"|(?P<example>\b(?:e\.g\.|for example|for instance|such as|z\. ?b\.|zum beispiel|beispielsweise|par exemple)[^.;\n]{0,100})"
 )
 
-# Signs of a text's being code, a change of code or documentation, and not a report of what happened.
-_DOCUMENT = re.compile(
+# Signs that a whole text describes a change of code or documentation, or a wish, and is not a report of what happened.
+_CHANGE = re.compile(
     r"^(?:fix|feat|docs?|chore|refactor|test)(?:\([^)\n]{0,40}\))?!?: "
-    r"|^(?:[-*#+]{1,3} )?(?:add|document|clarif|improve|handle|implement|translate|update|support)(?:s|es|d|ed|ies|ied)?\b[^.\n]{0,70}"
-    r"\b(?:error|code|message|scenario|guidance|handling|support|test|doc|documentation|troubleshooting)s?\b"
-    r"|\bthis (?:pr|pull request|patch|commit|release|change) (?:add|fix|correct|change|introduce|implement|handle)"
-    r"|\bfor this pr\b|#sign-off|` \||\| `|\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
+    r"|^[^.\n]{0,30}\b(?:add|handle|prompt|move|treat|map|ignore|retry|catch|detect|surface|document|parse|support|implement|improve"
+    r"|translate|update|clarif)(?:s|es|d|ed|ing|ies|ied|y)?\b[^.\n]{0,80}"
+    r"(?:aadsts|\b(?:error|code|message|scenario|guidance|handling|support|test|doc|documentation|troubleshooting)s?\b)"
+    r"|\bthis (?:pr|pull request|patch|commit|release|change) (?:add|fix|correct|change|introduce|implement|handle|disable|enable|target)"
+    r"|\b(?:fixes|closes|addresses|resolves) #\d|\bfor this pr\b|#sign-off|@@ -\d|```diff|\btype of change\b|\bnon-breaking\b"
+    r"|\b(?:is your )?feature request\b|describe the solution you'd like|\bfeature description\b"
+)
+# Signs that what stands near them is code or documentation.
+_DOCUMENT = re.compile(
+    r"\*\*aadsts\d+\*\*|` \||\| `|\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
     r"|\(\?[i:=!<]|\.(?:contains|includes|startswith|indexof|match|test)\(|\bthrow new \w|\bcase [\"']|\berrorcode\.[a-z]"
     r"|\bdocument details\b|\b(?:public|private|protected|const|static|final|var|let|string) [\w<>\[\] ]{1,60}= ?[\"'`]"
     r"|(?<![\w+])\+(?!ok)[a-z][\w-]{3,40} [^\n+]{0,160} \+(?!ok)[a-z]"
     r"|[\"']aadsts\d+[\"']\s?[,\])]|[\"'],?\s?(?://|#) ?[a-z]"
 )
+# What Microsoft adds to an error that happened.
+_EVENT = re.compile(r"trace id|correlation id|timestamp: ?2|prod\.outlook\.com \d")
+_EVENT_AFTER = 600  # characters
 _NEAR = 200  # characters between such a sign and what it makes documentation
+# Refusals of a login in a form that Exchange never uses (facts E2, E3, E5).
+_OTHER_REFUSAL = re.compile(
+    r"\b535[ ,:-]{1,3}(?:b?['\"])?(?:5\.7\.[01489] )?(?:\(#auth|error: auth|authentication (?:failed|failure|credentials|error)"
+    r"|incorrect|invalid|login fail|authorization failed|denied|username and|not authenticated|auth(?:entication)? (?:is )?invalid)"
+    r"|\b535[ -]5\.7\.8\b|\[authenticationfailed\]|-err \[auth\]"
+)
 # A mail server's host, whosever it is.
 _MAIL_HOST = re.compile(
     r"(?<![\w.@/-])(?:smtps?|imaps?|pop3?s?|mail|mx|webmail|asmtp|relay)\d?\.(?!accessas)(?:[\w-]{1,40}\.){1,3}"
@@ -86,8 +102,10 @@ class Voices:
     """The remarks and marks in a text in lower case."""
 
     def __init__(self, lowered: str) -> None:
+        self._lowered = lowered
         is_prose = len(lowered) <= MAX_PROSE
         self._remarks = list(_REMARK.finditer(lowered)) if is_prose else []
+        self._is_change = is_prose and _CHANGE.search(lowered) is not None
         self._documents = (
             [match.start() for match in _DOCUMENT.finditer(lowered)] if is_prose else []
         )
@@ -95,8 +113,12 @@ class Voices:
 
     def remark(self, offset: int) -> Remark | None:
         """The kind of the remark around *offset*; None if there is none."""
-        if any(abs(sign - offset) < _NEAR for sign in self._documents):
-            return "documentation"
+        if self._is_change or any(abs(sign - offset) < _NEAR for sign in self._documents):
+            return (
+                None
+                if _EVENT.search(self._lowered, offset, offset + _EVENT_AFTER)
+                else "documentation"
+            )
         for match in self._remarks:
             if match.start() <= offset < match.end():
                 return match.lastgroup  # type: ignore[return-value]  # the groups' names are the kinds
@@ -119,16 +141,17 @@ class Voices:
         return replace(best, in_answer=in_answer(best) and best.strength == 3)
 
     def provider(self, mark: Mark) -> str:
-        """Whose reply *mark* shows: of a server program's marks, the provider whose host is named near them."""
+        """Whose reply *mark* shows: of a server program's, the provider whose host is named near it, or the program."""
+        if mark.provider not in _SERVERS:
+            return mark.provider
         near = (
-            other.provider
+            other
             for other in self.marks
-            if mark.provider in _SERVERS
-            and other.strength == 2
-            and other.provider != MICROSOFT
+            if other.provider != MICROSOFT
+            and other.strength > 1
             and abs(other.start - mark.start) < _AFTER
         )
-        return next(near, mark.provider)
+        return max(near, key=lambda other: (other.strength == 2, other.provider != _SOME)).provider
 
     def strength(self, *, microsoft: bool) -> int:
         """The strength of the best mark of Microsoft's, or of another provider's; 0 if there is none."""
@@ -172,3 +195,5 @@ def _marks(lowered: str) -> Iterator[Mark]:
     for match in _MAIL_HOST.finditer(lowered):
         if not _MICROSOFT_HOST.search(match[0]):
             yield Mark(match[0], match.start(), match.end(), 2)
+    for match in _OTHER_REFUSAL.finditer(lowered):
+        yield Mark(_SOME, match.start(), match.end(), 3)
