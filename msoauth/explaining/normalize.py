@@ -12,7 +12,7 @@ from collections import Counter
 from urllib.parse import unquote, unquote_plus
 
 LIMIT = 1 << 20  # characters of a longer text that are read: half from its start, half from its end
-_LOG_LIMIT = 200_000  # characters of a log that are read, after repeated lines were removed
+_LOG_LIMIT = 60_000  # characters of a log that are read, after repeated lines were removed
 # Around these words even the middle of a text that is too long is read.
 _FAILURE_WORDS = (
     "AADSTS",
