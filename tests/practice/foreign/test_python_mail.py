@@ -151,6 +151,7 @@ def test_aiosmtplib_sends_and_is_refused(office: Office) -> None:
     assert email.message_from_bytes(arrived).get_payload(1).get_content_type() == "message/rfc822"  # type: ignore[union-attr,unused-ignore]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="getmail6 does not run on Windows")
 @pytest.mark.parametrize("protocol", ["IMAP", "POP3"])
 def test_getmail6_retrieves_a_whole_mailbox_once(
     office: Office, tmp_path: Path, protocol: str
