@@ -5,8 +5,16 @@ import ssl
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import truststore
+
+from msoauth.private_files import read_bounded
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+_MAX_BYTES = 4 << 20  # of a CA file; that of a whole system has 0.3 MB
 
 _local = threading.local()
 
@@ -21,7 +29,7 @@ def context(ca_file: str | None) -> ssl.SSLContext:
         OSError: the file cannot be read, or holds no certificate.
     """
     if ca_file:
-        return _context_from_file(ca_file, Path(ca_file).stat().st_mtime_ns)
+        return _context_from_pem(read_bounded(Path(ca_file), _MAX_BYTES))
     from_openssl = _context_from_openssl()
     if from_openssl is not None:
         return from_openssl
@@ -33,9 +41,32 @@ def context(ca_file: str | None) -> ssl.SSLContext:
     return of_thread
 
 
+def authorities(ca_file: str) -> "tuple[x509.Certificate, ...]":
+    """The certificates in a CA file: those, and no others, that :func:`context` trusts.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+    """
+    return _certificates(read_bounded(Path(ca_file), _MAX_BYTES))
+
+
+# OpenSSL finds certificates in a file that other readers pass over ("TRUSTED CERTIFICATE"). So it gets what was read.
+@functools.lru_cache(maxsize=64)
+def _certificates(pem: bytes) -> "tuple[x509.Certificate, ...]":
+    from cryptography import x509  # imported lazily: only endpoints files have a CA file
+
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError as error:
+        raise ssl.SSLError(str(error)) from None
+
+
 @functools.lru_cache(maxsize=16)
-def _context_from_file(ca_file: str, _modified: int) -> ssl.SSLContext:
-    return _require_tls_1_2(ssl.create_default_context(cafile=ca_file))
+def _context_from_pem(pem: bytes) -> ssl.SSLContext:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    certificates = b"".join(cert.public_bytes(Encoding.DER) for cert in _certificates(pem))
+    return _require_tls_1_2(ssl.create_default_context(cadata=certificates))
 
 
 @functools.lru_cache(maxsize=1)

@@ -28,10 +28,27 @@ def test_a_context_is_made_once_and_verifies(tmp_path: Path) -> None:
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     file = ca(tmp_path / "ca.pem")
-    made = tls.context(str(file))
+    made, before = tls.context(str(file)), file.stat()
     ca(file)
-    os.utime(file, ns=(1, 1))
+    os.utime(
+        file, ns=(before.st_atime_ns, before.st_mtime_ns)
+    )  # whoever changes a file sets its time, too
     assert tls.context(str(file)) is not made
+
+
+def test_a_certificate_that_openssl_alone_would_find_in_a_file_is_not_trusted(
+    tmp_path: Path,
+) -> None:
+    file = ca(tmp_path / "ca.pem")
+    known = tls.authorities(str(file))
+    other = trustme.CA().cert_pem.bytes().replace(b" CERT", b" TRUSTED CERT")
+    file.write_bytes(file.read_bytes() + other)
+    assert tls.authorities(str(file)) == known
+    assert tls.context(str(file)).cert_store_stats()["x509_ca"] == 1
+    file.write_bytes(other)
+    for use in (tls.authorities, tls.context):
+        with pytest.raises(OSError):
+            use(str(file))
 
 
 def test_a_file_without_certificates_is_an_os_error(tmp_path: Path) -> None:

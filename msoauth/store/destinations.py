@@ -11,18 +11,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from msoauth import shells
+from msoauth import shells, tls
 from msoauth.clouds import Cloud, Endpoint
 from msoauth.errors import DestinationError
 from msoauth.model import Account, Firm
 from msoauth.store import schema, vault_key
 from msoauth.store.vault import Vault, associated_data, decrypted
 from msoauth.texts import _
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _UNREADABLE = "unreadable"
 _DETAILS = ("graph", "outlook_resource", "pop3", "imap", "smtp", "ca", "ca_key")
@@ -201,17 +203,15 @@ def _address(endpoint: Endpoint) -> str:
 def _ca_digest(ca_file: str | None, *, certificates: bool = False) -> str:
     """A digest of the public keys (or the certificates) in a CA file."""
     try:
-        return _digest_of(str(ca_file), Path(str(ca_file)).stat().st_mtime_ns, certificates)
+        return _digest_of(tls.authorities(str(ca_file)), certificates)
     except (OSError, ValueError):
         return _UNREADABLE
 
 
 @functools.lru_cache(maxsize=64)
-def _digest_of(ca_file: str, _modified: int, certificates: bool) -> str:
-    from cryptography import x509  # imported lazily: only endpoints files have a CA file
+def _digest_of(found: "tuple[x509.Certificate, ...]", certificates: bool) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    found = x509.load_pem_x509_certificates(Path(ca_file).read_bytes())
     parts = [
         cert.public_bytes(Encoding.DER)
         if certificates

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -349,7 +350,9 @@ def test_other_servers_are_known_by_the_certificates_they_are_trusted_by(
     filled.firms.replace(replace(FIRM, cloud=own))
     in_use(filled)
     ca_file = Path(str(own.ca_file))
+    before = ca_file.stat()
     trustme.CA().cert_pem.write_to_path(str(ca_file))
+    os.utime(ca_file, ns=(before.st_atime_ns, before.st_mtime_ns))
     refused(filled, "Certificate authority")
     ca_file.unlink()
     refused(filled, "→ unreadable")
