@@ -236,7 +236,7 @@ def remember(*secrets: str | None) -> None:
         with _lock:
             _hashes.update(map(hash, new))
             _new.extend(new)
-            if len(_new) > 4 * _RECENT_TOKENS:
+            if len(_new) > 16 * _RECENT_TOKENS:
                 _index_new()
 
 
