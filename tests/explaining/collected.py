@@ -1,10 +1,11 @@
 """The texts collected from public threads, and how rightly they are explained.
 
 ``work.jsonl`` may be read while the engine or its catalogue is changed. ``scored.jsonl`` is only scored
-(``python benchmarks/explain_score.py``): who has read its texts moves them to ``work.jsonl`` and collects new ones.
+(``python benchmarks/explain_score.py``). They are collected in rounds: once the scored texts have been read, all of
+them move to ``work.jsonl``, and a new round is collected from other threads. Of a round every text is scored, so that
+nobody chooses which are. Round 1 was split by a hash of the thread and is now in ``work.jsonl`` altogether.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,11 +48,6 @@ def collected(part: str) -> tuple[Collected, ...]:
         Collected(**(entry | {"also_ok": tuple(entry["also_ok"])}))
         for entry in map(json.loads, lines)
     )
-
-
-def is_scored(source: str) -> bool:
-    """Whether the texts of a thread are only scored: a hash decides, so that nobody chooses."""
-    return hashlib.sha256(f"thread:{source}".encode()).digest()[0] >= 128
 
 
 Answer = tuple[str, str]  # cause, confidence
