@@ -138,6 +138,9 @@ def filled(folder: Path, accounts: int) -> Iterator[Workspace]:
     """A workspace in which so many users have signed in."""
     with Workspace.open(folder, passphrase="a passphrase of a benchmark") as workspace:
         workspace.firms.add(FIRM, SECRET)
+        shown = workspace.firms.unconfirmed(FIRM.name)  # its host is not Microsoft's
+        assert shown is not None
+        workspace.firms.confirm(shown)
         now = datetime.now(UTC)
         data_key = workspace.vault.data_key()
         people, rows = [], []

@@ -139,6 +139,9 @@ class Client:
 
     A new client sends no request, because the discovery document is shared. It also forgets which requests were
     refused: msal answers such a request itself for a minute, and "check again" would get the old refusal.
+
+    Attributes:
+        document: The discovery document of the firm's directory.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class Client:
         if cache:
             self.cache.deserialize(cache)
             redact_cached_tokens(self.cache)
+        self.document = app.document
         self._http = app.http
         self.app = app.msal
         self.app.token_cache = self.cache

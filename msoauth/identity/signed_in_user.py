@@ -11,7 +11,7 @@ from msoauth.claims import from_mapping
 from msoauth.errors import AuthError
 from msoauth.identity import http
 from msoauth.identity.client import Client
-from msoauth.identity.discovery import configuration, tenant_id
+from msoauth.identity.discovery import tenant_id
 from msoauth.model import Account
 from msoauth.texts import _
 
@@ -41,8 +41,7 @@ def user_name(client: Client, reply: Mapping[str, Any]) -> str:
             ),
             cause="state-mismatch",
         )
-    document = configuration(firm.cloud, firm.tenant)
-    wanted, issuer = tenant_id(document), str(body.get("iss") or "")
+    wanted, issuer = tenant_id(client.document), str(body.get("iss") or "")
     if not wanted and claims.tenant_id:
         raise AuthError(
             _(
@@ -53,7 +52,9 @@ def user_name(client: Client, reply: Mapping[str, Any]) -> str:
         )
     # Entra names its directory by tid in every ID token; another server may have its issuer's name only.
     same = (
-        claims.tenant_id.casefold() == wanted if claims.tenant_id else issuer == document["issuer"]
+        claims.tenant_id.casefold() == wanted
+        if claims.tenant_id
+        else issuer == client.document["issuer"]
     )
     if not same:
         raise AuthError(
