@@ -86,12 +86,30 @@ class Cloud:
         return host_of(self.authority)
 
     @property
+    def hosts(self) -> dict[str, str]:
+        """What its servers are called for people (with an unusual port), and their host names alone, without repetition."""
+        hosts = {}
+        for url in (self.authority, self.graph):
+            match = _HTTPS_ADDRESS.fullmatch(url)
+            hosts[host_of(url)] = match["host"].strip("[]").lower() if match else ""
+        return hosts | {
+            end.host.lower(): end.host.lower() for end in (self.pop3, self.imap, self.smtp)
+        }
+
+    @property
     def is_loopback(self) -> bool:
         """Whether all its servers are on this computer, or nowhere: names that a practice tenant's scenarios get wrong."""
-        addresses = [_HTTPS_ADDRESS.fullmatch(url) for url in (self.authority, self.graph)]
-        hosts = [match["host"].strip("[]") if match else "" for match in addresses]
-        hosts += [end.host for end in (self.pop3, self.imap, self.smtp)]
-        return all(map(_is_loopback, hosts))
+        return all(map(_is_loopback, self.hosts.values()))
+
+    @property
+    def foreign_hosts(self) -> list[str]:
+        """Its servers that are neither Microsoft's nor on this computer, for people."""
+        known = {host for cloud in BY_NAME.values() for host in cloud.hosts.values()}
+        return [
+            shown
+            for shown, host in self.hosts.items()
+            if host not in known and not _is_loopback(host)
+        ]
 
     @property
     def is_practice(self) -> bool:

@@ -157,7 +157,7 @@ def _confirm_hosts(workspace: "Workspace", name: str) -> None:
 
 def _hosts_question(shown: "Unconfirmed") -> str:
     return _(
-        "The sign-in service of {firm} is {host}, which is not Microsoft's. May its secret and tokens go there?"
+        "Servers of {firm} are not Microsoft's: {host}. May its secret and tokens go there?"
     ).format(firm=shown.firm.name, host=shown.host)
 
 
@@ -281,11 +281,7 @@ def _show_unconfirmed(shown: "Unconfirmed", *, yes: bool) -> None:
         rows = [(change.label, change.old_text, change.new_text) for change in shown.changes]
         show_table(headers, rows, wrap=[1, 2])
     if shown.host and yes:
-        print_text(
-            _("Its servers are not Microsoft's; the sign-in service is {host}.").format(
-                host=shown.host
-            )
-        )
+        print_text(_("These servers are not Microsoft's: {host}.").format(host=shown.host))
     if shown.lost:
         print_text(
             _(

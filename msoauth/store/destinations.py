@@ -99,7 +99,8 @@ class Unconfirmed:
     Attributes:
         firm: The firm as it is stored now.
         changes: What was changed since its secrets and tokens were sealed.
-        host: The host that is not Microsoft's and to which nobody confirmed that secrets may go; empty for none.
+        host: The hosts that are not Microsoft's and to which nobody confirmed that secrets may go, with commas between
+            them; empty for none.
         lost: The mailboxes whose tokens no longer open, whatever is confirmed; an empty text stands for the secret.
     """
 
@@ -151,6 +152,12 @@ class Unconfirmed:
 def needs_confirmation(cloud: Cloud) -> bool:
     """Whether a cloud's servers are neither Microsoft's nor all on this computer."""
     return not (cloud.is_microsoft or cloud.is_loopback)
+
+
+def not_approved(firm: Firm) -> Unconfirmed:
+    """What is to be confirmed of a firm whose hosts nobody has confirmed."""
+    cloud = firm.cloud
+    return Unconfirmed(firm, (), ", ".join(cloud.foreign_hosts) or cloud.label)
 
 
 # The binding
@@ -432,7 +439,7 @@ def unconfirmed(vault: Vault, firm: Firm, values: Iterable[SealedValue]) -> Unco
             lost.append(value.account.address if value.account else "")
     if approved and not changes and not lost:
         return None
-    host = "" if approved else firm.cloud.host
+    host = "" if approved else not_approved(firm).host
     return Unconfirmed(firm, tuple(dict.fromkeys(changes)), host, tuple(lost))
 
 

@@ -166,7 +166,7 @@ class Firms(Listing[Firm]):
         value = None if secret is None else Secret(secret.open(self._vault, firm))
         if destinations.needs_confirmation(firm.cloud):
             if approval is None:
-                raise Unconfirmed(firm, (), firm.cloud.host).error()
+                raise destinations.not_approved(firm).error()
             approval.open(self._vault, firm)
         return value
 

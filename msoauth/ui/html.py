@@ -345,7 +345,7 @@ def unconfirmed(shown: Unconfirmed) -> Markup:
         parts += [paragraph(text.format(firm=shown.firm.name)), table(headers, rows)]
     if shown.host:
         text = _(
-            "The sign-in service of {firm} is {host}, which is not Microsoft's. May its secret and tokens go there?"
+            "Servers of {firm} are not Microsoft's: {host}. May its secret and tokens go there?"
         )
         parts.append(paragraph(text.format(firm=shown.firm.name, host=shown.host)))
     if shown.lost:

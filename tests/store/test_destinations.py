@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import trustme
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from msoauth.clouds import US_GOV, Cloud, Endpoint
+from msoauth.clouds import GLOBAL, US_GOV, Cloud, Endpoint
 from msoauth.errors import DestinationError, VaultError
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace, archive, destinations
@@ -268,7 +268,7 @@ def test_hosts_that_are_not_microsofts_are_confirmed_before_a_secret_goes_there(
     refused(filled, "global → endpoints", "– → https://login.evil.example/")
     shown = filled.firms.unconfirmed(FIRM.name)
     assert shown is not None
-    assert shown.host == "login.evil.example"
+    assert shown.host == "login.evil.example, graph.evil.example, mail.evil.example"
     filled.firms.confirm(shown)
     in_use(filled)
     filled.firms.replace(replace(FIRM, cloud=EVIL, tenant="new.example"))  # the same hosts
@@ -286,14 +286,24 @@ def test_a_new_firm_with_such_hosts_waits_too_even_without_a_secret(
     either: Workspace, secret: str | None
 ) -> None:
     either.firms.add(replace(FIRM, cloud=EVIL), secret)
-    with pytest.raises(DestinationError, match=r"\(login\.evil\.example\) are not Microsoft's"):
+    with pytest.raises(DestinationError, match=r"\(login\.evil\.example, .*\) are not Microsoft's"):
         either.firms.secret(FIRM.name)
     shown = either.firms.unconfirmed(FIRM.name)
     assert shown is not None
-    assert (shown.changes, shown.host, shown.lost) == ((), "login.evil.example", ())
+    assert (shown.changes, shown.host, shown.lost) == ((), ", ".join(EVIL.foreign_hosts), ())
     either.firms.confirm(shown)
     got = either.firms.secret(FIRM.name)
     assert (got.reveal() if got else None) == secret
+
+
+def test_every_host_is_shown_before_it_is_confirmed(either: Workspace) -> None:
+    mixed = replace(GLOBAL, name="own", imap=EVIL.imap, smtp=Endpoint("127.0.0.1", 25, "starttls"))
+    either.firms.add(replace(FIRM, cloud=mixed))
+    shown = either.firms.unconfirmed(FIRM.name)
+    assert shown is not None
+    assert shown.host == "mail.evil.example"  # and not Microsoft's sign-in service
+    with pytest.raises(DestinationError, match=r"servers \(mail\.evil\.example\) are not"):
+        either.firms.secret(FIRM.name)
 
 
 def test_an_approval_of_other_hosts_is_none(either: Workspace, attack: Sql) -> None:
