@@ -27,10 +27,11 @@ PRACTICE = "practice"  # the name of a practice tenant's cloud
 # An https address without user name, backslash or blank, which programs read differently: everybody finds this host in it.
 _HTTPS_ADDRESS = re.compile(
     r"https://(?P<host>[\w.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?:/[\w.~!$&'()*+,;=:%/-]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _NOWHERE = ".does-not-exist.invalid"  # never resolves (RFC 6761)
-_HOST = re.compile(r"[\w.-]+|[0-9a-f:]+", re.IGNORECASE)
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:]+", re.IGNORECASE | re.ASCII)
+_LIKE_MICROSOFTS = ("microsoft", "office365", "m365", "o365")
 
 BY_NAME: dict[str, "Cloud"] = {}  # Microsoft's clouds
 
@@ -167,12 +168,14 @@ def _is_loopback(host: str) -> bool:
 
 def _may_be_called(cloud: Cloud) -> bool:
     """Whether a cloud's name is not reserved, or it is the cloud of that name."""
-    plain = "".join(unicodedata.normalize("NFKC", cloud.name).casefold().split())
+    decomposed = unicodedata.normalize("NFKD", cloud.name.casefold())
+    plain = "".join(filter(str.isalnum, decomposed)).casefold()  # no accents, no punctuation
     if plain == PRACTICE:
         return cloud.is_practice
     if plain in BY_NAME:
         return cloud.is_microsoft
-    return "microsoft" not in plain and "office365" not in plain
+    # Letters of other alphabets look like Latin ones.
+    return plain.isascii() and not any(name in plain for name in _LIKE_MICROSOFTS)
 
 
 def _microsoft_cloud(
@@ -333,10 +336,20 @@ def _text(data: dict[str, Any], key: str) -> str:
 
 def _https(data: dict[str, Any], key: str, *, is_scope: bool = False) -> str:
     """An entry that is an https address, or begins with one because it *is_scope*, to which nothing is sent."""
-    value = _text(data, key)
+    value = re.sub(
+        r"(?<=^https://)[\w.-]+", lambda m: _ascii_host(m[0]), _text(data, key), flags=re.IGNORECASE
+    )
     if not (_HTTPS_ADDRESS.match(value) if is_scope else _HTTPS_ADDRESS.fullmatch(value)):
         raise _BadFieldError(key, _("is not an https address"))
     return value.rstrip("/") + "/"
+
+
+def _ascii_host(host: str) -> str:
+    """A host name as it is looked up (IDNA), so that other letters do not pass for a known name; as it is, if invalid."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host
 
 
 def _endpoint(data: dict[str, Any], key: str) -> Endpoint:
@@ -344,10 +357,11 @@ def _endpoint(data: dict[str, Any], key: str) -> Endpoint:
     if not isinstance(value, dict):
         raise _BadFieldError(key, _("is missing"))
     host, port, tls = value.get("host"), value.get("port"), value.get("tls")
-    if not isinstance(host, str) or not _HOST.fullmatch(host.strip()):
+    host = _ascii_host(host.strip()) if isinstance(host, str) else ""
+    if not _HOST.fullmatch(host):
         raise _BadFieldError(f"{key}.host", _("is missing or not a text"))
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
         raise _BadFieldError(f"{key}.port", _("is not a port between 1 and 65535"))
     if tls not in ("implicit", "starttls"):
         raise _BadFieldError(f"{key}.tls", _("is neither “implicit” nor “starttls”"))
-    return Endpoint(host.strip(), port, tls)
+    return Endpoint(host, port, tls)

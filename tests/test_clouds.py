@@ -103,7 +103,28 @@ def test_an_endpoints_file_that_lacks_something_says_what(
 
 @pytest.mark.parametrize(
     "name",
-    ["global", " USGOV ", "ｇｌｏｂａｌ", "practice", "Practice", "Microsoft 365", "my Office 365"],
+    [
+        *(
+            "global",
+            " USGOV ",
+            "ｇｌｏｂａｌ",
+            "practice",
+            "Practice",
+            "Microsoft 365",
+            "my Office 365",
+        ),
+        *(
+            "glоbal",
+            "ɢlobal",
+            "Micrоsoft 365",
+            "g\u0332lobal",
+            "pr\u00e1ctice",
+            "“global”",
+            "us-gov",
+            "Micro.soft",
+            "M365",
+        ),
+    ],
 )
 def test_the_name_of_another_cloud_is_refused_in_one_sentence(name: str) -> None:
     data = json.loads(clouds.GLOBAL.to_json()) | {"authority": "https://evil.example/"}
@@ -159,6 +180,34 @@ def test_an_address_that_programs_read_differently_is_refused(authority: str) ->
     with pytest.raises(InputError, match="not an https address"):
         clouds.parse(practice_like(name="own", authority=authority))
     assert not replace(clouds.parse(practice_like(name="own")), authority=authority).is_loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("login.micrоsoftonline.com", "login.xn--micrsoftonline-yzl.com"),
+        ("Login.Müller.example", "login.xn--mller-kva.example"),
+        ("１２７.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_a_host_in_other_letters_is_known_as_programs_look_it_up(host: str, shown: str) -> None:
+    mail = {"host": host, "port": 995, "tls": "implicit"}
+    cloud = clouds.parse(practice_like(name="own", authority=f"https://{host}:4433/", imap=mail))
+    assert cloud.host == f"{shown}:4433"
+    assert cloud.imap.host.lower() == shown
+    for bad in (
+        f"https://{host}:４４３/",
+        f"https://{host}/\u0430",
+        f"https://{'a' * 64}é/",
+        "https://..é/",
+    ):
+        with pytest.raises(InputError, match="not an https address"):
+            clouds.parse(practice_like(name="own", authority=bad))
+
+
+def test_a_firms_own_name_for_its_cloud_is_taken() -> None:
+    for name in ("own", "dod", "Kanzlei Müller & Söhne", "Straße 4"):
+        assert clouds.parse(practice_like(name=name)).name == name
 
 
 def test_wherever_a_cloud_is_not_microsofts_its_label_says_the_host() -> None:
