@@ -33,6 +33,7 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
     ProxyError,
+    SSLError,
 )
 
 from msoauth import tls
@@ -72,8 +73,8 @@ class Reply:
 class _Pool:
     """The connections for one CA file and one proxy."""
 
-    def __init__(self, ca_file: str | None, proxy: str | None) -> None:
-        self._manager = _manager(ca_file, proxy)
+    def __init__(self, own: ssl.SSLContext | None, proxy: str | None) -> None:
+        self._manager = _manager(own, proxy)
         self._by_socks = bool(proxy and proxy.startswith("socks"))
         self.last_used: float | None = None
 
@@ -109,13 +110,25 @@ class _Pool:
         self._manager.clear()
 
 
-def _manager(ca_file: str | None, proxy: str | None) -> PoolManager:
+def _own_context(cloud: Cloud) -> ssl.SSLContext | None:
+    """The context that trusts the CA file of a cloud; None for the operating system's store.
+
+    Raises:
+        SSLError: the file cannot be read, or holds no certificate.
+    """
+    try:
+        return tls.context(cloud.ca_file) if cloud.ca_file else None
+    except OSError as error:
+        raise SSLError(error) from error
+
+
+def _manager(own: ssl.SSLContext | None, proxy: str | None) -> PoolManager:
     """urllib3's connections, direct or through a proxy.
 
     Raises:
         ProxyError: the proxy's URL is none, or the package for its kind is missing.
     """
-    context = tls.context(ca_file)
+    context = own or tls.context(None)
     options: dict[str, Any] = {"ssl_context": context, "maxsize": 64}
     if proxy is None:
         return PoolManager(**options)
@@ -135,21 +148,23 @@ def _manager(ca_file: str | None, proxy: str | None) -> PoolManager:
         raise ProxyError(_("the proxy's address is not valid"), error) from None
 
 
-_pools: dict[tuple[str | None, str | None], _Pool] = {}
+# Known by what they trust, and not by the name of its file, in which other certificates may stand meanwhile.
+_pools: dict[tuple[ssl.SSLContext | None, str | None], _Pool] = {}
 _pools_lock = threading.Lock()
 
 
-def _pool(ca_file: str | None, proxy: str | None) -> _Pool:
+def _pool(cloud: Cloud, proxy: str | None) -> _Pool:
+    own = _own_context(cloud)
     with _pools_lock:
         now = time.monotonic()
         for key, pool in list(_pools.items()):
             if pool.last_used is not None and now - pool.last_used > _IDLE_SECONDS:
                 _pools.pop(key).close()
-        existing = _pools.pop((ca_file, proxy), None)
-        _pools[ca_file, proxy] = existing or _Pool(ca_file, proxy)
+        existing = _pools.pop((own, proxy), None)
+        _pools[own, proxy] = existing or _Pool(own, proxy)
         while len(_pools) > _MAX_POOLS:
             _pools.pop(next(iter(_pools))).close()
-        return _pools[ca_file, proxy]
+        return _pools[own, proxy]
 
 
 def forget_connections() -> None:
@@ -189,7 +204,7 @@ def get(
     Raises:
         HTTPError: there was no reply.
     """
-    pool = _pool(cloud.ca_file, proxy_for(url))
+    pool = _pool(cloud, proxy_for(url))
     return _read(
         pool.send("GET", _with(url, params), timeout, headers={**_HEADERS, **(headers or {})})
     )
@@ -210,7 +225,7 @@ def post(
         HTTPError: there was no reply.
     """
     form = urlencode([(name, value) for name, value in data.items() if value is not None])
-    pool = _pool(cloud.ca_file, proxy_for(url))
+    pool = _pool(cloud, proxy_for(url))
     return _read(
         pool.send(
             "POST",
@@ -266,7 +281,8 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
     proxy = proxy_for(url)
     pool: _Pool | None = None
     try:
-        pool = _Pool(cloud.ca_file, proxy)
+        own = _own_context(cloud)
+        pool = _Pool(own, proxy)
         response = pool.send("GET", url, timeout, headers=_HEADERS)
         issuer = _issuer(response)
         reply = _read(response)
@@ -277,9 +293,9 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
             error, _("Reaching {host}").format(host=urlsplit(url).netloc)
         ) from None
     with _pools_lock:
-        replaced = _pools.pop((cloud.ca_file, proxy), None) if keep else pool
+        replaced = _pools.pop((own, proxy), None) if keep else pool
         if keep:
-            _pools[cloud.ca_file, proxy] = pool
+            _pools[own, proxy] = pool
     if replaced is not None:
         replaced.close()
     return ReachResult(reply, issuer)

@@ -242,6 +242,26 @@ def test_a_form_goes_to_no_server_whose_certificate_is_not_trusted(
     assert not server.heard
 
 
+def test_other_certificates_in_the_same_file_count_at_once(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+) -> None:
+    server, cloud = served([["answer"], ["answer"]])
+    assert send(cloud).status_code == 200
+    trustme.CA().cert_pem.write_to_path(str(cloud.ca_file))
+    with pytest.raises(exceptions.SSLError):
+        send(cloud)
+    assert len(server.heard) == 1
+
+
+def test_a_missing_file_of_certificates_is_told(tmp_path: Path) -> None:
+    cloud = replace(GLOBAL, name="own", ca_file=str(tmp_path / "ca.pem"))
+    with pytest.raises(exceptions.SSLError) as caught:
+        send(cloud)
+    error = transport_error(caught.value, "It")
+    assert "certificates to trust cannot be read" in error.summary
+    assert (error.cause, "ca.pem" in error.evidence) == ("tls-failed", True)
+
+
 def test_a_form_that_nobody_takes_is_told_with_its_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
