@@ -218,7 +218,9 @@ def test_hosts_that_are_not_microsofts_are_asked_about_before_a_secret_goes_ther
     assert "msoauth firm confirm One" in err
     status, _out, err = run("firm", "check", "One")
     assert status == 3
-    assert "(login.elsewhere.invalid, graph.elsewhere.invalid, mail.elsewhere.invalid) are not" in err
+    assert (
+        "(login.elsewhere.invalid, graph.elsewhere.invalid, mail.elsewhere.invalid) are not" in err
+    )
     assert run("firm", "confirm", "One", "--yes")[0] == 0
     assert run("firm", "check", "One")[0] != 3  # it is tried, and cannot be resolved
     assert run(*add("Two", file), typed=SECRET + "y\n", terminal=True)[0] == 0
