@@ -17,7 +17,7 @@ def test_no_thread_is_both_worked_with_and_only_scored() -> None:
     assert {one.source for one in WORK}.isdisjoint(one.source for one in SCORED)
 
 
-@pytest.mark.parametrize("part", [WORK], ids=["work"])  # the second round is being collected
+@pytest.mark.parametrize("part", [WORK, SCORED], ids=["work", "scored"])
 def test_a_part_has_texts_of_every_sort(part: tuple[Collected, ...]) -> None:
     assert len({one.id for one in part}) == len(part) >= 180
     assert sum(one.cause in NOT_MICROSOFT for one in part) * 3 >= len(part)
