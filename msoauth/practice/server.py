@@ -14,7 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import tornado.routing
 import tornado.web
+from tornado.httputil import HTTPServerRequest
 
 from msoauth.practice import graph
 from msoauth.practice.address import Address
@@ -26,6 +28,7 @@ from msoauth.practice.entra import api
 from msoauth.practice.entra import routes as people_routes
 from msoauth.practice.entra.grants import Authority
 from msoauth.practice.entra.pages import NotFound, SignInSite
+from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MAX_CONNECTIONS, PLAIN_HTTP, listen
 from msoauth.practice.network import Port, Ports, Stop, connection_share
@@ -235,13 +238,22 @@ class _ToPages(tornado.web.RequestHandler):
     post = get
 
 
+class _WithoutPage(tornado.routing.PathMatches):
+    """Requests with ``prompt=none``, which show no page: a program that is no browser makes them too."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return super().match(request) if request.arguments.get("prompt") == [b"none"] else None
+
+
 def _api_app(authority: Authority, site: SignInSite) -> tornado.web.Application:
     address = site.address
+    authorize = r"/([^/]+)/oauth2/v2\.0/authorize$"
     pages = r"/(?:[^/]+/(?:oauth2/v2\.0/(?:authorize|logout)|(?:v2\.0/)?adminconsent)|devicelogin|error)"
     return tornado.web.Application(
         [
             *api.routes(authority, address),
             *graph.routes(authority.state, authority.signer),
+            tornado.routing.Rule(_WithoutPage(authorize), AuthorizePage, {"site": site}),
             (pages, _ToPages, {"address": address}),
         ],
         log_function=_quiet,

@@ -110,3 +110,25 @@ def test_a_host_that_is_not_ours_is_refused(browser: Browser) -> None:
         answer = requests.get(url, headers={"Host": host}, timeout=20)
         assert answer.status_code == 403
         assert "Contoso" not in answer.text
+
+
+def test_a_request_without_any_page_is_answered_by_the_authority_itself(proxied: Place) -> None:
+    """A program that is no browser cannot follow a redirect to a proxy that wants a person's cookie."""
+    app = proxied.firm.app
+    answer = requests.get(
+        f"{proxied.tenant.endpoints['authority']}{proxied.firm.tenant_id}/oauth2/v2.0/authorize",
+        params={
+            "client_id": app.app_id,
+            "response_type": "code",
+            "redirect_uri": "http://localhost",
+            "scope": "openid",
+            "prompt": "none",
+            "state": "s",
+        },
+        verify=str(proxied.tenant.ca_file),
+        allow_redirects=False,
+        timeout=20,
+    )
+    assert answer.is_redirect
+    assert answer.headers["Location"].startswith("http://localhost")
+    assert "error=login_required" in answer.headers["Location"]
