@@ -25,7 +25,7 @@ LOCK_SECONDS = 60.0  # how long to wait for another process; a renewal takes a f
 # Built once: an audit runs them for 10,000 accounts.
 _account_key = sa.bindparam("account_key", type_=sa.String)
 _select_sealed = sa.select(_t.c.sealed, _t.c.sealed_for).where(_t.c.account == _account_key)
-_update_renewed = (
+_update = (
     _t.update()
     .where(_t.c.account == _account_key)
     .values(
@@ -34,7 +34,9 @@ _update_renewed = (
         refreshed_at=sa.bindparam("refreshed_at"),
     )
 )
-_update_signed_in = _update_renewed.values(
+# The user may have changed where the tokens go while they were renewed: they were sealed for that then, and stay so.
+_update_renewed = _update.where(_t.c.sealed_for == sa.bindparam("sealed_for"))
+_update_signed_in = _update.values(
     signed_in_as=sa.bindparam("signed_in_as"), signed_in_at=sa.bindparam("signed_in_at")
 )
 _select_status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
@@ -130,7 +132,7 @@ class Tokens:
             if account_key is None:
                 raise not_found(address)
             if signed_in_as is None:
-                return  # the user signed out during the renewal: do not store the tokens again
+                return  # during the renewal the user signed out, or changed where the tokens go
             connection.execute(_t.insert().values(account=account_key, **values))
 
     def forget(self, address: str) -> None:

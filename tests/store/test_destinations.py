@@ -229,6 +229,14 @@ def test_renewed_tokens_are_sealed_for_where_they_came_from(filled: Workspace, a
     refused(filled, "contoso.example → evil.example")
 
 
+def test_a_change_by_the_user_during_a_renewal_is_no_alarm(filled: Workspace) -> None:
+    before = filled.firms.get(FIRM.name)
+    filled.firms.replace(replace(before, client_id="0b1c2d3e-4f5a-4b6c-8d7e-9f0a1b2c3d4e"))
+    filled.tokens.save(ANNA, "of the old app", firm=before)  # the renewal had begun before
+    in_use(filled)
+    assert filled.tokens.load(ANNA.address) == CACHE
+
+
 def test_what_the_user_changes_goes_on_working(filled: Workspace) -> None:
     filled.firms.replace(replace(FIRM, tenant="new.example", redirect_uri="http://localhost/x"))
     in_use(filled)
