@@ -28,7 +28,7 @@ _FAILURE_WORDS = (
     "timed out",
     "ehler",
 )
-_MAX_EXCERPTS, _EXCERPT_LENGTH = 30, 600  # for each word; characters
+_MAX_EXCERPTS, _EXCERPT_LENGTH = 10, 600  # for each word; characters
 _LOG_SIZE = 20_000  # characters; in a longer text, repeated lines are removed
 _KEPT_LINES = 10  # of lines that differ in digits only, this many first and last ones are kept
 _MAX_NESTING = 5  # levels of nested encodings that are decoded

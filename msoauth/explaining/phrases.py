@@ -16,6 +16,7 @@ from msoauth.explaining.normalize import lowercase, plain_punctuation
 
 _GAP, _WIDE_GAP = 80, 400  # characters
 _MAX_STARTS = 60  # offsets at which one phrase is tried in one text
+_LOG_SIZE, _PIECE = 20_000, 12  # characters
 _PREFIX = 3  # letters by which the index finds words
 _WORD = re.compile(r"[^\W\d_]{3,60}")
 _DIGITS = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
@@ -116,9 +117,17 @@ def _all_matches(
 ) -> Iterator[PhraseMatch]:
     """The first match of every phrase, preferably outside remarks, including those inside longer matches."""
     offsets: dict[str, list[int]] = {}
+    # Of a log, the phrases are looked up in an index first: it may have the words of thousands.
+    starts = range(len(lowered) if len(lowered) > _LOG_SIZE else 0)
+    pieces = {lowered[start : start + _PIECE] for start in starts}
     for phrase in _candidates(text, lowered):
         first = phrase.parts[0][0]
-        if first not in lowered:
+        may_match = not starts or all(
+            pieces.issuperset((part[:_PIECE], part[-_PIECE:]))
+            for part, _ in phrase.parts
+            if len(part) >= _PIECE
+        )
+        if not may_match or first not in lowered:
             continue
         if first not in offsets:  # many phrases begin alike
             offsets[first] = list(_offsets(text, lowered, first))
