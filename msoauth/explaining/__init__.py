@@ -1,6 +1,6 @@
 """Explains any error text: its cause, who can fix it, and how.
 
-A text is normalized, searched for AADSTS codes, known phrases and keywords, and the candidate with the highest weight
+A text is normalized, searched for AADSTS codes, known phrases and other providers' marks, and the candidate with the highest weight
 is the cause. Codes, phrases and remedies are data: the TOML files in ``catalogue``. "Facts" in comments and in the
 catalogue are numbered sections in ``docs/facts``.
 """

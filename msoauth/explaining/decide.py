@@ -1,7 +1,6 @@
 """Decides on the cause of a normalized error text: finds what hints at causes, whose words it is, and takes the heaviest.
 
-Hints are AADSTS codes, the catalogue's phrases, keyword rules and token claims. Weights are on the scale of the catalogue
-(``signatures-smtp.toml``).
+Hints are AADSTS codes and the catalogue's phrases. Weights are on the scale of the catalogue (``signatures-smtp.toml``).
 """
 
 import re
@@ -9,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from msoauth.explaining.keyword_rules import match_rules
-from msoauth.explaining.load import codes, context_rules, weak_codes
+from msoauth.explaining.load import codes, weak_codes
 from msoauth.explaining.normalize import lowercase
 from msoauth.explaining.phrases import find_phrases
-from msoauth.explaining.token_claims import cause_from_claims
 from msoauth.explaining.voices import MAX_PROSE, MICROSOFT, Mark, Remark, Voices
 
 Confidence = Literal["certain", "likely", "unsure"]
@@ -22,15 +19,12 @@ Owner = Literal["microsoft", "client", "other-provider", "person"] | Remark
 
 # Weights of AADSTS numbers: written as AADSTS…, in `error_codes`, as bare numbers, and of those that wrap another.
 _CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
-_CONCLUSIVE = 60  # a hit of this weight makes keyword rules unnecessary, and may be a reply
+_CONCLUSIVE = 60  # a hit of this weight may be a reply
 _PROGRAM = 70  # a phrase of less weight is in words that a person may have written
 _MARK_WEIGHTS = {3: 62, 2: 40}  # of a provider's mark beside a failure, by its strength
 _NEAR = 250  # characters between them
 _ALIKE = 3  # hits of less difference in weight are equally likely
 _REMARK_PENALTY = 25  # for a hit in a remark
-_CLAIMS_WEIGHT = 84  # of token claims beside an error that names no other reason
-_LESS_EXACT = "session-missing"  # after a failed silent sign-in, the error of the page that follows is more exact
-_GENERIC = {"mail-login-rejected", "graph-forbidden", "audience-wrong", "unknown"}
 # What a client finds on its way to any server, so that it is nobody's reply.
 _NETWORK = {
     "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required", "clock-skew",
@@ -42,11 +36,6 @@ _DELIVERY = {
     "throttled",
     "send-as-denied",
 }
-# Causes of a refused login, and how a log shows that a later login succeeded.
-_REFUSALS = {"mail-login-rejected", "password-wrong", "basic-auth-disabled", "login-required"}
-_LOGGED_IN = re.compile(
-    r"\bok (?:login|authenticate)(?: command)? completed|\b235[ -]2\.7\.0 auth|\+ok user successfully"
-)
 _MANY_CODES, _MANY_CAUSES = 5, 3  # a text with more than these lists errors, and reports none
 
 _AADSTS = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
@@ -125,12 +114,12 @@ def decide(text: str) -> Decision:
         dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight)
     )
     hits = sorted(
-        _happened(lowered, list(_hits(text, lowered, voices, numbers)), bool(all_codes)),
+        _hits(text, lowered, voices, numbers),
         key=lambda hit: (
             hit.weight,
             hit.kind == "code",
             hit.owner == "microsoft",
-            _log_time(lowered, hit.start),
+            _CLOCK.findall(lowered, max(0, hit.start - 160), hit.start)[-1:],  # a log's last counts
             -hit.start,
         ),
         reverse=True,
@@ -155,8 +144,6 @@ def decide(text: str) -> Decision:
         )
         return Decision("unknown", codes=all_codes, offset=offset)
     hits.remove(best)
-    if len(lowered) <= MAX_PROSE and not mark:
-        best = replace(best, cause=_apply_context_rules(lowered, best.cause))
     confidence = _confidence(best, hits)
     causes = {best.cause: best}
     for hit in hits if confidence != "certain" else ():
@@ -193,9 +180,15 @@ def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
         return True
     if best.owner == "other-provider":
         return voices.strength(microsoft=False) == 1
+    is_vague = best.cause == "mail-login-rejected" and best.weight < _PROGRAM
+    if is_vague and ("aadsts" in lowered or not voices.strength(microsoft=True)):
+        return (
+            True  # any server says this; beside Microsoft's number it is not what the number says
+        )
+    if best.owner not in ("client", "person"):
+        return False
     return (
-        best.owner in ("client", "person")
-        and (best.cause not in _NETWORK or best.kind == "words")
+        (best.cause not in _NETWORK or best.kind == "words")
         and len(lowered) > _MAX_WITHOUT_CONTEXT
         and not _CONTEXT.search(lowered)
     )
@@ -219,23 +212,10 @@ def _confidence(best: Hit, others: Sequence[Hit]) -> Confidence:
     return "likely" if is_alone and best.weight >= _BARE_CODE_WEIGHT else "unsure"
 
 
-def _apply_context_rules(lowered: str, cause: str) -> str:
-    """*cause*, or the cause by which the first matching context rule replaces it."""
-    for rule in context_rules():
-        if (
-            rule.cause == cause
-            and any(words in lowered for words in rule.beside)
-            and (not rule.also or any(words in lowered for words in rule.also))
-            and not any(words in lowered for words in rule.unless)
-        ):
-            return rule.becomes
-    return cause
-
-
 def _hits(
     text: str, lowered: str, voices: Voices, numbers: Sequence[tuple[int, int, int, int]]
 ) -> Iterator[Hit]:
-    """Everything that hints at a cause: AADSTS numbers, phrases and, if neither is conclusive, keyword rules."""
+    """Everything that hints at a cause: AADSTS numbers, phrases, and other providers' marks beside a failure."""
 
     def hit(cause: str, weight: int, start: int, end: int, kind: Kind) -> Hit:
         remark = voices.remark(start)
@@ -267,16 +247,12 @@ def _hits(
                 "other-provider",
             )
     has_code = any(number in codes() and number not in weak_codes() for number, *_ in numbers)
-    is_conclusive = has_code
     for number, start, end, weight in numbers:
         if number in codes():
-            is_conclusive = True
             weight = _WEAK_CODE_WEIGHT if number in weak_codes() else weight
-            weight -= codes()[number] == _LESS_EXACT
             yield hit(codes()[number], weight, start, end, "code")
     for match in find_phrases(text, lowered, voices.remark):
         signature = match.phrase.signature
-        is_conclusive |= signature.weight >= _CONCLUSIVE
         kind: Kind = (
             "reply"
             if match.phrase.is_literal
@@ -285,33 +261,10 @@ def _hits(
             else "words"
         )
         yield hit(signature.cause, signature.weight, match.start, match.end, kind)
-    for rule in match_rules(lowered, voices.remark) if not is_conclusive else ():
-        yield hit(rule.rule.cause, rule.rule.weight, rule.start, rule.end, "words")
 
 
 def _fails_near(lowered: str, mark: Mark) -> bool:
     return _FAILURE.search(lowered, max(0, mark.start - _NEAR), mark.end + _NEAR) is not None
-
-
-def _happened(lowered: str, hits: Sequence[Hit], from_entra: bool) -> Iterator[Hit]:
-    """*hits* without errors that did not happen or were overcome later, and with the cause that token claims show."""
-    from_mail_server = _MAIL.search(lowered) is not None and not from_entra
-    last_login = max((match.start() for match in _LOGGED_IN.finditer(lowered)), default=0)
-    for hit in hits:
-        vague = hit.cause == "mail-login-rejected" and hit.weight <= _CONCLUSIVE
-        overcome = (
-            hit.cause in _REFUSALS
-            and hit.weight < _CODE_WEIGHT
-            and hit.start < last_login
-            and lowered.rfind(lowered[hit.start : hit.end], last_login) < 0
-        )
-        if not overcome and (from_mail_server or not vague):
-            yield hit
-    if {hit.cause for hit in hits if hit.weight >= _BARE_CODE_WEIGHT} <= _GENERIC and (
-        claims := cause_from_claims(lowered)
-    ):
-        cause, start, end = claims
-        yield Hit(cause, _CLAIMS_WEIGHT, start, end, "library", "client")
 
 
 def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
@@ -326,12 +279,6 @@ def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
             for group in filter(None, match.groups()):
                 if int(group) in codes():
                     yield int(group), match.start(), match.end(), weight
-
-
-def _log_time(lowered: str, offset: int) -> str:
-    """The last time of day before *offset*; empty when there is none nearby."""
-    times = _CLOCK.findall(lowered, max(0, offset - 160), offset)
-    return times[-1] if times else ""
 
 
 def _evidence_start(text: str, offset: int) -> int:

@@ -1,4 +1,4 @@
-"""Reads the catalogue (causes, AADSTS codes, phrases, keyword rules) from its TOML files, once per process."""
+"""Reads the catalogue (causes, AADSTS codes, phrases, marks of providers) from its TOML files, once per process."""
 
 import tomllib
 from collections.abc import Mapping
@@ -45,33 +45,6 @@ class Signature:
     literal: tuple[str, ...]
     weight: int
     source: str
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeywordRule:
-    """A cause for sentences with keywords of every group in `needs` and of no group in `without`."""
-
-    cause: str
-    needs: tuple[str, ...]
-    without: tuple[str, ...]
-    weight: int
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContextRule:
-    """Replaces a cause by `becomes`, depending on other words of the text.
-
-    It applies if the text contains one of `beside`, one of `also` (unless that is empty) and none of `unless`, all in
-    lower case.
-    """
-
-    cause: str
-    beside: tuple[str, ...]
-    also: tuple[str, ...]
-    unless: tuple[str, ...]
-    becomes: str
     example: str
 
 
@@ -148,43 +121,3 @@ def providers() -> Mapping[str, tuple[tuple[str, Literal[1, 2, 3]], ...]]:
         name: tuple((mark, strength) for kind, strength in strengths for mark in entry[kind])
         for name, entry in _table("providers.toml").items()
     }
-
-
-@cache
-def keyword_groups() -> Mapping[str, tuple[str, ...]]:
-    """The keywords (word stems in lower case) of each group; those with ``n't`` also without the apostrophe."""
-    return {
-        name: tuple(dict.fromkeys((*stems, *(stem.replace("n't", "nt") for stem in stems))))
-        for name, stems in _table("keyword_rules.toml")["groups"].items()
-    }
-
-
-@cache
-def keyword_rules() -> tuple[KeywordRule, ...]:
-    """The rules that derive a cause from keywords in one sentence."""
-    return tuple(
-        KeywordRule(
-            cause=entry["cause"],
-            needs=tuple(entry["needs"]),
-            without=tuple(entry.get("not", ())),
-            weight=entry["weight"],
-            example=entry["example"],
-        )
-        for entry in _table("keyword_rules.toml")["rule"]
-    )
-
-
-@cache
-def context_rules() -> tuple[ContextRule, ...]:
-    """The rules that replace a cause, in order; the first that applies is used."""
-    return tuple(
-        ContextRule(
-            cause=entry["cause"],
-            beside=tuple(entry["beside"]),
-            also=tuple(entry.get("with", ())),
-            unless=tuple(entry.get("unless", ())),
-            becomes=entry["becomes"],
-            example=entry["example"],
-        )
-        for entry in _table("context_rules.toml")["context"]
-    )

@@ -18,7 +18,7 @@ MICROSOFT = "Microsoft"
 MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
 _SOME = "another mail server"
 _SERVERS = {"Exim", "Postfix", "Dovecot", _SOME}  # programs that providers run
-_MAX_PLACES = 20  # of one mark in one text
+_MAX_PLACES = 8  # of one mark in one text
 _BEFORE, _AFTER = 250, 300  # characters around words that are still the same answer
 _REMARK = re.compile(
     r"(?P<history>\b(?:used to (?:get|be|see|have|say)|previously|earlier|before that|at first|first (?:i|we) (?:got|saw|had)|initially"
@@ -56,10 +56,11 @@ _CHANGE = re.compile(
 )
 # Signs that what stands near them is code or documentation.
 _DOCUMENT = re.compile(
-    r"\*\*aadsts\d+\*\*|` \||\| `|\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
+    r"\*\*aadsts\d+\*\*|`\s?\||\|\s?`|\baadsts\d+ \| |\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
     r"|\(\?[i:=!<]|\.(?:contains|includes|startswith|indexof|match|test)\(|\bthrow new \w|\bcase [\"']|\berrorcode\.[a-z]"
     r"|\bdocument details\b|\b(?:public|private|protected|const|static|final|var|let|string) [\w<>\[\] ]{1,60}= ?[\"'`]"
     r"|(?<![\w+])\+(?!ok)[a-z][\w-]{3,40} [^\n+]{0,160} \+(?!ok)[a-z]"
+    r"|\bexpect\(|[\"'] in [a-z_]\w*:|[\"'] +=> \[|という(?:エラー|メッセージ)|ことができます|れる必要があります|記載(?:した|する|され)"
     r"|[\"']aadsts\d+[\"']\s?[,\])]|[\"'],?\s?(?://|#) ?[a-z]"
 )
 # What Microsoft adds to an error that happened.
