@@ -65,8 +65,6 @@ DEVICES: Mapping[str, Mapping[str, object]] = {
     "long texts need a word of mail or sign-in": {"decide._CONTEXT": ALWAYS},
     "lists of errors": {"decide._is_list": lambda _codes, _lowered: False},
     "codes that wrap another": {"decide.weak_codes": frozenset},
-    "codes in error_codes": {"decide._CODE_LIST": NEVER},
-    "bare numbers as codes": {"decide._BARE_CODE": NEVER},
     "phrases end with a word": {"phrases._ENDING": ALWAYS},
     "no match inside a number": {"phrases._cuts_number": lambda _text, _offset: False},
     "no match inside a longer match": {

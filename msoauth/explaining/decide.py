@@ -11,14 +11,19 @@ from typing import Literal
 from msoauth.explaining.load import codes, weak_codes
 from msoauth.explaining.normalize import lowercase
 from msoauth.explaining.phrases import find_phrases
-from msoauth.explaining.voices import MAX_PROSE, MICROSOFT, Mark, Remark, Voices
+from msoauth.explaining.voices import MICROSOFT, Mark, Remark, Voices
 
 Confidence = Literal["certain", "likely", "unsure"]
 Kind = Literal["code", "reply", "library", "words"]
 Owner = Literal["microsoft", "client", "other-provider", "person"] | Remark
 
-# Weights of AADSTS numbers: written as AADSTS…, in `error_codes`, as bare numbers, and of those that wrap another.
-_CODE_WEIGHT, _CODE_LIST_WEIGHT, _BARE_CODE_WEIGHT, _WEAK_CODE_WEIGHT = 80, 78, 45, 30
+# Weights of AADSTS numbers, of words beside one that are not its own, of bare numbers, and of those that wrap another.
+_CODE_WEIGHT, _BESIDE_CODE, _LIKELY, _WEAK_CODE_WEIGHT = (
+    80,
+    78,
+    45,
+    30,
+)  # below _LIKELY, a hit is never likely
 _CONCLUSIVE = 60  # a hit of this weight may be a reply
 _PROGRAM = 70  # a phrase of less weight is in words that a person may have written
 _MARK_WEIGHTS = {3: 62, 2: 40}  # of a provider's mark beside a failure, by its strength
@@ -38,17 +43,10 @@ _DELIVERY = {
 }
 _MANY_CODES, _MANY_CAUSES = 5, 3  # a text with more than these lists errors, and reports none
 
-_AADSTS = re.compile(r"aadsts[ _:-]{0,2}(\d{4,9})(?!\d)")
-_CODE_LIST = re.compile(
-    r"error_?codes?\W{0,6}[:=]\W{0,6}(\d{4,9})(?!\d)(?:\W{0,4},\W{0,4}(\d{4,9})(?!\d))?"
+# A number after AADSTS, or, if it is known, after "error" and the like, as Entra's sign-in log has it.
+_NUMBER = re.compile(
+    r"(aadsts[ _:-]{0,2}|(?:\berror|error ?code|fehlercode|result ?type)[\"':=\s]{1,6})(\d{4,9})(?!\d|[a-f]\d|-\d|\.\d)"
 )
-_BARE_CODE = re.compile(
-    r"(?:(?:error|failure|sign-in error) ?code|errorcode|fehlercode|error\?code=|resulttype|result type)"
-    r"[\"':=\s]{0,6}(\d{4,9})(?![\d-])(?!\.\d)"
-    r"|\s-\s(\d{5,9})\s-\s|^\W{0,3}(\d{5,9})(?=[:\s]|$)"
-    r"|\b(?:error|code|fehler|erreur|codice|código)[ :#=]{1,3}(\d{5,9})(?![\d-])(?!\.\d)"
-)
-# A text that mentions mail: only there a vague refusal is attributed to a mail server.
 _MAIL = re.compile(
     r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
@@ -109,10 +107,12 @@ def decide(text: str) -> Decision:
     """Decide on the cause of a normalized *text*."""
     lowered = lowercase(text)
     voices = Voices(lowered)
-    numbers = list(_aadsts_numbers(lowered))
-    all_codes = tuple(
-        dict.fromkeys(f"AADSTS{number}" for number, _, _, weight in numbers if weight)
-    )
+    numbers = [
+        (int(match[2]), *match.span(), _CODE_WEIGHT if match[1].startswith("aadsts") else _LIKELY)
+        for match in _NUMBER.finditer(lowered)
+        if match[1].startswith("aadsts") or int(match[2]) in codes()
+    ]
+    all_codes = tuple(dict.fromkeys(f"AADSTS{number}" for number, *_rest in numbers))
     hits = sorted(
         _hits(text, lowered, voices, numbers),
         key=lambda hit: (
@@ -139,9 +139,7 @@ def decide(text: str) -> Decision:
         or _is_foreign(lowered, best, voices)
         or _is_list(all_codes, lowered)
     ):
-        offset = (
-            best.start if best else next((start for _, start, _, weight in numbers if weight), 0)
-        )
+        offset = best.start if best else next((start for _number, start, *_rest in numbers), 0)
         return Decision("unknown", codes=all_codes, offset=offset)
     hits.remove(best)
     confidence = _confidence(best, hits)
@@ -209,7 +207,7 @@ def _confidence(best: Hit, others: Sequence[Hit]) -> Confidence:
         return "certain"
     rivals = (hit for hit in others if hit.cause not in (best.cause, "unknown"))
     is_alone = all(hit.weight < best.weight - _ALIKE for hit in rivals)
-    return "likely" if is_alone and best.weight >= _BARE_CODE_WEIGHT else "unsure"
+    return "likely" if is_alone and best.weight >= _LIKELY else "unsure"
 
 
 def _hits(
@@ -225,7 +223,7 @@ def _hits(
             return Hit(cause, weight, start, end, kind, "microsoft")
         mark = voices.speaker(start, end)
         if has_code and "aadsts" not in lowered[lowered.rfind("\n", 0, start) + 1 : end]:
-            weight = min(weight, _CODE_LIST_WEIGHT)  # these are not the words of the code
+            weight = min(weight, _BESIDE_CODE)  # these are not the words of the code
         if mark and mark.provider != MICROSOFT:
             return Hit(cause, weight, start, end, kind, "other-provider")
         is_reply = mark and (
@@ -265,20 +263,6 @@ def _hits(
 
 def _fails_near(lowered: str, mark: Mark) -> bool:
     return _FAILURE.search(lowered, max(0, mark.start - _NEAR), mark.end + _NEAR) is not None
-
-
-def _aadsts_numbers(lowered: str) -> Iterator[tuple[int, int, int, int]]:
-    """Numbers that may be AADSTS codes: number, start, end, and a weight that depends on how it is written."""
-    for match in _AADSTS.finditer(lowered):
-        yield int(match[1]), match.start(), match.end(), _CODE_WEIGHT
-    patterns = [(_CODE_LIST, _CODE_LIST_WEIGHT)]
-    if len(lowered) <= MAX_PROSE:  # in a log, a bare number means nothing
-        patterns.append((_BARE_CODE, _BARE_CODE_WEIGHT))
-    for pattern, weight in patterns:
-        for match in pattern.finditer(lowered):
-            for group in filter(None, match.groups()):
-                if int(group) in codes():
-                    yield int(group), match.start(), match.end(), weight
 
 
 def _evidence_start(text: str, offset: int) -> int:
