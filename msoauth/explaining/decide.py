@@ -180,9 +180,7 @@ def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
         return voices.strength(microsoft=False) == 1
     is_vague = best.cause == "mail-login-rejected" and best.weight < _PROGRAM
     if is_vague and ("aadsts" in lowered or not voices.strength(microsoft=True)):
-        return (
-            True  # any server says this; beside Microsoft's number it is not what the number says
-        )
+        return True  # any server says this; beside a number it is not what the number says
     if best.owner not in ("client", "person"):
         return False
     return (

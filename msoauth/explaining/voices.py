@@ -66,7 +66,7 @@ _DOCUMENT = re.compile(
 # What Microsoft adds to an error that happened.
 _EVENT = re.compile(r"trace id|correlation id|timestamp: ?2|prod\.outlook\.com \d")
 _EVENT_AFTER = 600  # characters
-_NEAR = 200  # characters between such a sign and what it makes documentation
+_NEAR = 300  # characters between such a sign and what it makes documentation
 # Refusals of a login in a form that Exchange never uses (facts E2, E3, E5).
 _OTHER_REFUSAL = re.compile(
     r"\b535[ ,:-]{1,3}(?:b?['\"])?(?:5\.7\.[01489] )?(?:\(#auth|error: auth|authentication (?:failed|failure|credentials|error)"
