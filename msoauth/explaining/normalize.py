@@ -12,7 +12,7 @@ from collections import Counter
 from urllib.parse import unquote, unquote_plus
 
 LIMIT = 1 << 20  # characters of a longer text that are read: half from its start, half from its end
-_LOG_LIMIT = 60_000  # characters of a log that are read, after repeated lines were removed
+_LOG_LIMIT = 40_000  # characters of a log that are read, after repeated lines were removed
 # Around these words even the middle of a text that is too long is read.
 _FAILURE_WORDS = (
     "AADSTS",
@@ -28,7 +28,7 @@ _FAILURE_WORDS = (
     "timed out",
     "ehler",
 )
-_MAX_EXCERPTS, _EXCERPT_LENGTH = 10, 600  # for each word; characters
+_MAX_EXCERPTS, _EXCERPT_LENGTH = 5, 600  # for each word; characters
 _LOG_SIZE = 20_000  # characters; in a longer text, repeated lines are removed
 _KEPT_LINES = 10  # of lines that differ in digits only, this many first and last ones are kept
 _MAX_NESTING = 5  # levels of nested encodings that are decoded

@@ -15,7 +15,7 @@ from msoauth.explaining.load import Signature, signatures
 from msoauth.explaining.normalize import lowercase, plain_punctuation
 
 _GAP, _WIDE_GAP = 80, 400  # characters
-_MAX_STARTS = 60  # offsets at which one phrase is tried in one text
+_MAX_STARTS = 30  # offsets at which one phrase is tried in one text
 _LOG_SIZE, _PIECE = 20_000, 12  # characters
 _PREFIX = 3  # letters by which the index finds words
 _WORD = re.compile(r"[^\W\d_]{3,60}")
