@@ -73,6 +73,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(how)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _passphrase_of_fixtures() -> None:
+    """Give what a module's fixtures open, before its first test, the same passphrase."""
+    os.environ[passphrase.VARIABLE] = "a passphrase for tests"
+    passphrase.withdraw(for_children=False)
+
+
 @pytest.fixture(autouse=True)
 def _apart_from_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give every test its own workspace and passphrase, and no HTTP connection of an earlier test."""

@@ -102,7 +102,7 @@ def test_without_a_passphrase_the_note_about_a_key_file_names_the_file_and_the_w
     [file] = (folder / "workspace").glob("*.key")
     assert f"Note: The key that protects secrets and tokens is in the file {file}: anyone" in err
     assert "msoauth vault passphrase" in err
-    words = "a passphrase of this computer\n"
+    words = "planted~passphrase~of~one\n"
     status, out, _err = run("vault", "passphrase", "--passphrase-stdin", said=words)
     assert (status, "Set MSOAUTH_PASSPHRASE to it" in out, "new key" in out) == (0, True, True)
 
