@@ -25,14 +25,20 @@ PO = LOCALE / "de" / "LC_MESSAGES" / "msoauth.po"
 MO = PO.with_suffix(".mo")
 
 FIXED = datetime(2026, 11, 25, tzinfo=UTC)
-METHODS = [("practice/**", "ignore"), ("**.py", "python"), ("**.html", "jinja2.ext.babel_extract")]
+METHODS = [
+    ("practice/**", "ignore"),
+    ("**.py", "python"),
+    ("**.html", "jinja2.ext.babel_extract"),
+    ("reports/templates/**.md", "jinja2.ext.babel_extract"),
+]
 KEYWORDS = {"_": None, "ngettext": (1, 2)}
 
 
 def extracted() -> Catalog:
     """Every text of the package; the practice tenant speaks English only."""
     catalogue = Catalog(project="msoauth", charset="utf-8")
-    options = {"**.html": {"silent": "false", "newstyle_gettext": "true"}}
+    jinja = {"silent": "false", "trimmed": "true"}
+    options = {"**.html": jinja, "reports/templates/**.md": jinja}
     found = extract_from_dir(
         str(PACKAGE),
         METHODS,

@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from msoauth import shells
 from msoauth.errors import InputError
 from msoauth.explaining import causes, for_cause
 from msoauth.identity import app_only, validation
 from msoauth.model import Account, Finding, Firm, Signal
-from msoauth.reports.document import Code
 from msoauth.reports.letter import of_findings
 
 PLAIN = (
@@ -223,12 +223,8 @@ def test_every_command_of_the_catalogue_and_the_letter_takes_an_address_as_data(
             account=account.address,
         )
         with contextlib.suppress(InputError):  # nothing that the firm's IT does
-            blocks = of_findings(FIRM, [found]).document.blocks
-            scripts = [
-                block.text
-                for block in blocks
-                if isinstance(block, Code) and block.language == "powershell"
-            ]
+            blocks = MarkdownIt().parse(of_findings(FIRM, [found]).document.markdown())
+            scripts = [block.content for block in blocks if block.info == "powershell"]
             lines += "\n".join(scripts).splitlines()
     with_address = [line for line in lines if "contoso.example" in line]
     assert len(with_address) > 10

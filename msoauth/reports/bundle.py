@@ -24,7 +24,7 @@ from msoauth.judgement import is_problem, verdict
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm
 from msoauth.redact import redact
-from msoauth.reports.document import Block, Code, Document, Fold, Heading, Items, Paragraph, Table
+from msoauth.reports.document import Document, write_document
 from msoauth.reports.pseudonyms import for_workspace
 from msoauth.sanitize import json_text
 from msoauth.store import Workspace
@@ -121,7 +121,24 @@ def bundle(
     }  # fmt: skip
     if error_text:
         files["error.txt"] = sanitize(error_text) + "\n"
-    index = _index(firm, account, findings, files, sanitize, pseudonymised=pseudonymised)
+    index = write_document(
+        "bundle",
+        sanitize(_("Support bundle: {address}").format(address=account.address)),
+        sanitize=sanitize,
+        pseudonymised=pseudonymised,
+        verdict=verdict(findings),
+        firm=firm,
+        account=account,
+        version=__version__,
+        made=datetime.now(UTC),
+        findings=findings,
+        problems=[finding for finding in findings if is_problem(finding) and finding.cause],
+        conversations={
+            Path(name).stem: text for name, text in files.items() if name.startswith("transcripts/")
+        },
+        files=files,
+        indent_json=_indent_json,
+    )
     files = {"index.html": index.html(), **files}
     manifest = {
         "format": FORMAT,
@@ -208,93 +225,6 @@ def _sanitized_json(value: Mapping[str, Any], sanitize: Callable[[str], str]) ->
         return [walk(inner) for inner in node] if isinstance(node, (list, tuple)) else node
 
     return json_text(walk(value))
-
-
-def _index(
-    firm: Firm,
-    account: Account,
-    findings: Sequence[Finding],
-    files: Mapping[str, str],
-    sanitize: Callable[[str], str],
-    *,
-    pseudonymised: bool,
-) -> Document:
-    """The page for people: what was found, the conversations with servers, and settings."""
-    page = Document(sanitize(_("Support bundle: {address}").format(address=account.address)))
-    privacy = (
-        _(
-            "People, domains, the firm, its tenant and its app have other names here, always the same ones."
-        )
-        if pseudonymised
-        else _("Addresses and the firm's name are shown as they are.")
-    )
-    page.add(
-        Paragraph(sanitize(verdict(findings))),
-        Paragraph(
-            _(
-                "Secrets, passwords, codes and tokens were taken out before this was written. {privacy}"
-            ).format(privacy=privacy),
-            quiet=True,
-        ),
-        Table(
-            (_("What"), _("Value")),
-            (
-                (_("Firm"), sanitize(firm.name)),
-                (_("Mailbox"), sanitize(account.address)),
-                (_("Signs in as"), sanitize(account.user)),
-                (_("Retrieved over"), account.protocol.upper()),
-                (_("Directory (tenant) ID"), sanitize(firm.tenant)),
-                (_("Application (client) ID"), sanitize(firm.client_id)),
-                (_("Cloud"), sanitize(firm.cloud.label)),
-                ("msoauth", __version__),
-                (_("Made (UTC)"), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"),
-            ),
-        ),
-        Heading(_("Findings")),
-        Table(
-            (_("Result"), _("Name of the check"), _("What was found"), _("Seconds")),
-            tuple((f.signal, f.check, sanitize(f.summary), f"{f.seconds:.2f}") for f in findings),
-        ),
-    )
-    for finding in findings:
-        if is_problem(finding) and finding.cause:
-            page.add(*_problem_details(finding, sanitize))
-    conversations = {name: text for name, text in files.items() if name.startswith("transcripts/")}
-    if conversations:
-        page.add(Heading(_("Conversations with the mail servers")))
-        page.add(
-            Paragraph(
-                _("C the client, S the server, - what happened; seconds on the left."), quiet=True
-            )
-        )
-        page.add(*(Fold(Path(name).stem, (Code(text),)) for name, text in conversations.items()))
-    page.add(
-        Heading(_("Versions and settings")),
-        Fold("settings.json", (Code(_indent_json(files["settings.json"])),)),
-        Fold("versions.json", (Code(_indent_json(files["versions.json"])),)),
-        Fold("timings.json", (Code(_indent_json(files["timings.json"])),)),
-        Heading(_("To replay it")),
-        Paragraph(
-            _(
-                "On any computer with msoauth, this starts a practice tenant in which the same account fails in the same way, as far as the findings tell:"
-            )
-        ),
-        Code("msoauth practice serve --bundle FILE.zip"),
-    )
-    return page
-
-
-def _problem_details(finding: Finding, sanitize: Callable[[str], str]) -> list[Block]:
-    """The evidence, the remedy and the ids of a problem."""
-    blocks: list[Block] = [Heading(f"{finding.check}: {finding.cause}", 3)]
-    if finding.evidence:
-        blocks.append(Code(sanitize(finding.evidence)))
-    if finding.fix:
-        blocks.append(Items(tuple(map(sanitize, finding.fix)), ordered=True))
-    if finding.ids:
-        ids = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in finding.ids.items())
-        blocks.append(Paragraph(ids, quiet=True))
-    return blocks
 
 
 def _indent_json(text: str) -> str:

@@ -7,11 +7,11 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from msoauth.errors import NothingToDoError
-from msoauth.explaining import for_cause
+from msoauth.explaining import Explanation, for_cause
 from msoauth.explaining.links import link
-from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
-from msoauth.reports.document import Code, Document, Heading, Items, Links, Paragraph, Table
+from msoauth.reports.document import Document, write_document
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.sanitize import one_line
 from msoauth.shells import powershell_string
@@ -140,51 +140,19 @@ def of_findings(
                 firm=firm.name
             )
         )
-    document = Document(
-        _("Request to the Microsoft 365 administrators of {firm}").format(firm=firm.name)
-    )
-    document.add(
-        Paragraph(
-            _(
-                "We are setting up mail retrieval and sending over POP3, IMAP and SMTP with OAuth 2.0 for mailboxes of {firm}."
-            ).format(firm=firm.name)
-            + " "
-            + ngettext(
-                "Our checks found one thing that only your IT can mend. Please do what is described below, or tell us whom to ask.",
-                "Our checks found {n} things that only your IT can mend. Please do what is described below, or tell us whom to ask.",
-                len(by_cause),
-            ).format(n=len(by_cause))
-        ),
-        Paragraph(
-            _(
-                "This letter holds no password and no secret, and none is needed to do what it asks for."
-            ),
-            quiet=True,
-        ),
-        Table(
-            (_("Where"), _("Value")),
-            (
-                (_("Directory (tenant) ID"), firm.tenant),
-                (_("Application (client) ID"), firm.client_id),
-                *([] if firm.cloud.is_microsoft else [(_("Cloud"), firm.cloud.label)]),
-                (
-                    _("Last checked (UTC)"),
-                    f"{max(f.at for same_cause in by_cause.values() for f in same_cause).astimezone(UTC):%Y-%m-%d %H:%M}",
-                ),
-            ),
-        ),
-    )
-    for number, (cause, same_cause) in enumerate(by_cause.items(), 1):
-        document.add(*_request(number, firm, cause, same_cause, accounts or {}))
-    if firm.access == "delegated":
-        document.add(*_consent(len(by_cause) + 1, firm))
-    document.add(
-        Heading(_("When it is done")),
-        Paragraph(
-            _(
-                "Please answer this letter. Changes in Exchange Online and Entra ID take some minutes, up to an hour; then we check again on our side and tell you what came of it."
-            )
-        ),
+    requests = [
+        _request(firm, cause, same_cause, accounts or {}) for cause, same_cause in by_cause.items()
+    ]
+    consent = replace(link("admin-consent", firm), text=_("Grant admin consent"))
+    document = write_document(
+        "letter",
+        _("Request to the Microsoft 365 administrators of {firm}").format(firm=firm.name),
+        firm=firm,
+        checked=max(request.newest.at for request in requests).astimezone(UTC),
+        requests=requests,
+        max_listed=_MAX_LISTED,
+        consent=consent if firm.access == "delegated" else None,
+        utc=UTC,
     )
     subject = ngettext(
         "Microsoft 365: one change for mail with OAuth ({firm})",
@@ -194,14 +162,34 @@ def of_findings(
     return Letter(subject, document)
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for about one cause.
+
+    Attributes:
+        targets: The mailboxes that the commands are about.
+        commands: The PowerShell script that fixes it; empty if there is none.
+        verify: The one that shows whether it is fixed; empty if only our own checks do.
+        checks: The checks that failed.
+        newest: The newest of the findings.
+        response: What the server answered then, with its ids.
+    """
+
+    title: str
+    explanation: Explanation
+    mailboxes: Sequence[str]
+    targets: Sequence[str]
+    commands: str
+    verify: str
+    checks: Sequence[str]
+    newest: Finding
+    response: str
+
+
 def _request(
-    number: int,
-    firm: Firm,
-    cause: str,
-    findings: Sequence[Finding],
-    accounts: Mapping[str, Account],
-) -> list[Heading | Paragraph | Items | Code | Links]:
-    """The section about one cause: what is wrong, for which mailboxes, how to fix it, and how to verify the fix."""
+    firm: Firm, cause: str, findings: Sequence[Finding], accounts: Mapping[str, Account]
+) -> _Request:
+    """What is wrong, for which mailboxes, how to fix it, and how to verify the fix."""
     mailboxes = sorted(
         {finding.account for finding in findings if finding.account}, key=str.casefold
     )
@@ -210,44 +198,27 @@ def _request(
     title = explanation.title
     if len(mailboxes) > 1:
         title = _("{title}: {n} mailboxes").format(title=title, n=len(mailboxes))
-    parts: list[Heading | Paragraph | Items | Code | Links] = [
-        Heading(f"{number}. {title}"),
-        Paragraph(explanation.meaning),
-    ]
-    if mailboxes:
-        parts += [
-            Heading(ngettext("Mailbox", "Mailboxes", len(mailboxes)), 3),
-            _mailbox_list(mailboxes),
-        ]
-    parts += [Heading(_("What to do"), 3), Items(explanation.fix, ordered=True)]
     # SMTP AUTH is a switch of the mailbox that signs in (facts M3).
     targets = (
         list(dict.fromkeys(accounts[m].user if m in accounts else m for m in mailboxes))
         if cause.startswith("smtp-auth-disabled")
         else mailboxes
     )
-    commands = _commands(firm, cause, targets, accounts)
-    if commands:
-        # Without a mailbox the singular is meant; ngettext takes 0 for plural.
-        heading = ngettext(
-            "Or with PowerShell", "Or with PowerShell, for all of them at once", len(targets) or 1
-        )
-        parts += [Heading(heading, 3), Code(commands, "powershell")]
-    parts.append(Heading(_("How to verify"), 3))
     verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]
-    if verify:
-        parts.append(Code(_script(firm, verify, targets), "powershell"))
-    parts.append(
-        Paragraph(
-            _("We verify it on our side by the same check that failed: {checks}.").format(
-                checks=", ".join(sorted({finding.check for finding in findings}))
-            )
-        )
+    newest = max(findings, key=lambda finding: finding.at)
+    evidence = redact(newest.evidence).strip()[:1500]
+    ids = [f"{name.replace('_', ' ')}: {value}" for name, value in newest.ids.items()]
+    return _Request(
+        title,
+        explanation,
+        mailboxes,
+        targets,
+        _commands(firm, cause, targets, accounts),
+        _script(firm, verify, targets) if verify else "",
+        sorted({finding.check for finding in findings}),
+        newest,
+        "\n".join([*([evidence] if evidence else []), *ids]),
     )
-    if explanation.links:
-        parts += [Heading(_("Straight to the page"), 3), Links(explanation.links)]
-    parts += _server_response(findings)
-    return parts
 
 
 _MAILBOX = "$mailbox"  # the PowerShell variable of the loop over mailboxes
@@ -304,45 +275,6 @@ def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:
     elif per_mailbox:
         script += [line.replace(_MAILBOX, "<mailbox>") for line in per_mailbox]
     return "\n".join(script)
-
-
-def _mailbox_list(mailboxes: Sequence[str]) -> Items:
-    """The mailboxes as a list, which is cut off after the first ones and then says how many are left out."""
-    items = tuple(mailboxes[:_MAX_LISTED])
-    hidden_count = len(mailboxes) - len(items)
-    if hidden_count:
-        items += (_("and {n} more (the commands name them all)").format(n=hidden_count),)
-    return Items(items)
-
-
-def _server_response(
-    findings: Sequence[Finding],
-) -> list[Heading | Paragraph | Items | Code | Links]:
-    """What the server answered in the newest of the findings, with its ids; nothing if it answered nothing."""
-    newest = max(findings, key=lambda finding: finding.at)
-    evidence = redact(newest.evidence).strip()[:1500]
-    lines = [evidence] if evidence else []
-    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in newest.ids.items()]
-    if not lines:
-        return []
-    heading = _("What the server said ({check}, {at} UTC)").format(
-        check=newest.check, at=f"{newest.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    )
-    return [Heading(heading, 3), Code("\n".join(lines))]
-
-
-def _consent(number: int, firm: Firm) -> list[Heading | Paragraph | Links]:
-    """The section with the link by which an administrator consents for all users."""
-    consent_link: Link = replace(link("admin-consent", firm), text=_("Grant admin consent"))
-    return [
-        Heading(_("{n}. Consent for all users, with one click").format(n=number)),
-        Paragraph(
-            _(
-                "If it has not been done yet: an administrator who opens this link and accepts spares every user the question whether the app may use the mailbox. It is needed where users may not consent themselves."
-            )
-        ),
-        Links((consent_link,)),
-    ]
 
 
 def _one_line(text: str) -> str:

@@ -9,10 +9,10 @@ from msoauth.identity.client import scopes_for
 from msoauth.judgement import days_left, is_problem, proven_signal, secret_signal
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
-from msoauth.reports.document import Block, Cell, Document, Heading, Items, Paragraph, Table
+from msoauth.reports.document import Document, write_document
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.store import Workspace
-from msoauth.texts import _, ngettext
+from msoauth.texts import _
 
 _TEST_CHECKS = (
     "pop3.login",
@@ -39,136 +39,41 @@ def record(workspace: Workspace, firm: Firm, *, today: date | None = None) -> Do
         for account_status in statuses
     }
     today = today or datetime.now(UTC).date()
-    page = Document(_("Onboarding record: {firm}").format(firm=firm.name))
-    open_points = _open_points(workspace, firm, signals, latest, today)
-    failing = sum(signals[account] is not Signal.PASSED for account in accounts)
-    if accounts and not failing:
-        verdict = ngettext(
-            "The mailbox works: mail can be retrieved and sent with OAuth 2.0.",
-            "All {n} mailboxes work: mail can be retrieved and sent with OAuth 2.0.",
-            len(accounts),
-        )
-    else:
-        verdict = _("{good} of {n} mailboxes work; what is missing is told under “Open points”.")
-    page.add(
-        Paragraph(verdict.format(n=len(accounts), good=len(accounts) - failing)),
-        Paragraph(
-            _("Made on {date} with msoauth. This page holds no secret, password or token.").format(
-                date=today.isoformat()
-            ),
-            quiet=True,
-        ),
-        Heading(_("App registration")),
-        Table((_("What"), _("Value")), tuple(_registration_rows(workspace, firm, today))),
-        Heading(_("Permissions")),
-        *_permissions(firm, accounts),
-        Heading(_("Mailboxes")),
+    return write_document(
+        "record",
+        _("Onboarding record: {firm}").format(firm=firm.name),
+        firm=firm,
+        accounts=accounts,
+        signals=signals,
+        failing=sum(signals[account] is not Signal.PASSED for account in accounts),
+        today=today,
+        utc=UTC,
+        has_secret=workspace.firms.has_secret(firm.name),
+        secret_days=days_left(firm.secret_expires, today) if firm.secret_expires else None,
+        permissions=_permissions(firm, accounts),
+        tokens={account: workspace.tokens.status(account.address) for account in accounts},
+        tests=[
+            (account, finding)
+            for account in accounts
+            for finding in _findings_of(account, latest)
+            if finding.check in _TEST_CHECKS
+        ],
+        open_points=_open_points(workspace, firm, signals, latest, today),
     )
-    if accounts:
-        mailbox_headers = (
-            _("Mailbox"),
-            _("Result"),
-            _("Retrieved over"),
-            _("Signed in as"),
-            _("Signed in on"),
-        )
-        page.add(
-            Table(mailbox_headers, tuple(_mailbox_row(workspace, a, signals[a]) for a in accounts))
-        )
-        page.add(Heading(_("Test results")))
-        test_rows = [row for a in accounts for row in _test_rows(a, _findings_of(a, latest))]
-        if test_rows:
-            test_headers = (
-                _("Mailbox"),
-                _("Name of the check"),
-                _("Result"),
-                _("What was found"),
-                _("When (UTC)"),
-                _("Ids"),
-            )
-            page.add(Table(test_headers, tuple(test_rows)))
-        else:
-            page.add(Paragraph(_("Nothing was tested yet.")))
-    else:
-        page.add(Paragraph(_("No mailbox has been added yet.")))
-    page.add(Heading(_("Open points")))
-    page.add(Items(tuple(open_points)) if open_points else Paragraph(_("None.")))
-    return page
 
 
-def _registration_rows(workspace: Workspace, firm: Firm, today: date) -> list[tuple[Cell, ...]]:
-    """The firm's app registration as rows of names and values."""
-    has_secret = workspace.firms.has_secret(firm.name)
-    rows: list[tuple[Cell, ...]] = [
-        (_("Firm"), firm.name),
-        (_("Directory (tenant) ID"), firm.tenant),
-        (_("Application (client) ID"), firm.client_id),
-        (_("Redirect URI"), firm.redirect_uri),
-        (_("Cloud"), firm.cloud.label),
-        (
-            _("Access"),
-            _("each user signs in (delegated)") if firm.access == "delegated" else _("the app itself (app-only)"),
-        ),
-        (_("Client secret"), _("stored, sealed") if has_secret else _("none (public client)")),
-    ]  # fmt: skip
-    if has_secret:
-        ends = firm.secret_expires
-        rows.append(
-            (
-                _("Secret's end date"),
-                _("not noted down")
-                if ends is None
-                else _("{date}, in {days} days").format(date=ends, days=days_left(ends, today)),
-            )
-        )
-    return rows
-
-
-def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[Block]:
+def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[str]:
     """The permissions that the app needs for these accounts."""
     if firm.access == "app-only":
-        return [
-            Paragraph(_("Application permissions of Office 365 Exchange Online:")),
-            Items(("POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp")),
-        ]
-    scopes = sorted({scope for a in accounts for scope in scopes_for(a, firm.cloud)})
+        return ["POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp"]
     return [
-        Paragraph(_("Delegated permissions that the sign-in asks for; they reach the signed-in user's own mail:")),
-        Items((*scopes, "offline_access")),
-    ]  # fmt: skip
+        *sorted({scope for account in accounts for scope in scopes_for(account, firm.cloud)}),
+        "offline_access",
+    ]
 
 
 def _findings_of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
     return latest.get(account.address.strip().casefold(), [])
-
-
-def _mailbox_row(workspace: Workspace, account: Account, signal: Signal) -> tuple[Cell, ...]:
-    """An account as a row of the table of mailboxes."""
-    token = workspace.tokens.status(account.address)
-    return (
-        account.address,
-        signal,
-        account.protocol.upper(),
-        token.signed_in_as if token else _("not yet"),
-        f"{token.signed_in_at:%Y-%m-%d}" if token else "–",
-    )
-
-
-def _test_rows(account: Account, findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
-    """The findings of the checks that log in, send and retrieve, as rows."""
-    return [
-        (
-            account.address,
-            finding.check,
-            finding.signal,
-            redact(finding.summary),
-            f"{finding.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            "; ".join(f"{k.replace('_', ' ')} {v}" for k, v in finding.ids.items())
-            or _("run {run}").format(run=finding.run),
-        )
-        for finding in findings
-        if finding.check in _TEST_CHECKS
-    ]
 
 
 def _open_points(
