@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +72,21 @@ def copy_notebooks(target: Path) -> list[Path]:
         private_files.write(copy, source.read_bytes())
         digests[source.name] = new or ""
     private_files.write(digests_file, json.dumps(digests, indent=1).encode())
+    _trust(c for c in copies if c.read_bytes() == (shipped_notebooks() / c.name).read_bytes())
     return copies
+
+
+def _trust(notebooks: Iterable[Path]) -> None:
+    """Sign notebooks as ``jupyter trust`` does; else JupyterLab asks before it follows a link in their panels."""
+    import nbformat  # imported lazily: only this needs it
+    from nbformat.sign import NotebookNotary
+
+    notary = NotebookNotary()  # type: ignore[no-untyped-call]
+    try:
+        for notebook in notebooks:
+            notary.sign(nbformat.read(notebook, as_version=4))  # type: ignore[no-untyped-call]
+    finally:
+        notary.store.close()
 
 
 def _cells_digest(notebook: Path) -> str | None:

@@ -4,8 +4,10 @@ import json
 import os
 from pathlib import Path
 
+import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
+from nbformat.sign import NotebookNotary
 
 from msoauth import checks, clouds, lab
 from msoauth.model import Account, Firm
@@ -15,9 +17,34 @@ from msoauth.store import Workspace
 
 def notebook(*cells: str, output: str | None = None) -> str:
     outputs = [{"output_type": "stream", "name": "stdout", "text": output}] if output else []
+    code: dict[str, object] = {
+        "cell_type": "code",
+        "outputs": outputs,
+        "execution_count": None,
+        "metadata": {},
+    }
     return json.dumps(
-        {"cells": [{"cell_type": "code", "source": [c], "outputs": outputs} for c in cells]}
+        {
+            "cells": [code | {"id": f"cell-{n}", "source": [c]} for n, c in enumerate(cells)],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
     )
+
+
+@pytest.fixture(autouse=True)
+def jupyters_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jupyter keeps its signatures in a folder of the test's own."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+
+
+def is_trusted(copy: Path) -> bool:
+    notary = NotebookNotary()  # type: ignore[no-untyped-call]
+    try:
+        return notary.check_signature(nbformat.read(copy, as_version=4))  # type: ignore[no-untyped-call,no-any-return]
+    finally:
+        notary.store.close()
 
 
 @pytest.fixture
@@ -67,6 +94,23 @@ def test_a_damaged_copy_is_left_to_its_owner(shipped: Path, tmp_path: Path) -> N
     copy.write_text("not a notebook", encoding="utf-8")
     lab.copy_notebooks(tmp_path / "mine")
     assert copy.read_text(encoding="utf-8") == "not a notebook"
+
+
+def test_our_notebooks_are_trusted_and_what_others_put_into_a_copy_is_not(tmp_path: Path) -> None:
+    first, second, *_others = lab.copy_notebooks(tmp_path / "mine")
+    assert is_trusted(first)
+    changed = json.loads(second.read_text(encoding="utf-8"))
+    code = next(cell for cell in changed["cells"] if cell["cell_type"] == "code")
+    code["outputs"] = [
+        {
+            "output_type": "display_data",
+            "data": {"text/html": "<script>alert(1)</script>"},
+            "metadata": {},
+        }
+    ]
+    second.write_text(json.dumps(changed), encoding="utf-8")
+    lab.copy_notebooks(tmp_path / "mine")
+    assert not is_trusted(second)
 
 
 def test_the_installation_carries_notebooks_without_outputs() -> None:
