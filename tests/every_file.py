@@ -111,7 +111,7 @@ def main(top: Path) -> dict[str, list[str]]:
 WRITTEN = (
     "workspace/msoauth.db",
     "workspace/workspace-*.key",
-    "workspace/workspace.locks",
+    "workspace/locks/*.lock",
     "workspace/mail/anna*/*.eml",
     "workspace/mail/anna*/.msoauth-index",
     "workspace/mail/anna*/Maildir/new/*",
