@@ -1,18 +1,15 @@
-"""Transactions on the workspace's database, bulk inserts, and database errors as sentences for people."""
+"""Transactions on the workspace's database, group commit, and database errors as sentences for people."""
 
-import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.redact import redact
-from msoauth.store import schema
 from msoauth.texts import _
 
 
@@ -154,76 +151,6 @@ def error_sentence(problem: BaseException) -> str:
     else:
         text = _("The workspace cannot be read or written: {reason}.")
     return text.format(reason=reason)
-
-
-class BulkInsert:
-    """An insert of many rows that bypasses SQLAlchemy's per-row work: an audit writes hundreds of rows a second.
-
-    Args:
-        statement: Builds the insert (or upsert) for a dialect, given its name.
-    """
-
-    def __init__(self, statement: Callable[[str], Any]) -> None:
-        self._statement = statement
-        self._executors: dict[str, Callable[[sa.Connection, Sequence[dict[str, Any]]], None]] = {}
-
-    def execute(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert the rows; all must have the same columns."""
-        if not rows:
-            return
-        name = connection.dialect.name
-        if name not in self._executors:
-            compiled = self._statement(name).compile(
-                dialect=connection.dialect, column_keys=list(rows[0])
-            )
-            self._executors[name] = (_multi_row if compiled.positional else _executemany)(compiled)
-        self._executors[name](connection, rows)
-
-
-@functools.lru_cache(maxsize=1024)  # each finding's time is stored four times
-def _sqlite_datetime(at: datetime) -> str:
-    """A UTC time in the form in which SQLAlchemy stores it in SQLite."""
-    return at.replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-_PARAMETERS = 900  # in one statement; SQLite before 2020 allows 999
-
-
-def _executemany(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
-    """For PostgreSQL, whose driver pipelines executemany."""
-    sql, constants = str(compiled), compiled.params
-
-    def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        connection.exec_driver_sql(sql, [constants | row for row in rows])
-
-    return execute
-
-
-def _multi_row(compiled: Any) -> Callable[[sa.Connection, Sequence[dict[str, Any]]], None]:
-    """For SQLite: many rows in one statement, because its driver releases the GIL at each statement."""
-    names: list[str] = compiled.positiontup
-    columns = compiled.statement.table.c
-    datetimes = [n for n, key in enumerate(names) if isinstance(columns[key].type, schema.Moment)]
-    group = f"({', '.join('?' * len(names))})"
-    head, values, tail = str(compiled).partition(f"VALUES {group}")
-    if not values:
-        raise ValueError("the statement has more parameters than its columns")
-    rows_per_statement = _PARAMETERS // len(names)
-
-    def execute(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), rows_per_statement):
-            chunk = rows[start : start + rows_per_statement]
-            parameters: list[Any] = []
-            for row in chunk:
-                cells = [row[key] for key in names]
-                for n in datetimes:
-                    if cells[n] is not None:
-                        cells[n] = _sqlite_datetime(cells[n].astimezone(UTC))
-                parameters += cells
-            groups = ", ".join([group] * len(chunk))
-            connection.exec_driver_sql(f"{head}VALUES {groups}{tail}", tuple(parameters))
-
-    return execute
 
 
 _Item = TypeVar("_Item")

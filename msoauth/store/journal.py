@@ -11,19 +11,18 @@ import sqlalchemy as sa
 from msoauth.findings import to_frame
 from msoauth.model import Finding
 from msoauth.store import latest_results, schema
-from msoauth.store.database import BulkInsert, Database, GroupCommit
+from msoauth.store.database import Database, GroupCommit
 from msoauth.store.latest_results import LatestResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _t = schema.journal
-_insert = BulkInsert(lambda _dialect: _t.insert())
-_LAST_ID = "SELECT max(id) FROM journal"
+_insert = _t.insert()
+_last_id = sa.select(sa.func.coalesce(sa.func.max(_t.c.id), 0))
 # json.dumps() would create an encoder for each finding.
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 PAGE_ROWS = 5000  # findings read in one query
-_CHUNK = 500  # ids in one query; any SQLite accepts that many
 
 
 @dataclass(slots=True)
@@ -79,13 +78,13 @@ class Journal:
             if rows:
                 for number, row in zip(self._reserve_ids(connection, len(rows)), rows, strict=True):
                     row["id"] = number
-                _insert.execute(connection, rows)
+                connection.execute(_insert, rows)
                 latest_results.record(connection, rows)
 
     def _reserve_ids(self, connection: sa.Connection, count: int) -> Sequence[int]:
         """Reserve ids for the next rows, because a bulk insert does not return the ones it assigns."""
         if self._database.is_sqlite:  # the only writer at this moment
-            first = (connection.exec_driver_sql(_LAST_ID).scalar() or 0) + 1
+            first = connection.execute(_last_id).scalar_one() + 1
             return range(first, first + count)
         ids = sa.text(
             "SELECT nextval(pg_get_serial_sequence('journal', 'id')) FROM generate_series(1, :n)"
@@ -101,8 +100,8 @@ class Journal:
         """Findings by their ids in the journal; ids that are not there are left out."""
         ids = sorted(set(numbers))
         findings: dict[int, Finding] = {}
-        for start in range(0, len(ids), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
+        for start in range(0, len(ids), latest_results.CHUNK):
+            chunk = ids[start : start + latest_results.CHUNK]
             query = sa.select(_t.c.id, _t.c.body).where(_t.c.id.in_(chunk))
             for number, body in self._database.rows(query):
                 findings[number] = Finding.from_json(json.loads(body))

@@ -3,6 +3,7 @@
 The table is kept up to date with the journal, so that a status of 10,000 accounts need not read years of findings.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from msoauth.model import Signal
 from msoauth.store import schema
-from msoauth.store.database import BulkInsert
 
 _t = schema.latest_results
-_KEY = ("firm", "account", "check")
+CHUNK = 500  # ids in one statement; any SQLite accepts that many
 _NO_VERDICT = (str(Signal.SKIPPED), str(Signal.NOT_RUN))
 
 
@@ -46,36 +46,46 @@ class LatestResult:
 
 
 def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Update the latest results from new journal rows (with their ``id``), in the same transaction."""
-    values = [_values(row) for row in rows]
+    """Update the latest results from rows that are in the journal (with their ``id``), in the same transaction."""
     # Always in the same order, so that two transactions on the same rows cannot deadlock.
-    values.sort(key=lambda v: (v["firm"], v["account"], v["check"], v["finding"]))
-    _record.execute(connection, values)
+    ordered = sorted(rows, key=lambda row: (row["firm"], row["account"], row["check"], row["id"]))
+    # One statement updates a result once, so that the findings of a check go into one statement each, in their order.
+    turns: dict[int, list[int]] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in ordered:
+        key = (row["firm"], row["account"], row["check"])
+        turns.setdefault(counts[key], []).append(row["id"])
+        counts[key] += 1
+    for ids in turns.values():
+        for start in range(0, len(ids), CHUNK):
+            connection.execute(
+                _upserts[connection.dialect.name], {"ids": ids[start : start + CHUNK]}
+            )
 
 
-def _values(row: dict[str, Any]) -> dict[str, Any]:
-    signal = row["signal"]
-    has_verdict = signal not in _NO_VERDICT
-    return {
-        "firm": row["firm"],
-        "account": row["account"],
-        "check": row["check"],
-        "finding": row["id"],
-        "at": row["at"],
-        "signal": signal,
-        "cause": row["cause"],
-        "verdict": signal if has_verdict else None,
-        "since": row["at"] if has_verdict else None,
-        "passed_at": row["at"] if signal == Signal.PASSED else None,
+def _upsert(insert: Any) -> Any:
+    """The statement that updates the latest results from some findings of the journal."""
+    j, old = schema.journal.c, _t.c
+    has_verdict = j.signal.not_in(_NO_VERDICT)
+    values = {
+        "firm": j.firm,
+        "account": j.account,
+        "check": j.check,
+        "finding": j.id,
+        "at": j.at,
+        "signal": j.signal,
+        "cause": j.cause,
+        "verdict": sa.case((has_verdict, j.signal)),
+        "since": sa.case((has_verdict, j.at)),
+        "passed_at": sa.case((j.signal == str(Signal.PASSED), j.at)),
     }
-
-
-def _upsert(dialect: str) -> Any:
-    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(_t)
-    new, old = insert.excluded, _t.c
+    ids = j.id.in_(sa.bindparam("ids", expanding=True))
+    findings = sa.select(*values.values()).where(ids).order_by(j.firm, j.account, j.check)
+    statement = insert.from_select(list(values), findings)
+    new = statement.excluded
     verdict_changed = sa.and_(new.verdict.is_not(None), old.verdict.is_distinct_from(new.verdict))
-    return insert.on_conflict_do_update(
-        index_elements=list(_KEY),
+    return statement.on_conflict_do_update(
+        index_elements=list(_t.primary_key),
         set_={
             "finding": new.finding,
             "at": new.at,
@@ -89,7 +99,10 @@ def _upsert(dialect: str) -> Any:
     )
 
 
-_record = BulkInsert(_upsert)
+_upserts = {
+    "sqlite": _upsert(sqlite.insert(_t)),
+    "postgresql": _upsert(postgresql.insert(_t)),
+}
 
 
 def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[LatestResult]:
