@@ -2,50 +2,38 @@
 
 import csv
 import io
-import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import PurePath
+from typing import Any
 
 from msoauth.errors import InputError
 from msoauth.identity import validation
-from msoauth.model import Account
+from msoauth.mailbox_table import (
+    MAX_CELL,
+    MAX_COLUMNS,
+    MOST_BYTES,
+    Layout,
+    Line,
+    MailboxList,
+    find_layout,
+    parse_rows,
+    too_big_error,
+)
+from msoauth.model import Account, Firm
 from msoauth.redact import redact
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# The column names of people's lists and of Microsoft's exports, in English and German; case does not matter.
-_COLUMNS = {
-    "address": ("address", "email", "e-mail", "mail", "mailbox", "primary smtp address", "primarysmtpaddress",
-                "email address", "e-mail address", "adresse", "e-mail-adresse", "postfach"),
-    "login": ("login", "upn", "user", "user principal name", "userprincipalname", "signs in as", "anmeldung",
-              "benutzer", "benutzerprinzipalname"),
-    "retrieve": ("retrieve", "protocol", "abruf", "protokoll"),
-}  # fmt: skip
-_WORD = re.compile(r"[^\s<>;,\"'()]+")
-_MAX_LINES = 100_000  # a longer list is not one of a firm's mailboxes
-_MAX_COLUMNS = 256
-_MAX_CELL = 1000  # characters; an address has at most 320
-MOST_BYTES = 16 << 20  # of a file
+_SAMPLE = 200  # rows among which the column names are looked for
+_SAMPLE_CHARACTERS = 1 << 16
 # Of what an Excel file unpacks to: its parts, the bytes of each, and the tags, each of which takes some 70 bytes.
 _MAX_PARTS, _MAX_XML, _MAX_TAGS = 2000, 32 << 20, 3_000_000
 _CHUNK = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a list, not yet validated.
-
-    Attributes:
-        number: The line's number, from 1, as an editor or Excel shows it.
-    """
-
-    number: int
-    address: str
-    login: str = ""
-    retrieve: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,51 +74,60 @@ def account_from_text(
     )
 
 
-def read_text(text: str) -> list[Line]:
+def read_text(text: str) -> MailboxList:
     """Read the lines of pasted text or of a CSV file.
 
-    The first line may name the columns: ``address``, ``login`` and ``retrieve`` in any order, or the names in Microsoft's
-    exports. Without names the columns are these three in this order. A single line may also list several addresses.
+    The first lines may name the columns, below a title, ``#TYPE`` or ``sep=;``. Without names the first address of a line
+    is the mailbox and a second one the user who signs in; three or more are mailboxes each.
 
     Raises:
-        InputError: the text is not CSV, or too long.
+        InputError: the text is not CSV, names no addresses, or is too long.
     """
     if len(text) > MOST_BYTES:
-        raise _too_big_error()
-    first, second, *_rest = [*islice(filter(str.strip, io.StringIO(text)), 2), "", ""]
-    if not second and first.count("@") > 2 and len(addresses := _addresses(first)) > 1:
-        if len(addresses) > _MAX_LINES:
-            raise _too_big_error()
-        return [Line(1, address) for address in addresses]
-    counts = {delimiter: first.count(delimiter) for delimiter in "\t;,"}
-    delimiter = max(counts, key=lambda d: counts[d]) if any(counts.values()) else ","
+        raise too_big_error()
+    text = text.lstrip("\ufeff")
+    sample = text[:_SAMPLE_CHARACTERS]
+    if len(text) > len(sample) and "\n" in sample:
+        sample = sample[: sample.rindex("\n")]  # a line that was cut could look like another one
+    layouts = []
+    for delimiter in "\t;,|":
+        try:
+            rows = [row for _number, row in islice(_csv_rows(sample, delimiter), _SAMPLE)]
+        except csv.Error:
+            continue  # such a cell is too long; with another delimiter it may not be
+        layouts.append((find_layout(rows), delimiter))
+    layout, delimiter = max(layouts, key=lambda pair: pair[0].score, default=(Layout(), ","))
     try:
-        return _parse_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        return parse_rows(_csv_rows(text, delimiter), layout)
     except csv.Error as error:
         raise InputError(
             _("This is not a list of lines and columns ({reason}).").format(reason=error)
         ) from None
 
 
-def _addresses(text: str) -> list[str]:
-    """What looks like addresses in a text. One expression for them would take the square of the text's length."""
-    return [word for word in _WORD.findall(text) if "@" in word[1:-1]]
+def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, Sequence[str]]]:
+    """The rows of a CSV file, each with the number of its first line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    number = 1
+    for row in reader:
+        yield number, row
+        number = reader.line_num + 1
 
 
-def read_file(name: str, content: bytes) -> list[Line]:
+def read_file(name: str, content: bytes) -> MailboxList:
     """Read the lines of a CSV or Excel file.
 
     Args:
         name: The file's name; its suffix determines the format.
 
     Raises:
-        InputError: it is neither, or is empty, or too big.
+        InputError: it is neither, or is empty, names no addresses, or is too big.
     """
     if len(content) > MOST_BYTES:
-        raise _too_big_error()
-    is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm")
+        raise too_big_error()
+    is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm") or content[:4] == b"PK\3\4"
     try:
-        lines = _parse_rows(_excel_rows(content)) if is_excel else read_text(_decode(content))
+        lines = _read_excel(content) if is_excel else read_text(_decode(content))
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
@@ -143,9 +140,13 @@ def read_file(name: str, content: bytes) -> list[Line]:
 
 
 def _decode(content: bytes) -> str:
-    """Decode a CSV file: UTF-16 with a byte order mark, UTF-8, or Windows-1252."""
+    """Decode a CSV file: UTF-16 (PowerShell's ``-Encoding Unicode``), UTF-8, or Windows-1252."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
+    if (
+        b"\0" in content[:200]
+    ):  # UTF-16 without a byte order mark: an ASCII character has a zero beside it
+        return content.decode("utf-16-be" if content[:1] == b"\0" else "utf-16-le")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -154,18 +155,42 @@ def _decode(content: bytes) -> str:
         return content.decode("cp1252")  # Excel's plain “CSV” format on Western European Windows
 
 
-def _excel_rows(content: bytes) -> Iterator[list[str]]:
-    """The cells of the first worksheet as texts."""
+def _read_excel(content: bytes) -> MailboxList:
+    """Read the worksheet that lists mailboxes; hidden ones only if no other does."""
     import openpyxl  # imported lazily: only Excel files need it
 
     _check_excel(content)
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     try:
-        rows = book.worksheets[0].iter_rows(values_only=True, max_col=_MAX_COLUMNS)
-        for row in rows:
-            yield ["" if cell is None else str(cell)[:_MAX_CELL] for cell in row]
+        layouts = [
+            (sheet, find_layout([row for _number, row in islice(_excel_rows(sheet), _SAMPLE)]))
+            for sheet in book.worksheets
+        ]
+        usable = [pair for pair in layouts if pair[1].kind and pair[0].sheet_state == "visible"]
+        sheet, layout = max(usable or layouts, key=lambda pair: pair[1].kind)
+        lines = parse_rows(_excel_rows(sheet), layout)
     finally:
         book.close()
+    if len(book.worksheets) > 1:
+        lines.recognized = _("Sheet “{name}”. {more}").format(
+            name=sheet.title, more=lines.recognized
+        )
+    others = [
+        other.title for other, found in usable if other is not sheet and found.kind == layout.kind
+    ]
+    if others:
+        lines.doubts.append(
+            _("Other sheets list mailboxes, too, and are not read: {names}.").format(
+                names=", ".join(others)
+            )
+        )
+    return lines
+
+
+def _excel_rows(sheet: Any) -> Iterator[tuple[int, Sequence[str]]]:
+    """The rows of a worksheet as texts, with their numbers."""
+    for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS), 1):
+        yield number, ["" if cell is None else str(cell)[:MAX_CELL] for cell in row]
 
 
 def _check_excel(content: bytes) -> None:
@@ -177,7 +202,7 @@ def _check_excel(content: bytes) -> None:
     """
     # Counted before the list of parts is read, which is in memory as a whole.
     if content.count(b"PK\1\2") > _MAX_PARTS:
-        raise _too_big_error()
+        raise too_big_error()
     tags = {True: 0, False: 0}  # in worksheets, of which one is read, and in all other parts
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         for part in book.infolist():
@@ -192,52 +217,44 @@ def _check_excel(content: bytes) -> None:
                     size += len(chunk)
                     tags[in_sheet] += chunk.count(b"<")
                     if size > _MAX_XML or tags[in_sheet] > _MAX_TAGS:
-                        raise _too_big_error()
+                        raise too_big_error()
 
 
-def _too_big_error() -> InputError:
-    return InputError(
-        _("The list is too big: at most {lines} lines and {megabytes} MB can be read.").format(
-            lines=f"{_MAX_LINES:,}", megabytes=MOST_BYTES >> 20
-        )
-    )
+def unlike_domains(workspace: Workspace, firm: Firm, addresses: Iterable[str]) -> list[str]:
+    """A sentence about each domain that is nearly, but not quite, one of the firm's own.
 
-
-def _parse_rows(rows: Iterable[Sequence[str]]) -> list[Line]:
-    """Turn rows of cells into lines; the first row may name the columns.
-
-    Raises:
-        InputError: there are too many.
+    The firm's own domains are that of its tenant, those of its mailboxes in the workspace, and the one that most of
+    the *addresses* have.
     """
-    columns: dict[str, int] = {}
-    lines = []
-    for number, row in enumerate(rows, 1):
-        if number > _MAX_LINES:
-            raise _too_big_error()
-        if not any(cell and not cell.isspace() for cell in row):
-            continue
-        if not columns:
-            columns = _named_columns([cell[:_MAX_CELL].strip().lower() for cell in row])
-            if columns:
-                continue
-            columns = {"address": 0, "login": 1, "retrieve": 2}
-        values = {c: row[i][:_MAX_CELL].strip() for c, i in columns.items() if i < len(row)}
-        lines.append(Line(number, **{"address": "", **values}))
-    return lines
+    count = Counter(validation.clean(a).rpartition("@")[2].casefold() for a in addresses)
+    own = {a.address.rpartition("@")[2].casefold() for a in workspace.accounts.list(firm.name)}
+    if "." in firm.tenant:
+        own.add(firm.tenant.casefold())
+    if len(count) > 1 and count.most_common(2)[0][1] > count.most_common(2)[1][1]:
+        own.add(count.most_common(1)[0][0])
+    return [
+        _("{domain} is nearly {own}; check it for a typing error.").format(domain=domain, own=near)
+        for domain in sorted(count.keys() - own)
+        if (near := next((name for name in sorted(own) if _is_nearly(domain, name)), ""))
+    ]
 
 
-def _named_columns(head: list[str]) -> dict[str, int]:
-    """The columns that a first row names; none when it is a line of the list itself."""
-    columns = {
-        column: next(n for n, cell in enumerate(head) if cell in names)
-        for column, names in _COLUMNS.items()
-        if any(cell in names for cell in head)
-    }
-    if columns and not any("@" in cell for cell in head):
-        # An export of users has their UPNs only.
-        columns.setdefault("address", columns.get("login", 0))
-        return columns
-    return {}
+def _is_nearly(domain: str, other: str) -> bool:
+    """Whether two domains differ by what one or two slips of the finger make.
+
+    Different endings of two letters are countries, and no slip.
+    """
+    labels, others = domain.split("."), other.split(".")
+    if len(labels) != len(others):
+        labels, others = [domain.replace(".", "")], [other.replace(".", "")]
+    slips = 0
+    for label, wanted in zip(labels, others):
+        if label != wanted:
+            longest = max(len(label), len(wanted))
+            blocks = SequenceMatcher(None, label, wanted, autojunk=False).get_matching_blocks()
+            differing = longest - sum(block.size for block in blocks)
+            slips += 99 if longest < 3 else differing or 1
+    return slips <= (1 if len(domain) < 10 else 2)
 
 
 def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[Outcome]:
@@ -247,11 +264,11 @@ def add_all(workspace: Workspace, firm: str, lines: Iterable[Line]) -> Iterator[
         The result of each line, once its account is stored.
     """
     for line in lines:
+        if line.problem:
+            yield Outcome(line, None, line.problem)
+            continue
         try:
-            addresses = _addresses(line.address)
-            # The address may have a display name: “Anna <anna@contoso.example>”.
-            address = addresses[0] if len(addresses) == 1 else line.address
-            account = account_from_text(address, firm, line.login, line.retrieve)
+            account = account_from_text(line.address, firm, line.login, line.retrieve)
             workspace.accounts.add(account)
         except InputError as error:
             yield Outcome(line, None, error.summary)

@@ -11,9 +11,10 @@ import openpyxl
 import pytest
 
 from msoauth import clouds
-from msoauth.account_list import MOST_BYTES, Line, read_file, read_text
+from msoauth.account_list import read_file, read_text
 from msoauth.cli import main
 from msoauth.errors import InputError
+from msoauth.mailbox_table import MOST_BYTES, Line
 from tests.memory import cost
 
 MEGABYTE = 1 << 20

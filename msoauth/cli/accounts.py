@@ -1,5 +1,6 @@
 """``msoauth account …``: adds, lists, changes and removes mailboxes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +10,7 @@ import typer
 from msoauth import shells
 from msoauth.cli.options import Address, Json
 from msoauth.cli.output import EXIT_FAILED, print_json, print_text
+from msoauth.cli.prompts import confirm
 from msoauth.cli.tables import show_table
 from msoauth.errors import InputError
 from msoauth.model import Account
@@ -45,12 +47,18 @@ def add(
         str | None, typer.Option(metavar="UPN", help="Who signs in, if not the mailbox itself.")
     ] = None,
     retrieve: Annotated[Retrieve, typer.Option(help="How mail is retrieved.")] = "pop3",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask about a domain that looks mistyped.")
+    ] = False,
 ) -> None:
     """Add a mailbox."""
-    from msoauth.account_list import account_from_text
+    from msoauth.account_list import account_from_text, unlike_domains
 
     with context.obj.open() as workspace:
-        account = account_from_text(address, workspace.firms.get(firm).name, login, retrieve)
+        known = workspace.firms.get(firm)
+        account = account_from_text(address, known.name, login, retrieve)
+        if not yes:
+            _ask_about(unlike_domains(workspace, known, (account.address,)), _("Add this mailbox?"))
         workspace.accounts.add(account)
     print_text(
         _("Added {name}. Next: {command}").format(
@@ -67,9 +75,13 @@ def import_(
         Path, typer.Argument(metavar="FILE", help="CSV or Excel with a column of addresses.")
     ],
     firm: Annotated[str, typer.Option(help="The firm's name.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask where a column had to be guessed.")
+    ] = False,
 ) -> None:
-    """Add mailboxes from a list; says what it did line by line."""
-    from msoauth.account_list import MOST_BYTES, add_all, read_file
+    """Add mailboxes from a list; says what it recognized, and what it did line by line."""
+    from msoauth.account_list import add_all, read_file, unlike_domains
+    from msoauth.mailbox_table import MOST_BYTES
 
     try:
         content = read_bounded(file, MOST_BYTES)
@@ -78,9 +90,14 @@ def import_(
             _("{file} cannot be read: {reason}.").format(file=file.name, reason=error.strerror)
         ) from None
     with context.obj.open() as workspace:
-        name = workspace.firms.get(firm).name
+        known = workspace.firms.get(firm)
+        lines = read_file(file.name, content)
+        if not yes:
+            near = unlike_domains(workspace, known, (line.address for line in lines))
+            _ask_about([*lines.doubts, *near], _("Add these mailboxes?"), lines.recognized)
+        print_text(lines.recognized)
         added = not_added = 0
-        for outcome in add_all(workspace, name, read_file(file.name, content)):
+        for outcome in add_all(workspace, known.name, lines):
             number = outcome.line.number
             if outcome.account is None:
                 not_added += 1
@@ -96,6 +113,17 @@ def import_(
     print_text(_("Added: {added}, not added: {refused}.").format(added=added, refused=not_added))
     if not_added:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _ask_about(doubts: Sequence[str], question: str, recognized: str = "") -> None:
+    """Ask whether to continue, if there are doubts.
+
+    Raises:
+        InputError: there is neither a terminal nor an answer.
+        typer.Exit: the answer is no.
+    """
+    if doubts:
+        confirm(" ".join(filter(None, [recognized, *doubts, question])), "--yes", explain=True)
 
 
 @app.command("list")

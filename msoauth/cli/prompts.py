@@ -28,11 +28,12 @@ def read_hidden(label: str, option: str, *, twice: bool = False) -> str:
         print_on_stderr(_("The two were not the same; try again."))
 
 
-def confirm(question: str, option: str) -> None:
+def confirm(question: str, option: str, *, explain: bool = False) -> None:
     """Ask a yes-or-no question and exit on no; a script may pipe the answer to stdin.
 
     Args:
         option: The option that skips the question.
+        explain: Say the question in the error, too, because it holds what the user must check.
 
     Raises:
         InputError: there is neither a terminal nor an answer.
@@ -43,7 +44,7 @@ def confirm(question: str, option: str) -> None:
     else:
         answer = sys.stdin.readline()
         if not answer:
-            raise _no_terminal(option)
+            raise _no_terminal(option, question if explain else "")
         agreed = is_yes(answer)
     if not agreed:
         print_on_stderr(_("Nothing was changed."))
@@ -65,5 +66,6 @@ def _ask_hidden(label: str) -> str:
     return str(typer.prompt(label, default="", show_default=False, hide_input=True, err=True))
 
 
-def _no_terminal(option: str) -> InputError:
-    return InputError(_("There is no terminal to ask on; use {option}.").format(option=option))
+def _no_terminal(option: str, question: str = "") -> InputError:
+    text = _("There is no terminal to ask on; use {option}.").format(option=option)
+    return InputError(f"{question} {text}".strip())

@@ -72,9 +72,12 @@ class Accounts(Listing[Account]):
                     )
                 connection.execute(_t.insert().values(_row(account)))
         except sa.exc.IntegrityError:
+            text = _("There is an account {address} already.")
+            firm = next((a.firm for a in self if key(a.address) == key(account.address)), "")
+            if firm and firm_key(firm) != firm_key(account.firm):
+                text = _("There is an account {address} already, of the firm “{firm}”.")
             raise InputError(
-                _("There is an account {address} already.").format(address=account.address),
-                field="address",
+                text.format(address=account.address, firm=firm), field="address"
             ) from None
 
     def get(self, address: str) -> Account:

@@ -1,12 +1,16 @@
-"""Adds many mailboxes from a pasted list or an uploaded CSV or Excel file, and reports the lines that could not be added."""
+"""Adds many mailboxes from a pasted list or an uploaded CSV or Excel file.
+
+Shows which columns were recognized, asks only where one had to be guessed, and lists the lines that could not be added.
+"""
 
 from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from msoauth.account_list import Line, Outcome, add_all, read_file, read_text
+from msoauth.account_list import Outcome, add_all, read_file, read_text, unlike_domains
 from msoauth.errors import InputError
-from msoauth.model import Signal
+from msoauth.mailbox_table import Line, MailboxList
+from msoauth.model import Firm, Signal
 from msoauth.texts import _, ngettext
 from msoauth.ui import html
 from msoauth.ui.jobs import Job, Jobs
@@ -15,6 +19,7 @@ from msoauth.ui.widgets import Form, View
 
 _COUNT_INTERVAL = 25  # lines between two updates of the count
 _MAX_LISTED = 100  # rejected lines that are listed; further ones are only counted
+_PREVIEW = 5  # lines in the preview
 
 
 class AccountImport:
@@ -68,7 +73,10 @@ class AccountImport:
             on_press=self._pressed,
             on_upload=self._uploaded,
         )
-        self.outcome = View(live=True)
+        self.outcome = View(live=True, on_action=self._answered)
+        self._pending: Callable[[], None] = lambda: (
+            None
+        )  # what to do when the question is answered with yes
         self.widgets = (self.form, self.outcome)
 
     def _pressed(self, name: str) -> None:
@@ -85,7 +93,16 @@ class AccountImport:
     def _uploaded(self, _name: str, file: str, content: bytes) -> None:
         self._import(lambda: read_file(file, content), "file")
 
-    def _import(self, read: Callable[[], list[Line]], field: str) -> None:
+    def _answered(self, name: str, _value: str) -> None:
+        if self.jobs.busy:
+            return
+        work, self._pending = self._pending, lambda: None
+        if name == "confirm":
+            work()
+        else:
+            self.outcome.show(html.box("note", _("Nothing was changed.")))
+
+    def _import(self, read: Callable[[], MailboxList], field: str) -> None:
         firm = self._session.firm()
         if firm is None:
             self.form.errors = {
@@ -98,7 +115,27 @@ class AccountImport:
             self.form.errors = {field: error.summary}
             return
         self.form.errors = {}
+        near = unlike_domains(self._session.workspace, firm, (line.address for line in lines))
+        if doubts := [*lines.doubts, *near]:
+            self._pending = lambda: self._add(firm, lines, field)
+            self._ask(lines, doubts)
+        else:
+            self._add(firm, lines, field)
 
+    def _ask(self, lines: MailboxList, doubts: Sequence[str]) -> None:
+        add = ngettext("Add {n} mailbox", "Add {n} mailboxes", len(lines)).format(n=len(lines))
+        self.outcome.show(
+            html.box(
+                "warning",
+                *(html.paragraph(doubt) for doubt in doubts),
+                _preview(lines),
+                html.paragraph(
+                    html.button(add, "confirm") + html.button(_("Cancel"), "cancel", small=True)
+                ),
+            )
+        )
+
+    def _add(self, firm: Firm, lines: MailboxList, field: str) -> None:
         def work(job: Job) -> None:
             outcomes: list[Outcome] = []
             for outcome in add_all(self._session.workspace, firm.name, lines):
@@ -107,7 +144,7 @@ class AccountImport:
                     break
                 if len(outcomes) % _COUNT_INTERVAL == 0:
                     self.jobs.show(job, lambda: self._progress(len(outcomes), len(lines)))
-            self.jobs.show(job, lambda: self._done(outcomes, from_text=field == "list"))
+            self.jobs.show(job, lambda: self._done(lines, outcomes, from_text=field == "list"))
 
         self.form.enable(add=False, cancel=True)
         self._progress(0, len(lines))
@@ -116,15 +153,15 @@ class AccountImport:
     def _progress(self, n: int, of: int) -> None:
         self.outcome.show(html.running(_("{n} of {of} lines").format(n=n, of=of)))
 
-    def _done(self, outcomes: Sequence[Outcome], *, from_text: bool) -> None:
+    def _done(self, lines: MailboxList, outcomes: Sequence[Outcome], *, from_text: bool) -> None:
         rejected = [outcome for outcome in outcomes if outcome.account is None]
         added = len(outcomes) - len(rejected)
         text = ngettext("{n} mailbox was added.", "{n} mailboxes were added.", added)
         line = html.paragraph(text.format(n=added))
         if rejected:
-            self._end(html.box("warning", line, self._problems(rejected)))
+            self._end(html.box("warning", line, self._problems(rejected), _preview(lines)))
             return
-        self._end(html.box("passed", line))
+        self._end(html.box("passed", line, _preview(lines)))
         if from_text:
             self.form.fill({"list": ""})
 
@@ -146,3 +183,17 @@ class AccountImport:
                 _("{n} more lines were not taken.").format(n=len(rejected) - _MAX_LISTED)
             )
         return table
+
+
+def _preview(lines: MailboxList) -> Markup:
+    """How the list was read: which columns were recognized, and the first lines."""
+
+    def cells(line: Line) -> tuple[str, str, str, str]:
+        login = line.login if line.login.casefold() != line.address.casefold() else ""
+        return str(line.number), line.address, login, line.problem or line.retrieve
+
+    head = [_("Line"), _("Mailbox"), _("Signs in as (only if different)"), _("Protocol")]
+    rows = [cells(line) for line in lines[:_PREVIEW]]
+    text = _("How the list was read: {columns}").format(columns=lines.recognized)
+    table = html.table(head, rows, numbers=[0], label=_("The first lines of the list"))
+    return html.paragraph(text) + table

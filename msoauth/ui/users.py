@@ -8,6 +8,7 @@ from typing import cast
 import ipywidgets
 from markupsafe import Markup
 
+from msoauth.account_list import unlike_domains
 from msoauth.checks import MAILBOX, SIGN_IN, Context
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity import entra_links, signin, validation
@@ -37,6 +38,7 @@ class UsersPanel(Panel):
     def content(self) -> Sequence[ipywidgets.Widget]:
         self.choice = Form([], [], on_change=self._save_flow)
         self.list = MailboxList(self.session, self.on_action)
+        self._doubted_address = ""  # whose domain looks mistyped; the same again is taken as right
         self.practice_box = View(on_action=self.on_action)
         self.add_form = Form(
             [
@@ -212,6 +214,12 @@ class UsersPanel(Panel):
             login=validation.clean(text("login")) or None,
             protocol="imap" if text("retrieve") == "imap" else "pop3",
         )
+        near = unlike_domains(self.workspace, firm, (account.address,))
+        if near and account.address != self._doubted_address:
+            self._doubted_address = account.address
+            again = _("If it is right, press “Add mailbox” again.")
+            self.add_form.errors = {"address": f"{near[0]} {again}"}
+            return
         try:
             self.workspace.accounts.add(account)
         except InputError as error:

@@ -379,3 +379,40 @@ def test_the_root_cause_is_the_finding_that_is_opened() -> None:
         ]
     )
     assert 'data-key=" b.failed" open' in shown
+
+
+def test_what_was_recognized_in_a_list_is_shown_as_a_table(session: Session, firm: Firm) -> None:
+    box = many(session)
+    box.form.type("list", "UPN,EmailAddress\nanna@contoso.example,zoe.o'brien@contoso.example")
+    box.form.press("add")
+    assert "1 mailbox was added." in box.outcome.html
+    assert "Mailbox: “EmailAddress”; user who signs in: “UPN”." in box.outcome.html
+    table = box.outcome.html.partition("<table")[2]
+    assert table.index("zoe.o&#39;brien@contoso.example") < table.index("anna@contoso.example")
+
+
+def test_only_a_guess_is_asked_about_and_nothing_is_added_before_the_answer(
+    session: Session, firm: Firm
+) -> None:
+    box = many(session)
+    for answer, added in (("cancel", 0), ("confirm", 2), ("confirm", 2)):
+        box.form.type("list", "Name,UPN\nAnna,anna@contoso.example\nMax,max@contoso.example")
+        if added == 0 or not session.accounts():
+            box.form.press("add")
+            assert "no column of mailboxes" in box.outcome.html
+            assert "Add 2 mailboxes" in box.outcome.html
+            assert session.accounts() == []
+        box.outcome.act(answer)  # the second time a stale button: nothing is added twice
+        assert len(session.accounts()) == added
+
+
+def test_a_mailbox_whose_domain_looks_mistyped_is_asked_about_once(
+    session: Session, firm: Firm
+) -> None:
+    panel = UsersPanel(session, inline=True)
+    panel.add_form.type("address", "anna@contoso.exmaple")
+    panel.add_form.press("add")
+    assert "contoso.exmaple is nearly contoso.example" in panel.add_form.errors["address"]
+    assert session.accounts() == []
+    panel.add_form.press("add")
+    assert [a.address for a in session.accounts()] == ["anna@contoso.exmaple"]
