@@ -117,7 +117,7 @@ def _people(accounts: list[dict[str, str]], tenant: Tenant) -> list[str]:
         remark = ""
         if user is not None and user.admin:
             remark = "administrator: may consent for everybody"
-        elif user is not None and user.mfa is not None:
+        elif user is not None and user.mfa_required:
             remark = "must enter a code too; the page shows it"
         lines.append(
             f"{account['address']:{address_width}}  {account['password']:{password_width}}  {remark}".rstrip()

@@ -39,6 +39,7 @@ FAULTS = {
     "smtp.old-tls": "421 4.7.66 TLS 1.0 and 1.1 are not supported, at the greeting",
     "smtp.sts-unreachable": "535 5.7.139 federated STS service was unreachable",
     "smtp.sts-no-https": "535 5.7.139 the federated STS URL does not support HTTPS",
+    "smtp.criteria": "535 5.7.139 the request did not meet the criteria, to OAuth logins too",
     "smtp.account-locked": "535 5.7.139 account locked",
     "smtp.temporary": "454 4.7.0 Temporary authentication failure",
     "smtp.credentials": "535 5.7.139 the user credentials were incorrect, to every password",

@@ -33,10 +33,10 @@ _BREAKING_SETTINGS = {
     "network.imap": r"(?:port|endpoint|fault)\.imap",
     "network.smtp": r"(?:port|endpoint|fault)\.smtp",
     "registration.": r"noted\.|app\.|principal\.|secret\.|organisation\.(?:depro|exchange_online)|policies\.|endpoint\.outlook|fault\.token|port\.authority",
-    "sign-in.": r"service\.app_roles|user\.|policies\.|blocked\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|refresh|code|state)|app\.|noted\.|account\.",
+    "sign-in.": r"service\.app_roles|user\.|policies\.|policy\.|managed\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|refresh|code|state)|app\.|noted\.|account\.",
     "pop3.login": r"mailbox\.(?:pop|busy|moved|full_access)|user\.licensed|fault\.pop3|(?:principal|service)\.exchange|organisation\.exchange_online",
     "imap.login": r"mailbox\.(?:imap|moved|full_access)|user\.licensed|fault\.imap|(?:principal|service)\.exchange|organisation\.exchange_online",
-    "smtp.login": r"mailbox\.(?:smtp|send_as)|user\.licensed|organisation\.smtp|policies\.(?:security|legacy)|fault\.smtp|(?:principal|service)\.exchange",
+    "smtp.login": r"mailbox\.(?:smtp|send_as)|user\.licensed|organisation\.smtp|policies\.security|fault\.smtp|(?:principal|service)\.exchange",
     "smtp.send": r"fault\.smtp|mailbox\.send_as|mailbox\.smtp",
     "mail.round-trip": r"fault\.",
 }  # fmt: skip
@@ -278,6 +278,6 @@ def _fits(scenario: Scenario, check: str) -> bool:
 def _with_aim(scenario: Scenario, case: Case) -> str:
     """The scenario's name, aimed at the one account where that is possible, so that it spares the administrator."""
     areas = {path.partition(".")[0] for path in scenario.set}
-    if areas <= {"user", "blocked", "account"}:
+    if areas <= {"user", "policy", "account"}:
         return f"{scenario.name}@{case.login}"
     return f"{scenario.name}@{case.address}" if areas == {"mailbox"} else scenario.name

@@ -7,8 +7,9 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from msoauth.practice.conditional_access import ENABLED, MANAGED, ConditionalAccessPolicy
 from msoauth.practice.endpoints import EndpointsFile
-from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
+from msoauth.practice.state import Group, Mailbox, PracticeState, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +120,51 @@ def _principal(change: Change) -> Iterable[Undo]:
 
 
 def _policies(change: Change) -> Iterable[Undo]:
-    value = change.resolved_value()
-    if change.name == "sign_in_frequency":
-        value = timedelta(seconds=value)
-    yield _set_attribute(change.tenant.policies, change.name, value)
+    yield _set_attribute(change.tenant.policies, change.name, change.resolved_value())
 
 
-def _blocked(change: Change) -> Iterable[Undo]:
-    """A Conditional Access policy that blocks the targeted users."""
-    names = {user.upn.lower() for user in change.users}
-    policies = change.tenant.policies
-    yield _set_attribute(policies, "blocked_users", policies.blocked_users | names)
+def _policy(change: Change) -> Iterable[Undo]:
+    """A new Conditional Access policy: its name, and its properties besides those that have their usual values.
+
+    It is for all users, for the one at whom the scenario is aimed, or (``to_group``) for a group of them.
+    """
+    tenant, fields = change.tenant, change.resolved_value()
+    seconds, to_group = fields.pop("sign_in_frequency", None), fields.pop("to_group", None)
+    controls = tuple(fields.pop("built_in_controls", ()))
+    policy = ConditionalAccessPolicy(
+        change.name, built_in_controls=controls, created=change.state.clock.now()
+    )
+    for name, value in fields.items():
+        _set_attribute(policy, name, value)
+    if seconds is not None:
+        policy.sign_in_frequency = timedelta(seconds=seconds)
+    if change.account is not None or to_group:
+        policy.include_users = {user.id for user in change.users}
+    if to_group:
+        group = Group(to_group, policy.include_users)
+        policy.include_users, policy.include_groups = set(), {group.id}
+        tenant.groups.append(group)
+        yield Undo(lambda: _discard(tenant.groups, group), lambda: False)  # the policy decides
+    tenant.policies.conditional_access.append(policy)
+    excluded = set(policy.exclude_users)
+
+    def in_force() -> bool:
+        is_there = any(policy is other for other in tenant.policies.conditional_access)
+        return is_there and policy.state == ENABLED and policy.exclude_users == excluded
+
+    yield Undo(lambda: _discard(tenant.policies.conditional_access, policy), in_force)
+
+
+def _discard(items: list[Any], item: object) -> None:
+    """Remove that object, if it is still there."""
+    items[:] = [other for other in items if other is not item]
+
+
+def _managed(change: Change) -> Iterable[Undo]:
+    """The state of one of Microsoft's own policies; of a tenant that lost it, nothing."""
+    for policy in change.tenant.policies.conditional_access:
+        if policy.display_name == f"{MANAGED}{change.name}":
+            yield _set_attribute(policy, "state", change.resolved_value())
 
 
 def _organisation(change: Change) -> Iterable[Undo]:
@@ -240,7 +275,8 @@ AREAS = {
     "principal": Area(_principal, Reach.FIRM),
     "service": Area(_service, Reach.FIRM),
     "policies": Area(_policies, Reach.FIRM),
-    "blocked": Area(_blocked, Reach.ACCOUNT),
+    "policy": Area(_policy, Reach.ACCOUNT),
+    "managed": Area(_managed, Reach.FIRM),
     "organisation": Area(_organisation, Reach.FIRM),
     "user": Area(_user, Reach.ACCOUNT),
     "mailbox": Area(_mailbox, Reach.ACCOUNT),

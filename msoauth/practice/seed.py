@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from msoauth.practice.clock import Clock
+from msoauth.practice.conditional_access import microsoft_managed
 from msoauth.practice.corpus import typical
 from msoauth.practice.registrations import AppRegistration, ClientSecret, new_id
 from msoauth.practice.state import EXCHANGE_APP_ID, Mailbox, Tenant, User
@@ -16,10 +17,10 @@ NAMES = ("Contoso Legal", "Fabrikam & Partners", "Tailspin Notaries", "Northwind
          "Adventure Tax Law", "Wingtip Patents", "Litware Chambers", "Proseware Law")  # fmt: skip
 
 _PEOPLE = (
-    ("anna.lindqvist", "Anna Lindqvist", None),
-    ("juergen.mueller", "Jürgen Müller", None),
-    ("zoe.obrien", "Zoë O’Brien", "enrolled"),
-    ("max.weiss", "Max Weiß", None),
+    ("anna.lindqvist", "Anna Lindqvist", False),
+    ("juergen.mueller", "Jürgen Müller", False),
+    ("zoe.obrien", "Zoë O’Brien", True),
+    ("max.weiss", "Max Weiß", False),
 )
 _DELEGATED = ("POP.AccessAsUser.All", "IMAP.AccessAsUser.All", "SMTP.Send")
 _APP_ONLY = ("POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp")
@@ -81,6 +82,7 @@ def _domain(name: str) -> str:
 
 def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
     tenant = Tenant(name=name, tenant_id=new_id(), domain=domain)
+    tenant.policies.conditional_access = microsoft_managed()
     _register_apps(tenant, clock)
     _add_user(tenant, "admin", f"{name.split()[0]} Admin", _password(), admin=True)
     for login, display_name, mfa in _PEOPLE:
@@ -146,8 +148,8 @@ def _add_user(
     password: str,
     *,
     admin: bool = False,
-    mfa: str | None = None,
+    mfa: bool = False,
 ) -> None:
     upn = f"{name}@{tenant.domain}"
-    tenant.users[upn] = User(upn, display_name, password, admin=admin, mfa=mfa)
+    tenant.users[upn] = User(upn, display_name, password, admin=admin, mfa_required=mfa)
     tenant.mailboxes[upn] = Mailbox(upn, _load=typical)

@@ -5,11 +5,20 @@ change in the admin center or by a scenario is seen by the next one.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from msoauth.practice.clock import Clock
+from msoauth.practice.conditional_access import (
+    ALL,
+    GLOBAL_ADMINISTRATOR,
+    GUESTS,
+    AppliedPolicy,
+    ConditionalAccessPolicy,
+    SignInFacts,
+)
 from msoauth.practice.faults import Faults
 from msoauth.practice.registrations import AppRegistration, ConsentRequest, ServicePrincipal, new_id
 
@@ -25,7 +34,8 @@ class User:
     """Active users → the user.
 
     Attributes:
-        mfa: None when not required; ``"enrolled"``: a code is asked for; ``"enrol"``: the user must register first.
+        mfa_required: *Per-user multifactor authentication*: the second factor is asked for, whatever policies say.
+        mfa_registered: The user has registered a second factor; one who has not must do so when it is asked for.
         tokens_valid_from: Refresh tokens issued before are revoked (password change, revoke sessions).
         passwords_tokens_valid_from: The same, only for password-based tokens of public clients.
         admin: The user has a directory role that may consent for all users and read Graph.
@@ -40,13 +50,28 @@ class User:
     password_expired: bool = False
     failed_tries: int = 0
     locked_until: float = 0.0
-    mfa: str | None = None
+    mfa_required: bool = False
+    mfa_registered: bool = True
     licensed: bool = True
     aliases: tuple[str, ...] = ()
     admin: bool = False
     guest_of: str | None = None
     tokens_valid_from: float = 0.0
     passwords_tokens_valid_from: float = 0.0
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The template ids of the user's directory roles."""
+        return frozenset({GLOBAL_ADMINISTRATOR}) if self.admin else frozenset()
+
+
+@dataclass(slots=True)
+class Group:
+    """A group of users; ``members`` are their object ids."""
+
+    display_name: str
+    members: set[str] = field(default_factory=set)
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(slots=True)
@@ -182,23 +207,14 @@ class Policies:
     """Conditional Access, security defaults and consent settings of a tenant.
 
     Attributes:
-        blocked: Conditional Access blocks every sign-in (53003); ``blocked_users`` blocks single users by UPN.
-        device_required: ``None``, ``"compliant"`` (53000), ``"managed"`` (530003) or ``"known"`` (50097).
-        device_code_blocked: The authentication-flows condition blocks the device code flow.
         user_consent: Users may consent for themselves; else *Need admin approval* (90094).
         consent_requests: The admin-consent request workflow is on (90095).
-        sign_in_frequency: Conditional Access sign-in frequency (70043), or None.
     """
 
-    blocked: bool = False
-    blocked_users: set[str] = field(default_factory=set)
-    device_required: str | None = None
-    device_code_blocked: bool = False
+    conditional_access: list[ConditionalAccessPolicy] = field(default_factory=list)
     security_defaults: bool = False
     user_consent: bool = True
     consent_requests: bool = False
-    sign_in_frequency: timedelta | None = None
-    legacy_criteria_not_met: bool = False
 
 
 @dataclass(slots=True)
@@ -224,6 +240,7 @@ class Tenant:
     consent_requests: list[ConsentRequest] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)  # by UPN in lower case
     deleted_users: dict[str, User] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)  # by address in lower case
     policies: Policies = field(default_factory=Policies)
     smtp_client_authentication_disabled: bool = False
@@ -268,6 +285,21 @@ class Tenant:
             (u for u in self.users.values() if u.aliases and key in u.aliases), None
         )
 
+    def sign_in_facts(
+        self, user: User, resource: str, apps: Iterable[str], client_app_type: str, **more: Any
+    ) -> SignInFacts:
+        """What policies look at when *user* signs in; the arguments are as in `SignInFacts`."""
+        return SignInFacts(
+            user.id,
+            frozenset({ALL, user.id, GUESTS} if user.guest_of else {ALL, user.id}),
+            frozenset(group.id for group in self.groups if user.id in group.members),
+            user.roles,
+            resource,
+            frozenset({ALL, resource, *apps}),
+            client_app_type,
+            **more,
+        )
+
     def mailbox(self, address: str) -> Mailbox | None:
         """The mailbox at that primary address, without regard to case."""
         return self.mailboxes.get(address.strip().lower())
@@ -281,16 +313,24 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A line of the sign-in log or the protocol log; never holds a credential."""
+    """A line of the sign-in log or the protocol log; never holds a credential.
+
+    Attributes:
+        kind: ``sign-in`` (interactive), ``token`` (of a program), ``graph``, ``POP3``, ``IMAP``, ``SMTP`` or ``admin``.
+        sign_in: What policies looked at; None when the sign-in did not come so far.
+        applied: What each policy said about it.
+    """
 
     at: datetime
-    kind: str  # "sign-in", "token", "graph", "POP3", "IMAP", "SMTP", "admin"
+    kind: str
     tenant: str
     user: str
     outcome: str
     correlation_id: str = ""
     trace_id: str = ""
     app_id: str = ""
+    sign_in: SignInFacts | None = None
+    applied: tuple[AppliedPolicy, ...] = ()
     id: str = field(default_factory=new_id)
 
 
@@ -342,6 +382,8 @@ class PracticeState:
         correlation_id: str = "",
         trace_id: str = "",
         app_id: str = "",
+        sign_in: SignInFacts | None = None,
+        applied: tuple[AppliedPolicy, ...] = (),
     ) -> None:
         """Add an entry to the log; long values are cut, so that a client cannot fill the memory."""
         self.log.append(
@@ -354,5 +396,7 @@ class PracticeState:
                 correlation_id[:36],
                 trace_id[:36],
                 app_id[:36],
+                sign_in,
+                applied,
             )
         )

@@ -214,6 +214,6 @@ def _noted(tenant: PracticeTenant, cloud: clouds.Cloud) -> Iterator[tuple[Firm, 
 def _prepare(firm: Tenant) -> None:
     """Give the app FullAccess (facts A5), remove the device-code user's second factor, and add a user."""
     firm.mailboxes[ACCOUNTS["app-only"].address].full_access.add(firm.principals[-1].object_id)
-    firm.users[ACCOUNTS["device"].address].mfa = None
+    firm.users[ACCOUNTS["device"].address].mfa_required = False
     firm.users[NEWCOMER.address] = User(NEWCOMER.address, "New Comer", "anchor-dune-kelp-11")
     firm.mailboxes[NEWCOMER.address] = Mailbox(NEWCOMER.address)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import requests
 
 from msoauth.practice import PracticeTenant
+from msoauth.practice.conditional_access import ConditionalAccessPolicy
 from msoauth.practice.registrations import AppRegistration
 from msoauth.practice.state import Tenant, User
 
@@ -156,6 +157,18 @@ class Place:
 
     def browser(self) -> Browser:
         return Browser(self.tenant)
+
+    def require(self, *controls: str, **properties: Any) -> ConditionalAccessPolicy:
+        """A new Conditional Access policy with these grant controls, for everybody and everything else untold."""
+        name = " ".join(controls) or "session"
+        policy = ConditionalAccessPolicy(name, built_in_controls=controls, **properties)
+        self.firm.policies.conditional_access.append(policy)
+        return policy
+
+    def managed(self, name: str) -> ConditionalAccessPolicy:
+        """One of Microsoft's own policies."""
+        policies = self.firm.policies.conditional_access
+        return next(p for p in policies if p.display_name == f"Microsoft-managed: {name}")
 
     def authorize_url(
         self, app: AppRegistration | None = None, /, path: str = "", **changes: str

@@ -102,8 +102,6 @@ def _check_item(view: View, path: str, value: str) -> str:
         if value.rpartition("@")[2].lower() != view.tenant.domain or taken:
             raise ChangeError(f"An alias is a free address under {view.tenant.domain}.")
         return value.lower()
-    if path == "policies.blocked_users" and user is None:
-        raise ChangeError(f"There is no user “{value}” in {view.tenant.name}.")
     if user is not None:
         return user.upn.lower()
     if any(p.object_id == value for p in view.tenant.principals):

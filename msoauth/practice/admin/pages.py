@@ -7,6 +7,12 @@ from typing import Any
 from msoauth.practice import permissions
 from msoauth.practice.admin import actions, view
 from msoauth.practice.admin.actions import ACTIONS, LIFETIMES, ChangeError, Form, Notice
+from msoauth.practice.admin.conditional_access import (
+    POLICY_ACTIONS,
+    STATE_LABELS,
+    TEMPLATES,
+    described,
+)
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.admin.view import View
 from msoauth.practice.entra.pages import Page, SignInSite, templates
@@ -60,7 +66,7 @@ class AdminPage(Page):
             self.finish("This change did not come from the admin center.")
             return
         current, change = self._view(), self.argument("change")
-        action = ACTIONS.get(change)
+        action = ACTIONS.get(change) or POLICY_ACTIONS.get(change)
         try:
             if action is None:
                 raise ChangeError("There is no such change.")
@@ -112,6 +118,9 @@ class AdminPage(Page):
                 problem=problem,
                 settings=SETTINGS,
                 listings=LISTINGS,
+                described=described,
+                policy_states=STATE_LABELS,
+                policy_templates=TEMPLATES,
                 permissions=permissions,
                 resources=actions.RESOURCES,
                 lifetimes=LIFETIMES,

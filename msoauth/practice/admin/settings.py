@@ -1,8 +1,6 @@
 """The admin center's settings as data: the path of each, its label, and its possible values (facts F5)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 
@@ -62,17 +60,6 @@ def _switch(
     )
 
 
-def _frequency() -> Iterator[Choice]:
-    yield Choice("none", "Not configured", None, True)
-    for code, label, hours in (
-        ("hour", "1 hour", 1),
-        ("day", "1 day", 24),
-        ("week", "7 days", 168),
-        ("month", "30 days", 720),
-    ):
-        yield Choice(code, label, timedelta(hours=hours))
-
-
 _ALL = (
     Setting("app.sign_in_audience", "Supported account types", (
         Choice("single", "Single tenant", "AzureADMyOrg"),
@@ -90,16 +77,6 @@ _ALL = (
         "Allow user consent for apps", "Do not allow user consent", verbs=("Allow user consent for apps", "Do not allow user consent"))),
     Setting("policies.consent_requests", "Users can request admin consent to apps they are unable to consent to", _switch()),
     Setting("policies.security_defaults", "Security defaults", _switch("Enabled", "Disabled", verbs=("Enable", "Disable"))),
-    Setting("policies.blocked", "Block access: all users, all resources", _switch("On", "Off", good=False)),
-    Setting("policies.device_required", "Grant access: require device to be marked", (
-        Choice("none", "Not configured", None, True), Choice("compliant", "Compliant", "compliant"),
-        Choice("joined", "Hybrid joined", "joined"), Choice("managed", "Managed", "managed"),
-        Choice("known", "Known (registered)", "known"),
-    )),
-    Setting("policies.device_code_blocked", "Authentication flows: block device code flow", _switch("On", "Off")),
-    Setting("policies.sign_in_frequency", "Session: sign-in frequency", tuple(_frequency())),
-    Setting("policies.legacy_criteria_not_met", "Block legacy authentication (SMTP does not meet the criteria)",
-            _switch("On", "Off", good=False)),
     Setting("organisation.smtp_client_authentication_disabled", "Turn off SMTP AUTH protocol for your organization", _switch()),
     Setting("organisation.exchange_online", "Exchange Online subscription", _switch("Active", "None", good=True, verbs=("Subscribe", "Cancel subscription"))),
     Setting("organisation.deprovisioned", "Tenant", (
@@ -108,10 +85,8 @@ _ALL = (
     Setting("organisation.premium", "Microsoft Entra ID P1", _switch("Active", "None", verbs=("Subscribe", "Cancel subscription"))),
     Setting("user.account_enabled", "Sign-in", _switch("Allowed", "Blocked", good=True, verbs=("Unblock sign-in", "Block sign-in"))),
     Setting("user.licensed", "License: Microsoft 365 Business Standard, with Exchange Online", _switch("Assigned", "Unassigned", good=True, verbs=("Assign", "Unassign"))),
-    Setting("user.mfa", "Multi-factor authentication", (
-        Choice("none", "Not required", None), Choice("enrolled", "Required, registered", "enrolled"),
-        Choice("enrol", "Required, not yet registered", "enrol"),
-    )),
+    Setting("user.mfa_required", "Per-user multifactor authentication", _switch("Enforced", "Disabled", verbs=("Enforce", "Disable"))),
+    Setting("user.mfa_registered", "Authentication methods: second factor", _switch("Registered", "None", verbs=("Register", "Remove"))),
     Setting("user.password_expired", "Must change password at next sign-in", _switch(good=False)),
     Setting("user.guest_of", "User type", (
         Choice("member", "Member", None, True, "Make a member"),
@@ -151,7 +126,6 @@ LISTINGS = {
         Listing("app.public_client_redirect_uris", "Mobile and desktop applications", "Redirect URI"),
         Listing("app.spa_redirect_uris", "Single-page application", "Redirect URI"),
         Listing("principal.assigned_users", "Users and groups", "User"),
-        Listing("policies.blocked_users", "Block access: these users", "User"),
         Listing("user.aliases", "Aliases", "Address"),
         Listing("mailbox.full_access", "Read and manage (Full Access)", "User or service principal"),
         Listing("mailbox.send_as", "Send as", "User or service principal"),

@@ -56,10 +56,13 @@ class Api(ProgramEndpoint):
             self.state.log_event(
                 "token",
                 refusal.text,
-                tenant=self._tenant_name(),
+                tenant=self._tenant_name(refusal.user),
+                user=refusal.user,
                 correlation_id=value["correlation_id"],
                 trace_id=value["trace_id"],
                 app_id=self.form().get("client_id", "")[:36],
+                sign_in=refusal.sign_in,
+                applied=refusal.applied,
             )
         self.set_header("x-ms-request-id", value["trace_id"])
         self.answer(value, refusal.status)
@@ -68,8 +71,9 @@ class Api(ProgramEndpoint):
         """Refuse GET where Entra takes only POST."""
         self.refuse(RefusalError(900561, valid="POST", invalid="GET"))
 
-    def _tenant_name(self) -> str:
+    def _tenant_name(self, user: str) -> str:
         tenant = self.state.tenant(self.path_args[0]) if self.path_args else None
+        tenant = tenant or self.state.tenant_of_address(user)
         return tenant.name if tenant else ""
 
     @property

@@ -1,9 +1,9 @@
 """Decide which page of a sign-in comes next: account, confirmation, consent, or the redirect to the app."""
 
-from msoauth.practice.entra import consent
+from msoauth.practice.entra import consent, scopes
 from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.pages import Flow, Page, Session
-from msoauth.practice.entra.policy import HIDDEN, check_access
+from msoauth.practice.entra.policy import HIDDEN, SignIn, check_access
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import EXCHANGE_APP_ID, Tenant, User
 
@@ -49,10 +49,10 @@ class FlowPage(Page):
         self.show("username.html", flow=flow, hint=hint, problem=problem)
 
     def ask_code(self, flow: Flow, user: User, problem: str = "") -> None:
-        if user.mfa == "enrol":
+        if not user.mfa_registered:
             refusal = RefusalError(50079, resource=HIDDEN)
             self.log_refusal(refusal, flow)
-        page = "enrol.html" if user.mfa == "enrol" else "code.html"
+        page = "code.html" if user.mfa_registered else "enrol.html"
         self.show(page, flow=flow, problem=problem, code=self.site.code)
 
     # -- the next page ------------------------------------------------------------------------------
@@ -73,14 +73,26 @@ class FlowPage(Page):
         """Show the next page for a user who has signed in: confirmation, consent, or the redirect to the app."""
         tenant, user = flow.tenant, flow.user
         assert tenant is not None and user is not None  # noqa: S101, PT018 - every way here has named both
+        sign_in = SignIn(
+            flow.platform,
+            flow.amr,
+            bool(flow.device),
+            flow.signed_in,
+            self.site.state.clock.time() if flow.from_session else flow.signed_in,
+            interactive=True,
+        )
         try:
-            check_access(flow.client, tenant, user, device_flow=bool(flow.device))
+            first = scopes.read(flow.scope, tenant, flow.client.app).first
+            flow.evaluation = check_access(flow.client, tenant, user, first, sign_in)
             requested = self.requested_permissions(flow)
         except RefusalError as refusal:
             self.redirect_with_error(flow, refusal)
             return
-        if user.mfa is not None and "mfa" not in flow.amr:
-            self._step_up(flow, user)
+        if flow.evaluation.too_old:
+            self._sign_in_again(flow)
+            return
+        if flow.evaluation.second_factor:
+            self._step_up(flow, user, flow.evaluation.second_factor)
             return
         if flow.device and not flow.confirmed:
             self.show("confirm.html", flow=flow)
@@ -117,15 +129,22 @@ class FlowPage(Page):
                 "consent.html", flow=flow, requested_permissions=requested.sentences, for_all=False
             )
 
-    def _step_up(self, flow: Flow, user: User) -> None:
-        """Ask for the second factor: the browser's session was made with the password only."""
+    def _step_up(self, flow: Flow, user: User, number: int) -> None:
+        """Ask for the second factor: the password alone was given, now or for the browser's session."""
         if flow.parameters.get("prompt") == "none":
-            number = 50079 if user.mfa == "enrol" else 50076
             refusal = RefusalError(number, error="interaction_required", resource=EXCHANGE_APP_ID)
             self.redirect_with_error(flow, refusal)
             return
         flow.password_given, flow.amr = True, []
         self.ask_code(flow, user)
+
+    def _sign_in_again(self, flow: Flow) -> None:
+        """Ask for the password: the browser's session is older than the sign-in frequency of a policy allows."""
+        if flow.parameters.get("prompt") == "none":
+            self.redirect_with_error(flow, RefusalError(50058))
+            return
+        flow.password_given, flow.amr = False, []
+        self.show("password.html", flow=flow, problem="")
 
     def show_approval(self, flow: Flow, tenant: Tenant) -> None:
         """*Need admin approval*, with the form of the request workflow when that is on."""

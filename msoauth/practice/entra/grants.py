@@ -6,15 +6,14 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from msoauth.practice import permissions
 from msoauth.practice.entra import clients, redirects, scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.issue import Grant, Issuer
-from msoauth.practice.entra.policy import HIDDEN, check_access, check_second_factor
-from msoauth.practice.entra.refusals import RefusalError
+from msoauth.practice.entra.policy import HIDDEN, SignIn, check_access
+from msoauth.practice.entra.refusals import RefusalError, stamp
 from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
 
@@ -146,15 +145,31 @@ class Authority:
         if grant == "client_credentials" and clients.tenant_of_path(self.state, path) is None:
             raise RefusalError(50059 if path.lower() == "organizations" else 9001023)
         client = clients.client(self.state, path, form.get("client_id", ""))
-        if grant == "authorization_code":
-            return self._by_code(client, form)
-        if grant == "refresh_token":
-            return self._by_refresh(client, form)
-        if grant == "client_credentials":
-            return self._for_client(client, form)
-        if grant in _DEVICE_GRANTS:
-            return self._by_device(client, form)
+        try:
+            if grant == "authorization_code":
+                return self._by_code(client, form)
+            if grant == "refresh_token":
+                return self._by_refresh(client, form)
+            if grant == "client_credentials":
+                return self._for_client(client, form)
+            if grant in _DEVICE_GRANTS:
+                return self._by_device(client, form)
+        except RefusalError as refusal:
+            refusal.user = self._user_of(form)
+            raise
         raise RefusalError(70003)
+
+    def _user_of(self, form: dict[str, str]) -> str:
+        """The user name behind a code or token that was issued here, for the sign-in log; or empty."""
+        code, device = self.codes.get(form.get("code", "")), self.devices.get(_device_code(form))
+        if code is not None:
+            return code.user.upn
+        if device is not None:
+            return device.user.upn if device.user else ""
+        try:
+            return self.issuer.read_refresh(form.get("refresh_token", "")).upn
+        except RefusalError:
+            return ""
 
     def _by_code(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         text = _required(form, "code")
@@ -227,8 +242,6 @@ class Authority:
         # Without a scope, that of the first request counts (RFC 6749, 6).
         requested = scopes.read(form.get("scope", "").strip() or grant.scope, tenant, client.app)
         self._check_lifetime(text, grant, tenant, user, now)
-        if grant.device and tenant.policies.device_code_blocked:
-            raise RefusalError(530036)
         self.issuer.note_use(text, now)
         new_grant = Grant(
             grant.app_id,
@@ -243,7 +256,6 @@ class Authority:
             grant.scope,
             grant.device,
         )
-        check_second_factor(tenant, user, grant.amr, requested.first.resource)
         oidc = requested.oidc | {"offline_access"}
         return self._answer(client, tenant, user, requested.first, oidc, new_grant, acr, form)
 
@@ -252,22 +264,18 @@ class Authority:
     ) -> None:
         """Check age and revocation of a refresh token (facts B6, D9)."""
         if grant.platform == "spa" and now - grant.issued > SPA_SECONDS:
-            raise RefusalError(700084, issued=_stamp(grant.issued), lifetime="1.00:00:00")
+            raise RefusalError(700084, issued=stamp(grant.issued), lifetime="1.00:00:00")
         extra_idle = self.state.faults.value("refresh.age", tenant.tenant_id, user.upn) or 0
         if now - self.issuer.last_used(text, grant) + extra_idle > REFRESH_IDLE_SECONDS:
-            raise RefusalError(700082, issued=_stamp(grant.issued))
+            raise RefusalError(700082, issued=stamp(grant.issued))
         valid_from = user.tokens_valid_from
         if grant.platform == "public":
             valid_from = max(valid_from, user.passwords_tokens_valid_from)
         if grant.issued < valid_from:
-            raise RefusalError(50173, issued=_stamp(grant.issued), valid_from=_stamp(valid_from))
-        frequency = tenant.policies.sign_in_frequency
-        if frequency is not None and now - grant.signed_in > frequency.total_seconds():
-            seconds = int(frequency.total_seconds())
-            raise RefusalError(70043, issued=_stamp(grant.signed_in), lifetime=seconds)
+            raise RefusalError(50173, issued=stamp(grant.issued), valid_from=stamp(valid_from))
 
     def _by_device(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
-        text = form.get("device_code") or _required(form, "code")
+        text = _device_code(form) or _required(form, "code")
         device = self.devices.get(text)
         if device is None or device.client.app is not client.app:
             raise RefusalError(70018)
@@ -339,12 +347,17 @@ class Authority:
         nonce: str = "",
     ) -> dict[str, Any]:
         """The answer with a user's tokens (facts B1)."""
-        check_access(client, tenant, user, device_flow=grant.device)
+        now = int(self.state.clock.time())
+        renewal = form.get("grant_type") == "refresh_token"
+        at = self.state.clock.time() if renewal else grant.signed_in
+        sign_in = SignIn(
+            grant.platform, grant.amr, grant.device, grant.signed_in, at, renewal=renewal
+        )
+        evaluation = check_access(client, tenant, user, requested, sign_in)
         requested = scopes.delegated(requested, client.app)
         consented = client.consented(user.id, requested.resource)
         if not requested.names <= consented:
             raise RefusalError(65001, app=client.app.app_id, name=client.app.display_name)
-        now = int(self.state.clock.time())
         # The token has all scopes that were ever consented to, not only the requested ones (facts B1).
         omitted = {self.state.faults.value("token.lacks", tenant.tenant_id, user.upn)}
         names = sorted(
@@ -382,6 +395,8 @@ class Authority:
             user=user.upn,
             app_id=client.app.app_id,
             correlation_id=form.get("client-request-id", ""),
+            sign_in=evaluation.facts,
+            applied=evaluation.applied,
         )
         return answer
 
@@ -397,11 +412,11 @@ def _check_verifier(code: Code, verifier: str) -> None:
         raise RefusalError(501481)
 
 
+def _device_code(form: dict[str, str]) -> str:
+    return form.get("device_code") or form.get("code", "")
+
+
 def _required(form: dict[str, str], name: str) -> str:
     if not form.get(name):
         raise RefusalError(900144, parameter=name)
     return form[name]
-
-
-def _stamp(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

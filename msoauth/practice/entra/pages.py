@@ -15,6 +15,7 @@ import tornado.web
 from msoauth.practice.address import Address
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.grants import Authority, Code
+from msoauth.practice.entra.policy import Evaluation
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Tenant, User
 
@@ -45,12 +46,10 @@ class Session:
     amr: list[str]
     signed_in: float
 
-    def is_valid(self, now: float) -> bool:
-        """Whether it is still valid: not revoked, and not older than the sign-in frequency allows."""
+    def is_valid(self) -> bool:
+        """Whether it was not revoked."""
         revoked = max(self.user.tokens_valid_from, self.user.passwords_tokens_valid_from)
-        frequency = self.tenant.policies.sign_in_frequency
-        too_old = frequency is not None and now - self.signed_in > frequency.total_seconds()
-        return self.signed_in >= revoked and not too_old
+        return self.signed_in >= revoked
 
 
 @dataclass(slots=True)
@@ -62,6 +61,8 @@ class Flow:
         purpose: ``authorize``, ``device``, ``adminconsent`` or ``adminconsent-v1``.
         device: The device code that is to be approved.
         confirmed: The page *Are you trying to sign in to …?* was answered with Continue.
+        from_session: The user did not sign in again: a session of the browser told who it is.
+        evaluation: What policies said, once the user is known.
     """
 
     client: Client
@@ -75,6 +76,8 @@ class Flow:
     confirmed: bool = False
     amr: list[str] = field(default_factory=list)
     signed_in: float = 0.0
+    from_session: bool = False
+    evaluation: Evaluation | None = None
     started: float = field(default_factory=time.monotonic)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
@@ -91,7 +94,7 @@ class Flow:
     def use_session(self, session: Session) -> None:
         """Continue the sign-in as the user of an existing session."""
         self.tenant, self.user = session.tenant, session.user
-        self.amr, self.signed_in = list(session.amr), session.signed_in
+        self.amr, self.signed_in, self.from_session = list(session.amr), session.signed_in, True
         self.client = self.client.in_tenant(session.tenant)
 
 
@@ -189,6 +192,8 @@ class Page(tornado.web.RequestHandler):
             state.clock.now(), correlation_id or self.argument("client-request-id")
         )
         tenant = (flow.tenant or flow.client.tenant) if flow else None
+        if flow and flow.evaluation and refusal.sign_in is None:
+            refusal.after(flow.evaluation.facts, flow.evaluation.applied)
         state.log_event(
             "sign-in",
             refusal.text,
@@ -197,6 +202,8 @@ class Page(tornado.web.RequestHandler):
             correlation_id=answer["correlation_id"],
             trace_id=answer["trace_id"],
             app_id=flow.client.app.app_id if flow else "",
+            sign_in=refusal.sign_in,
+            applied=refusal.applied,
         )
         return answer
 
@@ -204,14 +211,13 @@ class Page(tornado.web.RequestHandler):
 
     def sessions(self) -> list[Session]:
         """The valid sessions of this browser."""
-        now = self.site.state.clock.time()
         sessions = self.site.sessions.get(self.get_cookie(COOKIE) or "", [])
-        return [session for session in sessions if session.is_valid(now)]
+        return [session for session in sessions if session.is_valid()]
 
     def remember(self, flow: Flow) -> None:
         """Give this browser a session of the flow's user, in place of an older one of the same user."""
         assert flow.tenant is not None and flow.user is not None  # noqa: S101, PT018 - has just signed in
-        flow.signed_in = self.site.state.clock.time()
+        flow.signed_in, flow.from_session = self.site.state.clock.time(), False
         cookie = self.get_cookie(COOKIE)
         key = cookie if cookie in self.site.sessions else secrets.token_urlsafe(24)
         assert key is not None  # noqa: S101 - a key of the dict, or a new one
@@ -256,6 +262,8 @@ class Page(tornado.web.RequestHandler):
             user=flow.user.upn,
             correlation_id=flow.parameters.get("client-request-id", ""),
             app_id=flow.client.app.app_id,
+            sign_in=flow.evaluation.facts if flow.evaluation else None,
+            applied=flow.evaluation.applied if flow.evaluation else (),
         )
 
     def redirect_with_error(self, flow: Flow, refusal: RefusalError, **more: str) -> None:

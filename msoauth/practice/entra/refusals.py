@@ -4,9 +4,10 @@ import tomllib
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
+from msoauth.practice.conditional_access import AppliedPolicy, SignInFacts
 from msoauth.practice.registrations import guid
 
 # Throttling and outages; everything else is 400, or 401 for the client itself (facts B2).
@@ -25,6 +26,11 @@ def meaning(number: int) -> str | None:
     return f"AADSTS{number}: {row['text'].replace('{{', '{').replace('}}', '}')}" if row else None
 
 
+def stamp(moment: float) -> str:
+    """A moment as the texts write it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
 class RefusalError(Exception):
     """A request that Entra refuses, under its AADSTS number.
 
@@ -32,6 +38,9 @@ class RefusalError(Exception):
         error: The OAuth error value.
         page_only: Shown in the browser and never sent to the app (facts B4).
         claims: The claims challenge of a Conditional Access policy, as a JSON string; or empty.
+        user: The user name, where the request told it.
+        sign_in: What policies looked at, where it came so far.
+        applied: What each policy said.
     """
 
     def __init__(
@@ -43,8 +52,16 @@ class RefusalError(Exception):
         self.suberror: str = row.get("suberror", "")
         self.page_only: bool = row.get("page", False)
         self.claims = claims
+        self.user = ""
+        self.sign_in: SignInFacts | None = None
+        self.applied: tuple[AppliedPolicy, ...] = ()
         self.text = f"AADSTS{number}: {text or row['text'].format(**values)}"
         super().__init__(self.text)
+
+    def after(self, sign_in: SignInFacts, applied: tuple[AppliedPolicy, ...]) -> Self:
+        """The same refusal, with what policies said before it."""
+        self.sign_in, self.applied = sign_in, applied
+        return self
 
     @property
     def status(self) -> int:

@@ -157,12 +157,12 @@ class SubmittedPage(FlowPage):
         self._after_password(flow, user)
 
     def _after_password(self, flow: Flow, user: User) -> None:
-        if user.mfa is None:
+        if user.mfa_required:
+            self.ask_code(flow, user)
+        else:
             flow.amr = ["pwd"]
             self.remember(flow)
             self.show_next_page(flow)
-        else:
-            self.ask_code(flow, user)
 
     def _submitted_code(self, flow: Flow, user: User) -> None:
         code = self.argument("otc").replace(" ", "")
@@ -170,7 +170,7 @@ class SubmittedPage(FlowPage):
             self.log_refusal(RefusalError(500121), flow)
             self.ask_code(flow, user, _WRONG_CODE)
             return
-        user.mfa = "enrolled"
+        user.mfa_registered = True
         flow.amr = ["pwd", "mfa"]
         self.remember(flow)
         self.show_next_page(flow)

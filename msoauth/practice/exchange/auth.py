@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from msoauth.practice.state import Mailbox, PracticeState, Tenant, User
+from msoauth.practice.conditional_access import LEGACY, evaluate
+from msoauth.practice.state import EXCHANGE_APP_ID, Mailbox, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer, TokenRefusedError
 
 # facts B5: the audiences that Exchange accepts; "as URI or app GUID"
@@ -172,14 +173,20 @@ def smtp_policy(tenant: Tenant, mailbox: Mailbox | None) -> Verdict | None:
     """The policy that refuses SMTP AUTH for this mailbox, whatever the credentials (facts E5); None if none does."""
     if tenant.policies.security_defaults:
         return Verdict.SECURITY_DEFAULTS
-    if tenant.policies.legacy_criteria_not_met:
-        return Verdict.CRITERIA
     if mailbox is None:
         return None
     off = tenant.smtp_auth_disabled(mailbox)
     if off == "Mailbox":
         return Verdict.SMTP_OFF_MAILBOX
     return Verdict.SMTP_OFF_TENANT if off else None
+
+
+def password_policy(tenant: Tenant, user: User) -> Verdict | None:
+    """The verdict of Conditional Access on a login with a password, which no second factor can follow (facts E5)."""
+    facts = tenant.sign_in_facts(user, EXCHANGE_APP_ID, ("Office365",), LEGACY)
+    applied = evaluate(tenant.policies.conditional_access, facts)
+    refused = any(said.result == "failure" for said in applied)
+    return Verdict.CRITERIA if refused else None
 
 
 def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Tenant | None:

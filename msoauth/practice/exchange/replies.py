@@ -3,6 +3,7 @@
 from msoauth.practice.exchange.auth import Verdict
 
 _UNSUCCESSFUL = "535 5.7.139 Authentication unsuccessful, "
+_CRITERIA = "the request did not meet the criteria to be authenticated successfully. Contact your administrator. [..]"
 _VISIT = "Visit https://aka.ms/smtp_auth_disabled for more information. [..]"
 
 AUTH_REFUSED = "535 5.7.3 Authentication unsuccessful [..]"
@@ -21,6 +22,8 @@ BASIC_REMOVED = "550 5.7.30 Basic authentication is not supported for Client Sub
 AT_LOGIN = {
     "smtp.sts-unreachable": f"{_UNSUCCESSFUL}federated STS service was unreachable.",
     "smtp.sts-no-https": f"{_UNSUCCESSFUL}the federated STS URL does not support HTTPS.",
+    # An OAuth login got it too, in a tenant whose reason nobody could see: unverified.
+    "smtp.criteria": f"{_UNSUCCESSFUL}{_CRITERIA}",
     "smtp.account-locked": f"{_UNSUCCESSFUL}account locked.",  # unverified in the facts too
     "smtp.temporary": AUTH_TEMPORARY,
 }
@@ -30,8 +33,7 @@ POLICY = {
     Verdict.SMTP_OFF_TENANT: f"{_UNSUCCESSFUL}SmtpClientAuthentication is disabled for the Tenant. {_VISIT}",
     Verdict.SECURITY_DEFAULTS: f"{_UNSUCCESSFUL}user is locked by your organization's security defaults policy. "
     "Contact your administrator. [..]",
-    Verdict.CRITERIA: f"{_UNSUCCESSFUL}the request did not meet the criteria to be authenticated successfully. "
-    "Contact your administrator. [..]",
+    Verdict.CRITERIA: f"{_UNSUCCESSFUL}{_CRITERIA}",
 }
 
 HELLO_FIRST = "503 5.5.2 Send hello first [..]"

@@ -9,7 +9,13 @@ from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 
 from msoauth.practice.exchange import replies
-from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict, smtp_policy
+from msoauth.practice.exchange.auth import (
+    LoginResult,
+    Protocol,
+    Verdict,
+    password_policy,
+    smtp_policy,
+)
 from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.delivery import Submission, mailbox_at, submit
 from msoauth.practice.exchange.framing import readline
@@ -329,6 +335,9 @@ def _answer_basic(service: Service, user_line: bytes) -> tuple[str, str]:
     user = _decode_user(user_line)
     tenant, mailbox = mailbox_at(service.state, user)
     verdict = smtp_policy(tenant, mailbox) if tenant is not None else None
+    account = tenant.user(user) if tenant is not None else None
+    if verdict is None and tenant is not None and account is not None:
+        verdict = password_policy(tenant, account)
     if verdict is not None:
         reply = replies.POLICY[verdict]
     elif service.has_fault("smtp.basic-removed", tenant, mailbox):

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from msoauth.practice import PracticeTenant
+from msoauth.practice.admin.conditional_access import TEMPLATES
 from msoauth.practice.admin.settings import SETTINGS
 from msoauth.practice.state import EXCHANGE_APP_ID
 from tests.practice.admin.admin import Admin
@@ -338,12 +339,91 @@ def test_an_id_from_an_error_finds_the_line(admin: Admin) -> None:
 def test_the_log_of_changes_names_them_without_values(admin: Admin) -> None:
     admin.looks_at["user"] = ANNA
     admin.open().send("reset-password", ANNA, value="planted-marker-1", more="keep")
-    admin.choose("policies.blocked", "on")
+    admin.choose("policies.security_defaults", "on")
     text = " ".join(
         entry.outcome for entry in admin.place.tenant.state.log if entry.kind == "admin"
     )
-    assert "set policies.blocked" in text
+    assert "set policies.security_defaults" in text
     assert "planted-marker-1" not in text
+
+
+# -- Conditional Access -------------------------------------------------------------------------------
+
+
+def test_policies_are_shown_switched_and_narrowed(admin: Admin) -> None:
+    place = admin.place
+    token = place.tokens()["refresh_token"]
+    policy = place.managed("Multifactor authentication for all users")
+    assert f"{policy.display_name} Report-only" in admin.says
+    assert "Authentication flows: Device code flow" in admin.says
+    assert not [f for f in admin.forms("delete-policy") if f.fields["on"] == policy.id]
+    admin.send("policy-state", policy.id, value="enabled")
+    assert refused(place.refresh(token))[2] == 50076
+    admin.send("exclude-from-policy", policy.id, value=ANNA)
+    assert f"All users – except {ANNA}" in admin.says
+    assert place.refresh(token).status_code == 200
+    admin.send("include-in-policy", policy.id)
+    assert refused(place.refresh(token))[2] == 50076
+    admin.send("policy-state", policy.id, value="disabled")
+    assert place.refresh(token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("template", "number"),
+    [
+        ("Block access to mail", 53003),
+        ("Require multifactor authentication", 50076),
+        ("Require multifactor authentication for administrators", 50076),
+        ("Require a compliant device or multifactor authentication", 50076),
+        ("Require a compliant device", 53000),
+        ("Require a managed device", 530003),
+        ("Require a hybrid joined device", 53001),
+        ("Require an approved client app", 53002),
+        ("Block legacy authentication", None),
+        ("Block device code flow", None),
+        ("Sign-in frequency: one hour", 70043),
+    ],
+)
+def test_a_new_policy_does_what_its_name_says(
+    admin: Admin, template: str, number: int | None
+) -> None:
+    place = admin.place
+    token = place.tokens()["refresh_token"]
+    other = place.tokens(place.user("max.weiss"))["refresh_token"]
+    assert set(TEMPLATES) == set(admin.forms("new-policy")[0].options["value"])
+    admin.send("new-policy", value=template, more=ANNA)
+    place.tenant.state.clock.advance(timedelta(hours=2))
+    answer = place.refresh(token).json()
+    assert (answer.get("error_codes") or [None])[0] == number
+    assert place.refresh(other).status_code == 200
+    made = place.firm.policies.conditional_access[-1]
+    admin.send("delete-policy", made.id)
+    assert place.refresh(token).status_code == 200
+
+
+def test_a_policy_for_administrators_is_for_nobody_else(admin: Admin) -> None:
+    place = admin.place
+    mine, bosses = (place.tokens(u)["refresh_token"] for u in (place.user(), place.user("admin")))
+    admin.send("new-policy", value="Require multifactor authentication for administrators")
+    assert place.refresh(mine).status_code == 200
+    assert refused(place.refresh(bosses))[2] == 50076
+
+
+def test_what_a_policy_cannot_be_is_refused(admin: Admin) -> None:
+    managed = admin.place.managed("Block device code flow")
+    form = admin.forms("policy-state", managed.id)[0]
+    for fields in (
+        {"value": "sideways"},
+        {"on": "nothing", "value": "enabled"},
+        {"change": "delete-policy"},
+        {"change": "exclude-from-policy", "value": "nobody@contoso.example"},
+        {"change": "new-policy", "value": "Be nice"},
+        {"change": "new-policy", "value": "Block device code flow", "more": "nobody"},
+    ):
+        admin.browser.submit(form, **fields)
+        assert admin.browser.status == 400, fields
+        admin.open()
+    assert managed.state == "enabledForReportingButNotEnforced"
 
 
 # -- who may ------------------------------------------------------------------------------------------
@@ -357,23 +437,23 @@ def _without_token(form: dict[str, str]) -> dict[str, str]:
 def test_a_change_without_the_pages_token_is_refused(
     admin: Admin, spoil: Callable[[dict[str, str]], dict[str, str]]
 ) -> None:
-    form = admin.forms("set", "policies.blocked")[0]
+    form = admin.forms("set", "policies.security_defaults")[0]
     answer = requests.post(admin.place.tenant.admin_url, data=spoil(form.fields), timeout=20)
     assert answer.status_code == 403
-    assert admin.place.firm.policies.blocked is False
+    assert admin.place.firm.policies.security_defaults is False
 
 
 def test_other_hosts_are_refused_also_with_the_token(admin: Admin) -> None:
-    form = admin.forms("set", "policies.blocked")[0]
+    form = admin.forms("set", "policies.security_defaults")[0]
     answer = requests.post(
         admin.place.tenant.admin_url, data=form.fields, headers={"Host": "evil.example"}, timeout=20
     )
     assert answer.status_code == 403
-    assert admin.place.firm.policies.blocked is False
+    assert admin.place.firm.policies.security_defaults is False
 
 
 def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> None:
-    form = admin.forms("set", "policies.blocked")[0]
+    form = admin.forms("set", "policies.security_defaults")[0]
     for fields in (
         {"on": "policies.nothing"},
         {"on": "organisation.users"},
@@ -390,7 +470,7 @@ def test_what_a_form_names_that_is_not_there_changes_nothing(admin: Admin) -> No
         admin.browser.submit(form, **fields)
         assert admin.browser.status == 400, fields
         admin.open()
-    assert admin.place.firm.policies.blocked is False
+    assert admin.place.firm.policies.security_defaults is False
 
 
 def test_names_from_outside_are_never_read_as_html(place: Place, browser: Browser) -> None:

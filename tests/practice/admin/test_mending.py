@@ -39,6 +39,8 @@ def _attributes(thing: Any, *key: str) -> State:
         "apps",
         "principals",
         "policies",
+        "conditional_access",
+        "groups",
         "deleted_users",
         "consent_requests",
     }
@@ -56,6 +58,8 @@ def state(place: Place) -> State:
     """Every value that a scenario could change, by where it is."""
     tenant, firm = place.tenant, place.firm
     found = _attributes(firm, "organisation") | _attributes(firm.policies, "policies")
+    for policy in firm.policies.conditional_access:
+        found["policy", policy.id] = (policy.state, policy.exclude_users.copy())
     for number, app in enumerate(firm.apps):
         found |= _attributes(app, "app", str(number)) | _attributes(
             firm.principals[number], "principal", str(number)
@@ -94,6 +98,10 @@ def mend(place: Place, key: tuple[str, ...], good: Any) -> None:
         admin.choose(path, choice.code)
     elif path in LISTINGS:
         _mend_list(admin, path, good, key)
+    elif key[0] == "policy" and good is None:  # one that the scenario made
+        admin.send("delete-policy", key[1])
+    elif key[0] == "policy":
+        admin.send("policy-state", key[1], value=good[0])
     elif key[0] == "fault":
         admin.send("clear-fault", key[1])
     elif key[0] == "endpoints":
@@ -201,7 +209,6 @@ def test_the_next_request_sees_what_was_mended() -> None:
             ("sign-in-blocked", "user.account_enabled", "on"),
             ("app-disabled", "principal.account_enabled", "on"),
             ("app-deleted", "app.deleted", "off"),
-            ("mfa-newly-required", "user.mfa", "none"),
             ("tenant-gone", "organisation.deprovisioned", "off"),
             ("exchange-not-subscribed", "organisation.exchange_online", "on"),
         ):

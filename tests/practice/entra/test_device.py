@@ -109,7 +109,7 @@ def test_a_policy_may_block_the_flow_and_what_came_of_it(place: Place) -> None:
     token = poll(place, answer["device_code"]).json()["refresh_token"]
     app = place.firm.apps[1]
     assert place.refresh(token, app).status_code == 200
-    place.firm.policies.device_code_blocked = True
+    place.managed("Block device code flow").state = "enabled"
     assert refused(place.refresh(token, app)) == (400, "invalid_grant", 530036)
     later = enter(place, start(place)["user_code"]).give_name_and_password(place.user())
     assert "AADSTS53003" in later.says

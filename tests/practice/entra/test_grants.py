@@ -240,6 +240,11 @@ def _password(place: Place) -> None:
     place.user().passwords_tokens_valid_from = place.tenant.state.clock.time() + 1
 
 
+def _unregister(place: Place) -> None:
+    place.user().mfa_registered = False
+    place.require("mfa")
+
+
 def _disable_apps(place: Place) -> None:
     for principal in place.firm.principals:
         principal.account_enabled = False
@@ -257,12 +262,16 @@ def _delete_apps(place: Place) -> None:
         (_password, None, 50173),  # a token got with a secret outlives the password (facts B6)
         (lambda p: setattr(p.user(), "password_expired", True), None, None),
         (lambda p: setattr(p.user(), "account_enabled", False), 50057, 50057),
-        (lambda p: setattr(p.user(), "mfa", "enrolled"), 50076, 50076),
-        (lambda p: setattr(p.user(), "mfa", "enrol"), 50079, 50079),
+        (lambda p: setattr(p.user(), "mfa_required", True), 50076, 50076),
+        (_unregister, 50079, 50079),
+        (lambda p: p.require("mfa"), 50076, 50076),
         (lambda p: [q.user_consent.clear() for q in p.firm.principals], 65001, 65001),
         (_disable_apps, 7000112, 7000112),
-        (lambda p: setattr(p.firm.policies, "blocked", True), 53003, 53003),
-        (lambda p: setattr(p.firm.policies, "sign_in_frequency", timedelta(0)), 70043, 70043),
+        (lambda p: p.require("block"), 53003, 53003),
+        (lambda p: p.require("compliantDevice"), 53000, 50097),
+        (lambda p: p.require("block", client_app_types={"browser"}), 53003, None),
+        (lambda p: p.require("block", client_app_types={"mobileAppsAndDesktopClients"}), None, 53003),
+        (lambda p: p.require(sign_in_frequency=timedelta(0)), 70043, 70043),
         (lambda p: p.firm.users.pop(p.user().upn), 50034, 50034),
         (lambda p: setattr(p.firm, "exchange_online", False), 500011, 500011),
         (lambda p: setattr(p.firm, "deprovisioned", True), 90002, 90002),
@@ -283,10 +292,10 @@ def test_what_ends_a_refresh_token(
 
 def test_policies_come_with_their_claims_challenge(place: Place) -> None:
     token = place.tokens()["refresh_token"]
-    place.firm.policies.blocked = True
+    policy = place.require("block")
     body = place.refresh(token).json()
     assert (body["suberror"], body["error"]) == ("message_only", "access_denied")
-    assert '"capolids"' in body["claims"]
+    assert f'"capolids":{{"essential":true,"values":["{policy.id}"]}}' in body["claims"]
 
 
 @pytest.mark.parametrize(

@@ -115,14 +115,14 @@ def test_what_silent_makes_of_refusals(place: Place, make: Make) -> None:
         )  # MSAL repeats a 400 for a minute within one application
         return fresh.acquire_token_silent_with_error(POP, account, force_refresh=True)
 
-    place.user().mfa = "enrolled"
+    place.user().mfa_required = True
     result = silent()
     assert (result["error_codes"], result["classification"]) == ([50076], "basic_action")
     assert "capolids" in result["claims"]
-    place.user().mfa = None
-    place.firm.policies.blocked = True
+    place.user().mfa_required = False
+    blocked = place.require("block")
     assert silent()["classification"] == "message_only"
-    place.firm.policies.blocked = False
+    place.firm.policies.conditional_access.remove(blocked)
     place.user().tokens_valid_from = place.tenant.state.clock.time() + 1
     result = silent(2)
     assert (result["error_codes"], result["classification"]) == ([50173], "")

@@ -183,11 +183,11 @@ def test_the_second_factor_and_its_enrolment(place: Place, browser: Browser) -> 
     browser.submit(otc=f"{code[:3]} {code[3:]}")
     assert "Permissions requested" in browser.says
     anna = place.user()
-    anna.mfa = "enrol"
+    anna.mfa_required, anna.mfa_registered = True, False
     other = place.browser().open(place.authorize_url()).give_name_and_password(anna)
     assert "More information required" in other.says
     other.submit(otc=code)
-    assert anna.mfa == "enrolled"
+    assert anna.mfa_registered
     assert "Permissions requested" in other.says
 
 
@@ -238,11 +238,11 @@ def test_wrong_names_and_passwords_say_so_and_lock(place: Place, browser: Browse
     ("breakage", "number", "page"),
     [
         (lambda p: setattr(p.user(), "account_enabled", False), 50057, False),
-        (lambda p: setattr(p.firm.policies, "blocked", True), 53003, False),
-        (lambda p: setattr(p.firm.policies, "device_required", "compliant"), 53000, False),
-        (lambda p: setattr(p.firm.policies, "device_required", "managed"), 530003, False),
-        (lambda p: setattr(p.firm.policies, "device_required", "known"), 50097, False),
-        (lambda p: setattr(p.firm.policies, "device_required", "joined"), 53001, False),
+        (lambda p: p.require("block"), 53003, False),
+        (lambda p: p.require("compliantDevice"), 53000, False),
+        (lambda p: p.require("compliantDevice", "domainJoinedDevice"), 530003, False),
+        (lambda p: p.require("approvedApplication"), 53002, False),
+        (lambda p: p.require("domainJoinedDevice"), 53001, False),
         (lambda p: setattr(p.firm.principal, "app_role_assignment_required", True), 50105, False),
         (lambda p: setattr(p.user(), "guest_of", "live.com"), 50020, True),
     ],
@@ -407,7 +407,7 @@ def test_a_number_can_be_looked_up(place: Place, browser: Browser) -> None:
 
 def test_a_session_without_second_factor_is_asked_for_it(place: Place, browser: Browser) -> None:
     browser.open(place.authorize_url()).give_name_and_password(place.user()).submit(press="Accept")
-    place.user().mfa = "enrolled"
+    place.user().mfa_required = True
     silent = browser.open(place.authorize_url(prompt="none")).answer
     assert silent["error"] == "interaction_required"
     assert silent["error_description"].startswith("AADSTS50076")

@@ -170,7 +170,7 @@ def test_security_defaults_and_criteria_refuse(exchange: Exchange) -> None:
         f"{start}user is locked by your organization's security defaults policy. Contact your administrator."
     )
     exchange.firm.policies.security_defaults = False
-    exchange.firm.policies.legacy_criteria_not_met = True
+    exchange.state.faults.set("smtp.criteria")
     assert without_bracket(log_in(exchange)[1]) == (
         f"{start}the request did not meet the criteria to be authenticated successfully. "
         "Contact your administrator."
