@@ -69,6 +69,11 @@ PERMISSIONS = (
     Permission(GRAPH_APP_ID, "User.Read.All", "Role", "df021288-bdef-4463-88db-98f22de89214", "Read all users' full profiles", True),
     Permission(GRAPH_APP_ID, "Organization.Read.All", "Scope", "4908d5b9-3fb2-4b1e-9336-1888b7937185", "Read organization information", True),
     Permission(GRAPH_APP_ID, "Organization.Read.All", "Role", "498476ce-e0fe-48b0-b801-37ba7e2685c6", "Read organization information", True),
+    # The ids of the two application permissions are from memory, not verified; those of the delegated ones are in the facts.
+    Permission(GRAPH_APP_ID, "Policy.Read.All", "Scope", "572fea84-0151-49b2-9301-11cb16974376", "Read your organization's policies", True),
+    Permission(GRAPH_APP_ID, "Policy.Read.All", "Role", "246dd0d5-5bd0-4def-940b-0421030a5b68", "Read your organization's policies", True),
+    Permission(GRAPH_APP_ID, "Policy.Read.ConditionalAccess", "Scope", "633e0fce-8c58-4cfb-9495-12bbd5a24f7c", "Read your organization's conditional access policies", True),
+    Permission(GRAPH_APP_ID, "Policy.Read.ConditionalAccess", "Role", "37730810-e9ba-4e46-b07e-8ca78d182097", "Read your organization's conditional access policies", True),
     Permission(GRAPH_APP_ID, "Mail.Read", "Scope", "570282fd-fa5c-430d-a7fd-fc8dc98a9dca", "Read your mail"),
     Permission(GRAPH_APP_ID, "Mail.Send", "Scope", "e383f46e-2787-4529-855e-0e479a3ffac0", "Send mail as you"),
 )  # fmt: skip

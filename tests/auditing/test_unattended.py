@@ -89,7 +89,7 @@ def held_up(tenant: PracticeTenant, logins: int) -> Iterator[None]:
     state, done = tenant.state, 0
     log_event = PracticeState.log_event
 
-    def count(of: PracticeState, kind: str, outcome: str, **about: str) -> None:
+    def count(of: PracticeState, kind: str, outcome: str, **about: Any) -> None:
         nonlocal done
         log_event(of, kind, outcome, **about)
         done += kind == "POP3" and outcome.endswith("accepted")

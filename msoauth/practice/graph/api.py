@@ -8,18 +8,21 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 from msoauth.practice.entra.issue import pairwise
-from msoauth.practice.graph import query, users
+from msoauth.practice.graph import query, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.query import Row
-from msoauth.practice.graph.reads import PATHS
+from msoauth.practice.graph.reads import BETA_PATHS, PATHS
 from msoauth.practice.http import ProgramEndpoint
 from msoauth.practice.registrations import guid
 from msoauth.practice.state import PracticeState
 from msoauth.practice.tokens import Signer
 
+# What is no directory object: every query is answered at once, and the context names the whole path.
+_NOT_DIRECTORY = ("auditlogs/", "identity/", "policies/")
+
 
 class Graph(ProgramEndpoint):
-    """``/graph/v1.0/…``."""
+    """``/graph/v1.0/…`` and, with the same objects and the sign-ins of programs too, ``/graph/beta/…``."""
 
     signer: Signer
 
@@ -27,14 +30,14 @@ class Graph(ProgramEndpoint):
         self.state, self.signer = state, signer
         self.set_header("Content-Type", "application/json;odata.metadata=minimal;charset=utf-8")
 
-    def get(self, path: str) -> None:
+    def get(self, version: str, path: str) -> None:
         who: Caller | None = None
         try:
             who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
-            for pattern, read in PATHS:
+            for pattern, read in (*BETA_PATHS, *PATHS) if version == "beta" else PATHS:
                 if match := re.fullmatch(pattern, path.strip("/"), re.IGNORECASE):
                     result = read(self.state, who, (match.groups() or ("",))[0])
-                    self._answer(path.strip("/"), result)
+                    self._answer(version, path.strip("/"), result)
                     self._log_request(who, path, "success")
                     return
             raise GraphError.bad_request(f"Resource not found for the segment '{path[:60]}'.")
@@ -45,7 +48,7 @@ class Graph(ProgramEndpoint):
         except GraphError as error:
             self._refuse(error, who, path)
 
-    def _only_get(self, path: str) -> None:
+    def _only_get(self, _version: str, path: str) -> None:
         error = GraphError(
             405,
             "Request_BadRequest",
@@ -57,7 +60,7 @@ class Graph(ProgramEndpoint):
 
     # -- answers -----------------------------------------------------------------------------
 
-    def query(self, path: str) -> query.Query:
+    def query(self, version: str, path: str) -> query.Query:
         """The request's OData options.
 
         Raises:
@@ -68,25 +71,37 @@ class Graph(ProgramEndpoint):
             for name, values in self.request.query_arguments.items()
         }
         eventual = self.request.headers.get("ConsistencyLevel", "").lower() == "eventual"
-        return query.read(
-            arguments,
-            advanced_allowed=path.lower().startswith("auditlogs/")
-            or (eventual and (query.counts(arguments) or "$search" in arguments)),
+        if path.lower() != "auditlogs/signins":
+            full = eventual and (query.counts(arguments) or "$search" in arguments)
+            return query.read(
+                arguments, advanced_allowed=full or path.lower().startswith(_NOT_DIRECTORY)
+            )
+        beta = version == "beta"
+        filterable = signins.BETA_FILTERABLE if beta else signins.FILTERABLE
+        read = query.read(
+            {"$top": "1000", **arguments},
+            advanced_allowed=True,
+            filterable=filterable,
+            most=signins.PAGE,
         )
+        if any(name != "createdDateTime" for name, _descends in read.order):
+            raise query.QueryError("Unsupported sort property for $orderby.")
+        return read
 
-    def _answer(self, path: str, result: list[Row] | Row) -> None:
-        root = f"https://{self.request.host}/graph/v1.0"
-        name = re.sub(
-            r"\(.*", "", path.split("/")[-1] if isinstance(result, list) else path.split("/")[0]
-        )
-        options = self.query(path)
+    def _answer(self, version: str, path: str, result: list[Row] | Row) -> None:
+        root = f"https://{self.request.host}/graph/{version}"
+        options = self.query(version, path)
         if isinstance(result, dict):
-            context = f"{root}/$metadata#{name}/$entity"
+            context = f"{root}/$metadata#{_context(path)}"
             self.finish(
                 json.dumps({"@odata.context": context, **options.select_properties(result)})
             )
             return
+        if path.lower() == "auditlogs/signins" and version == "beta":
+            result = signins.of_kinds(result, options)
         rows, count, after = options.page(result)
+        whole = path.lower().startswith(_NOT_DIRECTORY)
+        name = path if whole else re.sub(r"\(.*", "", path.split("/")[-1])
         answer: Row = {"@odata.context": f"{root}/$metadata#{name}"}
         if options.count:
             answer["@odata.count"] = count
@@ -95,7 +110,7 @@ class Graph(ProgramEndpoint):
         answer["value"] = rows
         self.finish(json.dumps(answer))
 
-    def _next(self, url: str, after: int) -> str:
+    def _next(self, url: str, after: str) -> str:
         parameters = {
             name: values[-1].decode("utf-8", "replace")
             for name, values in self.request.query_arguments.items()
@@ -140,10 +155,20 @@ class Graph(ProgramEndpoint):
         )
 
 
+def _context(path: str) -> str:
+    """What the context of a single object names."""
+    if path.lower().startswith(_NOT_DIRECTORY):
+        parent, _slash, last = path.rpartition("/")
+        if last.lower() == "identitysecuritydefaultsenforcementpolicy":
+            return path  # facts K2.7: without what other single objects have
+        return f"{path if parent.lower() == 'policies' else parent}/$entity"
+    return f"{re.sub(r'[(].*', '', path.split('/')[0])}/$entity"
+
+
 class UserInfo(Graph):
     """``/graph/oidc/userinfo`` of OpenID Connect (facts A2), with the values of the ID token."""
 
-    def get(self, path: str) -> None:
+    def get(self, _version: str, path: str) -> None:
         try:
             who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
             if who.user is None or not who.permissions & {"openid", "User.Read"}:
@@ -167,4 +192,7 @@ class UserInfo(Graph):
 def routes(state: PracticeState, signer: Signer) -> list[tuple[str, type[Graph], dict[str, Any]]]:
     """Graph's addresses."""
     shared = {"state": state, "signer": signer}
-    return [(r"/graph/v1\.0/(.+)", Graph, shared), (r"/graph/oidc/(userinfo)", UserInfo, shared)]
+    return [
+        (r"/graph/(v1\.0|beta)/(.+)", Graph, shared),
+        (r"/graph/(oidc)/(userinfo)", UserInfo, shared),
+    ]

@@ -31,6 +31,14 @@ class GraphError(Exception):
         return cls(403, "Authorization_RequestDenied", message)
 
     @classmethod
+    def scopes_missing(cls) -> "GraphError":
+        """403: a permission to read policies is missing (facts K2.8)."""
+        message = (
+            "You cannot perform the requested operation, required scopes are missing in the token."
+        )
+        return cls(403, "AccessDenied", message)
+
+    @classmethod
     def missing(cls, what: str) -> "GraphError":
         """404: no such object (the wording is from memory, facts G4)."""
         message = f"Resource '{what}' does not exist or one of its queried reference-property objects are not present."
@@ -55,6 +63,18 @@ class Caller:
     def principal(self) -> ServicePrincipal | None:
         """The enterprise application that called."""
         return self.tenant.principal_of(self.app_id)
+
+    def require_policy(self, *either: str) -> None:
+        """Check that the caller may read policies; a missing permission and a missing role are told apart.
+
+        What a user without a role is told is unverified.
+
+        Raises:
+            GraphError: 403.
+        """
+        if not self.permissions & set(either):
+            raise GraphError.scopes_missing()
+        self.require(*either)
 
     def require(self, *either: str, admin: bool = True) -> None:
         """Check that the caller may read this.

@@ -48,23 +48,33 @@ class Query:
 
     Attributes:
         order: The properties to sort by, and whether each descends.
+        after: The id of the last row of the page before, with its place, where the next one begins.
+        filtered_by: What the filter looks at, with the operator, function or ``any``.
     """
 
     test: Test
     select: tuple[str, ...] = ()
     top: int = PAGE
-    skip: int = 0
+    after: str = ""
     count: bool = False
     order: tuple[tuple[str, bool], ...] = ()
+    filtered_by: frozenset[tuple[str, str]] = frozenset()
 
-    def page(self, rows: Sequence[Row]) -> tuple[list[Row], int, int | None]:
-        """The rows of this page, how many there are in all, and where the next page begins."""
+    def page(self, rows: Sequence[Row]) -> tuple[list[Row], int, str | None]:
+        """The rows of this page, how many there are in all, and the $skiptoken of the next page, if there is one.
+
+        Rows that come to a list, or leave it, between two pages shift none out of them and into none twice.
+        """
         matches = [row for row in rows if self.test(row)]
         for name, descends in reversed(self.order):
             matches.sort(key=lambda row: str(_get(row, name) or "").lower(), reverse=descends)
-        end = self.skip + self.top
-        page = [self.select_properties(row) for row in matches[self.skip : end]]
-        return page, len(matches), end if end < len(matches) else None
+        last, _underscore, place = self.after.rpartition("_")
+        there = (n for n, row in enumerate(matches, 1) if last and str(row.get("id")) == last)
+        start = next(there, int(place or 0))
+        end = start + self.top
+        page = [self.select_properties(row) for row in matches[start:end]]
+        more = end < len(matches)
+        return page, len(matches), f"{matches[end - 1].get('id', '')}_{end}" if more else None
 
     def select_properties(self, row: Row) -> Row:
         """The properties that were selected; what a type does not have is left out."""
@@ -73,10 +83,18 @@ class Query:
         return {name: row[name] for name in self.select if name in row}
 
 
-def read(arguments: Mapping[str, str], *, advanced_allowed: bool) -> Query:
+def read(
+    arguments: Mapping[str, str],
+    *,
+    advanced_allowed: bool,
+    filterable: Mapping[str, frozenset[str]] | None = None,
+    most: int = MAX_PAGE,
+) -> Query:
     """Read the options of a request.
 
     Args:
+        filterable: The properties by which the list can be filtered, with their operators; None for all.
+        most: The rows that a page has at most.
         advanced_allowed: Whether the query may be an advanced one; always, when it is none of directory objects.
 
     Raises:
@@ -87,6 +105,9 @@ def read(arguments: Mapping[str, str], *, advanced_allowed: bool) -> Query:
         if name.startswith("$") and name not in _OPTIONS:
             raise QueryError(f"Unrecognized query option '{name}'.")
     filtered = _Filter(arguments.get("$filter", ""))
+    for name, operator in filtered.used:
+        if filterable is not None and operator not in filterable.get(name, ()):
+            raise QueryError(f"Invalid filter clause: '{operator}' of '{name[:60]}'.")
     order = tuple(_order(part) for part in arguments.get("$orderby", "").split(",") if part.strip())
     searched = _search(arguments.get("$search", ""))
     advanced = filtered.advanced
@@ -99,8 +120,9 @@ def read(arguments: Mapping[str, str], *, advanced_allowed: bool) -> Query:
     return Query(
         test=lambda row: filtered.test(row) and (searched is None or searched(row)),
         select=tuple(n.strip() for n in arguments.get("$select", "").split(",") if n.strip()),
-        top=_number(arguments, "$top", PAGE, 1, MAX_PAGE),
-        skip=_number(arguments, "$skiptoken", 0, 0, 10**9),
+        top=_number(arguments, "$top", PAGE, 1, most),
+        after=_skip_token(arguments.get("$skiptoken", "")),
+        filtered_by=frozenset(filtered.used),
         count=counts(arguments),
         order=order,
     )
@@ -123,6 +145,12 @@ def _number(arguments: Mapping[str, str], name: str, default: int, least: int, m
     if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:
         raise QueryError(f"Invalid value '{text[:20]}' for the query option '{name}'.")
     return int(text)
+
+
+def _skip_token(text: str) -> str:
+    if text and not re.fullmatch(r"[\w=-]{0,200}_\d{1,9}", text):
+        raise QueryError(f"Invalid value '{text[:20]}' for the query option '$skiptoken'.")
+    return text
 
 
 def _search(text: str) -> Test | None:
@@ -160,10 +188,12 @@ class _Filter:
     Attributes:
         test: Whether a row matches.
         advanced: What makes it an advanced query; empty when it is none.
+        used: The properties that it looks at, with the operator, function or ``any``.
     """
 
     def __init__(self, text: str) -> None:
         self.advanced = ""
+        self.used: set[tuple[str, str]] = set()
         self._tokens = _TOKEN.findall(text)
         self._depth = 0
         self.test: Test = self._either() if self._tokens else lambda _scope: True
@@ -216,12 +246,14 @@ class _Filter:
         if not re.fullmatch(r"[\w/]+(?:/\$count)?", name):
             raise _invalid()
         if self._follows("in"):
+            self.used.add((name, "in"))
             values = self._list()
             return lambda scope: any(_equal(_get(scope, name), value) for value in values)
         return self._comparison(name)
 
     def _function(self, function: str) -> Test:
         name = self._next()
+        self.used.add((name, function))
         self._next(",")
         wanted = str(_value(self._next())).lower()
         self._next(")")
@@ -235,7 +267,9 @@ class _Filter:
     def _any(self, name: str) -> Test:
         variable = self._next()
         self._next(":")
+        outside = {*self.used, (name, "any")}
         inner = self._either()
+        self.used = outside
         self._next(")")
         return lambda scope: any(
             inner({**scope, variable: item}) for item in _get(scope, name) or ()
@@ -251,6 +285,7 @@ class _Filter:
 
     def _comparison(self, name: str) -> Test:
         operator, operand = self._next(*_COMPARISONS).lower(), _value(self._next())
+        self.used.add((name, operator))
         if operator == "ne" or name.endswith("/$count"):
             self.advanced = "Operator 'Ne'" if operator == "ne" else "Filter on $count"
         if operator == "eq":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from msoauth.practice.graph import objects, signins, users
+from msoauth.practice.graph import conditional_access, objects, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.query import Row
 from msoauth.practice.registrations import ServicePrincipal
@@ -15,6 +15,7 @@ _USERS = ("User.Read.All", "Directory.Read.All")
 # Not in the facts: from memory, not verified against Microsoft's documentation.
 _ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
 _BASIC = ("User.Read", *_USERS)
+_POLICIES = ("Policy.Read.All", "Policy.Read.ConditionalAccess")
 
 Reader = Callable[[PracticeState, Caller, str], list[Row] | Row]
 
@@ -174,7 +175,7 @@ def _skus(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     return users.subscribed_skus(who.tenant)
 
 
-def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
+def _check_log(who: Caller) -> None:
     who.require("AuditLog.Read.All")
     if not who.tenant.premium:
         raise GraphError(
@@ -182,9 +183,66 @@ def _signins(state: PracticeState, who: Caller, _key: str) -> list[Row]:
             "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
             "Neither tenant is B2C or tenant doesn't have premium license",
         )
-    return signins.rows(state, who.tenant)
 
 
+def _signins(state: PracticeState, who: Caller, _key: str, *, beta: bool = False) -> list[Row]:
+    _check_log(who)
+    # Who may not read policies does not see which ones were applied (the permissions are in the documentation of beta).
+    with_policies = bool(who.permissions & set(_POLICIES))
+    return signins.rows(state, who.tenant, beta=beta, with_policies=with_policies)
+
+
+def _beta_signins(state: PracticeState, who: Caller, key: str) -> list[Row]:
+    return _signins(state, who, key, beta=True)
+
+
+def _signin(state: PracticeState, who: Caller, key: str) -> Row:
+    found = next((row for row in _signins(state, who, key) if row["id"] == key.lower()), None)
+    if found is None:
+        raise GraphError.missing(key)
+    return found
+
+
+def _policies(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
+    who.require_policy(*_POLICIES)
+    return conditional_access.policies(who.tenant)
+
+
+def _policy(state: PracticeState, who: Caller, key: str) -> Row:
+    found = next((row for row in _policies(state, who, key) if row["id"] == key.lower()), None)
+    if found is None:
+        raise GraphError.missing(key)
+    return found
+
+
+def _security_defaults(_state: PracticeState, who: Caller, _key: str) -> Row:
+    who.require_policy("Policy.Read.All")
+    return conditional_access.security_defaults(who.tenant)
+
+
+def _memberships(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    user = _find_user(who, key)
+    # Who may read no directory data sees the ids alone (facts K2.7).
+    named = "Directory.Read.All" in who.permissions
+    return users.memberships(who.tenant, user, named=named)
+
+
+def _my_memberships(state: PracticeState, who: Caller, key: str) -> list[Row]:
+    _me(state, who, key)
+    return _memberships(state, who, who.user.upn) if who.user else []
+
+
+def _of_type(kind: str, read: Callable[[PracticeState, Caller, str], list[Row]]) -> Reader:
+    """The same list, cast to one type: only objects of it, and the type is not said again."""
+
+    def reader(state: PracticeState, who: Caller, key: str) -> list[Row]:
+        found = [row for row in read(state, who, key) if row["@odata.type"].endswith(f".{kind}")]
+        return [{name: row[name] for name in row if name != "@odata.type"} for row in found]
+
+    return reader
+
+
+_MEMBER_OF = r"(?:transitiveMemberOf|memberOf)"
 _ID = r"(?:\(appId='([^']+)'\))"
 
 PATHS: tuple[tuple[str, Reader], ...] = (
@@ -208,5 +266,19 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (r"users/([^/]+)/licenseDetails", _licenses),
     (r"organization", _organization),
     (r"subscribedSkus", _skus),
+    (rf"users/([^/]+)/{_MEMBER_OF}", _memberships),
+    (rf"me/{_MEMBER_OF}", _my_memberships),
+    *(
+        (rf"{whose}/{_MEMBER_OF}/microsoft\.graph\.{kind}", _of_type(kind, read))
+        for whose, read in ((r"users/([^/]+)", _memberships), ("me", _my_memberships))
+        for kind in ("group", "directoryRole")
+    ),
     (r"auditLogs/signIns", _signins),
+    (r"auditLogs/signIns/([^/]+)", _signin),
+    (r"identity/conditionalAccess/policies", _policies),
+    (r"identity/conditionalAccess/policies/([^/]+)", _policy),
+    (r"policies/identitySecurityDefaultsEnforcementPolicy", _security_defaults),
 )
+
+# What the beta version answers otherwise.
+BETA_PATHS: tuple[tuple[str, Reader], ...] = ((r"auditLogs/signIns", _beta_signins),)

@@ -3,6 +3,9 @@
 Users follow facts G1 and G2; what is marked unverified is from memory, not from Microsoft's documentation.
 """
 
+from uuid import UUID, uuid5
+
+from msoauth.practice.conditional_access import GLOBAL_ADMINISTRATOR
 from msoauth.practice.graph.objects import stable_id
 from msoauth.practice.graph.query import Row
 from msoauth.practice.state import Tenant, User
@@ -62,6 +65,43 @@ def license_details(entry: User) -> list[Row]:
             "skuPartNumber": SKU_NAME,
             "servicePlans": [plan],
         }
+    ]
+
+
+def memberships(tenant: Tenant, entry: User, *, named: bool) -> list[Row]:
+    """The groups and directory roles that a user belongs to, each with its type.
+
+    Args:
+        named: The caller may read more than their ids; all other properties are null otherwise.
+    """
+    found: list[Row] = [
+        {
+            "@odata.type": "#microsoft.graph.group",
+            "id": group.id,
+            "deletedDateTime": None,
+            "description": None,
+            "displayName": group.display_name,
+        }
+        for group in tenant.groups
+        if entry.id in group.members
+    ]
+    # The id of a role differs from tenant to tenant, that of its template does not (facts K2.1).
+    found += [
+        {
+            "@odata.type": "#microsoft.graph.directoryRole",
+            "id": str(uuid5(UUID(tenant.tenant_id), role)),
+            "deletedDateTime": None,
+            "description": None,
+            "displayName": "Global Administrator" if role == GLOBAL_ADMINISTRATOR else None,
+            "roleTemplateId": role,
+        }
+        for role in sorted(entry.roles)
+    ]
+    if named:
+        return found
+    return [
+        {name: value if name in ("@odata.type", "id") else None for name, value in row.items()}
+        for row in found
     ]
 
 
