@@ -19,7 +19,8 @@ _TEMPORARY = (
     (
         re.compile(
             r"^432 |^4\d\d 4\.7\.[56]\d\d\b|^421 4\.3\.2|concurrent (?:server )?connections|thread limit"
-            r"|throttled|too many (?!recipients|hops|invalid|bad|errors)|LOGIN-DELAY",
+            # 550 5.2.251 to 5.2.255 hold for long, and more tries prolong them (facts L9).
+            r"|throttled(?! due to continuous)|too many (?!recipients|hops|invalid|bad|errors)|LOGIN-DELAY",
             re.IGNORECASE,
         ),
         "throttled",

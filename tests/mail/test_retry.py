@@ -57,6 +57,8 @@ def test_passing_trouble_is_told_apart(reply: str, cause: str, seconds: float | 
         "554 5.4.6 Too many hops",
         "421 4.7.66 TLS 1.0 and 1.1 are not supported. [X]",
         "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+        "550 5.2.251 Sender throttled due to continuous mailbox full errors.",
+        "550 5.2.254 Sender throttled due to continuous too many recipients errors.",
     ],
 )
 def test_what_will_not_pass_is_not_waited_for(reply: str) -> None:
