@@ -18,7 +18,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-# Raise it with every change that an older msoauth would misread, and add the step to `migrations`.
+# Raise it with every change, and add its revision to `migrations`.
 VERSION = 3
 BOUND_VERSION = 3  # the first in which secrets and tokens are bound to where they go
 
@@ -47,6 +47,14 @@ meta = Table(
     metadata,
     Column("key", String(64), primary_key=True),
     Column("value", Text, nullable=False),
+)
+is_version = meta.c.key == "version"  # of the layout, which an older msoauth looks for there
+
+# Alembic's own table, as Alembic makes it.
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), primary_key=True),
 )
 
 firms = Table(
