@@ -232,7 +232,7 @@ def load(name_or_file: str) -> Cloud:
     if cloud is not None:
         return cloud
     try:
-        text = read_bounded(Path(name_or_file), MAX_BYTES).decode()
+        content = read_bounded(Path(name_or_file), MAX_BYTES)
     except (OSError, ValueError):
         raise InputError(
             _(
@@ -240,20 +240,21 @@ def load(name_or_file: str) -> Cloud:
             ).format(name=redact(name_or_file, 200)),
             field="cloud",
         ) from None
-    return parse(text, source=Path(name_or_file).name)
+    return parse(content, source=Path(name_or_file).name)
 
 
-def parse(text: str, *, source: str = "") -> Cloud:
-    """Parse the JSON *text* of an endpoints file.
+def parse(content: str | bytes, *, source: str = "") -> Cloud:
+    """Parse the JSON of an endpoints file.
 
     Args:
+        content: Bytes may be UTF-8, UTF-16 or UTF-32: ``>`` of Windows PowerShell 5.1 writes UTF-16.
         source: The file's name, for error messages.
 
     Raises:
         InputError: it is invalid, or its name is reserved for another cloud; the message names the entry.
     """
     where = source or _("the endpoints file")
-    data = _json_object(text, where)
+    data = _json_object(content, where)
     cloud = _read(data, where)
     if cloud.name == PRACTICE and not isinstance(data.get("practice"), dict):
         raise _bad_field(where, "practice", _("is missing"))
@@ -279,9 +280,9 @@ def stored(text: str) -> Cloud:
         return _read({**data, "name": "own"}, where)
 
 
-def _json_object(text: str, where: str) -> dict[str, Any]:
+def _json_object(content: str | bytes, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(content)
     except (ValueError, RecursionError):
         raise InputError(_("{where} is not JSON.").format(where=where), field="cloud") from None
     if not isinstance(data, dict):

@@ -31,19 +31,18 @@ def enrol(workspace: Workspace, endpoints_file: Path) -> Iterator[str]:
         InputError: the file cannot be read, or does not belong to a running practice tenant.
     """
     try:
-        text = read_bounded(endpoints_file, clouds.MAX_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or _("it is not a text")
+        content = read_bounded(endpoints_file, clouds.MAX_BYTES)
+    except OSError as error:
         raise InputError(
             _("The endpoints file {file} cannot be read: {reason}.").format(
-                file=endpoints_file, reason=reason
+                file=endpoints_file, reason=error.strerror or type(error).__name__
             )
         ) from None
-    cloud = clouds.parse(text, source=endpoints_file.name)
+    cloud = clouds.parse(content, source=endpoints_file.name)
     try:
         if not cloud.is_practice:
             raise ValueError("these are other servers")
-        practice = json.loads(text)["practice"]
+        practice = json.loads(content)["practice"]
         for entry in practice["firms"]:
             firm = _parse_firm(entry, cloud)
             grants = _issue_grants(practice["admin"], firm)

@@ -250,7 +250,8 @@ def update_practice_firms(workspace: Workspace, endpoints: Path) -> None:
     tokens deleted; firms and accounts stay.
     """
     running_firms = {
-        f["name"]: f for f in json.loads(endpoints.read_text(encoding="utf-8"))["practice"]["firms"]
+        f["name"]: f
+        for f in private_files.read_json(endpoints, clouds.MAX_BYTES)["practice"]["firms"]
     }
     cloud = clouds.load(str(endpoints))
     for firm in workspace.firms.list():

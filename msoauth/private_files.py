@@ -8,6 +8,7 @@ has no modes, an access list for the user alone is set with ``icacls``; what is 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from msoauth.texts import _
 
@@ -81,6 +82,22 @@ def read_bounded(file: Path, most: int) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
     return content
+
+
+def read_json(file: Path, most: int) -> Any:
+    """The JSON in a file that comes from elsewhere, in UTF-8, or in UTF-16 as ``>`` of Windows PowerShell 5.1 writes it.
+
+    Args:
+        most: How many bytes the file may have.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+        ValueError: it is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(read_bounded(file, most))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def narrow_output(stream: TextIO) -> None:

@@ -45,14 +45,20 @@ def one_line(text: str) -> str:
     return re.sub(r"\s*[\n\t]\s*", " ", visible(text))
 
 
-def json_text(value: object) -> str:
+def json_text(value: object, *, ascii_only: bool = False) -> str:
     """*value* as JSON on one line, in which those characters are escaped as JSON has it: a program reads them unchanged.
 
-    >>> json_text({"name": "a\\u202eb"})
-    '{"name": "a\\\\u202eb"}'
+    Args:
+        ascii_only: Escape all that is not ASCII. PowerShell before 7.4 reads a program's output in the console's code
+            page.
+
+    >>> json_text({"name": "ü\\u202eb"})
+    '{"name": "ü\\\\u202eb"}'
+    >>> json_text({"name": "ü\\u202eb"}, ascii_only=True)
+    '{"name": "\\\\u00fc\\\\u202eb"}'
     """
     return _UNSAFE.sub(
-        lambda match: json.dumps(match[0])[1:-1], json.dumps(value, ensure_ascii=False)
+        lambda match: json.dumps(match[0])[1:-1], json.dumps(value, ensure_ascii=ascii_only)
     )
 
 

@@ -109,12 +109,14 @@ def audit(
       MSOAUTH_PASSPHRASE=...
       15 2 * * * /PATH/TO/msoauth audit --html $HOME/audit.html >/dev/null
 
-    With the Windows Task Scheduler, as the user whose keyring holds the key and with the whole path of msoauth (where msoauth); Windows asks for that user's password, so that it also runs while nobody is signed in:
+    With the Windows Task Scheduler, in PowerShell, as the user whose keyring holds the key and with the whole path of msoauth (where.exe msoauth). Windows asks for that user's password, so that it also runs while nobody is signed in; a task that Windows makes by itself would not start on battery, nor after a time at which the computer was off:
 
     \b
-      schtasks /Create /SC DAILY /ST 02:15 /TN "msoauth audit"
-               /RU %USERNAME% /RP *
-               /TR "'C:\\PATH\\TO\\msoauth.exe' audit --html C:\\Reports\\audit.html"
+      $who = Get-Credential "$env:USERDOMAIN\\$env:USERNAME"
+      $what = New-ScheduledTaskAction -Execute 'C:\\PATH\\TO\\msoauth.exe' -Argument 'audit --html C:\\Reports\\audit.html'
+      $when = New-ScheduledTaskTrigger -Daily -At 02:15
+      $how = New-ScheduledTaskSettingsSet -StartWhenAvailable -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries
+      Register-ScheduledTask 'msoauth audit' -Action $what -Trigger $when -Settings $how -User $who.UserName -Password $who.GetNetworkCredential().Password
 
     The CSV is what German Excel opens by a double click: semicolons, UTF-8 with a byte order mark, whole numbers.
 
@@ -129,7 +131,7 @@ def audit(
     formats: tuple[tuple[Kind, Path | None], ...] = (("csv", csv), ("xlsx", xlsx), ("html", html))
     reports = {kind: file for kind, file in formats if file}
     for file in reports.values():
-        files.check_writable(file)
+        files.check_writable(file, may_be_open=True)
     with context.obj.open() as workspace:
         code = 0
         if not no_run:
@@ -145,8 +147,11 @@ def audit(
             code = _run_audit(running_audit, workspace, as_json=json)
         status = current_status(workspace, firm=firm or None, silent_days=silent_days)
         for kind, file in reports.items():
-            files.write(file, report(kind, status, history(workspace, firm or None)))
-            print_on_stderr(_("Written: {file}").format(file=file))
+            content = report(kind, status, history(workspace, firm or None))
+            if (written := files.write_beside(file, content)) != file:
+                text = _("{file} is open in another program, or may not be written by you.")
+                print_on_stderr(text.format(file=file))
+            print_on_stderr(_("Written: {file}").format(file=written))
         _show_status(status, console(on_stderr=json))
         if no_run:
             code = exit_status(status.signals)

@@ -5,6 +5,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from msoauth import private_files
@@ -12,8 +13,12 @@ from msoauth.errors import InputError
 from msoauth.texts import _
 
 
-def check_writable(file: Path) -> None:
+def check_writable(file: Path, *, may_be_open: bool = False) -> None:
     """Check that a file can be written, before the work that produces it starts.
+
+    Args:
+        may_be_open: It may be open in another program, such as Excel, which denies all others to write it: it is enough
+            that its folder can be written to, for :func:`write_beside`.
 
     Raises:
         InputError: it cannot be written.
@@ -22,7 +27,11 @@ def check_writable(file: Path) -> None:
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if file.exists():
-            with file.open("r+b" if file.is_file() else "wb", buffering=0):
+            allowed = (PermissionError,) if may_be_open and file.is_file() else ()
+            with (
+                contextlib.suppress(*allowed),
+                file.open("r+b" if file.is_file() else "wb", buffering=0),
+            ):
                 pass
         if file.is_file() or not file.exists():
             with tempfile.TemporaryFile(dir=private_files.resolve(file).parent):
@@ -37,6 +46,24 @@ def write(file: Path, content: bytes) -> None:
     """
     with _as_input_error(file):
         private_files.write(private_files.resolve(file), content)
+
+
+def write_beside(file: Path, content: bytes) -> Path:
+    """Write a file, or one of another name beside it while another program denies this one; returns what was written.
+
+    Raises:
+        InputError: neither can be written.
+    """
+    with _as_input_error(file):
+        place = private_files.resolve(file)
+        try:
+            private_files.write(place, content)
+        except PermissionError:
+            if not place.is_file():
+                raise
+            file = file.with_stem(f"{file.stem} {datetime.now():%Y-%m-%d %H.%M.%S}")  # noqa: DTZ005 - for people
+            private_files.write(private_files.resolve(file), content)
+        return file
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def as_json(firm: Firm, workspace: "Workspace") -> dict[str, object]:
 def read_secret(*, from_stdin: bool) -> str | None:
     """Read a client secret from stdin or a hidden prompt; None if it is empty."""
     if from_stdin:
-        return sys.stdin.readline().strip() or None
+        return prompts.read_line("--secret-stdin", strip=True) or None
     if sys.stdin.isatty():
         value = prompts.read_hidden(
             _("Client secret value (hidden; empty for an app without a secret)"), "--secret-stdin"

@@ -85,8 +85,8 @@ def print_text(text: str = "", *, on_stderr: bool = False) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print a JSON object on one line of stdout."""
-    print(json_text(value), flush=True)
+    """Print a JSON object on one line of stdout, in ASCII."""
+    print(json_text(value, ascii_only=True), flush=True)
 
 
 def console(*, on_stderr: bool = False) -> Console:

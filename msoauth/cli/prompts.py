@@ -1,5 +1,6 @@
 """Asks on the terminal for a hidden secret or a yes or no; without a terminal the error names the option to use."""
 
+import codecs
 import sys
 
 import typer
@@ -26,6 +27,36 @@ def read_hidden(label: str, option: str, *, twice: bool = False) -> str:
         if not twice or not secret or _ask_hidden(_("The same once more")) == secret:
             return secret
         print_on_stderr(_("The two were not the same; try again."))
+
+
+def read_line(option: str, *, strip: bool = False) -> str:
+    """A line of stdin, as UTF-8: what a shell put into other characters would be another secret.
+
+    Args:
+        option: The option that asked for it, for the error.
+        strip: Blanks at the edges are none of it.
+
+    Raises:
+        InputError: it is not UTF-8, or begins or ends with a blank, as ``echo secret | …`` in cmd makes it.
+    """
+    raw = sys.stdin.buffer.readline().rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8)
+    try:
+        line = raw.decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            _(
+                "The line on stdin is not UTF-8: cmd and Windows PowerShell send other characters. Leave {option} out and type it when asked."
+            ).format(option=option)
+        ) from None
+    if strip:
+        return line.strip()
+    if line != line.strip():
+        raise InputError(
+            _(
+                "The line on stdin begins or ends with a blank; in cmd, echo adds one. Leave {option} out and type it when asked."
+            ).format(option=option)
+        )
+    return line
 
 
 def confirm(question: str, option: str, *, explain: bool = False) -> None:

@@ -26,7 +26,7 @@ Stdin = Annotated[
 def _read_passphrase(label: str, *, from_stdin: bool, twice: bool) -> str:
     """Read a passphrase from a hidden prompt or from stdin, never from an argument."""
     if from_stdin:
-        value = sys.stdin.readline().rstrip("\r\n")
+        value = prompts.read_line("--passphrase-stdin")
     else:
         value = prompts.read_hidden(label, "--passphrase-stdin", twice=twice)
     if not value:

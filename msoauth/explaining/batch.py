@@ -1,4 +1,4 @@
-"""Explains many error texts at once: JSON lines in, JSON lines out."""
+"""Explains many error texts at once: JSON lines in, JSON lines in ASCII out."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -16,9 +16,9 @@ def batch(lines: Iterable[str]) -> Iterator[str]:
         entry_id, text = _parse_line(line)
         if text is None:
             message = f"line {number} is not a JSON object with a text"
-            yield json_text({"id": entry_id, "cause": "unknown", "error": message})
+            yield json_text({"id": entry_id, "cause": "unknown", "error": message}, ascii_only=True)
         else:
-            yield json_text({"id": entry_id, **explain(text).as_json()})
+            yield json_text({"id": entry_id, **explain(text).as_json()}, ascii_only=True)
 
 
 def _parse_line(line: str) -> tuple[Any, str | None]:

@@ -43,7 +43,7 @@ from msoauth.texts import _
 
 TIMEOUT = 20.0  # seconds for each of connecting and reading
 _IDLE_SECONDS = 15.0  # a connection unused for longer may have been closed by the server
-_MAX_POOLS = 8  # each has the connections for one CA file and one proxy
+_MAX_POOLS = 128  # each has the connections for one TLS context and one proxy
 _HEADERS = {"User-Agent": "msoauth", "Accept-Encoding": "gzip, deflate"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -71,10 +71,10 @@ class Reply:
 
 
 class _Pool:
-    """The connections for one CA file and one proxy."""
+    """The connections for one TLS context and one proxy."""
 
-    def __init__(self, own: ssl.SSLContext | None, proxy: str | None) -> None:
-        self._manager = _manager(own, proxy)
+    def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
+        self._manager = _manager(context, proxy)
         self._by_socks = bool(proxy and proxy.startswith("socks"))
         self.last_used: float | None = None
 
@@ -110,25 +110,24 @@ class _Pool:
         self._manager.clear()
 
 
-def _own_context(cloud: Cloud) -> ssl.SSLContext | None:
-    """The context that trusts the CA file of a cloud; None for the operating system's store.
+def _context(cloud: Cloud) -> ssl.SSLContext:
+    """The context that trusts the CA file of a cloud, or else the operating system's store.
 
     Raises:
         SSLError: the file cannot be read, or holds no certificate.
     """
     try:
-        return tls.context(cloud.ca_file) if cloud.ca_file else None
+        return tls.context(cloud.ca_file)
     except OSError as error:
         raise SSLError(error) from error
 
 
-def _manager(own: ssl.SSLContext | None, proxy: str | None) -> PoolManager:
+def _manager(context: ssl.SSLContext, proxy: str | None) -> PoolManager:
     """urllib3's connections, direct or through a proxy.
 
     Raises:
         ProxyError: the proxy's URL is none, or the package for its kind is missing.
     """
-    context = own or tls.context(None)
     options: dict[str, Any] = {"ssl_context": context, "maxsize": 64}
     if proxy is None:
         return PoolManager(**options)
@@ -148,23 +147,24 @@ def _manager(own: ssl.SSLContext | None, proxy: str | None) -> PoolManager:
         raise ProxyError(_("the proxy's address is not valid"), error) from None
 
 
-# Known by what they trust, and not by the name of its file, in which other certificates may stand meanwhile.
-_pools: dict[tuple[ssl.SSLContext | None, str | None], _Pool] = {}
+# Known by what they trust, and not by the name of its file, in which other certificates may stand meanwhile. Where each
+# thread has a context of its own (Windows, macOS), each has connections of its own.
+_pools: dict[tuple[ssl.SSLContext, str | None], _Pool] = {}
 _pools_lock = threading.Lock()
 
 
 def _pool(cloud: Cloud, proxy: str | None) -> _Pool:
-    own = _own_context(cloud)
+    context = _context(cloud)
     with _pools_lock:
         now = time.monotonic()
         for key, pool in list(_pools.items()):
             if pool.last_used is not None and now - pool.last_used > _IDLE_SECONDS:
                 _pools.pop(key).close()
-        existing = _pools.pop((own, proxy), None)
-        _pools[own, proxy] = existing or _Pool(own, proxy)
+        existing = _pools.pop((context, proxy), None)
+        _pools[context, proxy] = existing or _Pool(context, proxy)
         while len(_pools) > _MAX_POOLS:
             _pools.pop(next(iter(_pools))).close()
-        return _pools[own, proxy]
+        return _pools[context, proxy]
 
 
 def forget_connections() -> None:
@@ -281,8 +281,8 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
     proxy = proxy_for(url)
     pool: _Pool | None = None
     try:
-        own = _own_context(cloud)
-        pool = _Pool(own, proxy)
+        context = _context(cloud)
+        pool = _Pool(context, proxy)
         response = pool.send("GET", url, timeout, headers=_HEADERS)
         issuer = _issuer(response)
         reply = _read(response)
@@ -293,9 +293,9 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
             error, _("Reaching {host}").format(host=urlsplit(url).netloc)
         ) from None
     with _pools_lock:
-        replaced = _pools.pop((own, proxy), None) if keep else pool
+        replaced = _pools.pop((context, proxy), None) if keep else pool
         if keep:
-            _pools[own, proxy] = pool
+            _pools[context, proxy] = pool
     if replaced is not None:
         replaced.close()
     return ReachResult(reply, issuer)

@@ -47,9 +47,10 @@ class Pseudonyms:
                 pseudonyms[value] = self.guid(value)
             elif "." in value:
                 pseudonyms[value] = self.domain(value)
-        for host in {socket.gethostname(), socket.getfqdn()} - {"localhost"}:
-            if len(host) >= _MIN_LENGTH:
-                pseudonyms[host] = "computer"
+        # Not getfqdn(), which may wait for DNS; where a whole name stands, its first label is replaced.
+        host = socket.gethostname()
+        if len(host) >= _MIN_LENGTH and host != "localhost":
+            pseudonyms[host] = "computer"
         self._pseudonyms = {k.casefold(): v for k, v in pseudonyms.items()}
         forms = {form for name in pseudonyms for form in (name, quote(name, safe=""))}
         # Not inside another word, nor inside a label of a longer domain name.

@@ -1,15 +1,16 @@
 """Holds what all panels of a kernel share: the workspace, the chosen firm and mailbox, and the language."""
 
 import hashlib
-import json
 import os
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from msoauth.clouds import MAX_BYTES
 from msoauth.lab import PRACTICE_VARIABLE, PUBLIC_VARIABLE
 from msoauth.model import Account, Firm
+from msoauth.private_files import read_json
 from msoauth.store import Workspace
 from msoauth.texts import language, use_language
 from msoauth.ui.message_order import ui_lock
@@ -44,7 +45,7 @@ def practice() -> Practice | None:
     if not path:
         return None
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))["practice"]
+        data = read_json(Path(path), MAX_BYTES)["practice"]
         return Practice(Path(path), str(data["admin"]), tuple(data["firms"]))
     except (OSError, ValueError, KeyError):
         return None  # it has ended, and the panels work without it

@@ -80,7 +80,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*arguments: str, typed: str = "", terminal: bool = False) -> tuple[int, str, str]:
-        stdin = io.StringIO(typed)
+        stdin = io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")
         stdin.isatty = lambda: terminal  # type: ignore[method-assign]
         monkeypatch.setattr("sys.stdin", stdin)
         with pytest.raises(SystemExit) as ended:

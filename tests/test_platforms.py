@@ -1,0 +1,162 @@
+"""What Windows and macOS do differently, as far as Linux can show it. The numbers are the rows of docs/facts/windows.md."""
+
+import io
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from urllib3.exceptions import HTTPError
+
+from msoauth import clouds, private_files, tls
+from msoauth.cli import files, prompts
+from msoauth.cli.output import print_json
+from msoauth.errors import InputError
+from msoauth.identity import http
+from msoauth.identity.loopback import Listener
+from msoauth.model import Firm
+from msoauth.reports.pseudonyms import Pseudonyms
+
+OWN = {
+    "name": "müller",
+    "authority": "https://localhost:8443/",
+    "graph": "https://localhost:8443/graph/",
+    "outlook_resource": "https://outlook.office.com",
+    "pop3": {"host": "localhost", "port": 995, "tls": "implicit"},
+    "imap": {"host": "localhost", "port": 993, "tls": "implicit"},
+    "smtp": {"host": "localhost", "port": 587, "tls": "starttls"},
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_2_an_endpoints_file_is_read_in_what_each_powershell_writes(
+    tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "own.json"
+    file.write_bytes(json.dumps(OWN, ensure_ascii=False).encode(encoding))
+    assert clouds.load(str(file)).name == "müller"
+    assert private_files.read_json(file, clouds.MAX_BYTES) == OWN
+
+
+def test_2_json_on_stdout_is_the_same_in_every_code_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_json({"firm": "Müller & Söhne", "text": "\u202e\x7f😀"})
+    out = capsys.readouterr().out
+    for code_page in ("cp1252", "cp850", "cp437", "utf-8"):
+        assert json.loads(out.encode().decode(code_page)) == {
+            "firm": "Müller & Söhne",
+            "text": "\u202e\x7f😀",
+        }
+    assert "\x7f" not in out
+
+
+def test_6_where_the_system_verifies_no_thread_waits_for_anothers_handshake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tls, "_context_from_openssl", lambda: None)
+    used: list[ssl.SSLContext] = []
+    both = threading.Barrier(2, timeout=30)
+
+    class Manager:
+        """Connections that are never made."""
+
+        def __init__(self, **options: Any) -> None:
+            self.context = options["ssl_context"]
+
+        def request(self, *_args: Any, **_options: Any) -> Any:
+            both.wait()  # while the other's request is under way
+            used.append(self.context)
+            raise HTTPError
+
+        def clear(self) -> None:
+            pass
+
+    monkeypatch.setattr(http, "PoolManager", Manager)
+
+    def ask() -> None:
+        with pytest.raises(HTTPError):
+            http.get(clouds.GLOBAL, "https://login.example/x")
+
+    threads = [threading.Thread(target=ask) for _n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    first, second = used
+    assert first is not second
+    http.forget_connections()
+
+
+def _deny(
+    monkeypatch: pytest.MonkeyPatch, denied: Path, *, times: int = 10**6
+) -> Callable[[], int]:
+    """Have the system deny that *denied* is replaced, as while Excel or a virus scanner has it open."""
+    replace, tries = Path.replace, [0]
+
+    def replace_or_not(self: Path, target: Path) -> Path:
+        if Path(target) == denied and tries[0] < times:
+            tries[0] += 1
+            raise PermissionError(13, "Zugriff verweigert", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_or_not)
+    return lambda: tries[0]
+
+
+def test_7_a_report_that_is_open_in_excel_is_written_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "audit.xlsx"
+    file.write_bytes(b"yesterday's")
+    _deny(monkeypatch, file)
+    files.check_writable(file, may_be_open=True)
+    written = files.write_beside(file, b"today's")
+    assert written.parent == tmp_path
+    assert written.name.startswith("audit 20")
+    assert written.suffix == ".xlsx"
+    assert written.read_bytes() == b"today's"
+    assert file.read_bytes() == b"yesterday's"
+    assert set(tmp_path.iterdir()) == {file, written}
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("schlüssel mit ü\r\n".encode(), "schlüssel mit ü"),
+        ("\ufeffschlüssel\n".encode(), "schlüssel"),
+        ("schlüssel\r\n".encode("cp850"), None),
+        ("schlüssel\r\n".encode("cp1252"), None),
+        (b"secret \r\n", None),  # cmd: echo secret | msoauth ...
+        (b" secret\n", None),
+        (b"", ""),
+    ],
+)
+def test_8_a_secret_from_stdin_is_what_was_typed_or_refused(
+    monkeypatch: pytest.MonkeyPatch, given: bytes, read: str | None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="cp1252"))
+    if read is not None:
+        assert prompts.read_line("--secret-stdin") == read
+    else:
+        with pytest.raises(InputError, match="Leave --secret-stdin out"):
+            prompts.read_line("--secret-stdin")
+
+
+def test_10_nobody_waits_for_the_computers_name_in_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_args: str) -> str:
+        pytest.fail("this may wait for half a minute")
+
+    monkeypatch.setattr(socket, "getfqdn", hang)
+    monkeypatch.setattr(socket, "gethostname", lambda: "kanzlei-pc7")
+    Listener("localhost", None, "/cb").close()
+    firm = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
+    names = Pseudonyms(b"key", firm, [])
+    assert names.text("from kanzlei-pc7, kanzlei-pc7.contoso.example") == (
+        f"from computer, computer.{names.domain('contoso.example')}"
+    )
