@@ -20,6 +20,7 @@ from msoauth.mailbox_table import (
     Layout,
     Line,
     MailboxList,
+    addresses_in,
     find_layout,
     parse_rows,
     too_big_error,
@@ -27,6 +28,7 @@ from msoauth.mailbox_table import (
 from msoauth.model import Account, Firm
 from msoauth.redact import redact
 from msoauth.store import Workspace
+from msoauth.terminal import decode
 from msoauth.texts import _
 
 _SAMPLE = 200  # rows among which the column names are looked for
@@ -57,8 +59,8 @@ def account_from_text(
     Raises:
         InputError: an address or the protocol is invalid.
     """
-    address = validation.clean(address)
-    login = validation.clean(login or "") or address
+    address = _pasted(address)
+    login = _pasted(login or "") or address
     for field, text in (("address", address), ("login", login)):
         if problem := validation.address_problem(text):
             raise InputError(problem, field=field)
@@ -72,6 +74,12 @@ def account_from_text(
     return Account(
         address, firm, login=own_login, protocol="imap" if protocol == "imap" else "pop3"
     )
+
+
+def _pasted(text: str) -> str:
+    """The address in what was pasted, perhaps with a display name; anything else as it is."""
+    addresses = addresses_in(text)
+    return addresses[0] if len(addresses) == 1 else validation.clean(text)
 
 
 def read_text(text: str) -> MailboxList:
@@ -127,7 +135,7 @@ def read_file(name: str, content: bytes) -> MailboxList:
         raise too_big_error()
     is_excel = PurePath(name).suffix.lower() in (".xlsx", ".xlsm") or content[:4] == b"PK\3\4"
     try:
-        lines = _read_excel(content) if is_excel else read_text(_decode(content))
+        lines = _read_excel(content) if is_excel else read_text(_checked(decode(content)))
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - openpyxl raises whatever its zip and XML readers raise
@@ -139,20 +147,15 @@ def read_file(name: str, content: bytes) -> MailboxList:
     return lines
 
 
-def _decode(content: bytes) -> str:
-    """Decode a CSV file: UTF-16 (PowerShell's ``-Encoding Unicode``), UTF-8, or Windows-1252."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16")
-    if (
-        b"\0" in content[:200]
-    ):  # UTF-16 without a byte order mark: an ASCII character has a zero beside it
-        return content.decode("utf-16-be" if content[:1] == b"\0" else "utf-16-le")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        if b"\0" in content:
-            raise
-        return content.decode("cp1252")  # Excel's plain “CSV” format on Western European Windows
+def _checked(text: str) -> str:
+    """The text of a file, unless it is a program's own format.
+
+    Raises:
+        ValueError: it is.
+    """
+    if "\0" in text:
+        raise ValueError
+    return text
 
 
 def _read_excel(content: bytes) -> MailboxList:

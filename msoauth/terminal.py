@@ -85,3 +85,26 @@ class Screen(Console):
             if style is not None and style.link:
                 style = style.update_link(None)
             yield Segment(text if control else visible(text), style, control)
+
+
+def decode(raw: bytes) -> str:
+    """Text from a file or a pipe: UTF-16 (PowerShell, Notepad's “Unicode”), UTF-8, or Windows-1252.
+
+    >>> from msoauth.terminal import decode
+    >>> decode("535 für".encode("utf-16")), decode(b"535 f\xfcr")
+    ('535 für', '535 für')
+    """
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", "replace")
+    head = raw[:200]
+    if 3 * head.count(0) > len(
+        head
+    ):  # UTF-16 without a byte order mark: ASCII has a zero beside it
+        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le", "replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        damaged = raw.decode("utf-8-sig", "replace")
+        # A character that is more than one byte long is UTF-8, of which something was cut off.
+        is_utf8 = not damaged.replace("\ufffd", "").isascii()
+        return damaged if is_utf8 else raw.decode("cp1252", "replace")

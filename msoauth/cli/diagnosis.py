@@ -13,6 +13,7 @@ from msoauth.cli.output import console, exit_status, print_findings, print_on_st
 from msoauth.errors import InputError, NothingToDoError
 from msoauth.judgement import verdict
 from msoauth.model import Account, Finding, Firm
+from msoauth.terminal import decode
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def diagnose(
     from msoauth import checks
 
     if said == "-":
-        said = sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
+        said = decode(sys.stdin.buffer.read(1 << 20))
     if bundle is not None:
         files.check_writable(bundle)
     with context.obj.open() as workspace:

@@ -12,6 +12,7 @@ from msoauth.cli.options import Json
 from msoauth.cli.output import console, print_json, print_text, show_finding
 from msoauth.errors import InputError
 from msoauth.redact import redact
+from msoauth.terminal import decode
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _stdin_text() -> str:
                 size=MAX_TEXT >> 20
             )
         )
-    return raw.decode("utf-8", "replace")
+    return decode(raw)
 
 
 def _stdin_lines() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -81,6 +82,7 @@ class Command(_PlainHelp, TyperCommand):
         }
         options: list[str] = []
         text: list[str] = []
+        foreign: list[str] = []
         rest = iter(args)
         for argument in rest:
             if argument == "--":
@@ -92,10 +94,18 @@ class Command(_PlainHelp, TyperCommand):
                     if value is None:
                         return options, None
                     options.append(value)
-            elif re.fullmatch(r"--[\w-]+(?:=.*)?", argument):  # with a value, or mistyped
-                options.append(argument)
+            elif match := re.fullmatch(r"(--[a-z][\w-]*)(?:=.*)?", argument):
+                known = match[1] in takes_value  # with its value
+                # Another program's option in its message is text; a mistyped one of ours is not.
+                if known or get_close_matches(match[1], takes_value, cutoff=0.7):
+                    options.append(argument)
+                else:
+                    foreign.append(argument)
+                    text.append(argument)
             else:
                 text.append(argument)
+        if text == foreign:  # no text beside them
+            return [*options, *foreign], []
         return options, text
 
     def invoke(self, ctx: Any) -> Any:

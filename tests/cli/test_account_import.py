@@ -90,3 +90,11 @@ def test_a_mailbox_that_another_firm_has_is_named_with_it(run: Run) -> None:
 def test_the_address_is_taken_as_it_is_written(run: Run) -> None:
     assert add(run, "Zoë O'Brien <zoe.o'brien@contoso.example>")[0] == 0
     assert '"address": "zoe.o\'brien@contoso.example"' in run("account", "list", "--json")[1]
+
+
+def test_a_pasted_address_may_have_its_display_name(run: Run) -> None:
+    words = ("Lindqvist, Anna <anna@contoso.example>", "--login", "<max@contoso.example>")
+    assert run("account", "add", *words, "--firm", "contoso")[0] == 0
+    listed = run("account", "list", "--json")[1]
+    assert '"address": "anna@contoso.example"' in listed
+    assert '"login": "max@contoso.example"' in listed

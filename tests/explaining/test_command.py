@@ -128,6 +128,22 @@ def test_the_firm_and_the_mailbox_are_filled_in(msoauth: Run) -> None:
         ("--json", "--", "-ERR Logon failure: unknown user name or bad password."),
         ("--lang-like words", "-ERR Logon failure: unknown user name or bad password.", "--json"),
         ("--json", "-hERR -ERR Logon failure: unknown user name or bad password."),
+        (
+            "-----Original",
+            "Message-----",
+            "-ERR",
+            "Logon",
+            "failure: unknown user name or bad password.",
+            "--json",
+        ),
+        (
+            "---",
+            "curl:",
+            "--ssl-reqd=x",
+            "-ERR",
+            "Logon failure: unknown user name or bad password.",
+            "--json",
+        ),
     ],
 )
 def test_a_text_may_begin_with_a_dash(msoauth: Run, arguments: tuple[str, ...]) -> None:
@@ -225,3 +241,17 @@ def test_of_many_texts_one_beyond_what_is_read_is_answered_in_its_place(
         ("unknown", True),
         ("password-wrong", False),
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_piped_text_may_be_in_any_encoding_of_windows(msoauth: Run, encoding: str) -> None:
+    text = f"Übermittlung fehlgeschlagen: {DISABLED}"
+    status, out, _err = msoauth("explain", "--json", stdin=text.encode(encoding))
+    assert status == 0
+    assert json.loads(out)["cause"].startswith("smtp-auth-disabled")
+
+
+def test_an_unknown_option_alone_is_no_text(msoauth: Run) -> None:
+    status, out, err = msoauth("explain", "--foo")
+    assert (status, out) == (2, "")
+    assert "--foo" in err
