@@ -13,6 +13,7 @@ from msoauth.graph.objects import (
     ServicePrincipal,
     SignInEntry,
 )
+from msoauth.graph.policies import ConsentPolicy, ConsentRequest, SecretRules, UserConsent
 from msoauth.graph.reader import Graph
 
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
@@ -23,10 +24,14 @@ __all__ = [
     "GRAPH_APP_ID",
     "Application",
     "Assignment",
+    "ConsentPolicy",
+    "ConsentRequest",
     "DirectoryUser",
     "Grant",
     "Graph",
     "SecretEntry",
+    "SecretRules",
     "ServicePrincipal",
     "SignInEntry",
+    "UserConsent",
 ]

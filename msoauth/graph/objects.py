@@ -40,17 +40,27 @@ class Application:
     public_client_flows: bool
     required: frozenset[tuple[str, str, str]]
     secrets: tuple[SecretEntry, ...]
+    created: datetime | None
     disabled_by_microsoft: str
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePrincipal:
-    """An enterprise application."""
+    """An enterprise application.
+
+    Attributes:
+        home: The id of the directory in which the app is registered; empty when Graph does not say.
+        reply_urls: The app's redirect URIs, of all platforms.
+        publisher: The id of its verified publisher; empty for none.
+    """
 
     object_id: str
     name: str
     enabled: bool
     assignment_required: bool
+    home: str
+    reply_urls: tuple[str, ...]
+    publisher: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,24 @@ def application(entity: Mapping[str, Any]) -> Application:
             )
             for entry in dicts(entity.get("passwordCredentials"))
         ),
+        created=parse_time(entity.get("createdDateTime")),
         disabled_by_microsoft=str(entity.get("disabledByMicrosoftStatus") or ""),
+    )
+
+
+def service_principal(entity: Mapping[str, Any]) -> ServicePrincipal:
+    """Parse an enterprise application."""
+    uris, publisher = entity.get("replyUrls"), entity.get("verifiedPublisher")
+    return ServicePrincipal(
+        object_id=str(entity.get("id", "")),
+        name=str(entity.get("displayName") or ""),
+        enabled=entity.get("accountEnabled") is not False,
+        assignment_required=entity.get("appRoleAssignmentRequired") is True,
+        home=str(entity.get("appOwnerOrganizationId") or ""),
+        reply_urls=tuple(map(str, uris)) if isinstance(uris, list) else (),
+        publisher=str(publisher.get("verifiedPublisherId") or "")
+        if isinstance(publisher, dict)
+        else "",
     )
 
 

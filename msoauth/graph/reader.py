@@ -13,7 +13,7 @@ from msoauth import redact
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.graph import objects
+from msoauth.graph import objects, policies
 from msoauth.graph.objects import (
     Application,
     Assignment,
@@ -22,6 +22,7 @@ from msoauth.graph.objects import (
     ServicePrincipal,
     SignInEntry,
 )
+from msoauth.graph.policies import ConsentPolicy, SecretRules, UserConsent
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
 from msoauth.identity.discovery import retry_after
@@ -66,14 +67,7 @@ class Graph:
             AuthError: it may not be read, or Graph did not answer.
         """
         entity = self._object(f"servicePrincipals(appId='{quote(app_id, safe='')}')")
-        if entity is None:
-            return None
-        return ServicePrincipal(
-            object_id=str(entity.get("id", "")),
-            name=str(entity.get("displayName") or ""),
-            enabled=entity.get("accountEnabled") is not False,
-            assignment_required=entity.get("appRoleAssignmentRequired") is True,
-        )
+        return None if entity is None else objects.service_principal(entity)
 
     def permissions(self, resource_app_id: str) -> dict[str, str]:
         """The names of a resource's delegated and application permissions by id; empty if there is no such resource.
@@ -89,6 +83,65 @@ class Graph:
             for kind in ("oauth2PermissionScopes", "appRoles")
             for entry in objects.dicts(entity.get(kind))
         }
+
+    def classifications(self, resource_id: str) -> dict[str, str]:
+        """How the directory classifies a resource's delegated permissions (``low``, ``medium``, ``high``), by their ids.
+
+        Args:
+            resource_id: The object id of the resource's service principal.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        rows = self._list(
+            f"servicePrincipals/{quote(resource_id, safe='')}/delegatedPermissionClassifications"
+        )
+        return {
+            str(row.get("permissionId", "")): str(row.get("classification", "")) for row in rows
+        }
+
+    def user_consent(self) -> UserConsent | None:
+        """What the directory lets its users consent to themselves, or None when it does not say.
+
+        The conditions of each policy are there only as far as they may be read.
+
+        Raises:
+            AuthError: the setting may not be read, or Graph did not answer.
+        """
+        ids = policies.assigned_policies(self._object("policies/authorizationPolicy") or {})
+
+        def conditions(id_: str, kind: str) -> list[dict[str, Any]] | None:
+            path = f"policies/permissionGrantPolicies/{quote(id_, safe='')}/{kind}"
+            try:
+                return self._list(path)
+            except AuthError as error:
+                if error.cause != "graph-forbidden":
+                    raise
+                return None
+
+        if ids is None:
+            return None
+        return UserConsent(
+            tuple(
+                ConsentPolicy(id_, conditions(id_, "includes"), conditions(id_, "excludes"))
+                for id_ in ids
+            )
+        )
+
+    def secret_rules(self, application: Application) -> SecretRules:
+        """What the app's own app management policy, or else the directory's, says of new client secrets (facts K2.5).
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        own = self._list(
+            f"applications/{quote(application.object_id, safe='')}/appManagementPolicies"
+        )
+        enabled = [policy for policy in own if policy.get("isEnabled") is True]
+        if enabled:  # it takes the place of the directory's, and inherits nothing
+            return policies.secret_rules(enabled[0], application.created, own=True)
+        default = self._object("policies/defaultAppManagementPolicy") or {}
+        return policies.secret_rules(default, application.created, own=False)
 
     def grants(self, principal_id: str) -> list[Grant]:
         """The delegated consents that an enterprise application was given.

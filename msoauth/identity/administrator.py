@@ -1,7 +1,7 @@
 """Signs an administrator in to Microsoft Graph, so that the directory can be read; the token is never stored.
 
 ``wait`` returns the token, and the caller discards it after use. The administrator signs in to the
-firm's own app, and may be asked to consent to the four reading permissions.
+firm's own app, and may be asked to consent to the reading permissions.
 """
 
 from dataclasses import dataclass, field
@@ -15,13 +15,16 @@ from msoauth.model import Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
 
-# The least permissions that let us read an app, its grants, users, and the sign-in log (facts G1). A scope with no resource
+# The least permissions that let us read an app, its grants, users, the sign-in log, and the policies that decide about
+# consent, sign-ins and secrets (facts G1, K2.2). A scope with no resource
 # in front of it is Graph's, in every cloud (facts A4).
 SCOPES = (
     "Application.Read.All",
     "DelegatedPermissionGrant.Read.All",
     "User.Read.All",
     "AuditLog.Read.All",
+    "Policy.Read.All",
+    "Policy.Read.PermissionGrant",
 )
 
 

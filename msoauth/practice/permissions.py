@@ -40,6 +40,8 @@ PERMISSIONS = (
     Permission(EXCHANGE_APP_ID, "IMAP.AccessAsUser.All", "Scope", "195adc35-e27b-454b-a7ed-1ecdffa1c09f", _IMAP),
     Permission(EXCHANGE_APP_ID, "SMTP.Send", "Scope", "76faac2a-0f20-42f1-928a-50de5b9dbe52", _SMTP),
     Permission(EXCHANGE_APP_ID, "EWS.AccessAsUser.All", "Scope", "3b5f3d61-589b-4a3c-a359-5dd4b5ee5bd5", "Access your mailboxes via Exchange Web Services"),
+    # The id is from one public permission table.
+    Permission(EXCHANGE_APP_ID, "EAS.AccessAsUser.All", "Scope", "266d2589-20b5-4f91-9a03-89247d1be8da", "Access your mailboxes via Exchange ActiveSync"),
     Permission(EXCHANGE_APP_ID, "User.Read", "Scope", "6223a6d3-53ef-4f8f-982a-895b39483c61", "Sign you in and read your profile"),
     Permission(EXCHANGE_APP_ID, "POP.AccessAsApp", "Role", "cb842b43-da6e-4506-86fe-bb12199c656d", "Read and write all mailboxes via POP", True),
     Permission(EXCHANGE_APP_ID, "IMAP.AccessAsApp", "Role", "5e5addcd-3e8d-4e90-baf5-964efab2b20a", "Read and write all mailboxes via IMAP", True),
@@ -57,6 +59,8 @@ PERMISSIONS = (
     Permission(GRAPH_APP_ID, "User.Read", "Scope", "e1fe6dd8-ba31-4d61-89e7-88639da4683d", "Sign you in and read your profile"),
     Permission(GRAPH_APP_ID, "Application.Read.All", "Scope", "c79f8feb-a9db-4090-85f9-90d820caa0eb", "Read applications", True),
     Permission(GRAPH_APP_ID, "Application.Read.All", "Role", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30", "Read all applications", True),
+    Permission(GRAPH_APP_ID, "Application.ReadWrite.All", "Scope", "bdfbf15f-ee85-4955-8675-146e8e5296b5", "Read and write all applications", True),
+    Permission(GRAPH_APP_ID, "Policy.Read.PermissionGrant", "Scope", "414de6ea-2d92-462f-b120-6e2a809a6d01", "Read consent and permission grant policies", True),
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Scope", "06da0dbc-49e2-44d2-8312-53f166ab848a", "Read directory data", True),
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Role", "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "Read directory data", True),
     Permission(GRAPH_APP_ID, "DelegatedPermissionGrant.Read.All", "Scope", "a197cdc4-a8e8-4d49-9d35-4ca7c83887b4", "Read delegated permission grants", True),

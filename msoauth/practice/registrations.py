@@ -1,7 +1,7 @@
 """Apps in Entra ID: the registration, its secrets, and what each tenant decided about it."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 
@@ -34,11 +34,53 @@ class ClientSecret:
         return self.value[:3]
 
 
+@dataclass(frozen=True, slots=True)
+class AppManagementPolicy:
+    """Rules for the credentials of apps (facts K2.5): a tenant's for all of them, or one in its place for single apps.
+
+    They count when a credential is added; an older one stays valid. An app with a policy of its own inherits nothing
+    from the tenant's (Microsoft's pages on application authentication methods).
+
+    Attributes:
+        block_passwords: No client secret may be added.
+        max_password_days: How long a new client secret may be valid, or None.
+        max_certificate_days: The same for certificates.
+        restricted_since: Only apps that were created then or later are restricted; None for all.
+    """
+
+    block_passwords: bool = False
+    max_password_days: int | None = None
+    max_certificate_days: int | None = None
+    restricted_since: datetime | None = None
+    display_name: str = "Default app management tenant policy"
+    id: str = "00000000-0000-0000-0000-000000000000"
+
+    def __str__(self) -> str:
+        rules = [
+            "no new client secrets" if self.block_passwords else "",
+            f"client secrets for {self.max_password_days} days" if self.max_password_days else "",
+            f"certificates for {self.max_certificate_days} days"
+            if self.max_certificate_days
+            else "",
+        ]
+        return f"{self.display_name} ({', '.join(filter(None, rules)) or 'no restriction'})"
+
+
+# The policy that excludes an app from the tenant's rules.
+EXEMPTION = AppManagementPolicy(
+    display_name="Exemption policy", id="5e2c9a57-3d0e-4f5c-9f57-1f2a64c1e0aa"
+)
+
+
 @dataclass(slots=True)
 class AppRegistration:
     """App registrations → the app. ``required`` is what *API permissions* lists: (resource app id, name, kind).
 
     ``kind`` is ``Scope`` for delegated and ``Role`` for application permissions, as in Graph.
+
+    Attributes:
+        verified_publisher: Microsoft has verified who published it.
+        management_policy: The app's own app management policy; None for the tenant's.
     """
 
     app_id: str
@@ -53,6 +95,28 @@ class AppRegistration:
     required: list[tuple[str, str, str]] = field(default_factory=list)
     created: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     deleted: bool = False
+    verified_publisher: bool = False
+    management_policy: AppManagementPolicy | None = None
+
+    def secret_refusal(
+        self, tenant_policy: AppManagementPolicy, lifetime: timedelta
+    ) -> tuple[str, str] | None:
+        """Why a new secret of that lifetime may not be added: Graph's code and text (facts K2.8); None if it may."""
+        policy = self.management_policy or tenant_policy
+        if policy.restricted_since is not None and self.created < policy.restricted_since:
+            return None
+        if policy.block_passwords:
+            return (
+                "CredentialTypeNotAllowedAsPerAppPolicy",
+                "Credential type not allowed as per assigned policy",
+            )
+        days = policy.max_password_days
+        if days is not None and lifetime > timedelta(days=days):
+            return (
+                "CredentialInvalidLifetimeAsPerAppPolicy",
+                f"Credential lifetime exceeds the max value allowed as per assigned policy '{policy.id}'.",
+            )
+        return None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from msoauth.practice.conditional_access import ENABLED, MANAGED, ConditionalAccessPolicy
 from msoauth.practice.endpoints import EndpointsFile
+from msoauth.practice.registrations import AppManagementPolicy, new_id
 from msoauth.practice.state import Group, Mailbox, PracticeState, Tenant, User
 
 
@@ -121,6 +122,13 @@ def _principal(change: Change) -> Iterable[Undo]:
 
 def _policies(change: Change) -> Iterable[Undo]:
     yield _set_attribute(change.tenant.policies, change.name, change.resolved_value())
+
+
+def _own_app_management(change: Change) -> Iterable[Undo]:
+    """A rule for the secrets of the firm's app alone, which takes the place of the tenant's."""
+    rule = {change.name: change.resolved_value()}
+    policy = AppManagementPolicy(**rule, display_name="Policy for one app", id=new_id())
+    yield _set_attribute(change.tenant.app, "management_policy", policy)
 
 
 def _policy(change: Change) -> Iterable[Undo]:
@@ -275,6 +283,7 @@ AREAS = {
     "principal": Area(_principal, Reach.FIRM),
     "service": Area(_service, Reach.FIRM),
     "policies": Area(_policies, Reach.FIRM),
+    "own_app_management": Area(_own_app_management, Reach.FIRM),
     "policy": Area(_policy, Reach.ACCOUNT),
     "managed": Area(_managed, Reach.FIRM),
     "organisation": Area(_organisation, Reach.FIRM),

@@ -100,14 +100,17 @@ def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
 
 
 def _register_apps(tenant: Tenant, clock: Clock) -> None:
-    """Register three apps for mail: Web with a secret, desktop without a secret, and one that works without a user."""
+    """Register three apps for mail: Web with a secret, desktop without a secret, and one that works without a user.
+
+    An administrator has consented to all of them, because users may not consent to POP and IMAP (facts L1).
+    """
     now, word = clock.now(), tenant.name.split()[0]
     delegated = [(EXCHANGE_APP_ID, scope, "Scope") for scope in _DELEGATED]
 
     def secret() -> list[ClientSecret]:
         return [ClientSecret(secret_value(), now, now + timedelta(days=180))]
 
-    tenant.register(
+    mail = tenant.register(
         AppRegistration(
             app_id=new_id(),
             display_name=f"{word} mail retrieval",
@@ -118,7 +121,7 @@ def _register_apps(tenant: Tenant, clock: Clock) -> None:
             created=now - timedelta(days=1),
         )
     )
-    tenant.register(
+    desktop = tenant.register(
         AppRegistration(
             app_id=new_id(),
             display_name=f"{word} desktop mail",
@@ -137,6 +140,8 @@ def _register_apps(tenant: Tenant, clock: Clock) -> None:
             created=now - timedelta(days=1),
         )
     )
+    for principal in (mail, desktop):
+        principal.admin_consent[EXCHANGE_APP_ID] = set(_DELEGATED)
     service.app_roles[EXCHANGE_APP_ID] = set(_APP_ONLY)
     service.exchange_object_id = service.object_id
 

@@ -20,10 +20,17 @@ from msoauth.practice.conditional_access import (
     SignInFacts,
 )
 from msoauth.practice.faults import Faults
-from msoauth.practice.registrations import AppRegistration, ConsentRequest, ServicePrincipal, new_id
+from msoauth.practice.registrations import (
+    AppManagementPolicy,
+    AppRegistration,
+    ConsentRequest,
+    ServicePrincipal,
+    new_id,
+)
 
 EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+MANAGED_CONSENT = "microsoft-user-default-recommended"  # a new tenant's consent policy (facts L1)
 
 LOG_LENGTH = 2000  # entries that the log keeps
 _OUTCOME_LIMIT = 600  # characters of an outcome
@@ -207,14 +214,33 @@ class Policies:
     """Conditional Access, security defaults and consent settings of a tenant.
 
     Attributes:
-        user_consent: Users may consent for themselves; else *Need admin approval* (90094).
+        user_consent: The id of the policy that says what users may consent to for themselves, empty for nothing; else
+            *Need admin approval* (90094).
+        low_impact_permissions: Ids of the permissions that are classified as low impact.
         consent_requests: The admin-consent request workflow is on (90095).
+        block_passwords, max_password_days, max_certificate_days, restricted_since: The tenant's
+            :class:`~msoauth.practice.registrations.AppManagementPolicy`.
     """
 
     conditional_access: list[ConditionalAccessPolicy] = field(default_factory=list)
     security_defaults: bool = False
-    user_consent: bool = True
+    user_consent: str = MANAGED_CONSENT
+    low_impact_permissions: set[str] = field(default_factory=set)
     consent_requests: bool = False
+    block_passwords: bool = False
+    max_password_days: int | None = None
+    max_certificate_days: int | None = None
+    restricted_since: datetime | None = None
+
+    @property
+    def app_management(self) -> AppManagementPolicy:
+        """The rules for the credentials of all apps that have none of their own."""
+        return AppManagementPolicy(
+            self.block_passwords,
+            self.max_password_days,
+            self.max_certificate_days,
+            self.restricted_since,
+        )
 
 
 @dataclass(slots=True)

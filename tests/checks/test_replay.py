@@ -23,7 +23,10 @@ from tests.people import sign_in_as_a_person
 EXPRESSED = [
     s
     for s in scenarios()
-    if s.shows in ("diagnose", "send", "sign-in") and s.set and s.account != "device"
+    if s.shows in ("diagnose", "send", "sign-in")
+    and s.set
+    and s.account != "device"
+    and s.cause != "consent-declined"
 ]
 
 

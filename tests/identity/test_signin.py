@@ -128,7 +128,6 @@ def test_a_user_whose_alias_the_mailbox_is_is_known_by_graph(place: Place) -> No
 
 def test_an_administrators_consent_by_the_link_lets_everybody_sign_in(place: Place) -> None:
     firm = next(iter(place.tenant.state.tenants.values()))
-    firm.policies.user_consent = False
     firm.principal.admin_consent.clear()
     firm.principal.user_consent.clear()
     attempt = signin.start(place.workspace, place.anna, "browser", open_browser=False)

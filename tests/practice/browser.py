@@ -12,6 +12,7 @@ import requests
 
 from msoauth.practice import PracticeTenant
 from msoauth.practice.conditional_access import ConditionalAccessPolicy
+from msoauth.practice.consent_policies import LEGACY
 from msoauth.practice.registrations import AppRegistration
 from msoauth.practice.state import Tenant, User
 
@@ -140,6 +141,14 @@ class Browser:
             found = parse_qs(parts.query or parts.fragment)
             return {name: values[0] for name, values in found.items()}
         return forms(self.page)[0].fields
+
+
+def let_users_consent(tenant: PracticeTenant) -> None:
+    """Take every administrator's consent away, and let users consent for themselves, as in older tenants."""
+    for firm in tenant.state.tenants.values():
+        firm.policies.user_consent = LEGACY
+        for principal in firm.principals:
+            principal.admin_consent.clear()
 
 
 @dataclass

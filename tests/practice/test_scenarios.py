@@ -18,7 +18,6 @@ MAX = "max.weiss@contoso.example"
 def tenant() -> Iterator[PracticeTenant]:
     with PracticeTenant() as running:
         for firm in running.state.tenants.values():  # so that there is something to withdraw
-            firm.principal.admin_consent = {EXCHANGE_APP_ID: {"SMTP.Send"}}
             firm.principal.app_roles = {EXCHANGE_APP_ID: {"SMTP.SendAsApp"}}
         yield running
 
@@ -58,7 +57,7 @@ def test_they_cover_every_cause_but_those_that_no_tenant_brings_about() -> None:
     of_other_programs = {"client-lacks-oauth", "certificate-invalid", "ews-retired"}
     # Nothing in msoauth can meet these yet.
     not_yet = {
-        *("secret-blocked", "exchange-role-missing", "user-renamed", "not-a-mailbox"),
+        *("exchange-role-missing", "user-renamed", "not-a-mailbox"),
         *("message-missing", "message-placeholder", "mail-not-arrived"),
     }
     missing = set(causes()) - {known.cause for known in scenarios()}

@@ -92,6 +92,13 @@ def _check_item(view: View, path: str, value: str) -> str:
         if problem := redirects.problem(view.app, value):
             raise ChangeError(problem)
         return value
+    if path == "policies.low_impact_permissions":
+        found = [
+            p for p in permissions.PERMISSIONS if value in (p.value, p.id) and p.kind == "Scope"
+        ]
+        if not found:
+            raise ChangeError(f"There is no delegated permission “{value}”.")
+        return found[0].id
     user = view.tenant.user(value)
     if path == "principal.assigned_users":
         if user is None:
@@ -117,8 +124,10 @@ def _check_item(view: View, path: str, value: str) -> str:
 def _new_secret(view: View, form: Form) -> Notice:
     if view.app is None or form.extra not in LIFETIMES:
         raise ChangeError("Choose when the secret expires.")
-    now = view.state.clock.now()
-    end = now + timedelta(days=int(form.extra))
+    now, lifetime = view.state.clock.now(), timedelta(days=int(form.extra))
+    end = now + lifetime
+    if problem := view.secret_problem(lifetime):
+        raise ChangeError(problem)
     name = form.value.strip()[:60] or "Password uploaded"
     new_secret = ClientSecret(
         secret_value(), min(now, end - timedelta(days=1)), end, display_name=name

@@ -1,7 +1,12 @@
 """The admin center's settings as data: the path of each, its label, and its possible values (facts F5)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from msoauth.practice.consent_policies import LOW
+from msoauth.practice.registrations import EXEMPTION
+from msoauth.practice.state import MANAGED_CONSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,12 @@ def _switch(
     )
 
 
+def _lifetime() -> Iterator[Choice]:
+    yield Choice("none", "Off", None)
+    for days in (30, 90, 180, 365):
+        yield Choice(str(days), f"{days} days", days)
+
+
 _ALL = (
     Setting("app.sign_in_audience", "Supported account types", (
         Choice("single", "Single tenant", "AzureADMyOrg"),
@@ -71,14 +82,24 @@ _ALL = (
     Setting("app.deleted", "App registration", (
         Choice("off", "Registered", False, True, "Restore app registration"), Choice("on", "Deleted", True, False, "Delete"),
     )),
+    Setting("app.verified_publisher", "Publisher verification", _switch("Verified publisher", "Not verified", verbs=("Verify the publisher", "Remove the verification"))),
+    Setting("app.management_policy", "Application policies: this app", (
+        Choice("tenant", "As the organization says", None), Choice("exempt", "Excluded", EXEMPTION),
+    )),
     Setting("principal.account_enabled", "Enabled for users to sign-in?", _switch(good=True)),
     Setting("principal.app_role_assignment_required", "Assignment required?", _switch()),
-    Setting("policies.user_consent", "User consent for applications", _switch(
-        "Allow user consent for apps", "Do not allow user consent", verbs=("Allow user consent for apps", "Do not allow user consent"))),
+    Setting("policies.user_consent", "User consent for applications", (
+        Choice("off", "Do not allow user consent", ""),
+        Choice("low", "Allow user consent for apps from verified publishers, for selected permissions", LOW),
+        Choice("managed", "Let Microsoft manage your consent settings (Recommended)", MANAGED_CONSENT),
+    )),
     Setting("policies.consent_requests", "Users can request admin consent to apps they are unable to consent to", _switch()),
     Setting("policies.security_defaults", "Security defaults", _switch("Enabled", "Disabled", verbs=("Enable", "Disable"))),
     Setting("organisation.smtp_client_authentication_disabled", "Turn off SMTP AUTH protocol for your organization", _switch()),
     Setting("organisation.exchange_online", "Exchange Online subscription", _switch("Active", "None", good=True, verbs=("Subscribe", "Cancel subscription"))),
+    Setting("policies.block_passwords", "Block password addition", _switch("On", "Off")),
+    Setting("policies.max_password_days", "Restrict max password lifetime", tuple(_lifetime())),
+    Setting("policies.max_certificate_days", "Restrict max certificate lifetime", tuple(_lifetime())),
     Setting("organisation.deprovisioned", "Tenant", (
         Choice("off", "Active", False, True, "Restore the tenant"), Choice("on", "Deprovisioned", True, False, "Deprovision"),
     )),
@@ -126,6 +147,7 @@ LISTINGS = {
         Listing("app.public_client_redirect_uris", "Mobile and desktop applications", "Redirect URI"),
         Listing("app.spa_redirect_uris", "Single-page application", "Redirect URI"),
         Listing("principal.assigned_users", "Users and groups", "User"),
+        Listing("policies.low_impact_permissions", "Permission classifications: low impact", "Permission"),
         Listing("user.aliases", "Aliases", "Address"),
         Listing("mailbox.full_access", "Read and manage (Full Access)", "User or service principal"),
         Listing("mailbox.send_as", "Send as", "User or service principal"),

@@ -1,9 +1,11 @@
 """What one request of the admin center shows: a tenant, an app, a user, a mailbox, and the lists beside them."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from msoauth.practice import permissions
 from msoauth.practice.admin.settings import LISTINGS, SETTINGS
 from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
@@ -13,6 +15,9 @@ from msoauth.practice.state import LogEntry, Mailbox, PracticeState, Tenant, Use
 PEOPLE = 20  # rows of a page of Active users
 LOG = 40
 SIGN_INS, PROTOCOLS, CHANGES = ("sign-in", "token"), ("POP3", "IMAP", "SMTP", "graph"), ("admin",)
+
+# The portal's own words where secrets are forbidden; those for a lifetime that is too long are not known.
+_SECRETS_BLOCKED = "Client secrets are blocked by tenant-wide policy. Contact your tenant administrator for more information."
 
 
 @dataclass(slots=True)
@@ -61,6 +66,15 @@ class View:
         """Whether that setting exists and its object is shown."""
         exists = path in SETTINGS or path in LISTINGS
         return exists and self.object_of(path.partition(".")[0]) is not None
+
+    def secret_problem(self, lifetime: timedelta = timedelta()) -> str:
+        """Why a client secret of that lifetime cannot be added to the app, in the portal's words; empty if it can."""
+        refusal = self.app and self.app.secret_refusal(
+            self.tenant.policies.app_management, lifetime
+        )
+        if not refusal:
+            return ""
+        return _SECRETS_BLOCKED if refusal[0].startswith("CredentialType") else refusal[1]
 
     def query(self, **changes: Any) -> str:
         """The query of a link to this view, or to another one."""
@@ -111,9 +125,13 @@ class View:
         return lines
 
     def named(self, who: str) -> str:
-        """The name of a user or service principal by its id; the id itself when it is unknown."""
+        """The name of a user, service principal or permission by its id; the id itself when it is unknown."""
         if not self._names:
-            self._names = {user.id: user.upn for user in self.tenant.users.values()}
+            self._names = {
+                p.id: f"{p.value} ({permissions.RESOURCE_NAMES[p.resource]})"
+                for p in permissions.PERMISSIONS
+            }
+            self._names |= {user.id: user.upn for user in self.tenant.users.values()}
             for principal in self.tenant.principals:
                 name = f"{principal.app.display_name} ({principal.object_id})"
                 self._names[principal.object_id] = name

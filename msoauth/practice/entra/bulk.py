@@ -17,11 +17,14 @@ _SCOPES = ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
 
 def grants(authority: Authority, tenant: Tenant) -> list[dict[str, Any]]:
     """A token reply for each user, without an access token: the first renewal gets one."""
-    tenant.principal.admin_consent.setdefault(EXCHANGE_APP_ID, set()).update(_SCOPES)
+    missing = set(_SCOPES) - tenant.principal.admin_consent.get(EXCHANGE_APP_ID, set())
     client = Client(tenant.app, tenant, tenant.tenant_id)
     scope = " ".join(f"https://outlook.office.com/{name}" for name in _SCOPES)
     replies = []
     for user in tenant.users.values():
+        if missing:
+            own = tenant.principal.user_consent.setdefault(user.id, {})
+            own.setdefault(EXCHANGE_APP_ID, set()).update(missing)
         client_info = json.dumps({"uid": user.id, "utid": tenant.tenant_id}).encode()
         replies.append(
             {

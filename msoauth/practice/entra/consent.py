@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from msoauth.practice import permissions
+from msoauth.practice.consent_policies import user_may_consent
 from msoauth.practice.entra import scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.permissions import Permission
@@ -74,11 +75,19 @@ def missing(client: Client, user: User, requested: RequestedPermissions) -> bool
     return any(p.value not in client.consented(user.id, p.resource) for p in requested.permissions)
 
 
-def admin_must(tenant: Tenant, user: User, requested: RequestedPermissions) -> bool:
-    """Whether only an administrator may grant it: user consent is off, or a permission requires an administrator."""
-    if user.admin:
-        return False
-    return not tenant.policies.user_consent or any(p.admin_only for p in requested.permissions)
+def admin_must(
+    client: Client, tenant: Tenant, user: User, requested: RequestedPermissions, *, again: bool
+) -> bool:
+    """Whether only an administrator may grant it, because the tenant's policies do not let the user (facts L1).
+
+    Args:
+        again: The page is asked for (``prompt=consent``), so that what was granted before counts as well.
+    """
+    return not user.admin and any(
+        not user_may_consent(tenant, client.app, p)
+        for p in requested.permissions
+        if again or p.value not in client.consented(user.id, p.resource)
+    )
 
 
 def grant(

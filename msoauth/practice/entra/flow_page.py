@@ -122,12 +122,19 @@ class FlowPage(Page):
                 self.finish_flow(flow)
         elif not needs_consent and flow.parameters.get("prompt") != "consent":
             self.finish_flow(flow)
-        elif consent.admin_must(tenant, user, requested):
+        elif self.admin_must_consent(flow, tenant, user, requested):
             self.show_approval(flow, tenant)
         else:
             self.show(
                 "consent.html", flow=flow, requested_permissions=requested.sentences, for_all=False
             )
+
+    def admin_must_consent(
+        self, flow: Flow, tenant: Tenant, user: User, requested: consent.RequestedPermissions
+    ) -> bool:
+        """Whether only an administrator may grant what the flow requests."""
+        again = flow.parameters.get("prompt") == "consent"
+        return consent.admin_must(flow.client, tenant, user, requested, again=again)
 
     def _step_up(self, flow: Flow, user: User, number: int) -> None:
         """Ask for the second factor: the password alone was given, now or for the browser's session."""

@@ -200,7 +200,7 @@ class SubmittedPage(FlowPage):
                 self._redirect_after_admin_consent(flow, requested)
             else:
                 self.show_next_page(flow)
-        elif consent.admin_must(flow.tenant, user, requested):
+        elif self.admin_must_consent(flow, flow.tenant, user, requested):
             self.show_approval(flow, flow.tenant)
         else:
             if self.argument("for_all") and user.admin:

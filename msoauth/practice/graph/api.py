@@ -1,4 +1,4 @@
-"""The practice tenant's Graph endpoint: read-only, with OData answers (facts G1)."""
+"""The practice tenant's Graph endpoint, with OData answers; little can be changed by it (facts G1)."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from msoauth.practice.graph import query, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.query import Row
 from msoauth.practice.graph.reads import BETA_PATHS, PATHS
+from msoauth.practice.graph.writes import POSTS
 from msoauth.practice.http import ProgramEndpoint
 from msoauth.practice.registrations import guid
 from msoauth.practice.state import PracticeState
@@ -48,6 +49,43 @@ class Graph(ProgramEndpoint):
         except GraphError as error:
             self._refuse(error, who, path)
 
+    def post(self, version: str, path: str, /) -> None:
+        posts = [(re.fullmatch(pattern, path, re.IGNORECASE), write) for pattern, write in POSTS]
+        match, write = next(((m, w) for m, w in posts if m), (None, None))
+        if match is None or write is None:
+            self._only_get(version, path)
+            return
+        who: Caller | None = None
+        try:
+            who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
+            result = write(self.state, who, match[1] or match[2], self._json())
+            if result is None:
+                self.set_status(204)
+                self.finish()
+            else:
+                # In the cases that the facts show, the context names the type that was made.
+                kind = "microsoft.graph.passwordCredential"
+                context = f"https://{self.request.host}/graph/{version}/$metadata#{kind}"
+                self.finish(json.dumps({"@odata.context": context, **result}))
+            self._log_request(who, path, "success")
+        except GraphError as error:
+            self._refuse(error, who, path)
+
+    def _json(self) -> dict[str, Any]:
+        """The JSON object in the request's body.
+
+        Raises:
+            GraphError: it is none.
+        """
+        try:
+            body = json.loads(self.request.body or b"{}")
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            # The wording is from memory, not verified.
+            raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
+        return body
+
     def _only_get(self, _version: str, path: str) -> None:
         error = GraphError(
             405,
@@ -56,7 +94,7 @@ class Graph(ProgramEndpoint):
         )
         self._refuse(error, None, path)
 
-    post = patch = put = delete = _only_get
+    patch = put = delete = _only_get
 
     # -- answers -----------------------------------------------------------------------------
 
@@ -141,7 +179,7 @@ class Graph(ProgramEndpoint):
     ) -> None:
         self.state.log_event(
             "graph",
-            f"GET /{path[:80]}: {outcome}",
+            f"{self.request.method} /{path[:80]}: {outcome}",
             tenant=who.tenant.name if who else "",
             user=who.user.upn if who and who.user else "",
             correlation_id=correlation,

@@ -94,6 +94,7 @@ def application(tenant: Tenant, app: AppRegistration) -> Row:
             },
         },
         "spa": {"redirectUris": list(app.spa_redirect_uris)},
+        "verifiedPublisher": _verified_publisher(app),
     }
 
 
@@ -129,6 +130,16 @@ def service_principal(principal: ServicePrincipal, owner: str) -> Row:
         "keyCredentials": [],
         "oauth2PermissionScopes": [],
         "passwordCredentials": [],
+        "verifiedPublisher": _verified_publisher(app),
+    }
+
+
+def _verified_publisher(app: AppRegistration) -> Row:
+    verified = app.verified_publisher
+    return {
+        "displayName": app.display_name if verified else None,
+        "verifiedPublisherId": "1234567" if verified else None,
+        "addedDateTime": graph_time(app.created) if verified else None,
     }
 
 

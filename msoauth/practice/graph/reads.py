@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from msoauth.practice.graph import conditional_access, objects, signins, users
+from msoauth.practice import consent_policies
+from msoauth.practice.graph import conditional_access, objects, policies, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.query import Row
-from msoauth.practice.registrations import ServicePrincipal
+from msoauth.practice.registrations import AppManagementPolicy, AppRegistration, ServicePrincipal
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID, PracticeState, Tenant, User
 
-_APPS = ("Application.Read.All", "Directory.Read.All")
+_APPS = ("Application.Read.All", "Directory.Read.All", "Application.ReadWrite.All")
 # The docs say Directory.Read.All, newer projects the other one (facts J11): either is accepted.
 _GRANTS = ("Directory.Read.All", "DelegatedPermissionGrant.Read.All")
 _USERS = ("User.Read.All", "Directory.Read.All")
@@ -25,7 +26,18 @@ def _applications(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     return objects.applications(who.tenant)
 
 
-def _application(_state: PracticeState, who: Caller, key: str) -> Row:
+def find_application(
+    who: Caller, key: str, *needed: str, open_to_itself: bool = False
+) -> AppRegistration:
+    """The registration of that object id or client id.
+
+    Args:
+        needed: Permissions of which one is needed.
+        open_to_itself: The app itself needs none.
+
+    Raises:
+        GraphError: 403 or 404.
+    """
     app = next(
         (
             a
@@ -34,11 +46,17 @@ def _application(_state: PracticeState, who: Caller, key: str) -> Row:
         ),
         None,
     )
-    if not (app and who.user is None and app.app_id == who.app_id):
-        who.require(*_APPS)  # an app reads its own registration without any permission (facts G1)
+    itself = app is not None and who.user is None and app.app_id == who.app_id
+    if not (open_to_itself and itself):
+        who.require(*needed)
     if app is None:
         raise GraphError.missing(key)
-    return objects.application(who.tenant, app)
+    return app
+
+
+def _application(_state: PracticeState, who: Caller, key: str) -> Row:
+    # An app reads its own registration without any permission (facts G1).
+    return objects.application(who.tenant, find_application(who, key, *_APPS, open_to_itself=True))
 
 
 def _principals(state: PracticeState, who: Caller, _key: str) -> list[Row]:
@@ -243,12 +261,108 @@ def _of_type(kind: str, read: Callable[[PracticeState, Caller, str], list[Row]])
 
 
 _MEMBER_OF = r"(?:transitiveMemberOf|memberOf)"
+# -- policies
+
+
+def _authorization_policy(_state: PracticeState, who: Caller, _key: str) -> Row:
+    who.require("Policy.Read.All")
+    return policies.authorization_policy(who.tenant)
+
+
+def _beta_authorization_policy(state: PracticeState, who: Caller, key: str) -> Row:
+    """As in the beta version, where another property holds the assigned policies (facts L1)."""
+    row = _authorization_policy(state, who, key)
+    permissions = dict(row["defaultUserRolePermissions"])
+    assigned = permissions.pop("permissionGrantPoliciesAssigned")
+    return {
+        **row,
+        "defaultUserRolePermissions": permissions,
+        "permissionGrantPolicyIdsAssignedToDefaultUserRole": assigned,
+    }
+
+
+def _consent_policies(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
+    who.require("Policy.Read.PermissionGrant")
+    return [policies.consent_policy(policy) for policy in consent_policies.built_in().values()]
+
+
+def _find_consent_policy(who: Caller, key: str) -> consent_policies.ConsentPolicy:
+    who.require("Policy.Read.PermissionGrant")
+    policy = consent_policies.built_in().get(key.lower())
+    if policy is None:
+        raise GraphError.missing(key)
+    return policy
+
+
+def _consent_policy(_state: PracticeState, who: Caller, key: str) -> Row:
+    return policies.consent_policy(_find_consent_policy(who, key))
+
+
+def _includes(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    policy = _find_consent_policy(who, key)
+    return [policies.condition_set(who.tenant, one) for one in policy.includes]
+
+
+def _excludes(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    policy = _find_consent_policy(who, key)
+    return [policies.condition_set(who.tenant, one) for one in policy.excludes]
+
+
+def _classifications(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    # The least permission is from memory, not verified against Microsoft's documentation.
+    who.require("Policy.Read.PermissionGrant", *_APPS)
+    resource = next(
+        (r for r in _resources(who.tenant) if key.lower() in (r, who.tenant.resource_ids[r])), ""
+    )
+    if not resource and _find_principal(who, key) is None:
+        raise GraphError.missing(key)
+    return policies.classifications(who.tenant, resource)
+
+
+def _default_app_management(_state: PracticeState, who: Caller, _key: str) -> Row:
+    who.require("Policy.Read.All")
+    return policies.default_app_management(who.tenant)
+
+
+def _own_app_management(who: Caller) -> list[AppManagementPolicy]:
+    who.require("Policy.Read.All")
+    assigned = (app.management_policy for app in who.tenant.apps)
+    return list({policy.id: policy for policy in assigned if policy}.values())
+
+
+def _app_managements(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
+    return [policies.app_management(policy) for policy in _own_app_management(who)]
+
+
+def _app_management(_state: PracticeState, who: Caller, key: str) -> Row:
+    found = [policy for policy in _own_app_management(who) if policy.id == key.lower()]
+    if not found:
+        raise GraphError.missing(key)
+    return policies.app_management(found[0])
+
+
+def _applies_to(state: PracticeState, who: Caller, key: str) -> list[Row]:
+    _app_management(state, who, key)
+    return [
+        objects.application(who.tenant, app)
+        for app in who.tenant.apps
+        if app.management_policy is not None and app.management_policy.id == key.lower()
+    ]
+
+
+def _app_management_of(_state: PracticeState, who: Caller, key: str) -> list[Row]:
+    policy = find_application(who, key, "Policy.Read.All").management_policy
+    return [policies.app_management(policy)] if policy else []
+
+
 _ID = r"(?:\(appId='([^']+)'\))"
 
 PATHS: tuple[tuple[str, Reader], ...] = (
     (r"applications", _applications),
     (rf"applications{_ID}", _application),
     (r"applications/([^/]+)", _application),
+    (rf"applications{_ID}/appManagementPolicies", _app_management_of),
+    (r"applications/([^/]+)/appManagementPolicies", _app_management_of),
     (r"servicePrincipals", _principals),
     (rf"servicePrincipals{_ID}", _principal),
     (r"servicePrincipals/([^/]+)", _principal),
@@ -258,7 +372,18 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (r"servicePrincipals/([^/]+)/appRoleAssignments", _roles_of),
     (rf"servicePrincipals{_ID}/appRoleAssignedTo", _assignments_to),
     (r"servicePrincipals/([^/]+)/appRoleAssignedTo", _assignments_to),
+    (rf"servicePrincipals{_ID}/delegatedPermissionClassifications", _classifications),
+    (r"servicePrincipals/([^/]+)/delegatedPermissionClassifications", _classifications),
     (r"oauth2PermissionGrants", _grants),
+    (r"policies/authorizationPolicy", _authorization_policy),
+    (r"policies/permissionGrantPolicies", _consent_policies),
+    (r"policies/permissionGrantPolicies/([^/]+)", _consent_policy),
+    (r"policies/permissionGrantPolicies/([^/]+)/includes", _includes),
+    (r"policies/permissionGrantPolicies/([^/]+)/excludes", _excludes),
+    (r"policies/defaultAppManagementPolicy", _default_app_management),
+    (r"policies/appManagementPolicies", _app_managements),
+    (r"policies/appManagementPolicies/([^/]+)", _app_management),
+    (r"policies/appManagementPolicies/([^/]+)/appliesTo", _applies_to),
     (r"me", _me),
     (r"me/licenseDetails", _my_licenses),
     (r"users", _users),
@@ -281,4 +406,8 @@ PATHS: tuple[tuple[str, Reader], ...] = (
 )
 
 # What the beta version answers otherwise.
-BETA_PATHS: tuple[tuple[str, Reader], ...] = ((r"auditLogs/signIns", _beta_signins),)
+BETA_PATHS: tuple[tuple[str, Reader], ...] = (
+    (r"auditLogs/signIns", _beta_signins),
+    # The shorter path is documented for v1.0 and taken here too; the longer one is that of older projects.
+    (r"policies/authorizationPolicy(?:/authorizationPolicy)?", _beta_authorization_policy),
+)

@@ -10,7 +10,8 @@ import requests
 from msoauth.practice import PracticeTenant
 from msoauth.practice.admin.conditional_access import TEMPLATES
 from msoauth.practice.admin.settings import SETTINGS
-from msoauth.practice.state import EXCHANGE_APP_ID
+from msoauth.practice.consent_policies import LEGACY
+from msoauth.practice.state import EXCHANGE_APP_ID, MANAGED_CONSENT
 from tests.practice.admin.admin import Admin
 from tests.practice.browser import MAIL, Browser, Place, forms, refused
 
@@ -26,6 +27,7 @@ def admin(place: Place) -> Admin:
 @pytest.mark.parametrize("path", SETTINGS)
 def test_every_setting_can_be_set_to_each_of_its_values(admin: Admin, path: str) -> None:
     place = admin.place
+    place.firm.policies.user_consent = MANAGED_CONSENT  # as in a new tenant
     area, _dot, name = path.partition(".")
     thing: Any = {
         "app": place.firm.app,
@@ -55,7 +57,12 @@ def test_menus_have_the_portals_names(admin: Admin) -> None:
         "Assignment required?",
         "Users and groups",
         "Consent and permissions",
+        "Do not allow user consent",
+        "Allow user consent for apps from verified publishers, for selected permissions",
+        "Let Microsoft manage your consent settings",
         "Admin consent requests",
+        "Application policies",
+        "Block password addition",
         "Conditional Access",
         "Manage security defaults",
         "Sign-in logs",
@@ -101,6 +108,34 @@ def test_a_secret_that_has_ended_is_marked(admin: Admin) -> None:
     form = admin.forms("new-secret")[0]
     admin.browser.submit(form, value="x", more="forever")
     assert admin.browser.status == 400
+
+
+def test_a_new_secret_obeys_the_app_management_policies(admin: Admin) -> None:
+    app, policies = admin.place.firm.app, admin.place.firm.policies
+    policies.max_password_days = 90
+    admin.send("new-secret", status=400, value="too long", more="180")
+    assert "Credential lifetime exceeds the max value" in admin.says
+    admin.open().send("new-secret", value="short", more="90")
+    assert [s.display_name for s in app.secrets][1:] == ["short"]
+    policies.block_passwords = True
+    assert "Client secrets are blocked by tenant-wide policy" in admin.open().says
+    admin.send("new-secret", status=400, value="none", more="90")
+    assert "Client secrets are blocked by tenant-wide policy" in admin.says
+    assert len(app.secrets) == 2
+    admin.open().choose("app.management_policy", "exempt")
+    admin.send("new-secret", value="exempt", more="730")
+    assert app.secrets[-1].display_name == "exempt"
+
+
+def test_permissions_are_classified_as_low_impact_by_name(admin: Admin) -> None:
+    policies = admin.place.firm.policies
+    admin.send("add", "policies.low_impact_permissions", value="POP.AccessAsUser.All")
+    assert policies.low_impact_permissions == {"fb698133-92fa-453e-a9ed-688e10f2e5ac"}
+    assert "POP.AccessAsUser.All (Office 365 Exchange Online)" in admin.says
+    admin.send("add", "policies.low_impact_permissions", status=400, value="POP.AccessAsApp")
+    (listed,) = admin.open().forms("remove", "policies.low_impact_permissions")
+    admin.browser.submit(listed)
+    assert policies.low_impact_permissions == set()
 
 
 def test_redirect_uris_are_checked_as_in_the_portal(admin: Admin) -> None:
@@ -155,7 +190,7 @@ def test_each_app_of_the_tenant_can_be_looked_at(admin: Admin) -> None:
 
 def test_a_request_for_consent_is_approved_or_denied(admin: Admin) -> None:
     place = admin.place
-    place.firm.policies.user_consent, place.firm.policies.consent_requests = False, True
+    place.firm.policies.user_consent, place.firm.policies.consent_requests = "", True
     for name in ("anna.lindqvist", "max.weiss"):
         browser = (
             place.browser().open(place.authorize_url()).give_name_and_password(place.user(name))
@@ -307,8 +342,8 @@ def test_another_tenant_is_looked_at_by_itself(admin: Admin) -> None:
     admin.browser.submit(form, tenant=other.tenant_id)
     assert other.app.app_id in admin.says
     admin.choose("policies.user_consent", "off")
-    assert other.policies.user_consent is False
-    assert admin.place.firm.policies.user_consent is True
+    assert other.policies.user_consent == ""
+    assert admin.place.firm.policies.user_consent == LEGACY
 
 
 # -- the logs -----------------------------------------------------------------------------------------

@@ -195,7 +195,6 @@ def test_a_scenario_is_mended_by_hand(place: Place, scenario: scenarios.Scenario
         assert ("broken on purpose" in page) is revoked
     finally:
         take_back()
-        place.firm.principal.admin_consent.clear()
         del place.firm.app.secrets[1:]
     assert [k for k in differences(before, state(place)) if k[-1] not in MENDED_BY_SIGNING_IN] == []
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import requests
 
+from msoauth.practice.consent_policies import LEGACY
 from msoauth.practice.state import EXCHANGE_APP_ID, GRAPH_APP_ID
 from tests.practice.browser import MAIL, Browser, Place, forms
 
@@ -95,20 +96,20 @@ def test_an_administrator_may_consent_for_all(place: Place, browser: Browser) ->
 def test_only_an_administrator_may_where_user_consent_is_off(
     place: Place, browser: Browser
 ) -> None:
-    place.firm.policies.user_consent = False
+    place.firm.policies.user_consent = ""
     browser.open(place.authorize_url()).give_name_and_password(place.user())
     assert "Need admin approval" in browser.says
     assert "AADSTS90094" in browser.says
     browser.submit(press="Return to the application")
     assert browser.answer["error"] == "access_denied"
     high = place.authorize_url(scope="https://graph.microsoft.com/Directory.Read.All")
-    place.firm.policies.user_consent = True
+    place.firm.policies.user_consent = LEGACY
     assert "Need admin approval" in browser.open(high).says
 
 
 def test_the_request_workflow_asks_the_administrator(place: Place, browser: Browser) -> None:
     policies = place.firm.policies
-    policies.user_consent, policies.consent_requests = False, True
+    policies.user_consent, policies.consent_requests = "", True
     browser.open(place.authorize_url()).give_name_and_password(place.user())
     assert "AADSTS90095" in browser.says
     browser.submit(press="Request approval", reason="To fetch mail")

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from msoauth.practice import PracticeTenant
-from tests.practice.browser import Browser, Place, forms
+from tests.practice.browser import Browser, Place, forms, let_users_consent
 
 PREFIX = "/user/someone/proxy/practice"
 HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -53,6 +53,7 @@ def proxied() -> Iterator[Place]:
     with PracticeTenant(people_base=base) as tenant:
         handler.port = tenant.address.port  # type: ignore[attr-defined]
         thread.start()
+        let_users_consent(tenant)
         yield Place(tenant)
         server.shutdown()
     server.server_close()
