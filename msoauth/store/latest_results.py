@@ -4,7 +4,7 @@ The table is kept up to date with the journal, so that a status of 10,000 accoun
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,7 @@ class LatestResult:
     passed_at: datetime | None
 
 
-def record(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+def record(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
     """Update the latest results from rows that are in the journal (with their ``id``), in the same transaction."""
     # Always in the same order, so that two transactions on the same rows cannot deadlock.
     ordered = sorted(rows, key=lambda row: (row["firm"], row["account"], row["check"], row["id"]))

@@ -40,21 +40,38 @@ def migrate(engine: sa.Engine) -> None:
         SQLAlchemyError: the database does not answer or cannot be written.
     """
     with engine.connect() as connection:
-        if _read_version(connection) == schema.VERSION:
-            return  # before a write transaction, so that a read-only workspace can be opened
-    with write_transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            # Two processes may open a new or an older workspace at the same time.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_ID)))
         version = _read_version(connection)
+    if version == schema.VERSION:
+        return  # before a write transaction, so that a read-only workspace can be opened
+    try:
+        with write_transaction(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                # Two processes may open a new or an older workspace at the same time.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_ID)))
+            found = _read_version(connection)
+            if found is None:
+                _create(connection)
+            elif found < schema.VERSION:
+                _upgrade(connection, found)
+    except sa.exc.SQLAlchemyError as problem:
         if version is None:
-            schema.metadata.create_all(connection)
-            schema.alembic_version.create(connection)
-            number = str(schema.VERSION)
-            connection.execute(schema.meta.insert().values(key="version", value=number))
-            connection.execute(schema.alembic_version.insert().values(version_num=number))
-        elif version < schema.VERSION:
-            _upgrade(connection, version)
+            raise
+        reason = error_text(problem)
+        if any(hint in reason for hint in _NOT_AS_NUMBERED):
+            raise _damaged(reason) from None
+        raise StoreError(
+            _(
+                "This workspace was written by an older msoauth (layout {theirs}) and cannot be brought up to date: {reason}. Nothing was changed."
+            ).format(theirs=version, reason=reason)
+        ) from None
+
+
+def _create(connection: sa.Connection) -> None:
+    schema.metadata.create_all(connection)
+    schema.alembic_version.create(connection)
+    number = str(schema.VERSION)
+    connection.execute(schema.meta.insert().values(key="version", value=number))
+    connection.execute(schema.alembic_version.insert().values(version_num=number))
 
 
 def _read_version(connection: sa.Connection) -> int | None:
@@ -95,35 +112,31 @@ def _upgrade(connection: sa.Connection, version: int) -> None:
     """Run the revisions after *version*.
 
     Raises:
-        StoreError: the database cannot be changed, or is not what its number says.
+        StoreError: the database is not what its number says.
+        SQLAlchemyError: it is not, or cannot be changed.
     """
     from alembic import command
     from alembic.util import CommandError
 
-    try:
-        with _alembic_guard:
+    with _alembic_guard:
+        try:
             # A workspace from before Alembic has no stamp, and "meta" is what every msoauth goes by.
             command.stamp(configuration(connection), str(version), purge=True)
             command.upgrade(configuration(connection), "head")
-        layout = schema.meta.update().where(schema.is_version).values(value=str(schema.VERSION))
-        connection.execute(layout)
-        reason = ", ".join(_missing(connection))
-    except (sa.exc.SQLAlchemyError, CommandError) as problem:
-        reason = error_text(problem)
-        if isinstance(problem, sa.exc.SQLAlchemyError) and not any(
-            hint in reason for hint in _NOT_AS_NUMBERED
-        ):
-            raise StoreError(
-                _(
-                    "This workspace is of an older msoauth (layout {theirs}) and cannot be brought up to date: {reason}. Nothing was changed."
-                ).format(theirs=version, reason=reason)
-            ) from None
-    if reason:
-        raise StoreError(
-            _(
-                "This workspace was brought up to date only in part, or changed by hand ({reason}): restore a backup. Nothing was changed."
-            ).format(reason=reason)
-        )
+        except CommandError as problem:
+            raise _damaged(str(problem)) from None
+    if missing := ", ".join(_missing(connection)):
+        raise _damaged(missing)
+    layout = schema.meta.update().where(schema.is_version).values(value=str(schema.VERSION))
+    connection.execute(layout)
+
+
+def _damaged(reason: str) -> StoreError:
+    return StoreError(
+        _(
+            "This workspace was brought up to date only in part, or changed by hand ({reason}): restore a backup. Nothing was changed."
+        ).format(reason=reason)
+    )
 
 
 def _missing(connection: sa.Connection) -> Iterator[str]:

@@ -58,5 +58,5 @@ def upgrade() -> None:
     page = sa.select(journal).order_by(journal.c.id).limit(_PAGE_ROWS)
     last = 0
     while rows := connection.execute(page.where(journal.c.id > last)).mappings().all():
-        latest_results.record(connection, rows)
+        latest_results.record(connection, [dict(row) for row in rows])
         last = rows[-1]["id"]
