@@ -3,9 +3,10 @@
 MsoauthError
 ├── InputError         what the user gave cannot be used (also a ValueError)
 │   └── NotFoundError  there is no firm or account of that name (also a LookupError)
-├── StoreError         the workspace cannot be read or written
-│   └── VaultError     the key that seals secrets is missing or wrong
-│       └── DestinationError  a secret or token would go where nobody confirmed that it may
+├── LocalError         something on this computer is in the way: a missing file, a full disk
+│   └── StoreError     the workspace cannot be read or written
+│       └── VaultError     the key that seals secrets is missing or wrong
+│           └── DestinationError  a secret or token would go where nobody confirmed that it may
 ├── AuthError          the authority refused, or a sign-in failed
 │   └── CancelledError the user cancelled the sign-in
 └── MailError          a mail server refused or could not be reached; names the stage
@@ -13,6 +14,7 @@ MsoauthError
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeGuard
 
 from msoauth.redact import redact
 from msoauth.sanitize import one_line, visible
@@ -62,6 +64,8 @@ class InputError(MsoauthError, ValueError):
         field: The name of the form field or option that is wrong, where there is one.
     """
 
+    fix: tuple[str, ...] = ()  # the summary says how to fix it
+
     def __init__(self, summary: str, *, field: str = "", cause: str = "unknown") -> None:
         super().__init__(summary, cause=cause)
         self.field = field
@@ -75,7 +79,19 @@ class NotFoundError(InputError, LookupError):
     """There is no firm or account of that name in the workspace."""
 
 
-class StoreError(MsoauthError):
+class LocalError(MsoauthError):
+    """Something on this computer is in the way, such as a missing file or a full disk: no server refused anything.
+
+    Args:
+        fix: The steps that fix it, unless the summary says how.
+    """
+
+    def __init__(self, summary: str, *, evidence: str = "", fix: tuple[str, ...] = ()) -> None:
+        super().__init__(summary, evidence=evidence)
+        self.fix = fix
+
+
+class StoreError(LocalError):
     """The workspace cannot be read or written."""
 
 
@@ -161,3 +177,10 @@ class MailError(MsoauthError):
         self.challenge = None if challenge is None else visible(redact(challenge))
         self.retriable = retriable
         self.retry_after = retry_after
+
+
+def is_local(error: MsoauthError) -> TypeGuard[LocalError | InputError]:
+    """Whether what is wrong is on this computer or was typed here: the catalogue of servers' refusals does not apply."""
+    return isinstance(error, LocalError) or (
+        isinstance(error, InputError) and error.cause == "unknown"
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
-from msoauth.errors import MsoauthError, StoreError
+from msoauth.errors import LocalError, MsoauthError
 from msoauth.model import Finding, Signal
 from msoauth.texts import _
 
@@ -65,10 +65,10 @@ def worst(signals: Iterable[Signal]) -> Signal:
 def signal_of(error: MsoauthError) -> Signal:
     """The signal of a check that raised *error*.
 
-    ``ERROR`` when the check itself could not be carried out (the workspace, or a role that the administrator lacks),
+    ``ERROR`` when the check itself could not be carried out (this computer or the workspace, or a role that the administrator lacks),
     ``WARNING`` when it may pass later without anybody fixing anything, else ``FAILED``.
     """
-    if isinstance(error, StoreError) or error.cause == "graph-forbidden":
+    if isinstance(error, LocalError) or error.cause == "graph-forbidden":
         return Signal.ERROR
     return Signal.WARNING if getattr(error, "retriable", False) else Signal.FAILED
 

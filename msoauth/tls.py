@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import truststore
 
+from msoauth.errors import LocalError
 from msoauth.private_files import read_bounded
+from msoauth.texts import _
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -26,10 +28,13 @@ def context(ca_file: str | None) -> ssl.SSLContext:
     through truststore, whose contexts do one handshake at a time: there each thread gets a context of its own.
 
     Raises:
-        OSError: the file cannot be read, or holds no certificate.
+        LocalError: the file cannot be read, or holds no certificate.
     """
     if ca_file:
-        return _context_from_pem(read_bounded(Path(ca_file), _MAX_BYTES))
+        try:
+            return _context_from_pem(read_bounded(Path(ca_file), _MAX_BYTES))
+        except OSError as error:
+            raise _unreadable_error(ca_file, error) from None
     from_openssl = _context_from_openssl()
     if from_openssl is not None:
         return from_openssl
@@ -39,6 +44,23 @@ def context(ca_file: str | None) -> ssl.SSLContext:
             truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
     return of_thread
+
+
+def _unreadable_error(ca_file: str, error: OSError) -> LocalError:
+    return LocalError(
+        _("The file with the certificates to trust, {file}, cannot be read: {reason}.").format(
+            file=ca_file, reason=error.strerror or _("it holds no certificate")
+        ),
+        evidence=f"{type(error).__name__}: {error}",
+        fix=(
+            _(
+                "Put the file back, or add the firm again with an endpoints file that names another one (ca_file)."
+            ),
+            _(
+                "The file of a practice tenant is gone when the tenant has ended: start it again with msoauth practice serve."
+            ),
+        ),
+    )
 
 
 def authorities(ca_file: str) -> "tuple[x509.Certificate, ...]":

@@ -67,7 +67,10 @@ def issue_label(issue: Issue | None) -> str:
 
 def group_label(group: CauseGroup) -> str:
     """The problem that some accounts share, without the accounts."""
-    return _problem_label(group.check, group.cause, expiring=group.expiring)
+    label = _problem_label(group.check, group.cause, expiring=group.expiring)
+    if label == group.check and group.finding:  # no cause: something on this computer
+        return group.finding.summary.rstrip(".")
+    return label
 
 
 def cause_labels(issues: Iterable[Issue]) -> dict[str, str]:
@@ -132,7 +135,7 @@ def account_fix(status: AccountStatus) -> tuple[str, ...]:
 
 def group_fix(group: CauseGroup) -> tuple[str, ...]:
     """The steps that fix the problem that some accounts share."""
-    return _steps(group.check, group.cause)
+    return _steps(group.check, group.cause) or (group.finding.fix if group.finding else ())
 
 
 def _steps(check: str, cause: str | None) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class CauseGroup:
         expiring: Whether they work now but will stop.
         accounts: Their addresses.
         since: Since when the first of them has the problem.
+        finding: What shows the problem in the first of them.
     """
 
     firm: str
@@ -73,6 +74,7 @@ class CauseGroup:
     expiring: bool
     accounts: tuple[str, ...]
     since: datetime | None
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,16 @@ def group(accounts: Iterable[AccountStatus]) -> tuple[CauseGroup, ...]:
             since = min((member.since for member in members if member.since), default=None)
             addresses = tuple(sorted(member.account.address for member in members))
             groups.append(
-                CauseGroup(firm, issue.check, issue.cause, issue.signal, expiring, addresses, since)
+                CauseGroup(
+                    firm,
+                    issue.check,
+                    issue.cause,
+                    issue.signal,
+                    expiring,
+                    addresses,
+                    since,
+                    members[0].finding,
+                )
             )
     return tuple(
         sorted(groups, key=lambda g: (g.expiring, -len(g.accounts), g.firm, g.cause or ""))

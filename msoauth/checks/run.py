@@ -7,7 +7,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from msoauth.checks.context import Check, Context, Outcome
-from msoauth.errors import MailError, MsoauthError, StoreError
+from msoauth.errors import MailError, MsoauthError, StoreError, is_local
 from msoauth.judgement import blocker, signal_of, verdict
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -237,6 +237,10 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
                     finding = Finding(check.id, Signal.SKIPPED, cancelled_text)
                 else:
                     finding = finding_of(error, check.id, context.firm, context.account)
+        except OSError as error:  # of this computer: those of servers were caught where they arose
+            reason = ": ".join(filter(None, (error.filename, error.strerror or str(error))))
+            summary = _("this computer is in the way of the check: {reason}").format(reason=reason)
+            finding = Finding(check.id, Signal.ERROR, redact(summary))
         except Exception as error:  # noqa: BLE001 - see above
             kind = type(error).__name__
             summary = _("the check could not be carried out: {kind}").format(kind=kind)
@@ -274,6 +278,8 @@ def finding_of(error: MsoauthError, check: str, firm: Firm, account: Account | N
         evidence=redact(error.evidence, 8000),
         ids=error.ids,
     )
+    if is_local(error):
+        return replace(finding, fix=error.fix)
     return _with_explanation(finding, error.cause, firm, account)
 
 

@@ -30,7 +30,14 @@ from msoauth.cli.output import (
     print_on_stderr,
     utf8_streams,
 )
-from msoauth.errors import AuthError, DestinationError, InputError, MailError, MsoauthError
+from msoauth.errors import (
+    AuthError,
+    DestinationError,
+    InputError,
+    LocalError,
+    MailError,
+    MsoauthError,
+)
 from msoauth.redact import redact
 from msoauth.terminal import harmless_streams
 from msoauth.texts import LANGUAGES, _, language, use_language
@@ -151,7 +158,8 @@ def _run(arguments: list[str] | None) -> int:
     except (AuthError, MailError) as error:
         status = print_failure(error, on_stderr=True)  # EXIT_FAILED: the server said no
     except MsoauthError as error:
-        print_on_stderr(redact(error.summary))
+        steps = error.fix if isinstance(error, LocalError) else ()
+        print_on_stderr(redact(" ".join((error.summary, *steps))))
         status = EXIT_USAGE
     except SystemExit:
         # typer raises it if stdout was closed (broken pipe, as by head or a pager): nobody would read a message.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from msoauth.errors import MsoauthError
+from msoauth.errors import MsoauthError, is_local
 from msoauth.model import Finding, Signal
 from msoauth.redact import redact
 from msoauth.sanitize import json_text, one_line, visible
@@ -121,10 +121,14 @@ def _show_remedy(problem: Finding | MsoauthError, screen: Console) -> None:
     explanation = for_cause(problem.cause) if problem.cause and not nothing_to_explain else None
     if isinstance(problem, Finding):
         who, fix, links = problem.who, problem.fix, problem.links
+    elif is_local(problem):
+        explanation, who, fix, links = None, "", problem.fix, ()
     else:
         who, fix, links = (explanation.who, explanation.fix, ()) if explanation else ("", (), ())
     if problem.evidence:
-        response = _("The server said: {words}").format(words=redact(problem.evidence))
+        # Without a cause, what is wrong is on this computer.
+        text = _("The server said: {words}") if explanation else _("Details: {words}")
+        response = text.format(words=redact(problem.evidence))
         screen.print(Text(f"    {response}", style="bright_black"))
     if explanation:
         cause = _("Cause: {title} ({cause}).").format(title=explanation.title, cause=problem.cause)

@@ -94,10 +94,6 @@ def _why_no_reply(error: exceptions.HTTPError) -> tuple[str, str]:
         case exceptions.ProxyError():
             return "proxy-required", _("the proxy refused it")
         case exceptions.SSLError():
-            if has(FileNotFoundError, PermissionError):
-                return "tls-failed", _(
-                    "the file with the certificates to trust cannot be read (that of a practice tenant is gone when it has ended)"
-                )
             untrusted = has(ssl.SSLCertVerificationError)
             return "tls-untrusted" if untrusted else "tls-failed", _("the TLS connection failed")
         case exceptions.NameResolutionError():

@@ -33,7 +33,6 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
     ProxyError,
-    SSLError,
 )
 
 from msoauth import tls
@@ -114,12 +113,9 @@ def _context(cloud: Cloud) -> ssl.SSLContext:
     """The context that trusts the CA file of a cloud, or else the operating system's store.
 
     Raises:
-        SSLError: the file cannot be read, or holds no certificate.
+        LocalError: the file cannot be read, or holds no certificate.
     """
-    try:
-        return tls.context(cloud.ca_file)
-    except OSError as error:
-        raise SSLError(error) from error
+    return tls.context(cloud.ca_file)
 
 
 def _manager(context: ssl.SSLContext, proxy: str | None) -> PoolManager:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from markupsafe import Markup, escape
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
-from msoauth.errors import MsoauthError
+from msoauth.errors import MsoauthError, is_local
 from msoauth.explaining import for_cause, who_in_words
 from msoauth.judgement import root_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
@@ -207,7 +208,7 @@ def remedy(finding: Finding, *, commands: Sequence[str] | None = None) -> Markup
     if finding.evidence:
         parts.append(
             Markup('<div class="mso-quiet">{}</div><div class="mso-evidence">{}</div>').format(
-                _("The server's own words"), finding.evidence
+                _("The server's own words") if finding.cause else _("Details"), finding.evidence
             )
         )
     if finding.cause:
@@ -304,18 +305,20 @@ def findings(rows: Sequence[Finding], *, opened: str | None = None) -> Markup:
 def failure(error: Exception, firm: Firm | None = None, account: Account | None = None) -> Markup:
     """The error that ended the work, with its remedy; one that is not an MsoauthError is shown as a bug."""
     if isinstance(error, MsoauthError):
-        explanation = for_cause(error.cause, firm=firm, account=account, ids=error.ids)
         finding = Finding(
-            "",
-            Signal.FAILED,
-            error.summary,
-            evidence=redact(error.evidence, 4000),
-            cause=None if error.cause == "unknown" else error.cause,
-            fix=() if error.cause == "unknown" else explanation.fix,
-            who=explanation.who,
-            links=explanation.links,
-            ids=error.ids,
+            "", Signal.FAILED, error.summary, evidence=redact(error.evidence, 4000), ids=error.ids
         )
+        if is_local(error):
+            finding = replace(finding, fix=error.fix)
+        elif error.cause != "unknown":
+            explanation = for_cause(error.cause, firm=firm, account=account, ids=error.ids)
+            finding = replace(
+                finding,
+                cause=error.cause,
+                fix=explanation.fix,
+                who=explanation.who,
+                links=explanation.links,
+            )
         return box(
             "failed", paragraph("{}", dot(Signal.FAILED, redact(error.summary))), remedy(finding)
         )
