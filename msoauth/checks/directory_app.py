@@ -369,7 +369,7 @@ def _missing_consent(context: Context, missing: Sequence[str], evidence: str) ->
     if needs_admin is None:
         return Outcome(
             _(
-                "no admin consent to {missing}; whether users may consent themselves cannot be read: in most directories they may not since November 2025"
+                "no admin consent to {missing}; whether users may consent themselves cannot be read: by Microsoft's default they may not since November 2025"
             ).format(missing=", ".join(missing)),
             Signal.WARNING,
             evidence=evidence,

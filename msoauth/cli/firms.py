@@ -239,12 +239,19 @@ def show(context: typer.Context, name: FirmName, json: Json = False) -> None:
 def check(context: typer.Context, name: FirmName, json: Json = False) -> None:
     """Run the registration checks: directory, application, secret, redirect URI, end date."""
     from msoauth import checks
+    from msoauth.reports.consent import known_consent
 
     with context.obj.open() as workspace:
         firm = workspace.firms.get(name)
         findings = print_findings(
             checks.run(checks.REGISTRATION, checks.Context(workspace, firm)), as_json=json
         )
+        if firm.access == "delegated" and known_consent(workspace, firm) not in ("all", "each"):
+            print_on_stderr(
+                _(
+                    "Before any user signs in, an administrator consents for all of them: {command}"
+                ).format(command=shells.command("firm consent {NAME}", NAME=firm.name))
+            )
     raise typer.Exit(exit_status(finding.signal for finding in findings))
 
 

@@ -42,11 +42,18 @@ def sign_in(
 ) -> None:
     """Let the user of a mailbox sign in once; Ctrl-C cancels."""
     from msoauth.identity import signin
+    from msoauth.reports.consent import known_consent
 
     with context.obj.open() as workspace:
         account = workspace.accounts.get(address)
         firm = workspace.firms.get(account.firm)
         flow = via
+        if firm.access == "delegated" and known_consent(workspace, firm) == "required":
+            print_on_stderr(
+                _(
+                    "First an administrator must consent, or this sign-in ends with “Need admin approval”: {command}"
+                ).format(command=shells.command("firm consent {NAME}", NAME=firm.name))
+            )
         try:
             attempt = signin.start(
                 workspace, account, via, open_browser=not no_open, force_prompt=another

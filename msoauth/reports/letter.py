@@ -11,6 +11,7 @@ from msoauth.explaining import Explanation, for_cause
 from msoauth.explaining.links import link
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
+from msoauth.reports.consent import known_consent
 from msoauth.reports.document import Document, write_document
 from msoauth.reports.latest_findings import latest_findings
 from msoauth.sanitize import one_line
@@ -55,6 +56,7 @@ _CONNECT = {
     "china": "Connect-ExchangeOnline -ExchangeEnvironmentName O365China",
 }
 
+_CONSENT = "admin-consent-required"
 _MAX_LISTED = 200  # mailboxes that the letter's list names; its commands name them all
 
 
@@ -116,16 +118,26 @@ def letter(
         if finding.signal in (Signal.FAILED, Signal.WARNING) and cause in (None, finding.cause)
     ]
     accounts = workspace.accounts.list(firm.name)
-    return of_findings(firm, to_fix, {known.address: known for known in accounts})
+    return of_findings(
+        firm,
+        to_fix,
+        {known.address: known for known in accounts},
+        ask_for_consent=known_consent(workspace, firm) not in ("all", "each"),
+    )
 
 
 def of_findings(
-    firm: Firm, findings: Iterable[Finding], accounts: Mapping[str, Account] | None = None
+    firm: Firm,
+    findings: Iterable[Finding],
+    accounts: Mapping[str, Account] | None = None,
+    *,
+    ask_for_consent: bool = True,
 ) -> Letter:
-    """Write the letter about these findings.
+    """Write the letter about these findings; what an administrator must consent to comes first.
 
     Args:
         accounts: The accounts by address, so that a command can name who signs in for another's mailbox.
+        ask_for_consent: Also ask for an administrator's consent, where no finding does.
 
     Raises:
         NothingToDoError: the IT department can fix none of them.
@@ -140,9 +152,10 @@ def of_findings(
                 firm=firm.name
             )
         )
-    requests = [
-        _request(firm, cause, same_cause, accounts or {}) for cause, same_cause in by_cause.items()
-    ]
+    # Nobody can sign in before an administrator has consented, so this is the first thing to ask for.
+    causes = sorted(by_cause, key=lambda cause: cause != _CONSENT)
+    requests = [_request(firm, cause, by_cause[cause], accounts or {}) for cause in causes]
+    ask_for_consent = ask_for_consent and firm.access == "delegated" and _CONSENT not in by_cause
     consent = replace(link("admin-consent", firm), text=_("Grant admin consent"))
     document = write_document(
         "letter",
@@ -151,7 +164,7 @@ def of_findings(
         checked=max(request.newest.at for request in requests).astimezone(UTC),
         requests=requests,
         max_listed=_MAX_LISTED,
-        consent=consent if firm.access == "delegated" else None,
+        consent=consent if ask_for_consent else None,
         utc=UTC,
     )
     subject = ngettext(

@@ -91,10 +91,12 @@ class Journal:
         )
         return sorted(connection.scalars(ids, {"n": count}))
 
-    def latest_results(self, firms: Sequence[str] | None = None) -> list[LatestResult]:
-        """The latest result of each check, of all firms or some (by name)."""
+    def latest_results(
+        self, firms: Sequence[str] | None = None, checks: Sequence[str] | None = None
+    ) -> list[LatestResult]:
+        """The latest result of each check, of all firms or some (by name), and of all checks or some."""
         with self._database.read() as connection:
-            return list(latest_results.read(connection, firms))
+            return list(latest_results.read(connection, firms, checks))
 
     def by_id(self, numbers: Iterable[int]) -> dict[int, Finding]:
         """Findings by their ids in the journal; ids that are not there are left out."""

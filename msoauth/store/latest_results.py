@@ -105,11 +105,17 @@ _upserts = {
 }
 
 
-def read(connection: sa.Connection, firms: Sequence[str] | None = None) -> Iterator[LatestResult]:
-    """All latest results, or those of some firms (by name)."""
+def read(
+    connection: sa.Connection,
+    firms: Sequence[str] | None = None,
+    checks: Sequence[str] | None = None,
+) -> Iterator[LatestResult]:
+    """All latest results, or those of some firms (by name) or checks."""
     query = sa.select(*(_t.c[name] for name in LatestResult.__slots__))
     if firms is not None:
         query = query.where(_t.c.firm.in_(list(firms)))
+    if checks is not None:
+        query = query.where(_t.c.check.in_(list(checks)))
     signals = {str(signal): signal for signal in Signal}
     for row in connection.execute(query):
         firm, account, check, finding, at, signal, cause, verdict, since, passed_at = row

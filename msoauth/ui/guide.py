@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from msoauth.explaining.links import link as portal_link
 from msoauth.judgement import root_cause, succeeded
 from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.reports.consent import known_consent
 from msoauth.texts import _
 from msoauth.ui import html
 from msoauth.ui.session import Session
@@ -24,13 +25,19 @@ class Item:
     Attributes:
         says: What to do, with links and Copy buttons.
         checks: Ids of the checks that show whether it is done: at least one must have run, and all that ran must have passed.
+        known: Whether it is done, where that is known otherwise.
+        done: What the tick says; empty for “done”.
     """
 
     says: Markup
     checks: tuple[str, ...] = ()
+    known: Signal | None = None
+    done: str = ""
 
     def state(self, by_check: FindingsByCheck) -> Signal:
         """Passed when done, failed or error when not, not run when unknown."""
+        if self.known is not None:
+            return self.known
         findings = [by_check[check] for check in self.checks if check in by_check]
         if (problem := root_cause(findings)) is not None:
             return problem.signal
@@ -58,7 +65,7 @@ def checklist(
     states = [item.state(by_check) for item in items]
     lines = [
         Markup('<li data-state="{}">{}<div>{}</div></li>').format(
-            state, html.dot(state, words.get(state)), item.says
+            state, html.dot(state, item.done or words.get(state)), item.says
         )
         for item, state in zip(items, states, strict=True)
     ]
@@ -99,7 +106,6 @@ def _code_with_copy_button(text: str) -> Markup:
 
 def registration(session: Session, firm: Firm | None, by_check: FindingsByCheck) -> Markup:
     """Step 1: the app registration in the firm's directory."""
-    consent = portal_link("admin-consent", firm)
     items = [
         Item(
             _markup(
@@ -127,7 +133,9 @@ def registration(session: Session, firm: Firm | None, by_check: FindingsByCheck)
             _markup(
                 _(
                     "**Certificates & secrets** → **Client secrets** → **New client secret** ({link}). Copy the column "
-                    "**Value** (3) at once: it is never shown again. Note when it expires."
+                    "**Value** (3) at once: it is never shown again. Note when it expires. If the page says that secrets are "
+                    "blocked by a policy, use the app without one: **Authentication** → **Add a platform** → **Mobile and "
+                    "desktop applications**, the same redirect URI, and leave the secret empty below."
                 ),
                 link=_portal_link(session, "secrets", firm),
             ),
@@ -147,15 +155,14 @@ def registration(session: Session, firm: Firm | None, by_check: FindingsByCheck)
             ),
             ("sign-in.scopes",),
         ),
-        Item(
-            _markup(
-                _(
-                    "**Grant admin consent** on the same page, or send an administrator of the firm this link: {link}. "
-                    "Without it, each user is asked when signing in, where the firm allows that."
-                ),
-                link=_consent(consent, firm),
+        _admin_consent(
+            session,
+            firm,
+            _(
+                "**Grant admin consent** on the same page, or send an administrator of the firm this link: {link}. "
+                "Do it before any user signs in: by Microsoft's default since November 2025, users can't allow POP and IMAP "
+                "themselves."
             ),
-            ("sign-in.token",),
         ),
     ]
     opened = _not_passed(by_check, "registration.secret")
@@ -164,9 +171,24 @@ def registration(session: Session, firm: Firm | None, by_check: FindingsByCheck)
     )
 
 
-def _consent(link: Link, firm: Firm | None) -> Markup:
+def _admin_consent(session: Session, firm: Firm | None, says: str) -> Item:
+    """The item about admin consent; its tick says whether an administrator consented, or each mailbox was checked."""
     if firm is None:
-        return Markup("<em>{}</em>").format(_("it is here once the form below is saved"))
+        link = Markup("<em>{}</em>").format(_("it is here once the form below is saved"))
+        return Item(_markup(says, link=link), known=Signal.NOT_RUN)
+    consent = known_consent(session.workspace, firm)
+    state = {"all": Signal.PASSED, "each": Signal.PASSED, "required": Signal.FAILED}
+    words = {"all": _("admin consent"), "each": _("for each mailbox"), "required": _("to do first")}
+    return Item(
+        _markup(says, link=consent_link(firm)),
+        known=state.get(consent, Signal.NOT_RUN),
+        done=words.get(consent, ""),
+    )
+
+
+def consent_link(firm: Firm) -> Markup:
+    """The link by which an administrator of the firm consents for all users, with a button that copies it."""
+    link = portal_link("admin-consent", firm)
     return Markup("{} {}").format(html.link(link), html.copy(link.url, _("Copy the link")))
 
 
@@ -177,6 +199,15 @@ def users(session: Session, account: Account | None, by_check: FindingsByCheck) 
     # Microsoft's own cmdlet for the same switch (facts F2).
     command = f"Set-CASMailbox -Identity {address} -SmtpClientAuthenticationDisabled $false -PopEnabled $true"
     items = [
+        _admin_consent(
+            session,
+            firm,
+            _(
+                "Before you call any user: an administrator of the firm opens this link and accepts, {link}. Otherwise, by "
+                "Microsoft's default, sign-ins end with “Need admin approval”. **For administrators** in step 4 shows whether "
+                "it was done."
+            ),
+        ),
         Item(
             _markup(
                 _(

@@ -14,6 +14,7 @@ from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity import entra_links, signin, validation
 from msoauth.identity.environment import Flow, choose_flow
 from msoauth.model import Account, Finding, Firm, Link, Signal
+from msoauth.reports.consent import known_consent
 from msoauth.texts import _
 from msoauth.ui import guide, html
 from msoauth.ui.account_import import AccountImport
@@ -40,6 +41,7 @@ class UsersPanel(Panel):
         self.list = MailboxList(self.session, self.on_action)
         self._doubted_address = ""  # whose domain looks mistyped; the same again is taken as right
         self.practice_box = View(on_action=self.on_action)
+        self.consent_box = View()
         self.add_form = Form(
             [
                 {
@@ -75,6 +77,7 @@ class UsersPanel(Panel):
         self.sign_in_view = SignInView(self.jobs, self.on_action)
         return [
             self.choice,
+            self.consent_box,
             self.practice_box,
             self.list,
             *self.sign_in_view.widgets,
@@ -121,6 +124,7 @@ class UsersPanel(Panel):
                 )
             )
         self._draw_practice()
+        self._draw_consent()
         self.draw_list()
         account = self.session.account()
         if account is not None and not self.rows:
@@ -169,6 +173,31 @@ class UsersPanel(Panel):
                     ", ".join(users),
                     html.button(_("Add the practice users"), "practice", small=True),
                 ),
+            )
+        )
+
+    def _draw_consent(self) -> None:
+        """Say that an administrator consents first, unless that is done or every mailbox has been signed in."""
+        firm = self.session.firm()
+        known = known_consent(self.workspace, firm) if firm is not None else "all"
+        if firm is None or firm.access == "app-only" or known in ("all", "each"):
+            clear(self.consent_box)
+            return
+        certain = known == "required"
+        text = (
+            _(
+                "First an administrator of {firm} must consent: until then every sign-in ends with “Need admin approval”."
+            )
+            if certain
+            else _(
+                "First ask an administrator of {firm} to consent for all users, before you call anybody. By Microsoft's default since November 2025, users can't allow POP and IMAP themselves. Skip this if it is done."
+            )
+        )
+        self.consent_box.show(
+            html.box(
+                "warning" if certain else "note",
+                html.paragraph(text.format(firm=firm.name)),
+                html.paragraph("{}", guide.consent_link(firm)),
             )
         )
 
@@ -331,6 +360,7 @@ class UsersPanel(Panel):
             self.list.statuses[account.address] = SignInStatus(Signal.FAILED, cause)
         self.message.show(message)
         self.end(Signal.FAILED)
+        self._draw_consent()
         self.list.draw()
 
     def _signed_in(
@@ -349,6 +379,7 @@ class UsersPanel(Panel):
         self.sign_in_view.clear()
         self.list.statuses[account.address] = status
         self.jobs.finish()
+        self._draw_consent()
         self.draw_list()
 
     def check(self, account: Account) -> None:

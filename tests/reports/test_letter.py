@@ -205,3 +205,29 @@ def test_without_a_mailbox_no_command_is_announced_for_all_of_them() -> None:
     text = of_findings(FIRM, [finding(None, "smtp.login", Signal.FAILED, OFF)]).document.text()
     assert "Or with PowerShell\n" in text
     assert "for all of them" not in text
+
+
+def _headings(workspace: Workspace) -> list[str]:
+    text = letter(workspace, FIRM).document.markdown()
+    return [line for line in text.splitlines() if line.startswith("## ")]
+
+
+def test_what_an_administrator_must_consent_to_comes_first_and_once(workspace: Workspace) -> None:
+    workspace.journal.append(finding(ANNA, "smtp.login", Signal.FAILED, OFF))
+    first, second, *_rest = _headings(workspace)
+    assert first == "## 1. First: consent for all users, with one click"
+    assert second.startswith("## 2. ")
+    workspace.journal.append(
+        finding(ANNA, "registration.consent", Signal.FAILED, "admin-consent-required")
+    )
+    first, second, *_rest = _headings(workspace)
+    assert first == "## 1. An administrator must approve the app"
+    assert second.startswith("## 2. ")
+    assert "with one click" not in letter(workspace, FIRM).document.text()
+
+
+def test_consent_that_an_administrator_gave_is_not_asked_for(workspace: Workspace) -> None:
+    given = replace(finding(ANNA, "registration.consent"), facts={"consent": "all"})
+    workspace.journal.append(finding(ANNA, "smtp.login", Signal.FAILED, OFF), given)
+    assert _headings(workspace)[0].startswith("## 1. Authenticated SMTP")
+    assert "adminconsent" not in letter(workspace, FIRM).document.html()

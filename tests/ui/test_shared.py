@@ -249,6 +249,48 @@ def test_the_guide_carries_the_ids_once_they_are_known(session: Session) -> None
     assert f"contoso.example/adminconsent?client_id={firm.client_id}" in known
 
 
+def _consent_item(guide_html: str) -> str:
+    (item,) = [i for i in guide_html.split("<li ") if "adminconsent?client_id=" in i]
+    return item
+
+
+def test_the_tick_of_consent_says_whether_it_is_for_all_or_for_each_mailbox(
+    session: Session, firm: Firm
+) -> None:
+    anna = Account("anna@contoso.example", firm.name)
+    session.workspace.accounts.add(anna)
+    journal = session.workspace.journal
+    users, register = UsersPanel(session, inline=True), RegisterPanel(session, inline=True)
+
+    def items() -> set[str]:
+        for panel in (users, register):
+            panel.refresh()
+        return {_consent_item(users.guide.html), _consent_item(register.guide.html)}
+
+    assert all('data-state="not-run"' in item and "to do" in item for item in items())
+    assert "before you call anybody" in users.consent_box.html
+    assert f"contoso.example/adminconsent?client_id={firm.client_id}" in users.consent_box.html
+    token = Finding("sign-in.scopes", Signal.PASSED, "", firm=firm.name, account=anna.address)
+    required = replace(
+        token, check="registration.consent", signal=Signal.FAILED, cause="admin-consent-required"
+    )
+    journal.append(required)
+    assert all('data-state="failed"' in item and "to do first" in item for item in items())
+    assert "must consent: until then" in users.consent_box.html
+    journal.append(replace(required, signal=Signal.PASSED, cause=None, facts={"consent": "user"}))
+    assert all(
+        'data-state="not-run"' in item for item in items()
+    )  # that of one user is none for all
+    journal.append(token)
+    assert all('data-state="passed"' in item and "for each mailbox" in item for item in items())
+    assert users.consent_box.html == ""
+    journal.append(replace(required, signal=Signal.PASSED, cause=None, facts={"consent": "all"}))
+    assert all(">admin consent</span>" in item for item in items())
+    session.workspace.firms.replace(replace(firm, access="app-only"))
+    users.refresh()
+    assert users.consent_box.html == ""
+
+
 def test_names_from_outside_are_escaped_in_header_and_guide(session: Session) -> None:
     firm = Firm("<b>Bold</b>", "contoso.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
     session.workspace.firms.add(firm)
