@@ -3,6 +3,10 @@
 import hmac
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import jwt
 
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.registrations import AppRegistration, ServicePrincipal
@@ -163,7 +167,7 @@ def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: flo
             raise RefusalError(700025)
         return "0"
     if form.get("client_assertion"):
-        raise RefusalError(700027)  # no certificate is ever uploaded here
+        _refuse_assertion(app, form["client_assertion"], now)
     if not client_secret:
         raise RefusalError(7000218)
     matching = [
@@ -174,3 +178,28 @@ def authenticate(app: AppRegistration, form: dict[str, str], kind: str, now: flo
     if all(secret.end.timestamp() <= now for secret in matching):
         raise RefusalError(7000222, app=app.app_id)
     return "1"
+
+
+def _refuse_assertion(app: AppRegistration, assertion: str, now: float) -> NoReturn:
+    """Refuse a client assertion, in the order of Entra's checks; its key is unknown, as nobody uploads a certificate."""
+    try:
+        header = jwt.get_unverified_header(assertion)
+        claims = jwt.decode(assertion, options={"verify_signature": False})
+        begins, ends = float(claims.get("nbf", 0)), float(claims.get("exp", 0))
+    except (jwt.PyJWTError, TypeError, ValueError):
+        raise RefusalError(50027) from None
+    if "alg" not in header:  # nothing by which a signature could be validated
+        raise RefusalError(700027)
+    if not {"x5t", "x5t#S256", "kid"} & header.keys():
+        raise RefusalError(5002723)
+    if {claims.get("iss"), claims.get("sub")} != {app.app_id}:
+        raise RefusalError(700021)
+    if not begins <= now + 300 or not now < ends:
+        stamps = [
+            datetime.fromtimestamp(min(max(moment, 0), 2**33), UTC).strftime(
+                "%Y-%m-%dT%H:%M:%S.0000000Z"
+            )
+            for moment in (now, begins, ends)
+        ]
+        raise RefusalError(700024, now=stamps[0], begins=stamps[1], ends=stamps[2])
+    raise RefusalError(700027)

@@ -12,7 +12,7 @@ from msoauth.practice import permissions
 from msoauth.practice.entra import clients, redirects, scopes
 from msoauth.practice.entra.clients import Client
 from msoauth.practice.entra.issue import Grant, Issuer
-from msoauth.practice.entra.policy import HIDDEN, SignIn, check_access
+from msoauth.practice.entra.policy import HIDDEN, SignIn, check_access, check_password
 from msoauth.practice.entra.refusals import RefusalError, stamp
 from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
 from msoauth.practice.tokens import Signer
@@ -22,6 +22,8 @@ DEVICE_SECONDS = 900
 DEVICES_KEPT = 2000
 REFRESH_IDLE_SECONDS = 90 * 86400
 SPA_SECONDS = 86400
+_NOT_FOR_ALL = ("client_credentials", "password")  # grants that /common and /consumers refuse
+_PASSWORD_FIELDS = ("username", "password", "scope")
 _DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
 
 
@@ -142,8 +144,11 @@ class Authority:
             raise RefusalError(900144, parameter="grant_type")
         if form.get("resource"):
             raise RefusalError(901002)
-        if grant == "client_credentials" and clients.tenant_of_path(self.state, path) is None:
-            raise RefusalError(50059 if path.lower() == "organizations" else 9001023)
+        if grant in _NOT_FOR_ALL and clients.tenant_of_path(self.state, path) is None:
+            if path.lower() != "organizations":
+                raise RefusalError(9001023)
+            if grant == "client_credentials":
+                raise RefusalError(50059)
         client = clients.client(self.state, path, form.get("client_id", ""))
         try:
             if grant == "authorization_code":
@@ -154,6 +159,8 @@ class Authority:
                 return self._for_client(client, form)
             if grant in _DEVICE_GRANTS:
                 return self._by_device(client, form)
+            if grant == "password" and form.get("username"):
+                return self._by_password(client, form)
         except RefusalError as refusal:
             refusal.user = self._user_of(form)
             raise
@@ -236,6 +243,8 @@ class Authority:
         tenant = clients.tenant_of_path(self.state, grant.home)
         acr = clients.authenticate(client.app, form, grant.platform, now)
         user = tenant.users.get(grant.upn.lower()) if tenant else None
+        if client.tenant not in (None, tenant):
+            raise RefusalError(7000012)
         if tenant is None or user is None or user.id != grant.oid:
             raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
         client = client.in_tenant(tenant)
@@ -311,6 +320,30 @@ class Authority:
         )
         return self._answer(
             client, device.tenant, user, requested.first, requested.oidc, grant, acr, form
+        )
+
+    def _by_password(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        """Tokens for a user name and a password (ROPC), which cannot satisfy a second factor."""
+        name, password, scope = (_required(form, field) for field in _PASSWORD_FIELDS)
+        now = self.state.clock.time()
+        kind = "public" if client.app.is_fallback_public_client else "web"
+        acr = clients.authenticate(client.app, form, kind, now)
+        tenant = client.tenant or self.state.tenant_of_address(name)
+        if tenant is None:
+            raise RefusalError(50128)
+        user = tenant.user(name)
+        if user is None:
+            raise RefusalError(50034, user=HIDDEN, tenant=tenant.name)
+        check_password(user, password, now)
+        if user.password_expired:
+            raise RefusalError(50055)
+        client = client.in_tenant(tenant)
+        requested = scopes.read(scope, tenant, client.app)
+        grant = Grant(
+            client.app.app_id, tenant.tenant_id, user.upn, user.id, kind, ["pwd"], now, now, scope
+        )
+        return self._answer(
+            client, tenant, user, requested.single(), requested.oidc, grant, acr, form
         )
 
     def _for_client(self, client: Client, form: dict[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Check whether a user may get tokens for an app: blocked users, policies, assignment (facts D6 to D9)."""
 
+import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,6 +65,26 @@ class Evaluation:
     applied: tuple[AppliedPolicy, ...]
     second_factor: int = 0
     too_old: bool = False
+
+
+LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
+LOCK_SECONDS = 60.0
+
+
+def check_password(user: User, password: str, now: float) -> None:
+    """Check the user's password; too many wrong ones lock the account for a while.
+
+    Raises:
+        RefusalError: it is wrong, or the account is locked.
+    """
+    if user.locked_until > now:
+        raise RefusalError(50053)
+    if not hmac.compare_digest(password.encode(), user.password.encode()):
+        user.failed_tries += 1
+        if user.failed_tries >= LOCK_AFTER:
+            user.failed_tries, user.locked_until = 0, now + LOCK_SECONDS
+        raise RefusalError(50126)
+    user.failed_tries = 0
 
 
 def not_in_tenant(client: Client, tenant: Tenant, name: str, idp: str) -> RefusalError:

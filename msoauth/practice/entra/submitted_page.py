@@ -6,12 +6,10 @@ from msoauth.practice.entra import consent
 from msoauth.practice.entra.clients import is_consumers
 from msoauth.practice.entra.flow_page import FlowPage
 from msoauth.practice.entra.pages import Flow
-from msoauth.practice.entra.policy import HIDDEN, not_in_tenant
+from msoauth.practice.entra.policy import HIDDEN, check_password, not_in_tenant
 from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.state import Tenant, User
 
-LOCK_AFTER = 10  # wrong passwords, as Entra's smart lockout
-LOCK_SECONDS = 60
 PERSONAL_DOMAINS = ("outlook.com", "hotmail.com", "live.com", "msn.com")
 
 _UNKNOWN = "This username may be incorrect. Make sure you typed it correctly. Otherwise, contact your admin."
@@ -108,18 +106,15 @@ class SubmittedPage(FlowPage):
         self.show_refusal(refusal, flow, name)
 
     def _submitted_password(self, flow: Flow, user: User) -> None:
-        now = self.site.state.clock.time()
-        if user.locked_until > now:
-            self.show_refusal(RefusalError(50053), flow)
+        try:
+            check_password(user, self.argument("passwd"), self.site.state.clock.time())
+        except RefusalError as error:
+            if error.number == 50053:
+                self.show_refusal(error, flow)
+            else:
+                self.log_refusal(error, flow)
+                self.show("password.html", flow=flow, problem=_WRONG)
             return
-        if not hmac.compare_digest(self.argument("passwd").encode(), user.password.encode()):
-            user.failed_tries += 1
-            if user.failed_tries >= LOCK_AFTER:
-                user.failed_tries, user.locked_until = 0, now + LOCK_SECONDS
-            self.log_refusal(RefusalError(50126), flow)
-            self.show("password.html", flow=flow, problem=_WRONG)
-            return
-        user.failed_tries = 0
         flow.password_given, flow.amr = True, []
         if user.password_expired:
             refusal = RefusalError(50055)
