@@ -30,6 +30,7 @@ FAULTS = {
     "pop3.unavailable": "Server Unavailable at every POP3 login",
     "pop3.refused": "The one refusal of POP3 at every login, whatever the token",
     "pop3.response-codes": "POP3 announces and uses RESP-CODES and AUTH-RESP-CODE, which Exchange Online does not",
+    "imap.backend-greeting": "IMAP greets in its newer form, with (BACKENDAUTHENTICATE)",
     "imap.drop": "The connection is dropped in the middle of the first message (IMAP)",
     "imap.unavailable": "NO Server Unavailable at every IMAP login",
     "imap.throttled": "Request is throttled, with a backoff time",
@@ -57,7 +58,13 @@ FAULTS = {
     "smtp.sender-blocked": "550 5.1.8 bad outbound sender",
     "smtp.tenant-blocked": "550 5.7.705 tenant has exceeded threshold",
     "smtp.address-blocked": "550 5.7.708 traffic not accepted from this IP",
+    "smtp.trial-limit": "550 5.7.232 external recipient rate limit of a trial tenant",
     "smtp.external-limit": "550 5.7.233 tenant external recipient rate limit",
+    "smtp.continuous-mailbox-full": "550 5.2.251 throttled due to continuous mailbox full errors",
+    "smtp.continuous-send-as-denied": "550 5.2.252 throttled due to continuous send as denied errors",
+    "smtp.continuous-invalid-license": "550 5.2.253 throttled due to continuous invalid license errors",
+    "smtp.continuous-too-many-recipients": "550 5.2.254 throttled due to continuous too many recipients errors",
+    "smtp.continuous-invalid-recipients": "550 5.2.255 throttled due to continuous invalid recipients errors",
 }  # fmt: skip
 
 

@@ -73,6 +73,8 @@ def submit(
     for fault, reply in replies.AFTER_DATA.items():
         if service.has_fault(fault, tenant, mailbox):
             return reply.replace("{}", service.host), f"mail refused: {fault}"
+    if len(authors(mail.content)) > 1 and "Sender" not in headers(mail.content):
+        return replies.MULTIPLE_FROM, "mail refused: several From addresses and no Sender"
     refusal = _limit_refusal(service, session, mailbox) or _rights_refusal(
         service, login, tenant, mailbox, mail
     )

@@ -95,6 +95,7 @@ SEND_AS = (
     "message due to a permanent exception with message [BeginDiagnosticData]Cannot submit message. "
     "MapiExceptionSendAsDenied: Unable to submit message.[EndDiagnosticData] [Hostname={}]"
 )
+MULTIPLE_FROM = "550 5.1.20 Multiple From addresses are not allowed without Sender address"
 LOGON_FAILURE = (
     "430 4.2.0 STOREDRV; mailbox logon failure; "
     "STOREDRV.Submission.Exception:ConnectionFailedTransientException.MapiExceptionLogonFailed; Failed to "
@@ -114,9 +115,22 @@ AFTER_DATA = {
     "smtp.sender-blocked": "550 5.1.8 Access denied, bad outbound sender [..]",
     "smtp.tenant-blocked": "550 5.7.705 Access denied, tenant has exceeded threshold [..]",
     "smtp.address-blocked": "550 5.7.708 Access denied, traffic not accepted from this IP [..]",
+    "smtp.trial-limit": "550 5.7.232 - Your message can't be sent because your trial tenant has exceeded its daily "
+    "limit for sending email to external recipients (tenant external recipient rate limit) [..]",
     "smtp.external-limit": "550 5.7.233 - Your message can't be sent because your tenant exceeded its daily "
     "limit for sending email to external recipients (tenant external recipient rate limit) [..]",
 }
+# A mailbox that met the same error again and again may not send for a while (facts L9), by the number's last digit.
+for _digit, _errors in (
+    ("1", "mailbox full"),
+    ("2", "send as denied"),
+    ("3", "invalid license"),
+    ("4", "too many recipients"),
+    ("5", "invalid recipients"),
+):
+    AFTER_DATA[f"smtp.continuous-{_errors.replace(' ', '-')}"] = (
+        f"550 5.2.25{_digit} Sender throttled due to continuous {_errors} errors."
+    )
 
 
 def capabilities(host: str, peer: str, secure: bool, size: int) -> str:

@@ -3,6 +3,8 @@
 from msoauth.practice.exchange.connection import Connection
 
 READY = "* OK The Microsoft Exchange IMAP4 service is ready. [{}]"
+# The form of some front ends since the end of 2025 (facts L12).
+READY_BACKEND = "* OK The Microsoft Exchange IMAP4 service is ready. (BACKENDAUTHENTICATE) [{}]"
 BEFORE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
 AFTER = (
     "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES "

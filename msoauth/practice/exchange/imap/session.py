@@ -43,7 +43,9 @@ class ImapSession:
 
     async def run(self) -> None:
         """Answer until LOGOUT or the end of the connection."""
-        say(self.connection, responses.READY.format(self.service.encoded_host))
+        newer = self.service.has_fault("imap.backend-greeting")
+        greeting = responses.READY_BACKEND if newer else responses.READY
+        say(self.connection, greeting.format(self.service.encoded_host))
         await self.connection.flush()
         try:
             while await self._next():
