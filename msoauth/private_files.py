@@ -15,6 +15,7 @@ import secrets
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -24,6 +25,7 @@ from msoauth.texts import _
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 # Each of these exists on some systems only. Without O_BINARY, Windows writes each LF as CRLF.
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_REPLACE_PAUSES = (0.05, 0.1, *[0.25] * 8)  # seconds between tries to replace a file
 _MOST_LINKS = 40  # that a path may lead through, as in Linux
 
 _database_lock = threading.Lock()
@@ -129,9 +131,23 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        part.replace(file)
+        replace(part, file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace(source: str | Path, target: str | Path) -> None:
+    """Rename a file, replacing *target*; while a virus scanner holds one of them, try again for about two seconds.
+
+    Raises:
+        OSError: it cannot be replaced.
+    """
+    for pause in _REPLACE_PAUSES:
+        try:
+            return os.replace(source, target)  # noqa: PTH105
+        except PermissionError:
+            time.sleep(pause)
+    return os.replace(source, target)  # noqa: PTH105
 
 
 def _is_device(path: Path) -> bool:

@@ -68,7 +68,8 @@ class Watch:
         return str(start / os.fsdecode(path))
 
     def concerns(self, file: str) -> bool:
-        return file.startswith(f"{self.top}/")
+        # The lock that mail programs share is for others to see, and holds no mail.
+        return file.startswith(f"{self.top}/") and "/mbox.lock" not in file
 
     @staticmethod
     def mode(file: str) -> int:

@@ -10,13 +10,13 @@ from msoauth.checks.context import Context, RunOptions
 from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox
 from msoauth.checks.run import finding_of, run
 from msoauth.errors import MsoauthError
-from msoauth.mail.fetch import Format, fetch
+from msoauth.mail.fetch import fetch
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
-from msoauth.mail.saving import as_input_error
 from msoauth.mail.smtp import envelope
+from msoauth.mail.stores import Format, as_input_error
 from msoauth.model import Account, Finding, Signal
 from msoauth.private_files import resolve_below, safe_name
 from msoauth.store import Workspace

@@ -4,21 +4,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msoauth.errors import MailError
-from msoauth.mail.files import FileStore
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.mbox import MboxStore
 from msoauth.mail.messages import MessageSummary, summary_of
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
-from msoauth.mail.saving import BatchWriter, MailStore, tee
-from msoauth.mail.structure import Scanner, scan
+from msoauth.mail.stores import Format, MailStore, open_store
+from msoauth.mail.structure import scan
 from msoauth.texts import ngettext
 
 Session = Pop3Session | ImapSession
-Format = Literal["eml", "maildir", "mbox"]
 
 
 class ListedMessage(NamedTuple):
@@ -35,11 +32,6 @@ class ListedMessage(NamedTuple):
     uidl: str
     size: int
     ambiguous: bool
-
-
-def open_store(place: Path, format: Format = "eml") -> MailStore:  # noqa: A002 - the option's name
-    """The store at *place*: a folder of .eml files, a Maildir, or an mbox file."""
-    return MboxStore(place) if format == "mbox" else FileStore(place, maildir=format == "maildir")
 
 
 def fetch(
@@ -146,50 +138,41 @@ def _summaries(
 def _store_all(
     store: MailStore, session: Session, entries: list[ListedMessage], yielded: Collection[str]
 ) -> Iterator[MessageSummary]:
-    writer = BatchWriter(store)
     try:
-        yield from _stage_all(store, session, entries, yielded, writer)
+        yield from _stage_all(store, session, entries, yielded)
     except MailError:
-        yield from writer.finish()  # complete messages are kept
+        yield from store.commit()  # complete messages are kept
         raise
     except BaseException:
-        # The caller stopped early, or something failed: commit, although nobody takes the summaries.
-        for _row in writer.finish():
-            pass
+        store.commit()  # although nobody takes the summaries any more
         raise
-    yield from writer.finish()
+    yield from store.commit()
 
 
 def _stage_all(
-    store: MailStore,
-    session: Session,
-    entries: list[ListedMessage],
-    yielded: Collection[str],
-    writer: BatchWriter,
+    store: MailStore, session: Session, entries: list[ListedMessage], yielded: Collection[str]
 ) -> Iterator[MessageSummary]:
     suspects: list[ListedMessage] = []
     for entry, pieces in _retrieve_then_retry(session, entries, suspects):
-        scanner = Scanner()
-        staged = store.stage(tee(pieces, scanner.feed))
-        scanner.close()
+        staged = store.stage(pieces)
         if (
             isinstance(session, Pop3Session)
             and entry not in suspects
-            and session.is_suspect(entry.handle, scanner.size)
+            and session.is_suspect(entry.handle, staged.scanned.size)
         ):
-            store.discard(staged)
+            store.discard(staged.file)
             suspects.append(entry)  # retrieved once more, without pipelining
             continue
         uidl = entry.uidl
         if entry.ambiguous:  # only its content identifies it
             uidl = f"{entry.uidl}#{staged.digest[:16]}"
-        row = summary_of(uidl, scanner)
-        if entry.ambiguous and (uidl in yielded or store.has(uidl)):
-            store.discard(staged)
-            if uidl not in yielded:
-                yield row
+        row = summary_of(uidl, staged.scanned)
+        if not (entry.ambiguous and (uidl in yielded or store.has(uidl))):
+            yield from store.add(staged, row)
             continue
-        yield from writer.add(staged, row)
+        store.discard(staged.file)
+        if uidl not in yielded:
+            yield row
 
 
 def _retrieve_then_retry(

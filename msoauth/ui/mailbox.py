@@ -10,8 +10,8 @@ from msoauth.checks.mail import fetch_mail, mail_folder, send_test
 from msoauth.errors import DestinationError, MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
-from msoauth.mail.files import stored_mail
 from msoauth.mail.messages import MessageSummary, frame
+from msoauth.mail.stores import stored_mail
 from msoauth.model import Account, Finding
 from msoauth.texts import _
 from msoauth.ui import guide, html
