@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
+from msoauth.addresses import same
 from msoauth.errors import InputError
 from msoauth.identity import validation
 from msoauth.mailbox_table import (
@@ -70,7 +71,7 @@ def account_from_text(
             _("“{text}” is neither pop3 nor imap.").format(text=redact(retrieve, 40)),
             field="retrieve",
         )
-    own_login = None if login.casefold() == address.casefold() else login
+    own_login = None if same(login, address) else login
     return Account(
         address, firm, login=own_login, protocol="imap" if protocol == "imap" else "pop3"
     )

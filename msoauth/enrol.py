@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from msoauth import clouds
+from msoauth.addresses import key
 from msoauth.errors import InputError
 from msoauth.identity.client import token_cache_from_grant
 from msoauth.model import Account, Firm
@@ -91,10 +92,10 @@ def _store_firm(
         workspace.firms.set_secret(firm.name, secret, expires=firm.secret_expires)
     else:
         workspace.firms.add(firm, secret=secret or None)
-    addresses = {account.address.casefold() for account in workspace.accounts.list()}
+    addresses = {key(account.address) for account in workspace.accounts.list()}
     for grant in grants:
         address = str(grant["address"])
-        if address.casefold() not in addresses:
+        if key(address) not in addresses:
             workspace.accounts.add(Account(address, firm.name))
         workspace.tokens.save(address, token_cache_from_grant(firm, grant), signed_in_as=address)
         yield address

@@ -33,6 +33,7 @@ class MsoauthError(Exception):
         summary: One sentence for people: what was tried and how it failed.
         cause: An id of the catalogue of causes; ``"unknown"`` if none matches.
         evidence: The server's own words, with secrets taken out.
+        details: What is known beside the cause, by which the steps are chosen (:func:`msoauth.explaining.for_cause`).
         ids: The ids by which Microsoft's support finds this failure (``correlation_id``, ``trace_id``, ``timestamp``).
 
     >>> try:
@@ -49,8 +50,12 @@ class MsoauthError(Exception):
         cause: str = "unknown",
         evidence: str = "",
         ids: Mapping[str, str] = _NO_IDS,
+        details: Mapping[str, str] = _NO_IDS,
     ) -> None:
         self.summary = one_line(redact(summary))
+        self.details = dict(details)
+        self.confidence = "certain"
+        self.possibilities: tuple[str, ...] = ()
         super().__init__(self.summary)
         self.cause = cause
         self.evidence = visible(redact(evidence, MAX_EVIDENCE))
@@ -132,8 +137,9 @@ class AuthError(MsoauthError):
         retriable: bool = False,
         retry_after: float | None = None,
         claims: str | None = None,
+        details: Mapping[str, str] = _NO_IDS,
     ) -> None:
-        super().__init__(summary, cause=cause, evidence=evidence, ids=ids)
+        super().__init__(summary, cause=cause, evidence=evidence, ids=ids, details=details)
         self.retriable = retriable
         self.retry_after = retry_after
         self.claims = claims

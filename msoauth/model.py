@@ -130,6 +130,21 @@ def _warn_of_retrieve() -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who signed in: known by the object id in the directory, shown by the user name, which may change.
+
+    Attributes:
+        object_id: The ``oid`` claim; empty where the tokens have none.
+        tenant_id: The ``tid`` claim; empty where the tokens have none.
+        user_name: The user principal name now.
+    """
+
+    object_id: str
+    tenant_id: str
+    user_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A link to a web page that helps: its text and its URL."""
 
@@ -155,6 +170,10 @@ class Finding:
         at: When it was made, UTC.
         run: The id that the findings of one run share.
         facts: What was measured, for tables: ``messages``, ``newest`` (ISO 8601, UTC); texts and numbers only.
+        confidence: ``certain``, ``likely`` or ``unsure`` that the cause is the right one; empty without a cause.
+        possibilities: Other causes that it may have, the most likely first.
+        details: What is known of the problem beside its cause, by which its steps are chosen: ``login`` (the user who
+            signs in for the mailbox), ``sender`` (the address in whose name a mail was to go), ``protocol`` and others.
 
     >>> finding = msoauth.Finding("smtp.login", msoauth.Signal.FAILED, "Mail can't be sent.", cause="throttled")
     >>> finding.as_json()["cause"]
@@ -176,6 +195,9 @@ class Finding:
     account: str = ""
     run: str = ""
     facts: Mapping[str, str | int] = field(default_factory=dict)
+    confidence: str = ""
+    possibilities: tuple[str, ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         texts = (
@@ -186,6 +208,9 @@ class Finding:
             *self.fix,
             *self.ids,
             *self.ids.values(),
+            *(self.confidence, *self.possibilities),
+            *self.details,
+            *self.details.values(),
         )
         if not self.facts and is_harmless("".join(texts)) and is_harmless(self.evidence):
             return  # nearly always; an audit makes a hundred thousand findings
@@ -203,10 +228,26 @@ class Finding:
                 one_line(name): visible(fact) if isinstance(fact, str) else fact
                 for name, fact in self.facts.items()
             },
+            confidence=one_line(self.confidence),
+            possibilities=tuple(map(one_line, self.possibilities)),
+            details={one_line(name): one_line(text) for name, text in self.details.items()},
         )
 
+    @property
+    def login(self) -> str:
+        """The user who signs in for the mailbox; empty for nobody, or where that does not matter."""
+        return self.details.get("login", "")
+
+    @property
+    def sender(self) -> str:
+        """The address in whose name a mail was to be sent; empty where none was."""
+        return self.details.get("sender", "")
+
     def as_json(self) -> dict[str, Any]:
-        """The finding as a dict for ``json.dumps``, with ``facts`` only if there are any; scripts rely on its keys."""
+        """The finding as a dict for ``json.dumps``; scripts rely on its keys.
+
+        ``facts``, ``confidence``, ``possibilities`` and ``details`` are in it only if there are any.
+        """
         data: dict[str, Any] = {
             "check": self.check,
             "signal": str(self.signal),
@@ -223,9 +264,13 @@ class Finding:
             "account": self.account,
             "run": self.run,
         }
-        if self.facts:
-            data["facts"] = dict(self.facts)
-        return data
+        more = {
+            "facts": dict(self.facts),
+            "confidence": self.confidence,
+            "possibilities": list(self.possibilities),
+            "details": dict(self.details),
+        }
+        return data | {name: value for name, value in more.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Finding":
@@ -246,4 +291,7 @@ class Finding:
             account=data["account"],
             run=data["run"],
             facts=dict(data.get("facts", ())),
+            confidence=data.get("confidence", ""),
+            possibilities=tuple(data.get("possibilities", ())),
+            details=dict(data.get("details", ())),
         )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from msoauth import checks
+from msoauth.addresses import key
 from msoauth.judgement import (
     SILENT_DAYS,
     Dates,
@@ -50,7 +51,7 @@ class AccountResult:
         issue = self.issue
         return Mark(
             self.firm.name,
-            self.account.address.strip().casefold() if self.account else "",
+            key(self.account.address) if self.account else "",
             self.signal,
             issue.check if issue else "",
             issue.cause if issue and not issue.expiring else None,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msoauth.addresses import key
 from msoauth.model import Account
 
 FIRST_PAUSE = 5.0  # seconds without requests to a tenant after it throttled, doubled each time
@@ -81,7 +82,7 @@ class WorkQueue:
                 if account is not None:
                     self._running += 1
                     self._firms[account.firm].running += 1
-                    user = account.user.casefold()
+                    user = key(account.user)
                     self._users[user] = self._users.get(user, 0) + 1
                     return account
                 # An account that is being checked may be put back, so the queue is finished only when none is.
@@ -129,7 +130,7 @@ class WorkQueue:
     def _release(self, account: Account) -> None:
         self._running -= 1
         self._firms[account.firm].running -= 1
-        user = account.user.casefold()
+        user = key(account.user)
         self._users[user] -= 1
         if not self._users[user]:
             del self._users[user]
@@ -155,7 +156,7 @@ class WorkQueue:
                 pause_left = seconds if pause_left is None else min(pause_left, seconds)
                 continue
             for position, account in enumerate(firm.waiting):
-                if self._users.get(account.user.casefold(), 0) < self._per_mailbox:
+                if self._users.get(key(account.user), 0) < self._per_mailbox:
                     del firm.waiting[position]
                     return account, None
         return None, pause_left

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from msoauth.addresses import key
 from msoauth.auditing.account import AccountResult, check_account, check_firm, new_run_id
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
@@ -78,7 +79,7 @@ class Audit:
         self._snapshot = workspace.snapshot()
         self._firms: dict[str, Firm] = {f.name: f for f in firms}
         self._accounts: dict[str, Account] = {
-            account.address.strip().casefold(): account
+            key(account.address): account
             for account in workspace.accounts.list()
             if account.firm in self._firms
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from msoauth import checks, judgement
+from msoauth.addresses import key
 from msoauth.auditing import history
 from msoauth.auditing.history import Change
 from msoauth.identity.sign_in_history import CHECK as SIGN_IN
@@ -151,16 +152,16 @@ def status(
     for account in workspace.accounts.list():
         if account.firm not in firms_by_name:
             continue
-        key = account.address.strip().casefold()
+        account_key = key(account.address)
         rows.append(
             _account_status(
                 account,
                 firms_by_name[account.firm],
-                by_account.get((account.firm, key), []),
+                by_account.get((account.firm, account_key), []),
                 by_account.get((account.firm, ""), []),
-                tokens.get(key),
-                latest_messages.get(key),
-                changes.get(key, ""),
+                tokens.get(account_key),
+                latest_messages.get(account_key),
+                changes.get(account_key, ""),
                 now,
                 silent_days,
             )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from msoauth.errors import DestinationError, MailError, NotFoundError, StoreError
+from msoauth.errors import DestinationError, MailError, MsoauthError, NotFoundError, StoreError
 from msoauth.identity.access_tokens import AccessToken
 from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.imap import ImapSession
@@ -81,6 +81,27 @@ class OpenSessions:
                     session.connection.close()
 
 
+class Logins:
+    """The logins of one run, each tried once; a check that was refused can ask what another server said to the same token.
+
+    Safe to share between threads: who asks for a login that is under way waits for its end.
+    """
+
+    def __init__(self) -> None:
+        self._locks = {name: threading.Lock() for name in ("retrieval", "smtp")}
+        self._results: dict[str, Outcome | MsoauthError] = {}
+
+    def result(self, name: str, log_in: "Callable[[], Outcome]") -> "Outcome | MsoauthError":
+        """The outcome of the login called *name* (``retrieval`` or ``smtp``), which is tried if nobody has yet."""
+        with self._locks[name]:
+            if name not in self._results:
+                try:
+                    self._results[name] = log_in()
+                except MsoauthError as error:
+                    self._results[name] = error
+            return self._results[name]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What the caller of a run asks for.
@@ -125,6 +146,10 @@ class RunState:
         latest_message: When the latest message came; None for an empty mailbox.
         latest_message_known: Whether the server reported it.
         message_id: The Message-ID of the test mail.
+        known: What the checks found out that decides which steps fit: details for
+            :func:`msoauth.explaining.for_cause`.
+        selected: The ids of the checks that this run carries out.
+        logins: What came of each login to a mail server, by protocol, for other checks to compare with.
         transcripts: The conversations with the mail servers: ``pop3``, ``imap``, ``smtp`` from the greeting to the
             login, and those of sending by check id.
 
@@ -145,6 +170,9 @@ class RunState:
     latest_message: datetime | None = None
     latest_message_known: bool = False
     message_id: str = ""
+    known: dict[str, str] = field(default_factory=dict)
+    selected: frozenset[str] = frozenset()
+    logins: "Logins" = field(default_factory=lambda: Logins(), repr=False)
     transcripts: dict[str, Transcript] = field(default_factory=dict, repr=False)
 
     def ordered_transcripts(self) -> dict[str, Transcript]:
@@ -222,6 +250,8 @@ class Outcome:
         cause: An id of the catalogue of causes where something is wrong.
         evidence: The server's own words.
         facts: What was measured, for tables.
+        details: What decides which steps fit; see :func:`msoauth.explaining.for_cause`.
+        confidence: How certain the cause is: ``certain``, ``likely`` or ``unsure``.
 
     >>> msoauth.checks.Outcome("the server answers").signal.shape
     '●'
@@ -232,6 +262,8 @@ class Outcome:
     cause: str | None = None
     evidence: str = ""
     facts: Mapping[str, str | int] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    confidence: str = "certain"
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ def _consented_permissions(context: Context) -> set[str]:
         principal, exchange = service_principal(context), _exchange_principal(context)
         names = graph.permissions(EXCHANGE_APP_ID)
         return {names.get(i, i) for i in graph.roles(principal.object_id, exchange.object_id)}
-    user = graph.user(context.mailbox.user) if context.account else None
+    user = graph.find_user(context.mailbox.user) if context.account else None
     return _consented(_grants(context), user.id if user else "")
 
 
@@ -323,7 +323,7 @@ def _consent_of_each_mailbox(context: Context, grants: Sequence[Grant], evidence
     graph, accounts = graph_client(context), context.workspace.accounts.list(context.firm.name)
     without: dict[str, list[str]] = {}
     for account in accounts:
-        user = graph.user(account.user)
+        user = graph.find_user(account.user)
         consented = _consented(grants, user.id) if user else set[str]()
         lacking = [name for name in _needed_by([account], context.firm) if name not in consented]
         if lacking:

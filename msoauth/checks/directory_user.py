@@ -1,22 +1,64 @@
 """Checks of the user through Microsoft Graph; they run only when an administrator has signed in."""
 
+from msoauth.addresses import key, same
 from msoauth.checks.context import Context, Outcome
 from msoauth.checks.directory_app import define_check, graph_client, has_graph, service_principal
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.graph import DirectoryUser
+from msoauth.graph import DirectoryUser, Recipient
 from msoauth.model import Signal
 from msoauth.texts import _
 
 
 def _user(context: Context) -> DirectoryUser:
-    upn = context.mailbox.user
-    user = graph_client(context).user(upn)
+    """The user who signs in for the account, found by user name or else by the mailbox's address.
+
+    Raises:
+        AuthError: there is none (``user-not-found``), or the address is no mailbox (``not-a-mailbox``).
+    """
+    graph, account = graph_client(context), context.mailbox
+    user = graph.find_user(account.user)
     if user is None:
+        if account.login is None:
+            _require_mailbox(context)
         raise AuthError(
-            _("the directory knows no user {user}").format(user=upn), cause="user-not-found"
+            _("the directory knows no user {user}").format(user=account.user),
+            cause="user-not-found",
         )
     return user
+
+
+def _require_mailbox(context: Context) -> None:
+    """Make sure that the account's address is not that of a group, a list or a contact.
+
+    Where these may not be read, nothing is known.
+
+    Raises:
+        AuthError: it is (``not-a-mailbox``).
+    """
+    address = context.mailbox.address
+    try:
+        found = graph_client(context).recipient(address)
+    except AuthError as error:
+        if error.cause != "graph-forbidden":
+            raise
+        return
+    if found is None:
+        if not graph_client(context).is_room(address):
+            return
+        found = Recipient("room", address.partition("@")[0], address)
+    sentence = {
+        "group": _("{address} is the group {name}, not a mailbox"),
+        "list": _("{address} is the distribution list {name}, not a mailbox"),
+        "contact": _("{address} is the contact {name}, not a mailbox"),
+        "room": _("{address} is the room {name}, not a person's mailbox"),
+    }[found.kind]
+    context.state.known["kind"] = found.kind
+    raise AuthError(
+        sentence.format(address=address, name=found.name),
+        cause="not-a-mailbox",
+        details={"kind": found.kind},
+    )
 
 
 def _assignment(context: Context) -> Outcome:
@@ -31,13 +73,21 @@ def _assignment(context: Context) -> Outcome:
     assignments = graph_client(context).assignments(principal.object_id)
     if any(assignment.principal_id == user.id for assignment in assignments):
         return Outcome(_("assignment is required, and the user is assigned"))
-    groups = sorted(assignment.name for assignment in assignments if assignment.kind == "Group")
-    if groups:
+    of_groups = {a.principal_id: a.name for a in assignments if a.kind == "Group"}
+    groups = sorted(of_groups.values())
+    member_of = _groups_of(context, user) if groups else set()
+    if member_of is None:
         return Outcome(
             _(
                 "assignment is required; the user is not assigned directly, perhaps by a group: {groups}"
             ).format(groups=", ".join(groups)),
             Signal.WARNING,
+        )
+    if through := sorted(of_groups[id_] for id_ in of_groups.keys() & member_of):
+        return Outcome(
+            _("assignment is required, and the user is assigned by the group {group}").format(
+                group=through[0]
+            )
         )
     return Outcome(
         _("assignment is required, and the user is not assigned"),
@@ -47,25 +97,64 @@ def _assignment(context: Context) -> Outcome:
     )
 
 
+def _groups_of(context: Context, user: DirectoryUser) -> set[str] | None:
+    """The ids of the user's groups; None where they may not be read."""
+    try:
+        return graph_client(context).groups_of(user.id)
+    except AuthError as error:
+        if error.cause != "graph-forbidden":
+            raise
+        return None
+
+
 def _enabled_and_licensed(context: Context) -> Outcome:
-    """Whether the user may sign in, has an Exchange Online licence, and owns the mailbox's address."""
+    """Whether the user may sign in, and the mailbox is one that the user can open."""
+    account, graph = context.mailbox, graph_client(context)
     user, address = _user(context), context.mailbox.address
+    known = context.state.known
+    if account.login is not None:
+        owner = graph.user_with_address(address)
+        if owner is None:
+            _require_mailbox(context)
+        elif owner.id == user.id:
+            known["kind"] = "own"
+        elif not owner.enabled and owner.exchange is False:
+            known["kind"] = "room" if graph.is_room(address) else "shared"
+        if owner is not None and (wrong := _is_no_primary(context, owner)):
+            return wrong
+    elif not user.enabled and user.exchange is False and user.addresses:
+        known["kind"] = "room" if graph.is_room(address) else "shared"
+    if known.get("kind") == "room":
+        return _no_mailbox(_("{address} is a room, not a person's mailbox"), context, "room")
     if not user.enabled:
+        sentence = _("sign-in of {user} is blocked")
+        if known.get("kind") == "shared" and account.login is None:
+            sentence = _("{user} is the own user of a shared mailbox, whose sign-in is blocked")
         return Outcome(
-            _("sign-in of {user} is blocked").format(user=user.upn),
-            Signal.FAILED,
-            "user-disabled",
-            "accountEnabled: false",
+            sentence.format(user=user.upn), Signal.FAILED, "user-disabled", "accountEnabled: false"
         )
-    if user.exchange is False:  # None: Graph did not say
+    if account.login is None and not same(user.upn, address):
+        return Outcome(
+            _("{address} is the mailbox of the user {user}, who signs in under that name").format(
+                address=address, user=user.upn
+            ),
+            Signal.FAILED,
+            "account-wrong",
+            f"userPrincipalName: {user.upn}",
+            details={"signed_in_as": user.upn},
+        )
+    if user.exchange is False and known.get("kind") != "shared":  # None: Graph did not say
+        details = {"licence_of": user.upn}
+        if user.synchronized and user.primary:
+            details["kind"] = "on-premises"
         return Outcome(
             _("{user} has no Exchange Online licence").format(user=user.upn),
             Signal.FAILED,
             "mailbox-missing",  # a user without the licence has no mailbox of their own
             "assignedPlans: –",  # Graph lists the plans there
+            details=details,
         )
-    # Not with a separate login: a shared mailbox's address is not one of the user who signs in.
-    if context.mailbox.login is None and user.addresses and address.lower() not in user.addresses:
+    if account.login is None and user.addresses and key(address) not in user.addresses:
         return Outcome(
             _("{user} is there, but {address} is none of the user's addresses").format(
                 user=user.upn, address=address
@@ -73,13 +162,34 @@ def _enabled_and_licensed(context: Context) -> Outcome:
             Signal.WARNING,
             evidence=", ".join(sorted(user.addresses)),
         )
+    if account.login is None and (wrong := _is_no_primary(context, user)):
+        return wrong
     return Outcome(_("{user} is there, enabled and licensed").format(user=user.upn))
+
+
+def _is_no_primary(context: Context, owner: DirectoryUser) -> Outcome | None:
+    """The outcome where the account's address is only a second one of the owner's mailbox; None where it is not."""
+    if not owner.primary or same(owner.primary, context.mailbox.address):
+        return None
+    sentence = _("{address} is a second address of the mailbox {primary}")
+    context.state.known["primary"] = owner.primary
+    return _no_mailbox(sentence, context, "alias")
+
+
+def _no_mailbox(sentence: str, context: Context, kind: str) -> Outcome:
+    context.state.known["kind"] = kind
+    known = context.state.known
+    return Outcome(
+        sentence.format(address=context.mailbox.address, primary=known.get("primary", "")),
+        Signal.FAILED,
+        "not-a-mailbox",
+    )
 
 
 def _last_sign_in(context: Context) -> Outcome:
     """How the user's last sign-in ended, from the log: most refusals are otherwise shown to the user only (facts B4)."""
     try:
-        entries = graph_client(context).sign_ins(context.firm.client_id, context.mailbox.user)
+        entries = graph_client(context).sign_ins(context.firm.client_id, _user(context).upn)
     except AuthError as error:
         if error.cause != "graph-forbidden":
             raise

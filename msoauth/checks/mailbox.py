@@ -1,12 +1,13 @@
 """Checks whether mail works: logs in over POP3 or IMAP and over SMTP, and does the smallest real thing there."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import Literal
 
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
-from msoauth.errors import MailError
+from msoauth.claims import read_unverified
+from msoauth.errors import MailError, MsoauthError
+from msoauth.explaining.account_facts import LONGEST_TOKEN
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
@@ -14,6 +15,8 @@ from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_f
 from msoauth.mail.smtp import SmtpSession
 from msoauth.texts import _
 
+# What the directory may show an address to be instead of a mailbox.
+NO_MAILBOX = frozenset({"group", "list", "contact", "room", "alias"})
 _TOKEN_CHECKS = ("sign-in.token", "sign-in.audience", "sign-in.scopes", "sign-in.user")
 
 
@@ -22,30 +25,65 @@ def _smtp_user(context: Context) -> str:
     return context.mailbox.address if context.firm.access == "app-only" else context.mailbox.user
 
 
-def _explain_bare_refusal(
-    act: Callable[[Context], Outcome], *, opens_mailbox: bool = False
-) -> Callable[[Context], Outcome]:
-    """Make *act* report a login that is refused without a reason as what is left when the token's claims are good.
-
-    For app-only access that is a service principal missing in Exchange, and where one user opens the mailbox of another
-    a missing Full Access (facts E2, E5).
+def _explain_refusal(context: Context, error: MsoauthError, login: str) -> MsoauthError:
+    """Say of a login that was refused without a reason what the rest of the run shows; its token's claims are good.
 
     Args:
-        opens_mailbox: The login is to the mailbox itself; that of SMTP is to the user's own (facts M1).
+        login: ``retrieval`` or ``smtp``.
     """
+    if not isinstance(error, MailError) or error.cause != "mail-login-rejected":
+        return error
+    token, known = token_of(context), context.state.known
+    if len(token) > LONGEST_TOKEN:
+        error.details["token_length"] = f"{len(token):,}"
+    elif context.firm.access == "app-only":
+        claims = read_unverified(token)
+        error.cause, error.confidence = "service-principal-missing", "likely"
+        if claims is not None and claims.object_id:
+            error.details["app_object_id"] = claims.object_id
+    elif known.get("kind") in NO_MAILBOX and login == "retrieval":
+        error.cause = "not-a-mailbox"
+    else:
+        accepted = _accepted_elsewhere(context, login)
+        if accepted is not None:
+            error.details["other"] = accepted
+        if login == "retrieval" and context.mailbox.login and known.get("kind") != "own":
+            # Where one user opens the mailbox of another, the right to do so is missing most often (facts E2, E5).
+            error.cause, error.confidence = "full-access-missing", "likely"
+    return error
 
-    def wrapped(context: Context) -> Outcome:
-        try:
-            return act(context)
-        except MailError as error:
-            if error.cause == "mail-login-rejected":
-                if context.firm.access == "app-only":
-                    error.cause = "service-principal-missing"
-                elif opens_mailbox and context.mailbox.login:
-                    error.cause = "full-access-missing"
-            raise
 
-    return wrapped
+_OTHER: dict[str, Literal["retrieval", "smtp"]] = {"retrieval": "smtp", "smtp": "retrieval"}
+
+
+def _accepted_elsewhere(context: Context, login: str) -> str | None:
+    """Which other login of this run accepted the same token: its name, or ``none``; None where that is not known."""
+    other = _OTHER[login]
+    if not context.state.selected & _LOGINS[other]:
+        return None
+    result = _log_in(context, other)
+    if isinstance(result, Outcome) or result.cause == "send-as-denied":
+        return other
+    return "none" if result.cause == "mail-login-rejected" else None
+
+
+def _log_in(context: Context, login: Literal["retrieval", "smtp"]) -> Outcome | MsoauthError:
+    """Log in to one of the mail servers, once in a run."""
+    act = _smtp if login == "smtp" else _imap if context.mailbox.protocol == "imap" else _pop3
+    return context.state.logins.result(login, lambda: act(context))
+
+
+def _login(context: Context, login: Literal["retrieval", "smtp"]) -> Outcome:
+    result = _log_in(context, login)
+    if isinstance(result, MsoauthError):
+        raise _explain_refusal(context, result, login)
+    return result
+
+
+_LOGINS = {
+    "retrieval": frozenset({"pop3.login", "imap.login"}),
+    "smtp": frozenset({"smtp.login"}),
+}
 
 
 def _connect_smtp(context: Context) -> Outcome:
@@ -59,7 +97,6 @@ def _connect_smtp(context: Context) -> Outcome:
     return Outcome("")
 
 
-@partial(_explain_bare_refusal, opens_mailbox=True)
 def _pop3(context: Context) -> Outcome:
     session = context.state.sessions.take(Pop3Session) or Pop3Session.connect(
         context.firm.cloud.pop3, **context.connection_options("pop3")
@@ -73,7 +110,6 @@ def _pop3(context: Context) -> Outcome:
     )
 
 
-@partial(_explain_bare_refusal, opens_mailbox=True)
 def _imap(context: Context) -> Outcome:
     session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
@@ -85,7 +121,6 @@ def _imap(context: Context) -> Outcome:
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
 
 
-@_explain_bare_refusal
 def _smtp(context: Context) -> Outcome:
     address = context.mailbox.address
     session = context.state.sessions.take(SmtpSession) or SmtpSession.connect(
@@ -97,7 +132,6 @@ def _smtp(context: Context) -> Outcome:
     return Outcome(_("SMTP login works and the sender {sender} is accepted").format(sender=address))
 
 
-@_explain_bare_refusal
 def _send(context: Context) -> Outcome:
     account, cloud = context.mailbox, context.firm.cloud
     sender = context.options.sender or account.address
@@ -116,7 +150,10 @@ def _send(context: Context) -> Outcome:
         )
 
     retry = context.options.retry or RetryPolicy(0, cancelled=context.cancelled)
-    reply = send_with_retries(open_smtp, message, sender, [recipient], retry)
+    try:
+        reply = send_with_retries(open_smtp, message, sender, [recipient], retry)
+    except MailError as error:
+        raise _explain_refusal(context, error, "smtp") from None
     return Outcome(
         _("the test mail to {recipient} was accepted").format(recipient=recipient),
         evidence=str(reply or ""),
@@ -149,16 +186,18 @@ LOGIN_TO_RETRIEVE = (
     Check(
         "pop3.login",
         lambda: _("Mail can be retrieved (POP3)"),
-        _pop3,
+        lambda context: _login(context, "retrieval"),
         needs=("network.pop3", *_TOKEN_CHECKS),
+        after=("registration.user",),
         applies=lambda context: context.mailbox.protocol == "pop3",
         asks=lambda: _("Does the POP3 server accept the token, and open the mailbox (STAT)?"),
     ),
     Check(
         "imap.login",
         lambda: _("Mail can be retrieved (IMAP)"),
-        _imap,
+        lambda context: _login(context, "retrieval"),
         needs=("network.imap", *_TOKEN_CHECKS),
+        after=("registration.user",),
         applies=lambda context: context.mailbox.protocol == "imap",
         asks=lambda: _("Does the IMAP server accept the token, and open the inbox (EXAMINE)?"),
     ),
@@ -178,9 +217,9 @@ LOGIN_TO_SEND = (
     Check(
         "smtp.login",
         lambda: _("Mail can be sent (SMTP login)"),
-        _smtp,
+        lambda context: _login(context, "smtp"),
         needs=("network.smtp", *_TOKEN_CHECKS),
-        after=("smtp.connect",),
+        after=("smtp.connect", "registration.user"),
         asks=lambda: _("Does the SMTP server accept the token, and the mailbox as sender?"),
     ),
 )

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
+from types import MappingProxyType
 
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MailError, MsoauthError, StoreError, is_local
@@ -186,6 +187,7 @@ def run(
     if record:
         context.require_confirmed()
     applicable = [check for check in checks if check.applies(context)]
+    context.state.selected = frozenset(check.id for check in applicable)
     threads = (
         Threads(min(workers, len(applicable)) - 1, "check") if isinstance(workers, int) else workers
     )
@@ -236,7 +238,9 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
                     # The server is not to blame: cancelling closed the connection.
                     finding = Finding(check.id, Signal.SKIPPED, cancelled_text)
                 else:
-                    finding = finding_of(error, check.id, context.firm, context.account)
+                    finding = finding_of(
+                        error, check.id, context.firm, context.account, _known(check.id, context)
+                    )
         except OSError as error:  # of this computer: those of servers were caught where they arose
             reason = ": ".join(filter(None, (error.filename, error.strerror or str(error))))
             summary = _("this computer is in the way of the check: {reason}").format(reason=reason)
@@ -266,27 +270,71 @@ def _finding(check: str, outcome: Outcome, context: Context) -> Finding:
     )
     if outcome.cause is None:
         return finding
-    return _with_explanation(finding, outcome.cause, context.firm, context.account)
+    details = {**_known(check, context), **outcome.details}
+    finding = replace(finding, confidence=outcome.confidence)
+    return _with_explanation(finding, outcome.cause, context.firm, context.account, details)
 
 
-def finding_of(error: MsoauthError, check: str, firm: Firm, account: Account | None) -> Finding:
-    """The finding for a check that raised *error*."""
+_PROTOCOLS = {"pop3.login": "pop3", "imap.login": "imap", "smtp.login": "smtp", "smtp.send": "smtp"}
+
+
+def _known(check: str, context: Context) -> dict[str, str]:
+    """What this run knows beside the cause of a problem that *check* found."""
+    known = dict(context.state.known)
+    if protocol := _PROTOCOLS.get(check):
+        known["protocol"] = protocol
+    if protocol == "smtp" and context.account is not None:
+        known["sender"] = context.options.sender or context.account.address
+    return known
+
+
+def finding_of(
+    error: MsoauthError,
+    check: str,
+    firm: Firm,
+    account: Account | None,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Finding:
+    """The finding for a check that raised *error*.
+
+    Args:
+        known: What is known of it beside its cause, by which its steps are chosen.
+    """
     finding = Finding(
         check=check,
         signal=signal_of(error),
         summary=redact(error.summary),
         evidence=redact(error.evidence, 8000),
         ids=error.ids,
+        confidence=error.confidence,
+        possibilities=error.possibilities,
     )
     if is_local(error):
         return replace(finding, fix=error.fix)
-    return _with_explanation(finding, error.cause, firm, account)
+    if check == "mail.retrieve" and account is not None:
+        known = {"protocol": account.protocol, **known}
+    return _with_explanation(finding, error.cause, firm, account, {**known, **error.details})
 
 
-def _with_explanation(finding: Finding, cause: str, firm: Firm, account: Account | None) -> Finding:
-    from msoauth.explaining import for_cause  # the catalogue is read only when something is wrong
+# Causes that say only that something is wrong with the login.
+_VAGUE = frozenset({"mail-login-rejected", "unknown"})
 
-    explanation = for_cause(cause, firm=firm, account=account, ids=finding.ids)
+
+def _with_explanation(
+    finding: Finding, cause: str, firm: Firm, account: Account | None, details: Mapping[str, str]
+) -> Finding:
+    from msoauth.explaining import explanation_with_roles  # the catalogue is read only when needed
+
+    explanation, details = explanation_with_roles(
+        cause, finding.evidence, firm, account, details, ids=finding.ids
+    )
     return replace(
-        finding, cause=cause, fix=explanation.fix, who=explanation.who, links=explanation.links
+        finding,
+        cause=cause,
+        fix=explanation.fix,
+        who=explanation.who,
+        links=explanation.links,
+        confidence="unsure" if cause in _VAGUE else finding.confidence,
+        possibilities=finding.possibilities or explanation.also,
+        details=details,
     )

@@ -1,11 +1,14 @@
 """Checks whether the user has signed in, and whether the tokens are good for mail."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from msoauth.addresses import same
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.claims import read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, sign_in_history
+from msoauth.identity.signed_in_user import is_renamed
 from msoauth.judgement import idle_signal, severity
 from msoauth.model import Signal
 from msoauth.redact import redact
@@ -56,6 +59,7 @@ def _not_signed_in(context: Context) -> AuthError:
         cause=refusal.cause or "unknown",
         evidence=refusal.evidence,
         ids=refusal.ids,
+        details=refusal.details,
     )
 
 
@@ -117,17 +121,30 @@ def _scopes(context: Context) -> Outcome:
 
 def _user(context: Context) -> Outcome:
     token_of(context)
-    user = context.state.token.user if context.state.token else ""
+    person = context.state.token.person if context.state.token else None
     account = context.mailbox
-    if not user:
+    if person is None or not person.user_name:
         return Outcome(_("the token does not say whose it is"), Signal.WARNING)
-    if user.casefold() != account.user.casefold():
+    user, details = person.user_name, {"signed_in_as": person.user_name}
+    if same(user, account.user):
+        return Outcome(_("{user} is signed in").format(user=user))
+    status = context.workspace.tokens.status(account.address)
+    before = context.state.token.earlier if context.state.token else None
+    if status and before and not status.object_id:  # signed in before msoauth kept the ids
+        status = replace(status, object_id=before.object_id, tenant_id=before.tenant_id)
+    if is_renamed(account, person, status):
         return Outcome(
-            _("{actual} is signed in, not {wanted}").format(actual=user, wanted=account.user),
+            _("{old} has a new user name: {new}").format(old=account.user, new=user),
             Signal.FAILED,
-            "account-wrong",
+            "user-renamed",
+            details=details,
         )
-    return Outcome(_("{user} is signed in").format(user=user))
+    return Outcome(
+        _("{actual} is signed in, not {wanted}").format(actual=user, wanted=account.user),
+        Signal.FAILED,
+        "account-wrong",
+        details=details,
+    )
 
 
 def _age(context: Context) -> Outcome:
@@ -159,6 +176,7 @@ SIGN_IN = (
         _present,
         # A sign-in made earlier needs no redirect URI any more; one that is missing does.
         needs=("registration.secret",),
+        after=("registration.user",),
         applies=_delegated,
         asks=lambda: _("Has the user of this mailbox signed in once, so that tokens are stored?"),
     ),
@@ -167,6 +185,7 @@ SIGN_IN = (
         lambda: _("The token can be renewed"),
         _token,
         needs=("registration.secret", "sign-in.present"),
+        after=("registration.user",),
         asks=lambda: _("Does the sign-in service give a new access token for the stored grant?"),
     ),
     Check(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from msoauth import shells
+from msoauth.addresses import same
 from msoauth.cli.options import Address, Json
 from msoauth.cli.output import EXIT_FAILED, print_json, print_text
 from msoauth.cli.prompts import confirm
@@ -160,7 +161,7 @@ def list_(
 
 def _signed_in(row: dict[str, object]) -> str:
     user = str(row["signed_in_as"] or _("not yet"))
-    return _("itself") if user.casefold() == str(row["address"]).casefold() else user
+    return _("itself") if same(user, str(row["address"])) else user
 
 
 @app.command("change")
@@ -180,7 +181,7 @@ def change(
         new_account = account_from_text(
             current.address, current.firm, login or current.login, retrieve or current.protocol
         )
-        if new_account.login and new_account.login.casefold() == current.address.casefold():
+        if new_account.login and same(new_account.login, current.address):
             new_account = replace(new_account, login=None)
         workspace.accounts.replace(new_account)
     print_text(

@@ -301,9 +301,12 @@ def list_scenarios(json: Json = False) -> None:
             )
         else:
             to_see_it = _("To see it: {what}").format(what=scenario.do) if scenario.do else ""
-            diagnosis = _("Diagnosed as {cause}; can be aimed at {whom}.").format(
-                cause=scenario.cause, whom=reaches[scenario.reach]
+            sentence = (
+                _("Diagnosed as {cause}; can be aimed at {whom}.")
+                if scenario.cause
+                else _("Nothing is wrong, and nothing must be found; can be aimed at {whom}.")
             )
+            diagnosis = sentence.format(cause=scenario.cause, whom=reaches[scenario.reach])
             screen.print(scenario.name, style="bold")
             for line in filter(None, (scenario.says, to_see_it, diagnosis)):
                 filled = textwrap.fill(line, min(screen.width, _MAX_WIDTH) - 4)

@@ -7,7 +7,14 @@ catalogue are numbered sections in ``docs/facts``.
 
 from msoauth.explaining.account_facts import AccountFacts
 from msoauth.explaining.batch import batch
-from msoauth.explaining.explanation import Explanation, explain, for_cause, who_in_words
+from msoauth.explaining.explanation import (
+    Explanation,
+    explain,
+    explanation_with_roles,
+    for_cause,
+    of_finding,
+    who_in_words,
+)
 from msoauth.explaining.load import Cause, causes
 
 __all__ = [
@@ -17,6 +24,8 @@ __all__ = [
     "batch",
     "causes",
     "explain",
+    "explanation_with_roles",
     "for_cause",
+    "of_finding",
     "who_in_words",
 ]

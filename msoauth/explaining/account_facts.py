@@ -5,11 +5,12 @@ earlier findings often show.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
+from msoauth.addresses import readable, same
 from msoauth.claims import UnverifiedClaims
 from msoauth.clouds import Protocol
 from msoauth.explaining.decide import Confidence
@@ -19,7 +20,7 @@ from msoauth.texts import _
 _VAGUE = "mail-login-rejected"
 _RECENT = timedelta(days=1)  # for so long an accepted login says that the token is good
 # IMAP commands may have 10,240 bytes, SASL lines of SMTP 12,288 (facts E1, E3); base64 makes four of three bytes.
-_LONGEST_TOKEN = 7_600
+LONGEST_TOKEN = 7_600
 # What only that protocol's servers say, then what names the protocol; the first that matches decides.
 _PROTOCOLS: tuple[tuple[Protocol, re.Pattern[str]], ...] = (
     ("pop3", re.compile(r"(?<!\S)[\"'(b]{0,3}-err\b")),
@@ -45,6 +46,7 @@ class AccountFacts:
         claims: Those of the access token of the last sign-in; None if there is none, or it cannot be read.
         token_length: The length of that token in characters, or 0.
         findings: The latest finding of each check of the account.
+        signed_in_as: The user name under which the account's user last signed in; empty if nobody has.
     """
 
     firm: Firm | None = None
@@ -52,6 +54,7 @@ class AccountFacts:
     claims: UnverifiedClaims | None = None
     token_length: int = 0
     findings: Sequence[Finding] = ()
+    signed_in_as: str = ""
 
     @property
     def app_only(self) -> bool:
@@ -66,12 +69,14 @@ class Conclusion:
     Attributes:
         because: The fact, as a sentence for people.
         step: What is to be done first, beside the cause's own steps; or empty.
+        details: The facts by which the steps are chosen.
     """
 
     cause: str
     confidence: Confidence
     because: str
     step: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 def conclude(
@@ -87,7 +92,7 @@ def conclude(
     vague = possibilities[:1] == (_VAGUE,) or (confidence == "unsure" and _VAGUE in possibilities)
     if not vague and confidence != "unsure":
         return None, tuple(possibilities)
-    protocol = _protocol(lowered, facts)
+    protocol = protocol_of(lowered, facts)
     conclusions = chain(
         _from_claims(protocol, facts) if vague else (),
         _from_findings(possibilities, facts),
@@ -99,7 +104,7 @@ def conclude(
     return found, tuple(dict.fromkeys(causes))[:3]
 
 
-def _protocol(lowered: str, facts: AccountFacts) -> Protocol | None:
+def protocol_of(lowered: str, facts: AccountFacts) -> Protocol | None:
     """The protocol that the text is about; where it does not show, the one by which the account is retrieved."""
     shown = (protocol for protocol, pattern in _PROTOCOLS if pattern.search(lowered))
     return next(shown, facts.account.protocol if facts.account else None)
@@ -160,24 +165,29 @@ def _from_claims(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Con
                 "certain",
                 _("The token of the last sign-in lacks {scope}.").format(scope=needed),
             )
-    if account and claims.user and claims.user.casefold() != account.user.casefold():
+    if account and claims.user and not same(claims.user, account.user):
+        actual = readable(claims.user)
+        renamed = same(
+            facts.signed_in_as, account.user
+        )  # the tokens are still those of that sign-in
         yield Conclusion(
-            "account-wrong",
+            "user-renamed" if renamed else "account-wrong",
             "certain",
-            _("The last sign-in was that of {actual}, not of {wanted}.").format(
-                actual=claims.user, wanted=account.user
+            _("{old} has a new user name: {new}.").format(old=account.user, new=actual)
+            if renamed
+            else _("The last sign-in was that of {actual}, not of {wanted}.").format(
+                actual=actual, wanted=account.user
             ),
+            details={"signed_in_as": actual},
         )
-    if facts.token_length > _LONGEST_TOKEN:
+    if facts.token_length > LONGEST_TOKEN:
         yield Conclusion(
             _VAGUE,
             "likely",
             _("The token of the last sign-in has {length} characters, which is too long.").format(
                 length=f"{facts.token_length:,}"
             ),
-            _(
-                "Ask the administrator to remove optional claims, such as groups, from the app's token configuration."
-            ),
+            details={"token_length": f"{facts.token_length:,}"},
         )
 
 

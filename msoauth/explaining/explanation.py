@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from msoauth.explaining.account_facts import AccountFacts, conclude
+from msoauth.explaining.account_facts import AccountFacts, conclude, protocol_of
 from msoauth.explaining.decide import Decision, Hit, Kind, Owner, decide
 from msoauth.explaining.links import link, lookup
-from msoauth.explaining.load import causes
+from msoauth.explaining.load import Case, cases, causes
 from msoauth.explaining.normalize import locate, lowercase, normalize
-from msoauth.model import Account, Firm, Link
+from msoauth.model import Account, Finding, Firm, Link
 from msoauth.redact import CUT_MARGIN, redact
 from msoauth.sanitize import visible
-from msoauth.shells import powershell_string
+from msoauth.shells import command, powershell_string
 from msoauth.texts import _
 
 Confidence = Literal["certain", "likely", "unsure"]
@@ -53,7 +53,8 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     "timestamp": (_TIME, ("timestamp", "zeitstempel")),
 }
 # 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
-_DENIED_SENDER = re.compile(r"not allowed to send as ([^\s;,<>\"']{1,200}@[^\s;,<>\"']{1,200})")
+_ADDRESS = r"([^\s;,:<>\"()\[\]]{1,200}@[^\s;,:<>\"()\[\]]{1,200})"
+_DENIED_SENDER = re.compile(rf"(?:{_ADDRESS} )?not allowed to send as {_ADDRESS}")
 # Exchange ends a reply with [server time session].
 _SESSION = re.compile(r"\[\S{4,80} (\d{4}-\d\d-\d\dT[\d:.]{8,16}Z) ([0-9A-F]{16})\]", re.IGNORECASE)
 
@@ -103,6 +104,7 @@ class Explanation:
         provider: Whose reply it is, if the cause is ``other-provider`` and the text shows it, such as ``Gmail``.
         because: What decided the cause beside the text (what is known of the account, whose reply it is), as a sentence;
             or empty.
+        also: Further causes that the case may have, as its steps say.
 
     >>> explanation = msoauth.explain("AADSTS7000222: The provided client secret keys are expired.")
     >>> explanation.cause, explanation.who, explanation.confidence
@@ -124,6 +126,7 @@ class Explanation:
     spans: tuple[EvidenceSpan, ...] = ()
     provider: str = ""
     because: str = ""
+    also: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         steps = [f"{number}. {step}" for number, step in enumerate(self.fix, 1)]
@@ -205,7 +208,19 @@ def explain(
         ids=_ids(normalized, decision.offset),
         codes=decision.codes,
         confidence=found.confidence if found else decision.confidence,
-        sender=_denied_sender(normalized),
+        details={
+            **details_of(firm, account, known),
+            **(
+                {"protocol": protocol}
+                if (protocol := protocol_of(lowercase(normalized), known))
+                else {}
+            ),
+            **roles_in(
+                normalized,
+                app_only=known.app_only or (firm is not None and firm.access == "app-only"),
+            ),
+            **(found.details if found else {}),
+        },
         evidence=_evidence(text, normalized, decision),
     )
     return replace(
@@ -229,10 +244,17 @@ def _whose(decision: Decision) -> str:
     return words.format(provider=decision.provider) if decision.provider else ""
 
 
-def _denied_sender(text: str) -> str:
-    """The sender that the text says is not allowed; empty if it names none."""
+def roles_in(text: str, *, app_only: bool = False) -> dict[str, str]:
+    """The roles that SendAsDenied names: ``login``, whose mailbox signed in, and ``sender``, whose it may not use.
+
+    Args:
+        app_only: An app signed in, and not the user of the mailbox that is named.
+    """
     denied = _DENIED_SENDER.search(text)
-    return denied[1] if denied else ""
+    if denied is None:
+        return {}
+    roles = {"login": denied[1] or "", "sender": denied[2].rstrip(".")}
+    return {name: who for name, who in roles.items() if who and not (app_only and name == "login")}
 
 
 def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[EvidenceSpan]:
@@ -271,56 +293,174 @@ def for_cause(
     codes: tuple[str, ...] = (),
     confidence: Confidence = "certain",
     evidence: str = "",
-    sender: str = "",
+    details: Mapping[str, str] | None = None,
 ) -> Explanation:
     """Explain a cause of the catalogue; any other id is explained as ``unknown``.
 
     Args:
         firm, account: As for :func:`explain`.
-        sender: The mailbox in whose name a mail was to be sent, if that is known.
         ids, codes, confidence, evidence: The explanation's attributes, if the cause was found in a text.
+        details: What else is known of the problem, by which its steps are chosen: ``mailbox``, ``login`` and ``sender``
+            where they differ from the account's; ``access`` (``own``, ``delegate`` or ``app-only``); ``protocol``
+            (``pop3``, ``imap`` or ``smtp``); ``signed_in_as`` (who signed in where another user was expected);
+            ``other`` (which of ``smtp`` and ``retrieval`` accepted the same sign-in, or ``none``); ``token_length``;
+            ``app_object_id`` (of the enterprise application); ``kind`` (what the directory shows the address to be:
+            ``shared``, ``group``, ``list``, ``contact``, ``room``, ``alias`` or ``on-premises``); ``primary``;
+            ``proxy`` and ``proxy_says``.
     """
     entry = causes().get(cause) or causes()["unknown"]
-    app_only = firm is not None and firm.access == "app-only"
-    # A mailbox of its own has the sender that the text names; in another's name its user sends as that one.
-    sender = sender or (account.address if account and account.login else "")
-    login = (
-        "<Object ID of the enterprise application>"
-        if app_only
-        else _powershell_argument(account.user)
-        if account
-        else "<user>"
-    )
-    mailbox = _powershell_argument(account.address) if account else "anna@contoso.com"
-    placeholders = {
-        "{mailbox}": mailbox,
-        "{login}": login,
-        # SMTP AUTH is a switch of the mailbox that signs in, not of the sender's (facts M3).
-        "{smtp_mailbox}": login if account and not app_only else mailbox,
-        "{sender}": _powershell_argument(sender) if sender else "<mailbox of the sender>",
-        "{client_id}": _powershell_argument(firm.client_id)
-        if firm
-        else "<Application (client) ID>",
-    }
-
-    def fill(text: str) -> str:
-        for placeholder, value in placeholders.items():
-            text = text.replace(placeholder, value)
-        return text
-
+    known = {**details_of(firm, account), **(details or {})}
+    known |= _derived(known)
+    case = next((case for case in cases(entry.id) if _holds(case, known)), None)
+    fix, who = (case.fix, case.who or entry.who) if case else (entry.fix, entry.who)
+    powershell = case.powershell if case and case.powershell is not None else entry.powershell
+    links = case.links if case and case.links is not None else entry.links
+    quoted = {name: _powershell_argument(value) for name, value in known.items()}
+    in_powershell = _IN_POWERSHELL | quoted
+    if (
+        known.get("access") == "app-only"
+    ):  # nobody signs in: the app's service principal is the trustee
+        in_powershell["login"] = in_powershell["app"] = quoted.get("app_object_id", _APP)
     return Explanation(
         cause=entry.id,
         title=entry.title,
         meaning=entry.meaning,
-        who=entry.who,
-        fix=tuple(fill(step) for step in entry.fix),
-        powershell=tuple(fill(command) for command in entry.powershell),
-        links=tuple(link(name, firm) for name in entry.links),
+        who=who,
+        fix=tuple(_fill(step, known) for step in fix),
+        powershell=tuple(_fill(command, in_powershell) for command in powershell),
+        links=tuple(link(name, firm) for name in links),
         ids=ids or {},
         codes=codes,
         confidence=confidence,
         evidence=evidence,
+        also=tuple(_fill(other, known) for other in case.possible) if case else (),
     )
+
+
+def explanation_with_roles(
+    cause: str,
+    evidence: str,
+    firm: Firm | None,
+    account: Account | None,
+    details: Mapping[str, str],
+    *,
+    ids: Mapping[str, str] | None = None,
+) -> tuple[Explanation, dict[str, str]]:
+    """The explanation of a problem, and the details to keep with it: its roles and what chose its steps.
+
+    Args:
+        evidence: The server's own words, which may name roles better than the account does.
+        details: As for :func:`for_cause`.
+    """
+    known = {**details_of(firm, account), **details}
+    if cause == "send-as-denied":
+        known |= roles_in(evidence, app_only=known.get("access") == "app-only")
+    else:
+        if known.get("sender") == known.get("mailbox"):
+            known.pop("sender", None)  # only what differs needs to be told
+    explanation = for_cause(cause, firm=firm, account=account, ids=ids, details=known)
+    return explanation, {name: value for name, value in known.items() if name not in _OF_ACCOUNT}
+
+
+_OF_ACCOUNT = frozenset({"mailbox", "client_id"})  # what every finding has, and its firm
+
+
+def of_finding(
+    finding: Finding, *, firm: Firm | None = None, account: Account | None = None
+) -> Explanation:
+    """Explain a finding's cause in the current language, with the steps that fit what is known of it.
+
+    Args:
+        firm, account: The finding's, where they are at hand; without them its own details tell the roles.
+    """
+    details = dict(finding.details)
+    if finding.account:
+        details.setdefault("mailbox", finding.account)
+        details.setdefault("login", finding.account)
+        details.setdefault("access", "own")
+    confidence: Confidence = "unsure"
+    if finding.confidence in ("certain", "likely"):
+        confidence = "certain" if finding.confidence == "certain" else "likely"
+    return for_cause(
+        finding.cause or "unknown",
+        firm=firm,
+        account=account,
+        ids=finding.ids,
+        confidence=confidence,
+        details=details,
+    )
+
+
+def details_of(
+    firm: Firm | None, account: Account | None, facts: AccountFacts | None = None
+) -> dict[str, str]:
+    """The roles in an account, and who signs in for it, as details for :func:`for_cause`."""
+    found: dict[str, str] = {}
+    app_only = firm is not None and firm.access == "app-only"
+    if firm is not None:
+        found["client_id"] = firm.client_id
+    if account is not None:
+        found["mailbox"] = account.address
+        found["access"] = "app-only" if app_only else "delegate" if account.login else "own"
+        if not app_only:
+            found["login"] = account.user
+        if account.login and not app_only:
+            found["sender"] = account.address
+    elif app_only:
+        found["access"] = "app-only"
+    if facts is not None and facts.claims is not None and facts.app_only:
+        found["app_object_id"] = facts.claims.object_id
+    return {name: value for name, value in found.items() if value}
+
+
+_APP = "<Object ID of the enterprise application>"
+# What stands in commands for what is not known.
+_IN_POWERSHELL = {
+    "mailbox": "anna@contoso.com",
+    "login": "<user>",
+    "smtp_mailbox": "anna@contoso.com",
+    "sender": "<mailbox of the sender>",
+    "client_id": "<Application (client) ID>",
+    "app": _APP,
+}
+_NAME_IN_BRACES = re.compile(r"\{([a-z_]+)\}")
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """*text* with each known ``{name}`` replaced, in one pass, so that no value is taken for a placeholder."""
+    return _NAME_IN_BRACES.sub(lambda name: values.get(name[1], name[0]), text)
+
+
+def _derived(known: Mapping[str, str]) -> dict[str, str]:
+    """What follows from the details: whose switch SMTP AUTH is, names of the protocol, commands of msoauth."""
+    mailbox, user = known.get("mailbox", ""), known.get("signed_in_as", "")
+    # SMTP AUTH is a switch of the mailbox that signs in, not of the sender's (facts M3); an app signs in to the mailbox.
+    found = {"smtp_mailbox": known.get("login") or mailbox}
+    if mailbox:
+        found["sign_in"] = command("sign-in {ADDRESS}", ADDRESS=mailbox)
+        found["note_other"] = command("account change --login UPN {ADDRESS}", ADDRESS=mailbox)
+    if mailbox and user:
+        found["note_login"] = command(
+            "account change --login {UPN} {ADDRESS}", UPN=user, ADDRESS=mailbox
+        )
+    if known.get("protocol") in ("pop3", "imap"):
+        pop = "POP" if known["protocol"] == "pop3" else "IMAP"
+        found |= {"pop": pop, "enabled": f"{pop.title()}Enabled", "off": f"{pop.lower()}-disabled"}
+        found["retrieving"] = "yes"
+    if known.get("protocol") == "smtp":
+        found["sending"] = "yes"
+    return {name: value for name, value in found.items() if value}
+
+
+def _holds(case: Case, known: Mapping[str, str]) -> bool:
+    """Whether all conditions of a case hold, and all that its steps name is known."""
+    for condition in case.when:
+        name, equals, value = condition.removeprefix("!").replace("!=", "=").partition("=")
+        met = known.get(name) == value if equals else bool(known.get(name))
+        if met == (condition.startswith("!") or "!=" in condition):
+            return False
+    named = {name for step in case.fix for name in _NAME_IN_BRACES.findall(step)}
+    return named <= known.keys()
 
 
 def who_in_words(who: str) -> str:

@@ -29,6 +29,25 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """An entry of ``cases.toml``: the steps of a cause where more is known than the cause alone.
+
+    Attributes:
+        when: Conditions; see the head of the file.
+        who: Who can take these steps; empty for the cause's own.
+        powershell, links: None for the cause's own.
+        possible: Further causes that it may have, the most likely first.
+    """
+
+    when: tuple[str, ...]
+    fix: tuple[str, ...]
+    who: str = ""
+    powershell: tuple[str, ...] | None = None
+    links: tuple[str, ...] | None = None
+    possible: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """Phrases that identify a cause. The higher weight wins; its scale is in ``signatures-smtp.toml``.
 
@@ -73,6 +92,29 @@ def _causes(language_code: str) -> Mapping[str, Cause]:
         )
         for name, entry in _table("causes.toml").items()
         for texts in (entry.get(language_code, entry),)
+    }
+
+
+def cases(cause: str) -> tuple[Case, ...]:
+    """The cases of a cause, in the current language; the first whose conditions hold counts."""
+    return _cases(language()).get(cause, ())
+
+
+@cache
+def _cases(language_code: str) -> Mapping[str, tuple[Case, ...]]:
+    return {
+        cause: tuple(
+            Case(
+                when=tuple(entry["when"]),
+                fix=tuple(entry.get(language_code, entry["fix"])),
+                who=entry.get("who", ""),
+                powershell=tuple(entry["powershell"]) if "powershell" in entry else None,
+                links=tuple(entry["links"]) if "links" in entry else None,
+                possible=tuple(entry.get("possible", ())),
+            )
+            for entry in entries
+        )
+        for cause, entries in _table("cases.toml").items()
     }
 
 

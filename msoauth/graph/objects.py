@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msoauth.addresses import key, readable
+
 
 @dataclass(frozen=True, slots=True)
 class SecretEntry:
@@ -86,8 +88,10 @@ class DirectoryUser:
     """A user of the directory.
 
     Attributes:
-        addresses: Mail address and proxy addresses, in lower case.
+        addresses: Mail address and proxy addresses, in the form in which addresses are compared.
         exchange: Whether an Exchange Online plan is enabled; None when Graph does not say.
+        primary: The primary address; empty where there is none.
+        synchronized: The user comes from the firm's own Active Directory.
     """
 
     id: str
@@ -95,6 +99,8 @@ class DirectoryUser:
     enabled: bool
     addresses: frozenset[str]
     exchange: bool | None
+    primary: str = ""
+    synchronized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +176,7 @@ def service_principal(entity: Mapping[str, Any]) -> ServicePrincipal:
 
 def user(entity: Mapping[str, Any]) -> DirectoryUser:
     """Parse a user."""
-    addresses = {str(entity.get("mail") or "").lower()}
-    proxy_addresses = entity.get("proxyAddresses")
-    for entry in proxy_addresses if isinstance(proxy_addresses, list) else ():
-        kind, _colon, address = str(entry).partition(":")
-        if kind.lower() == "smtp":
-            addresses.add(address.lower())
+    primary, addresses = mail_addresses(entity)
     plans = entity.get("assignedPlans")
     exchange = None
     if isinstance(plans, list):
@@ -188,9 +189,50 @@ def user(entity: Mapping[str, Any]) -> DirectoryUser:
         id=str(entity.get("id", "")),
         upn=str(entity.get("userPrincipalName") or ""),
         enabled=entity.get("accountEnabled") is not False,
-        addresses=frozenset(addresses - {""}),
+        addresses=addresses,
         exchange=exchange,
+        primary=primary,
+        synchronized=entity.get("onPremisesSyncEnabled") is True,
     )
+
+
+def mail_addresses(entity: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """The primary address of a user, group or contact as it is written there, and all its addresses to compare with.
+
+    In ``proxyAddresses``, ``SMTP:`` in capitals marks the primary one.
+    """
+    primary = str(entity.get("mail") or "")
+    found = [primary]
+    entries = entity.get("proxyAddresses")
+    for entry in entries if isinstance(entries, list) else ():
+        kind, _colon, address = str(entry).partition(":")
+        if kind.lower() == "smtp":
+            found.append(address)
+        if kind == "SMTP":
+            primary = address
+    return readable(primary), frozenset(key(address) for address in found if address)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What an address belongs to that is no user: a ``group``, a ``list`` (distribution) or a ``contact`` (*kind*)."""
+
+    kind: str
+    name: str
+    primary: str
+
+
+def group(entity: Mapping[str, Any]) -> Recipient:
+    """Parse a group: a mail-enabled one that is neither a Microsoft 365 nor a security group is a distribution list."""
+    types = entity.get("groupTypes")
+    unified = isinstance(types, list) and "Unified" in types
+    kind = "group" if unified or entity.get("securityEnabled") is True else "list"
+    return Recipient(kind, str(entity.get("displayName") or ""), mail_addresses(entity)[0])
+
+
+def contact(entity: Mapping[str, Any]) -> Recipient:
+    """Parse an organisational contact."""
+    return Recipient("contact", str(entity.get("displayName") or ""), mail_addresses(entity)[0])
 
 
 def sign_in(entry: Mapping[str, Any]) -> SignInEntry:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact
+from msoauth.addresses import ascii_form, same
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
@@ -19,6 +20,7 @@ from msoauth.graph.objects import (
     Assignment,
     DirectoryUser,
     Grant,
+    Recipient,
     ServicePrincipal,
     SignInEntry,
 )
@@ -30,6 +32,15 @@ from msoauth.store import Secret
 from msoauth.texts import _
 
 _MAX_PAGES = 200  # of a list; later pages are not read
+_USER = (
+    "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans,onPremisesSyncEnabled"
+)
+
+
+def _has_address(address: str) -> str:
+    """A filter for objects that have this address among their mail addresses; Graph compares it without case."""
+    text = f"smtp:{ascii_form(address)}".replace("'", "''")
+    return quote(f"proxyAddresses/any(x:x eq '{text}')", safe="'()/:,@")
 
 
 class Graph:
@@ -197,7 +208,7 @@ class Graph:
         condition = quote(f"appId eq '{client_id}'", safe="'")
         answer = self._get(f"{self.cloud.graph}v1.0/auditLogs/signIns?$filter={condition}&$top=50")
         entries = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
-        of_user = [entry for entry in entries if entry.user.casefold() == upn.casefold()]
+        of_user = [entry for entry in entries if same(entry.user, upn)]
         return sorted(
             of_user, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC), reverse=True
         )
@@ -208,9 +219,65 @@ class Graph:
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        properties = "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans"
-        entity = self._object(f"users/{quote(upn, safe='@')}?$select={properties}")
+        entity = self._object(f"users/{quote(ascii_form(upn), safe='@')}?$select={_USER}")
         return None if entity is None else objects.user(entity)
+
+    def find_user(self, name: str) -> DirectoryUser | None:
+        """The user of that user name or, if there is none, to whose mailbox that address belongs.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        return self.user(name) or self.user_with_address(name)
+
+    def user_with_address(self, address: str) -> DirectoryUser | None:
+        """The user to whose mailbox an address belongs, primary or not, in whatever domain; None if there is none.
+
+        Raises:
+            AuthError: it may not be read, or Graph did not answer.
+        """
+        rows = self._list(f"users?$filter={_has_address(address)}&$select={_USER}")
+        return next(map(objects.user, rows), None)
+
+    def groups_of(self, user_id: str) -> set[str]:
+        """The ids of the groups whose direct member a user is; nested ones do not count for assignment.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        rows = self._list(f"users/{quote(user_id, safe='')}/memberOf?$select=id")
+        return {str(row.get("id", "")) for row in rows}
+
+    def recipient(self, address: str) -> Recipient | None:
+        """The group, distribution list or contact to which an address belongs; None if there is none.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        has_address = f"$filter={_has_address(address)}"
+        properties = "id,displayName,mail,proxyAddresses"
+        groups = f"groups?{has_address}&$select={properties},groupTypes,mailEnabled,securityEnabled"
+        found = next(map(objects.group, self._list(groups)), None)
+        if found is not None:
+            return found
+        rows = self._list(f"contacts?{has_address}&$select={properties}")
+        return next(map(objects.contact, rows), None)
+
+    def is_room(self, address: str) -> bool:
+        """Whether an address is that of a room; False also where rooms may not be read.
+
+        Raises:
+            AuthError: Graph did not answer.
+        """
+        try:
+            entity = self._object(
+                f"places/{quote(ascii_form(address), safe='@')}/microsoft.graph.room"
+            )
+        except AuthError as error:
+            if error.cause != "graph-forbidden":
+                raise
+            return False
+        return entity is not None
 
     # HTTP
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import msal
 
+from msoauth.addresses import same
 from msoauth.claims import body_of
 from msoauth.errors import AuthError
 from msoauth.identity import sign_in_history
 from msoauth.identity.auth_errors import access_token_in, as_auth_errors
 from msoauth.identity.client import Client, reused_client, scopes_for
-from msoauth.identity.signed_in_user import user_name
+from msoauth.identity.signed_in_user import signed_in_person
 from msoauth.judgement import CLOCK_SKEW_SECONDS
-from msoauth.model import Account, Firm
+from msoauth.model import Account, Firm, Person
 from msoauth.store import Workspace
 from msoauth.texts import _
 
@@ -27,12 +28,14 @@ class AccessToken:
 
     Attributes:
         expires: When it expires (UTC).
-        user: The user principal name in the ID token that came with it; empty where none did, and for app-only access.
+        person: Who the ID token that came with it names; None where none came, and for app-only access.
+        earlier: Who the stored tokens were of before, with no user name.
     """
 
     value: str = field(repr=False)
     expires: datetime
-    user: str = ""
+    person: Person | None = None
+    earlier: Person | None = None
 
 
 def access_token(
@@ -65,12 +68,13 @@ def access_token(
         # A cache does not show how its grant was obtained, so the secret is left out only after that refusal.
         secret = workspace.firms.secret(firm)
         with reused_client(firm, secret, cache) as client:
+            earlier = _stored_person(client)
             result = _acquire_silently(client, account, firm, what, force=force)
             if secret is None or not _must_omit_secret(result):
-                return _store(workspace, account, client, result, what)
+                return _store(workspace, account, client, result, what, earlier)
         with reused_client(firm, None, cache) as public:
             result = _acquire_silently(public, account, firm, what, force=force)
-            return _store(workspace, account, public, result, what)
+            return _store(workspace, account, public, result, what, earlier)
 
 
 def _must_omit_secret(result: dict[str, Any]) -> bool:
@@ -127,21 +131,40 @@ def _network_retriable(what: str) -> Iterator[None]:
 
 
 def _store(
-    workspace: Workspace, account: Account, client: Client, reply: dict[str, Any], what: str
+    workspace: Workspace,
+    account: Account,
+    client: Client,
+    reply: dict[str, Any],
+    what: str,
+    earlier: Person,
 ) -> AccessToken:
     """Store the renewed cache, or the claims challenge of a refusal, which the next sign-in has to pass on."""
     try:
         token = _token(reply, what)
-        token = replace(
-            token, user=user_name(client, {"id_token_claims": _identity(client, reply)})
-        )
+        person = signed_in_person(client, {"id_token_claims": _identity(client, reply)})
+        token = replace(token, person=person, earlier=earlier)
     except AuthError as error:
         if not error.retriable:
             sign_in_history.keep_challenge(workspace, account, error.claims)
         raise
     if client.cache.has_state_changed:
-        workspace.tokens.save(account, client.serialized(), firm=client.firm)
+        # A user name that is not the noted one is left to the check that tells of it.
+        noted = person.user_name if same(person.user_name, account.user) else ""
+        workspace.tokens.save(
+            account,
+            client.serialized(),
+            person=replace(earlier, user_name=noted),
+            firm=client.firm,
+        )
     return token
+
+
+def _stored_person(client: Client) -> Person:
+    """Whose the stored tokens are, by the ids that msal keeps of the account."""
+    for account in client.app.get_accounts():
+        object_id, tenant_id = account.get("local_account_id"), account.get("realm")
+        return Person(str(object_id or ""), str(tenant_id or "").casefold(), "")
+    return Person("", "", "")
 
 
 def _identity(client: Client, reply: Mapping[str, Any]) -> Mapping[str, Any] | None:

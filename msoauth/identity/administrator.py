@@ -10,7 +10,7 @@ from typing import Any
 from msoauth.identity.client import Client
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
-from msoauth.identity.signed_in_user import user_name
+from msoauth.identity.signed_in_user import signed_in_person
 from msoauth.model import Firm
 from msoauth.store import Workspace
 from msoauth.texts import _
@@ -22,6 +22,9 @@ SCOPES = (
     "Application.Read.All",
     "DelegatedPermissionGrant.Read.All",
     "User.Read.All",
+    "GroupMember.Read.All",
+    "OrgContact.Read.All",
+    "Place.Read.All",
     "AuditLog.Read.All",
     "Policy.Read.All",
     "Policy.Read.PermissionGrant",
@@ -57,4 +60,4 @@ def start(
 
 
 def _token(client: Client, reply: dict[str, Any]) -> AdministratorToken:
-    return AdministratorToken(reply["access_token"], user_name(client, reply))
+    return AdministratorToken(reply["access_token"], signed_in_person(client, reply).user_name)

@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import ssl
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -73,6 +75,12 @@ def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
     if isinstance(auth_error, AuthError):  # a reply that was read already (OutageError)
         return auth_error
     cause, why = _why_no_reply(error)
+    details = {}
+    if isinstance(error, exceptions.ProxyError):
+        says = _what_the_proxy_says(error)
+        why, details = _proxy_reasons()[says], {"proxy_says": says}
+        if proxy := getattr(error, "proxy", ""):
+            why, details["proxy"] = f"{why} ({proxy})", proxy
     texts = [str(e) for e in chain(error)]
     text = texts[0] if len(texts[0]) < 500 else texts[-1]
     return AuthError(
@@ -80,7 +88,36 @@ def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
         cause=cause,
         evidence=text,
         retriable=cause == "connect-timeout",
+        details=details,
     )
+
+
+_PROXY_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
+
+
+def _what_the_proxy_says(error: exceptions.ProxyError) -> str:
+    """What came of the proxy: ``407``, ``dead``, ``socks``, ``socks-package``, another status, or ``refused``."""
+    causes = list(chain(error))
+    if any(isinstance(e, ImportError) for e in causes):
+        return "socks-package"
+    status = next((m[1] for e in causes if (m := _PROXY_STATUS.search(str(e)))), "")
+    if status:
+        return status
+    lost = (ConnectionError, TimeoutError, socket.gaierror, exceptions.ConnectTimeoutError)
+    # The socks library wraps what it met, and its own words do not depend on the system's language.
+    if any(isinstance(e, lost) for e in causes) or "connecting to SOCKS" in str(causes[-1]):
+        return "dead"
+    return "socks" if any("socks" in type(e).__module__ for e in causes) else "refused"
+
+
+def _proxy_reasons() -> Mapping[str, str]:
+    reasons = {
+        "407": _("the proxy wants to be signed in to"),
+        "dead": _("the proxy does not answer"),
+        "socks": _("the SOCKS proxy did not make the connection"),
+        "socks-package": _("a SOCKS proxy needs the Python package PySocks"),
+    }
+    return defaultdict(lambda: _("the proxy refused it"), reasons)
 
 
 def _why_no_reply(error: exceptions.HTTPError) -> tuple[str, str]:

@@ -29,6 +29,7 @@ def known_facts(
         read_unverified(token),
         len(token),
         tuple({finding.check: finding for finding in findings}.values()),
+        status.signed_in_as if (status := workspace.tokens.status(account.address)) else "",
     )
 
 

@@ -9,9 +9,11 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
+from msoauth.addresses import key
 from msoauth.errors import AuthError, CancelledError, StoreError
-from msoauth.explaining import explain, for_cause
+from msoauth.explaining import explain, explanation_with_roles
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.store import Workspace
@@ -28,7 +30,9 @@ def record(workspace: Workspace, firm: Firm, account: Account, error: AuthError 
     elif isinstance(error, CancelledError):
         finding = Finding(CHECK, Signal.SKIPPED, error.summary)
     elif error.evidence or error.cause == "account-wrong":
-        finding = _refusal(firm, account, error.summary, error.cause, error.evidence, error.ids)
+        finding = _refusal(
+            firm, account, error.summary, error.cause, error.evidence, error.ids, error.details
+        )
     else:
         return
     _append(workspace, firm, account, finding)
@@ -57,9 +61,15 @@ def last_refusal(workspace: Workspace, account: Account) -> Finding | None:
 
 
 def _refusal(
-    firm: Firm, account: Account, summary: str, cause: str, evidence: str, ids: Mapping[str, str]
+    firm: Firm,
+    account: Account,
+    summary: str,
+    cause: str,
+    evidence: str,
+    ids: Mapping[str, str],
+    details: Mapping[str, str] = MappingProxyType({}),
 ) -> Finding:
-    explanation = for_cause(cause, firm=firm, account=account)
+    explanation, details = explanation_with_roles(cause, evidence, firm, account, details)
     return Finding(
         CHECK,
         Signal.FAILED,
@@ -70,6 +80,9 @@ def _refusal(
         who=explanation.who,
         links=explanation.links,
         ids=dict(ids),
+        confidence="certain",
+        possibilities=explanation.also,
+        details=details,
     )
 
 
@@ -92,4 +105,4 @@ def pending_challenge(workspace: Workspace, account: Account) -> str | None:
 
 
 def _challenge_key(account: Account) -> str:
-    return f"claims/{hashlib.sha256(account.address.strip().casefold().encode()).hexdigest()[:40]}"
+    return f"claims/{hashlib.sha256(key(account.address).encode()).hexdigest()[:40]}"

@@ -7,19 +7,22 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact
+from msoauth.addresses import key, readable, same
 from msoauth.claims import from_mapping
 from msoauth.errors import AuthError
 from msoauth.identity import http
 from msoauth.identity.client import Client
 from msoauth.identity.discovery import tenant_id
-from msoauth.model import Account
+from msoauth.model import Account, Person
+from msoauth.store.tokens import TokenStatus
 from msoauth.texts import _
 
 _TIMEOUT = 10.0  # seconds
+NOBODY = Person("", "", "")
 
 
-def user_name(client: Client, reply: Mapping[str, Any]) -> str:
-    """The user principal name in the ID token of a reply that *client* got; empty where there is none.
+def signed_in_person(client: Client, reply: Mapping[str, Any]) -> Person:
+    """Who the ID token of a reply that *client* got names; ``NOBODY`` where there is none.
 
     The token came from the authority itself over TLS, which stands for its signature (OpenID Connect Core 3.1.3.7). That
     it was issued to this app and by the firm's directory is verified here: msal leaves both to its caller. The access
@@ -30,7 +33,7 @@ def user_name(client: Client, reply: Mapping[str, Any]) -> str:
     """
     body = reply.get("id_token_claims")
     if not body:
-        return ""
+        return NOBODY
     firm, claims = client.firm, from_mapping(body)
     audience = body.get("aud")
     apps = audience if isinstance(audience, list) else [audience]
@@ -68,29 +71,79 @@ def user_name(client: Client, reply: Mapping[str, Any]) -> str:
             ),
             cause="user-external",
         )
-    return claims.user
+    return Person(claims.object_id, claims.tenant_id.casefold(), readable(claims.user))
 
 
-def verify_signed_in_user(client: Client, account: Account, actual: str) -> Account:
+def is_renamed(account: Account, actual: Person, earlier: TokenStatus | None) -> bool:
+    """Whether *actual* is who signed in for the account before, under a user name that has changed since.
+
+    Whom somebody has noted as its user after that sign-in is another matter.
+    """
+    return (
+        earlier is not None
+        and bool(actual.object_id and actual.user_name)
+        and (actual.object_id, actual.tenant_id)
+        == (earlier.object_id or actual.object_id, earlier.tenant_id or actual.tenant_id)
+        and same(earlier.signed_in_as, account.user)
+        and not same(actual.user_name, account.user)
+    )
+
+
+def with_login(account: Account, user_name: str) -> Account:
+    """The account with that user name noted as the one who signs in."""
+    return replace(account, login=None if same(user_name, account.address) else user_name)
+
+
+def verify_signed_in_user(
+    client: Client,
+    account: Account,
+    actual: Person,
+    reply: Mapping[str, Any],
+    earlier: TokenStatus | None = None,
+) -> Account:
     """Check that *actual*, who signed in, is the user of *account*, and return the account to store.
 
-    A user whose user name differs from the mailbox's address is accepted when Graph lists that address among
-    the user's own; the returned account then has the user name as its login. For a shared mailbox the account
-    itself says who signs in.
+    A user whose user name differs from the mailbox's address is accepted when the ID token or Graph lists that address
+    among the user's own, and so is the one who signed in before and was renamed since; the returned account then has
+    the user name as its login. For a shared mailbox the account itself says who signs in.
+
+    Args:
+        reply: The token endpoint's.
+        earlier: The last sign-in for this account, if there was one.
 
     Raises:
         AuthError: somebody else signed in (``account-wrong``).
     """
-    if actual.casefold() == account.user.casefold():
+    if same(actual.user_name, account.user):
         return account
-    if actual and account.login is None and account.address.casefold() in _own_addresses(client):
-        return replace(account, login=actual)
+    if is_renamed(account, actual, earlier):
+        return with_login(account, actual.user_name)
+    wanted = key(account.address)
+    if (
+        actual.user_name
+        and account.login is None
+        and (wanted in _addresses_in(reply) or wanted in _own_addresses(client))
+    ):
+        return with_login(account, actual.user_name)
     raise AuthError(
         _("{actual} signed in, but {wanted} was expected; nothing was stored.").format(
-            actual=actual or _("somebody without a name"), wanted=account.user
+            actual=actual.user_name or _("somebody without a name"), wanted=account.user
         ),
         cause="account-wrong",
+        details={"signed_in_as": actual.user_name},
     )
+
+
+# Claims that the directory may be set to add to ID tokens (entra-docs: optional-claims-reference.md).
+_ADDRESS_CLAIMS = ("upn", "email", "verified_primary_email", "verified_secondary_email")
+
+
+def _addresses_in(reply: Mapping[str, Any]) -> frozenset[str]:
+    """The user's addresses that the ID token of a reply shows, in the form in which addresses are compared."""
+    claims = reply.get("id_token_claims") or {}
+    values = [claims.get(name) for name in _ADDRESS_CLAIMS]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return frozenset(key(text) for text in texts if isinstance(text, str))
 
 
 def _own_addresses(client: Client) -> frozenset[str]:
@@ -128,4 +181,4 @@ def _own_addresses(client: Client) -> frozenset[str]:
         for text in me.get("proxyAddresses") or ()
         if isinstance(text, str) and text[:5].casefold() == "smtp:"
     ]
-    return frozenset(text.casefold() for text in addresses if isinstance(text, str))
+    return frozenset(key(text) for text in addresses if isinstance(text, str))

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msoauth.addresses import ascii_form
 from msoauth.errors import AuthError, InputError
 from msoauth.identity import sign_in_history
 from msoauth.identity.client import Client, scopes_for
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
-from msoauth.identity.signed_in_user import user_name, verify_signed_in_user
+from msoauth.identity.signed_in_user import is_renamed, signed_in_person, verify_signed_in_user
 from msoauth.judgement import clock_is_wrong
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
+from msoauth.store.tokens import TokenStatus
 from msoauth.texts import _
 
 
@@ -66,7 +68,7 @@ def start(
         partial(_store, workspace, account),
         partial(_record, workspace, firm, account),
         prompt="login" if force_prompt else None if tokens else "select_account",
-        login_hint=account.user if tokens or force_prompt else None,
+        login_hint=ascii_form(account.user) if tokens or force_prompt else None,
         claims=claims or sign_in_history.pending_challenge(workspace, account),
     )
     secret = workspace.firms.secret(firm)
@@ -77,17 +79,25 @@ def _store(
     workspace: Workspace, account: Account, client: Client, reply: dict[str, Any]
 ) -> SignedIn:
     """Store the tokens, if they belong to the right user."""
-    actual = user_name(client, reply)
-    verified = verify_signed_in_user(client, account, actual)
+    actual = signed_in_person(client, reply)
+    earlier = workspace.tokens.status(account.address)
+    verified = verify_signed_in_user(client, account, actual, reply, earlier)
     if verified != account:
         workspace.accounts.replace(verified)
+    user = actual.user_name
     with workspace.tokens.lock(verified.address):
-        workspace.tokens.save(verified, client.serialized(), signed_in_as=actual, firm=client.firm)
-    return SignedIn(verified.address, actual, _warning(client, reply))
+        workspace.tokens.save(
+            verified, client.serialized(), signed_in_as=user, person=actual, firm=client.firm
+        )
+    renamed = earlier if is_renamed(account, actual, earlier) else None
+    return SignedIn(verified.address, user, _warning(client, reply, user, renamed))
 
 
-def _warning(client: Client, reply: dict[str, Any]) -> str:
+def _warning(client: Client, reply: dict[str, Any], user: str, renamed: TokenStatus | None) -> str:
     warnings = []
+    if renamed is not None:
+        text = _("{old} has a new user name, {new}; it is noted for this mailbox now.")
+        warnings.append(text.format(old=renamed.signed_in_as, new=user))
     if not reply.get("refresh_token"):
         warnings.append(
             _(

@@ -7,6 +7,7 @@ call them at every keystroke.
 import re
 from urllib.parse import urlsplit
 
+from msoauth.addresses import ascii_form
 from msoauth.errors import InputError
 from msoauth.model import Firm
 from msoauth.texts import _
@@ -115,16 +116,12 @@ def address_problem(text: str) -> str | None:
     text = clean(text)
     if not text:
         return _("Enter the mailbox's address.")
-    local, at, domain = text.rpartition("@")
+    local, at, _domain = text.rpartition("@")
     if not at:
         return _("This address has no domain: write name@firm.example.")
     if not local or not _ADDRESS_LOCAL.fullmatch(local):
         return _("The part before the @ is not that of a mailbox.")
-    try:
-        ascii_domain = domain.encode("idna").decode()
-    except UnicodeError:
-        ascii_domain = ""
-    if not _DOMAIN.fullmatch(ascii_domain):
+    if not _DOMAIN.fullmatch(ascii_form(text).rpartition("@")[2]):
         return _("The part after the @ is not a domain like firm.example.")
     return None
 

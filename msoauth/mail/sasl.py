@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msoauth import redact
+from msoauth.addresses import ascii_form
 from msoauth.clouds import Endpoint
 from msoauth.errors import InputError
 from msoauth.mail.transcript import Transcript
@@ -44,7 +45,7 @@ def login(
     Raises:
         InputError: the user name or the token contains characters that cannot be sent.
     """
-    mechanisms = set(server_mechanisms)
+    mechanisms, user = set(server_mechanisms), ascii_form(user)
     if "OAUTHBEARER" in mechanisms and "XOAUTH2" not in mechanisms:
         mechanism, abort_response = "OAUTHBEARER", "AQ=="
         line = oauthbearer(user, token, endpoint.host, endpoint.port)

@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
 
+from msoauth.addresses import ascii_form
 from msoauth.errors import InputError, MailError
 from msoauth.explaining.voices import foreign_server
 from msoauth.mail import sasl, unverified_facts
@@ -235,24 +236,13 @@ class SmtpSession(MailSession):
         self.connection.reply()
 
 
-def ascii_domain(address: str) -> str:
-    """The address with its domain in ASCII (``müller.example`` as ``xn--mller-kva.example``), if that is possible."""
-    local, at, domain = address.rpartition("@")
-    if domain.isascii():
-        return address
-    try:
-        return f"{local}{at}{domain.encode('idna').decode('ascii')}"
-    except UnicodeError:
-        return address
-
-
 def envelope(address: str) -> str:
     """Check an address and return it in the form for an SMTP command, without blanks, brackets or control characters.
 
     Raises:
         InputError: it is not an address.
     """
-    address = ascii_domain(address)
+    address = ascii_form(address)
     if (
         not address.isprintable()
         or any(c.isspace() or c in "<>" for c in address)

@@ -65,12 +65,15 @@ PERMISSIONS = (
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Role", "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "Read directory data", True),
     Permission(GRAPH_APP_ID, "DelegatedPermissionGrant.Read.All", "Scope", "a197cdc4-a8e8-4d49-9d35-4ca7c83887b4", "Read delegated permission grants", True),
     Permission(GRAPH_APP_ID, "DelegatedPermissionGrant.Read.All", "Role", "81b4724a-58aa-41c1-8a55-84ef97466587", "Read all delegated permission grants", True),
-    # The delegated ids of the next two, and all of Organization.Read.All, are not in the facts: from memory,
+    # The delegated ids of the next two, and all of groups, contacts, places and Organization.Read.All, are from memory,
     # not verified against Microsoft's documentation.
     Permission(GRAPH_APP_ID, "AuditLog.Read.All", "Scope", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", "Read audit log data", True),
     Permission(GRAPH_APP_ID, "AuditLog.Read.All", "Role", "b0afded3-3588-46d8-8b3d-9842eff778da", "Read all audit log data", True),
     Permission(GRAPH_APP_ID, "User.Read.All", "Scope", "a154be20-db9c-4678-8ab7-66f6cc099a59", "Read all users' full profiles", True),
     Permission(GRAPH_APP_ID, "User.Read.All", "Role", "df021288-bdef-4463-88db-98f22de89214", "Read all users' full profiles", True),
+    Permission(GRAPH_APP_ID, "GroupMember.Read.All", "Scope", "bc024368-1153-4739-b217-4326f2e966d0", "Read group memberships", True),
+    Permission(GRAPH_APP_ID, "OrgContact.Read.All", "Scope", "08432d1b-5911-483c-86df-7980af5cdee0", "Read organizational contacts", True),
+    Permission(GRAPH_APP_ID, "Place.Read.All", "Scope", "cb8f45a0-5c2e-4ea1-b803-84b870a7d7ec", "Read all company places"),
     Permission(GRAPH_APP_ID, "Organization.Read.All", "Scope", "4908d5b9-3fb2-4b1e-9336-1888b7937185", "Read organization information", True),
     Permission(GRAPH_APP_ID, "Organization.Read.All", "Role", "498476ce-e0fe-48b0-b801-37ba7e2685c6", "Read organization information", True),
     # The ids of the two application permissions are from memory, not verified; those of the delegated ones are in the facts.

@@ -95,6 +95,7 @@ class AppRegistration:
     required: list[tuple[str, str, str]] = field(default_factory=list)
     created: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     deleted: bool = False
+    groups_claim: bool = False  # Token configuration → Add groups claim
     verified_publisher: bool = False
     management_policy: AppManagementPolicy | None = None
 
@@ -135,6 +136,7 @@ class ServicePrincipal:
     account_enabled: bool = True
     app_role_assignment_required: bool = False
     assigned_users: set[str] = field(default_factory=set)
+    assigned_groups: set[str] = field(default_factory=set)
     admin_consent: dict[str, set[str]] = field(default_factory=dict)
     user_consent: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     app_roles: dict[str, set[str]] = field(default_factory=dict)

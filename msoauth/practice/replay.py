@@ -195,7 +195,7 @@ def _set_up(state: PracticeState, case: Case) -> None:
         service_id = tenant.principals[-1].object_id
         tenant.mailboxes[case.address.lower()] = Mailbox(
             case.address,
-            shared=not own,
+            kind="user" if own else "shared",
             full_access={case.login.lower(), service_id},
             send_as={case.login.lower(), service_id},
             _load=typical,

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from msoauth.practice.conditional_access import ENABLED, MANAGED, ConditionalAccessPolicy
+from msoauth.practice.corpus import typical
 from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.registrations import AppManagementPolicy, new_id
 from msoauth.practice.state import Group, Mailbox, PracticeState, Tenant, User
@@ -183,11 +184,66 @@ def _user(change: Change) -> Iterable[Undo]:
     value = change.resolved_value()
     if change.name in _SECONDS_FROM_NOW:
         value += change.state.clock.time()
+    if change.name == "renamed":
+        for user in change.users:
+            yield _rename(change.tenant, user, value)
+        return
     if change.name == "deleted":
         yield _delete_users(change.tenant, change.users)
         return
     for user in change.users:
         yield _set_attribute(user, change.name, value)
+
+
+def _rename(tenant: Tenant, user: User, ending: str) -> Undo:
+    """Give a user another user name: the old one with *ending* before the @."""
+    before = user.upn
+    local, _at, domain = before.partition("@")
+    new, users, mail = f"{local}{ending}@{domain}", tenant.users, user.mail
+    rights = [(box, box.full_access, box.send_as) for box in tenant.mailboxes.values()]
+    tenant.rename(user, new)
+
+    def restore() -> None:
+        user.upn, user.mail, tenant.users = before, mail, users
+        for box, full_access, send_as in rights:
+            box.full_access, box.send_as = full_access, send_as
+
+    return Undo(restore, lambda: user.upn == new)
+
+
+def _further_user(change: Change) -> Iterable[Undo]:
+    """A user more, with a mailbox, at a domain that is verified for the tenant beside its first one."""
+    tenant, accounts = change.tenant, change.endpoints_entry["accounts"]
+    local, _at, label = str(change.value).partition("@")
+    written = f"{local}@{label.format(domain=tenant.domain, label=tenant.domain.partition('.')[0])}"
+    domain = written.rpartition("@")[2].encode("idna").decode()
+    address, before = f"{local}@{domain}", (tenant.users, tenant.mailboxes, tenant.other_domains)
+    password = next(iter(tenant.users.values())).password
+    tenant.users = {**tenant.users, address: User(address, local.title(), password)}
+    tenant.mailboxes = {**tenant.mailboxes, address: Mailbox(address, _load=typical)}
+    tenant.other_domains = (*tenant.other_domains, domain)
+    entry = {"address": written, "password": password}
+    accounts.append(entry)
+
+    def restore() -> None:
+        tenant.users, tenant.mailboxes, tenant.other_domains = before
+        accounts.remove(entry)
+
+    yield Undo(restore, lambda: address in tenant.users)
+
+
+def _assigned_group(change: Change) -> Iterable[Undo]:
+    """A group of all users of the tenant, to which the enterprise application is assigned."""
+    tenant, principal = change.tenant, change.tenant.principal
+    group = Group(str(change.value), {user.id for user in tenant.users.values()})
+    before, assigned = tenant.groups, set(principal.assigned_groups)
+    tenant.groups = [*before, group]
+    principal.assigned_groups = {*assigned, group.id}
+
+    def restore() -> None:
+        tenant.groups, principal.assigned_groups = before, assigned
+
+    yield Undo(restore, lambda: group.id in principal.assigned_groups)
 
 
 def _delete_users(tenant: Tenant, users: Iterable[User]) -> Undo:
@@ -289,6 +345,8 @@ AREAS = {
     "organisation": Area(_organisation, Reach.FIRM),
     "user": Area(_user, Reach.ACCOUNT),
     "mailbox": Area(_mailbox, Reach.ACCOUNT),
+    "further": Area(_further_user, Reach.FIRM),
+    "group": Area(_assigned_group, Reach.FIRM),
     "secret": Area(_secret, Reach.FIRM),
     "noted": Area(_endpoints_entry, Reach.FIRM),
     "account": Area(_endpoints_entry, Reach.ACCOUNT),

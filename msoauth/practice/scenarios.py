@@ -22,7 +22,7 @@ class Scenario:
 
     Attributes:
         says: One sentence for people.
-        cause: What it must be diagnosed as, an id of the catalogue of causes.
+        cause: What it must be diagnosed as, an id of the catalogue of causes; None for what must work all the same.
         set: Settings by path, such as ``mailbox.pop_enabled``, and their values.
         shows: Where it shows first: in a diagnosis after an earlier sign-in, already during one (in the browser, with a
             pasted redirect URL, or by device code), in a diagnosis after a sign-in made under it (``renewal``), at
@@ -34,7 +34,7 @@ class Scenario:
 
     name: str
     says: str
-    cause: str
+    cause: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
     shows: Shows = "diagnose"
     account: Literal["pop3", "imap", "shared", "app-only", "device"] = "pop3"

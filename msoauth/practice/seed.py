@@ -91,7 +91,7 @@ def _tenant(clock: Clock, name: str, domain: str, accounts: int) -> Tenant:
     lawyers = {f"{login}@{domain}" for login, _shown, _mfa in _PEOPLE[:2]}
     service = tenant.principals[-1].object_id
     tenant.mailboxes[office] = Mailbox(
-        office, shared=True, full_access={*lawyers, service}, send_as=set(lawyers), _load=typical
+        office, kind="shared", full_access={*lawyers, service}, send_as=set(lawyers), _load=typical
     )
     shared_password = _password()
     for number in range(1, accounts + 1):

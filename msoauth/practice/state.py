@@ -45,6 +45,8 @@ class User:
         mfa_registered: The user has registered a second factor; one who has not must do so when it is asked for.
         tokens_valid_from: Refresh tokens issued before are revoked (password change, revoke sessions).
         passwords_tokens_valid_from: The same, only for password-based tokens of public clients.
+        mail: The primary address of the user's mailbox, in lower case, where that is not the user name.
+        synchronized: The user comes from the firm's own Active Directory.
         admin: The user has a directory role that may consent for all users and read Graph.
         guest_of: Identity provider of an external account (``live.com`` …), or None.
     """
@@ -61,6 +63,8 @@ class User:
     mfa_registered: bool = True
     licensed: bool = True
     aliases: tuple[str, ...] = ()
+    mail: str = ""
+    synchronized: bool = False
     admin: bool = False
     guest_of: str | None = None
     tokens_valid_from: float = 0.0
@@ -139,9 +143,11 @@ SPECIAL_USES = {
 
 @dataclass(slots=True)
 class Mailbox:
-    """A mailbox's *Manage email apps* settings and mail (a user's, or a shared one without a user).
+    """A recipient: a mailbox with its *Manage email apps* settings and mail, or what looks like one from outside.
 
     Attributes:
+        kind: ``user``, ``shared`` or ``room`` for a mailbox; ``group``, ``list`` (distribution) or ``contact`` for what
+            only passes mail on; ``on-premises`` for a user's mailbox that is still on the firm's own server.
         smtp_client_authentication_disabled: True off, False on, None inherits the organisation's setting.
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
@@ -156,10 +162,20 @@ class Mailbox:
     send_as: set[str] = field(default_factory=set)
     busy: bool = False
     moved: bool = False
-    shared: bool = False
+    kind: str = "user"
     _load: Callable[[], Sequence[bytes]] | None = field(default=None, repr=False)
     _folders: dict[str, Folder] = field(default_factory=dict, repr=False)
     _created: int = 0  # folders so far: a folder that is created again has another UIDVALIDITY
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is opened by other users than its own."""
+        return self.kind in ("shared", "room")
+
+    @property
+    def is_mailbox(self) -> bool:
+        """Whether Exchange Online keeps mail for it."""
+        return self.kind in ("user", "shared", "room")
 
     @property
     def folders(self) -> dict[str, Folder]:
@@ -251,6 +267,8 @@ class Tenant:
         apps: App registrations whose home this tenant is.
         principals: Enterprise applications: of its own apps, and of other tenants' apps that users consented to.
         resource_ids: Object ids of Microsoft's own service principals here, by their app ids.
+        other_domains: Verified domains beside *domain*, in their ASCII form.
+        groups: Security groups, to which an enterprise application can be assigned.
         premium: The tenant has Entra ID P1, without which Graph shows no sign-in log.
     """
 
@@ -272,6 +290,7 @@ class Tenant:
     smtp_client_authentication_disabled: bool = False
     exchange_online: bool = True
     deprovisioned: bool = False
+    other_domains: tuple[str, ...] = ()
 
     @property
     def app(self) -> AppRegistration:
@@ -304,11 +323,12 @@ class Tenant:
         return next((p for p in self.principals if p.exchange_object_id == object_id), None)
 
     def user(self, upn: str) -> User | None:
-        """The user with that user name or alias, ignoring case."""
+        """The user with that user name or mail address, ignoring case."""
         key = upn.strip().lower()
         user = self.users.get(key)
         return user or next(
-            (u for u in self.users.values() if u.aliases and key in u.aliases), None
+            (u for u in self.users.values() if key == u.mail or (u.aliases and key in u.aliases)),
+            None,
         )
 
     def sign_in_facts(
@@ -325,6 +345,37 @@ class Tenant:
             client_app_type,
             **more,
         )
+
+    def own_mailbox(self, user: User) -> Mailbox | None:
+        """The user's own mailbox."""
+        return self.mailboxes.get(user.mail or user.upn.lower())
+
+    def rename(self, user: User, upn: str) -> None:
+        """Active users → the user → Manage username and email: a new user name; rights and mailbox stay."""
+        old, new = user.upn.lower(), upn.lower()
+        mailbox = self.own_mailbox(user)
+        user.upn, user.mail = (
+            upn,
+            "" if mailbox is None or mailbox.address == new else mailbox.address,
+        )
+        self.users = {new if u is user else key: u for key, u in self.users.items()}
+        for box in self.mailboxes.values():
+            if old in box.full_access:
+                box.full_access = box.full_access - {old} | {new}
+            if old in box.send_as:
+                box.send_as = box.send_as - {old} | {new}
+
+    def assigned_ids(self, principal: ServicePrincipal) -> set[str]:
+        """Users who are assigned to an enterprise application, themselves or as direct members of a group."""
+        groups = (g for g in self.groups if g.id in principal.assigned_groups)
+        return principal.assigned_users.union(*(group.members for group in groups))
+
+    def user_by_id(self, object_id: str, likely: str) -> User | None:
+        """The user with that object id; *likely* is the user name under which it probably is."""
+        user = self.users.get(likely.lower())
+        if user is None or user.id != object_id:
+            user = next((u for u in self.users.values() if u.id == object_id), None)
+        return user
 
     def mailbox(self, address: str) -> Mailbox | None:
         """The mailbox at that primary address, without regard to case."""
@@ -385,7 +436,7 @@ class PracticeState:
         """The tenant of that id or domain."""
         key = name.strip().lower()
         return self.tenants.get(key) or next(
-            (f for f in self.tenants.values() if f.domain == key), None
+            (f for f in self.tenants.values() if key == f.domain or key in f.other_domains), None
         )
 
     def tenant_of_address(self, address: str) -> Tenant | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from msoauth.addresses import key
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account
@@ -126,11 +127,6 @@ class Accounts(Listing[Account]):
         """
         if not self._database.change(_t.delete().where(_t.c.key == key(address))):
             raise not_found(address)
-
-
-def key(address: str) -> str:
-    """An address in the form in which addresses are compared: trimmed, in lower case."""
-    return address.strip().casefold()
 
 
 def not_found(address: str) -> NotFoundError:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from msoauth.addresses import key
 from msoauth.model import Account, Finding, Signal
 from msoauth.store import schema
 from msoauth.store.database import Database
@@ -91,7 +92,7 @@ class Audits:
     def begin(self, run: str, scope: str, accounts: Sequence[Account]) -> AuditRun:
         """Begin an audit of these accounts and their firms."""
         now = datetime.now(UTC)
-        pairs = {(a.firm, a.address.strip().casefold()) for a in accounts}
+        pairs = {(a.firm, key(a.address)) for a in accounts}
         pairs |= {(a.firm, "") for a in accounts}
         rows = [
             {"run": run, "firm": firm, "account": account, "state": "open"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from msoauth import clouds
+from msoauth.addresses import key as key_of
 from msoauth.display import Listing
 from msoauth.errors import InputError, NotFoundError
 from msoauth.model import Account, Firm
@@ -220,7 +221,7 @@ class Firms(Listing[Firm]):
             VaultError: the key is missing or wrong.
         """
         self.secret(firm)
-        by_key = {account.address.strip().casefold(): account for account in accounts}
+        by_key = {key_of(account.address): account for account in accounts}
         if not by_key:
             return
         of_one = next(iter(by_key)) if len(by_key) == 1 else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from msoauth.addresses import key
 from msoauth.findings import to_frame
 from msoauth.model import Finding
 from msoauth.store import latest_results, schema
@@ -165,7 +166,7 @@ class Journal:
         if firm is not None:
             query = query.where(_t.c.firm == firm)
         if account is not None:
-            query = query.where(_t.c.account == account.strip().casefold())
+            query = query.where(_t.c.account == key(account))
         if since is not None:
             moment = since if isinstance(since, datetime) else datetime.combine(since, time(), UTC)
             query = query.where(_t.c.at >= moment.astimezone(UTC))
@@ -190,7 +191,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "at": finding.at,
         "run": finding.run,
         "firm": finding.firm,
-        "account": finding.account.casefold(),
+        "account": key(finding.account),
         "check": finding.check,
         "signal": str(finding.signal),
         "cause": finding.cause,

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 # Raise it with every change, and add its revision to `migrations`.
-VERSION = 3
+VERSION = 4
 BOUND_VERSION = 3  # the first in which secrets and tokens are bound to where they go
 
 metadata = MetaData()
@@ -100,6 +100,9 @@ tokens = Table(
     Column("signed_in_at", Moment, nullable=False),
     Column("refreshed_at", Moment, nullable=False),
     Column("sealed_for", Text),  # as in `firms`
+    # Who signed in, whatever the user name is by now: NULL from before version 4, until the next renewal.
+    Column("object_id", String(64)),
+    Column("tenant_id", String(64)),
 )
 
 journal = Table(

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from msoauth.addresses import key
 from msoauth.errors import StoreError
-from msoauth.model import Account, Firm
+from msoauth.model import Account, Firm, Person
 from msoauth.store import destinations, schema
-from msoauth.store.accounts import Accounts, key, not_found
+from msoauth.store.accounts import Accounts, not_found
 from msoauth.store.database import Database
 from msoauth.store.destinations import SealedValue
 from msoauth.store.firms import Firms
@@ -32,16 +33,25 @@ _update = (
         sealed=sa.bindparam("sealed"),
         sealed_for=sa.bindparam("sealed_for"),
         refreshed_at=sa.bindparam("refreshed_at"),
+        object_id=sa.func.coalesce(_t.c.object_id, sa.bindparam("object_id", type_=sa.String)),
+        tenant_id=sa.func.coalesce(_t.c.tenant_id, sa.bindparam("tenant_id", type_=sa.String)),
+        signed_in_as=sa.func.coalesce(
+            sa.bindparam("signed_in_as", type_=sa.String), _t.c.signed_in_as
+        ),
     )
 )
 # The user may have changed where the tokens go while they were renewed: they were sealed for that then, and stay so.
 _update_renewed = _update.where(_t.c.sealed_for == sa.bindparam("sealed_for"))
 _update_signed_in = _update.values(
-    signed_in_as=sa.bindparam("signed_in_as"), signed_in_at=sa.bindparam("signed_in_at")
+    signed_in_at=sa.bindparam("signed_in_at"),
+    object_id=sa.bindparam("object_id", type_=sa.String),
+    tenant_id=sa.bindparam("tenant_id", type_=sa.String),
 )
-_select_status = sa.select(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at).where(
-    _t.c.account == _account_key
+_STATUS = (
+    *(_t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at),
+    *(_t.c.object_id, _t.c.tenant_id),
 )
+_select_status = sa.select(*_STATUS).where(_t.c.account == _account_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,15 @@ class TokenStatus:
         signed_in_as: The user principal name that signed in.
         signed_in_at: When that was, UTC.
         refreshed_at: When tokens were last renewed, UTC; the refresh token expires 90 days later.
+        object_id, tenant_id: The same person by ids, which stay when the user name changes; None for a sign-in from
+            before msoauth kept them, until its tokens are renewed.
     """
 
     signed_in_as: str
     signed_in_at: datetime
     refreshed_at: datetime
+    object_id: str | None = None
+    tenant_id: str | None = None
 
 
 class Tokens:
@@ -101,6 +115,7 @@ class Tokens:
         cache: str,
         *,
         signed_in_as: str | None = None,
+        person: Person | None = None,
         firm: Firm | None = None,
     ) -> None:
         """Encrypt and store the account's token cache; when this returns, it is on disk.
@@ -108,6 +123,7 @@ class Tokens:
         Args:
             account, firm: As for :meth:`load`: those for which the tokens were obtained.
             signed_in_as: The user, after a sign-in; None after a silent renewal.
+            person: Who the tokens belong to, if they say so; after a renewal, its ids are stored only where there are none.
 
         Raises:
             NotFoundError: there is no such account.
@@ -120,7 +136,14 @@ class Tokens:
         self._vault.data_key()
         with self._database.write() as connection:
             sealed = self._vault.seal(connection, cache, f"tokens/{key(address)}/cache", bound_to)
-            values = {"sealed": sealed, "sealed_for": bound_to, "refreshed_at": now}
+            values = {
+                "sealed": sealed,
+                "sealed_for": bound_to,
+                "refreshed_at": now,
+                "signed_in_as": signed_in_as or (person.user_name if person else None) or None,
+                "object_id": (person.object_id if person else None) or None,
+                "tenant_id": (person.tenant_id if person else None) or None,
+            }
             if signed_in_as is not None:
                 values |= {"signed_in_as": signed_in_as, "signed_in_at": now}
             update = _update_renewed if signed_in_as is None else _update_signed_in
@@ -146,7 +169,7 @@ class Tokens:
 
     def statuses(self) -> dict[str, TokenStatus]:
         """The statuses of all accounts, by address in lower case."""
-        query = sa.select(_t.c.account, _t.c.signed_in_as, _t.c.signed_in_at, _t.c.refreshed_at)
+        query = sa.select(_t.c.account, *_STATUS)
         return {account: TokenStatus(*status) for account, *status in self._database.rows(query)}
 
     @contextmanager

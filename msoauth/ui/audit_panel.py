@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
+from msoauth.addresses import key
 from msoauth.auditing import Audit, labels
 from msoauth.auditing.history import history
 from msoauth.auditing.progress import Progress
@@ -262,7 +263,7 @@ class AuditPanel(Panel):
         """Show the latest findings of an account, with a button to diagnose it."""
         account = self.workspace.accounts.get(address)
         by_address = latest_findings(self.workspace, account.firm, account)
-        rows = [*by_address.get("", []), *by_address.get(account.address.casefold(), [])]
+        rows = [*by_address.get("", []), *by_address.get(key(account.address), [])]
         self.show_account(address, rows)
 
     def show_account(self, address: str, rows: Sequence[Finding]) -> None:

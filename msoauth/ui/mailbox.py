@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
+from msoauth.addresses import same
 from msoauth.checks.mail import fetch_mail, mail_folder, send_test
 from msoauth.errors import DestinationError, MsoauthError
 from msoauth.identity import validation
@@ -193,7 +194,7 @@ class MailPanel(Panel):
         if account is None or self.send.errors:
             return
         to = validation.clean(self.send.text("to")) or None
-        to_itself = to is None or to.casefold() == account.address.casefold()
+        to_itself = to is None or same(to, account.address)
         round_trip = to_itself and self.send.values.get("wait") is True
         subject = self.send.text("subject").strip() or None
         sender = validation.clean(self.send.text("sender")) or None

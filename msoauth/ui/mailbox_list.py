@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from msoauth.addresses import key
 from msoauth.explaining import for_cause
 from msoauth.identity import sign_in_history
 from msoauth.identity.signin import fixed_by_signing_in
@@ -187,13 +188,13 @@ def last_statuses(
     runs: dict[str, list[Finding]] = {}
     for finding in workspace.journal.findings(firm=firm.name, limit=2000):
         if is_about_sign_in(finding) and finding.account:
-            latest_run = runs.setdefault(finding.account.casefold(), [])
+            latest_run = runs.setdefault(key(finding.account), [])
             if latest_run and latest_run[0].run != finding.run:
                 latest_run.clear()
             latest_run.append(finding)
     statuses = {}
     for account in accounts:
-        findings = runs.get(account.address.casefold(), [])
+        findings = runs.get(key(account.address), [])
         if findings and _still_holds(workspace, firm, account, findings):
             statuses[account.address] = status_of(findings)
     return statuses

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from msoauth.addresses import same
 from msoauth.clouds import MAX_BYTES
 from msoauth.lab import PRACTICE_VARIABLE, PUBLIC_VARIABLE
 from msoauth.model import Account, Firm
@@ -34,7 +35,7 @@ class Practice:
         """The practice password of a practice user, which is no secret."""
         for firm in self.firms:
             for account in firm["accounts"]:
-                if account["address"].casefold() == address.casefold():
+                if same(account["address"], address):
                     return str(account["password"])
         return None
 

@@ -9,6 +9,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.account_list import unlike_domains
+from msoauth.addresses import key
 from msoauth.checks import MAILBOX, SIGN_IN, Context
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity import entra_links, signin, validation
@@ -140,13 +141,13 @@ class UsersPanel(Panel):
         firm, practice = self.session.firm(), self.session.practice
         if firm is None or practice is None:
             return []
-        listed = {account.address.casefold() for account in self.session.accounts()}
+        listed = {key(account.address) for account in self.session.accounts()}
         return [
             str(account["address"])
             for practice_firm in practice.firms
             if practice_firm["tenant_id"] == firm.tenant
             for account in practice_firm["accounts"][:8]
-            if account["address"].casefold() not in listed
+            if key(account["address"]) not in listed
         ]
 
     def _flow_that_works(self) -> str:

@@ -105,7 +105,7 @@ class Authority:
             "iat": now,
             "exp": now + 3600,
             "preferred_username": self.user,
-            "oid": "o",
+            "oid": f"object id of {self.user}",
             "tid": TENANT,
             "sub": "s",
         }

@@ -236,6 +236,17 @@ def _unlock(view: View, _form: Form) -> Notice:
     return Notice("The lockout was lifted.")
 
 
+def _rename_user(view: View, form: Form) -> Notice:
+    user, name = view.tenant.users.get(form.target.lower()), form.value.strip()
+    domain = name.rpartition("@")[2].lower()
+    if user is None or domain not in (view.tenant.domain, *view.tenant.other_domains):
+        raise ChangeError(f"A username ends with @{view.tenant.domain}.")
+    if name.lower() in view.tenant.users and view.tenant.users[name.lower()] is not user:
+        raise ChangeError(f"There is a user {name} already.")
+    view.tenant.rename(user, name)
+    return Notice(f"The username is {name} now.")
+
+
 def _delete_user(view: View, form: Form) -> Notice:
     tenant, key = view.tenant, form.target.lower()
     if key in tenant.users:
@@ -333,6 +344,7 @@ ACTIONS: dict[str, Action] = {
     "reset-password": _reset_password,
     "revoke-sessions": _revoke_sessions,
     "unlock": _unlock,
+    "rename-user": _rename_user,
     "delete-user": _delete_user,
     "restore-user": _restore_user,
     "start-scenario": _start_scenario,

@@ -79,6 +79,7 @@ _ALL = (
         Choice("personal", "Personal Microsoft accounts only", "PersonalMicrosoftAccount"),
     )),
     Setting("app.is_fallback_public_client", "Allow public client flows", _switch()),
+    Setting("app.groups_claim", "Token configuration: groups claim", _switch("Added", "None", good=False, verbs=("Add groups claim", "Remove"))),
     Setting("app.deleted", "App registration", (
         Choice("off", "Registered", False, True, "Restore app registration"), Choice("on", "Deleted", True, False, "Delete"),
     )),
@@ -114,6 +115,16 @@ _ALL = (
         Choice("external", "External, not invited", "live.com", False, "Make external (live.com)"),
     )),
     Setting("user.admin", "Roles", _switch("Global Administrator", "User (no admin access)", verbs=("Make Global Administrator", "Remove the role"))),
+    Setting("user.synchronized", "Sync status", _switch("Synced from on-premises", "In cloud", verbs=("Sync from on-premises", "Make a cloud user"))),
+    Setting("mailbox.kind", "Recipient type", (
+        Choice("user", "User mailbox", "user", True, "Convert to regular mailbox"),
+        Choice("shared", "Shared mailbox", "shared", True, "Convert to shared mailbox"),
+        Choice("room", "Room", "room", None, "Convert to room"),
+        Choice("group", "Microsoft 365 group", "group", None, "Replace by a Microsoft 365 group"),
+        Choice("list", "Distribution list", "list", None, "Replace by a distribution list"),
+        Choice("contact", "Mail contact", "contact", None, "Replace by a contact"),
+        Choice("on-premises", "Mailbox on the firm's own server", "on-premises", None, "Move to the firm's own server"),
+    )),
     Setting("mailbox.smtp_client_authentication_disabled", "Authenticated SMTP", (
         Choice("on", "On", False, True), Choice("off", "Off", True, False), Choice("inherit", "As the organization says", None),
     )),

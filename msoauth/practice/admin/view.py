@@ -108,9 +108,9 @@ class View:
         start = self.page * PEOPLE
         return matches[start : start + PEOPLE], len(matches)
 
-    def shared(self) -> list[Mailbox]:
-        """Shared mailboxes."""
-        return [box for box in self.tenant.mailboxes.values() if box.shared]
+    def recipients(self) -> list[Mailbox]:
+        """Shared mailboxes, rooms, groups, lists and contacts."""
+        return [box for box in self.tenant.mailboxes.values() if box.kind != "user"]
 
     def log(self, kinds: tuple[str, ...]) -> list[LogEntry]:
         """The latest lines of a log; those of other tenants are left out."""
@@ -152,5 +152,5 @@ def view_for(
     person = (selected.users.get(user.lower()) if user else None) or default_user
     box = selected.mailbox(mailbox) if mailbox else None
     if box is None and person is not None:
-        box = selected.mailbox(person.upn)
+        box = selected.own_mailbox(person)
     return View(scenarios, selected, registration, principal, person, box)

@@ -242,10 +242,10 @@ class Authority:
         now = self.state.clock.time()
         tenant = clients.tenant_of_path(self.state, grant.home)
         acr = clients.authenticate(client.app, form, grant.platform, now)
-        user = tenant.users.get(grant.upn.lower()) if tenant else None
+        user = tenant.user_by_id(grant.oid, grant.upn) if tenant else None
         if client.tenant not in (None, tenant):
             raise RefusalError(7000012)
-        if tenant is None or user is None or user.id != grant.oid:
+        if tenant is None or user is None:
             raise RefusalError(50034, user=HIDDEN, tenant=client.tenant_label)
         client = client.in_tenant(tenant)
         # Without a scope, that of the first request counts (RFC 6749, 6).
@@ -255,7 +255,7 @@ class Authority:
         new_grant = Grant(
             grant.app_id,
             grant.home,
-            grant.upn,
+            user.upn,
             grant.oid,
             grant.platform,
             grant.amr,

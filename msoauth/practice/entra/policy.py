@@ -118,7 +118,7 @@ def check_access(
     if (
         principal is not None
         and principal.app_role_assignment_required
-        and user.id not in principal.assigned_users
+        and user.id not in tenant.assigned_ids(principal)
     ):
         refusal = RefusalError(50105, name=app.display_name, app=app.app_id, user=HIDDEN)
         raise refusal.after(evaluation.facts, evaluation.applied)

@@ -27,6 +27,8 @@ AUDIENCES = frozenset(
 )
 # Seconds by which a token's nbf may be in the future; Microsoft's libraries allow five minutes.
 CLOCK_SKEW = 300
+# Longer ones do not fit into a command of IMAP (10,240 bytes; facts E3); what POP and SMTP do with them is unverified.
+LONGEST_TOKEN = 7_600
 
 
 class Protocol(Enum):
@@ -114,9 +116,10 @@ def parse(line: bytes) -> tuple[str, str] | None:
     if not user.startswith("user=") or not auth.startswith("auth=Bearer "):
         return None
     user = user.removeprefix("user=").strip()
-    if not user or not user.isprintable():
+    token = auth.removeprefix("auth=Bearer ")
+    if not user or not user.isprintable() or len(token) > LONGEST_TOKEN:
         return None
-    return user, auth.removeprefix("auth=Bearer ")
+    return user, token
 
 
 def check_login(
@@ -215,10 +218,10 @@ def _check_claims(
 
 
 def _own_mailbox(tenant: Tenant, upn: str) -> Mailbox | None:
-    mailbox = tenant.mailbox(upn)
+    user = tenant.user(upn)
+    mailbox = tenant.own_mailbox(user) if user else tenant.mailbox(upn)
     if mailbox is not None:
         return mailbox
-    user = tenant.user(upn)
     aliases = user.aliases if user else ()
     return next((m for alias in aliases if (m := tenant.mailbox(alias)) is not None), None)
 
@@ -226,7 +229,7 @@ def _own_mailbox(tenant: Tenant, upn: str) -> Mailbox | None:
 def _check_mailbox(
     protocol: Protocol, tenant: Tenant, target: Mailbox | None, account: User | None, identity: str
 ) -> tuple[Verdict, str, Mailbox | None, bool]:
-    if target is None or not tenant.exchange_online:
+    if target is None or not target.is_mailbox or not tenant.exchange_online:
         return Verdict.NO_MAILBOX, "no mailbox with that primary address", None, False
     owner = tenant.user(target.address)
     if not target.shared and (owner is None or not owner.licensed):
@@ -261,6 +264,8 @@ def may_send_as(tenant: Tenant, login: LoginResult, sender: str) -> bool:
     if other is None:
         return False
     who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}
+    if owner is not None:
+        who.add(owner.upn.lower())
     if tenant.principal_in_exchange(login.identity) is not None:
         who = {login.identity}
     return bool(who & other.send_as)

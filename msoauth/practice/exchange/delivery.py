@@ -50,7 +50,9 @@ def mailbox_at(state: PracticeState, address: str) -> tuple[Tenant | None, Mailb
     user = tenant.user(address)
     mailbox = tenant.mailbox(address)
     if mailbox is None and user is not None:
-        mailbox = tenant.mailbox(user.upn)
+        mailbox = tenant.own_mailbox(user)
+    if mailbox is not None and not mailbox.is_mailbox:
+        return None, None  # a group, a list or a contact passes the mail on
     if mailbox is not None and not mailbox.shared:
         owner = tenant.user(mailbox.address)
         if owner is None or not owner.licensed:

@@ -6,6 +6,7 @@ Properties that the facts do not list are left out or marked as unverified.
 import base64
 import hashlib
 from datetime import UTC, datetime
+from uuid import UUID
 
 from msoauth.practice import permissions
 from msoauth.practice.graph.query import Row
@@ -25,6 +26,11 @@ def stable_id(*parts: str) -> str:
     """An id of a grant or assignment: 43 characters, always the same for the same parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def stable_guid(*parts: str) -> str:
+    """A GUID, always the same for the same parts."""
+    return str(UUID(bytes=hashlib.sha256("\0".join(parts).encode()).digest()[:16], version=4))
 
 
 def secret(entry: ClientSecret) -> Row:
@@ -238,19 +244,22 @@ def role_assignments(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
 
 
 def assigned_to(tenant: Tenant, principal: ServicePrincipal) -> list[Row]:
-    """The users who are assigned to an app; the app defines no roles, so it is the default one."""
+    """The users and groups that are assigned to an app; it defines no roles, so it is the default one."""
     users = {user.id: user for user in tenant.users.values()} if principal.assigned_users else {}
+    groups = {group.id: group for group in tenant.groups if group.id in principal.assigned_groups}
+    names = {id_: ("Group", group.display_name) for id_, group in groups.items()}
+    names |= {i: ("User", users[i].display_name) for i in principal.assigned_users & users.keys()}
     return [
         {
-            "id": stable_id(principal.object_id, user_id),
+            "id": stable_id(principal.object_id, principal_id),
             "deletedDateTime": None,
             "createdDateTime": graph_time(principal.app.created),
             "appRoleId": "00000000-0000-0000-0000-000000000000",
-            "principalDisplayName": users[user_id].display_name,
-            "principalId": user_id,
-            "principalType": "User",
+            "principalDisplayName": names[principal_id][1],
+            "principalId": principal_id,
+            "principalType": names[principal_id][0],
             "resourceDisplayName": principal.app.display_name,
             "resourceId": principal.object_id,
         }
-        for user_id in sorted(principal.assigned_users & users.keys())
+        for principal_id in sorted(names)
     ]

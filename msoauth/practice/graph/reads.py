@@ -15,6 +15,9 @@ _GRANTS = ("Directory.Read.All", "DelegatedPermissionGrant.Read.All")
 _USERS = ("User.Read.All", "Directory.Read.All")
 # Not in the facts: from memory, not verified against Microsoft's documentation.
 _ORGANIZATION = ("Organization.Read.All", "Directory.Read.All")
+_GROUPS = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All")
+_CONTACTS = ("OrgContact.Read.All", "Directory.Read.All")
+_PLACES = ("Place.Read.All",)
 _BASIC = ("User.Read", *_USERS)
 _POLICIES = ("Policy.Read.All", "Policy.Read.ConditionalAccess")
 
@@ -140,6 +143,24 @@ def _assignments_to(_state: PracticeState, who: Caller, key: str) -> list[Row]:
 def _users(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
     who.require(*_USERS)
     return [users.user(who.tenant, user) for user in who.tenant.users.values()]
+
+
+def _groups(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
+    who.require(*_GROUPS)
+    return users.groups(who.tenant)
+
+
+def _contacts(_state: PracticeState, who: Caller, _key: str) -> list[Row]:
+    who.require(*_CONTACTS)
+    return users.contacts(who.tenant)
+
+
+def _room(_state: PracticeState, who: Caller, key: str) -> Row:
+    who.require(*_PLACES, admin=False)
+    box = who.tenant.mailbox(key)
+    if box is None or box.kind != "room":
+        raise GraphError.missing(key)
+    return users.room(who.tenant, box)
 
 
 def _find_user(who: Caller, key: str) -> User:
@@ -389,6 +410,9 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (r"users", _users),
     (r"users/([^/]+)", _user),
     (r"users/([^/]+)/licenseDetails", _licenses),
+    (r"groups", _groups),
+    (r"contacts", _contacts),
+    (r"places/([^/]+)/microsoft\.graph\.room", _room),
     (r"organization", _organization),
     (r"subscribedSkus", _skus),
     (rf"users/([^/]+)/{_MEMBER_OF}", _memberships),

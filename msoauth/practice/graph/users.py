@@ -6,9 +6,9 @@ Users follow facts G1 and G2; what is marked unverified is from memory, not from
 from uuid import UUID, uuid5
 
 from msoauth.practice.conditional_access import GLOBAL_ADMINISTRATOR
-from msoauth.practice.graph.objects import stable_id
+from msoauth.practice.graph.objects import stable_guid, stable_id
 from msoauth.practice.graph.query import Row
-from msoauth.practice.state import Tenant, User
+from msoauth.practice.state import Group, Mailbox, Tenant, User
 
 # The licence and its Exchange service plan. From memory, not verified against Microsoft's documentation.
 SKU_NAME, SKU_ID = "O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3"
@@ -19,18 +19,21 @@ def user(tenant: Tenant, entry: User) -> Row:
     """A user, with one licence that includes Exchange Online, or without a licence."""
     given_name, _space, surname = entry.display_name.partition(" ")
     # A licence alone creates no mailbox here, and without one Exchange does not show the mailbox.
-    mailbox = tenant.mailbox(entry.upn) if entry.licensed else None
+    mailbox = tenant.own_mailbox(entry)
+    if mailbox is not None and mailbox.kind == "user" and not entry.licensed:
+        mailbox = None
     return {
         "id": entry.id,
         "accountEnabled": entry.account_enabled,
         "displayName": entry.display_name,
         "givenName": given_name,
         "surname": surname or None,
-        "mail": entry.upn if mailbox else None,
+        "mail": mailbox.address if mailbox else None,
         "mailNickname": entry.upn.partition("@")[0],
         "userPrincipalName": entry.upn,
         "userType": "Guest" if entry.guest_of else "Member",
-        "proxyAddresses": [f"SMTP:{entry.upn}", *(f"smtp:{alias}" for alias in entry.aliases)]
+        "onPremisesSyncEnabled": entry.synchronized or None,
+        "proxyAddresses": [f"SMTP:{mailbox.address}", *(f"smtp:{a}" for a in entry.aliases)]
         if mailbox
         else [],
         "assignedLicenses": [{"disabledPlans": [], "skuId": SKU_ID}] if entry.licensed else [],
@@ -45,6 +48,75 @@ def user(tenant: Tenant, entry: User) -> Row:
         if entry.licensed
         else [],
         "usageLocation": "US",
+    }
+
+
+def recipients(tenant: Tenant, *kinds: str) -> list[Mailbox]:
+    """The recipients of these kinds."""
+    return [box for box in tenant.mailboxes.values() if box.kind in kinds]
+
+
+def groups(tenant: Tenant) -> list[Row]:
+    """Microsoft 365 groups, distribution lists and security groups (graph-docs: resources/group.md)."""
+    rows = [
+        _group(tenant, box.address, unified=box.kind == "group")
+        for box in recipients(tenant, "group", "list")
+    ]
+    return rows + [security_group(group) for group in tenant.groups]
+
+
+def _group(tenant: Tenant, address: str, *, unified: bool) -> Row:
+    name = address.partition("@")[0]
+    return {
+        "id": stable_guid(tenant.tenant_id, "group", address),
+        "displayName": name,
+        "groupTypes": ["Unified"] if unified else [],
+        "mail": address,
+        "mailEnabled": True,
+        "mailNickname": name,
+        "proxyAddresses": [f"SMTP:{address}"],
+        "securityEnabled": False,
+        "visibility": "Private" if unified else None,
+    }
+
+
+def security_group(entry: Group) -> Row:
+    """A security group without mail."""
+    return {
+        "id": entry.id,
+        "displayName": entry.display_name,
+        "groupTypes": [],
+        "mail": None,
+        "mailEnabled": False,
+        "mailNickname": entry.id[:8],
+        "proxyAddresses": [],
+        "securityEnabled": True,
+        "visibility": None,
+    }
+
+
+def contacts(tenant: Tenant) -> list[Row]:
+    """Organisational contacts (graph-docs: resources/orgcontact.md)."""
+    return [
+        {
+            "id": stable_guid(tenant.tenant_id, "contact", box.address),
+            "displayName": box.address.partition("@")[0],
+            "mail": box.address,
+            "mailNickname": box.address.partition("@")[0],
+            "proxyAddresses": [f"SMTP:{box.address}"],
+        }
+        for box in recipients(tenant, "contact")
+    ]
+
+
+def room(tenant: Tenant, box: Mailbox) -> Row:
+    """A room (graph-docs: resources/room.md)."""
+    return {
+        "id": stable_guid(tenant.tenant_id, "room", box.address),
+        "displayName": box.address.partition("@")[0],
+        "emailAddress": box.address,
+        "bookingType": "standard",
+        "capacity": 6,
     }
 
 
@@ -116,11 +188,12 @@ def organization(tenant: Tenant) -> Row:
         "verifiedDomains": [
             {
                 "capabilities": "Email, OfficeCommunicationsOnline",
-                "isDefault": True,
-                "isInitial": True,
-                "name": tenant.domain,
+                "isDefault": domain == tenant.domain,
+                "isInitial": domain == tenant.domain,
+                "name": domain,
                 "type": "Managed",
             }
+            for domain in (tenant.domain, *tenant.other_domains)
         ],
         "assignedPlans": [
             {

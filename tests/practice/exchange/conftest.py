@@ -185,7 +185,7 @@ def contoso() -> Tenant:
     firm.users["anna@contoso.example"].aliases = ("anna.maier@contoso.example",)
     firm.mailboxes["anna@contoso.example"] = Mailbox("anna@contoso.example", _load=lambda: MAILS)
     shared = "kanzlei@contoso.example"
-    firm.mailboxes[shared] = Mailbox(shared, shared=True, _load=lambda: MAILS[:1])
+    firm.mailboxes[shared] = Mailbox(shared, kind="shared", _load=lambda: MAILS[:1])
     return firm
 
 
