@@ -9,6 +9,7 @@ from msoauth.explaining.account_facts import AccountFacts
 from msoauth.explaining.batch import batch
 from msoauth.explaining.explanation import (
     Explanation,
+    commands_about,
     explain,
     explanation_with_roles,
     for_cause,
@@ -23,6 +24,7 @@ __all__ = [
     "Explanation",
     "batch",
     "causes",
+    "commands_about",
     "explain",
     "explanation_with_roles",
     "for_cause",

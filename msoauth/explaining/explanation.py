@@ -1,7 +1,7 @@
 """Explains an error text or a known cause: what it means, who can fix it, the steps, links and ids."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -309,25 +309,18 @@ def for_cause(
             ``proxy`` and ``proxy_says``.
     """
     entry = causes().get(cause) or causes()["unknown"]
-    known = {**details_of(firm, account), **(details or {})}
-    known |= _derived(known)
+    known = _known(firm, account, details or {})
     case = next((case for case in cases(entry.id) if _holds(case, known)), None)
     fix, who = (case.fix, case.who or entry.who) if case else (entry.fix, entry.who)
     powershell = case.powershell if case and case.powershell is not None else entry.powershell
     links = case.links if case and case.links is not None else entry.links
-    quoted = {name: _powershell_argument(value) for name, value in known.items()}
-    in_powershell = _IN_POWERSHELL | quoted
-    if (
-        known.get("access") == "app-only"
-    ):  # nobody signs in: the app's service principal is the trustee
-        in_powershell["login"] = in_powershell["app"] = quoted.get("app_object_id", _APP)
     return Explanation(
         cause=entry.id,
         title=entry.title,
         meaning=entry.meaning,
         who=who,
         fix=tuple(_fill(step, known) for step in fix),
-        powershell=tuple(_fill(command, in_powershell) for command in powershell),
+        powershell=_commands(powershell, known),
         links=tuple(link(name, firm) for name in links),
         ids=ids or {},
         codes=codes,
@@ -373,11 +366,6 @@ def of_finding(
     Args:
         firm, account: The finding's, where they are at hand; without them its own details tell the roles.
     """
-    details = dict(finding.details)
-    if finding.account:
-        details.setdefault("mailbox", finding.account)
-        details.setdefault("login", finding.account)
-        details.setdefault("access", "own")
     confidence: Confidence = "unsure"
     if finding.confidence in ("certain", "likely"):
         confidence = "certain" if finding.confidence == "certain" else "likely"
@@ -387,8 +375,55 @@ def of_finding(
         account=account,
         ids=finding.ids,
         confidence=confidence,
-        details=details,
+        details=_details_with_roles(finding, account),
     )
+
+
+def commands_about(
+    finding: Finding,
+    templates: Iterable[str],
+    *,
+    firm: Firm | None = None,
+    account: Account | None = None,
+    **roles: str,
+) -> tuple[str, ...]:
+    """PowerShell commands with the roles of a finding filled in.
+
+    Args:
+        templates: Commands with ``{mailbox}``, ``{login}``, ``{sender}``, ``{smtp_mailbox}`` (which signs in to send).
+        firm, account: As for :func:`of_finding`.
+        roles: What stands for these roles instead.
+    """
+    details = _details_with_roles(finding, account) | roles
+    return _commands(templates, _known(firm, account, details))
+
+
+def _details_with_roles(finding: Finding, account: Account | None) -> dict[str, str]:
+    """The details of a finding; where there is no account at hand, its address is the mailbox that signs in itself."""
+    details = dict(finding.details)
+    if finding.account and account is None:
+        own = {"mailbox": finding.account, "access": "own", "login": finding.account}
+        details = {**own, **details}
+    return details
+
+
+def _known(
+    firm: Firm | None, account: Account | None, details: Mapping[str, str]
+) -> dict[str, str]:
+    """All that is known of a problem, by the names that conditions and placeholders have."""
+    known = {**details_of(firm, account), **details}
+    return known | _derived(known)
+
+
+def _commands(templates: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Commands with what is known, quoted, and with what stands for what is not."""
+    quoted = {name: _powershell_argument(value) for name, value in known.items()}
+    values = _IN_POWERSHELL | quoted
+    if (
+        known.get("access") == "app-only"
+    ):  # nobody signs in: the app's service principal is the trustee
+        values["login"] = values["app"] = quoted.get("app_object_id", _APP)
+    return tuple(_fill(template, values) for template in templates)
 
 
 def details_of(

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from msoauth.errors import NothingToDoError
-from msoauth.explaining import Explanation, for_cause
+from msoauth.explaining import Explanation, commands_about, for_cause, of_finding
 from msoauth.explaining.links import link
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -31,10 +31,10 @@ _ALSO_FIXABLE_BY_IT = frozenset(
 # Commands by which an Exchange administrator verifies the fix (facts F2, F4). Other causes need only our own check.
 _VERIFY = {
     "smtp-auth-disabled-mailbox": (
-        "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
+        "Get-CASMailbox -Identity {smtp_mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
     ),
     "smtp-auth-disabled-tenant": (
-        "Get-CASMailbox -Identity {mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
+        "Get-CASMailbox -Identity {smtp_mailbox} | Format-List Name,SmtpClientAuthenticationDisabled",
     ),
     "pop-disabled": ("Get-CASMailbox -Identity {mailbox} | Format-List Name,PopEnabled",),
     "imap-disabled": ("Get-CASMailbox -Identity {mailbox} | Format-List Name,ImapEnabled",),
@@ -43,7 +43,7 @@ _VERIFY = {
     ),
     "mailbox-missing": ("Get-EXOMailbox -Identity {mailbox} | Format-List PrimarySmtpAddress",),
     "full-access-missing": ("Get-EXOMailboxPermission -Identity {mailbox}",),
-    "send-as-denied": ("Get-RecipientPermission -Identity {mailbox}",),
+    "send-as-denied": ("Get-RecipientPermission -Identity {sender}",),
     "service-principal-missing": (
         "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
         "Get-MailboxPermission -Identity {mailbox}",
@@ -180,7 +180,6 @@ class _Request:
     """What is asked for about one cause.
 
     Attributes:
-        targets: The mailboxes that the commands are about.
         commands: The PowerShell script that fixes it; empty if there is none.
         verify: The one that shows whether it is fixed; empty if only our own checks do.
         checks: The checks that failed.
@@ -191,7 +190,6 @@ class _Request:
     title: str
     explanation: Explanation
     mailboxes: Sequence[str]
-    targets: Sequence[str]
     commands: str
     verify: str
     checks: Sequence[str]
@@ -206,18 +204,10 @@ def _request(
     mailboxes = sorted(
         {finding.account for finding in findings if finding.account}, key=str.casefold
     )
-    single_account = Account(mailboxes[0], firm.name) if len(mailboxes) == 1 else None
-    explanation = for_cause(cause, firm=firm, account=single_account)
+    explanation = _explanation(firm, findings, accounts)
     title = explanation.title
     if len(mailboxes) > 1:
         title = _("{title}: {n} mailboxes").format(title=title, n=len(mailboxes))
-    # SMTP AUTH is a switch of the mailbox that signs in (facts M3).
-    targets = (
-        list(dict.fromkeys(accounts[m].user if m in accounts else m for m in mailboxes))
-        if cause.startswith("smtp-auth-disabled")
-        else mailboxes
-    )
-    verify = [line.replace("{mailbox}", _MAILBOX) for line in _VERIFY.get(cause, ())]
     newest = max(findings, key=lambda finding: finding.at)
     evidence = redact(newest.evidence).strip()[:1500]
     ids = [f"{name.replace('_', ' ')}: {value}" for name, value in newest.ids.items()]
@@ -225,12 +215,35 @@ def _request(
         title,
         explanation,
         mailboxes,
-        targets,
-        _commands(firm, cause, targets, accounts),
-        _script(firm, verify, targets) if verify else "",
+        _commands(firm, findings, accounts),
+        _commands(firm, findings, accounts, _VERIFY.get(cause, ())),
         sorted({finding.check for finding in findings}),
         newest,
         "\n".join([*([evidence] if evidence else []), *ids]),
+    )
+
+
+def _explanation(
+    firm: Firm, findings: Sequence[Finding], accounts: Mapping[str, Account]
+) -> Explanation:
+    """The steps that fit a finding, or what the findings of several mailboxes have in common."""
+    first, *more = findings
+    if len({finding.account for finding in findings}) == 1:
+        return of_finding(first, firm=firm, account=accounts.get(first.account))
+    roles = {
+        "mailbox": _("the mailbox"),
+        "login": _("the user"),
+        "sender": _("the sender"),
+        "signed_in_as": "",
+    }
+    common = {
+        name: value
+        for name, value in first.details.items()
+        if all(other.details.get(name) == value for other in more)
+    }
+    named = {name: text for name, text in roles.items() if name in first.details}
+    return for_cause(
+        str(first.cause), firm=firm, details={**common, **named, "mailbox": roles["mailbox"]}
     )
 
 
@@ -241,32 +254,40 @@ _PLACEHOLDER_ADDRESS = "mailbox@stand-in.invalid"
 
 
 def _commands(
-    firm: Firm, cause: str, mailboxes: Sequence[str], accounts: Mapping[str, Account]
+    firm: Firm,
+    findings: Sequence[Finding],
+    accounts: Mapping[str, Account],
+    templates: Sequence[str] | None = None,
 ) -> str:
-    """A script of the catalogue's commands that fix a cause, for each of the mailboxes; empty if there are none.
+    """A script of commands for each of the findings; empty if there are none.
 
-    A mailbox for which somebody else signs in has commands of its own, because they may be about that user.
+    A mailbox whose own user signs in goes into a loop. Where another user signs in, or sends in another's name, each
+    command names the role that it is about.
+
+    Args:
+        templates: Commands; None for those of the catalogue that fix it.
     """
-    for_others = [accounts[m] for m in mailboxes if m in accounts and accounts[m].login]
-    own = [m for m in mailboxes if m not in {account.address for account in for_others}]
-    commands = _write_commands(firm, cause, Account(_PLACEHOLDER_ADDRESS, firm.name))
-    if own or not mailboxes:
-        commands = [line.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for line in commands]
-    else:
-        commands = []
-    for account in for_others:
-        commands += _write_commands(firm, cause, account)
-    return _script(firm, list(dict.fromkeys(commands)), own) if commands else ""
+    own: dict[str, None] = {}
+    lines: dict[str, None] = {}
+    for finding in findings:
+        account = accounts.get(finding.account)
+        loops = bool(finding.account) and finding.sender in ("", finding.account)
+        if loops and finding.login in ("", finding.account) and not (account and account.login):
+            own[finding.account] = None
+            account = Account(_PLACEHOLDER_ADDRESS, firm.name)
+            finding = replace(finding, account="", details=_without_roles(finding))
+        if templates is None:
+            found = of_finding(finding, firm=firm, account=account).powershell
+            # Those that only read do not fix anything.
+            commands = [one for one in found if not one.startswith(("Get-", "Test-", "Connect-Mg"))]
+        else:
+            commands = list(commands_about(finding, templates, firm=firm, account=account))
+        lines |= dict.fromkeys(one.replace(_PLACEHOLDER_ADDRESS, _MAILBOX) for one in commands)
+    return _script(firm, list(lines), list(own)) if lines else ""
 
 
-def _write_commands(firm: Firm, cause: str, account: Account) -> list[str]:
-    """The catalogue's commands but those that only read, which do not fix anything."""
-    explanation = for_cause(cause, firm=firm, account=account)
-    return [
-        line
-        for line in explanation.powershell
-        if not line.startswith(("Get-", "Test-", "Connect-Mg"))
-    ]
+def _without_roles(finding: Finding) -> dict[str, str]:
+    return {n: v for n, v in finding.details.items() if n not in ("mailbox", "login", "sender")}
 
 
 def _script(firm: Firm, lines: Sequence[str], mailboxes: Sequence[str]) -> str:

@@ -230,6 +230,28 @@ def test_a_workspace_of_the_first_layout_is_brought_up_to_date(
         assert len(once_more.journal.latest_results()) == 1
 
 
+def test_addresses_in_another_spelling_get_the_one_that_is_compared(
+    either: Workspace, place: str
+) -> None:
+    written = Account("anna@müller.example", ANNA.firm)
+    either.firms.add(FIRM)
+    either.accounts.add(written)
+    either.tokens.save(written, "{}", signed_in_as=written.address)
+    with either.database.engine.begin() as connection:
+        connection.execute(schema.tokens.delete())
+        wire = "anna@xn--mller-kva.example"
+        of_anna = schema.accounts.update().where(schema.accounts.c.address == written.address)
+        connection.execute(of_anna.values(key=wire, address=wire))
+        connection.exec_driver_sql("ALTER TABLE tokens DROP COLUMN object_id")
+        connection.exec_driver_sql("UPDATE meta SET value = '3' WHERE key = 'version'")
+    either.close()
+    with Workspace.open(place) as again:
+        assert again.accounts.get("Anna@Müller.example").firm == written.firm
+        assert again.accounts.get(wire) == again.accounts.get("anna@MÜLLER.example")
+        again.tokens.save(wire, "{}", signed_in_as=wire)
+        again.accounts.remove("anna@müller.example")
+
+
 def test_a_newer_layout_is_refused_in_one_sentence(either: Workspace, place: str) -> None:
     with either.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE meta SET value = '99' WHERE key = 'version'")

@@ -14,10 +14,12 @@ down_revision = "3"
 
 
 def upgrade() -> None:
-    """Add the columns, and rewrite the keys of such addresses."""
-    op.add_column("tokens", sa.Column("object_id", sa.String(64)))
-    op.add_column("tokens", sa.Column("tenant_id", sa.String(64)))
+    """Add the columns that are not there yet, and rewrite the keys of such addresses."""
     connection = op.get_bind()
+    there = {column["name"] for column in sa.inspect(connection).get_columns("tokens")}
+    for name in ("object_id", "tenant_id"):
+        if name not in there:
+            op.add_column("tokens", sa.Column(name, sa.String(64)))
     accounts = sa.table("accounts", sa.column("key", sa.String))
     keys = {str(key) for (key,) in connection.execute(sa.select(accounts.c.key))}
     for old in sorted(keys):
