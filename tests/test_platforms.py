@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import socket
 import ssl
 import sys
@@ -11,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keyring.errors import KeyringLocked, NoKeyringError
 from urllib3.exceptions import HTTPError
 
 from msoauth import clouds, private_files, tls
 from msoauth.cli import files, prompts
 from msoauth.cli.output import print_json
-from msoauth.errors import InputError
+from msoauth.errors import InputError, VaultError
 from msoauth.identity import http
 from msoauth.identity.loopback import Listener
 from msoauth.model import Firm
 from msoauth.reports.pseudonyms import Pseudonyms
+from msoauth.store import Workspace
+from msoauth.store.engine import shared_place
 
+FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
 OWN = {
     "name": "müller",
     "authority": "https://localhost:8443/",
@@ -155,8 +160,101 @@ def test_10_nobody_waits_for_the_computers_name_in_dns(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getfqdn", hang)
     monkeypatch.setattr(socket, "gethostname", lambda: "kanzlei-pc7")
     Listener("localhost", None, "/cb").close()
-    firm = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
-    names = Pseudonyms(b"key", firm, [])
+    names = Pseudonyms(b"key", FIRM, [])
     assert names.text("from kanzlei-pc7, kanzlei-pc7.contoso.example") == (
         f"from computer, computer.{names.domain('contoso.example')}"
     )
+
+
+def _denied_by_macos() -> Exception:
+    class KeychainDenied(Exception):  # noqa: N818 - as keyring's module for macOS calls it
+        pass
+
+    locked = KeyringLocked("Can't get password from keychain")
+    locked.__cause__ = KeychainDenied(-128)
+    return locked
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (NoKeyringError("No recommended backend was available"), "There is no keyring here"),
+        (KeyringLocked("Failed to unlock the collection!"), "is locked"),
+        (_denied_by_macos(), "denied access"),
+        (OSError(1312, "Eine angegebene Anmeldesitzung ist nicht vorhanden."), "OSError"),
+    ],
+)
+def test_12_a_keyring_that_is_missing_locked_or_denied_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception, told: str
+) -> None:
+    kept: dict[str, str] = {}
+    monkeypatch.setenv("MSOAUTH_PASSPHRASE", "")
+    with monkeypatch.context() as before:
+        before.setattr("keyring.set_password", lambda _s, name, value: kept.update({name: value}))
+        before.setattr("keyring.get_password", lambda _s, name: kept.get(name))
+        with Workspace.open(tmp_path / "workspace") as workspace:
+            workspace.firms.add(FIRM, "a-secret-value-of-a-test")
+
+    def refuse(*_names: str) -> str:
+        raise problem
+
+    monkeypatch.setattr("keyring.get_password", refuse)
+    with (
+        Workspace.open(tmp_path / "workspace") as workspace,
+        pytest.raises(VaultError, match=r"\(entry workspace-") as refused,
+    ):
+        workspace.firms.secret(FIRM)
+    assert told in refused.value.summary
+
+
+@pytest.mark.parametrize(
+    ("file", "mounts", "shared"),
+    [
+        ("/home/anna/OneDrive - Contoso/msoauth/msoauth.db", "", "OneDrive - Contoso"),
+        ("/Users/anna/Library/Mobile Documents/x/msoauth.db", "", "Mobile Documents"),
+        ("/home/anna/OneDriver/msoauth.db", "", None),
+        ("/mnt/share/a/msoauth.db", "server:/x /mnt/share nfs4 rw 0 0", "server:/x"),
+        ("/mnt/my share/msoauth.db", "//server/x /mnt/my\\040share cifs rw 0 0", "//server/x"),
+        ("/mnt/share2/msoauth.db", "server:/x /mnt/share nfs4 rw 0 0\n/dev/a / ext4 rw 0 0", None),
+    ],
+)
+def test_15_a_workspace_that_other_computers_share_is_known(
+    tmp_path: Path, file: str, mounts: str, shared: str | None
+) -> None:
+    (tmp_path / "mounts").write_text(mounts, encoding="utf-8")
+    assert shared_place(Path(file), tmp_path / "mounts") == shared
+
+
+def test_15_there_the_database_has_no_write_ahead_log_and_its_user_is_warned(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "OneDrive" / "msoauth"
+    folder.mkdir(parents=True)
+    with Workspace.open(folder) as workspace:
+        assert any("OneDrive" in warning for warning in workspace.warnings)
+        workspace.settings.set("language", "de")
+        assert not (folder / "msoauth.db-wal").exists()
+    with Workspace.open(tmp_path / "own") as workspace:
+        assert not workspace.warnings or "shares" not in " ".join(workspace.warnings)
+
+
+def test_3_the_folder_that_is_shown_is_the_one_that_holds_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = (
+        tmp_path / "Packages" / "PythonSoftwareFoundation.Python.3.12" / "LocalCache" / "Local"
+    )
+    private.mkdir(parents=True)
+    # What Windows does behind such a Python's back: another folder answers to the name.
+    realpath = os.path.realpath
+    shown = tmp_path / "AppData" / "Local" / "msoauth"
+    monkeypatch.setattr(
+        os.path,
+        "realpath",
+        lambda path, **_options: realpath(str(path).replace(str(shown.parent), str(private))),
+    )
+    (private / "msoauth").mkdir()
+    monkeypatch.setenv("MSOAUTH_WORKSPACE", str(shown))
+    with Workspace.open() as workspace:
+        assert workspace.folder == private / "msoauth"
+        assert any("Microsoft Store" in warning for warning in workspace.warnings)

@@ -1,6 +1,7 @@
 """Connecting to the workspace's database: SQLite's settings, PostgreSQL's timeouts, and a warning about TLS."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,13 @@ def open_engine(url: URL) -> sa.Engine:
         return engine
     if url.database and url.database != ":memory:":
         private_files.prepare_database(Path(url.database))
+    journal = "WAL" if shared_place(Path(url.database or "")) is None else "TRUNCATE"
     engine = sa.create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # no implicit transactions by the driver
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         # What was reported as stored must survive a power cut.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -58,12 +60,60 @@ def open_engine(url: URL) -> sa.Engine:
     return engine
 
 
+# Programs that copy a folder's files to other computers, by the folder that they make.
+_SYNCED = re.compile(r"OneDrive( - .*)?|Dropbox( \(.*\))?|Google Drive|iCloudDrive|Mobile Documents|Nextcloud", re.IGNORECASE)  # fmt: skip
+_NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "afpfs",
+    "webdav",
+    "davfs",
+    "fuse.sshfs",
+    "9p",
+    "drvfs",
+)
+
+
+def shared_place(file: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """What shares a file with other computers, a network drive or a program that copies it; None if nothing is known to.
+
+    There SQLite's write-ahead log, whose index is shared memory, can damage the database (sqlite.org, "Write-Ahead
+    Logging").
+
+    Args:
+        mounts: Where Linux lists the file systems.
+    """
+    absolute = file.absolute()
+    for part in absolute.parts[:-1]:
+        if _SYNCED.fullmatch(part):
+            return part
+    if absolute.drive.startswith("\\\\"):
+        return absolute.drive
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    by_folder = {
+        fields[1].replace("\\040", " "): fields
+        for fields in map(str.split, lines)
+        if len(fields) > 2
+    }
+    mounted = max((f for f in by_folder if absolute.is_relative_to(f)), key=len, default="")
+    kind = by_folder[mounted][2] if mounted else ""
+    return by_folder[mounted][0] if kind.startswith(_NETWORK_FILE_SYSTEMS) else None
+
+
 def connection_warning(engine: sa.Engine) -> str | None:
-    """A warning when the connection to a database on another computer is not encrypted and verified, else None.
+    """A warning when SQLite's file is shared, or a connection to another computer is not encrypted and verified, else None.
 
     Raises:
         SQLAlchemyError: the database does not answer.
     """
+    if engine.dialect.name == "sqlite" and (place := shared_place(Path(engine.url.database or ""))):
+        return _(
+            "The workspace lies on {place}, which shares it with other computers: two that use it at once can damage it. A team's workspace belongs on PostgreSQL."
+        ).format(place=place)
     if engine.dialect.name == "sqlite" or engine.dialect.driver != "psycopg":
         return None
     with engine.connect() as connection:

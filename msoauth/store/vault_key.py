@@ -272,13 +272,34 @@ def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
 
 
 def _keyring_get(name: str) -> str | None:
-    import keyring  # imported lazily: searching for its backends takes time
+    """An entry of the keyring, or None if it has none of that name.
 
-    with contextlib.suppress(
-        Exception
-    ):  # a locked or missing keyring raises its backend's own errors
+    Raises:
+        VaultError: there is no keyring here, it is locked, or it lets this program read nothing.
+    """
+    import keyring  # imported lazily: searching for its backends takes time
+    from keyring.errors import InitError, KeyringLocked, NoKeyringError
+
+    try:
         return keyring.get_password(_SERVICE, name)
-    return None
+    except (NoKeyringError, InitError):
+        problem = _(
+            "There is no keyring here, as under cron, in services and over SSH. Before it runs there, set a passphrase: msoauth vault passphrase."
+        )
+    except KeyringLocked as error:
+        # On macOS the same error says that a person, or the keychain's access list, refused.
+        if type(error.__cause__).__name__ == "KeychainDenied":
+            problem = _(
+                "The keychain denied access to it; after an update of Python macOS asks again. Answer “Always Allow”, or set a passphrase: msoauth vault passphrase."
+            )
+        else:
+            problem = _(
+                "The keyring is locked. Unlock it, or sign in to this computer, and try again."
+            )
+    except Exception as error:  # noqa: BLE001 - each backend raises errors of its own
+        problem = _("The keyring did not answer ({kind}).").format(kind=type(error).__name__)
+    key = _("The key of this workspace lies in this computer's keyring (entry {name}).")
+    raise VaultError(f"{key.format(name=name)} {problem}")
 
 
 def _keyring_set(name: str, value: str) -> bool:

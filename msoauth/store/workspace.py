@@ -30,6 +30,8 @@ from msoauth.store.vault import Vault
 from msoauth.texts import _
 
 _DATABASE = "msoauth.db"
+# Below %LOCALAPPDATA%: the folder of the one package that is Python from the Microsoft Store, and what it keeps there.
+_STORE_PYTHON = "LocalCache"
 
 
 class Workspace:
@@ -101,8 +103,13 @@ class Workspace:
                 if folder.exists() and not folder.is_dir():
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 private_files.make_folder(folder)
+                # Python from the Microsoft Store redirects the user's data folder to a private one.
+                folder = Path(os.path.realpath(folder))
                 url = URL.create("sqlite", database=str(folder / _DATABASE))
             warnings = list(_make_private(folder)) if folder.exists() else []
+            if _STORE_PYTHON in folder.parts:
+                text = _("The workspace lies in {folder}, which belongs to Python from the Microsoft Store: uninstalling that Python, or installing a newer one, loses it. Choose a folder of your own by MSOAUTH_WORKSPACE, or use Python from python.org.")  # fmt: skip
+                warnings.append(text.format(folder=folder))
             engine = open_engine(url)
             migrate(engine)
             if warning := connection_warning(engine):
@@ -112,7 +119,7 @@ class Workspace:
                 engine.dispose()
             reason = _one_line(getattr(problem, "orig", None) or problem)
             if isinstance(problem, ImportError):
-                reason = _("The driver is not installed: pip install 'psycopg[binary]'.")
+                reason = _('The driver is not installed: pip install "psycopg[binary]".')
             elif is_read_only(reason) and "://" not in location:
                 reason = _("its folder or database is read-only ({reason}).").format(
                     reason=reason.rstrip(".")
