@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -192,7 +193,7 @@ def transport_options(private: Path) -> list[str]:
     outputs. Sockets in a folder of this user alone are better. Windows has none; there, or where no folder has a short
     enough path, Jupyter encrypts (CurveZMQ) if both its client and the kernel are recent enough.
     """
-    if os.name == "posix" and _has_room_for_sockets(private):
+    if hasattr(socket, "AF_UNIX") and _has_room_for_sockets(private):
         return ["--KernelManager.transport=ipc"]
     import zmq
     from jupyter_client.manager import KernelManager
@@ -291,7 +292,7 @@ def _wait(process: "subprocess.Popen[bytes]", stop_requested: threading.Event) -
     """
     while not stop_requested.is_set():
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(0.5)
+            return process.wait(0.25)
     process.terminate()
     try:
         return process.wait(_TERMINATION_TIMEOUT)

@@ -1,5 +1,6 @@
 """What Windows and macOS do differently, as far as Linux can show it. The numbers are the rows of docs/facts/windows.md."""
 
+import ast
 import io
 import json
 import os
@@ -15,9 +16,9 @@ import pytest
 from keyring.errors import KeyringLocked, NoKeyringError
 from urllib3.exceptions import HTTPError
 
-from msoauth import clouds, private_files, tls
+from msoauth import clouds, private_files, tls, waiting
 from msoauth.cli import files, prompts
-from msoauth.cli.output import print_json
+from msoauth.cli.output import print_json, show_progress
 from msoauth.errors import InputError, VaultError
 from msoauth.identity import http
 from msoauth.identity.loopback import Listener
@@ -25,6 +26,7 @@ from msoauth.model import Firm
 from msoauth.reports.pseudonyms import Pseudonyms
 from msoauth.store import Workspace
 from msoauth.store.engine import shared_place
+from msoauth.waiting import STEP
 
 FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
 OWN = {
@@ -258,3 +260,101 @@ def test_3_the_folder_that_is_shown_is_the_one_that_holds_the_files(
     with Workspace.open() as workspace:
         assert workspace.folder == private / "msoauth"
         assert any("Microsoft Store" in warning for warning in workspace.warnings)
+
+
+# Where systems differ: files and their names, TLS, the desktop, the console, sockets.
+PLACES = {
+    "private_files.py",
+    "tls.py",
+    "identity/environment.py",
+    "mail/sockets.py",
+    "practice/network.py",
+}
+PACKAGE = Path(clouds.__file__).parent
+
+
+def _modules() -> list[tuple[str, ast.Module]]:
+    return [
+        (file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8")))
+        for file in sorted(PACKAGE.rglob("*.py"))
+    ]
+
+
+def test_systems_are_told_apart_in_their_places_only() -> None:
+    asking = {
+        name
+        for name, module in _modules()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("os.name", "sys.platform", "platform.system")
+        and name != "reports/bundle.py"  # which tells it and decides nothing
+    }
+    assert asking <= PLACES
+
+
+def test_11_no_wait_of_a_main_thread_is_so_long_that_windows_would_not_hear_ctrl_c() -> None:
+    """Kernels and the practice tenant wait in threads of their own; so do the workers of an audit."""
+    long_ones = []
+    for name, module in _modules():
+        if name.startswith(("ui/", "practice/", "auditing/")) or name == "waiting.py":
+            continue
+        constants = {
+            target.id: float(node.value.value)
+            for node in module.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, float | int)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in ast.walk(module):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                continue
+            owner = ast.unparse(call.func.value)
+            is_wait = call.func.attr in ("wait", "result") and owner != "waiting"
+            if not is_wait and ast.unparse(call.func) != "time.sleep":
+                continue
+            seconds = [ast.unparse(a) for a in call.args]
+            limit = constants.get(seconds[0]) if seconds else None
+            if not (
+                (limit is not None and limit <= STEP)
+                or any("waiting.STEP" in s for s in seconds)
+                or (seconds and seconds[0].replace(".", "").isdigit() and float(seconds[0]) <= STEP)
+            ):
+                long_ones.append(ast.unparse(call))
+    # A sign-in's own, which waits in steps; and JupyterLab's end, once it was asked for.
+    assert set(long_ones) <= {
+        "attempt.wait()",
+        "process.wait(_TERMINATION_TIMEOUT)",
+        "process.wait()",
+    }
+
+
+def test_11_a_wait_ends_with_its_event_and_with_its_time() -> None:
+    event = threading.Event()
+    assert waiting.wait(event, 0.3) is False
+    threading.Timer(0.01, event.set).start()
+    assert waiting.wait(event, 30) is True
+
+
+def test_17_a_paste_that_the_window_did_not_take_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["\x16", "the right one"])
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_options: next(typed))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert prompts.read_hidden("Passphrase", "--passphrase-stdin") == "the right one"
+    assert "right mouse button" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["auditing 12 of 300", "x" * 500])
+def test_17_progress_needs_no_control_sequence(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", screen)
+    show_progress(text)
+    show_progress("")
+    shown = screen.getvalue()
+    assert "\x1b" not in shown
+    assert all(len(part) < 80 for part in shown.split("\r"))
+    assert not shown.split("\r")[-2].strip()

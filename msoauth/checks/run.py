@@ -7,6 +7,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from types import MappingProxyType
 
+from msoauth import waiting
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MailError, MsoauthError, StoreError, is_local
 from msoauth.judgement import blocker, signal_of, verdict
@@ -15,7 +16,6 @@ from msoauth.redact import redact
 from msoauth.texts import _
 
 WORKERS = 8  # more than there are checks that can run at once
-_POLL = 0.2  # seconds; Windows delivers Ctrl-C only between waits
 
 
 class Threads:
@@ -98,7 +98,7 @@ class _Run:
             self._carry_out(check)
         with self._changed:
             while check.id not in self._findings:
-                self._changed.wait(_POLL)
+                self._changed.wait(waiting.STEP)
         return self._findings[check.id]
 
     def is_done(self, check: Check) -> bool:

@@ -1,13 +1,13 @@
 """``msoauth firm secret``, ``calendar``, ``app-only`` and ``consent``: a firm's client secret and its app's permissions."""
 
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from msoauth import shells
+from msoauth import shells, waiting
 from msoauth.cli import files
 from msoauth.cli.firms import as_json, parse_date, read_secret
 from msoauth.cli.options import FirmName, Json
@@ -66,7 +66,7 @@ def _wait_for_secret(seconds: float) -> bool:
             "Refused so far. A new secret takes some seconds to be known: trying again in {n} s."
         ).format(n=round(seconds))
     )
-    time.sleep(seconds)
+    waiting.wait(threading.Event(), seconds)
     return False
 
 

@@ -1,6 +1,7 @@
 """Prints the output of commands: JSON on stdout, text for people (on stderr beside JSON), findings with remedies."""
 
 import io
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -73,9 +74,15 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 def show_progress(text: str) -> None:
-    """Replace the progress text on stderr if that is a terminal; an empty text clears the line."""
+    """Replace the progress text on stderr if that is a terminal; an empty text clears the line.
+
+    The rest of the line is overwritten by blanks: an old Windows console would show a control sequence as it is.
+    """
     if sys.stderr.isatty():
-        print(end=f"\r\x1b[K{one_line(text)}", file=raw(sys.stderr), flush=True)
+        width = shutil.get_terminal_size().columns - 1
+        line = one_line(text)[:width]
+        clear = "" if line else "\r"
+        print(end=f"\r{line:{width}}{clear}", file=raw(sys.stderr), flush=True)
 
 
 def print_text(text: str = "", *, on_stderr: bool = False) -> None:

@@ -206,7 +206,7 @@ def serve(
             print_text(line, on_stderr=json)
         try:
             # Windows delivers Ctrl-C only between waits.
-            while not stop_requested.wait(0.5):
+            while not stop_requested.wait(0.25):
                 pass
         except KeyboardInterrupt:
             print_text(_("The practice tenant has stopped."), on_stderr=json)

@@ -24,6 +24,13 @@ def read_hidden(label: str, option: str, *, twice: bool = False) -> str:
         raise _no_terminal(option)
     while True:
         secret = _ask_hidden(label)
+        if not secret.isprintable():
+            print_on_stderr(
+                _(
+                    "Ctrl-V pastes nothing in this window: paste with the right mouse button. Once more:"
+                )
+            )
+            continue
         if not twice or not secret or _ask_hidden(_("The same once more")) == secret:
             return secret
         print_on_stderr(_("The two were not the same; try again."))

@@ -103,13 +103,13 @@ def _why_browser_is_elsewhere(environ: Mapping[str, str], root: Path, platform: 
         (root / mark).exists() for mark in (".dockerenv", "run/.containerenv")
     ):
         return _("This runs in a container, whose ports the browser does not reach.")
-    if platform == "linux" and not has_screen(environ):
+    if not has_screen(environ, platform):
         return _("This computer has no screen, so the browser is on another one.")
     return ""
 
 
-def has_screen(environ: Mapping[str, str]) -> bool:
-    """Whether a Linux session can show windows; WSL shows those of Windows."""
-    return any(
+def has_screen(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether this session can show windows: on Linux only if it says so; WSL shows those of Windows."""
+    return platform != "linux" or any(
         name in environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER")
     )

@@ -9,7 +9,6 @@ import hmac
 import math
 import os
 import secrets
-import sys
 import threading
 import time
 import warnings
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 
-from msoauth import redact
+from msoauth import redact, waiting
 from msoauth.errors import AuthError, CancelledError, InputError
 from msoauth.identity.auth_errors import (
     access_token_in,
@@ -43,7 +42,6 @@ BROWSER_SECONDS = 300.0  # from the start to the answer of this computer's brows
 # A link that is sent by mail takes its time. The code in the answer lives ten minutes (facts B6).
 PASTE_SECONDS = 3600.0
 OPEN_SECONDS = 3.0  # some browsers keep the program that opened them waiting until they are closed
-_POLL_INTERVAL = 0.25  # seconds; Windows delivers Ctrl-C only between waits
 
 Result = TypeVar("Result")
 
@@ -215,7 +213,7 @@ class CodeFlowSignIn(SignIn[Result]):
         raise NotImplementedError
 
     def _reply(self, deadline: float) -> dict[str, Any]:
-        while not self._answered.wait(_POLL_INTERVAL):
+        while not self._answered.wait(waiting.STEP):
             self._raise_if_cancelled()
             if self._remaining(deadline) <= 0:
                 raise AuthError(self._timeout_message(), cause="code-expired")
@@ -300,7 +298,7 @@ class BrowserSignIn(CodeFlowSignIn[Result]):
 
 def _open(url: str) -> bool:
     """Open *url* in the system's browser, and return whether that seems to have worked."""
-    if sys.platform == "linux" and not has_screen(os.environ):
+    if not has_screen(os.environ):
         return False  # or a text browser would take over this terminal
     results: list[bool] = []
 
@@ -432,7 +430,7 @@ class DeviceSignIn(SignIn[Result]):
             reply, pause = self._poll()
             if reply is not None:
                 return reply
-            self._cancelled.wait(min(pause, max(0.0, self._remaining(deadline))))
+            waiting.wait(self._cancelled, min(pause, self._remaining(deadline)))
             self._raise_if_cancelled()
             if self._remaining(deadline) <= 0:
                 raise AuthError(

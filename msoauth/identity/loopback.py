@@ -6,7 +6,6 @@ It takes one answer, at one path, with one state; every other request gets an er
 import errno
 import hmac
 import html
-import os
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,7 +145,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # On Windows this would let two programs share a port; elsewhere it only skips the minutes for which a port stays
     # in TIME_WAIT after its last connection.
-    allow_reuse_address = os.name != "nt"
+    allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
 
     def server_bind(self) -> None:
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)

@@ -8,6 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
+from msoauth import waiting
 from msoauth.errors import InputError, MailError
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
@@ -22,7 +23,6 @@ _NEWEST_COUNT = 25  # messages whose headers each poll reads; a mail that more t
 _SUBJECT_LIMIT = 500
 _FIRST_POLL_INTERVAL, _LONGEST_POLL_INTERVAL = 0.2, 15.0  # seconds
 _ID_FIELDS = (b"message-id", b"x-microsoft-original-message-id")
-_PROGRESS_INTERVAL = 0.5  # seconds between two calls of progress
 
 
 def compose_test_mail(sender: str, recipient: str, subject: str) -> EmailMessage:
@@ -134,7 +134,7 @@ def wait_for_arrival(
             )
         until = min(time.monotonic() + max(pause, retry_after), start + limit)
         while (remaining := until - time.monotonic()) > 0:
-            if cancelled.wait(min(remaining, _PROGRESS_INTERVAL)):
+            if cancelled.wait(min(remaining, waiting.STEP)):
                 raise MailError(_("The wait for the test mail was cancelled."), stage="work")
             progress(time.monotonic() - start)
         pause = min(pause * 1.6, _LONGEST_POLL_INTERVAL)

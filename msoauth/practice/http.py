@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import sys
 from email.utils import format_datetime
 from typing import Any
 
@@ -11,12 +10,13 @@ import tornado.httpserver
 import tornado.iostream
 import tornado.web
 
+from msoauth.practice import network
 from msoauth.practice.network import Stop
 from msoauth.practice.state import PracticeState
 
 # Connections at a time; the oldest is closed for a new one. On Windows tornado waits with select(), which takes 512
 # sockets.
-MAX_CONNECTIONS = 200 if sys.platform == "win32" else 1500
+MAX_CONNECTIONS = 200 if network.IS_WINDOWS else 1500
 IDLE = 30.0  # seconds for a handshake and a whole header, and between two requests
 BODY = 15.0  # seconds for a whole body
 WRITE = 30.0  # seconds in which a client must have read an answer

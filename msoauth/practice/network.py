@@ -27,6 +27,8 @@ Serve = Callable[[socket.socket, ssl.SSLContext | None], Awaitable[Stop]]
 # The alert by which a server that knows no TLS 1.2 refuses a handshake: fatal, protocol_version (RFC 5246, 7.2).
 TOO_OLD = bytes.fromhex("15 0301 0002 02 46")
 
+IS_WINDOWS = sys.platform == "win32"
+
 # behaviour → what a client meets
 BEHAVIOURS = {
     "closed": "connections are refused",
@@ -43,7 +45,7 @@ BEHAVIOURS = {
 
 def connection_share(count: int) -> float:
     """The share of *count* connections that this process may open, up to 1.0; raises its open-file limit if allowed."""
-    if sys.platform == "win32":  # no such limit there
+    if IS_WINDOWS:  # no such limit there
         return 1.0
     import resource
 
@@ -269,7 +271,7 @@ class _MisbehavingConnection(asyncio.Protocol):
         if self._resets:
             sock = self._transport.get_extra_info("socket")
             # With a linger time of 0, closing sends a reset. Windows takes two short numbers, others two ints.
-            linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            linger = struct.pack("hh" if IS_WINDOWS else "ii", 1, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.abort()
         else:
