@@ -149,7 +149,7 @@ def write_everything(top: Path, watch: Watch) -> None:
     from msoauth.ui.session import Session
 
     def run(*words: object, stdin: str = "", ends: tuple[int, ...] = (0,)) -> None:
-        sys.stdin = io.StringIO(stdin)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
         code: Any = 0
         try:

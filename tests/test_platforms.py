@@ -1,32 +1,41 @@
 """What Windows and macOS do differently, as far as Linux can show it. The numbers are the rows of docs/facts/windows.md."""
 
 import ast
+import errno
 import io
 import json
 import os
 import socket
+import sqlite3
 import ssl
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from keyring.errors import KeyringLocked, NoKeyringError
-from urllib3.exceptions import HTTPError
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
 
-from msoauth import clouds, private_files, tls, waiting
-from msoauth.cli import files, prompts
+from msoauth import clouds, private_files, selftest, tls, waiting
+from msoauth.cli import files, main, prompts
 from msoauth.cli.output import print_json, show_progress
-from msoauth.errors import InputError, VaultError
+from msoauth.errors import InputError, MailError, VaultError
 from msoauth.identity import http
+from msoauth.identity.auth_errors import transport_error
 from msoauth.identity.loopback import Listener
+from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Firm
 from msoauth.reports.pseudonyms import Pseudonyms
 from msoauth.store import Workspace
+from msoauth.store.database import trouble
 from msoauth.store.engine import shared_place
 from msoauth.waiting import STEP
+from tests.ports import reserved_port
 
 FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
 OWN = {
@@ -358,3 +367,129 @@ def test_17_progress_needs_no_control_sequence(monkeypatch: pytest.MonkeyPatch, 
     assert "\x1b" not in shown
     assert all(len(part) < 80 for part in shown.split("\r"))
     assert not shown.split("\r")[-2].strip()
+
+
+# What Windows and macOS say in place of the English words, as the system's own texts.
+SYSTEM_TEXTS = {
+    "de": ("Es konnte keine Verbindung hergestellt werden, da der Zielcomputer die Verbindung verweigerte", "Zugriff verweigert", "Eine Zertifikatkette wurde zwar verarbeitet, endete jedoch mit einem Stammzertifikat, das beim Vertrauensanbieter nicht als vertrauenswürdig gilt.", "Der angegebene Host ist unbekannt."),
+    "fr": ("Aucune connexion n’a pu être établie car l’ordinateur cible l’a expressément refusée", "Accès refusé", "Une chaîne de certificats a été traitée mais s’est terminée par un certificat racine qui n’est pas approuvé.", "Hôte inconnu."),
+    "ja": ("対象のコンピューターによって拒否されたため、接続できませんでした。", "アクセスが拒否されました。", "証明書チェーンは処理されましたが、信頼されていないルート証明書で強制終了しました。", "そのようなホストは不明です。"),
+}  # fmt: skip
+
+
+def _over_http(problem: Exception) -> str | None:
+    """What the cause of an HTTPS request is told as that failed by *problem*."""
+    connection = HTTPSConnection("login.example")
+    error = (
+        SSLError(problem)
+        if isinstance(problem, ssl.SSLError)
+        else NameResolutionError("login.example", connection, problem)
+        if isinstance(problem, socket.gaierror)
+        else NewConnectionError(connection, "failed")
+    )
+    error.__cause__ = problem
+    return transport_error(error, "The request").cause
+
+
+@pytest.mark.parametrize("language", list(SYSTEM_TEXTS))
+def test_nothing_decides_by_words_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, language: str
+) -> None:
+    refused, denied, untrusted, unknown_host = SYSTEM_TEXTS[language]
+    monkeypatch.setattr(os, "strerror", lambda number: f"{denied} ({number})")
+    # HTTPS
+    assert _over_http(ssl.SSLCertVerificationError(-2146762487, untrusted)) == "tls-untrusted"
+    assert _over_http(ssl.SSLError(1, untrusted)) == "tls-failed"
+    assert _over_http(ConnectionRefusedError(10061, refused)) == "connect-refused"
+    assert _over_http(socket.gaierror(11001, unknown_host)) == "dns-failed"
+    # mail
+    with monkeypatch.context() as without_names:
+
+        def no_such_host(*_args: object, **_options: object) -> Any:
+            raise socket.gaierror(11001, unknown_host)
+
+        without_names.setattr(socket, "getaddrinfo", no_such_host)
+        with pytest.raises(MailError) as lost:
+            Pop3Session.connect(clouds.GLOBAL.pop3)
+        assert lost.value.cause == "dns-failed"
+    with reserved_port() as port:
+        closed = clouds.parse(json.dumps(OWN | {"pop3": OWN["pop3"] | {"port": port}}))  # type: ignore[operator]
+        with pytest.raises(MailError) as lost:
+            Pop3Session.connect(closed.pop3)
+        assert lost.value.cause == "connect-refused"
+    # the workspace
+    for problem, meant in (
+        (PermissionError(errno.EACCES, denied), "read-only"),
+        (OSError(errno.ENOSPC, denied), "disk-full"),
+        (OSError(errno.EROFS, denied), "read-only"),
+        (sqlite3.OperationalError(denied), "other"),
+    ):
+        assert trouble(problem) == meant
+    # files
+    report = tmp_path / "report.html"
+    report.write_bytes(b"yesterday's")
+    _deny(monkeypatch, report)
+    assert files.write_beside(report, b"today's") != report
+
+
+def test_the_self_test_stands_for_every_row_that_a_machine_can_show() -> None:
+    told = {row for rows, _test in selftest.TESTS.values() for row in rows.split(", ")}
+    assert told == {*(str(n) for n in range(1, 18) if n != 4), "all"}  # the fourth is a recipe
+
+
+def test_the_self_test_passes_here_and_its_report_names_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["selftest", "--report", str(file)])
+    report = json.loads(file.read_text(encoding="utf-8"))
+    assert {r["test"]: r["found"] for r in report["results"] if r["signal"] in ("failed", "error")} == {}  # fmt: skip
+    assert ended.value.code == 0
+    assert [r["test"] for r in report["results"]] == list(selftest.TESTS)
+    text = file.read_text(encoding="utf-8")
+    for name in (str(Path.home()), socket.gethostname(), tempfile.gettempdir()):
+        assert len(name) < 4 or name not in text
+
+
+def test_the_self_test_says_what_a_computer_cannot_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deny(*_args: object) -> None:
+        raise PermissionError(errno.EACCES, "Zugriff verweigert")
+
+    chosen = {name: selftest.TESTS[name] for name in ("names", "replace", "proxy")}
+    monkeypatch.setattr(selftest, "TESTS", chosen)
+    monkeypatch.setattr(private_files, "write", deny)
+    monkeypatch.setattr(private_files, "safe_name", lambda name: "one")
+    with pytest.raises(SystemExit) as ended:
+        main(["selftest", "--json"])
+    results = {r["test"]: r for r in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert ended.value.code == 1
+    assert results["replace"]["found"].startswith("PermissionError")
+    assert results["names"]["signal"] == "failed"
+    assert results["proxy"]["signal"] == "passed"
+
+
+class Registry:
+    """Windows' registry with one value."""
+
+    HKEY_CURRENT_USER = object()
+
+    def __init__(self, script: str | None) -> None:
+        self.script = script
+
+    def OpenKey(self, _key: object, name: str) -> Any:  # noqa: N802 - winreg's name
+        assert name.endswith("Internet Settings")
+        return nullcontext(self)
+
+    def QueryValueEx(self, _key: object, name: str) -> tuple[str, int]:  # noqa: N802
+        if name != "AutoConfigURL" or self.script is None:
+            raise FileNotFoundError(2, "Das System kann die angegebene Datei nicht finden")
+        return self.script, 1
+
+
+@pytest.mark.parametrize("script", ["http://proxy.contoso.example/proxy.pac", "", None])
+def test_16_a_script_that_chooses_the_proxy_is_seen(
+    monkeypatch: pytest.MonkeyPatch, script: str | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "winreg", Registry(script))
+    assert http.proxy_script() == (script or None)

@@ -16,6 +16,7 @@ from msoauth.cli import (
     firms,
     mail,
     practice,
+    selftest,
     sign_in,
     tools,
     usage,
@@ -71,6 +72,7 @@ for group, name, command in (
     (app, "lab", tools.lab),
     (app, "explain", tools.explain),
     (app, "journal", tools.journal),
+    (app, "selftest", selftest.selftest),
 ):
     group.command(name)(command)
 usage.use_command_classes(app)

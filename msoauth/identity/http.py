@@ -5,10 +5,13 @@ connection at all. Redirects are never followed, because requests hold secrets. 
 :class:`urllib3.exceptions.HTTPError` where there was no reply.
 """
 
+import importlib
 import importlib.util
 import ipaddress
 import json
+import shutil
 import ssl
+import subprocess
 import threading
 import time
 import urllib.request
@@ -182,6 +185,35 @@ def proxy_for(url: str) -> str | None:
                 return None
     proxy = proxies.get("https") or proxies.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+_INTERNET_SETTINGS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+
+
+def proxy_script() -> str | None:
+    """The address of the script by which the system lets programs choose a proxy (PAC), if it names one.
+
+    Windows keeps it in the registry, macOS prints it with ``scutil --proxy``. No script is run here: a browser reaches
+    servers through the proxy that it chooses, and this program does not.
+    """
+    try:
+        winreg: Any = importlib.import_module("winreg")
+    except ImportError:
+        scutil = shutil.which("scutil")
+        if scutil is None:
+            return None
+        shown = subprocess.run([scutil, "--proxy"], capture_output=True, check=False, timeout=10)
+        lines = (
+            line.partition(" : ") for line in shown.stdout.decode(errors="replace").splitlines()
+        )
+        settings = {name.strip(): value.strip() for name, _colon, value in lines}
+        enabled = settings.get("ProxyAutoConfigEnable") == "1"
+        return settings.get("ProxyAutoConfigURLString") if enabled else None
+    try:
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, _INTERNET_SETTINGS) as key:
+            return str(winreg.QueryValueEx(key, "AutoConfigURL")[0]) or None
+    except OSError:  # no such value
+        return None
 
 
 def get(

@@ -1,9 +1,12 @@
 """Transactions on the workspace's database, group commit, and database errors as sentences for people."""
 
+import errno
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -97,29 +100,65 @@ def as_store_errors() -> Iterator[None]:
         raise StoreError(error_sentence(problem), evidence=error_text(problem)) from None
 
 
-# Parts of SQLite's and PostgreSQL's messages, in lower case, by what they mean.
-_DISK_FULL = ("disk is full", "no space left", "disk i/o error", "file too large", "disk quota")
-_READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open")
-_UNREACHABLE = (
-    "server closed",
-    "connection refused",
-    "terminating connection",
-    "connection is closed",
-    "connection is lost",
-    "could not connect",
-    "connection failed",
-    "connection timeout",
-    "timed out",
-    "the database system is",
-    "eof detected",
-    "connection reset",
-    "queuepool limit",
-)
+class Trouble(StrEnum):
+    """What an error of a database or the system means for the workspace."""
+
+    DISK_FULL = "disk-full"
+    READ_ONLY = "read-only"
+    UNREACHABLE = "unreachable"
+    LOCKED = "locked"
+    OTHER = "other"
 
 
-def is_read_only(reason: str) -> bool:
-    """Whether an error text of a system or database means that a place is read-only."""
-    return any(hint in reason.lower() for hint in _READ_ONLY)
+# By number alone, because systems word their errors in the user's language. An error of the disk is mostly a full one.
+_BY_ERRNO = {
+    **dict.fromkeys((errno.ENOSPC, errno.EFBIG, errno.EDQUOT), Trouble.DISK_FULL),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), Trouble.READ_ONLY),
+}
+_BY_SQLITE_CODE = {
+    **dict.fromkeys((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR), Trouble.DISK_FULL),
+    **dict.fromkeys(
+        (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), Trouble.READ_ONLY
+    ),
+    **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), Trouble.LOCKED),
+}
+# PostgreSQL's SQLSTATE, or the class that its first characters name (its documentation, appendix A).
+_BY_SQLSTATE = {
+    "53100": Trouble.DISK_FULL,
+    "25006": Trouble.READ_ONLY,
+    "42501": Trouble.READ_ONLY,
+    "08": Trouble.UNREACHABLE,
+    "53300": Trouble.UNREACHABLE,
+    "57P": Trouble.UNREACHABLE,
+    "55P03": Trouble.LOCKED,
+}
+
+
+def trouble(problem: BaseException) -> Trouble:
+    """What an error of SQLAlchemy, of a database's driver or of the system means.
+
+    >>> trouble(PermissionError(errno.EACCES, "Zugriff verweigert"))
+    <Trouble.READ_ONLY: 'read-only'>
+    """
+    cause = getattr(problem, "orig", None) or problem
+    if isinstance(problem, sa.exc.TimeoutError) or getattr(
+        problem, "connection_invalidated", False
+    ):
+        return Trouble.UNREACHABLE
+    if isinstance(cause, OSError):
+        return _BY_ERRNO.get(cause.errno or 0, Trouble.OTHER)
+    if isinstance(cause, sqlite3.Error):
+        return _BY_SQLITE_CODE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, Trouble.OTHER)
+    if hasattr(cause, "sqlstate"):
+        # psycopg raises this without a state where no server answered, or none any more.
+        if cause.sqlstate is None and type(cause).__name__ in (
+            "OperationalError",
+            "ConnectionTimeout",
+        ):
+            return Trouble.UNREACHABLE
+        state = cause.sqlstate or ""
+        return next((t for n in (5, 3, 2) if (t := _BY_SQLSTATE.get(state[:n]))), Trouble.OTHER)
+    return Trouble.OTHER
 
 
 def error_text(problem: BaseException) -> str:
@@ -131,25 +170,23 @@ def error_text(problem: BaseException) -> str:
 def error_sentence(problem: BaseException) -> str:
     """A sentence for people that says what an error of the database or the disk means."""
     reason = error_text(problem)
-    reason_lower = reason.lower()
-    if any(hint in reason_lower for hint in _DISK_FULL):
-        text = _(
+    text = {
+        Trouble.DISK_FULL: _(
             "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
             "go on ({reason})."
-        )
-    elif is_read_only(reason):
-        text = _("The workspace cannot be written: its folder or database is read-only ({reason}).")
-    elif any(hint in reason_lower for hint in _UNREACHABLE) or getattr(
-        problem, "connection_invalidated", False
-    ):
-        text = _(
+        ),
+        Trouble.READ_ONLY: _(
+            "The workspace cannot be written: its folder or database is read-only ({reason})."
+        ),
+        Trouble.UNREACHABLE: _(
             "The workspace's database does not answer. What was reported as stored is safe; go on when it is back "
             "({reason})."
-        )
-    elif "locked" in reason_lower:
-        text = _("The workspace is being written by another program: try again ({reason}).")
-    else:
-        text = _("The workspace cannot be read or written: {reason}.")
+        ),
+        Trouble.LOCKED: _(
+            "The workspace is being written by another program: try again ({reason})."
+        ),
+        Trouble.OTHER: _("The workspace cannot be read or written: {reason}."),
+    }[trouble(problem)]
     return text.format(reason=reason)
 
 

@@ -18,7 +18,7 @@ from msoauth.errors import StoreError, VaultError
 from msoauth.passphrase import current as environment_passphrase
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
-from msoauth.store.database import Database, is_read_only
+from msoauth.store.database import Database, Trouble, trouble
 from msoauth.store.engine import connection_warning, open_engine
 from msoauth.store.firms import CachedFirms, Firms, reseal_all
 from msoauth.store.journal import Journal
@@ -120,7 +120,7 @@ class Workspace:
             reason = _one_line(getattr(problem, "orig", None) or problem)
             if isinstance(problem, ImportError):
                 reason = _('The driver is not installed: pip install "psycopg[binary]".')
-            elif is_read_only(reason) and "://" not in location:
+            elif trouble(problem) is Trouble.READ_ONLY and "://" not in location:
                 reason = _("its folder or database is read-only ({reason}).").format(
                     reason=reason.rstrip(".")
                 )

@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     monkeypatch.setattr(vault_key, "COST", vault_key.ScryptCost(2**8, 8, 1))
 
     def run(*arguments: str, said: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO(said))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(said.encode())))
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
         shown = capsys.readouterr()
