@@ -136,6 +136,20 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk; Windows has no such call, and needs none.
+
+    Raises:
+        OSError: they cannot be flushed.
+    """
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def replace(source: str | Path, target: str | Path) -> None:
     """Rename a file, replacing *target*; while a virus scanner holds one of them, try again for about two seconds.
 

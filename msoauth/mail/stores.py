@@ -93,12 +93,6 @@ def _sync(file: str | Path, flags: int = os.O_RDWR) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk; Windows has no such call, and needs none."""
-    if os.name != "nt":
-        _sync(folder, os.O_RDONLY)
-
-
 class MessageIndex:
     """The index beside stored mail, one JSON object a line; damaged lines are skipped.
 
@@ -339,7 +333,7 @@ class EmlStore(MailStore):
                 self._files[key] = self._new_name(key)
                 private_files.replace(staged.file, self._target / self._files[key])
             entries.append((key, staged.digest, row))
-        _sync_folder(self._target)
+        private_files.sync_folder(self._target)
         self._index.add(entries)
 
 
@@ -429,7 +423,7 @@ class MboxStore(MailStore):
         with self._locked() as box:
             sizes = [file.stat().st_size for file in (self._place, self._index.file)]
             _write_synced(self._sizes, os.O_CREAT | os.O_TRUNC, json.dumps(sizes).encode())
-            _sync_folder(self._place.parent)
+            private_files.sync_folder(self._place.parent)
             for staged, _row in batch:
                 if staged.digest not in self._index.by_digest:
                     with Path(staged.file).open("rb") as source:

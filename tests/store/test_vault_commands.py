@@ -148,7 +148,7 @@ def test_no_passphrase_changes_nothing(run: Run, folder: Path) -> None:
     assert (status, "No passphrase was given" in err, file.exists()) == (2, True, False)
 
 
-class Terminal(io.StringIO):
+class Terminal(io.TextIOWrapper):
     """A keyboard with somebody at it."""
 
     def isatty(self) -> bool:
@@ -207,7 +207,7 @@ def test_a_new_passphrase_is_asked_for_until_it_is_twice_the_same_and_a_new_key_
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     typed = iter(["a longer passphrase", "a longer passphrse", *["another passphrase"] * 2, answer])
-    monkeypatch.setattr(io, "StringIO", Terminal)
+    monkeypatch.setattr(io, "TextIOWrapper", Terminal)
     monkeypatch.setattr("typer.prompt", lambda *_a, **_k: next(typed))
     status, out, err = run("vault", "passphrase")
     assert (status, err) == (0, "The two were not the same; try again.\n")
