@@ -18,8 +18,8 @@ from msoauth.graph.policies import LEGACY, LOW, MAIL_APPS, MANAGED
 from msoauth.model import Account, Firm, Signal
 from msoauth.texts import _, ngettext
 
-# What the portal offers at most; an end date that it does not offer is refused nowhere else.
-LONGEST_IN_PORTAL = timedelta(days=730)
+# What the portal suggests for a new client secret: a shorter limit refuses who leaves it as it is.
+PORTAL_SUGGESTS = timedelta(days=180)
 
 
 def graph_client(context: Context) -> Graph:
@@ -414,7 +414,12 @@ def _user_consent(context: Context, names: Sequence[str]) -> tuple[str, list[str
         for name in names
     }
     policies = [policy.id for policy in setting.policies]
-    words = _("User consent settings: {setting}").format(setting=_setting_label(policies))
+    words = "\n".join(
+        (
+            f"permissionGrantPoliciesAssigned: {', '.join(policies) or '–'}",
+            _("User consent settings: {setting}").format(setting=_setting_label(policies)),
+        )
+    )
     needs_admin = [name for name, allowed in answers.items() if allowed is False]
     return words, None if not needs_admin and None in answers.values() else needs_admin
 
@@ -475,7 +480,7 @@ def _secret_policy(context: Context) -> Outcome:
     limited = _("a new client secret may be valid for {days} days at most").format(
         days=rules.longest.days
     )
-    if rules.longest < LONGEST_IN_PORTAL and needs_secret:
+    if rules.longest < PORTAL_SUGGESTS and needs_secret:
         return Outcome(limited, Signal.WARNING, "secret-blocked", evidence)
     return Outcome(limited, evidence=evidence)
 

@@ -60,6 +60,8 @@ PERMISSIONS = (
     Permission(GRAPH_APP_ID, "Application.Read.All", "Scope", "c79f8feb-a9db-4090-85f9-90d820caa0eb", "Read applications", True),
     Permission(GRAPH_APP_ID, "Application.Read.All", "Role", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30", "Read all applications", True),
     Permission(GRAPH_APP_ID, "Application.ReadWrite.All", "Scope", "bdfbf15f-ee85-4955-8675-146e8e5296b5", "Read and write all applications", True),
+    # The id is from memory, not verified against Microsoft's documentation.
+    Permission(GRAPH_APP_ID, "Policy.ReadWrite.Authorization", "Scope", "edd3c878-b384-41fd-95ad-e7407dd775be", "Read and write your organization's authorization policy", True),
     Permission(GRAPH_APP_ID, "Policy.Read.PermissionGrant", "Scope", "414de6ea-2d92-462f-b120-6e2a809a6d01", "Read consent and permission grant policies", True),
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Scope", "06da0dbc-49e2-44d2-8312-53f166ab848a", "Read directory data", True),
     Permission(GRAPH_APP_ID, "Directory.Read.All", "Role", "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "Read directory data", True),

@@ -14,6 +14,7 @@ from msoauth.identity.secret_rotation import replace_secret
 from msoauth.judgement import succeeded, worst
 from msoauth.model import Finding, Firm, Link, Signal
 from msoauth.reports import secret_calendar
+from msoauth.reports.consent import known_consent
 from msoauth.store import Secret, Workspace
 from msoauth.texts import _
 from msoauth.ui import guide, html, registration_form
@@ -289,10 +290,21 @@ class RegisterPanel(Panel):
                         "The registration works and is stored. Go on with step 2, Sign in the users."
                     ),
                 )
+                + self._consent_first()
                 + steps
             )
         else:
             clear(self.message)
+
+    def _consent_first(self) -> Markup:
+        """What an administrator does before any user signs in; empty where it is done or nobody signs in."""
+        firm = self._shown
+        if firm is None or firm.access == "app-only":
+            return Markup("")
+        if known_consent(self.workspace, firm) in ("all", "each"):
+            return Markup("")
+        text = _("Before any user signs in, an administrator consents for all of them: {}")
+        return html.box("note", html.paragraph(text, guide.consent_link(firm)))
 
     def _save_calendar(self) -> None:
         firm = self._shown

@@ -198,7 +198,11 @@ class UsersPanel(Panel):
             html.box(
                 "warning" if certain else "note",
                 html.paragraph(text.format(firm=firm.name)),
-                html.paragraph("{}", guide.consent_link(firm)),
+                html.paragraph(
+                    "{} {}",
+                    guide.consent_link(firm),
+                    _("After accepting, the page that follows does not load: that is right."),
+                ),
             )
         )
 

@@ -369,7 +369,7 @@ def test_an_app_of_another_directory_is_found_and_what_only_its_vendor_sees_is_s
         ({}, None, Signal.PASSED, None, "with any end date"),
         ({"block_passwords": True}, None, Signal.WARNING, "secret-blocked", "can't be renewed"),
         ({"max_password_days": 90}, None, Signal.WARNING, "secret-blocked", "90 days at most"),
-        ({"max_password_days": 730}, None, Signal.PASSED, None, "730 days at most"),
+        ({"max_password_days": 180}, None, Signal.PASSED, None, "180 days at most"),
         ({"block_passwords": True}, EXEMPTION, Signal.PASSED, None, "with any end date"),
         (
             {},

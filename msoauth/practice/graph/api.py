@@ -12,7 +12,7 @@ from msoauth.practice.graph import query, signins, users
 from msoauth.practice.graph.caller import Caller, GraphError, caller
 from msoauth.practice.graph.query import Row
 from msoauth.practice.graph.reads import BETA_PATHS, PATHS
-from msoauth.practice.graph.writes import POSTS
+from msoauth.practice.graph.writes import WRITES
 from msoauth.practice.http import ProgramEndpoint
 from msoauth.practice.registrations import guid
 from msoauth.practice.state import PracticeState
@@ -50,15 +50,20 @@ class Graph(ProgramEndpoint):
             self._refuse(error, who, path)
 
     def post(self, version: str, path: str, /) -> None:
-        posts = [(re.fullmatch(pattern, path, re.IGNORECASE), write) for pattern, write in POSTS]
-        match, write = next(((m, w) for m, w in posts if m), (None, None))
+        writes = (
+            (re.fullmatch(pattern, path, re.IGNORECASE), write)
+            for method, pattern, write in WRITES
+            if method == self.request.method
+        )
+        match, write = next(((m, w) for m, w in writes if m), (None, None))
         if match is None or write is None:
             self._only_get(version, path)
             return
         who: Caller | None = None
         try:
             who = caller(self.state, self.signer, self.request.headers.get("Authorization", ""))
-            result = write(self.state, who, match[1] or match[2], self._json())
+            key = next(filter(None, match.groups()), "")
+            result = write(self.state, who, key, self._json())
             if result is None:
                 self.set_status(204)
                 self.finish()
@@ -94,7 +99,8 @@ class Graph(ProgramEndpoint):
         )
         self._refuse(error, None, path)
 
-    patch = put = delete = _only_get
+    patch = post
+    put = delete = _only_get
 
     # -- answers -----------------------------------------------------------------------------
 

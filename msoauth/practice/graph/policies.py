@@ -38,6 +38,18 @@ def authorization_policy(tenant: Tenant) -> Row:
     }
 
 
+def admin_consent_requests(tenant: Tenant) -> Row:
+    """The adminConsentRequestPolicy; values besides ``isEnabled`` are those of a new workflow, from memory, unverified."""
+    return {
+        "isEnabled": tenant.policies.consent_requests,
+        "notifyReviewers": True,
+        "remindersEnabled": True,
+        "requestDurationInDays": 30,
+        "version": 0,
+        "reviewers": [],
+    }
+
+
 def consent_policy(policy: ConsentPolicy) -> Row:
     """A permissionGrantPolicy; its condition sets have paths of their own."""
     return {

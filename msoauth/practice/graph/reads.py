@@ -290,6 +290,11 @@ def _authorization_policy(_state: PracticeState, who: Caller, _key: str) -> Row:
     return policies.authorization_policy(who.tenant)
 
 
+def _admin_consent_requests(_state: PracticeState, who: Caller, _key: str) -> Row:
+    who.require("Policy.Read.All")
+    return policies.admin_consent_requests(who.tenant)
+
+
 def _beta_authorization_policy(state: PracticeState, who: Caller, key: str) -> Row:
     """As in the beta version, where another property holds the assigned policies (facts L1)."""
     row = _authorization_policy(state, who, key)
@@ -397,6 +402,7 @@ PATHS: tuple[tuple[str, Reader], ...] = (
     (r"servicePrincipals/([^/]+)/delegatedPermissionClassifications", _classifications),
     (r"oauth2PermissionGrants", _grants),
     (r"policies/authorizationPolicy", _authorization_policy),
+    (r"policies/adminConsentRequestPolicy", _admin_consent_requests),
     (r"policies/permissionGrantPolicies", _consent_policies),
     (r"policies/permissionGrantPolicies/([^/]+)", _consent_policy),
     (r"policies/permissionGrantPolicies/([^/]+)/includes", _includes),

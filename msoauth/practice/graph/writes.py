@@ -1,16 +1,17 @@
-"""The practice tenant's Graph paths that change something, and the function that answers each (facts K2.5)."""
+"""The practice tenant's Graph paths that change something, and the function that answers each (facts K2.5, K2.7)."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from msoauth.practice.consent_policies import LEGACY, LOW
 from msoauth.practice.graph import objects
 from msoauth.practice.graph.caller import Caller, GraphError
 from msoauth.practice.graph.query import Row
 from msoauth.practice.graph.reads import find_application
 from msoauth.practice.registrations import ClientSecret
 from msoauth.practice.seed import secret_value
-from msoauth.practice.state import PracticeState
+from msoauth.practice.state import MANAGED_CONSENT, PracticeState
 
 _TWO_YEARS = 2
 
@@ -64,9 +65,41 @@ def _remove_password(_state: PracticeState, who: Caller, key: str, body: dict[st
     app.secrets[:] = kept
 
 
+def _change_authorization_policy(
+    _state: PracticeState, who: Caller, _key: str, body: dict[str, Any]
+) -> None:
+    """Of all properties only the users' consent policies are changed."""
+    who.require("Policy.ReadWrite.Authorization")
+    permissions = body.get("defaultUserRolePermissions", {})
+    wanted = body.get(
+        "permissionGrantPolicyIdsAssignedToDefaultUserRole",  # in the beta version
+        permissions.get("permissionGrantPoliciesAssigned")
+        if isinstance(permissions, dict)
+        else None,
+    )
+    # Where Microsoft manages consent, a change is accepted and silently discarded (facts K2.7).
+    if not isinstance(wanted, list) or who.tenant.policies.user_consent == MANAGED_CONSENT:
+        return
+    prefix = "managepermissiongrantsforself."
+    ids = [str(one)[len(prefix) :] for one in wanted if str(one).lower().startswith(prefix)]
+    known = [one for one in ids if one in (LOW, LEGACY, MANAGED_CONSENT)]
+    if ids and not known:
+        # What an unknown policy is answered with is unverified.
+        raise GraphError.bad_request(
+            "Invalid value specified for property 'permissionGrantPoliciesAssigned'."
+        )
+    who.tenant.policies.user_consent = known[0] if known else ""
+
+
 _APPLICATION = r"applications(?:\(appId='([^']+)'\)|/([^/]+))"
 
-POSTS: tuple[tuple[str, Writer], ...] = (
-    (rf"{_APPLICATION}/addPassword", _add_password),
-    (rf"{_APPLICATION}/removePassword", _remove_password),
+# By HTTP method and path.
+WRITES: tuple[tuple[str, str, Writer], ...] = (
+    ("POST", rf"{_APPLICATION}/addPassword", _add_password),
+    ("POST", rf"{_APPLICATION}/removePassword", _remove_password),
+    (
+        "PATCH",
+        r"policies/authorizationPolicy(?:/authorizationPolicy)?",
+        _change_authorization_policy,
+    ),
 )

@@ -46,6 +46,9 @@ class Caller:
     def get(self, path: str, status: int = 200) -> dict[str, Any]:
         return self._call("GET", path, None, status)
 
+    def patch(self, path: str, body: Any, status: int = 204) -> dict[str, Any]:
+        return self._call("PATCH", path, body, status)
+
     def post(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
         return self._call("POST", path, body, status)
 
@@ -90,6 +93,35 @@ def test_the_beta_version_names_the_assigned_policies_otherwise(
         assert "permissionGrantPoliciesAssigned" not in found["defaultUserRolePermissions"]
         assigned = found["permissionGrantPolicyIdsAssignedToDefaultUserRole"]
         assert assigned[0] == f"ManagePermissionGrantsForSelf.{LOW}"
+
+
+def test_a_change_of_the_setting_is_discarded_where_microsoft_manages_it(place: Place) -> None:
+    path, policies = "policies/authorizationPolicy", place.firm.policies
+    Caller(place, "Policy.Read.All").patch(path, {}, 403)
+    graph = Caller(place, "Policy.ReadWrite.Authorization")
+
+    def wanted(*ids: str) -> dict[str, Any]:
+        assigned = [f"managePermissionGrantsForSelf.{id_}" for id_ in ids]
+        return {"defaultUserRolePermissions": {"permissionGrantPoliciesAssigned": assigned}}
+
+    graph.patch(path, wanted(LOW))
+    assert policies.user_consent == LOW
+    graph.patch(path, {"allowedToUseSSPR": False})
+    graph.patch(path, wanted("my-own"), 400)
+    assert policies.user_consent == LOW
+    graph.patch(path, wanted())
+    assert policies.user_consent == ""
+    graph.patch(path, wanted(MANAGED_CONSENT))
+    graph.patch(path, wanted(LEGACY))
+    assert policies.user_consent == MANAGED_CONSENT
+    graph.patch("policies/defaultAppManagementPolicy", {}, 405)
+
+
+def test_whether_users_may_ask_their_administrator(place: Place, graph: Caller) -> None:
+    path = "policies/adminConsentRequestPolicy"
+    assert graph.get(path)["isEnabled"] is False
+    place.firm.policies.consent_requests = True
+    assert graph.get(path)["isEnabled"] is True
 
 
 def test_the_managed_policy_excludes_the_mail_protocols_but_sending(graph: Caller) -> None:
