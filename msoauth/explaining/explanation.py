@@ -52,6 +52,10 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     ),
     "timestamp": (_TIME, ("timestamp", "zeitstempel")),
 }
+# A step of the catalogue that is for other programs only: msoauth itself uses the system's certificates.
+_ELSEWHERE = "{elsewhere}"
+# An issuer that is not Microsoft's (facts L4): a proxy opens TLS, so the program's certificate store isn't to blame.
+_PROXY_ISSUER = re.compile(r"\bissuer\s*[:=](?!.{0,200}(?:digicert|microsoft))", re.DOTALL)
 # 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
 _ADDRESS = r"([^\s;,:<>\"()\[\]]{1,200}@[^\s;,:<>\"()\[\]]{1,200})"
 _DENIED_SENDER = re.compile(rf"(?:{_ADDRESS} )?not allowed to send as {_ADDRESS}")
@@ -203,6 +207,7 @@ def explain(
     )
     explanation = for_cause(
         found.cause if found else decision.cause,
+        elsewhere=not _PROXY_ISSUER.search(lowercase(normalized)),
         firm=firm,
         account=account,
         ids=_ids(normalized, decision.offset),
@@ -294,10 +299,12 @@ def for_cause(
     confidence: Confidence = "certain",
     evidence: str = "",
     details: Mapping[str, str] | None = None,
+    elsewhere: bool = False,
 ) -> Explanation:
     """Explain a cause of the catalogue; any other id is explained as ``unknown``.
 
     Args:
+        elsewhere: Another program than msoauth may have met the error: what only such programs need comes first.
         firm, account: As for :func:`explain`.
         ids, codes, confidence, evidence: The explanation's attributes, if the cause was found in a text.
         details: What else is known of the problem, by which its steps are chosen: ``mailbox``, ``login`` and ``sender``
@@ -319,7 +326,11 @@ def for_cause(
         title=entry.title,
         meaning=entry.meaning,
         who=who,
-        fix=tuple(_fill(step, known) for step in fix),
+        fix=tuple(
+            _fill(step.removeprefix(_ELSEWHERE), known)
+            for step in fix
+            if elsewhere or not step.startswith(_ELSEWHERE)
+        ),
         powershell=_commands(powershell, known),
         links=tuple(link(name, firm) for name in links),
         ids=ids or {},

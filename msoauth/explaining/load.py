@@ -3,10 +3,12 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from msoauth.microsoft_changes import complete
 from msoauth.texts import language
 
 
@@ -74,19 +76,19 @@ def _table(name: str) -> dict[str, Any]:
 
 
 def causes() -> Mapping[str, Cause]:
-    """All causes by id, in the current language."""
-    return _causes(language())
+    """All causes by id, in the current language; what they say of Microsoft's changes is right for today."""
+    return _causes(language(), datetime.now(UTC).date())
 
 
 @cache
-def _causes(language_code: str) -> Mapping[str, Cause]:
+def _causes(language_code: str, on: date) -> Mapping[str, Cause]:
     return {
         name: Cause(
             id=name,
             who=entry["who"],
             title=texts["title"],
-            meaning=texts["meaning"],
-            fix=tuple(texts["fix"]),
+            meaning=complete(texts["meaning"], on),
+            fix=tuple(complete(step, on) for step in texts["fix"]),
             powershell=tuple(entry.get("powershell", ())),
             links=tuple(entry.get("links", ())),
         )

@@ -72,6 +72,7 @@ class ExplanationView(View):
                 ids=explanation.ids,
                 codes=explanation.codes,
                 confidence="unsure",
+                elsewhere=True,
             )
         position = (
             _("possibility {number} of {count}").format(number=number + 1, count=len(possible))
