@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from msoauth.claims import read_unverified
 from msoauth.identity import access_tokens
+from msoauth.microsoft_changes import complete
 from msoauth.model import Account, Firm
 from msoauth.shells import powershell_string
 from msoauth.store import Workspace
@@ -15,6 +16,8 @@ PERMISSIONS = ("POP.AccessAsApp", "IMAP.AccessAsApp", "SMTP.SendAsApp")
 
 # Connect-ExchangeOnline's name of a cloud (facts F1); a cloud from an endpoints file has none.
 _EXCHANGE_ENVIRONMENTS = {"usgov": "O365USGovGCCHigh", "china": "O365China"}
+# RBAC's filter for the mailboxes of a group (facts A5).
+_GROUP_FILTER = "MemberOfGroup -eq '<distinguished name of the group>'"
 _PLACEHOLDER = "<Object ID of the enterprise application>"
 
 
@@ -32,11 +35,14 @@ class ExchangeSteps:
     commands: tuple[str, ...]
     verify: tuple[str, ...]
 
+    def script(self) -> str:
+        """The commands, and under a heading those that show what was done."""
+        return "\n".join([*self.commands, "", _("# What was done shows:"), *self.verify])
+
     def text(self) -> str:
         """All of it, to be copied into a mail."""
         numbered = [f"{number}. {step}" for number, step in enumerate(self.steps, 1)]
-        heading = _("# What was done shows:")
-        return "\n".join([*numbered, "", *self.commands, "", heading, *self.verify])
+        return "\n".join([*numbered, "", self.script()])
 
 
 def service_principal(workspace: Workspace, firm: Firm) -> str:
@@ -74,6 +80,15 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
             "As Exchange administrator run the commands below: they make the app known to Exchange and give it "
             "access to the mailboxes, and to no others."
         ),
+        complete("{change:exchange-module-3-10}"),
+        _(
+            "If the app also sends as another mailbox than the one it opens, run the command with SendAs for that "
+            "mailbox too."
+        ),
+        _(
+            "If the app only sends, RBAC for Applications is the safer way: leave SMTP.SendAsApp and FullAccess out, "
+            "and run the last two commands instead. For POP and IMAP there is no such role."
+        ),
     ]
     if not object_id:
         steps.insert(
@@ -83,6 +98,7 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
                 "that one is another)."
             ),
         )
+    application, principal = powershell_string(firm.client_id), powershell_string(id_or_placeholder)
     connect = f"Connect-ExchangeOnline -Organization {powershell_string(firm.tenant)}"
     if environment:
         connect += f" -ExchangeEnvironmentName {environment}"
@@ -91,11 +107,18 @@ def exchange_steps(firm: Firm, accounts: Sequence[Account], object_id: str = "")
         commands=(
             "Install-Module -Name ExchangeOnlineManagement",
             connect,
-            f"New-ServicePrincipal -AppId {powershell_string(firm.client_id)} -ObjectId {powershell_string(id_or_placeholder)} -DisplayName {powershell_string(firm.name)}",
-            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {powershell_string(id_or_placeholder)} -AccessRights FullAccess }}",
+            f"New-ServicePrincipal -AppId {application} -ObjectId {principal} -DisplayName {powershell_string(firm.name)}",
+            f"{mailboxes} | ForEach-Object {{ Add-MailboxPermission -Identity $_ -User {principal} -AccessRights FullAccess }}",
+            # Commented out: most firms need neither (facts A5).
+            _("# Only if mail is sent as another mailbox:"),
+            f"# Add-RecipientPermission -Identity '<mailbox of the sender>' -Trustee {principal} -AccessRights SendAs",
+            _("# Only if the app sends and retrieves nothing, in place of FullAccess:"),
+            f"# New-ManagementScope -Name 'msoauth' -RecipientRestrictionFilter {powershell_string(_GROUP_FILTER)}",
+            f"# New-ManagementRoleAssignment -Name 'msoauth' -Role 'Application SMTP.SendAsApp' -App {application} -CustomResourceScope 'msoauth'",
         ),
         verify=(
             "Get-ServicePrincipal | Format-List AppId,ObjectId,DisplayName",
-            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {powershell_string(id_or_placeholder)} }}",
+            f"{mailboxes} | ForEach-Object {{ Get-MailboxPermission -Identity $_ -User {principal} }}",
+            f"Get-RecipientPermission -Trustee {principal}",
         ),
     )

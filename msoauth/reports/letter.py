@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from msoauth.errors import NothingToDoError
 from msoauth.explaining import Explanation, commands_about, for_cause, of_finding
 from msoauth.explaining.links import link
+from msoauth.microsoft_changes import complete
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.reports.consent import known_consent
@@ -164,6 +165,7 @@ def of_findings(
         checked=max(request.newest.at for request in requests).astimezone(UTC),
         requests=requests,
         max_listed=_MAX_LISTED,
+        module=complete("{change:exchange-module-3-10}"),
         consent=consent if ask_for_consent else None,
         utc=UTC,
     )

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from msoauth.explaining.links import link as portal_link
 from msoauth.judgement import root_cause, succeeded
+from msoauth.microsoft_changes import complete
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.reports.consent import known_consent
 from msoauth.texts import _
@@ -239,9 +240,23 @@ def users(session: Session, account: Account | None, by_check: FindingsByCheck) 
             ("sign-in.user",),
         ),
     ]
-    opened = _not_passed(by_check, "sign-in.token")
+    # Microsoft's own cmdlets for mailboxes to come (facts L10).
+    hiring = _markup(
+        _(
+            "If the firm hires: new mailboxes take **POP** and **IMAP** from their plan. {show} lists the plans, "
+            "{switch} switches POP on for the mailboxes to come. {module}"
+        ),
+        show=_code_with_copy_button("Get-CASMailboxPlan | Format-List Name,PopEnabled,ImapEnabled"),
+        switch=_code_with_copy_button("Get-CASMailboxPlan | Set-CASMailboxPlan -PopEnabled $true"),
+        module=complete("{change:exchange-module-3-10}"),
+    )
     return checklist(
-        _("What to click at Microsoft"), items, by_check, _email_apps_picture(), opened=opened
+        _("What to click at Microsoft"),
+        items,
+        by_check,
+        Markup("<p>{}</p>").format(hiring),
+        _email_apps_picture(),
+        opened=_not_passed(by_check, "sign-in.token"),
     )
 
 

@@ -332,12 +332,11 @@ def _exchange_steps(workspace: Workspace, firm: Firm, findings: Sequence[Finding
         object_id = ""  # not fatal: the steps then have a placeholder
     steps = app_only.exchange_steps(firm, workspace.accounts.list(firm.name), object_id)
     items = Markup("").join(Markup("<li>{}</li>").format(step) for step in steps.steps)
-    commands = "\n".join([*steps.commands, "", _("# What was done shows:"), *steps.verify])
     return html.box(
         "note",
         _("App-only access: what an administrator of the firm does once"),
         Markup('<ol class="mso-steps">{}</ol>').format(items),
-        Markup('<div class="mso-evidence">{}</div>').format(commands),
+        Markup('<div class="mso-evidence">{}</div>').format(steps.script()),
         Markup("<p>{} {}</p>").format(
             html.copy("\n".join(steps.commands), _("Copy the PowerShell")),
             html.copy(steps.text(), _("Copy all of it")),

@@ -7,6 +7,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from msoauth.judgement import succeeded, worst
+from msoauth.microsoft_changes import complete
 from msoauth.model import Finding, Link, Signal
 from msoauth.texts import _, ngettext
 from msoauth.ui import header, html
@@ -99,10 +100,13 @@ class StartPanel(Panel):
         parts = [
             html.paragraph(
                 _(
-                    "Microsoft 365 accepts no passwords for POP3, IMAP and SMTP any more. A firm needs an app "
-                    "registration in its directory, and every user signs in once in a browser; then mail software can "
-                    "retrieve and send. These notebooks lead through it, check every step against the real servers, "
-                    "and say what is wrong, who can mend it and how."
+                    "{passwords} A firm needs an app registration in its directory, and every user signs in once in a "
+                    "browser; then mail software can retrieve and send. These notebooks lead through it, check every "
+                    "step against the real servers, and say what is wrong, who can fix it and how."
+                ).format(
+                    passwords=complete(
+                        "{change:pop-imap-passwords-off} {change:smtp-passwords-off}"
+                    )
                 )
             )
         ]

@@ -212,6 +212,17 @@ def test_the_steps_in_exchange_carry_the_firms_ids_and_every_mailbox() -> None:
     assert "Object ID of the enterprise application" in app_only.exchange_steps(firm, []).text()
 
 
+def test_the_steps_for_an_app_name_send_as_rbac_and_the_modules_powershell() -> None:
+    steps = app_only.exchange_steps(Firm("Contoso", TENANT, CLIENT), [], "the-object-id")
+    optional = [command for command in steps.commands if command.startswith("# ")]
+    assert "-Trustee 'the-object-id' -AccessRights SendAs" in "".join(optional)
+    assert f"'Application SMTP.SendAsApp' -App '{CLIENT}'" in "".join(optional)
+    assert not any("SendAs" in c for c in steps.commands if not c.startswith("# "))
+    assert any("PowerShell 7.6" in step for step in steps.steps)
+    assert any("no such role" in step for step in steps.steps)  # of POP and IMAP
+    assert steps.script().endswith(steps.verify[-1])
+
+
 def test_the_consent_link_asks_for_what_the_firm_uses() -> None:
     firm = Firm("Contoso", TENANT, CLIENT)
     link = admin_consent_link(

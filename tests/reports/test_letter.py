@@ -36,6 +36,7 @@ def test_one_command_block_serves_all_mailboxes_and_quotes_their_names(
     assert WORDS in text
     assert "t-4711" in text
     assert text.count("\n1. ") == 1
+    assert "PowerShell 7.6" in text  # what the module for these commands needs
 
 
 def test_a_letter_for_one_mailbox_names_only_it(workspace: Workspace) -> None:
