@@ -167,7 +167,7 @@ class Authority:
         raise RefusalError(70003)
 
     def _user_of(self, form: dict[str, str]) -> str:
-        """The user name behind a code or token that was issued here, for the sign-in log; or empty."""
+        """The user name behind a code or token that was issued here, or beside a password, for the sign-in log."""
         code, device = self.codes.get(form.get("code", "")), self.devices.get(_device_code(form))
         if code is not None:
             return code.user.upn
@@ -176,7 +176,7 @@ class Authority:
         try:
             return self.issuer.read_refresh(form.get("refresh_token", "")).upn
         except RefusalError:
-            return ""
+            return form.get("username", "")
 
     def _by_code(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
         text = _required(form, "code")
