@@ -145,6 +145,7 @@ class RunState:
         sessions: Sessions with the mail servers that wait for their login.
         latest_message: When the latest message came; None for an empty mailbox.
         latest_message_known: Whether the server reported it.
+        imap_family: ``IPv6`` or ``IPv4`` where only that one opens the mailbox over IMAP; else empty.
         message_id: The Message-ID of the test mail.
         known: What the checks found out that decides which steps fit: details for
             :func:`msoauth.explaining.for_cause`.
@@ -169,6 +170,7 @@ class RunState:
     sessions: OpenSessions = field(default_factory=OpenSessions, repr=False)
     latest_message: datetime | None = None
     latest_message_known: bool = False
+    imap_family: str = ""
     message_id: str = ""
     known: dict[str, str] = field(default_factory=dict)
     selected: frozenset[str] = frozenset()
@@ -239,6 +241,8 @@ class Context:
             "timeout": self.options.timeout,
             "ca_file": self.firm.cloud.ca_file,
             "cancelled": self.cancelled,
+            # Sending has its own server; retrieving, and the round trip, use what opened the mailbox.
+            "family": "" if transcript.startswith("smtp") else self.state.imap_family,
         }
 
 

@@ -8,11 +8,13 @@ from msoauth.checks.signin import token_of
 from msoauth.claims import read_unverified
 from msoauth.errors import MailError, MsoauthError
 from msoauth.explaining.account_facts import LONGEST_TOKEN
+from msoauth.mail.connection import Connection
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_for_arrival
 from msoauth.mail.smtp import SmtpSession
+from msoauth.model import Signal
 from msoauth.texts import _
 
 # What the directory may show an address to be instead of a mailbox.
@@ -114,11 +116,50 @@ def _imap(context: Context) -> Outcome:
     session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
     )
-    session.log_in(context.mailbox.address, token_of(context))
+    failed = ""  # the IP version over which the mailbox did not open
+    try:
+        session.log_in(context.mailbox.address, token_of(context))
+    except MailError as error:
+        failed = session.connection.family
+        session = _open_over_other_family(context, session.connection, error)
     with session:
         count = session.messages
         read_latest_message(context, session)
+    if failed:
+        return Outcome(
+            _(
+                "IMAP login works over {works} only: over {failed} Microsoft doesn't open the mailbox. Let the mail "
+                "program use {works} until that passes."
+            ).format(works=session.connection.family, failed=failed),
+            Signal.WARNING,
+        )
     return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
+
+
+def _open_over_other_family(
+    context: Context, connection: Connection, error: MailError
+) -> ImapSession:
+    """Open the mailbox over the other IP version, if the login was accepted and the mailbox did not open (facts L12).
+
+    The rest of the run uses that version for IMAP.
+
+    Raises:
+        MailError: *error*, where it says something else, or the other version does no better.
+    """
+    other = connection.other_family
+    if not other or "not connected" not in error.evidence.lower():
+        raise error
+    context.state.imap_family = other
+    try:
+        return ImapSession.open(
+            context.firm.cloud.imap,
+            context.mailbox.address,
+            token_of(context),
+            **context.connection_options("imap"),
+        )
+    except MailError:
+        context.state.imap_family = ""
+        raise error from None
 
 
 def _smtp(context: Context) -> Outcome:

@@ -2,6 +2,7 @@
 
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from msoauth.errors import AuthError
 from msoauth.identity import http, validation
 from msoauth.identity.discovery import discovery_url
 from msoauth.judgement import clock_is_wrong
+from msoauth.mail.connection import Connection
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.smtp import SmtpSession
@@ -22,6 +24,9 @@ from msoauth.texts import _
 # Who issues the certificates of Microsoft's servers (unverified: seen in the field). Another one is no proof of
 # harm, but it usually means that a proxy decrypts TLS.
 _ISSUERS = ("digicert", "microsoft")
+
+# How long the other IP version has to connect: the first one has done so already, so the server is not far.
+_OTHER_FAMILY_SECONDS = 2.0
 
 _CONNECT: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]] = {
     "pop3": Pop3Session.connect,
@@ -147,6 +152,16 @@ def _parse_date(header: str | None) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
+def _families(connection: Connection) -> tuple[str, str]:
+    """The sentence on the IP versions by which the server can be reached, and why the other one cannot, or empty."""
+    if not connection.other_family:
+        return _("{host}:{port} answers over {family}"), ""
+    error = connection.other_family_error(_OTHER_FAMILY_SECONDS)
+    if error:
+        return _("{host}:{port} answers over {family} only; {other} doesn't work here"), error
+    return _("{host}:{port} answers over {family}; {other} works too"), ""
+
+
 def _mail_server(protocol: Protocol) -> Check:
     def act(context: Context) -> Outcome:
         endpoint = context.firm.cloud.endpoint(protocol)
@@ -156,8 +171,15 @@ def _mail_server(protocol: Protocol) -> Check:
         stages = ", ".join(
             f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in connection.seconds.items()
         )
-        summary = _("{host}:{port} answers").format(host=endpoint.host, port=endpoint.port)
-        return _reached_outcome(context, summary, connection.issuer, f" ({stages})")
+        summary, evidence = _families(connection)
+        summary = summary.format(
+            host=endpoint.host,
+            port=endpoint.port,
+            family=connection.family,
+            other=connection.other_family,
+        )
+        outcome = _reached_outcome(context, summary, connection.issuer, f" ({stages})")
+        return replace(outcome, evidence=evidence, facts={"family": connection.family})
 
     titles = {
         "pop3": lambda: _("The POP3 server can be reached"),
@@ -172,7 +194,8 @@ def _mail_server(protocol: Protocol) -> Check:
             context.account is None or protocol in ("smtp", context.account.protocol)
         ),
         asks=lambda: _(
-            "Does its name resolve, does the port answer, does TLS come about, and who issued the certificate?"
+            "Does its name resolve, does the port answer, over IPv6 or IPv4, does TLS come about, and who issued the "
+            "certificate?"
         ),
     )
 

@@ -130,6 +130,8 @@ class Connection:
         timeout: Seconds that a stage may take; in ``work``, each wait.
         cancelled: Set it to end any wait of the connection.
         seconds: The time that each stage took so far, by its name.
+        family: ``IPv6`` or ``IPv4``, over which it is connected; empty before.
+        other_family: The other one, if the host has addresses of it; else empty.
         issuer: Who issued the server's certificate (by which a company's TLS proxy is recognised); empty if unknown.
     """
 
@@ -140,6 +142,7 @@ class Connection:
         timeout: float,
         ca_file: str | None,
         cancelled: threading.Event | None = None,
+        family: str = "",
     ) -> None:
         self.endpoint = endpoint
         self.transcript = transcript
@@ -147,8 +150,11 @@ class Connection:
         self.stage = "resolve"
         self.seconds: dict[str, float] = {}
         self.issuer = ""
+        self.family = self.other_family = ""
         self.cancelled = cancelled or threading.Event()
         self._ca_file = ca_file
+        self._wanted_family = family
+        self._other_addresses: list[sockets.Address] = []
         self._buffer = ReadBuffer(self._receive, self._too_long_error)
         self._socket: socket.socket | None = None
         self._bytes_since_reset = 0
@@ -183,19 +189,45 @@ class Connection:
             ) from None
         except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
+        wanted = [
+            address
+            for address in addresses
+            if self._wanted_family in ("", sockets.FAMILIES.get(address[0]))
+        ]
+        if not wanted:
+            why = _("the host name has no {family} address").format(family=self._wanted_family)
+            raise self.failure(why, "dns-failed")
         self.enter("connect")
         try:
-            connection = sockets.connect_any(addresses, self.timeout, self.cancelled)
+            connection = sockets.connect_any(wanted, self.timeout, self.cancelled)
             self._set_socket(connection)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = connection.getpeername()[0]
         except (OSError, sockets.CancelledError) as problem:
             raise self.error_from(problem) from None
+        self.family = sockets.FAMILIES.get(connection.family, "")
+        self._other_addresses = [a for a in addresses if a[0] != connection.family]
+        for family, _address in self._other_addresses:
+            self.other_family = sockets.FAMILIES.get(family, "")
         self.transcript.remark(f"connected to {peer} port {port}")
         if self.endpoint.tls == "implicit":
             self.start_tls()
         else:
             self.enter("greeting")
+
+    def other_family_error(self, seconds: float) -> str:
+        """Why no connection comes about over the other family within *seconds*; empty if one does.
+
+        Raises:
+            MailError: it was cancelled.
+        """
+        try:
+            sockets.connect_any(self._other_addresses, seconds, self.cancelled).close()
+        except sockets.CancelledError as problem:
+            raise self.error_from(problem) from None
+        except OSError as problem:
+            return str(problem)
+        return ""
 
     def start_tls(self) -> None:
         """Negotiate TLS, at once or after STARTTLS. The greeting is the next stage.
@@ -469,12 +501,14 @@ class ConnectionOptions(TypedDict, total=False):
         timeout: Seconds that each stage may take.
         ca_file: A PEM file to trust instead of the operating system's store.
         cancelled: Set it to end any wait of the connection.
+        family: Connect over ``IPv6`` or ``IPv4`` only; empty for whichever answers first.
     """
 
     transcript: Transcript | None
     timeout: float
     ca_file: str | None
     cancelled: threading.Event | None
+    family: str
 
 
 class MailSession(ABC):
@@ -500,6 +534,7 @@ class MailSession(ABC):
             options.get("timeout", TIMEOUT),
             options.get("ca_file"),
             options.get("cancelled"),
+            options.get("family", ""),
         )
         try:
             connection.open()

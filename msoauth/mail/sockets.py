@@ -21,6 +21,7 @@ Selector: type[selectors.BaseSelector] = getattr(
 )
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+FAMILIES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
 Result = TypeVar("Result")
 
 POLL = 0.2  # seconds between two checks for cancellation

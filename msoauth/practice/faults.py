@@ -35,6 +35,7 @@ FAULTS = {
     "imap.unavailable": "NO Server Unavailable at every IMAP login",
     "imap.throttled": "Request is throttled, with a backoff time",
     "imap.token-expired": "Session invalidated - AccessTokenExpired, right after the IMAP login",
+    # True, or "IPv6" or "IPv4": over that one only
     "imap.not-connected": "User is authenticated but not connected, whatever the mailbox's settings",
     "smtp.busy": "421 4.7.500 Server busy at the greeting",
     "smtp.old-tls": "421 4.7.66 TLS 1.0 and 1.1 are not supported, at the greeting",

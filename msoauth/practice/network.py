@@ -11,7 +11,7 @@ import ssl
 import struct
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msoauth.practice.certificates import TlsContexts
@@ -20,6 +20,8 @@ from msoauth.practice.faults import Faults
 BACKLOG = 1024
 _SPARE_FILES = 256  # open files reserved for everything else in the process
 _MOST = 500  # connections of a misbehaving port; the oldest is closed for a new one
+
+IPV6 = "::1"  # the loopback address
 
 Stop = Callable[[], None]
 # Serves on a listening socket with that certificate; None refuses TLS after STARTTLS as too old.
@@ -41,6 +43,18 @@ BEHAVIOURS = {
     "exim": "another provider's mail server (Exim) answers in Microsoft's place, without TLS",
     "proxy": "a proxy that wants to be signed in to answers in the server's place",
 }
+
+
+def localhost_has_ipv6() -> bool:
+    """Whether this computer's ``localhost`` is ``::1`` too, so that clients try it, and it can be listened on."""
+    try:
+        found = socket.getaddrinfo("localhost", None, socket.AF_INET6, socket.SOCK_STREAM)
+        if IPV6 not in [address[0] for *_kind, address in found]:
+            return False
+        _bind(IPV6, 0).close()
+    except OSError:
+        return False
+    return True
 
 
 def connection_share(count: int) -> float:
@@ -71,6 +85,7 @@ class Port:
         tls: The certificates.
         greeting: What the server sends first in plain text.
         starttls: TLS begins after STARTTLS, not with the first byte.
+        also: Further addresses to listen on, with the same number.
 
     Attributes:
         number: The port, once it was opened.
@@ -86,15 +101,16 @@ class Port:
         greeting: bytes,
         *,
         starttls: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
         self.number = number
         self.behaviour: str | None = None
-        self._host = host
+        self._hosts = (host, *also)
         self._serve = serve
         self._tls = tls
         self._greeting = greeting
         self._starttls = starttls
-        self._stop: Stop | None = None
+        self._stops: list[Stop] = []
 
     async def open(self, behaviour: str | None = None) -> None:
         """Serve, or misbehave, from now on, instead of what the port did before.
@@ -106,20 +122,21 @@ class Port:
         if behaviour is not None and behaviour not in BEHAVIOURS:
             raise KeyError(behaviour)
         self.close()
-        sock = _bind(self._host, self.number)
-        self.number = sock.getsockname()[1]
+        socks = _bind_all(self._hosts, self.number)
+        self.number = socks[0].getsockname()[1]
         self.behaviour = behaviour
         try:
-            self._stop = await self._begin(sock, behaviour)
+            for sock in socks:
+                self._stops.append(await self._begin(sock, behaviour))
         except BaseException:
-            sock.close()
+            for sock in socks:
+                sock.close()
             raise
 
     def close(self) -> None:
         """Close the port."""
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        while self._stops:
+            self._stops.pop()()
 
     async def _begin(self, sock: socket.socket, behaviour: str | None) -> Stop:
         if behaviour == "closed":
@@ -290,9 +307,26 @@ class _MisbehavingConnection(asyncio.Protocol):
             self._transport.write(self._answers.pop(0))
 
 
+def _bind_all(hosts: Sequence[str], number: int) -> list[socket.socket]:
+    """A socket on each address, all with the same number: a free one where it is 0."""
+    for attempt in range(20):
+        socks = [_bind(hosts[0], number)]
+        try:
+            socks += [_bind(host, socks[0].getsockname()[1]) for host in hosts[1:]]
+        except OSError:  # somebody has that number at another of the addresses
+            socks[0].close()
+            if number or attempt == 19:
+                raise
+        else:
+            break
+    return socks
+
+
 def _bind(host: str, number: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
+        if sock.family is socket.AF_INET6:  # IPv4 has a socket of its own
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR shares ports
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:

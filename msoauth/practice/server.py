@@ -31,7 +31,14 @@ from msoauth.practice.entra.pages import NotFound, SignInSite
 from msoauth.practice.entra.signin import AuthorizePage
 from msoauth.practice.exchange import ExchangeServers, Limits, start_exchange
 from msoauth.practice.http import MAX_CONNECTIONS, PLAIN_HTTP, listen
-from msoauth.practice.network import Port, Ports, Stop, connection_share
+from msoauth.practice.network import (
+    IPV6,
+    Port,
+    Ports,
+    Stop,
+    connection_share,
+    localhost_has_ipv6,
+)
 from msoauth.practice.scenarios import RunningScenarios, find_scenario
 from msoauth.practice.seed import tenants as seeded_tenants
 from msoauth.practice.state import PracticeState
@@ -54,6 +61,7 @@ class PracticeTenant:
         firms: How many tenants, or their names.
         people_base: Public address of the browser pages when a proxy serves them; empty for
             ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
+        ipv6: Whether the mail servers listen on ``::1`` as well as on ``127.0.0.1``; None where ``localhost`` is both.
 
     Raises:
         ScenarioError: there is no such scenario, tenant or account.
@@ -80,11 +88,13 @@ class PracticeTenant:
         port_base: int = 0,
         firms: int | Iterable[str] = 1,
         people_base: str = "",
+        ipv6: bool | None = None,
     ) -> None:
         self.state = PracticeState(clock=Clock(clock), latency=latency)
         for tenant in seeded_tenants(self.state.clock, firms, accounts):
             self.state.add(tenant)
         self.address = Address(people_base)
+        self._also = (IPV6,) if (localhost_has_ipv6() if ipv6 is None else ipv6) else ()
         self._initial_scenarios = tuple(scenarios)
         for scenario in self._initial_scenarios:
             find_scenario(self.state, scenario)  # raises for a wrong name before anything runs
@@ -179,7 +189,14 @@ class PracticeTenant:
                 )
                 limits = replace(limits, connections=max(16, int(limits.connections * share)))
                 exchange = await start_exchange(
-                    self.state, signer, tls, ports, HOST, self._ports, limits=limits
+                    self.state,
+                    signer,
+                    tls,
+                    ports,
+                    HOST,
+                    self._ports,
+                    limits=limits,
+                    also=self._also,
                 )
                 self._ports |= exchange.ports
                 ports.follow(self.state.faults)

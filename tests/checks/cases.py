@@ -184,10 +184,10 @@ class Case:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Case]:
+def running(folder: Path, *, ipv6: bool | None = False) -> Iterator[Case]:
     """Run a practice tenant with a workspace in *folder*."""
     with (
-        PracticeTenant() as tenant,
+        PracticeTenant(ipv6=ipv6) as tenant,
         Workspace.open(folder / "workspace", passphrase="of this very test") as workspace,
     ):
         practice_firm = next(iter(tenant.state.tenants.values()))

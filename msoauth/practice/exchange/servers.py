@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from weakref import WeakSet
 
 from msoauth.practice.certificates import TlsContexts
@@ -86,6 +86,7 @@ async def start_exchange(
     *,
     timing: Timing | None = None,
     limits: Limits | None = None,
+    also: Sequence[str] = (),
 ) -> ExchangeServers:
     """Start POP3 and IMAP (TLS from the first byte) and SMTP (STARTTLS) on the running loop.
 
@@ -98,6 +99,7 @@ async def start_exchange(
         numbers: Port for ``pop3``, ``imap``, ``smtp``; 0 or absent takes a free one.
         timing: Time-outs; None for the default.
         limits: Limits; None for the default.
+        also: Further addresses to listen on.
 
     Raises:
         OSError: a port is taken.
@@ -127,6 +129,6 @@ async def start_exchange(
 
     for name, greeting in GREETINGS.items():
         number, starttls = numbers.get(name, 0), name == "smtp"
-        port = Port(host, number, server(name), tls, greeting, starttls=starttls)
+        port = Port(host, number, server(name), tls, greeting, starttls=starttls, also=also)
         servers.ports[name] = await ports.open(name, port)
     return servers

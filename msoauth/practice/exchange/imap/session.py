@@ -181,7 +181,7 @@ class ImapSession:
             self.connection.write(b"+ \r\n")
             line = await readline(self.connection, COMMAND_LIMIT, service.timing.before_login)
         login = service.check_login(Protocol.IMAP, line)
-        not_connected = service.has_fault("imap.not-connected", login.tenant, login.mailbox)
+        not_connected = self._is_not_connected(login)
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not not_connected:
             return self._open(tag, login, login.mailbox)
         if login.verdict.token_refused:
@@ -194,6 +194,14 @@ class ImapSession:
         self._login, self._connected = login, False
         complete(self.connection, tag, "AUTHENTICATE")
         return True
+
+    def _is_not_connected(self, login: LoginResult) -> bool:
+        """Whether a fault keeps the mailbox closed: over both IP versions, or over the one that it names."""
+        who = [login.tenant.tenant_id] if login.tenant else []
+        who += [login.mailbox.address] if login.mailbox else []
+        fault = self.service.state.faults.value("imap.not-connected", *who)
+        family = "IPv6" if ":" in self.connection.peer() else "IPv4"
+        return fault is not None and fault in (True, family)
 
     def _open(self, tag: str, login: LoginResult, mailbox: Mailbox) -> bool:
         service = self.service
