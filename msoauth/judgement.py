@@ -73,6 +73,16 @@ def signal_of(error: MsoauthError) -> Signal:
     return Signal.WARNING if getattr(error, "retriable", False) else Signal.FAILED
 
 
+# Refusals that are meant most of the time, and now and then pass by themselves within seconds (php-imap#464).
+_MAY_PASS = ("authenticated but not connected",)
+
+
+def may_pass(error: MsoauthError) -> bool:
+    """Whether a refusal that no server calls temporary is known to pass by itself all the same."""
+    text = error.evidence.casefold()
+    return any(words in text for words in _MAY_PASS)
+
+
 def is_problem(answer: Answer) -> bool:
     """Whether *answer* says that something is wrong; a warning without a cause is only a remark."""
     return answer.signal in (Signal.FAILED, Signal.ERROR) or (

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from msoauth import checks
 from msoauth.addresses import key
 from msoauth.auditing.account import AccountResult, check_account, check_firm, new_run_id
 from msoauth.auditing.progress import Meter, Progress
@@ -63,6 +64,7 @@ class Audit:
         share: bool = False,
         timeout: float = TIMEOUT,
         lease: float = LEASE,
+        second_try_after: float = checks.SECOND_TRY_AFTER,
         cancelled: threading.Event | None = None,
     ) -> None:
         if min(workers, per_firm, per_mailbox) < 1:
@@ -86,7 +88,9 @@ class Audit:
         self._scope = Scope.of(None if names is None else self._firms, send=send).text()
         self._workers = min(workers, max(1, len(self._accounts)))
         self._send, self.silent_days = send, silent_days
-        self._options = RunOptions(timeout=timeout, silent_days=silent_days)
+        self._options = RunOptions(
+            timeout=timeout, silent_days=silent_days, second_try_after=second_try_after
+        )
         self._fresh, self.shared, self._lease = fresh, share, lease
         self._worker_id = f"{socket.gethostname()[:40]}-{uuid4().hex[:12]}" if share else None
         self._queue = WorkQueue(per_firm=per_firm, per_mailbox=per_mailbox)

@@ -5,7 +5,14 @@ A firm is a law firm: one customer's tenant and app registration. Labels such as
 
 from collections.abc import Iterable
 
-from msoauth.checks.context import Check, Context, Outcome, RunOptions, RunState
+from msoauth.checks.context import (
+    SECOND_TRY_AFTER,
+    Check,
+    Context,
+    Outcome,
+    RunOptions,
+    RunState,
+)
 from msoauth.checks.directory_app import APP_CHECKS
 from msoauth.checks.directory_user import USER_CHECKS
 from msoauth.checks.latest_message import LATEST_MESSAGE
@@ -51,6 +58,7 @@ __all__ = [
     "NETWORK",
     "REGISTRATION",
     "ROUND_TRIP",
+    "SECOND_TRY_AFTER",
     "SEND",
     "SIGN_IN",
     "Check",

@@ -28,6 +28,7 @@ Kind = TypeVar("Kind", Pop3Session, ImapSession, SmtpSession)
 
 # Some servers hang up on a client that says nothing for ten seconds after the greeting.
 LOGIN_WITHIN = 5.0  # seconds
+SECOND_TRY_AFTER = 5.0  # seconds
 
 
 class OpenSessions:
@@ -116,6 +117,7 @@ class RunOptions:
         on_progress: Called twice a second, while the test mail has not arrived, with the seconds waited so far.
         silent_days: Days without new mail after which a mailbox is called silent; None to not ask for its latest
             message.
+        second_try_after: Seconds before a check is made again whose refusal is known to pass by itself.
 
     >>> options = msoauth.checks.RunOptions(timeout=5.0)
     >>> context = msoauth.checks.Context(ws, ws.firms["Contoso Legal"], options=options)
@@ -129,6 +131,7 @@ class RunOptions:
     retry: RetryPolicy | None = None
     on_progress: Callable[[float], None] = lambda _seconds: None
     silent_days: int | None = None
+    second_try_after: float = SECOND_TRY_AFTER
 
 
 @dataclass

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from msoauth import waiting
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.errors import MailError, MsoauthError, StoreError, is_local
-from msoauth.judgement import blocker, signal_of, verdict
+from msoauth.judgement import blocker, may_pass, signal_of, verdict
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.texts import _
@@ -232,7 +232,7 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
         start = time.perf_counter()
         try:
             try:
-                finding = _finding(check.id, check.act(context), context)
+                finding = _finding(check.id, _act(check, context), context)
             except MsoauthError as error:
                 if isinstance(error, MailError) and context.cancelled.is_set():
                     # The server is not to blame: cancelling closed the connection.
@@ -257,6 +257,33 @@ def answer(check: Check, context: Context, blocking: Finding | None) -> Finding:
         firm=context.firm.name,
         account=context.account.address if context.account else "",
         run=context.run,
+    )
+
+
+def _act(check: Check, context: Context) -> Outcome:
+    """Carry out a check, and once more after a pause where it met a refusal that is known to pass by itself."""
+    seconds = context.options.second_try_after
+    try:
+        return check.act(context)
+    except MsoauthError as error:
+        if not may_pass(error) or context.cancelled.wait(seconds):
+            raise
+        first = error
+    try:
+        outcome = check.act(context)
+    except MsoauthError as error:
+        again = _("The second try, {seconds:.0f} seconds later, failed too.").format(
+            seconds=seconds
+        )
+        error.evidence = f"{error.evidence}\n{again}"
+        raise
+    told = _("The first try was refused: {words}").format(words=first.evidence)
+    return replace(
+        outcome,
+        summary=_("{summary} (at the second try, {seconds:.0f} seconds after a refusal)").format(
+            summary=outcome.summary, seconds=seconds
+        ),
+        evidence=f"{told}\n{outcome.evidence}".strip(),
     )
 
 

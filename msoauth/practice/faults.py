@@ -37,6 +37,7 @@ FAULTS = {
     "imap.token-expired": "Session invalidated - AccessTokenExpired, right after the IMAP login",
     # True, or "IPv6" or "IPv4": over that one only
     "imap.not-connected": "User is authenticated but not connected, whatever the mailbox's settings",
+    "imap.passes": "User is authenticated but not connected, at the first IMAP login of each mailbox only",
     "smtp.busy": "421 4.7.500 Server busy at the greeting",
     "smtp.old-tls": "421 4.7.66 TLS 1.0 and 1.1 are not supported, at the greeting",
     "smtp.sts-unreachable": "535 5.7.139 federated STS service was unreachable",
@@ -85,6 +86,7 @@ class Faults:
     def __init__(self) -> None:
         self.listeners: list[Callable[[str], None]] = []
         self._set: dict[str, _Fault] = {}
+        self._met: set[tuple[str, str]] = set()  # faults that pass, and who has met them
         self._lock = threading.Lock()
 
     def set(self, name: str, value: Any = True, aim: str | None = None) -> None:
@@ -104,10 +106,19 @@ class Faults:
             self._set[name] = _Fault(value, aims)
         self._notify(name)
 
+    def is_first(self, name: str, address: str) -> bool:
+        """Whether a fault that passes is met for the first time by this mailbox since it was set."""
+        with self._lock:
+            met = (name, address.lower())
+            is_first = met not in self._met
+            self._met.add(met)
+        return is_first
+
     def clear(self, name: str) -> None:
         """End a fault; nothing happens when it is not set."""
         with self._lock:
             cleared = self._set.pop(name, None)
+            self._met = {met for met in self._met if met[0] != name}
         if cleared is not None:
             self._notify(name)
 

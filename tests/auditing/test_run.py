@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -298,3 +299,44 @@ def test_only_the_firm_that_was_asked_for_is_audited(office: Office) -> None:
     assert accounts(list(Audit(office.workspace, firm=FIRM.upper()))) == sorted(
         a for a in office.addresses if a != "eva@fabrikam.example"
     )
+
+
+def test_a_refusal_that_passes_by_itself_breaks_no_account(office: Office) -> None:
+    for account in office.workspace.accounts.list():
+        office.workspace.accounts.replace(replace(account, protocol="imap"))
+    take_back = office.tenant.scenarios.start("refusal-passes")
+    try:
+        seen = [one for one in Audit(office.workspace, second_try_after=0.0) if one.account]
+    finally:
+        take_back()
+    assert {one.signal for one in seen} == {Signal.PASSED}
+    for one in seen:
+        [login] = [f for f in one.findings if f.check == "imap.login"]
+        assert "second try" in login.summary
+        assert "The first try was refused: " in login.evidence
+        assert "authenticated but not connected" in login.evidence
+
+
+def test_what_does_not_pass_is_broken_and_was_tried_twice(office: Office) -> None:
+    anna, *_others = office.workspace.accounts.list()
+    office.workspace.accounts.replace(replace(anna, protocol="imap"))
+    for firm in office.tenant.state.tenants.values():
+        if (mailbox := firm.mailbox(anna.address)) is not None:
+            mailbox.imap_enabled = False
+    seen = [one for one in Audit(office.workspace, second_try_after=0.0) if one.account]
+    broken = [one for one in seen if one.signal is Signal.FAILED]
+    assert [one.account and one.account.address for one in broken] == [anna.address]
+    [login] = [f for f in broken[0].findings if f.check == "imap.login"]
+    assert "The second try, 0 seconds later, failed too." in login.evidence
+    assert login.evidence.count("authenticated but not connected") == 1
+
+
+def test_the_pause_before_the_second_try_ends_when_the_audit_is_cancelled(office: Office) -> None:
+    for account in office.workspace.accounts.list():
+        office.workspace.accounts.replace(replace(account, protocol="imap"))
+    office.tenant.state.faults.set("imap.not-connected")
+    running = Audit(office.workspace, second_try_after=3600.0)
+    cancelling = threading.Timer(0.5, running.cancel)
+    cancelling.start()
+    assert not [one for one in running if one.account]  # and it ends long before the hour
+    cancelling.join()

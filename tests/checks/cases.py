@@ -47,6 +47,7 @@ class ShortTimeouts(checks.Context):
     mute: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        self.options = replace(self.options, second_try_after=0.0)
         if "authority" in self.mute:
             self.options = replace(self.options, timeout=SILENT)
 

@@ -46,7 +46,11 @@ HIDES = {
 }
 # A port with TLS from the first byte is just what the other one of these expects.
 ANNUL = {"smtp-tls-mixed-up", "smtp-tls-first"}
-STATES = [s for s in scenarios() if s.shows in ("diagnose", "send", "sign-in") and not s.do]
+STATES = [
+    s
+    for s in scenarios()
+    if s.shows in ("diagnose", "send", "sign-in") and not s.do and s.cause is not None
+]
 
 
 @dataclass
@@ -135,7 +139,7 @@ class Bench:
         if len(self.barred) == 1:
             self.attempt = refused(self, self.barred[0])
         else:
-            self.attempt = sign_in_in_vain(self.case, {s.cause for s in self.barred})
+            self.attempt = sign_in_in_vain(self.case, {str(s.cause) for s in self.barred})
 
 
 _refusals: dict[str, Finding] = {}
@@ -146,7 +150,7 @@ def refused(bench: Bench, scenario: Scenario) -> Finding:
     """What a real sign-in in that state ends in; asked for once."""
     with _refusals_lock:
         if scenario.name not in _refusals:
-            _refusals[scenario.name] = sign_in_in_vain(bench.case, {scenario.cause})
+            _refusals[scenario.name] = sign_in_in_vain(bench.case, {str(scenario.cause)})
         return _refusals[scenario.name]
 
 

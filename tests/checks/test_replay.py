@@ -26,7 +26,7 @@ EXPRESSED = [
     if s.shows in ("diagnose", "send", "sign-in")
     and s.set
     and s.account != "device"
-    and s.cause != "consent-declined"
+    and s.cause not in (None, "consent-declined")
 ]
 
 

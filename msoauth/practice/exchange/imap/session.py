@@ -181,7 +181,11 @@ class ImapSession:
             self.connection.write(b"+ \r\n")
             line = await readline(self.connection, COMMAND_LIMIT, service.timing.before_login)
         login = service.check_login(Protocol.IMAP, line)
-        not_connected = self._is_not_connected(login)
+        not_connected = self._is_not_connected(login) or (
+            login.mailbox is not None
+            and service.has_fault("imap.passes", login.tenant, login.mailbox)
+            and service.state.faults.is_first("imap.passes", login.mailbox.address)
+        )
         if login.verdict is Verdict.ACCEPTED and login.mailbox is not None and not not_connected:
             return self._open(tag, login, login.mailbox)
         if login.verdict.token_refused:
