@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ATTACHMENTS_LIMIT = 200  # attachments listed by name; more are only counted
+_MAILS = (b"message/rfc822", b"message/global")
+# Types of the text itself, and of what programs add for programs.
+_NO_ATTACHMENTS = frozenset({
+    *(b"text/plain", b"text/html", b"text/enriched", b"text/richtext", b"text/calendar", b"text/rfc822-headers"),
+    *(b"text/x-amp-html", b"text/watch-html", b"application/pgp-encrypted", b"application/pgp-signature"),
+    *(b"application/pkcs7-signature", b"application/x-pkcs7-signature"),
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +135,7 @@ def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
     for part in parts:
         disposition = part.fields.get(b"content-disposition", b"")
         content_type = part.fields.get(b"content-type", b"")
-        is_mail = content_type.strip().lower().startswith(b"message/rfc822")
-        is_attachment = is_mail or disposition.strip().lower().startswith(b"attachment")
+        is_attachment = _is_attachment(part, disposition)
         # Before names are decoded, which costs much; past the limit this is all that is looked at.
         if (
             not is_attachment
@@ -143,9 +149,22 @@ def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
         name = headers.file_name(disposition, content_type)
         if not (name or is_attachment):
             continue
+        is_mail = part.media_type in _MAILS
         placeholder = _("(an attached mail)") if is_mail else _("(without a name)")
         attachments.append(Attachment(name or placeholder, part.decoded_size()))
     return tuple(attachments), more
+
+
+def _is_attachment(part: Part, disposition: bytes) -> bool:
+    """Whether a part is an attachment even without a file name: by its disposition, or by its type where it has none."""
+    kind, media_type = disposition.partition(b";")[0].strip().lower(), part.media_type
+    if media_type in _MAILS or kind == b"attachment":
+        return True
+    if kind or b"content-id" in part.fields:  # shown in the text
+        return False
+    return media_type not in _NO_ATTACHMENTS and not media_type.startswith(
+        (b"message/", b"multipart/")
+    )
 
 
 def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
