@@ -14,6 +14,7 @@ from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
+from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Firm, Signal
@@ -114,6 +115,7 @@ class RunOptions:
         sender: The From address of the test mail (Send As); None for the mailbox itself.
         subject: The subject of the test mail; None for a default one.
         retry: How often the test mail is tried again while the server is busy; None for not at all.
+        arrival_seconds: How long the test mail is waited for.
         on_progress: Called twice a second, while the test mail has not arrived, with the seconds waited so far.
         silent_days: Days without new mail after which a mailbox is called silent; None to not ask for its latest
             message.
@@ -129,6 +131,7 @@ class RunOptions:
     sender: str | None = None
     subject: str | None = None
     retry: RetryPolicy | None = None
+    arrival_seconds: float = ARRIVAL_TIMEOUT
     on_progress: Callable[[float], None] = lambda _seconds: None
     silent_days: int | None = None
     second_try_after: float = SECOND_TRY_AFTER

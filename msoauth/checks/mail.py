@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from msoauth.checks.context import Context, RunOptions
-from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox
+from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox, readable_recipient
 from msoauth.checks.run import finding_of, run
 from msoauth.errors import MsoauthError
 from msoauth.mail.fetch import fetch
@@ -15,6 +15,7 @@ from msoauth.mail.imap import ImapSession
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
+from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
 from msoauth.mail.smtp import envelope
 from msoauth.mail.stores import Format, as_input_error
 from msoauth.model import Account, Finding, Signal
@@ -131,6 +132,7 @@ def send_test(
     round_trip: bool = False,
     sender: str | None = None,
     retry_seconds: float = LIMIT,
+    arrival_seconds: float = ARRIVAL_TIMEOUT,
     on_retry: Callable[[Retry], None] = lambda _retry: None,
     on_progress: Callable[[float], None] = lambda _seconds: None,
     cancelled: threading.Event | None = None,
@@ -140,19 +142,22 @@ def send_test(
     Args:
         to: The recipient; None for the mailbox itself.
         subject: The subject; None for a default one.
-        round_trip: Wait for the mail in the account's own mailbox.
+        round_trip: Wait for the mail in the recipient's mailbox, which must be one of the workspace.
         sender: The From address (Send As); None for the mailbox itself.
         retry_seconds: Seconds that may be waited altogether while the server is busy.
+        arrival_seconds: How long the mail is waited for.
         on_retry: Called when such a pause begins.
         on_progress: Called twice a second with the seconds of the round trip so far.
         cancelled: Set it to end any wait.
 
     Raises:
-        InputError: the recipient or the sender is not an address.
+        InputError: the recipient or the sender is not an address, or nobody could see the mail arrive; nothing was sent.
     """
     for address in (to, sender):
         if address is not None:
             envelope(address)
+    if round_trip:
+        readable_recipient(workspace, account, to)
     context = Context(
         workspace,
         workspace.firms.get(account.firm),
@@ -164,6 +169,7 @@ def send_test(
         sender=sender,
         subject=subject,
         retry=RetryPolicy(retry_seconds, on_retry, context.cancelled),
+        arrival_seconds=arrival_seconds,
         on_progress=on_progress,
     )
     yield from run((*SEND, *ROUND_TRIP) if round_trip else SEND, context)

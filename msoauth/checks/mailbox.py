@@ -1,12 +1,13 @@
 """Checks whether mail works: logs in over POP3 or IMAP and over SMTP, and does the smallest real thing there."""
 
+from dataclasses import replace
 from typing import Literal
 
-from msoauth.checks.context import Check, Context, Outcome
+from msoauth.checks.context import Check, Context, Outcome, RunState
 from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
 from msoauth.claims import read_unverified
-from msoauth.errors import MailError, MsoauthError
+from msoauth.errors import InputError, MailError, MsoauthError, NotFoundError
 from msoauth.explaining.account_facts import LONGEST_TOKEN
 from msoauth.mail.connection import Connection
 from msoauth.mail.imap import ImapSession
@@ -14,7 +15,9 @@ from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.round_trip import compose_test_mail, send_with_retries, wait_for_arrival
 from msoauth.mail.smtp import SmtpSession
-from msoauth.model import Signal
+from msoauth.model import Account, Signal
+from msoauth.redact import redact
+from msoauth.store import Workspace
 from msoauth.texts import _
 
 # What the directory may show an address to be instead of a mailbox.
@@ -213,13 +216,52 @@ def open_mailbox(context: Context, transcript: str) -> ImapSession | Pop3Session
     )
 
 
+def readable_recipient(workspace: Workspace, account: Account, recipient: str | None) -> Account:
+    """The mailbox in which a test mail from *account* can be waited for.
+
+    Raises:
+        InputError: the recipient's mailbox is not in the workspace, or nobody has signed in to it.
+    """
+    if recipient is None or recipient.strip().casefold() == account.address.casefold():
+        return account
+    try:
+        other = workspace.accounts.get(recipient)
+        is_app_only = workspace.firms.get(other.firm).access == "app-only"
+        is_readable = is_app_only or workspace.tokens.status(other.address) is not None
+    except NotFoundError:
+        is_readable = False
+    if not is_readable:
+        raise InputError(
+            _(
+                "Whether the test mail arrives at {recipient} cannot be seen: add that mailbox and sign in to it, or send without waiting."
+            ).format(recipient=redact(recipient, 200)),
+            field="to",
+        )
+    return other
+
+
 def _wait_for_test_mail(context: Context) -> Outcome:
-    seconds = wait_for_arrival(
-        lambda: open_mailbox(context, "mail.round-trip"),
-        context.state.message_id,
-        cancelled=context.cancelled,
-        progress=context.options.on_progress,
-    )
+    account = readable_recipient(context.workspace, context.mailbox, context.options.recipient)
+    reading = context
+    if account is not context.mailbox:
+        reading = replace(
+            context,
+            firm=context.workspace.firms.get(account.firm),
+            account=account,
+            state=RunState(transcripts=context.state.transcripts),
+        )
+    try:
+        seconds = wait_for_arrival(
+            lambda: open_mailbox(reading, "mail.round-trip"),
+            context.state.message_id,
+            cancelled=context.cancelled,
+            limit=context.options.arrival_seconds,
+            progress=context.options.on_progress,
+        )
+    except MailError as error:
+        if account is not context.mailbox:
+            error.summary = f"{account.address}: {error.summary}"
+        raise
     return Outcome(_("the test mail arrived after {seconds:.1f} seconds").format(seconds=seconds))
 
 

@@ -20,6 +20,7 @@ from msoauth.cli.output import (
 from msoauth.cli.tables import show_table
 from msoauth.errors import AuthError, InputError, MailError
 from msoauth.mail.retry import LIMIT
+from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
 from msoauth.model import Account, Finding
 from msoauth.texts import _, ngettext
 
@@ -146,6 +147,12 @@ def send_test(
         ),
     ] = None,
     patience: RetrySeconds = LIMIT,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to wait for the mail with --round-trip."
+        ),
+    ] = ARRIVAL_TIMEOUT,
     json: Json = False,
 ) -> None:
     """Send a test mail."""
@@ -161,7 +168,8 @@ def send_test(
             round_trip=round_trip,
             sender=sender,
             retry_seconds=patience,
-            on_retry=lambda wait: print_on_stderr(str(wait)),
+            arrival_seconds=wait,
+            on_retry=lambda retry: print_on_stderr(str(retry)),
             on_progress=_show_waiting_time,
         )
         printed = print_findings(_clear_progress_before_each(findings), as_json=json)

@@ -127,10 +127,10 @@ def wait_for_arrival(
         if waited >= limit:
             raise MailError(
                 _(
-                    "The test mail was accepted but did not arrive within {seconds:.0f} seconds."
+                    "The test mail was accepted, but was not in the inbox after {seconds:.0f} seconds."
                 ).format(seconds=limit),
                 stage="work",
-                retriable=True,
+                cause="mail-not-arrived",
             )
         until = min(time.monotonic() + max(pause, retry_after), start + limit)
         while (remaining := until - time.monotonic()) > 0:

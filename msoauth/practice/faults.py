@@ -38,6 +38,10 @@ FAULTS = {
     # True, or "IPv6" or "IPv4": over that one only
     "imap.not-connected": "User is authenticated but not connected, whatever the mailbox's settings",
     "imap.passes": "User is authenticated but not connected, at the first IMAP login of each mailbox only",
+    "message.withheld": "The newest mail is listed, and nothing is handed over when it is asked for",
+    "message.refused": "The newest mail is listed, and refused when it is asked for",
+    "message.placeholder": "Retrieval using the POP3 (or IMAP4) protocol failed: a notice in place of the newest mail",
+    "message.scanning": "Safe Attachments Scan In Progress: a notice in place of the newest mail's attachments",
     "smtp.busy": "421 4.7.500 Server busy at the greeting",
     "smtp.old-tls": "421 4.7.66 TLS 1.0 and 1.1 are not supported, at the greeting",
     "smtp.sts-unreachable": "535 5.7.139 federated STS service was unreachable",

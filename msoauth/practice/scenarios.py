@@ -13,7 +13,18 @@ from msoauth.practice.registrations import new_id
 from msoauth.practice.scenario_settings import AREAS, Change, Reach, Undo
 from msoauth.practice.state import PracticeState, Tenant
 
-Shows = Literal["diagnose", "sign-in", "renewal", "paste", "device", "send", "graph", "password"]
+Shows = Literal[
+    "diagnose",
+    "sign-in",
+    "renewal",
+    "paste",
+    "device",
+    "send",
+    "fetch",
+    "arrival",
+    "graph",
+    "password",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,8 @@ class Scenario:
         set: Settings by path, such as ``mailbox.pop_enabled``, and their values.
         shows: Where it shows first: in a diagnosis after an earlier sign-in, already during one (in the browser, with a
             pasted redirect URL, or by device code), in a diagnosis after a sign-in made under it (``renewal``), at
-            the test mail, when an administrator reads Graph, or in a program that sends passwords.
+            the test mail, when mail is retrieved (``fetch``), when the test mail is waited for (``arrival``), when an
+            administrator reads Graph, or in a program that sends passwords.
         account: Which kind of account meets it: a user's own mailbox over ``pop3`` or ``imap``, a ``shared`` one,
             one that an app opens without a user (``app-only``), or one whose user signed in by ``device`` code.
         do: What a person has to do before it shows, or empty.

@@ -132,11 +132,11 @@ class Folder:
         return message
 
 
-INBOX, SENT = "INBOX", "Sent Items"
+INBOX, SENT, JUNK = "INBOX", "Sent Items", "Junk Email"
 # The folders that every mailbox has, and the special use of each (RFC 6154).
 SPECIAL_USES = {
     "Archive": "", "Calendar": "", "Contacts": "", "Conversation History": "", "Deleted Items": "\\Trash",
-    "Drafts": "\\Drafts", INBOX: "", "Journal": "", "Junk Email": "\\Junk", "Notes": "", "Outbox": "",
+    "Drafts": "\\Drafts", INBOX: "", "Journal": "", JUNK: "\\Junk", "Notes": "", "Outbox": "",
     SENT: "\\Sent", "Tasks": "",
 }  # fmt: skip
 
@@ -152,6 +152,9 @@ class Mailbox:
         full_access: UPNs (lower case) or service-principal object ids with FullAccess.
         send_as: UPNs (lower case) with Send As on this mailbox.
         busy: Locked by another POP session: every login is refused.
+        trusted_lists_only: Junk email: mail from others than safe senders goes to *Junk Email*.
+        inbox_rule: The folder to which an inbox rule moves all new mail, or empty.
+        forwarding_smtp_address: The address to which all new mail is forwarded without a copy here, or empty.
     """
 
     address: str
@@ -163,6 +166,9 @@ class Mailbox:
     busy: bool = False
     moved: bool = False
     kind: str = "user"
+    trusted_lists_only: bool = False
+    inbox_rule: str = ""
+    forwarding_smtp_address: str = ""
     _load: Callable[[], Sequence[bytes]] | None = field(default=None, repr=False)
     _folders: dict[str, Folder] = field(default_factory=dict, repr=False)
     _created: int = 0  # folders so far: a folder that is created again has another UIDVALIDITY

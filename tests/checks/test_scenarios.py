@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from msoauth import judgement
+from msoauth.checks.mail import send_test
+from msoauth.model import Signal
 from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 
@@ -112,6 +114,20 @@ def test_a_scenario_of_an_administrators_reading_is_told(
     assert case.read_graph(account) == scenario.cause
 
 
+@_named("arrival")
+def test_a_scenario_of_a_test_mail_that_does_not_arrive_is_diagnosed(
+    case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
+) -> None:
+    account = case.signed_in_account(scenario.account)
+    bring_about(scenario)
+    found = send_test(case.workspace, account, round_trip=True, arrival_seconds=0.0)
+    broken = judgement.root_cause(found)
+    assert broken is not None
+    assert (broken.cause, broken.signal) == (scenario.cause, Signal.FAILED)
+    assert broken.fix
+    assert broken.who
+
+
 @_named("password")
 def test_a_scenario_of_passwords_is_told(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
@@ -121,7 +137,17 @@ def test_a_scenario_of_passwords_is_told(
 
 
 def test_every_scenario_is_in_one_of_the_tests_above() -> None:
-    tested = {"diagnose", "send", "sign-in", "renewal", "device", "paste", "graph", "password"}
+    tested = {
+        "diagnose",
+        "send",
+        "sign-in",
+        "renewal",
+        "device",
+        "paste",
+        "graph",
+        "password",
+        "arrival",
+    }
     assert {scenario.shows for scenario in scenarios()} == tested
 
 

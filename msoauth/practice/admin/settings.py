@@ -132,6 +132,13 @@ _ALL = (
     Setting("mailbox.imap_enabled", "IMAP", _switch("On", "Off", good=True)),
     Setting("mailbox.busy", "Another POP session", _switch("Holds the mailbox", "None", good=False, verbs=("Let one hold the mailbox", "End that session"))),
     Setting("mailbox.moved", "Move request", _switch("In progress", "None", good=False, verbs=("Start moving", "Complete the move"))),
+    Setting("mailbox.trusted_lists_only", "Junk email: only trust safe senders", _switch("On", "Off", good=False)),
+    Setting("mailbox.inbox_rule", "Inbox rule: move all mail to", (
+        Choice("none", "No rule", "", True, "Delete the rule"), Choice("archive", "Archive", "Archive", False),
+    )),
+    Setting("mailbox.forwarding_smtp_address", "Email forwarding", (
+        Choice("none", "Off", "", True), Choice("on", "someone@elsewhere.example", "someone@elsewhere.example", False),
+    )),
 )  # fmt: skip
 
 SETTINGS = {setting.path: setting for setting in _ALL}

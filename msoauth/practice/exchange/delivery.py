@@ -16,7 +16,7 @@ from msoauth.practice.exchange import replies
 from msoauth.practice.exchange.auth import LoginResult, Protocol, may_send_as
 from msoauth.practice.exchange.framing import BARE_LF
 from msoauth.practice.exchange.service import Service
-from msoauth.practice.state import Mailbox, PracticeState, Tenant
+from msoauth.practice.state import INBOX, JUNK, Mailbox, PracticeState, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,24 @@ def deliver(state: PracticeState, login: Mailbox, mail: Submission) -> str:
         if mailbox is not None:
             if id(mailbox) not in delivered:
                 delivered.add(id(mailbox))
-                mailbox.deliver(arriving, now.timestamp())
+                _arrive(state, mailbox, arriving, now.timestamp())
         elif tenant is not None:
             missing.append(recipient)
     if missing:
         login.deliver(_bounce(state, domain, missing, fields, message_id), now.timestamp())
     return message_id
+
+
+def _arrive(state: PracticeState, mailbox: Mailbox, raw: bytes, received: float) -> None:
+    """Put a mail where the mailbox's settings have it: forwarded, Junk Email, a rule's folder, or the inbox."""
+    if mailbox.forwarding_smtp_address:
+        _tenant, target = mailbox_at(state, mailbox.forwarding_smtp_address)
+        if target is not None and not target.forwarding_smtp_address:
+            target.deliver(raw, received)
+        return
+    name = JUNK if mailbox.trusted_lists_only else mailbox.inbox_rule or INBOX
+    folder = mailbox.folders.get(name.lower()) or mailbox.inbox
+    folder.append(raw, received)
 
 
 def _starts_with_header(content: bytes) -> bool:

@@ -6,6 +6,8 @@ from msoauth.practice.exchange.auth import LoginResult, Protocol, Verdict
 from msoauth.practice.exchange.connection import DROP_AT, Connection, IdleError, LineTooLongError
 from msoauth.practice.exchange.framing import readline
 from msoauth.practice.exchange.maildrop import Maildrop
+from msoauth.practice.exchange.notices import REFUSED as MESSAGE_REFUSED
+from msoauth.practice.exchange.notices import WITHHELD, Notices
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox
 
@@ -29,6 +31,7 @@ UNAVAILABLE = b"-ERR Server Unavailable. 15\r\n"
 BUSY = b"-ERR The mailbox is locked by another POP3 session.\r\n"
 MOVED = b"-ERR The mailbox is being moved. Please try again later.\r\n"
 TOO_MANY = b"-ERR Maximum number of connections exceeded. Connection is closed.\r\n"
+NOT_HANDED_OVER = b"-ERR The message could not be retrieved.\r\n"
 TIMED_OUT = b"-ERR Connection is closed. 20\r\n"
 # Generic response codes (RFC 2449, RFC 3206): not seen from Exchange Online, so only when a fault asks for them.
 RESPONSE_CODES = {
@@ -50,6 +53,7 @@ class Pop3Session:
         self.connection = connection
         self._login: LoginResult | None = None
         self._drop: Maildrop | None = None
+        self._notices: Notices | None = None
         self._user: str | None = None
         self._failures = 0
         self._fault = False
@@ -204,6 +208,7 @@ class Pop3Session:
 
     def _open(self, login: LoginResult, mailbox: Mailbox) -> None:
         self._login, self._drop = login, Maildrop(mailbox)
+        self._notices = Notices(self.service, login.tenant, mailbox, "POP3")
         self._fault = self.service.has_fault("pop3.drop", login.tenant, mailbox)
         self.service.sessions.begin(Protocol.POP3, mailbox, self)
         self.service.connections.sign_in(self.connection)
@@ -240,7 +245,16 @@ class Pop3Session:
         if index is None:
             self.connection.write(NO_SUCH if words else SYNTAX)
             return
-        await self._send_multiline("+OK", _with_line_end(drop.messages[index].raw), stuff=True)
+        message = drop.messages[index]
+        if self._notices is not None:
+            if self._notices.is_struck(MESSAGE_REFUSED, message):
+                self.connection.write(NOT_HANDED_OVER)
+                return
+            if self._notices.is_struck(WITHHELD, message):
+                await self._send_multiline("+OK", b"")
+                return
+            message = self._notices.in_place_of(message)
+        await self._send_multiline("+OK", _with_line_end(message.raw), stuff=True)
 
     async def _top(self, drop: Maildrop, words: list[str]) -> None:
         index = drop.index(words[0]) if len(words) == 2 else None

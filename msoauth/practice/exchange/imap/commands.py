@@ -16,6 +16,7 @@ from msoauth.practice.exchange.imap.grammar import (
 )
 from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.imap.selected import Numbered, Selected
+from msoauth.practice.exchange.notices import REFUSED, WITHHELD, Notices
 from msoauth.practice.exchange.service import Service, pause
 from msoauth.practice.state import Folder, Mailbox
 
@@ -33,9 +34,16 @@ class MailboxCommands:
     """
 
     def __init__(
-        self, service: Service, connection: Connection, mailbox: Mailbox, *, drop: bool
+        self,
+        service: Service,
+        connection: Connection,
+        mailbox: Mailbox,
+        notices: Notices,
+        *,
+        drop: bool,
     ) -> None:
         self.service = service
+        self._notices = notices
         self.connection = connection
         self.mailbox = mailbox
         self._drop = drop
@@ -229,6 +237,13 @@ class MailboxCommands:
         view = self._view
         names = items.read_items(arguments, by_uid=by_uid)
         for count, (number, message) in enumerate(view.messages_in(arguments, by_uid=by_uid)):
+            if items.want_text(names):
+                if self._notices.is_struck(REFUSED, message):
+                    say(self.connection, f"{tag} {responses.FAILED.format('FETCH')}")
+                    return
+                if self._notices.is_struck(WITHHELD, message):
+                    continue  # the command is completed all the same (MailKit#908)
+                message = self._notices.in_place_of(message)
             row = items.row(number, message, names, view.recent, read_only=view.read_only)
             if b"FLAGS (" in row:
                 view.note_told(message)

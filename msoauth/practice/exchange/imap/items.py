@@ -61,6 +61,12 @@ def read_items(arguments: list[Word], *, by_uid: bool) -> list[str]:
     return names
 
 
+def want_text(names: list[str]) -> bool:
+    """Whether items ask for the whole text of a mail, and not for its header or its data alone."""
+    wanted = {name.upper().replace(".PEEK", "").partition("<")[0] for name in names}
+    return not wanted.isdisjoint({"BODY[]", "BODY[TEXT]", "RFC822", "RFC822.TEXT"})
+
+
 def read_flags(word: Word | list[Word]) -> tuple[bool, frozenset[str]]:
     """Whether a list of flags has \\Seen, and the others in it.
 

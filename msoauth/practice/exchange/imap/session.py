@@ -17,6 +17,7 @@ from msoauth.practice.exchange.imap.grammar import (
 )
 from msoauth.practice.exchange.imap.responses import complete, say
 from msoauth.practice.exchange.imap.search import CharsetError
+from msoauth.practice.exchange.notices import Notices
 from msoauth.practice.exchange.service import Service
 from msoauth.practice.state import Mailbox
 
@@ -219,7 +220,8 @@ class ImapSession:
             return False
         drop = service.has_fault("imap.drop", login.tenant, mailbox)
         self._login = login
-        self._commands = MailboxCommands(service, self.connection, mailbox, drop=drop)
+        notices = Notices(service, login.tenant, mailbox, "IMAP4")
+        self._commands = MailboxCommands(service, self.connection, mailbox, notices, drop=drop)
         service.sessions.begin(Protocol.IMAP, mailbox, self)
         service.connections.sign_in(self.connection)
         service.log_event(Protocol.IMAP, "AUTHENTICATE XOAUTH2 accepted", login)
