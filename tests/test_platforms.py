@@ -1,10 +1,13 @@
 """What Windows and macOS do differently, as far as Linux can show it. The numbers are the rows of docs/facts/windows.md."""
 
 import ast
+import ctypes
 import errno
 import io
 import json
 import os
+import re
+import shlex
 import socket
 import sqlite3
 import ssl
@@ -15,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +33,7 @@ from msoauth.errors import InputError, MailError, VaultError
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
 from msoauth.identity.loopback import Listener
+from msoauth.mail import sockets
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Firm
 from msoauth.reports.pseudonyms import Pseudonyms
@@ -37,6 +42,7 @@ from msoauth.store.database import trouble
 from msoauth.store.engine import shared_place
 from msoauth.waiting import STEP
 from tests.ports import reserved_port
+from tests.test_shells import cmd_words, powershell_words
 
 FIRM = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
 OWN = {
@@ -507,3 +513,52 @@ def test_16_a_script_that_chooses_the_proxy_is_seen(
 ) -> None:
     monkeypatch.setitem(sys.modules, "winreg", Registry(script))
     assert http.proxy_script() == (script or None)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "new"), [(256, -1, 600), (256, 400, 400), (1024, -1, None)]
+)
+def test_17_an_audit_may_open_more_files_than_macos_allows_at_first(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, new: int | None
+) -> None:
+    changed = []
+    system = SimpleNamespace(
+        RLIMIT_NOFILE=8,
+        RLIM_INFINITY=-1,
+        getrlimit=lambda _which: (soft, hard),
+        setrlimit=lambda _which, limits: changed.append(limits),
+    )
+    monkeypatch.setitem(sys.modules, "resource", system)
+    sockets.allow_open_files(600)
+    assert changed == ([] if new is None else [(new, hard)])
+
+
+def test_17_winsocks_numbers_are_told_by_windows_own_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {10061: "Es konnte keine Verbindung hergestellt werden"}
+    monkeypatch.setattr(ctypes, "FormatError", texts.__getitem__, raising=False)
+    assert sockets.error_name(10061) == texts[10061]
+    assert sockets.error_name(errno.ECONNREFUSED) == os.strerror(errno.ECONNREFUSED)
+
+
+def _commands(page: str) -> list[str]:
+    """The commands of msoauth and pip in a page's blocks and tables."""
+    text = (PACKAGE.parent / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))  # fmt: skip
+    return [
+        c
+        for c in (*lines, *spans)
+        if re.match(r"(msoauth|pip|python -m) \S+ ?\S*", c) and "…" not in c
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/windows-and-macos.md"])
+def test_a_command_on_a_page_reads_alike_in_powershell_cmd_and_sh(page: str) -> None:
+    commands = _commands(page)
+    assert len(commands) > 5
+    for command in commands:
+        line = command.partition(" > ")[0]  # each shell writes a file by it
+        words = shlex.split(line)
+        assert powershell_words(line) == words, command
+        assert cmd_words(line) == words, command

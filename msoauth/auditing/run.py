@@ -19,6 +19,7 @@ from msoauth.auditing.scope import Scope
 from msoauth.checks import RunOptions, Threads
 from msoauth.errors import InputError
 from msoauth.judgement import SILENT_DAYS
+from msoauth.mail.sockets import allow_open_files
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.locks import HeldError
@@ -33,6 +34,7 @@ LEASE = 60.0  # seconds without a renewal after which a computer's accounts go t
 _MAX_TRIES = 3  # of an account whose tenant throttles, and of a firm whose checks fail temporarily
 _STOP_TIMEOUT = 3.0  # seconds that threads get to end when the audit is cancelled
 _LOCK = "audit"
+_FILES_PER_WORKER = 8  # its connections, and the files and pipes of their waiting
 
 
 class Audit:
@@ -152,6 +154,7 @@ class Audit:
         tasks = [self._work] * self._workers + ([self._feed] if self._worker_id else [])
         running = len(tasks)
         # Half of the threads have an account each; the others take a check of any account.
+        allow_open_files(100 + _FILES_PER_WORKER * self._workers)
         self._threads = Threads(len(tasks) + self._workers, "audit")
         try:
             for task in tasks:

@@ -39,6 +39,13 @@ def _proxy(_context: Context) -> Outcome:
     proxies = sorted(
         {_without_credentials(url) for url in urllib.request.getproxies().values() if url}
     )
+    if not proxies and (script := http.proxy_script()):
+        return Outcome(
+            _(
+                "a script chooses the proxy here ({url}); browsers run it, and this program does not. Where HTTPS is not reached, set HTTPS_PROXY to the proxy that it names"
+            ).format(url=redact(script, 200)),
+            Signal.WARNING,
+        )
     if not proxies:
         return Outcome(_("no proxy is set on this computer"))
     return Outcome(

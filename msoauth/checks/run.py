@@ -266,7 +266,7 @@ def _act(check: Check, context: Context) -> Outcome:
     try:
         return check.act(context)
     except MsoauthError as error:
-        if not may_pass(error) or context.cancelled.wait(seconds):
+        if not may_pass(error) or waiting.wait(context.cancelled, seconds):
             raise
         first = error
     try:

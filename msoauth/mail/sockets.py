@@ -1,6 +1,9 @@
 """TCP and TLS sockets with a time limit and cancellation: name lookup, Happy Eyeballs (RFC 8305), handshake."""
 
+import contextlib
+import ctypes
 import errno
+import importlib
 import os
 import select
 import selectors
@@ -229,7 +232,27 @@ def _first_connected(
 
 
 def _describe(failures: list[tuple[str, int]]) -> list[str]:
-    return [f"{name}: {os.strerror(number)}" for name, number in failures]
+    return [f"{name}: {error_name(number)}" for name, number in failures]
+
+
+def error_name(number: int) -> str:
+    """What the system says of one of its numbers; Winsock's, from 10000, stand in Windows' own table."""
+    if number >= 10_000 and hasattr(ctypes, "FormatError"):
+        return str(ctypes.FormatError(number))
+    return os.strerror(number)
+
+
+def allow_open_files(count: int) -> None:
+    """Have the system let this process open so many files and connections at a time, as far as it may: macOS' limit is 256."""
+    try:
+        resource: Any = importlib.import_module("resource")
+    except ImportError:
+        return  # Windows has no such limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        new = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (new, hard))
 
 
 def _connect_error(failures: list[tuple[str, int]]) -> OSError:

@@ -55,6 +55,7 @@ def open_engine(url: URL) -> sa.Engine:
         connection.execute(f"PRAGMA journal_mode = {journal}")
         # What was reported as stored must survive a power cut.
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS' fsync ends at the disk's own cache
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine
