@@ -27,6 +27,7 @@ from msoauth.practice.registrations import new_id
 from msoauth.practice.scenario_settings import AREAS, Change, Reach, Undo
 from tests.practice.browser import Place
 from tests.practice.graph.test_graph import READ
+from tests.practice.graph.test_policies import READ as POLICIES
 
 Question = dict[str, Any]
 OUTLOOK = "https://outlook.office.com/"
@@ -148,6 +149,9 @@ class Wire:
         if kind == "forged":
             token = self.value("token anna")
             return token[:-8] + ("A" * 8 if not token.endswith("A" * 8) else "B" * 8)
+        if kind == "policies":  # of another app: a token holds all that was ever consented to
+            scope = " ".join(f"https://graph.microsoft.com/{n}" for n in POLICIES)
+            return self._tokens(firm.apps[1], "admin", scope)["access_token"]
         if kind in ("graph", "admin"):
             names = READ if kind == "admin" else ("User.Read",)
             scope = " ".join(f"https://graph.microsoft.com/{n}" for n in names)
@@ -420,6 +424,6 @@ def _check(wire: Wire, question: Question, answer: requests.Response) -> None:
 def test_there_are_enough_questions_and_each_names_its_facts() -> None:
     questions = [p.values[0] for name in ("mail", "http") for p in _questions(name)]
     assert len(questions) >= 240
-    paragraphs = re.compile(r"(?:[A-N]\d{1,2}(?:, )?)+|unverified")
+    paragraphs = re.compile(r"(?:[A-N]\d{1,2}(?:\.\d)?(?:, )?)+|unverified")
     assert all(paragraphs.fullmatch(q["facts"]) for q in questions)
     assert len({q["asks"] for q in questions}) == len(questions)
