@@ -14,6 +14,7 @@ from msoauth.checks.context import (
     RunState,
 )
 from msoauth.checks.directory_app import APP_CHECKS
+from msoauth.checks.directory_policies import POLICY_CHECKS
 from msoauth.checks.directory_user import USER_CHECKS
 from msoauth.checks.latest_message import LATEST_MESSAGE
 from msoauth.checks.mailbox import (
@@ -30,7 +31,7 @@ from msoauth.checks.run import Threads, run
 from msoauth.checks.signin import SIGN_IN
 from msoauth.judgement import AnAnswer
 
-DIRECTORY = (*APP_CHECKS, *USER_CHECKS)  # only with an administrator's sign-in
+DIRECTORY = (*APP_CHECKS, *USER_CHECKS, *POLICY_CHECKS)  # only with an administrator's sign-in
 DIAGNOSE = (*NETWORK, *REGISTRATION, *DIRECTORY, *SIGN_IN, *MAILBOX)
 _POSITIONS = {
     check.id: n for n, check in enumerate((*DIAGNOSE, *LATEST_MESSAGE, *SEND, *ROUND_TRIP))

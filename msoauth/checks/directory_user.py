@@ -5,7 +5,7 @@ from msoauth.checks.context import Context, Outcome
 from msoauth.checks.directory_app import define_check, graph_client, has_graph, service_principal
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.graph import DirectoryUser, Recipient
+from msoauth.graph import DirectoryUser, Recipient, SignInEntry
 from msoauth.model import Signal
 from msoauth.texts import _
 
@@ -189,7 +189,7 @@ def _no_mailbox(sentence: str, context: Context, kind: str) -> Outcome:
 def _last_sign_in(context: Context) -> Outcome:
     """How the user's last sign-in ended, from the log: most refusals are otherwise shown to the user only (facts B4)."""
     try:
-        entries = graph_client(context).sign_ins(context.firm.client_id, _user(context).upn)
+        entries = _sign_ins(context)
     except AuthError as error:
         if error.cause != "graph-forbidden":
             raise
@@ -203,9 +203,22 @@ def _last_sign_in(context: Context) -> Outcome:
     latest = entries[0]
     when = f"{latest.at:%Y-%m-%d %H:%M} UTC" if latest.at else "?"
     if not latest.code:
-        return Outcome(_("the last sign-in of this user succeeded ({when})").format(when=when))
+        if latest.interactive:
+            return Outcome(_("the last sign-in of this user succeeded ({when})").format(when=when))
+        return Outcome(
+            _("the last sign-in that the app made for this user succeeded ({when})").format(
+                when=when
+            )
+        )
     error_text = f"AADSTS{latest.code}: {latest.reason}"
-    summary = _("the last sign-in of this user was refused ({when})").format(when=when)
+    summary = (
+        _("the last sign-in of this user was refused ({when})")
+        if latest.interactive
+        else _("the last sign-in that the app made for this user was refused ({when})")
+    ).format(when=when)
+    if latest.policies:
+        names = ", ".join(f"“{name}”" for name in latest.policies)
+        summary = _("{summary} by the policy {policies}").format(summary=summary, policies=names)
     # With tokens stored, mail may work all the same; without any, this refusal is the reason.
     if context.workspace.tokens.status(context.mailbox.address) is not None:
         return Outcome(summary, Signal.WARNING, evidence=error_text)
@@ -215,6 +228,18 @@ def _last_sign_in(context: Context) -> Outcome:
         evidence=error_text,
         ids={"correlation_id": latest.correlation_id} if latest.correlation_id else {},
     )
+
+
+def _sign_ins(context: Context) -> list[SignInEntry]:
+    """The user's latest sign-ins: by object id, or by name when the directory does not know the user any more."""
+    graph, name = graph_client(context), context.mailbox.user
+    try:
+        user_id = _user(context).id
+    except AuthError as error:
+        if error.cause != "user-not-found":
+            raise
+        user_id = ""
+    return graph.sign_ins(context.firm.client_id, name, user_id)
 
 
 def _has_graph_and_user(context: Context) -> bool:

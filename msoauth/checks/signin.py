@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from msoauth.addresses import same
 from msoauth.checks.context import Check, Context, Outcome
+from msoauth.checks.directory_policies import name_policies
 from msoauth.claims import read_unverified
 from msoauth.errors import AuthError
 from msoauth.identity import access_tokens, sign_in_history
@@ -71,7 +72,7 @@ def _token(context: Context) -> Outcome:
         )
     except AuthError as error:
         context.state.retry_after = error.retry_after
-        raise
+        raise name_policies(context, error) from None
     context.state.token, context.state.token_renewed = token, True
     return Outcome(_("the token was renewed"))
 

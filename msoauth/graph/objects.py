@@ -110,6 +110,8 @@ class SignInEntry:
     Attributes:
         code: The AADSTS number; 0 if the sign-in succeeded.
         reason: Microsoft's message, without the number.
+        interactive: On a page; otherwise a program did it for the user, as when it renews a token.
+        policies: The names of the Conditional Access policies that were not satisfied, where they may be read.
     """
 
     user: str
@@ -117,6 +119,8 @@ class SignInEntry:
     reason: str
     at: datetime | None
     correlation_id: str
+    interactive: bool = True
+    policies: tuple[str, ...] = ()
 
 
 def application(entity: Mapping[str, Any]) -> Application:
@@ -246,6 +250,12 @@ def sign_in(entry: Mapping[str, Any]) -> SignInEntry:
         reason=str(status.get("failureReason") or ""),
         at=parse_time(entry.get("createdDateTime")),
         correlation_id=str(entry.get("correlationId") or ""),
+        interactive=entry.get("isInteractive") is not False,
+        policies=tuple(
+            str(policy.get("displayName") or "")
+            for policy in dicts(entry.get("appliedConditionalAccessPolicies"))
+            if policy.get("result") == "failure"
+        ),
     )
 
 

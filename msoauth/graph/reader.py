@@ -4,17 +4,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.client import responses
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact
-from msoauth.addresses import ascii_form, same
+from msoauth.addresses import ascii_form
 from msoauth.clouds import Cloud
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
-from msoauth.graph import objects, policies
+from msoauth.graph import conditional_access, objects, policies
+from msoauth.graph.conditional_access import Memberships, Policy
 from msoauth.graph.objects import (
     Application,
     Assignment,
@@ -31,6 +33,7 @@ from msoauth.identity.discovery import retry_after
 from msoauth.store import Secret
 from msoauth.texts import _
 
+_SIGN_INS = 10  # latest sign-ins of each kind that are read
 _MAX_PAGES = 200  # of a list; later pages are not read
 _USER = (
     "id,accountEnabled,userPrincipalName,mail,proxyAddresses,assignedPlans,onPremisesSyncEnabled"
@@ -199,19 +202,78 @@ class Graph:
         rows = self._list(f"servicePrincipals/{quote(principal_id, safe='')}/appRoleAssignments")
         return {str(r.get("appRoleId", "")) for r in rows if r.get("resourceId") == resource_id}
 
-    def sign_ins(self, client_id: str, upn: str) -> list[SignInEntry]:
+    def conditional_access(self) -> list[Policy]:
+        """The tenant's Conditional Access policies.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        return [
+            conditional_access.policy(row)
+            for row in self._list("identity/conditionalAccess/policies")
+        ]
+
+    def security_defaults(self) -> bool:
+        """Whether security defaults are on.
+
+        Raises:
+            AuthError: that may not be read, or Graph did not answer.
+        """
+        entity = self._object("policies/identitySecurityDefaultsEnforcementPolicy") or {}
+        return entity.get("isEnabled") is True
+
+    def memberships(self, user_id: str) -> Memberships:
+        """The groups and directory roles of a user, those of nested groups too.
+
+        Without a permission for roles Graph shows them without their names (facts K2.7): then they are not known.
+
+        Raises:
+            AuthError: they may not be read, or Graph did not answer.
+        """
+        rows = self._list(f"users/{quote(user_id, safe='')}/transitiveMemberOf")
+        roles = [row for row in rows if str(row.get("@odata.type")).endswith(".directoryRole")]
+        groups = [row for row in rows if str(row.get("@odata.type")).endswith(".group")]
+        templates = frozenset(str(row.get("roleTemplateId") or "") for row in roles)
+        return Memberships(
+            frozenset(str(row.get("id")) for row in groups), None if "" in templates else templates
+        )
+
+    def sign_ins(self, client_id: str, upn: str, user_id: str = "") -> list[SignInEntry]:
         """The latest sign-ins of a user to an app, newest first; the log needs Entra ID P1 (facts G1).
+
+        Those that a program did for the user are in the beta version of Graph only, one kind at a time; where that
+        cannot answer, the interactive ones of v1.0 are given.
+
+        Args:
+            user_id: The user's object id, which outlives a new user name; empty to look for the name.
 
         Raises:
             AuthError: it may not be read, or Graph did not answer.
         """
-        condition = quote(f"appId eq '{client_id}'", safe="'")
-        answer = self._get(f"{self.cloud.graph}v1.0/auditLogs/signIns?$filter={condition}&$top=50")
-        entries = [objects.sign_in(row) for row in objects.dicts((answer or {}).get("value"))]
-        of_user = [entry for entry in entries if same(entry.user, upn)]
+        # The log has user names in lower case.
+        name = upn.lower().replace("'", "''")
+        whose = f"userId eq '{user_id}'" if user_id else f"userPrincipalName eq '{name}'"
+        mine = f"{whose} and appId eq '{client_id}'"
+        entries: list[SignInEntry] = []
+        try:
+            for kind in ("interactiveUser", "nonInteractiveUser"):
+                entries += self._sign_ins(
+                    "beta", f"{mine} and signInEventTypes/any(t: t eq '{kind}')"
+                )
+        except AuthError as error:
+            if error.cause != "unknown":
+                raise
+            entries = self._sign_ins("v1.0", mine)
         return sorted(
-            of_user, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC), reverse=True
+            entries, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC), reverse=True
         )
+
+    def _sign_ins(self, version: str, condition: str) -> list[SignInEntry]:
+        """The first sign-ins that meet a condition; a page of them may be empty and yet not the last one."""
+        condition = quote(condition, safe="'()/:")
+        where = f"$filter={condition}&$top={_SIGN_INS}"
+        rows = self._pages(f"{self.cloud.graph}{version}/auditLogs/signIns?{where}")
+        return [objects.sign_in(row) for row in islice(rows, _SIGN_INS)]
 
     def user(self, upn: str) -> DirectoryUser | None:
         """The user with that user principal name, or None if there is none.
