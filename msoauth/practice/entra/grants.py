@@ -48,7 +48,11 @@ class Code:
 
 @dataclass(slots=True)
 class Device:
-    """A device code that was issued; ``tenant`` and ``user`` are set when a user has approved it."""
+    """A device code that was issued; ``tenant`` and ``user`` are set when a user has approved it.
+
+    Attributes:
+        refused: What a policy said on the page, once a user gave name and password there.
+    """
 
     client: Client
     scope: str
@@ -57,6 +61,7 @@ class Device:
     tenant: Tenant | None = None
     user: User | None = None
     declined: bool = False
+    refused: RefusalError | None = None
     polled: float = 0.0
     amr: list[str] = field(default_factory=list)
 
@@ -297,6 +302,9 @@ class Authority:
         if device.declined:
             # Number and text of this refusal are not known (facts J2); other emulators use this number.
             raise RefusalError(65004, error="authorization_declined")
+        if device.refused is not None:
+            # Which ``error`` such an answer has is unverified (facts B3): the number tells.
+            raise device.refused
         if device.user is None or device.tenant is None:
             early = now - device.polled < self.state.device_interval - 1
             device.polled = now

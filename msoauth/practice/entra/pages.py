@@ -269,6 +269,11 @@ class Page(tornado.web.RequestHandler):
     def redirect_with_error(self, flow: Flow, refusal: RefusalError, **more: str) -> None:
         """Send the browser back to the app with an error, or show it where Entra never sends it back."""
         if refusal.page_only or flow.device:
+            device = self.site.authority.devices.get(flow.device)
+            if (
+                device is not None and refusal.sign_in is not None
+            ):  # by a policy: nobody can go on here
+                device.refused = refusal
             self.show_refusal(refusal, flow)
             return
         answer = self.log_refusal(refusal, flow)

@@ -111,8 +111,10 @@ def test_a_policy_may_block_the_flow_and_what_came_of_it(place: Place) -> None:
     assert place.refresh(token, app).status_code == 200
     place.managed("Block device code flow").state = "enabled"
     assert refused(place.refresh(token, app)) == (400, "invalid_grant", 530036)
-    later = enter(place, start(place)["user_code"]).give_name_and_password(place.user())
+    answer = start(place)
+    later = enter(place, answer["user_code"]).give_name_and_password(place.user())
     assert "AADSTS53003" in later.says
+    assert refused(poll(place, answer["device_code"]))[2] == 53003  # the program need not wait on
     place.tokens(place.user("max.weiss"), app)  # in the browser all is as before
 
 
