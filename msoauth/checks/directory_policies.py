@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msoauth.checks.context import Context, Outcome
 from msoauth.checks.directory_app import define_check, graph_client, has_graph
@@ -66,9 +66,9 @@ def _policies(context: Context) -> Outcome:
             )
         )
     evidence = "\n".join(
-        f"{policy.name}: {policy.state}, {policy.id}"
-        for policy in policies
-        if policy.state in (ENABLED, REPORT_ONLY)
+        f"{policy.state}: {policy.name} ({policy.id})"
+        for state in (ENABLED, REPORT_ONLY)
+        for policy in _concerned(policies, attempt, state)
     )
     summary = "; ".join(said) or _("no Conditional Access policy restricts this sign-in")
     if found.blocks:
@@ -76,6 +76,13 @@ def _policies(context: Context) -> Outcome:
     if found.devices:
         return Outcome(summary, Signal.WARNING, "conditional-access", evidence)
     return Outcome(summary, evidence=evidence)
+
+
+def _concerned(policies: Sequence[Policy], attempt: Attempt, state: str) -> list[Policy]:
+    """The policies in that state that say anything about the sign-in, in a browser or by code, each once."""
+    by_code = effect(policies, _by_code(attempt), state)
+    concerned = effect(policies, attempt, state).policies | by_code.policies
+    return [policy for policy in policies if policy.id in concerned]
 
 
 def _attempt(context: Context) -> Attempt:

@@ -86,6 +86,12 @@ class Effect:
     frequencies: tuple[Policy, ...] = ()
     possible: tuple[Policy, ...] = ()
 
+    @property
+    def policies(self) -> frozenset[str]:
+        """The ids of all of them."""
+        groups = (self.blocks, self.devices, self.factors, self.frequencies, self.possible)
+        return frozenset(policy.id for group in groups for policy in group)
+
 
 def effect(policies: Iterable[Policy], attempt: Attempt, state: str = ENABLED) -> Effect:
     """What the policies that are in that state mean for a sign-in."""

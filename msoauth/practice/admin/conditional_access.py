@@ -91,11 +91,11 @@ def described(view: View, policy: ConditionalAccessPolicy) -> dict[str, str]:
             listed.append(f"{len(roles)} directory role{'s' if len(roles) > 1 else ''}")
         return ", ".join(listed)
 
-    def words(items: set[str] | tuple[str, ...], between: str = ", ") -> str:
+    def words(items: tuple[str, ...], between: str = ", ") -> str:
         return between.join(_LABELS.get(item, item) for item in items)
 
     excluded = people(policy.exclude_users, policy.exclude_groups, policy.exclude_roles)
-    apart = words(policy.exclude_applications)
+    apart = words(tuple(sorted(policy.exclude_applications)))
     conditions = []
     if policy.client_app_types != {"all"}:
         conditions.append(f"Client apps: {words(tuple(sorted(policy.client_app_types)))}")
@@ -108,7 +108,7 @@ def described(view: View, policy: ConditionalAccessPolicy) -> dict[str, str]:
     return {
         "Users": people(policy.include_users, policy.include_groups, policy.include_roles)
         + (f" – except {excluded}" if excluded else ""),
-        "Target resources": words(policy.include_applications)
+        "Target resources": words(tuple(sorted(policy.include_applications)))
         + (f" – except {apart}" if apart else ""),
         "Conditions": "; ".join(conditions) or "–",
         "Access controls": "; ".join(filter(None, (grant, session))) or "–",
