@@ -392,7 +392,13 @@ class Authority:
         renewal = form.get("grant_type") == "refresh_token"
         at = self.state.clock.time() if renewal else grant.signed_in
         sign_in = SignIn(
-            grant.platform, grant.amr, grant.device, grant.signed_in, at, renewal=renewal
+            grant.platform,
+            grant.amr,
+            grant.device,
+            grant.signed_in,
+            at,
+            renewal=renewal,
+            password=form.get("grant_type") == "password",
         )
         evaluation = check_access(client, tenant, user, requested, sign_in)
         requested = scopes.delegated(requested, client.app)

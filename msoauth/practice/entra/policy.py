@@ -41,6 +41,7 @@ class SignIn:
         signed_in: When the user signed in interactively, and ``now``, in seconds since the epoch.
         interactive: On a page, where more can be asked for.
         renewal: By a refresh token.
+        password: By user name and password at the token endpoint (ROPC).
     """
 
     platform: str
@@ -50,6 +51,7 @@ class SignIn:
     now: float = 0.0
     interactive: bool = False
     renewal: bool = False
+    password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def _check_policies(
     )
     failed = [said for said in (*defaults, *applied) if said.result == "failure"]
     needed = {_number(said, facts, user, sign_in) for said in failed if said.unmet}
+    if policies.security_defaults and sign_in.password:
+        needed.add(530035)
     if user.mfa_required and MFA not in facts.satisfied:
         needed.add(50076 if user.mfa_registered else 50079)
     number = next((known for known in _ORDER if known in needed), 0)
@@ -182,7 +186,7 @@ def _facts(
 
 # Where several policies refuse, what nobody can satisfy comes first, and what a page can ask for last.
 _SECOND_FACTOR = (50079, 50076)
-_ORDER = (530036, 53003, 53002, 530003, 53000, 53001, 50097, *_SECOND_FACTOR)
+_ORDER = (530036, 53003, 530035, 53002, 530003, 53000, 53001, 50097, *_SECOND_FACTOR)
 _FLOW_CHECKED = (
     "The refresh token is invalid due to authentication flow checks by Conditional Access."
 )

@@ -260,3 +260,21 @@ def test_security_defaults_want_everybody_registered_and_ask_administrators(plac
     browser = place.browser().open(place.authorize_url())
     browser.give_name_and_password(place.user("max.weiss"))
     assert "More information required" in browser.says
+
+
+def test_a_password_at_the_token_endpoint_meets_policies(place: Place) -> None:
+    app = place.firm.apps[1]
+    form = {
+        "client_id": app.app_id,
+        "grant_type": "password",
+        "username": place.user().upn,
+        "password": place.user().password,
+        "scope": "https://outlook.office.com/SMTP.Send",
+    }
+    place.firm.principals[1].admin_consent = {EXCHANGE_APP_ID: {"SMTP.Send"}}
+    assert place.post("token", form).status_code == 200
+    factor = place.require("mfa")
+    assert refused(place.post("token", form))[2] == 50076
+    place.firm.policies.conditional_access.remove(factor)
+    place.firm.policies.security_defaults = True
+    assert refused(place.post("token", form))[1:] == ("access_denied", 530035)
