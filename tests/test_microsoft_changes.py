@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from msoauth.explaining import explain, for_cause
+from msoauth.explaining import explain, explanation_with_roles, for_cause
 from msoauth.explaining.load import causes
 from msoauth.microsoft_changes import READ_AGAIN_AFTER, Change, changes, complete
 from msoauth.texts import LANGUAGES, use_language
@@ -173,6 +173,35 @@ def test_a_change_reads_as_a_value() -> None:
     assert isinstance(change, Change)
     assert change.begins is not None
     assert change.begins.year == 2028
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        ("550 5.2.251 Sender throttled due to continuous mailbox full errors.", "mailbox-full"),
+        ("550 5.2.252 Sender throttled due to continuous send as denied errors.", "send-as-denied"),
+        (
+            "550 5.2.253 Sender throttled due to continuous invalid license errors.",
+            "mailbox-missing",
+        ),
+        (
+            "550 5.2.254 Sender throttled due to continuous too many recipients errors.",
+            "message-rejected",
+        ),
+        (
+            "550 5.2.255 Sender throttled due to continuous invalid recipients errors.",
+            "recipient-rejected",
+        ),
+    ],
+)
+def test_a_throttled_mailbox_is_told_to_stop_first(reply: str, cause: str) -> None:
+    explanation = explain(reply)
+    assert explanation.cause == cause
+    assert explanation.fix[0].startswith("Stop the program until this is fixed")
+    assert not any("Stop the program" in step for step in for_cause(cause).fix)
+    found, details = explanation_with_roles(cause, reply, None, None, {})
+    assert found.fix[0] == explanation.fix[0]
+    assert details["throttled"]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ _ELSEWHERE = "{elsewhere}"
 # An issuer that is not Microsoft's (facts L4): a proxy opens TLS, so the program's certificate store isn't to blame.
 _PROXY_ISSUER = re.compile(r"\bissuer\s*[:=](?!.{0,200}(?:digicert|microsoft))", re.DOTALL)
 # 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
+# 550 5.2.252 Sender throttled due to continuous send as denied errors. (facts L9)
+_CONTINUOUS = re.compile(r"\b550[ -]5\.2\.25[1-5]\b|throttled due to continuous", re.IGNORECASE)
 _ADDRESS = r"([^\s;,:<>\"()\[\]]{1,200}@[^\s;,:<>\"()\[\]]{1,200})"
 _DENIED_SENDER = re.compile(rf"(?:{_ADDRESS} )?not allowed to send as {_ADDRESS}")
 # Exchange ends a reply with [server time session].
@@ -224,6 +226,7 @@ def explain(
                 normalized,
                 app_only=known.app_only or (firm is not None and firm.access == "app-only"),
             ),
+            **_throttled_in(normalized),
             **(found.details if found else {}),
         },
         evidence=_evidence(text, normalized, decision),
@@ -260,6 +263,11 @@ def roles_in(text: str, *, app_only: bool = False) -> dict[str, str]:
         return {}
     roles = {"login": denied[1] or "", "sender": denied[2].rstrip(".")}
     return {name: who for name, who in roles.items() if who and not (app_only and name == "login")}
+
+
+def _throttled_in(text: str) -> dict[str, str]:
+    """``throttled``, where the mailbox may not send for a while because it met one error again and again."""
+    return {"throttled": "continuous"} if _CONTINUOUS.search(text) else {}
 
 
 def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[EvidenceSpan]:
@@ -313,7 +321,7 @@ def for_cause(
             ``other`` (which of ``smtp`` and ``retrieval`` accepted the same sign-in, or ``none``); ``token_length``;
             ``app_object_id`` (of the enterprise application); ``kind`` (what the directory shows the address to be:
             ``shared``, ``group``, ``list``, ``contact``, ``room``, ``alias`` or ``on-premises``); ``primary``;
-            ``proxy`` and ``proxy_says``.
+            ``proxy`` and ``proxy_says``; ``throttled`` (the mailbox may not send for a while).
     """
     entry = causes().get(cause) or causes()["unknown"]
     known = _known(firm, account, details or {})
@@ -321,16 +329,25 @@ def for_cause(
     fix, who = (case.fix, case.who or entry.who) if case else (entry.fix, entry.who)
     powershell = case.powershell if case and case.powershell is not None else entry.powershell
     links = case.links if case and case.links is not None else entry.links
+    steps = [
+        _fill(step.removeprefix(_ELSEWHERE), known)
+        for step in fix
+        if elsewhere or not step.startswith(_ELSEWHERE)
+    ]
+    if (details or {}).get("throttled"):
+        steps.insert(
+            0,
+            _(
+                "Stop the program until this is fixed: Microsoft throttles the mailbox for a while, and each further "
+                "try prolongs it."
+            ),
+        )
     return Explanation(
         cause=entry.id,
         title=entry.title,
         meaning=entry.meaning,
         who=who,
-        fix=tuple(
-            _fill(step.removeprefix(_ELSEWHERE), known)
-            for step in fix
-            if elsewhere or not step.startswith(_ELSEWHERE)
-        ),
+        fix=tuple(steps),
         powershell=_commands(powershell, known),
         links=tuple(link(name, firm) for name in links),
         ids=ids or {},
@@ -356,7 +373,7 @@ def explanation_with_roles(
         evidence: The server's own words, which may name roles better than the account does.
         details: As for :func:`for_cause`.
     """
-    known = {**details_of(firm, account), **details}
+    known = {**details_of(firm, account), **_throttled_in(evidence), **details}
     if cause == "send-as-denied":
         known |= roles_in(evidence, app_only=known.get("access") == "app-only")
     else:
