@@ -56,9 +56,9 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
 _ELSEWHERE = "{elsewhere}"
 # An issuer that is not Microsoft's (facts L4): a proxy opens TLS, so the program's certificate store isn't to blame.
 _PROXY_ISSUER = re.compile(r"\bissuer\s*[:=](?!.{0,200}(?:digicert|microsoft))", re.DOTALL)
-# 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
 # 550 5.2.252 Sender throttled due to continuous send as denied errors. (facts L9)
 _CONTINUOUS = re.compile(r"\b550[ -]5\.2\.25[1-5]\b|throttled due to continuous", re.IGNORECASE)
+# 554 5.2.252 SendAsDenied; anna@contoso.com not allowed to send as ben@contoso.com; … (facts E6)
 _ADDRESS = r"([^\s;,:<>\"()\[\]]{1,200}@[^\s;,:<>\"()\[\]]{1,200})"
 _DENIED_SENDER = re.compile(rf"(?:{_ADDRESS} )?not allowed to send as {_ADDRESS}")
 # Exchange ends a reply with [server time session].
