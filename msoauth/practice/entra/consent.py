@@ -6,6 +6,7 @@ from msoauth.practice import permissions
 from msoauth.practice.consent_policies import user_may_consent
 from msoauth.practice.entra import scopes
 from msoauth.practice.entra.clients import Client
+from msoauth.practice.entra.refusals import RefusalError
 from msoauth.practice.permissions import Permission
 from msoauth.practice.registrations import ConsentRequest
 from msoauth.practice.state import GRAPH_APP_ID, PracticeState, Tenant, User
@@ -38,12 +39,29 @@ def requested_permissions(client: Client, scope: str) -> RequestedPermissions:
         RefusalError: the scope is wrong.
     """
     parsed = scopes.read(scope, client.tenant, client.app)
+    if any(".default" in part.names for part in parsed.resources):
+        _check_registered(client)
     requested = [
         permissions.permission(part.resource, name)
         for part in parsed.consentable()
         for name in sorted(scopes.delegated(part, client.app).names)
     ]
     return RequestedPermissions(tuple(p for p in requested if p), parsed.oidc)
+
+
+def _check_registered(client: Client) -> None:
+    """Check, as ``.default`` makes Entra do, that every permission that the registration lists exists (facts L12).
+
+    Raises:
+        RefusalError: one does not.
+    """
+    app = client.app
+    for resource, name, kind in app.required:
+        if permissions.permission(resource, name, kind) is None:
+            shown = permissions.RESOURCE_NAMES.get(resource, resource)
+            raise RefusalError(
+                65006, resource=resource, shown=shown, app=app.app_id, name=app.display_name
+            )
 
 
 def registered(client: Client, resource: str = "") -> RequestedPermissions:

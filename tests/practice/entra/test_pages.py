@@ -289,6 +289,20 @@ def test_these_are_shown_and_never_sent_to_the_app(
     assert newest.trace_id in browser.page
 
 
+def test_default_scopes_want_every_registered_permission_to_exist(
+    place: Place, browser: Browser
+) -> None:
+    app, scope = place.firm.app, "https://graph.microsoft.com/.default"
+    app.required.append((EXCHANGE_APP_ID, "195adc35-0000-4000-8000-000000000000", "Scope"))
+    browser.open(place.authorize_url(scope=scope, prompt="consent"))
+    assert browser.answer["error_description"].startswith(
+        f"AADSTS65006: Resource '{EXCHANGE_APP_ID}'(Office 365 Exchange Online) had no entitlements matching required "
+        f"permissions configured on the required resource access for client '{app.app_id}'"
+    )
+    browser.open(place.authorize_url(prompt="consent"))  # single scopes are not checked so
+    assert not browser.went_to
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "number"),
     [
