@@ -5,14 +5,17 @@ MsoauthError
 │   └── NotFoundError  there is no firm or account of that name (also a LookupError)
 ├── LocalError         something on this computer is in the way: a missing file, a full disk
 │   └── StoreError     the workspace cannot be read or written
+│       ├── StoreConnectionError, StorePermissionError, StoreTimeoutError  why, as in the standard library
 │       └── VaultError     the key that seals secrets is missing or wrong
 │           └── DestinationError  a secret or token would go where nobody confirmed that it may
 ├── AuthError          the authority refused, or a sign-in failed
+│   ├── AuthConnectionError, AuthPermissionError, AuthTimeoutError  why, as in the standard library
 │   └── CancelledError the user cancelled the sign-in
 └── MailError          a mail server refused or could not be reached; names the stage
 """
 
 from collections.abc import Mapping
+from concurrent import futures
 from types import MappingProxyType
 from typing import TypeGuard
 
@@ -100,6 +103,18 @@ class StoreError(LocalError):
     """The workspace cannot be read or written."""
 
 
+class StoreConnectionError(StoreError, ConnectionError):
+    """The workspace's database does not answer."""
+
+
+class StorePermissionError(StoreError, PermissionError):
+    """The workspace's folder or database is read-only."""
+
+
+class StoreTimeoutError(StoreError, TimeoutError):
+    """Another program held what was needed for longer than is waited."""
+
+
 class VaultError(StoreError):
     """The key that seals secrets and tokens is missing or wrong."""
 
@@ -145,7 +160,19 @@ class AuthError(MsoauthError):
         self.claims = claims
 
 
-class CancelledError(AuthError):
+class AuthConnectionError(AuthError, ConnectionError):
+    """The authority could not be reached, or the connection was cut off."""
+
+
+class AuthPermissionError(AuthError, PermissionError):
+    """Who signed in may not read or do what was asked for."""
+
+
+class AuthTimeoutError(AuthError, TimeoutError):
+    """The authority did not answer in time, or nobody completed the sign-in in time."""
+
+
+class CancelledError(AuthError, futures.CancelledError):
     """The user cancelled a sign-in in msoauth itself: nothing was refused and nothing is wrong.
 
     Its cause is ``cancelled``, which is not in the catalogue: a finding about it has the signal *skipped* and no cause.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from msoauth.checks.context import Check, Context, Outcome
@@ -79,7 +80,7 @@ def _authority(context: Context) -> Outcome:
     # One request serves three checks: this one, the clock, and the directory.
     requested_tenant = "common" if validation.tenant_problem(tenant) else tenant
     reached = _reach(context, discovery_url(cloud, requested_tenant), keep=True)
-    if reached.reply.status_code == 407:
+    if reached.reply.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         raise AuthError(
             _("a proxy answers in place of the sign-in service, and wants to be signed in to"),
             cause="proxy-required",

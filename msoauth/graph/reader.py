@@ -1,8 +1,9 @@
 """The HTTP client for Microsoft Graph: reads one tenant with an administrator's token, each path at most once."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from http.client import responses
 from itertools import islice
 from typing import Any
@@ -13,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from msoauth import redact
 from msoauth.addresses import ascii_form
 from msoauth.clouds import Cloud
-from msoauth.errors import AuthError
+from msoauth.errors import AuthError, AuthPermissionError
 from msoauth.explaining import explain
 from msoauth.graph import conditional_access, objects, policies
 from msoauth.graph.conditional_access import Memberships, Policy
@@ -380,26 +381,42 @@ class Graph:
             reply = http.get(self.cloud, url, headers=authorization)
         except HTTPError as failure:
             raise transport_error(failure, action) from None
-        try:
-            body = reply.json()
-        except ValueError:
-            body = None
-        body = body if isinstance(body, dict) else {}
-        if reply.status_code == 200:
-            return body
-        error = body.get("error")
-        error = error if isinstance(error, dict) else {}
-        if reply.status_code == 404 and error.get("code") in (
-            "Request_ResourceNotFound",
-            "ResourceNotFound",
-        ):
-            return None
-        raise _error_from_reply(reply, error, action)
+        return object_from_reply(reply, action)
 
 
-def _error_from_reply(reply: http.Reply, error: Mapping[str, Any], action: str) -> AuthError:
-    """Convert a reply other than success to an error with its cause and ids."""
-    evidence = f"{error.get('code') or f'HTTP {reply.status_code}'}: {error.get('message') or responses.get(reply.status_code, '')}"
+def object_from_reply(reply: http.Reply, action: str) -> dict[str, Any] | None:
+    """The JSON object in Graph's reply; None if Graph answers that there is none.
+
+    Args:
+        action: What was tried, as a noun phrase for people.
+
+    Raises:
+        AuthError: the reply is an error, with its cause and ids.
+
+    >>> object_from_reply(http.Reply(200, {}, '{"id": "1"}'), "Reading the user")
+    {'id': '1'}
+    >>> none = '{"error": {"code": "Request_ResourceNotFound", "message": "Resource does not exist …"}}'
+    >>> object_from_reply(http.Reply(404, {}, none), "Reading the user")
+    >>> refusal = '''{"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges …",
+    ...     "innerError": {"date": "2026-11-23T18:00:00", "request-id": "a1b2"}}}'''
+    >>> object_from_reply(http.Reply(403, {}, refusal), "Reading the user")
+    Traceback (most recent call last):
+    msoauth.errors.AuthPermissionError: Reading the user: the signed-in administrator may not read this.
+    """
+    try:
+        body = reply.json()
+    except ValueError:
+        body = None
+    body = body if isinstance(body, dict) else {}
+    status = reply.status_code
+    if status == HTTPStatus.OK:
+        return body
+    error = body.get("error")
+    error = error if isinstance(error, dict) else {}
+    code = error.get("code")
+    if status == HTTPStatus.NOT_FOUND and code in ("Request_ResourceNotFound", "ResourceNotFound"):
+        return None
+    evidence = f"{code or f'HTTP {status}'}: {error.get('message') or responses.get(status, '')}"
     inner_error = error.get("innerError") or error.get("innererror")
     inner_error = inner_error if isinstance(inner_error, dict) else {}
     ids = {
@@ -411,15 +428,17 @@ def _error_from_reply(reply: http.Reply, error: Mapping[str, Any], action: str) 
         )
         if inner_error.get(key)
     }
-    if reply.status_code in (401, 403):
+    kind = AuthError
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        kind = AuthPermissionError
         cause, reason = "graph-forbidden", _("the signed-in administrator may not read this")
-    elif reply.status_code == 429:
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
         cause, reason = "throttled", _("too many requests")
-    elif reply.status_code >= 500:
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         cause, reason = "service-unavailable", _("a passing fault")
     else:
         cause, reason = explain(evidence).cause, _("it was refused")
-    return AuthError(
+    raise kind(
         _("{what}: {why}.").format(what=action, why=reason),
         cause=cause,
         evidence=redact.redact(evidence, 1000),

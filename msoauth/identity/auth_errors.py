@@ -11,7 +11,7 @@ from typing import Any
 
 from urllib3 import exceptions
 
-from msoauth.errors import AuthError
+from msoauth.errors import AuthConnectionError, AuthError, AuthTimeoutError
 from msoauth.explaining import explain
 from msoauth.redact import remember
 from msoauth.texts import _
@@ -30,6 +30,16 @@ def error_from_reply(answer: Mapping[str, Any], what: str) -> AuthError:
     Args:
         answer: The token endpoint's JSON, or the query of a redirect.
         what: What was tried, as a clause for people.
+
+    >>> answer = {
+    ...     "error": "invalid_grant",
+    ...     "error_description": "AADSTS50173: The provided grant has expired due to it being revoked, a fresh auth token is "
+    ...     "needed. Trace ID: 0b9c7c3e-0000-4000-8000-000000000000 Correlation ID: 4c6b2f10-0000-4000-8000-000000000000",
+    ...     "error_codes": [50173],
+    ... }
+    >>> error = error_from_reply(answer, "Renewing the token")
+    >>> error.cause, error.retriable, sorted(error.ids)
+    ('refresh-revoked', False, ['correlation_id', 'trace_id'])
     """
     description = str(answer.get("error_description") or answer.get("error") or "")
     code = str(answer.get("error", ""))
@@ -74,7 +84,7 @@ def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
     auth_error = getattr(error, "error", None)
     if isinstance(auth_error, AuthError):  # a reply that was read already (OutageError)
         return auth_error
-    cause, why = _why_no_reply(error)
+    kind, cause, why = _why_no_reply(error)
     details = {}
     if isinstance(error, exceptions.ProxyError):
         says = _what_the_proxy_says(error)
@@ -83,7 +93,7 @@ def transport_error(error: exceptions.HTTPError, what: str) -> AuthError:
             why, details["proxy"] = f"{why} ({proxy})", proxy
     texts = [str(e) for e in chain(error)]
     text = texts[0] if len(texts[0]) < 500 else texts[-1]
-    return AuthError(
+    return kind(
         _("{what}: {why}.").format(what=what, why=why),
         cause=cause,
         evidence=text,
@@ -120,8 +130,8 @@ def _proxy_reasons() -> Mapping[str, str]:
     return defaultdict(lambda: _("the proxy refused it"), reasons)
 
 
-def _why_no_reply(error: exceptions.HTTPError) -> tuple[str, str]:
-    """The cause, and the reason for people; by types alone, because systems word their errors in their own language."""
+def _why_no_reply(error: exceptions.HTTPError) -> tuple[type[AuthError], str, str]:
+    """The kind, the cause, and the reason for people; by types alone, because systems word their errors in their own language."""
     found = tuple(type(e) for e in chain(error))
 
     def has(*kinds: type[BaseException]) -> bool:
@@ -129,21 +139,22 @@ def _why_no_reply(error: exceptions.HTTPError) -> tuple[str, str]:
 
     match error:
         case exceptions.ProxyError():
-            return "proxy-required", _("the proxy refused it")
+            return AuthConnectionError, "proxy-required", _("the proxy refused it")
         case exceptions.SSLError():
             untrusted = has(ssl.SSLCertVerificationError)
-            return "tls-untrusted" if untrusted else "tls-failed", _("the TLS connection failed")
+            cause = "tls-untrusted" if untrusted else "tls-failed"
+            return AuthError, cause, _("the TLS connection failed")
         case exceptions.NameResolutionError():
-            return "dns-failed", _("its name does not resolve")
+            return AuthConnectionError, "dns-failed", _("its name does not resolve")
         case exceptions.NewConnectionError() if has(ConnectionRefusedError):
-            return "connect-refused", _("the port refuses connections")
+            return AuthConnectionError, "connect-refused", _("the port refuses connections")
         case exceptions.NewConnectionError():
-            return "connect-timeout", _("the server could not be reached")
+            return AuthConnectionError, "connect-timeout", _("the server could not be reached")
         case exceptions.TimeoutError():
-            return "connect-timeout", _("nothing answered in time")
+            return AuthTimeoutError, "connect-timeout", _("nothing answered in time")
         case exceptions.ProtocolError():
-            return "tls-failed", _("the connection was cut off")
-    return "unknown", _("the request failed")
+            return AuthConnectionError, "tls-failed", _("the connection was cut off")
+    return AuthError, "unknown", _("the request failed")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

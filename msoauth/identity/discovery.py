@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -19,13 +20,22 @@ from msoauth.texts import _
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _KEEP_SECONDS = 3600.0
+_CAUSES: dict[int, str] = {
+    HTTPStatus.TOO_MANY_REQUESTS: "throttled",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "proxy-required",
+}
 # By the document's address and the cloud's CA file: when it was received (time.monotonic), and its content.
 _documents: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
 _documents_lock = threading.Lock()
 
 
-def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str, Any]:
+def configuration(
+    cloud: Cloud, tenant: str, *, fresh: bool = False, reply: http.Reply | None = None
+) -> dict[str, Any]:
     """The discovery document of a tenant; cached for an hour, unless *fresh*.
+
+    Args:
+        reply: The reply of :func:`discovery_url`, if that was just requested.
 
     Raises:
         AuthError: the tenant does not exist, or the authority cannot be reached.
@@ -37,10 +47,13 @@ def configuration(cloud: Cloud, tenant: str, *, fresh: bool = False) -> dict[str
         return document
     what = _("Looking up the directory {tenant}").format(tenant=tenant)
     try:
-        reply = http.get(cloud, url)
+        reply = reply or http.get(cloud, url)
     except HTTPError as error:
         raise transport_error(error, what) from None
-    return configuration_from_reply(cloud, tenant, reply)
+    document = configuration_from_reply(cloud, reply, what)
+    with _documents_lock:
+        _documents[url, cloud.ca_file] = (time.monotonic(), document)
+    return document
 
 
 def tenant_id(document: Mapping[str, Any]) -> str:
@@ -54,19 +67,25 @@ def discovery_url(cloud: Cloud, tenant: str) -> str:
     return f"{cloud.authority}{tenant}/v2.0/.well-known/openid-configuration"
 
 
-def configuration_from_reply(cloud: Cloud, tenant: str, reply: http.Reply) -> dict[str, Any]:
-    """The discovery document in a reply from :func:`discovery_url`; cached from now on.
+def configuration_from_reply(cloud: Cloud, reply: http.Reply, what: str) -> dict[str, Any]:
+    """The discovery document in a reply from :func:`discovery_url`.
+
+    Args:
+        what: What was tried, as a noun phrase for people.
 
     Raises:
         AuthError: the tenant does not exist, or the answer is no such document.
+
+    >>> document = '''{"issuer": "https://login.microsoftonline.com/5d1e8d5c-1b1f-4c0a-9d0c-1f2e3d4c5b6a/v2.0",
+    ...     "authorization_endpoint": "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/authorize",
+    ...     "token_endpoint": "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"}'''
+    >>> tenant_id(configuration_from_reply(clouds.GLOBAL, http.Reply(200, {}, document), "Looking it up"))
+    '5d1e8d5c-1b1f-4c0a-9d0c-1f2e3d4c5b6a'
     """
-    what = _("Looking up the directory {tenant}").format(tenant=tenant)
     answer = json_from_reply(reply, what)
     if "error" in answer or "authorization_endpoint" not in answer:
         raise error_from_reply(answer, what)
     _refuse_other_hosts(cloud, answer, what)
-    with _documents_lock:
-        _documents[discovery_url(cloud, tenant), cloud.ca_file] = (time.monotonic(), answer)
     return answer
 
 
@@ -91,17 +110,25 @@ def json_from_reply(reply: http.Reply, what: str) -> dict[str, Any]:
 
     Raises:
         AuthError: the reply is not JSON (a proxy's page, say), or it is 429 or 5xx, in whatever form.
+
+    >>> json_from_reply(http.Reply(400, {}, '{"error": "invalid_grant"}'), "Asking for a token")
+    {'error': 'invalid_grant'}
+    >>> try:
+    ...     json_from_reply(http.Reply(429, {"Retry-After": "7"}, "Too Many Requests"), "Asking for a token")
+    ... except AuthError as error:
+    ...     print(error.cause, error.retriable, error.retry_after)
+    throttled True 7.0
     """
     try:
         data = reply.json()
     except ValueError:
         data = None
     status = reply.status_code
-    outage = status >= 500 or status == 429
+    outage = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
     if isinstance(data, dict) and not outage:
         return data
     default_cause = "service-unavailable" if outage else "unknown"
-    cause = {429: "throttled", 407: "proxy-required"}.get(status, default_cause)
+    cause = _CAUSES.get(status, default_cause)
     if isinstance(data, dict) and "error" in data:
         error = error_from_reply(data, what)
         error.cause = cause if error.cause == "unknown" else error.cause

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact, waiting
-from msoauth.errors import AuthError, CancelledError, InputError
+from msoauth.errors import AuthError, AuthTimeoutError, CancelledError, InputError
 from msoauth.identity.auth_errors import (
     access_token_in,
     as_auth_errors,
@@ -216,7 +216,7 @@ class CodeFlowSignIn(SignIn[Result]):
         while not self._answered.wait(waiting.STEP):
             self._raise_if_cancelled()
             if self._remaining(deadline) <= 0:
-                raise AuthError(self._timeout_message(), cause="code-expired")
+                raise AuthTimeoutError(self._timeout_message(), cause="code-expired")
         self._raise_if_cancelled()
         answer = self._answer()
         redact.remember(answer.get("code"))
@@ -433,7 +433,7 @@ class DeviceSignIn(SignIn[Result]):
             waiting.wait(self._cancelled, min(pause, self._remaining(deadline)))
             self._raise_if_cancelled()
             if self._remaining(deadline) <= 0:
-                raise AuthError(
+                raise AuthTimeoutError(
                     _("Nobody entered the code in time; start again."), cause="code-expired"
                 )
 

@@ -8,6 +8,7 @@ import hmac
 import html
 import socket
 import threading
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
@@ -107,15 +108,15 @@ class Listener:
         except ValueError:
             hostname, path = None, ""
         if hostname not in ("localhost", "127.0.0.1", "::1"):
-            return 403, _page(
+            return HTTPStatus.FORBIDDEN, _page(
                 _("Not for this address"), _("This page answers to this computer only.")
             )
         if path != self._path or not ({"code", "error"} & fields.keys()):
-            return 404, _page(
+            return HTTPStatus.NOT_FOUND, _page(
                 _("Nothing here"), _("The sign-in is waiting for its answer at another address.")
             )
         if not hmac.compare_digest(fields.get("state", "").encode(), self._state.encode()):
-            return 400, _page(
+            return HTTPStatus.BAD_REQUEST, _page(
                 _("This answer does not belong to the sign-in"),
                 _(
                     "It comes from an older tab or another attempt. Close this window and use the newest sign-in page."
@@ -123,17 +124,17 @@ class Listener:
             )
         with self._lock:
             if self.answer is not None:
-                return 409, _page(
+                return HTTPStatus.CONFLICT, _page(
                     _("Already answered"),
                     _("This sign-in has its answer. You may close this window."),
                 )
             self.answer = fields
         if "error" in fields:
             why = fields.get("error_description") or fields["error"]
-            return 200, _page(
+            return HTTPStatus.OK, _page(
                 _("The sign-in did not succeed"), why, _("You may close this window and go back.")
             )
-        return 200, _page(
+        return HTTPStatus.OK, _page(
             _("Verification code received"),
             _("You may close this window. The rest happens where you started the sign-in."),
         )
@@ -177,7 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > _BODY_LIMIT:
-            self._reply(413, _page(_("Too long"), _("This is not a sign-in's answer.")))
+            self._reply(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                _page(_("Too long"), _("This is not a sign-in's answer.")),
+            )
             return
         body = self.rfile.read(int(length)).decode("utf-8", "replace")
         self._handle(_fields(body))
@@ -189,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(status, page)
         finally:
             # Not earlier: the waiting thread may end the program, and then the page would not be sent.
-            if status == 200:
+            if status == HTTPStatus.OK:
                 listener.answered.set()
 
     def _reply(self, status: int, page: str) -> None:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from html import unescape
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,6 @@ from msoauth.identity.auth_errors import as_auth_errors, error_from_reply, ids_o
 from msoauth.identity.client import Client
 from msoauth.identity.discovery import (
     configuration,
-    configuration_from_reply,
     json_from_reply,
     tenant_id,
 )
@@ -30,6 +30,17 @@ _TAGS = re.compile(
 )
 
 
+_REDIRECTIONS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
+
+
 def discover(cloud: Cloud, tenant: str, reply: http.Reply | None = None) -> str:
     """Look up the directory (tenant) ID of a tenant by its ID or one of its domains.
 
@@ -39,11 +50,7 @@ def discover(cloud: Cloud, tenant: str, reply: http.Reply | None = None) -> str:
     Raises:
         AuthError: there is no such directory in this cloud, or the authority cannot be reached.
     """
-    if reply is None:
-        document = configuration(cloud, tenant, fresh=True)
-    else:
-        document = configuration_from_reply(cloud, tenant, reply)
-    return tenant_id(document) or tenant
+    return tenant_id(configuration(cloud, tenant, fresh=True, reply=reply)) or tenant
 
 
 def client_credentials_probe(firm: Firm, secret: Secret | None) -> None:
@@ -106,7 +113,28 @@ def redirect_probe(firm: Firm) -> None:
         reply = http.get(firm.cloud, endpoint, params=parameters)
     except HTTPError as error:
         raise transport_error(error, what) from None
-    if reply.status_code in (301, 302, 303, 307, 308) and "Location" in reply.headers:
+    check_redirection(reply, what)
+
+
+def check_redirection(reply: http.Reply, what: str) -> None:
+    """Check that the reply to :func:`redirect_probe` proves that the redirect URI is registered.
+
+    Args:
+        what: What was tried, as a noun phrase for people.
+
+    Raises:
+        AuthError: the redirect URI, the app or the directory was refused.
+
+    >>> location = "http://localhost/?error=login_required&error_description=AADSTS50058&state=s"
+    >>> check_redirection(http.Reply(302, {"Location": location}, ""), "Checking the redirect URI")
+    >>> page = "<p>AADSTS50011: The redirect URI 'http://localhost' specified in the request does not match …</p>"
+    >>> try:
+    ...     check_redirection(http.Reply(200, {}, page), "Checking the redirect URI")
+    ... except AuthError as error:
+    ...     print(error.cause)
+    redirect-mismatch
+    """
+    if reply.status_code in _REDIRECTIONS and "Location" in reply.headers:
         answer = {k: v[0] for k, v in parse_qs(urlsplit(reply.headers["Location"]).query).items()}
         # Nobody is signed in: exactly that answer, at our own address, proves that the address is registered.
         if (
@@ -115,7 +143,10 @@ def redirect_probe(firm: Firm) -> None:
         ):
             return
         raise error_from_reply(answer, what)
-    if reply.status_code >= 500 or reply.status_code in (407, 429):
+    if reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status_code in (
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ):
         json_from_reply(reply, what)
     page = redact(" ".join(unescape(_TAGS.sub(" ", reply.text)).split()), 200_000)
     match = re.search(r"AADSTS\d{4,9}\b.{0,600}", page)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -170,8 +171,22 @@ def _own_addresses(client: Client) -> frozenset[str]:
             headers={"Authorization": f"Bearer {result['access_token']}"},
             timeout=_TIMEOUT,
         )
-        me = reply.json() if reply.status_code == 200 else {}
     except (HTTPError, ValueError):
+        return frozenset()
+    return addresses_from_reply(reply)
+
+
+def addresses_from_reply(reply: http.Reply) -> frozenset[str]:
+    """The user name and the addresses, in lower case, in Graph's reply about a user; none in a refusal.
+
+    >>> me = '''{"userPrincipalName": "anna@contoso.example", "mail": "Anna.Lindqvist@contoso.example",
+    ...     "proxyAddresses": ["SMTP:Anna.Lindqvist@contoso.example", "smtp:al@contoso.example", "SIP:anna@…"]}'''
+    >>> sorted(addresses_from_reply(http.Reply(200, {}, me)))
+    ['al@contoso.example', 'anna.lindqvist@contoso.example', 'anna@contoso.example']
+    """
+    try:
+        me = reply.json() if reply.status_code == HTTPStatus.OK else {}
+    except ValueError:
         return frozenset()
     if not isinstance(me, dict):
         return frozenset()

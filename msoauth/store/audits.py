@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,15 @@ from msoauth.store.journal import Journal
 
 _audits = schema.audits
 _audit_accounts = schema.audit_accounts
+
+
+class AccountState(StrEnum):
+    """How far an account of an audit is."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    DONE = "done"
+
 
 KEPT = 30  # audits whose accounts are kept; of older ones only the summary is
 
@@ -95,7 +105,7 @@ class Audits:
         pairs = {(a.firm, key(a.address)) for a in accounts}
         pairs |= {(a.firm, "") for a in accounts}
         rows = [
-            {"run": run, "firm": firm, "account": account, "state": "open"}
+            {"run": run, "firm": firm, "account": account, "state": AccountState.OPEN}
             for firm, account in sorted(pairs)
         ]
         with self._database.write() as connection:
@@ -127,7 +137,7 @@ class Audits:
         """Firm and address of each account that is not done; for an audit that no other process works on."""
         query = sa.select(_audit_accounts.c.firm, _audit_accounts.c.account).where(
             _audit_accounts.c.run == run,
-            _audit_accounts.c.state != "done",
+            _audit_accounts.c.state != AccountState.DONE,
             _audit_accounts.c.account != "",
         )
         return [(firm, account) for firm, account in self._database.rows(query)]
@@ -136,7 +146,7 @@ class Audits:
         """The results so far, one for each account; those of firms are left out."""
         c = _audit_accounts.c
         query = sa.select(c.firm, c.account, c.signal, c.check, c.cause, c.seconds).where(
-            c.run == run, c.state == "done", c.account != ""
+            c.run == run, c.state == AccountState.DONE, c.account != ""
         )
         return [
             Mark(firm, account, Signal(signal), check or "", cause, seconds or 0.0)
@@ -149,7 +159,7 @@ class Audits:
         query = (
             sa.select(c.run, c.signal, sa.func.count())
             .where(c.run.in_(list(runs)), c.firm.in_(list(firms)))
-            .where(c.state == "done", c.account != "")
+            .where(c.state == AccountState.DONE, c.account != "")
             .group_by(c.run, c.signal)
         )
         counts: dict[str, dict[str, int]] = {}
@@ -219,7 +229,8 @@ class Audits:
         """
         c = _audit_accounts.c
         free = sa.or_(
-            c.state == "open", sa.and_(c.state == "claimed", c.claimed_until < sa.func.now())
+            c.state == AccountState.OPEN,
+            sa.and_(c.state == AccountState.CLAIMED, c.claimed_until < sa.func.now()),
         )
         kind = c.account != "" if firm is None else sa.and_(c.account == "", c.firm == firm)
         to_claim = (
@@ -234,7 +245,7 @@ class Audits:
             _audit_accounts.update()
             .where(c.run == run, c.firm == to_claim.c.firm, c.account == to_claim.c.account)
             .values(
-                state="claimed",
+                state=AccountState.CLAIMED,
                 claimed_by=by,
                 claimed_until=sa.func.now() + timedelta(seconds=lease),
             )
@@ -252,14 +263,14 @@ class Audits:
     def release(self, run: str, by: str) -> None:
         """Release the accounts that a process has claimed and not completed."""
         self._database.change(
-            _claims(run, by).values(state="open", claimed_by=None, claimed_until=None)
+            _claims(run, by).values(state=AccountState.OPEN, claimed_by=None, claimed_until=None)
         )
 
     def firm_is_done(self, run: str, firm: str) -> bool:
         """Whether the checks of the firm itself are done."""
         c = _audit_accounts.c
         query = sa.select(c.state).where(c.run == run, c.firm == firm, c.account == "")
-        return bool(self._database.scalar(query) == "done")
+        return bool(self._database.scalar(query) == AccountState.DONE)
 
 
 # Built once: an audit runs them for 10,000 accounts.
@@ -269,9 +280,9 @@ _complete_unshared = (
         _audit_accounts.c.run == sa.bindparam("in_run"),
         _audit_accounts.c.firm == sa.bindparam("of_firm"),
         _audit_accounts.c.account == sa.bindparam("of_account"),
-        _audit_accounts.c.state != "done",
+        _audit_accounts.c.state != AccountState.DONE,
     )
-    .values({_audit_accounts.c.state: "done"})
+    .values({_audit_accounts.c.state: AccountState.DONE})
     .values(
         {name: sa.bindparam(name) for name in ("signal", "check", "cause", "seconds", "done_at")}
     )
@@ -284,7 +295,7 @@ def _claims(run: str, by: str) -> sa.Update:
     return _audit_accounts.update().where(
         _audit_accounts.c.run == run,
         _audit_accounts.c.claimed_by == by,
-        _audit_accounts.c.state == "claimed",
+        _audit_accounts.c.state == AccountState.CLAIMED,
     )
 
 

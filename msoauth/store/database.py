@@ -11,7 +11,12 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from msoauth.errors import StoreError
+from msoauth.errors import (
+    StoreConnectionError,
+    StoreError,
+    StorePermissionError,
+    StoreTimeoutError,
+)
 from msoauth.redact import redact
 from msoauth.texts import _
 
@@ -97,7 +102,7 @@ def as_store_errors() -> Iterator[None]:
     except sa.exc.IntegrityError:
         raise  # a duplicate: the caller knows what is there twice
     except sa.exc.SQLAlchemyError as problem:
-        raise StoreError(error_sentence(problem), evidence=error_text(problem)) from None
+        raise store_error(problem) from None
 
 
 class Trouble(StrEnum):
@@ -107,6 +112,7 @@ class Trouble(StrEnum):
     READ_ONLY = "read-only"
     UNREACHABLE = "unreachable"
     LOCKED = "locked"
+    LAYOUT = "layout"  # a table or a column is missing, or there already
     OTHER = "other"
 
 
@@ -121,6 +127,7 @@ _BY_SQLITE_CODE = {
         (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), Trouble.READ_ONLY
     ),
     **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), Trouble.LOCKED),
+    sqlite3.SQLITE_ERROR: Trouble.LAYOUT,  # SQL that suits other tables
 }
 # PostgreSQL's SQLSTATE, or the class that its first characters name (its documentation, appendix A).
 _BY_SQLSTATE = {
@@ -131,6 +138,12 @@ _BY_SQLSTATE = {
     "53300": Trouble.UNREACHABLE,
     "57P": Trouble.UNREACHABLE,
     "55P03": Trouble.LOCKED,
+    **dict.fromkeys(("42P01", "42P07", "42701", "42703"), Trouble.LAYOUT),
+}
+_KINDS: dict[Trouble, type[StoreError]] = {
+    Trouble.READ_ONLY: StorePermissionError,
+    Trouble.UNREACHABLE: StoreConnectionError,
+    Trouble.LOCKED: StoreTimeoutError,
 }
 
 
@@ -167,9 +180,9 @@ def error_text(problem: BaseException) -> str:
     return redact(words, 1000).rstrip(".")
 
 
-def error_sentence(problem: BaseException) -> str:
-    """A sentence for people that says what an error of the database or the disk means."""
-    reason = error_text(problem)
+def store_error(problem: BaseException) -> StoreError:
+    """The error, with a sentence for people, for one of the database or the disk."""
+    what, reason = trouble(problem), error_text(problem)
     text = {
         Trouble.DISK_FULL: _(
             "The workspace cannot be written: the disk is full. What was reported as stored is safe; make room and "
@@ -185,9 +198,8 @@ def error_sentence(problem: BaseException) -> str:
         Trouble.LOCKED: _(
             "The workspace is being written by another program: try again ({reason})."
         ),
-        Trouble.OTHER: _("The workspace cannot be read or written: {reason}."),
-    }[trouble(problem)]
-    return text.format(reason=reason)
+    }.get(what, _("The workspace cannot be read or written: {reason}."))
+    return _KINDS.get(what, StoreError)(text.format(reason=reason), evidence=reason)
 
 
 _Item = TypeVar("_Item")

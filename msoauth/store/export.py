@@ -82,6 +82,8 @@ def export_workspace(
     try:
         with private_files.replacing(file) as out:
             return _write(workspace, archive.ArchiveWriter(out, passphrase), key, on_progress)
+    except StoreError:
+        raise  # of the workspace, also where it is an OSError
     except OSError as problem:
         raise StoreError(
             _("{file} cannot be written: {reason}.").format(file=file.name, reason=problem.strerror)
@@ -112,12 +114,12 @@ def _write(
             # A consistent snapshot of all tables; SQLite gives one in any transaction.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for name, table in _TABLES.items():
-            rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(table))
-            for row in rows.mappings():
-                write_line({"table": name, "row": {str(k): _encode(v) for k, v in row.items()}})
-                count += 1
-                if count % 1000 == 0:
-                    on_progress(count)
+            with connection.execution_options(yield_per=_BATCH).execute(sa.select(table)) as rows:
+                for row in rows.mappings():
+                    write_line({"table": name, "row": {str(k): _encode(v) for k, v in row.items()}})
+                    count += 1
+                    if count % 1000 == 0:
+                        on_progress(count)
     write_line({"rows": count})
     out.write(compressor.flush())
     out.finish()
@@ -166,7 +168,7 @@ def import_workspace(
     except BaseException as problem:
         if record is not None:
             workspace.vault.discard(record)
-        if isinstance(problem, OSError):
+        if isinstance(problem, OSError) and not isinstance(problem, StoreError):
             raise _unreadable_error(file, problem) from None
         if isinstance(
             problem,

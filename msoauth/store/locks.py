@@ -12,14 +12,14 @@ import filelock
 import sqlalchemy as sa
 
 from msoauth import private_files
-from msoauth.errors import StoreError
-from msoauth.store.database import Database, as_store_errors, error_sentence
+from msoauth.errors import StoreError, StoreTimeoutError
+from msoauth.store.database import Database, as_store_errors, store_error
 from msoauth.texts import _
 
 _PAUSE = 0.05  # seconds between two tries
 
 
-class HeldError(StoreError, TimeoutError):
+class HeldError(StoreTimeoutError):
     """Another thread or process holds the lock."""
 
     def __init__(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Locks:
         except filelock.Timeout:
             raise HeldError(name) from None
         except OSError as problem:
-            raise StoreError(error_sentence(problem)) from None
+            raise store_error(problem) from None
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from msoauth.addresses import key
-from msoauth.errors import StoreError
+from msoauth.errors import StoreTimeoutError
 from msoauth.model import Account, Firm, Person
 from msoauth.store import destinations, schema
 from msoauth.store.accounts import Accounts, not_found
@@ -177,13 +177,13 @@ class Tokens:
         """Lock the account's tokens until the block ends, so that only one thread or process renews them.
 
         Raises:
-            StoreError: another one held the lock for a minute.
+            StoreTimeoutError: another one held the lock for a minute.
         """
         try:
             with self._locks.hold(f"tokens/{key(address)}", seconds=LOCK_SECONDS):
                 yield
         except HeldError:
-            raise StoreError(
+            raise StoreTimeoutError(
                 _("The tokens of {address} are held by another program.").format(address=address)
             ) from None
 

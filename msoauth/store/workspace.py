@@ -18,7 +18,7 @@ from msoauth.errors import StoreError, VaultError
 from msoauth.passphrase import current as environment_passphrase
 from msoauth.store.accounts import Accounts
 from msoauth.store.audits import Audits
-from msoauth.store.database import Database, Trouble, trouble
+from msoauth.store.database import Database, Trouble, store_error, trouble
 from msoauth.store.engine import connection_warning, open_engine
 from msoauth.store.firms import CachedFirms, Firms, reseal_all
 from msoauth.store.journal import Journal
@@ -114,6 +114,10 @@ class Workspace:
             migrate(engine)
             if warning := connection_warning(engine):
                 warnings.append(warning)
+        except StoreError:
+            if engine is not None:
+                engine.dispose()
+            raise
         except (OSError, sa.exc.SQLAlchemyError, ImportError, ValueError) as problem:
             if engine is not None:
                 engine.dispose()
@@ -124,15 +128,11 @@ class Workspace:
                 reason = _("its folder or database is read-only ({reason}).").format(
                     reason=reason.rstrip(".")
                 )
-            raise StoreError(
+            raise type(store_error(problem))(
                 _("The workspace {where} cannot be opened: {reason}").format(
                     where=_without_password(location), reason=reason
                 )
             ) from None
-        except StoreError:
-            if engine is not None:
-                engine.dispose()
-            raise
         workspace = cls(engine, folder, passphrase, tuple(warnings))
         with suppress(VaultError):  # without the key, whoever uses a secret is told
             workspace.firms.bind_old_values()

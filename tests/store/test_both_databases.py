@@ -1,5 +1,6 @@
 """What must be alike on SQLite and PostgreSQL: storing, sealing, locking, latest results, and the work list of an audit."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from msoauth.errors import InputError, StoreError, VaultError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace, schema
 from msoauth.store.audits import Mark
+from msoauth.store.database import store_error
 from msoauth.store.locks import HeldError
 
 FIRM = Firm(
@@ -265,3 +267,27 @@ def test_a_day_asked_for_begins_in_utc(either: Workspace) -> None:
         either.journal.append(Finding("a.b", Signal.PASSED, "x", at=at))
     assert [finding.at for finding in either.journal.findings(since=day.date())] == [day]
     assert len(either.journal.frame(since=day.date())) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "standard"),
+    [
+        (sqlite3.SQLITE_READONLY, PermissionError),
+        (sqlite3.SQLITE_BUSY, TimeoutError),
+        (sqlite3.SQLITE_FULL, StoreError),
+        (None, ConnectionError),
+    ],
+)
+def test_an_error_of_the_database_is_what_the_standard_library_calls_it(
+    code: int | None, standard: type[Exception]
+) -> None:
+    cause = sqlite3.OperationalError("words of the database")
+    if code is not None:
+        cause.sqlite_errorcode = code
+    lost = code is None
+    problem = sa.exc.OperationalError("SELECT 1", None, cause, connection_invalidated=lost)
+    told = store_error(problem)
+    assert isinstance(told, StoreError)
+    assert isinstance(told, standard)
+    assert isinstance(told, OSError) is issubclass(standard, OSError)
+    assert "words of the database" in str(told)

@@ -5,15 +5,17 @@ import socket
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from msoauth.errors import StoreError
+from msoauth.errors import StoreConnectionError, StoreError
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.store import Workspace
 from msoauth.store.audits import Mark
 from msoauth.store.engine import is_this_computer
+from msoauth.store.export import export_workspace, import_workspace
 from msoauth.store.locks import HeldError
 from tests.postgres import PASSWORD, Server
 
@@ -175,3 +177,27 @@ def test_a_database_that_goes_away_is_one_sentence_and_work_goes_on_when_it_is_b
         server.allow_connections(place)
         workspace.journal.append(finding)
         assert len(list(workspace.journal.findings())) == 2
+
+
+def test_a_database_that_goes_away_is_not_taken_for_a_file_that_cannot_be_read(
+    server: Server, tmp_path: Path
+) -> None:
+    place, file = server.new_database(), tmp_path / "whole.msoauth"
+    findings = [Finding("a.b", Signal.PASSED, "kept") for _number in range(1500)]
+
+    def gone(_rows: int) -> None:
+        raise StoreConnectionError("The workspace's database does not answer.")
+
+    with Workspace.open(place) as workspace:
+        workspace.journal.append(*findings)
+        with pytest.raises(ConnectionError, match="does not answer"):
+            export_workspace(workspace, file, "a long passphrase", on_progress=gone)
+        assert not file.exists()
+        export_workspace(workspace, file, "a long passphrase")
+    empty = server.new_database()
+    with Workspace.open(empty) as workspace:
+        server.disconnect_all(empty)
+        with pytest.raises(ConnectionError, match="does not answer"):
+            import_workspace(workspace, file, "a long passphrase")
+    with pytest.raises(ConnectionError, match="cannot be opened"):
+        Workspace.open("postgresql+psycopg://nobody@127.0.0.1:1/none")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from msoauth.errors import StoreError
 from msoauth.store import schema
-from msoauth.store.database import error_text, write_transaction
+from msoauth.store.database import Trouble, error_text, store_error, trouble, write_transaction
 from msoauth.texts import _
 
 if TYPE_CHECKING:
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 _LOCK_ID = 7043117  # of a PostgreSQL advisory lock; any number that nothing else here uses
 _alembic_guard = threading.Lock()  # its environment is one for the whole process
-
-# Parts of SQLite's and PostgreSQL's messages that say that a layout is not what its number says.
-_NOT_AS_NUMBERED = (
-    "already exists",
-    "does not exist",
-    "duplicate column",
-    "no such table",
-    "no such column",
-)
 
 
 def migrate(engine: sa.Engine) -> None:
@@ -57,9 +48,9 @@ def migrate(engine: sa.Engine) -> None:
         if version is None:
             raise
         reason = error_text(problem)
-        if any(hint in reason for hint in _NOT_AS_NUMBERED):
+        if trouble(problem) is Trouble.LAYOUT:
             raise _damaged(reason) from None
-        raise StoreError(
+        raise type(store_error(problem))(
             _(
                 "This workspace was written by an older msoauth (layout {theirs}) and cannot be brought up to date: {reason}. Nothing was changed."
             ).format(theirs=version, reason=reason)
