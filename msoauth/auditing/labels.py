@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from msoauth.auditing.history import Change
 from msoauth.auditing.status import AccountStatus, CauseGroup
-from msoauth.explaining import Explanation, for_cause
+from msoauth.explaining import Explanation, for_cause, of_finding, of_shared_problem
 from msoauth.judgement import IDLE_END_DAYS, NEWEST_MAIL, SECRET_END, TOKEN_AGE, WORST_FIRST, Issue
 from msoauth.model import Signal
 from msoauth.texts import _, language, ngettext
@@ -111,6 +111,8 @@ def group_line(group: CauseGroup) -> str:
 
 def group_who(group: CauseGroup) -> str:
     """Who can fix the problem that some accounts share: an id such as ``tenant-admin``, or empty."""
+    if group.finding is not None and group.finding.cause == group.cause and group.finding.who:
+        return group.finding.who
     return _explanation(group.cause, language()).who if group.cause else ""
 
 
@@ -127,15 +129,19 @@ def account_fix(status: AccountStatus) -> tuple[str, ...]:
     """The steps that fix an account; none where nothing is wrong."""
     if status.issue is None:
         return ()
-    # The catalogue's steps are in the current language, a finding's in the language of its run.
-    return _steps(status.issue.check, status.issue.cause) or (
-        status.finding.fix if status.finding else ()
-    )
+    finding = status.finding
+    if finding is not None and finding.cause and finding.cause == status.issue.cause:
+        # Anew, because a finding's own steps are in the language of its run.
+        return of_finding(finding, account=status.account).fix
+    return _steps(status.issue.check, status.issue.cause) or (finding.fix if finding else ())
 
 
 def group_fix(group: CauseGroup) -> tuple[str, ...]:
     """The steps that fix the problem that some accounts share."""
-    return _steps(group.check, group.cause) or (group.finding.fix if group.finding else ())
+    finding = group.finding
+    if finding is None or not finding.cause or finding.cause != group.cause:
+        return _steps(group.check, group.cause) or (finding.fix if finding else ())
+    return (of_finding(finding) if len(group.accounts) == 1 else of_shared_problem([finding])).fix
 
 
 def _steps(check: str, cause: str | None) -> tuple[str, ...]:

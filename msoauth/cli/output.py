@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from msoauth.errors import MsoauthError, is_local
-from msoauth.model import Finding, Signal
+from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
 from msoauth.sanitize import json_text, one_line, visible
 from msoauth.terminal import Screen, raw
@@ -116,7 +116,12 @@ def show_finding(finding: Finding, screen: Console) -> None:
     _show_remedy(finding, screen)
 
 
-def _show_remedy(problem: Finding | MsoauthError, screen: Console) -> None:
+def _show_remedy(
+    problem: Finding | MsoauthError,
+    screen: Console,
+    firm: Firm | None = None,
+    account: Account | None = None,
+) -> None:
     """Print the remedy of a problem: the server's response, the cause, who can fix it and how, and the ids."""
     from msoauth.explaining import (
         for_cause,
@@ -125,7 +130,11 @@ def _show_remedy(problem: Finding | MsoauthError, screen: Console) -> None:
 
     # The catalogue's advice about an unknown error text is useless without a text.
     nothing_to_explain = problem.cause == "unknown" and not problem.evidence
-    explanation = for_cause(problem.cause) if problem.cause and not nothing_to_explain else None
+    explanation = (
+        for_cause(problem.cause, firm=firm, account=account, details=problem.details)
+        if problem.cause and not nothing_to_explain
+        else None
+    )
     if isinstance(problem, Finding):
         who, fix, links = problem.who, problem.fix, problem.links
     elif is_local(problem):
@@ -171,9 +180,19 @@ def exit_status(signals: Iterable[Signal]) -> int:
     return EXIT_ERROR if Signal.ERROR in distinct else 0
 
 
-def print_failure(error: MsoauthError, *, on_stderr: bool = False) -> int:
-    """Print an error, such as that of a failed sign-in, with its remedy, and return the exit status."""
+def print_failure(
+    error: MsoauthError,
+    *,
+    on_stderr: bool = False,
+    firm: Firm | None = None,
+    account: Account | None = None,
+) -> int:
+    """Print an error, such as that of a failed sign-in, with its remedy, and return the exit status.
+
+    Args:
+        firm, account: Whose sign-in it was, so that the steps name the user and the mailbox.
+    """
     screen = console(on_stderr=on_stderr)
     screen.print(Text(f"✖ {redact(error.summary)}", style="red"))
-    _show_remedy(error, screen)
+    _show_remedy(error, screen, firm, account)
     return EXIT_FAILED

@@ -63,7 +63,7 @@ def sign_in(
                 print_on_stderr(_("The “{via}” way: {why}").format(via=flow, why=attempt.reason))
             status = wait_for(attempt, open_browser=not no_open)
         except AuthError as error:
-            code = print_failure(error)
+            code = print_failure(error, firm=firm, account=account)
             _print_suggestions(workspace, firm, account, flow, error)
             raise typer.Exit(code) from None
     print_text(
@@ -204,11 +204,6 @@ def _print_suggestions(
             print_text(
                 _("Sign out at Microsoft: {url}").format(url=entra_links.sign_out_link(firm))
             )
-        print_text(
-            _("If the mailbox is shared, say who signs in: {command}").format(
-                command=command("account change --login UPN {ADDRESS}")
-            )
-        )
     if error.cause in entra_links.CONSENT_CAUSES:
         with contextlib.suppress(AuthError):
             link = entra_links.admin_consent_link(firm, workspace.accounts.list(firm.name))

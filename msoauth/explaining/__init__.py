@@ -14,6 +14,7 @@ from msoauth.explaining.explanation import (
     explanation_with_roles,
     for_cause,
     of_finding,
+    of_shared_problem,
     who_in_words,
 )
 from msoauth.explaining.load import Cause, causes
@@ -29,5 +30,6 @@ __all__ = [
     "explanation_with_roles",
     "for_cause",
     "of_finding",
+    "of_shared_problem",
     "who_in_words",
 ]

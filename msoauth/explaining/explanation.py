@@ -407,6 +407,26 @@ def of_finding(
     )
 
 
+def of_shared_problem(findings: Sequence[Finding], *, firm: Firm | None = None) -> Explanation:
+    """Explain a cause that several mailboxes share, with the steps that fit all of them and name none.
+
+    Args:
+        findings: One for each mailbox, or one that stands for all.
+    """
+    first, *more = findings
+    common = {
+        name: value
+        for name, value in first.details.items()
+        if all(other.details.get(name) == value for other in more)
+    }
+    words = {"login": _("the user"), "sender": _("the sender")}
+    common |= {name: text for name, text in words.items() if name in first.details}
+    common.pop("signed_in_as", None)
+    return for_cause(
+        first.cause or "unknown", firm=firm, details={**common, "mailbox": _("the mailbox")}
+    )
+
+
 def commands_about(
     finding: Finding,
     templates: Iterable[str],

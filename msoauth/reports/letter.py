@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from msoauth.errors import NothingToDoError
-from msoauth.explaining import Explanation, commands_about, for_cause, of_finding
+from msoauth.explaining import Explanation, commands_about, of_finding, of_shared_problem
 from msoauth.explaining.links import link
 from msoauth.microsoft_changes import complete
 from msoauth.model import Account, Finding, Firm, Signal
@@ -229,24 +229,10 @@ def _explanation(
     firm: Firm, findings: Sequence[Finding], accounts: Mapping[str, Account]
 ) -> Explanation:
     """The steps that fit a finding, or what the findings of several mailboxes have in common."""
-    first, *more = findings
+    first = findings[0]
     if len({finding.account for finding in findings}) == 1:
         return of_finding(first, firm=firm, account=accounts.get(first.account))
-    roles = {
-        "mailbox": _("the mailbox"),
-        "login": _("the user"),
-        "sender": _("the sender"),
-        "signed_in_as": "",
-    }
-    common = {
-        name: value
-        for name, value in first.details.items()
-        if all(other.details.get(name) == value for other in more)
-    }
-    named = {name: text for name, text in roles.items() if name in first.details}
-    return for_cause(
-        str(first.cause), firm=firm, details={**common, **named, "mailbox": roles["mailbox"]}
-    )
+    return of_shared_problem(findings, firm=firm)
 
 
 _MAILBOX = "$mailbox"  # the PowerShell variable of the loop over mailboxes

@@ -9,7 +9,8 @@ from markupsafe import Markup, escape
 
 from msoauth.checks import DIAGNOSE, ROUND_TRIP, SEND
 from msoauth.errors import MsoauthError, is_local
-from msoauth.explaining import for_cause, who_in_words
+from msoauth.explaining import explanation_with_roles, for_cause, of_finding, who_in_words
+from msoauth.explaining.explanation import confidence_in_words
 from msoauth.judgement import root_cause
 from msoauth.model import Account, Finding, Firm, Link, Signal
 from msoauth.redact import redact
@@ -222,10 +223,12 @@ def remedy(finding: Finding, *, commands: Sequence[str] | None = None) -> Markup
                             title, finding.cause
                         ),
                     ),
+                    *_certainty(finding),
                     (_("Who can mend it"), who_in_words(finding.who)),
                 ]
             )
         )
+    parts.append(note_user_name(finding))
     if finding.fix:
         steps = Markup("").join(Markup("<li>{}</li>").format(step) for step in finding.fix)
         text = "\n".join(f"{n}. {step}" for n, step in enumerate(finding.fix, 1))
@@ -235,9 +238,8 @@ def remedy(finding: Finding, *, commands: Sequence[str] | None = None) -> Markup
             )
         )
     if finding.cause:
-        mailbox = Account(finding.account, finding.firm) if finding.account else None
         if commands is None:
-            commands = for_cause(finding.cause, account=mailbox).powershell
+            commands = of_finding(finding).powershell
         text = "\n".join(commands)
         if text:
             parts.append(
@@ -253,6 +255,25 @@ def remedy(finding: Finding, *, commands: Sequence[str] | None = None) -> Markup
             Markup('<p class="mso-quiet">{} {}</p>').format(ids_text, copy(ids_text, _("Copy")))
         )
     return Markup("").join(parts)
+
+
+def _certainty(finding: Finding) -> list[tuple[str, str]]:
+    """How certain the cause is, where it is not, and what else it may be."""
+    if finding.confidence in ("", "certain"):
+        return []
+    others = ", ".join(for_cause(cause).title for cause in finding.possibilities)
+    certainty = confidence_in_words("likely" if finding.confidence == "likely" else "unsure")
+    rows = [(_("Certainty"), certainty)]
+    return [*rows, (_("It may also be"), others)] if others else rows
+
+
+def note_user_name(finding: Finding) -> Markup:
+    """A button that notes who signed in as the one who signs in for the mailbox; nothing where nobody else did."""
+    user = finding.details.get("signed_in_as", "")
+    if not user or not finding.account or finding.cause not in ("account-wrong", "user-renamed"):
+        return Markup("")
+    label = _("Note {user} as the user name").format(user=user)
+    return button(label, "note-user-name", f"{finding.account} {user}", small=True)
 
 
 def check_name(check: str) -> Markup:
@@ -311,13 +332,18 @@ def failure(error: Exception, firm: Firm | None = None, account: Account | None 
         if is_local(error):
             finding = replace(finding, fix=error.fix)
         elif error.cause != "unknown":
-            explanation = for_cause(error.cause, firm=firm, account=account, ids=error.ids)
+            explanation, details = explanation_with_roles(
+                error.cause, error.evidence, firm, account, error.details, ids=error.ids
+            )
             finding = replace(
                 finding,
                 cause=error.cause,
                 fix=explanation.fix,
                 who=explanation.who,
                 links=explanation.links,
+                firm=firm.name if firm else "",
+                account=account.address if account else "",
+                details=details,
             )
         return box(
             "failed", paragraph("{}", dot(Signal.FAILED, redact(error.summary))), remedy(finding)

@@ -13,6 +13,7 @@ from msoauth import private_files
 from msoauth.checks import Check, Context, run
 from msoauth.errors import DestinationError
 from msoauth.findings import to_frame
+from msoauth.identity.signed_in_user import with_login
 from msoauth.judgement import worst
 from msoauth.model import Account, Finding, Firm, Signal
 from msoauth.redact import redact
@@ -97,10 +98,32 @@ class Panel:
         self.set_state(Signal.NOT_RUN)
         self.refresh()
 
-    def on_action(self, name: str, value: str) -> None:  # noqa: ARG002 - for the panels that have rows
+    def on_action(self, name: str, value: str) -> None:
         """Handle a button or choice of one of the views; see :class:`msoauth.ui.widgets.View`."""
         if name == "cancel":
             self.cancel()
+        elif name == "note-user-name":
+            account = self.note_user_name(value)
+            signed_in = self.workspace.tokens.status(account.address) is not None
+            text = (
+                _("{user} is noted for {mailbox} now. Nobody has to sign in again; check again.")
+                if signed_in
+                else _("{user} is noted for {mailbox} now. Let that user sign in.")
+            )
+            self.message.show(
+                html.box("note", text.format(user=account.user, mailbox=account.address))
+            )
+
+    def note_user_name(self, value: str) -> Account:
+        """Note who signs in for a mailbox; its tokens stay.
+
+        Args:
+            value: The mailbox's address and the user name, with a blank between them.
+        """
+        address, _blank, user = value.partition(" ")
+        account = with_login(self.workspace.accounts.get(address), user)
+        self.workspace.accounts.replace(account)
+        return account
 
     def set_busy(self, working: bool) -> None:
         """Enable or disable buttons, depending on whether work is under way."""

@@ -270,6 +270,13 @@ class UsersPanel(Panel):
         if name == "practice":
             self._add_practice_users()
             return
+        if name == "note-user-name":
+            noted = self.note_user_name(value)
+            if self.workspace.tokens.status(noted.address) is None:
+                self.sign_in(noted)
+            else:
+                self.check(noted)
+            return
         account = next((a for a in self.session.accounts() if a.address == value), None)
         if account is None:
             return
@@ -450,12 +457,7 @@ class UsersPanel(Panel):
             other_account = html.button(
                 _("Use another account"), "another", account.address, primary=True
             )
-            shared_hint = _(
-                "If {mailbox} is a shared mailbox, or this is its user under another name: remove it here and add it anew with “Signs in as”."
-            )
-            shared_hint = shared_hint.format(mailbox=account.address)
             parts.append(Markup("<p>{} {}</p>").format(other_account, sign_out))
-            parts.append(Markup('<p class="mso-quiet">{}</p>').format(shared_hint))
             return Markup("").join(parts)
         if error.cause in entra_links.CONSENT_CAUSES:
             with contextlib.suppress(AuthError):
