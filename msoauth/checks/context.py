@@ -92,15 +92,24 @@ class Logins:
     def __init__(self) -> None:
         self._locks = {name: threading.Lock() for name in ("retrieval", "smtp")}
         self._results: dict[str, Outcome | MsoauthError] = {}
+        self._reported: set[str] = set()
 
-    def result(self, name: str, log_in: "Callable[[], Outcome]") -> "Outcome | MsoauthError":
-        """The outcome of the login called *name* (``retrieval`` or ``smtp``), which is tried if nobody has yet."""
+    def result(
+        self, name: str, log_in: "Callable[[], Outcome]", *, of_own_check: bool = False
+    ) -> "Outcome | MsoauthError":
+        """The outcome of the login called *name* (``retrieval`` or ``smtp``), which is tried if nobody has yet.
+
+        Args:
+            of_own_check: The check of this login asks: what it was told before is tried again.
+        """
         with self._locks[name]:
-            if name not in self._results:
+            if name not in self._results or (of_own_check and name in self._reported):
                 try:
                     self._results[name] = log_in()
                 except MsoauthError as error:
                     self._results[name] = error
+            if of_own_check:
+                self._reported.add(name)
             return self._results[name]
 
 

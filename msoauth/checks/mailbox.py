@@ -69,17 +69,23 @@ def _accepted_elsewhere(context: Context, login: str) -> str | None:
     result = _log_in(context, other)
     if isinstance(result, Outcome) or result.cause == "send-as-denied":
         return other
-    return "none" if result.cause == "mail-login-rejected" else None
+    return "none" if result.cause in _REFUSED else None
 
 
-def _log_in(context: Context, login: Literal["retrieval", "smtp"]) -> Outcome | MsoauthError:
-    """Log in to one of the mail servers, once in a run."""
+# A login that was refused without a reason, as it is, and as it is explained to its own check.
+_REFUSED = frozenset({"mail-login-rejected", "full-access-missing", "not-a-mailbox"})
+
+
+def _log_in(
+    context: Context, login: Literal["retrieval", "smtp"], *, of_own_check: bool = False
+) -> Outcome | MsoauthError:
+    """Log in to one of the mail servers, once in a run; its own check may try again."""
     act = _smtp if login == "smtp" else _imap if context.mailbox.protocol == "imap" else _pop3
-    return context.state.logins.result(login, lambda: act(context))
+    return context.state.logins.result(login, lambda: act(context), of_own_check=of_own_check)
 
 
 def _login(context: Context, login: Literal["retrieval", "smtp"]) -> Outcome:
-    result = _log_in(context, login)
+    result = _log_in(context, login, of_own_check=True)
     if isinstance(result, MsoauthError):
         raise _explain_refusal(context, result, login)
     return result
