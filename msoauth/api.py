@@ -112,6 +112,10 @@ def iter_messages(
 ) -> Iterator[MessageSummary]:
     """Retrieve an account's mail, yielding each message once it is complete. Nothing on the server is deleted or marked.
 
+    Every message that the server lists is yielded. Its ``status`` says whether it was ``retrieved`` or is there
+    ``already``, or else was not: ``missing`` (the server says nothing), ``refused``, or a ``placeholder``, Exchange's
+    notice in its place. These three are asked for again by the next call.
+
     Args:
         address: The account's address.
         limit: At most this many of the newest messages; None for all.
@@ -124,6 +128,7 @@ def iter_messages(
         AuthError: there is no valid token.
         MailError: the connection failed; the messages yielded before are complete.
         InputError: another retrieval is writing to that folder.
+        LocalError: the disk is full, or the folder cannot be written any more.
 
     >>> for message in msoauth.iter_messages(ws, "anna.lindqvist@contoso.example", limit=2):
     ...     print(message.size > 0)
@@ -156,7 +161,7 @@ def fetch(
 
     Returns:
         A row for each message: ``date`` (UTC), ``from``, ``to``, ``subject``, ``size`` (bytes), ``attachments``,
-        ``uidl``.
+        ``uidl``, ``status`` (as for :func:`iter_messages`).
 
     Raises:
         As :func:`iter_messages`.

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 from msoauth.checks.context import Context, RunOptions
 from msoauth.checks.mailbox import ROUND_TRIP, SEND, open_mailbox, readable_recipient
 from msoauth.checks.run import finding_of, run
-from msoauth.errors import MsoauthError
+from msoauth.errors import MailError, MsoauthError
 from msoauth.mail.fetch import fetch
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.messages import MessageSummary
+from msoauth.mail.messages import UNDELIVERED, MessageSummary, Status, outcome
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
 from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
@@ -22,6 +23,8 @@ from msoauth.model import Account, Finding, Signal
 from msoauth.private_files import resolve_below, safe_name
 from msoauth.store import Workspace
 from msoauth.texts import _, ngettext
+
+_MAX_LISTED = 50  # messages that were not retrieved, in a finding
 
 
 def mail_folder(workspace: Workspace, account: Account) -> Path:
@@ -50,7 +53,8 @@ def fetch_mail(
     """Retrieve mail and yield each message as soon as it has arrived. Nothing is deleted or marked on the server.
 
     When a server throttles, a mailbox is in use or the connection breaks, it waits, logs in again and continues.
-    The journal gets a ``mail.retrieve`` finding at the end, or when retrieving is given up.
+    Each message that the server lists has a ``status``; one that it lists and does not hand over is yielded, too. The
+    journal gets a ``mail.retrieve`` finding at the end, or when retrieving is given up.
 
     Args:
         limit: At most this many of the newest messages; None for all.
@@ -66,6 +70,7 @@ def fetch_mail(
         AuthError: there is no good token.
         MailError: the conversation broke for good; what was yielded is complete.
         InputError: another retrieval is writing to that place.
+        LocalError: the disk is full, or the place cannot be written any more.
     """
     if to is not None:
         with as_input_error(to):
@@ -78,7 +83,8 @@ def fetch_mail(
     )
     context.require_confirmed()
     start = time.perf_counter()
-    count = 0
+    counts: Counter[Status] = Counter()
+    undelivered: list[str] = []
 
     def record(finding: Finding) -> None:
         finding = replace(
@@ -100,10 +106,13 @@ def fetch_mail(
             to=to,
             format=format,
         ):
-            count += 1
+            counts[message.status] += 1
+            if message.status in UNDELIVERED:
+                undelivered.append(message.line())
             yield message
     except MsoauthError as error:
         if context.cancelled.is_set():
+            count = counts["retrieved"] + counts["already"]
             summary = ngettext(
                 "cancelled; {n} message is there, and the next retrieval goes on from here",
                 "cancelled; {n} messages are there, and the next retrieval goes on from here",
@@ -113,14 +122,21 @@ def fetch_mail(
         else:
             record(finding_of(error, "mail.retrieve", context.firm, account))
         raise
-    summary = ngettext(
-        "{n} message retrieved; nothing was deleted on the server",
-        "{n} messages retrieved; nothing was deleted on the server",
-        count,
-    ).format(n=count)
+    summary = _("{outcome}; nothing was deleted on the server").format(outcome=outcome(counts))
     if to is not None and not headers_only:
         summary += _("; they are in {folder}").format(folder=to)
-    record(Finding("mail.retrieve", Signal.PASSED, summary))
+    if not undelivered:
+        record(Finding("mail.retrieve", Signal.PASSED, summary))
+        return
+    is_notice_only = counts["placeholder"] == len(undelivered)
+    problem = MailError(
+        summary,
+        stage="work",
+        cause="message-placeholder" if is_notice_only else "message-missing",
+        evidence="\n".join(undelivered[:_MAX_LISTED]),
+        retriable=is_notice_only,
+    )
+    record(finding_of(problem, "mail.retrieve", context.firm, account))
 
 
 def send_test(

@@ -1,5 +1,6 @@
 """``msoauth fetch`` and ``send-test``: retrieves mail of an account, and sends a test mail from it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from msoauth.cli.options import Address, Json, RetrySeconds
 from msoauth.cli.output import (
+    EXIT_FAILED,
     exit_status,
     print_failure,
     print_findings,
@@ -18,11 +20,12 @@ from msoauth.cli.output import (
     show_progress,
 )
 from msoauth.cli.tables import show_table
-from msoauth.errors import AuthError, InputError, MailError
+from msoauth.errors import AuthError, InputError, LocalError, MailError
+from msoauth.mail.messages import UNDELIVERED, Status, outcome, status_label
 from msoauth.mail.retry import LIMIT
 from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
 from msoauth.model import Account, Finding
-from msoauth.texts import _, ngettext
+from msoauth.texts import _
 
 
 class Format(StrEnum):
@@ -71,7 +74,8 @@ def fetch(
             raise InputError(
                 _("{place} is a folder; for mbox name a file.").format(place=target), field="to"
             )
-        count = 0
+        counts: Counter[Status] = Counter()
+        undelivered: list[str] = []
         try:
             for message in mail.fetch_mail(
                 workspace,
@@ -83,7 +87,9 @@ def fetch(
                 retry_seconds=patience,
                 on_retry=lambda wait: print_on_stderr(str(wait)),
             ):
-                count += 1
+                counts[message.status] += 1
+                if message.status in UNDELIVERED:
+                    undelivered.append(message.line())
                 if json:
                     print_json(message.as_json())
                 else:
@@ -94,27 +100,32 @@ def fetch(
                             message.subject,
                             f"{message.size:,}",
                             message.attachments_text(),
+                            status_label(message.status),
                         )
                     )
         except (AuthError, MailError) as error:
             _show_messages(rows)
             raise typer.Exit(print_failure(error, on_stderr=json)) from None
+        except LocalError:
+            _show_messages(rows)
+            raise
         _show_messages(rows)
         location = "" if target is None else " " + _("They are in {folder}.").format(folder=target)
-        print_text(
-            ngettext(
-                "{count} message retrieved; nothing was deleted on the server.",
-                "{count} messages retrieved; nothing was deleted on the server.",
-                count,
-            ).format(count=count)
-            + location,
-            on_stderr=json,
-        )
+        sentence = _("{outcome}; nothing was deleted on the server.")
+        print_text(sentence.format(outcome=outcome(counts)) + location, on_stderr=json)
+        if undelivered:
+            print_text(
+                _("Not retrieved, and asked for again next time:")
+                + "\n  "
+                + "\n  ".join(undelivered),
+                on_stderr=json,
+            )
+            raise typer.Exit(EXIT_FAILED)
 
 
 def _show_messages(messages: list[tuple[str, ...]]) -> None:
     if messages:
-        headers = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
+        headers = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments"), _("Status")]
         show_table(headers, messages, wrap=[1, 2, 4], right=[3])
 
 

@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from msoauth.errors import MailError
 from msoauth.mail.imap import ImapSession
-from msoauth.mail.messages import MessageSummary, summary_of
+from msoauth.mail.messages import MessageSummary, Status, summary_of
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.stores import Format, MailStore, open_store
 from msoauth.mail.structure import scan
-from msoauth.texts import ngettext
+from msoauth.texts import _
 
 Session = Pop3Session | ImapSession
+
+_HEADERS_OF_UNDELIVERED = 20  # undelivered messages whose headers are asked for, each by itself
 
 
 class ListedMessage(NamedTuple):
@@ -45,8 +48,10 @@ def fetch(
 ) -> Generator[MessageSummary, None, None]:
     """Retrieve mail and yield the summary of each message, the latest first.
 
-    A message whose summary was yielded is stored completely and flushed to disk. When the server is busy or the
-    connection breaks, it waits, opens another session and continues.
+    A message whose summary was yielded as *retrieved* is stored completely and flushed to disk. Every message in the
+    server's list is yielded, also one that the server refused or said nothing about, but for those that were deleted
+    meanwhile. A notice in a message's place is stored apart. All three are asked for again by the next call. When the
+    server is busy or the connection breaks, it waits, opens another session and continues.
 
     Args:
         open_session: Opens a session that is logged in.
@@ -57,8 +62,8 @@ def fetch(
             first.
 
     Raises:
-        MailError: the failure is not retriable or lasts longer than the policy's limit, or the server refused some
-            messages; complete messages are kept, and the next call continues.
+        MailError: the failure is not retriable or lasts longer than the policy's limit; complete messages are kept,
+            and the next call continues.
         InputError: another retrieval is writing there.
     """
     store = open_store(to, format) if to is not None and not headers_only else None
@@ -84,23 +89,20 @@ def _fetch_into(
     yielded: Collection[str],
 ) -> Iterator[MessageSummary]:
     """Retrieve mail into an open store, in one session; skip messages that were *yielded* before."""
-    on_server = list_messages(session)[:limit]
-    missing = []
-    for entry in on_server:
+    wanted = []
+    for entry in list_messages(session)[:limit]:
         if entry.uidl in yielded and not entry.ambiguous:
             continue
         if store is not None and not entry.ambiguous and store.has(entry.uidl):
-            row = store.row(entry.uidl)
-            if row is not None:
-                yield row
+            yield store.row(entry.uidl) or _unknown(entry, "already")
             continue
-        missing.append(entry)
+        wanted.append(entry)
+    received: set[int] = set()
     if store is None:
-        yield from _summaries(session, missing, headers_only=headers_only)
+        yield from _summaries(session, wanted, received, headers_only=headers_only)
     else:
-        yield from _store_all(store, session, missing, yielded)
-    if session.refused_replies:
-        raise _undelivered_error(session)
+        yield from _store_all(store, session, wanted, received, yielded)
+    yield from _undelivered(session, [entry for entry in wanted if entry.handle not in received])
 
 
 def list_messages(session: Session) -> list[ListedMessage]:
@@ -127,19 +129,55 @@ def list_messages(session: Session) -> list[ListedMessage]:
 
 
 def _summaries(
-    session: Session, entries: list[ListedMessage], *, headers_only: bool
+    session: Session, entries: list[ListedMessage], received: set[int], *, headers_only: bool
 ) -> Iterator[MessageSummary]:
     by_handle = {entry.handle: entry for entry in entries}
     for handle, pieces in session.retrieve(list(by_handle), headers_only=headers_only):
-        entry = by_handle[handle]
-        yield summary_of(entry.uidl, scan(pieces), entry.size if headers_only else None)
+        entry, scanned = by_handle[handle], scan(pieces)
+        if scanned.size:
+            received.add(handle)
+            yield summary_of(entry.uidl, scanned, entry.size if headers_only else None)
+
+
+def _undelivered(session: Session, entries: list[ListedMessage]) -> Iterator[MessageSummary]:
+    """The messages that the server listed and did not hand over, without those that were deleted meanwhile."""
+    if entries and isinstance(session, ImapSession):
+        remaining = session.remaining()
+        entries = [entry for entry in entries if entry.handle in remaining]
+    replies = dict(session.refused_replies)
+    asks = True
+    for number, entry in enumerate(entries):
+        row = None
+        if asks and number < _HEADERS_OF_UNDELIVERED:
+            try:
+                for _handle, pieces in session.retrieve([entry.handle], headers_only=True):
+                    row = summary_of(entry.uidl, scan(pieces), entry.size)
+            except MailError:
+                asks = False  # the connection broke, which takes nothing from what was retrieved
+        status: Status = "refused" if entry.handle in replies else "missing"
+        command = "UID FETCH" if isinstance(session, ImapSession) else "RETR"
+        reply = replies.get(entry.handle) or _("no message in the answer")
+        yield replace(
+            row or _unknown(entry, status),
+            status=status,
+            reply=f"{command} {entry.handle}: {reply}",
+        )
+
+
+def _unknown(entry: ListedMessage, status: Status) -> MessageSummary:
+    """The row of a message of which only its place in the list is known."""
+    return MessageSummary(entry.uidl, None, "", "", "", entry.size, status=status)
 
 
 def _store_all(
-    store: MailStore, session: Session, entries: list[ListedMessage], yielded: Collection[str]
+    store: MailStore,
+    session: Session,
+    entries: list[ListedMessage],
+    received: set[int],
+    yielded: Collection[str],
 ) -> Iterator[MessageSummary]:
     try:
-        yield from _stage_all(store, session, entries, yielded)
+        yield from _stage_all(store, session, entries, received, yielded)
     except MailError:
         yield from store.commit()  # complete messages are kept
         raise
@@ -150,7 +188,11 @@ def _store_all(
 
 
 def _stage_all(
-    store: MailStore, session: Session, entries: list[ListedMessage], yielded: Collection[str]
+    store: MailStore,
+    session: Session,
+    entries: list[ListedMessage],
+    received: set[int],
+    yielded: Collection[str],
 ) -> Iterator[MessageSummary]:
     suspects: list[ListedMessage] = []
     for entry, pieces in _retrieve_then_retry(session, entries, suspects):
@@ -163,10 +205,18 @@ def _stage_all(
             store.discard(staged.file)
             suspects.append(entry)  # retrieved once more, without pipelining
             continue
+        if not staged.scanned.size:  # not even a header: nothing was handed over
+            store.discard(staged.file)
+            continue
+        received.add(entry.handle)
         uidl = entry.uidl
         if entry.ambiguous:  # only its content identifies it
             uidl = f"{entry.uidl}#{staged.digest[:16]}"
         row = summary_of(uidl, staged.scanned)
+        if row.status == "placeholder":
+            store.set_apart(staged, uidl)
+            yield row
+            continue
         if not (entry.ambiguous and (uidl in yielded or store.has(uidl))):
             yield from store.add(staged, row)
             continue
@@ -185,17 +235,3 @@ def _retrieve_then_retry(
     for entry in list(retry):
         for _handle, pieces in session.retrieve([entry.handle]):
             yield entry, pieces
-
-
-def _undelivered_error(session: Session) -> MailError:
-    count = len(session.refused_replies)
-    return MailError(
-        ngettext(
-            "The server did not hand over {n} message; the others are there.",
-            "The server did not hand over {n} messages; the others are there.",
-            count,
-        ).format(n=count),
-        stage="work",
-        cause="message-rejected",
-        evidence="\n".join(dict.fromkeys(session.refused_replies.values())),
-    )

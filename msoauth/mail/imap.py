@@ -17,6 +17,7 @@ _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b", re.IGNORECASE)
 _BODY = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? ", re.IGNORECASE)
 _QUOTED_BODY = re.compile(rb'BODY\[[^\]]*\] (NIL|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS", re.IGNORECASE)
+_SEARCH = re.compile(rb"\* SEARCH((?: \d{1,10})*)\s*$", re.IGNORECASE)
 _VALIDITY = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
 _INTERNALDATE = re.compile(rb'\bINTERNALDATE "([^"]{20,30})"', re.IGNORECASE)
 _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
@@ -244,7 +245,7 @@ class ImapSession(MailSession):
         return None
 
     def sizes(self) -> dict[int, int]:
-        """The size of each message in bytes by its UID."""
+        """The size of each message in bytes by its UID; 0 for one that the server lists but says nothing about."""
         if not self.messages:
             return {}
         sizes = {}
@@ -253,7 +254,18 @@ class ImapSession(MailSession):
             if sequence and uid and size:
                 sizes[int(uid[1])] = int(size[1])
                 self._uids[int(sequence[1])] = int(uid[1])
+        if len(sizes) < self.messages:
+            sizes = dict.fromkeys(self._search_all(), 0) | sizes
         return sizes
+
+    def remaining(self) -> set[int]:
+        """The UIDs of the messages that are there now."""
+        self._commands.ask("NOOP")  # lets the server say which were deleted (RFC 3501, 7.4.1)
+        return self._search_all()
+
+    def _search_all(self) -> set[int]:
+        matches = map(_SEARCH.match, self._commands.ask("UID SEARCH ALL"))
+        return {int(uid) for match in matches if match for uid in match[1].split()}
 
     def retrieve(
         self, uids: Sequence[int], *, headers_only: bool = False

@@ -1,12 +1,13 @@
 """Message summaries: date, addresses, subject, size and attachments of any message, however malformed."""
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msoauth.mail import headers
-from msoauth.mail.structure import Part, Scanner
+from msoauth.mail.structure import Part, Scanner, scan
 from msoauth.texts import _, ngettext
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ _NO_ATTACHMENTS = frozenset({
     *(b"text/x-amp-html", b"text/watch-html", b"application/pgp-encrypted", b"application/pgp-signature"),
     *(b"application/pkcs7-signature", b"application/x-pkcs7-signature"),
 })  # fmt: skip
+
+
+Status = Literal["retrieved", "already", "missing", "refused", "placeholder"]
+UNDELIVERED: tuple[Status, ...] = ("missing", "refused", "placeholder")
+
+# How Exchange's notices in a mail's place begin (OfflineIMAP/offlineimap#62, freescout#3203), and what the attachment is
+# called that stands for those that Safe Attachments is still scanning (msgraph-sdk-dotnet#2416; "ATP" until 2020).
+_CONVERSION_FAILED = re.compile(
+    r"retrieval using the (?:IMAP4?|POP3?) protocol failed for the following message", re.IGNORECASE
+)
+_SCANNING = re.compile(
+    r"(?:safe attachments|atp) scan in progress(?:\.(?:eml|txt|html?))?", re.IGNORECASE
+)
+# The notice in other languages has the same sender (from memory), and is no mail that travelled.
+_EXCHANGE = "microsoft exchange server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,9 @@ class MessageSummary:
         size: In bytes.
         attachments: The first 200; empty when only the headers were retrieved.
         more_attachments: How many more there are.
+        status: Whether it was retrieved, was stored already, is listed and not handed over (``missing`` for silence,
+            ``refused``), or is a notice that Exchange put in its place (``placeholder``).
+        reply: What was asked for a message that was not handed over, and the server's own words.
     """
 
     uidl: str
@@ -50,10 +69,12 @@ class MessageSummary:
     size: int
     attachments: tuple[Attachment, ...] = ()
     more_attachments: int = 0
+    status: Status = "retrieved"
+    reply: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The row as JSON: ``uidl``, ``date``, ``from``, ``to``, ``subject``, ``size``, ``attachments``,
-        and ``more_attachments`` if there are any.
+        ``status``, and ``more_attachments`` and ``reply`` if there are any.
         """
         row: dict[str, Any] = {
             "uidl": self.uidl,
@@ -63,10 +84,20 @@ class MessageSummary:
             "subject": self.subject,
             "size": self.size,
             "attachments": [{"name": a.name, "size": a.size} for a in self.attachments],
+            "status": self.status,
         }
         if self.more_attachments:
             row["more_attachments"] = self.more_attachments
+        if self.reply:
+            row["reply"] = self.reply
         return row
+
+    def line(self) -> str:
+        """The message on one line, for a list of those that were not retrieved: what is known of it, and its unique id."""
+        date = f"{self.date:%Y-%m-%d %H:%M}" if self.date else ""
+        known = ", ".join(filter(None, (date, self.from_, self.subject and f"“{self.subject}”")))
+        named = f"{known} ({self.uidl})" if known else self.uidl
+        return f"{status_label(self.status)}: {named}" + (f": {self.reply}" if self.reply else "")
 
     def attachments_text(self) -> str:
         """The attachments as text for people: ``contract.pdf (26,112 bytes)``."""
@@ -84,8 +115,40 @@ class MessageSummary:
         )
 
 
+def status_label(status: Status) -> str:
+    """A status for people."""
+    return {
+        "retrieved": _("retrieved"),
+        "already": _("there already"),
+        "missing": _("missing"),
+        "refused": _("refused"),
+        "placeholder": _("only a notice"),
+    }[status]
+
+
+def outcome(counts: Mapping[Status, int]) -> str:
+    """How many messages a retrieval got, and how many it did not, in one clause."""
+    # English has one form for both; German inflects some.
+    texts = {
+        "already": ngettext("{n} there already", "{n} there already", counts.get("already", 0)),
+        "missing": ngettext("{n} missing", "{n} missing", counts.get("missing", 0)),
+        "refused": ngettext("{n} refused", "{n} refused", counts.get("refused", 0)),
+        "placeholder": ngettext(
+            "{n} with only a notice in its place",
+            "{n} with only a notice in their place",
+            counts.get("placeholder", 0),
+        ),
+    }
+    count = counts.get("retrieved", 0)
+    clause = ngettext("{n} message retrieved", "{n} messages retrieved", count).format(n=count)
+    for status, text in texts.items():
+        if number := counts.get(cast("Status", status), 0):
+            clause += ", " + text.format(n=number)
+    return clause
+
+
 def from_json(row: Mapping[str, Any]) -> MessageSummary:
-    """The summary from the JSON that :meth:`MessageSummary.as_json` returns.
+    """The summary of a stored message from the JSON that :meth:`MessageSummary.as_json` returned.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is not valid.
@@ -103,6 +166,7 @@ def from_json(row: Mapping[str, Any]) -> MessageSummary:
             for a in row["attachments"]
         ),
         int(row.get("more_attachments", 0)),
+        status="already",
     )
 
 
@@ -116,7 +180,7 @@ def summary_of(uidl: str, scanned: Scanner, server_size: int | None = None) -> M
     """
     fields = scanned.fields
     attachments, more = _attachments(scanned.parts) if server_size is None else ((), 0)
-    return MessageSummary(
+    row = MessageSummary(
         uidl=uidl,
         date=headers.parse_date(fields.get(b"date", b"")) or headers.received_date(fields),
         from_=headers.decode_text(fields.get(b"from", b"")),
@@ -126,6 +190,24 @@ def summary_of(uidl: str, scanned: Scanner, server_size: int | None = None) -> M
         attachments=attachments,
         more_attachments=more,
     )
+    return replace(row, status="placeholder") if _is_placeholder(row, scanned) else row
+
+
+def _is_placeholder(row: MessageSummary, scanned: Scanner) -> bool:
+    """Whether a message is Exchange's notice in the place of a mail, or of its attachments."""
+    has_travelled = b"received" in scanned.fields
+    is_from_exchange = row.from_.lstrip('"').lower().startswith(_EXCHANGE)
+    if _CONVERSION_FAILED.match(row.subject) and (is_from_exchange or not has_travelled):
+        return True
+    if is_from_exchange and not has_travelled and b"message-id" not in scanned.fields:
+        return True
+    names = [attachment.name for attachment in row.attachments]
+    names += [_inner_subject(part.head) for part in scanned.parts if part.head]
+    return any(_SCANNING.fullmatch(name.strip()) for name in names)
+
+
+def _inner_subject(head: bytes) -> str:
+    return headers.decode_text(scan([head]).fields.get(b"subject", b""))
 
 
 def _attachments(parts: Iterable[Part]) -> tuple[tuple[Attachment, ...], int]:
@@ -180,11 +262,12 @@ def frame(messages: Iterable[MessageSummary]) -> "pd.DataFrame":
             "size": message.size,
             "attachments": message.attachments_text(),
             "uidl": message.uidl,
+            "status": message.status,
         }
         for message in messages
     ]
     table = pd.DataFrame(
-        rows, columns=["date", "from", "to", "subject", "size", "attachments", "uidl"]
+        rows, columns=["date", "from", "to", "subject", "size", "attachments", "uidl", "status"]
     )
     table["date"] = pd.to_datetime(table["date"], utc=True)
     table["size"] = table["size"].astype("int64")

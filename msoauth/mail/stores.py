@@ -26,7 +26,7 @@ from filelock import FileLock
 from filelock import Timeout as LockedError
 
 from msoauth import private_files
-from msoauth.errors import InputError, MailError, MsoauthError
+from msoauth.errors import InputError, LocalError, MsoauthError
 from msoauth.mail.messages import MessageSummary, from_json, summary_of
 from msoauth.mail.structure import Scanner, scan
 from msoauth.texts import _
@@ -38,6 +38,7 @@ BATCH_MESSAGES, _BATCH_BYTES, _BATCH_SECONDS = 2048, 64 << 20, 1.0
 _SYNC_THREADS = 16  # file systems flush many files in one go when they are asked at the same time
 _CHUNK = 1 << 17
 _INDEX = ".msoauth-index"
+NOTICES = "notices"  # the folder of what Exchange put in a message's place
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")  # no upper case, because Windows ignores case
 _FROM = re.compile(rb">*From ")
 _OURS = b"From MAILER-DAEMON "  # how mailbox.mbox begins a message; other programs name the sender, or write two blanks
@@ -72,8 +73,11 @@ def as_input_error(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _as_mail_error(place: Path) -> Iterator[None]:
-    with _failing_as(lambda text: MailError(text, stage="work"), place):
+def _as_local_error(place: Path) -> Iterator[None]:
+    step = _(
+        "Make room on the disk or choose another place, and retrieve again: what is there is kept."
+    )
+    with _failing_as(lambda text: LocalError(text, fix=(step,)), place):
         yield
 
 
@@ -164,7 +168,7 @@ class MailStore(ABC):
 
     Raises:
         InputError: on entering, when another retrieval or mail program is writing there, or it cannot be written.
-        MailError: it cannot be written. Every method may raise it.
+        LocalError: it cannot be written. Every method may raise it.
     """
 
     def __init__(
@@ -219,7 +223,7 @@ class MailStore(ABC):
         """Write a message to a temporary file, without committing it."""
         file = self._folders[-1] / next(self._names)
         digest, scanner = hashlib.sha256(), Scanner()
-        with _as_mail_error(self._place):
+        with _as_local_error(self._place):
             try:
                 with os.fdopen(private_files.create(file), "wb") as out:
                     for piece in self._stored_form(_tee(pieces, digest.update, scanner.feed)):
@@ -240,6 +244,13 @@ class MailStore(ABC):
         with suppress(OSError):
             os.unlink(file)  # noqa: PTH108
 
+    def set_apart(self, staged: Staged, uidl: str) -> None:
+        """Put a notice that came in a message's place into a folder of its own; the message stays to be retrieved."""
+        with _as_local_error(self._place):
+            private_files.make_folder(self._apart)
+            _sync(staged.file)
+            private_files.replace(staged.file, self._apart / f"{file_name(uidl)}.eml")
+
     def add(self, staged: Staged, row: MessageSummary) -> list[MessageSummary]:
         """Add a staged message to the batch; returns the summaries of messages that were committed now."""
         if not self._batch:
@@ -257,9 +268,22 @@ class MailStore(ABC):
         """Put the batch into place, each message completely or not at all; returns their summaries."""
         batch, self._batch, self._bytes = self._batch, [], 0
         if batch:
-            with _as_mail_error(self._place):
+            with _as_local_error(self._place):
                 self._commit(batch)
+            if self._apart.is_dir():
+                for _staged, row in batch:
+                    self.discard(self._apart / f"{file_name(row.uidl)}.eml")  # it has come at last
         return [row for _staged, row in batch]
+
+    @property
+    def _apart(self) -> Path:
+        """The folder of notices: in a folder of mail, or beside a file."""
+        is_folder = self._folders[0] == self._place
+        return (
+            self._place / NOTICES
+            if is_folder
+            else self._place.with_name(f"{self._place.name}.{NOTICES}")
+        )
 
     @abstractmethod
     def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> None:
@@ -313,7 +337,7 @@ class EmlStore(MailStore):
         """The summary of a stored message: from the index, else from its file."""
         row, name = super().row(uidl), self._find(uidl)
         if row is None and name is not None:
-            with _as_mail_error(self._place):
+            with _as_local_error(self._place):
                 with self._open(name) as source:
                     row = _summary_of_file(uidl, source)
                 self._index.add([(file_name(uidl), "", row)])

@@ -14,6 +14,7 @@ FIELD_LIMIT = 16 << 10  # bytes kept of one field
 PARTS_LIMIT = 20_000  # parts counted separately
 _PART_HEADER_LIMIT = 64 << 10
 _DEPTH_LIMIT = 100
+_HEAD_LIMIT = 4 << 10  # bytes kept of an attached mail
 _LONG_LINE = 1 << 16  # bytes after which a line is scanned before it is complete
 
 _BLANK_LINE = re.compile(rb"\n\r?(?=\n)")
@@ -33,6 +34,7 @@ class Part:
     Attributes:
         default_type: Its media type without a Content-Type: that of the parts of a digest is ``message/rfc822``
             (RFC 2046, section 5.1.5).
+        head: The beginning of an attached mail, with its header.
     """
 
     fields: dict[bytes, bytes]
@@ -43,6 +45,7 @@ class Part:
     soft_breaks: int = 0
     uu_bytes: int = 0  # that the lines of a uuencoded body hold, by their first characters
     is_uu_ended: bool = False
+    head: bytes = b""
     _is_at_line_start: bool = True
 
     @property
@@ -58,6 +61,8 @@ class Part:
     def count(self, data: bytes) -> None:
         """Count bytes of the body."""
         self.size += len(data)
+        if len(self.head) < _HEAD_LIMIT and self.media_type == b"message/rfc822":
+            self.head += data[: _HEAD_LIMIT - len(self.head)]
         if self.encoding in _UUENCODE:
             self._count_uuencoded(data)
         elif self.encoding:

@@ -11,7 +11,7 @@ from msoauth.checks.mail import fetch_mail, mail_folder, send_test
 from msoauth.errors import DestinationError, MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
-from msoauth.mail.messages import MessageSummary, frame
+from msoauth.mail.messages import MessageSummary, frame, status_label
 from msoauth.mail.stores import stored_mail
 from msoauth.model import Account, Finding
 from msoauth.texts import _
@@ -224,7 +224,14 @@ class MailPanel(Panel):
 
     def _draw_table(self) -> None:
         rows = [
-            (_local_time(m), m.from_, m.subject, f"{m.size:,}", m.attachments_text())
+            (
+                _local_time(m),
+                m.from_,
+                m.subject,
+                f"{m.size:,}",
+                m.attachments_text(),
+                status_label(m.status),
+            )
             for m in self.messages[:_MAX_ROWS]
         ]
         if not rows:
@@ -236,7 +243,7 @@ class MailPanel(Panel):
             if more > 0
             else Markup("")
         )
-        head = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments")]
+        head = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments"), _("Status")]
         self.table.show(
             html.table(head, rows, numbers=[3], times=[0], label=_("Retrieved mail")) + note
         )

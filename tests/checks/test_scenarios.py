@@ -1,12 +1,13 @@
 """Every scenario of the practice tenant is diagnosed as its cause, where it shows: by the checks or by the sign-in."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from msoauth import judgement
-from msoauth.checks.mail import send_test
-from msoauth.model import Signal
+from msoauth.checks.mail import fetch_mail, send_test
+from msoauth.model import Finding, Signal
 from msoauth.practice.scenarios import Scenario, scenarios
 from tests.checks.cases import ACCOUNTS, NEWCOMER, Case, running
 
@@ -114,6 +115,21 @@ def test_a_scenario_of_an_administrators_reading_is_told(
     assert case.read_graph(account) == scenario.cause
 
 
+@_named("fetch")
+def test_a_scenario_of_a_retrieval_is_diagnosed_by_it(
+    case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario, tmp_path: Path
+) -> None:
+    account = case.signed_in_account(scenario.account)
+    bring_about(scenario)
+    found: list[Finding] = []
+    list(fetch_mail(case.workspace, account, to=tmp_path, on_finding=found.append))
+    [broken] = found
+    assert broken.cause == scenario.cause
+    assert judgement.root_cause(found) is broken
+    assert broken.fix
+    assert broken.who
+
+
 @_named("arrival")
 def test_a_scenario_of_a_test_mail_that_does_not_arrive_is_diagnosed(
     case: Case, bring_about: Callable[[Scenario], None], scenario: Scenario
@@ -147,6 +163,7 @@ def test_every_scenario_is_in_one_of_the_tests_above() -> None:
         "graph",
         "password",
         "arrival",
+        "fetch",
     }
     assert {scenario.shows for scenario in scenarios()} == tested
 

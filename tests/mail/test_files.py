@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from msoauth import private_files
-from msoauth.errors import InputError, MailError
+from msoauth.errors import InputError, LocalError, MailError
 from msoauth.mail import stores
 from msoauth.mail.stores import Format, open_store, stored_mail
 from tests.mail.fake_pop3 import FakePop3, fetch, make_messages, subjects
@@ -372,8 +372,9 @@ def test_a_disk_that_fills_up_is_told_and_what_was_whole_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(MailError, match="No space left"):
+        with pytest.raises(LocalError, match="No space left") as told:
             list(fetch(FakePop3(mails).session, to=place, format=kind))
+        assert told.value.fix
     assert set(expected(mails[:2], kind)) <= set(kept(place, kind))
     list(fetch(FakePop3(mails).session, to=place, format=kind))
     assert kept(place, kind) == expected(mails, kind)

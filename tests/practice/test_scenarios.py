@@ -59,7 +59,6 @@ def test_they_cover_every_cause_but_those_that_no_tenant_brings_about() -> None:
     # Nothing in msoauth can meet these yet.
     not_yet = {
         *("exchange-role-missing",),
-        *("message-missing", "message-placeholder"),
     }
     missing = set(causes()) - {known.cause for known in scenarios()}
     assert missing == told_otherwise | of_other_programs | not_yet
