@@ -20,6 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from keyring.errors import KeyringLocked, NoKeyringError
@@ -36,11 +37,13 @@ from msoauth.identity.loopback import Listener
 from msoauth.mail import sockets
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.model import Firm
+from msoauth.practice import PracticeTenant
 from msoauth.reports.pseudonyms import Pseudonyms
 from msoauth.store import Workspace
 from msoauth.store.database import trouble
 from msoauth.store.engine import shared_place
 from msoauth.waiting import STEP
+from tests.checks.test_ip_versions import needs_ipv6
 from tests.ports import reserved_port
 from tests.test_shells import cmd_words, powershell_words
 
@@ -562,3 +565,19 @@ def test_a_command_on_a_page_reads_alike_in_powershell_cmd_and_sh(page: str) -> 
         words = shlex.split(line)
         assert powershell_words(line) == words, command
         assert cmd_words(line) == words, command
+
+
+@needs_ipv6
+def test_9_every_port_of_the_practice_tenant_answers_on_every_address_of_localhost() -> None:
+    with PracticeTenant(ipv6=True) as tenant:
+        ends = tenant.endpoints
+        ports = {urlsplit(ends[name]).port for name in ("authority", "graph")} | {
+            urlsplit(tenant.people_url).port,
+            *(ends[name]["port"] for name in ("pop3", "imap", "smtp")),
+        }
+        assert len(ports) == 5
+        for port in ports:
+            for address in ("127.0.0.1", "::1"):
+                with socket.create_connection((address, port), timeout=20) as connection:
+                    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    assert connection.recv(1)  # a greeting, or that this is no HTTPS

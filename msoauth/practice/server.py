@@ -61,7 +61,7 @@ class PracticeTenant:
         firms: How many tenants, or their names.
         people_base: Public address of the browser pages when a proxy serves them; empty for
             ``http://localhost:PORT``; ``{port}`` in it stands for their port. See `Address`.
-        ipv6: Whether the mail servers listen on ``::1`` as well as on ``127.0.0.1``; None where ``localhost`` is both.
+        ipv6: Whether it listens on ``::1`` as well as on ``127.0.0.1``; None where ``localhost`` is both.
 
     Raises:
         ScenarioError: there is no such scenario, tenant or account.
@@ -211,8 +211,12 @@ class PracticeTenant:
                     await exchange.close()
                 ready.set()
 
-        with contextlib.suppress(OSError):  # `failure` has it, for the thread that waits
-            asyncio.run(serve())
+        # Windows' other loop gives a port up when a client resets its connection at once (cpython#93821).
+        with (
+            contextlib.suppress(OSError),  # `failure` has it, for the thread that waits
+            asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner,
+        ):
+            runner.run(serve())
 
     async def _open(
         self, ports: Ports, name: str, app: tornado.web.Application, tls: TlsContexts, most: int
@@ -222,7 +226,7 @@ class PracticeTenant:
         async def serve(sock: socket.socket, context: ssl.SSLContext | None) -> Stop:
             return listen(app, sock, context if secure else None, most=most)
 
-        port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP)
+        port = Port(HOST, self._ports[name], serve, tls, PLAIN_HTTP, also=self._also)
         self._ports[name] = await ports.open(name, port)
 
     def _stop(self) -> None:
