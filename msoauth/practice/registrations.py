@@ -39,7 +39,7 @@ class AppManagementPolicy:
     """Rules for the credentials of apps (facts K2.5): a tenant's for all of them, or one in its place for single apps.
 
     They count when a credential is added; an older one stays valid. An app with a policy of its own inherits nothing
-    from the tenant's (Microsoft's pages on application authentication methods).
+    from the tenant's; that this holds for a rule that it does not name is unverified.
 
     Attributes:
         block_passwords: No client secret may be added.

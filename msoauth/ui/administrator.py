@@ -46,7 +46,7 @@ class AdministratorSection:
             clear(self.view)
         elif graph is None:
             text = _(
-                "With an administrator's sign-in the diagnosis also reads the app's registration, consent, assignment and licence from Microsoft Graph. The token stays in memory and is never stored."
+                "With an administrator's sign-in the diagnosis also reads the app's registration, consent, assignment, licence and the directory's policies from Microsoft Graph. The token stays in memory and is never stored."
             )
             self.view.show(
                 Markup(
