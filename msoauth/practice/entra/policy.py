@@ -208,9 +208,10 @@ def _number(said: AppliedPolicy, facts: SignInFacts, user: User, sign_in: SignIn
         return 53002 if unmet & APP_CONTROLS else 53003
     if facts.transfer_method or devices == DEVICE_CONTROLS:
         return 530003
-    if sign_in.renewal and facts.client_app_type == NATIVE:
-        return 50097
-    return 53000 if "compliantDevice" in devices else 53001
+    if "compliantDevice" in devices:
+        return 53000
+    # A joined device proves itself to the token endpoint, which asks for that.
+    return 50097 if sign_in.renewal else 53001
 
 
 def _for_all(failed: Iterable[AppliedPolicy]) -> bool:

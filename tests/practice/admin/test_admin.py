@@ -412,7 +412,7 @@ def test_policies_are_shown_switched_and_narrowed(admin: Admin) -> None:
         ("Require a compliant device or multifactor authentication", 50076),
         ("Require a compliant device", 53000),
         ("Require a managed device", 530003),
-        ("Require a hybrid joined device", 53001),
+        ("Require a hybrid joined device", 50097),
         ("Require an approved client app", 53002),
         ("Block legacy authentication", None),
         ("Block device code flow", None),
