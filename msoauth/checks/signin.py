@@ -110,6 +110,15 @@ def _scopes(context: Context) -> Outcome:
     else:
         needed, granted = {f"{protocol}.AccessAsUser.All", "SMTP.Send"}, claims.scopes
     missing = sorted(needed - granted)
+    if missing == [
+        "SMTP.SendAsApp"
+    ]:  # the login shows whether Exchange allows it all the same (facts A5)
+        return Outcome(
+            _(
+                "the token lacks SMTP.SendAsApp: mail can be sent only where RBAC for Applications allows it"
+            ),
+            Signal.WARNING,
+        )
     if missing:
         return Outcome(
             _("the token lacks {missing}").format(missing=", ".join(missing)),

@@ -129,6 +129,8 @@ class ServicePrincipal:
         user_consent: ``{user id: {resource app id: {short scope names}}}``.
         app_roles: ``{resource app id: {role names}}`` granted (application permissions).
         exchange_object_id: The ObjectId given to New-ServicePrincipal in Exchange, or None.
+        smtp_scope: Addresses in the scope of its Exchange role *Application SMTP.SendAsApp* (RBAC for Applications);
+            ``*`` for all.
     """
 
     app: AppRegistration
@@ -141,6 +143,11 @@ class ServicePrincipal:
     user_consent: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     app_roles: dict[str, set[str]] = field(default_factory=dict)
     exchange_object_id: str | None = None
+    smtp_scope: set[str] = field(default_factory=set)
+
+    def sends_as(self, address: str) -> bool:
+        """Whether the scope of its Exchange role covers that address."""
+        return bool({"*", address.strip().lower()} & self.smtp_scope)
 
     def consented(self, user_id: str, resource: str) -> set[str]:
         """Short names of the scopes of *resource* that the user, or the admin for all, consented to."""

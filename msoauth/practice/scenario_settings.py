@@ -94,7 +94,7 @@ def _set_attribute(target: Any, name: str, value: Any) -> Undo:
     elif isinstance(before, dict):
         value = {key: set(items) for key, items in value.items()}
     setattr(target, name, value)
-    new = copy.copy(value)  # a fix by hand may change the value in place
+    new = copy.deepcopy(value)  # a fix by hand may change the value in place
     return Undo(lambda: setattr(target, name, before), lambda: bool(getattr(target, name) == new))
 
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from msoauth.practice import PracticeTenant
 from msoauth.practice.registrations import new_id
 from msoauth.practice.scenario_settings import AREAS, Change, Reach, Undo
+from msoauth.practice.state import EXCHANGE_APP_ID
 from tests.practice.browser import Place
 from tests.practice.graph.test_graph import READ
 from tests.practice.graph.test_policies import READ as POLICIES
@@ -137,6 +138,10 @@ class Wire:
                 "refresh_token"
             ]
         kind = name.removeprefix("token ")
+        if kind == "app without smtp":
+            roles = {EXCHANGE_APP_ID: ["IMAP.AccessAsApp", "POP.AccessAsApp"]}
+            with self.changed({"service.app_roles": roles}):
+                return self._token("token app")
         if kind.startswith("app"):
             resource = "graph.microsoft.com" if kind == "app graph" else "outlook.office365.com"
             form = {

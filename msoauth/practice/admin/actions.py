@@ -99,6 +99,10 @@ def _check_item(view: View, path: str, value: str) -> str:
         if not found:
             raise ChangeError(f"There is no delegated permission “{value}”.")
         return found[0].id
+    if path == "principal.smtp_scope":
+        if value != "*" and view.tenant.mailbox(value) is None:
+            raise ChangeError(f"There is no mailbox “{value}” in {view.tenant.name}.")
+        return value.lower()
     user = view.tenant.user(value)
     if path == "principal.assigned_users":
         if user is None:

@@ -165,6 +165,7 @@ LISTINGS = {
         Listing("app.public_client_redirect_uris", "Mobile and desktop applications", "Redirect URI"),
         Listing("app.spa_redirect_uris", "Single-page application", "Redirect URI"),
         Listing("principal.assigned_users", "Users and groups", "User"),
+        Listing("principal.smtp_scope", "Application SMTP.SendAsApp (RBAC for Applications)", "Mailbox"),
         Listing("policies.low_impact_permissions", "Permission classifications: low impact", "Permission"),
         Listing("user.aliases", "Aliases", "Address"),
         Listing("mailbox.full_access", "Read and manage (Full Access)", "User or service principal"),

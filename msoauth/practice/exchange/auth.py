@@ -155,7 +155,8 @@ def check_login(
         policy = smtp_policy(tenant, tenant.mailbox(user) or mailbox)
         if policy is not None:
             return verdict(policy, f"policy: {policy.name.lower().replace('_', ' ')}")
-    if (refusal := _check_claims(state, protocol, claims, app)) is not None:
+    by_rbac = protocol is Protocol.SMTP and app and _sends_by_rbac(tenant, identity, user, claims)
+    if (refusal := _check_claims(state, protocol, claims, app, by_rbac)) is not None:
         return verdict(*refusal)
     account = None if app else tenant.user(who)
     if not app and (account is None or not account.account_enabled):
@@ -169,7 +170,7 @@ def check_login(
         if user.lower() != who:
             return verdict(Verdict.USER, "user= is not the token's user")
         target = mailbox
-    return verdict(*_check_mailbox(protocol, tenant, target, account, identity))
+    return verdict(*_check_mailbox(protocol, tenant, target, account, identity, by_rbac))
 
 
 def smtp_policy(tenant: Tenant, mailbox: Mailbox | None) -> Verdict | None:
@@ -199,8 +200,18 @@ def _issuer(state: PracticeState, claims: Mapping[str, Any]) -> Tenant | None:
     return None if tenant.deprovisioned else tenant
 
 
+def _sends_by_rbac(tenant: Tenant, identity: str, user: str, claims: Mapping[str, Any]) -> bool:
+    """Whether RBAC for Applications lets the app send as that mailbox; never beside SMTP.SendAsApp (facts A5)."""
+    principal = tenant.principal_in_exchange(identity)
+    return (
+        principal is not None
+        and Protocol.SMTP.role not in claims.get("roles", ())
+        and principal.sends_as(user)
+    )
+
+
 def _check_claims(
-    state: PracticeState, protocol: Protocol, claims: Mapping[str, Any], app: bool
+    state: PracticeState, protocol: Protocol, claims: Mapping[str, Any], app: bool, by_rbac: bool
 ) -> tuple[Verdict, str] | None:
     if str(claims.get("aud", "")).rstrip("/") not in AUDIENCES:
         return Verdict.AUDIENCE, f"the token is for {claims.get('aud')!s:.80}"
@@ -210,7 +221,7 @@ def _check_claims(
     if float(claims.get("nbf", 0)) > now + CLOCK_SKEW:
         return Verdict.NOT_YET, "the token is not valid yet"
     if app:
-        if protocol.role not in claims.get("roles", ()):
+        if protocol.role not in claims.get("roles", ()) and not by_rbac:
             return Verdict.PERMISSION, f"the token lacks the role {protocol.role}"
     elif protocol.scope not in str(claims.get("scp", "")).split():
         return Verdict.PERMISSION, f"the token lacks the scope {protocol.scope}"
@@ -227,7 +238,12 @@ def _own_mailbox(tenant: Tenant, upn: str) -> Mailbox | None:
 
 
 def _check_mailbox(
-    protocol: Protocol, tenant: Tenant, target: Mailbox | None, account: User | None, identity: str
+    protocol: Protocol,
+    tenant: Tenant,
+    target: Mailbox | None,
+    account: User | None,
+    identity: str,
+    by_rbac: bool,
 ) -> tuple[Verdict, str, Mailbox | None, bool]:
     if target is None or not target.is_mailbox or not tenant.exchange_online:
         return Verdict.NO_MAILBOX, "no mailbox with that primary address", None, False
@@ -235,7 +251,7 @@ def _check_mailbox(
     if not target.shared and (owner is None or not owner.licensed):
         return Verdict.NO_MAILBOX, "the mailbox's user has no licence", None, False
     own = account is not None and account is owner
-    rights = own or identity in target.full_access
+    rights = own or by_rbac or identity in target.full_access
     if not rights and (protocol is not Protocol.SMTP or account is not None):
         return Verdict.NO_RIGHTS, "no FullAccess on the mailbox", target, False
     if (protocol is Protocol.POP3 and not target.pop_enabled) or (
@@ -266,6 +282,8 @@ def may_send_as(tenant: Tenant, login: LoginResult, sender: str) -> bool:
     who = {login.identity, own.address.lower()} if login.identity else {own.address.lower()}
     if owner is not None:
         who.add(owner.upn.lower())
-    if tenant.principal_in_exchange(login.identity) is not None:
+    if (principal := tenant.principal_in_exchange(login.identity)) is not None:
+        if principal.sends_as(own.address) and principal.sends_as(address):
+            return True
         who = {login.identity}
     return bool(who & other.send_as)

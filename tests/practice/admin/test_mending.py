@@ -204,6 +204,21 @@ def test_a_scenario_is_mended_by_hand(place: Place, scenario: scenarios.Scenario
     assert [k for k in differences(before, state(place)) if k[-1] not in MENDED_BY_SIGNING_IN] == []
 
 
+def test_the_scope_of_rbac_is_listed_and_changed_by_hand() -> None:
+    with PracticeTenant() as tenant:
+        place = Place(tenant)
+        firm = place.firm
+        admin = Admin.at(place, app=firm.apps[-1].object_id).open()
+        for value in ("*", "office@contoso.example"):
+            admin.send("add", "principal.smtp_scope", value=value)
+        assert firm.principals[-1].smtp_scope == {"*", "office@contoso.example"}
+        admin.send("add", "principal.smtp_scope", value="nobody@contoso.example")
+        assert "There is no mailbox" in admin.says
+        for form in admin.forms("remove", "principal.smtp_scope"):
+            admin.browser.submit(form)
+        assert firm.principals[-1].smtp_scope == set()
+
+
 def test_the_next_request_sees_what_was_mended() -> None:
     with PracticeTenant() as tenant:
         place = Place(tenant)
