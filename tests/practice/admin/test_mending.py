@@ -212,7 +212,7 @@ def test_the_scope_of_rbac_is_listed_and_changed_by_hand() -> None:
         for value in ("*", "office@contoso.example"):
             admin.send("add", "principal.smtp_scope", value=value)
         assert firm.principals[-1].smtp_scope == {"*", "office@contoso.example"}
-        admin.send("add", "principal.smtp_scope", value="nobody@contoso.example")
+        admin.send("add", "principal.smtp_scope", status=400, value="nobody@contoso.example")
         assert "There is no mailbox" in admin.says
         for form in admin.forms("remove", "principal.smtp_scope"):
             admin.browser.submit(form)
