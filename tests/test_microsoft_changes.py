@@ -16,6 +16,7 @@ import pytest
 from msoauth.explaining import explain, explanation_with_roles, for_cause
 from msoauth.explaining.load import causes
 from msoauth.microsoft_changes import READ_AGAIN_AFTER, Change, changes, complete
+from msoauth.practice.scenarios import scenarios
 from msoauth.texts import LANGUAGES, use_language
 from tests.test_facts import LABELS
 
@@ -166,6 +167,20 @@ def test_no_cause_leaves_a_change_unfilled(language: str) -> None:
     for cause in causes().values():
         for said in (cause.meaning, *cause.fix):
             assert "{change:" not in said, (language, cause.id)
+
+
+def test_the_table_beside_the_facts_names_each_change_and_what_exists() -> None:
+    page = (ROOT / "docs/facts/changes-2026.md").read_text(encoding="utf-8")
+    table = page.partition('<a id="L15"></a>')[2]
+    assert set(re.findall(r"\[([a-z0-9-]+)\]", table)) == set(RAW)
+    for path in re.findall(r"`([\w/]+\.(?:py|toml))`", table):
+        found = ROOT / path if path.startswith("msoauth/") else ROOT / "msoauth" / path
+        assert found.exists(), path
+    named = set(re.findall(r"cause `([a-z0-9-]+)`", table))
+    assert named <= set(causes())
+    known = {scenario.name for scenario in scenarios()}
+    listed = re.findall(r"scenarios? ((?:`[a-z0-9-]+`(?:, )?)+)", table)
+    assert {name for one in listed for name in re.findall(r"`([a-z0-9-]+)`", one)} <= known
 
 
 def test_a_change_reads_as_a_value() -> None:
