@@ -15,7 +15,6 @@ MsoauthError
 """
 
 from collections.abc import Mapping
-from concurrent import futures
 from types import MappingProxyType
 from typing import TypeGuard
 
@@ -172,7 +171,7 @@ class AuthTimeoutError(AuthError, TimeoutError):
     """The authority did not answer in time, or nobody completed the sign-in in time."""
 
 
-class CancelledError(AuthError, futures.CancelledError):
+class CancelledError(AuthError):
     """The user cancelled a sign-in in msoauth itself: nothing was refused and nothing is wrong.
 
     Its cause is ``cancelled``, which is not in the catalogue: a finding about it has the signal *skipped* and no cause.
