@@ -157,7 +157,8 @@ def refused(bench: Bench, scenario: Scenario) -> Finding:
 def sign_in_in_vain(case: Case, causes: set[str]) -> Finding:
     """A sign-in that is refused: what is written down of it, by the client or by who read the page."""
     firm = next(iter(case.tenant.state.tenants.values()))
-    user = firm.users[NEWCOMER.address]
+    user = firm.user(NEWCOMER.address)  # whose user name may be another one
+    assert user is not None
     firm.principal.user_consent.pop(user.id, None)
     user.failed_tries = 0
     case.reload()

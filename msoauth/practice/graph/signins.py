@@ -91,7 +91,7 @@ def _row(tenant: Tenant, entry: LogEntry, names: dict[str, str]) -> Row:
         "appDisplayName": names.get(entry.app_id, ""),
         "ipAddress": "203.0.113.7",
         "clientAppUsed": "Mobile Apps and Desktop clients" if native else "Browser",
-        "correlationId": entry.correlation_id,
+        "correlationId": entry.correlation_id or entry.id,
         "conditionalAccessStatus": _status(entry),
         "isInteractive": entry.kind == "sign-in",
         "riskDetail": "none",
