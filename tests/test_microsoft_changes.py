@@ -219,6 +219,12 @@ def test_a_throttled_mailbox_is_told_to_stop_first(reply: str, cause: str) -> No
     assert details["throttled"]
 
 
+def test_a_mailbox_that_does_not_open_is_tried_over_ipv4() -> None:
+    told = explain("A3 BAD User is authenticated but not connected.")
+    assert "IPv4 instead of IPv6" in told.fix[-1]
+    assert "IPv6" not in " ".join(explain("A2 NO AUTHENTICATE failed.").fix)
+
+
 @pytest.mark.parametrize(
     ("text", "first"),
     [

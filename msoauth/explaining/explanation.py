@@ -52,6 +52,8 @@ _LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
     ),
     "timestamp": (_TIME, ("timestamp", "zeitstempel")),
 }
+# Causes by which a login may be accepted and the mailbox not be opened all the same.
+_LOGIN_ACCEPTED = frozenset({"mail-login-rejected", "full-access-missing"})
 # A step of the catalogue that is for other programs only: msoauth itself uses the system's certificates.
 _ELSEWHERE = "{elsewhere}"
 # An issuer that is not Microsoft's (facts L4): a proxy opens TLS, so the program's certificate store isn't to blame.
@@ -233,7 +235,11 @@ def explain(
     )
     return replace(
         explanation,
-        fix=(found.step, *explanation.fix) if found and found.step else explanation.fix,
+        fix=(
+            *((found.step,) if found and found.step else ()),
+            *explanation.fix,
+            *_other_ip_version(explanation.cause, lowercase(normalized)),
+        ),
         because=found.because if found else _whose(decision),
         links=(*links, *explanation.links),
         possibilities=tuple(Possibility(cause, causes()[cause].title) for cause in possibilities),
@@ -263,6 +269,17 @@ def roles_in(text: str, *, app_only: bool = False) -> dict[str, str]:
         return {}
     roles = {"login": denied[1] or "", "sender": denied[2].rstrip(".")}
     return {name: who for name, who in roles.items() if who and not (app_only and name == "login")}
+
+
+def _other_ip_version(cause: str, text: str) -> tuple[str, ...]:
+    """The step for a mailbox that does not open after an accepted login, which users tie to IPv6 (facts L12)."""
+    if cause not in _LOGIN_ACCEPTED or "authenticated but not connected" not in text:
+        return ()
+    step = _(
+        "If it began suddenly, let the program use IPv4 instead of IPv6: users report that this helps, above all with "
+        "Outlook.com."
+    )
+    return (step,)
 
 
 def _throttled_in(text: str) -> dict[str, str]:
