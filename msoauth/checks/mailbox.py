@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
+from msoauth import waiting
 from msoauth.checks.context import Check, Context, Outcome, RunState
 from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
@@ -127,24 +128,30 @@ def _imap(context: Context) -> Outcome:
     session = context.state.sessions.take(ImapSession) or ImapSession.connect(
         context.firm.cloud.imap, **context.connection_options("imap")
     )
-    failed = ""  # the IP version over which the mailbox did not open
+    failed, evidence = (
+        "",
+        "",
+    )  # the IP version over which the mailbox did not open, and the server's words
     try:
         session.log_in(context.mailbox.address, token_of(context))
     except MailError as error:
         failed = session.connection.family
+        evidence = _("The first try was refused: {words}").format(words=error.evidence)
         session = _open_over_other_family(context, session.connection, error)
     with session:
         count = session.messages
         read_latest_message(context, session)
-    if failed:
+    if failed and not _has_passed(context, failed):
         return Outcome(
             _(
                 "IMAP login works over {works} only: over {failed} Microsoft doesn't open the mailbox. Let the mail "
                 "program use {works} until that passes."
             ).format(works=session.connection.family, failed=failed),
             Signal.WARNING,
+            evidence=evidence,
         )
-    return Outcome(_("IMAP login works: {count} messages in the inbox").format(count=count))
+    summary = _("IMAP login works: {count} messages in the inbox").format(count=count)
+    return Outcome(summary, evidence=evidence)
 
 
 def _open_over_other_family(
@@ -171,6 +178,27 @@ def _open_over_other_family(
     except MailError:
         context.state.imap_family = ""
         raise error from None
+
+
+def _has_passed(context: Context, family: str) -> bool:
+    """Whether the mailbox opens over that IP version after a pause: then the refusal had nothing to do with it."""
+    other = context.state.imap_family
+    if waiting.wait(context.cancelled, context.options.second_try_after):
+        return False
+    context.state.imap_family = family
+    try:
+        with ImapSession.open(
+            context.firm.cloud.imap,
+            context.mailbox.address,
+            token_of(context),
+            **context.connection_options("imap"),
+        ):
+            pass
+    except MailError:
+        context.state.imap_family = other
+        return False
+    context.state.imap_family = ""
+    return True
 
 
 def _smtp(context: Context) -> Outcome:

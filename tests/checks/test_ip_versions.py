@@ -75,7 +75,10 @@ def _look_up(real: Callable[..., Any], address: str, *rest: Any, **options: Any)
 
 def _check(case: Case, kind: str = "imap", *, login: bool = False) -> dict[str, Finding]:
     account = case.signed_in_account(kind)
-    context = Context(case.workspace, case.workspace.firms.get(account.firm), account)
+    options = checks.RunOptions(second_try_after=0.0)
+    context = Context(
+        case.workspace, case.workspace.firms.get(account.firm), account, options=options
+    )
     wanted = checks.DIAGNOSE if login else checks.NETWORK
     return {finding.check: finding for finding in checks.run(wanted, context)}
 
@@ -141,6 +144,19 @@ def test_a_mailbox_that_does_not_open_over_one_is_opened_over_the_other(
     assert found.signal is Signal.WARNING
     assert "works over IPv4 only: over IPv6 Microsoft doesn't open the mailbox" in found.summary
     assert "over IPv4 Microsoft" not in found.summary
+
+
+@needs_ipv6
+def test_a_refusal_that_passes_is_not_laid_to_the_ip_version(both: Case, resolve: Resolve) -> None:
+    both.signed_in_account("imap")
+    resolve("::1", "127.0.0.1")
+    take_back = both.tenant.scenarios.start("refusal-passes")
+    try:
+        found = _check(both, login=True)["imap.login"]
+    finally:
+        take_back()
+    assert found.signal is Signal.PASSED
+    assert "The first try was refused" in found.evidence
 
 
 @needs_ipv6
