@@ -97,6 +97,11 @@ def _sync(file: str | Path, flags: int = os.O_RDWR) -> None:
         os.close(descriptor)
 
 
+def _sync_all(files: list[str]) -> None:
+    for file in files:
+        _sync(file)
+
+
 class MessageIndex:
     """The index beside stored mail, one JSON object a line; damaged lines are skipped.
 
@@ -221,7 +226,7 @@ class MailStore(ABC):
 
     def stage(self, pieces: Iterable[bytes]) -> Staged:
         """Write a message to a temporary file, without committing it."""
-        file = self._folders[-1] / next(self._names)
+        file = f"{self._folders[-1]}{os.sep}{next(self._names)}"
         digest, scanner = hashlib.sha256(), Scanner()
         with _as_local_error(self._place):
             try:
@@ -232,7 +237,7 @@ class MailStore(ABC):
                 self.discard(file)
                 raise
         scanner.close()
-        return Staged(str(file), digest.hexdigest(), scanner)
+        return Staged(file, digest.hexdigest(), scanner)
 
     def _stored_form(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """The message as it is stored."""
@@ -344,8 +349,11 @@ class EmlStore(MailStore):
         return row
 
     def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> None:
+        files = [staged.file for staged, _row in batch]
         with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync") as pool:
-            for _done in pool.map(_sync, [staged.file for staged, _row in batch]):
+            for _done in pool.map(
+                _sync_all, (files[n::_SYNC_THREADS] for n in range(_SYNC_THREADS))
+            ):
                 pass
         entries = []
         for staged, row in batch:
@@ -355,7 +363,7 @@ class EmlStore(MailStore):
             else:
                 key = file_name(row.uidl)
                 self._files[key] = self._new_name(key)
-                private_files.replace(staged.file, self._target / self._files[key])
+                private_files.replace(staged.file, f"{self._target}{os.sep}{self._files[key]}")
             entries.append((key, staged.digest, row))
         private_files.sync_folder(self._target)
         self._index.add(entries)
