@@ -12,9 +12,12 @@ MsoauthError
 │   ├── AuthConnectionError, AuthPermissionError, AuthTimeoutError  why, as in the standard library
 │   └── CancelledError the user cancelled the sign-in
 └── MailError          a mail server refused or could not be reached; names the stage
+    ├── MailTimeoutError     it did not answer in time (also a TimeoutError)
+    └── MailConnectionError  the connection was refused or broke (also a ConnectionError)
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeGuard
 
@@ -182,11 +185,22 @@ class CancelledError(AuthError):
         super().__init__(summary, cause="cancelled")
 
 
+class Stage(StrEnum):
+    """A stage of a connection to a mail server; ``work`` is all that follows the login."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    AUTHENTICATE = "authenticate"
+    WORK = "work"
+
+
 class MailError(MsoauthError):
     """A mail server refused, answered wrongly, or could not be reached.
 
     Args:
-        stage: The stage of the conversation: ``resolve``, ``connect``, ``tls``, ``greeting``, ``authenticate`` or ``work``.
+        stage: The stage of the connection where it failed.
         challenge: The decoded XOAUTH2 challenge of the server, where it sent one.
         retriable: True when the same attempt may succeed later (throttling, busy, outage).
         retry_after: Seconds the server asked to wait, where it said so.
@@ -205,7 +219,7 @@ class MailError(MsoauthError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(summary, cause=cause, evidence=evidence, ids=ids)
-        self.stage = stage
+        self.stage = Stage(stage)
         self.challenge = None if challenge is None else visible(redact(challenge))
         self.retriable = retriable
         self.retry_after = retry_after
@@ -216,3 +230,11 @@ def is_local(error: MsoauthError) -> TypeGuard[LocalError | InputError]:
     return isinstance(error, LocalError) or (
         isinstance(error, InputError) and error.cause == "unknown"
     )
+
+
+class MailTimeoutError(MailError, TimeoutError):
+    """A mail server did not answer in time."""
+
+
+class MailConnectionError(MailError, ConnectionError):
+    """A connection to a mail server was refused or broke."""

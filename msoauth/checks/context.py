@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from msoauth.errors import DestinationError, MailError, MsoauthError, NotFoundError, StoreError
 from msoauth.identity.access_tokens import AccessToken
-from msoauth.mail.connection import ConnectionOptions
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
 from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
+from msoauth.mail.session import ConnectionOptions
 from msoauth.mail.smtp import SmtpSession
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Firm, Signal

@@ -18,7 +18,7 @@ from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import LIMIT, Retry, RetryPolicy
 from msoauth.mail.round_trip import ARRIVAL_TIMEOUT
 from msoauth.mail.smtp import envelope
-from msoauth.mail.stores import Format, as_input_error
+from msoauth.mail.stores import Format, explaining
 from msoauth.model import Account, Finding, Signal
 from msoauth.private_files import resolve_below, safe_name
 from msoauth.store import Workspace
@@ -73,7 +73,7 @@ def fetch_mail(
         LocalError: the disk is full, or the place cannot be written any more.
     """
     if to is not None:
-        with as_input_error(to):
+        with explaining(to):
             to = resolve_below(workspace.folder, to)
     context = Context(
         workspace,

@@ -1,22 +1,20 @@
 """A connection to a mail server: opened, encrypted, and read and written within time and size limits.
 
 The three protocols share it. It records a transcript, measures how long each stage takes, and turns every failure
-into a :class:`~msoauth.errors.MailError` that names the stage. The stages are ``resolve``, ``connect``, ``tls``,
-``greeting``, ``authenticate`` and ``work`` (all that follows the login).
+into a :class:`~msoauth.errors.MailError` that names the stage.
 """
 
 import socket
 import ssl
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Self, TypedDict, Unpack
 
 from msoauth import tls
 from msoauth.clouds import Endpoint
-from msoauth.errors import InputError, MailError
+from msoauth.errors import InputError, MailConnectionError, MailError, MailTimeoutError, Stage
 from msoauth.mail import sockets, unverified_facts
 from msoauth.mail.transcript import Transcript
 from msoauth.redact import redact
@@ -147,7 +145,7 @@ class Connection:
         self.endpoint = endpoint
         self.transcript = transcript
         self.timeout = timeout
-        self.stage = "resolve"
+        self.stage = Stage.RESOLVE
         self.seconds: dict[str, float] = {}
         self.issuer = ""
         self.family = self.other_family = ""
@@ -187,7 +185,7 @@ class Connection:
             raise self.failure(
                 _("the host name did not resolve in time"), "dns-failed", problem
             ) from None
-        except (OSError, sockets.CancelledError) as problem:
+        except (OSError, CancelledError) as problem:
             raise self.error_from(problem) from None
         wanted = [
             address
@@ -197,13 +195,13 @@ class Connection:
         if not wanted:
             why = _("the host name has no {family} address").format(family=self._wanted_family)
             raise self.failure(why, "dns-failed")
-        self.enter("connect")
+        self.enter(Stage.CONNECT)
         try:
             connection = sockets.connect_any(wanted, self.timeout, self.cancelled)
             self._set_socket(connection)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = connection.getpeername()[0]
-        except (OSError, sockets.CancelledError) as problem:
+        except (OSError, CancelledError) as problem:
             raise self.error_from(problem) from None
         self.family = sockets.FAMILIES.get(connection.family, "")
         self._other_addresses = [a for a in addresses if a[0] != connection.family]
@@ -213,7 +211,7 @@ class Connection:
         if self.endpoint.tls == "implicit":
             self.start_tls()
         else:
-            self.enter("greeting")
+            self.enter(Stage.GREETING)
 
     def other_family_error(self, seconds: float) -> str:
         """Why no connection comes about over the other family within *seconds*; empty if one does.
@@ -223,7 +221,7 @@ class Connection:
         """
         try:
             sockets.connect_any(self._other_addresses, seconds, self.cancelled).close()
-        except sockets.CancelledError as problem:
+        except CancelledError as problem:
             raise self.error_from(problem) from None
         except OSError as problem:
             return str(problem)
@@ -238,7 +236,7 @@ class Connection:
             MailError: it failed, or the certificate is not trusted.
         """
         tcp_socket = self._open_socket
-        self.enter("tls")
+        self.enter(Stage.TLS)
         self._require_nothing_unread(
             _("the server sent plain text into the beginning of TLS"), "tls-failed"
         )
@@ -249,12 +247,12 @@ class Connection:
             )
             self._set_socket(tls_socket)
             self.issuer = sockets.certificate_issuer(tls_socket)
-        except (OSError, ValueError, sockets.CancelledError) as problem:
+        except (OSError, ValueError, CancelledError) as problem:
             raise self.error_from(problem) from None
         self.transcript.remark(
             f"{tls_socket.version()}, certificate issued by {self.issuer or '?'}"
         )
-        self.enter("greeting")
+        self.enter(Stage.GREETING)
 
     def _set_socket(self, connection: socket.socket) -> None:
         """Use *connection* from now on, non-blocking, so that each wait can be cancelled."""
@@ -280,14 +278,14 @@ class Connection:
         if unread:
             text = unread.decode("utf-8", "replace")
             self.transcript.server(text)
-            raise self.failure(why, cause, text, retriable=self.stage == "work")
+            raise self.failure(why, cause, text, retriable=self.stage == Stage.WORK)
 
     def _too_long_error(self, why: str) -> MailError:
         return self.failure(why, "service-unavailable")
 
     # Stages and failures
 
-    def enter(self, stage: str) -> None:
+    def enter(self, stage: Stage) -> None:
         """Begin a stage: record the time that the previous one took; errors name the new one from now on."""
         self._note_time()
         self.stage = stage
@@ -306,6 +304,7 @@ class Connection:
         cause: str,
         problem: BaseException | str = "",
         *,
+        kind: type[MailError] = MailError,
         retriable: bool = False,
         challenge: str | None = None,
     ) -> MailError:
@@ -315,11 +314,12 @@ class Connection:
             why: What happened, as a clause for people.
             cause: Its id in the catalogue of causes.
             problem: The server's or the operating system's own message.
+            kind: Its class.
             challenge: The decoded SASL challenge with which the server refused a login.
         """
         evidence = problem if isinstance(problem, str) else f"{type(problem).__name__}: {problem}"
         self.transcript.remark(f"{self.stage}: {why}")
-        return MailError(
+        return kind(
             _("{host}:{port}, {stage}: {why}.").format(
                 host=self.endpoint.host, port=self.endpoint.port, stage=self.stage, why=why
             ),
@@ -337,27 +337,28 @@ class Connection:
 
     def error_from(self, problem: Exception) -> MailError:
         """The error for an exception of the operating system or of TLS."""
-        if isinstance(problem, sockets.CancelledError):
+        if isinstance(problem, CancelledError):
             return self.failure(_("cancelled"), "unknown")
         if isinstance(problem, TimeoutError):
             return self.failure(
                 _("no answer came within {seconds:.0f} seconds").format(seconds=self.timeout),
                 # The server has answered before, so no firewall drops what we send.
                 "service-unavailable"
-                if self.stage in ("authenticate", "work")
+                if self.stage in (Stage.AUTHENTICATE, Stage.WORK)
                 else "connect-timeout",
                 problem,
-                retriable=self.stage == "work",
+                kind=MailTimeoutError,
+                retriable=self.stage == Stage.WORK,
             )
         if isinstance(problem, ssl.SSLCertVerificationError):
             return self._untrusted_error(problem)
-        if isinstance(problem, ssl.SSLError) or self.stage == "tls":
+        if isinstance(problem, ssl.SSLError) or self.stage == Stage.TLS:
             return self.failure(_("the TLS connection failed"), "tls-failed", problem)
         if isinstance(problem, ConnectionRefusedError):
-            return self.failure(_("the connection was refused"), "connect-refused", problem)
-        return self.failure(
-            _("the connection broke"), "service-unavailable", problem, retriable=True
-        )
+            why, cause, retriable = _("the connection was refused"), "connect-refused", False
+        else:
+            why, cause, retriable = _("the connection broke"), "service-unavailable", True
+        return self.failure(why, cause, problem, kind=MailConnectionError, retriable=retriable)
 
     def _untrusted_error(self, problem: ssl.SSLCertVerificationError) -> MailError:
         """The error for an untrusted certificate; it names the issuer, by which a company's TLS proxy is recognised."""
@@ -380,14 +381,14 @@ class Connection:
             MailError: they could not be sent in time.
         """
         connection = self._open_socket
-        if self.stage == "work":
+        if self.stage == Stage.WORK:
             self._time_left = self.timeout
         remaining = memoryview(data)
         deadline = time.monotonic() + self.timeout
         try:
             while remaining:
                 if self.cancelled.is_set():
-                    raise sockets.CancelledError
+                    raise CancelledError
                 try:
                     remaining = remaining[connection.send(remaining[:_CHUNK]) :]
                 except _WOULD_BLOCK as error:
@@ -398,7 +399,7 @@ class Connection:
                         raise TimeoutError from None
                 else:
                     deadline = time.monotonic() + self.timeout
-        except (OSError, sockets.CancelledError) as problem:
+        except (OSError, CancelledError) as problem:
             raise self.error_from(problem) from None
 
     def command(
@@ -477,122 +478,20 @@ class Connection:
             self._time_left -= time.monotonic() - began
             if received is None or self._time_left <= 0:
                 if self.cancelled.is_set():
-                    raise self.error_from(sockets.CancelledError())
+                    raise self.error_from(CancelledError())
                 if self._time_left <= 0:
                     raise self.error_from(TimeoutError())
             if received is not None:
                 break
         if not received:
             raise self.failure(
-                _("the server closed the connection"), "service-unavailable", retriable=True
+                _("the server closed the connection"),
+                "service-unavailable",
+                kind=MailConnectionError,
+                retriable=True,
             )
         self._bytes_since_reset += len(received)
-        if self.stage == "work" and self._bytes_since_reset >= _MIN_PROGRESS:
+        if self.stage == Stage.WORK and self._bytes_since_reset >= _MIN_PROGRESS:
             self._bytes_since_reset = 0
             self._time_left = self.timeout
         return received
-
-
-class ConnectionOptions(TypedDict, total=False):
-    """Options of a connection.
-
-    Attributes:
-        transcript: Where it is recorded; None for a new one.
-        timeout: Seconds that each stage may take.
-        ca_file: A PEM file to trust instead of the operating system's store.
-        cancelled: Set it to end any wait of the connection.
-        family: Connect over ``IPv6`` or ``IPv4`` only; empty for whichever answers first.
-    """
-
-    transcript: Transcript | None
-    timeout: float
-    ca_file: str | None
-    cancelled: threading.Event | None
-    family: str
-
-
-class MailSession(ABC):
-    """The base of the POP3, IMAP and SMTP sessions: opens them, logs in and ends them.
-
-    Attributes:
-        connection: Its connection, which holds the certificate's issuer and the seconds of each stage.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    @classmethod
-    def connect(cls, endpoint: Endpoint, **options: Unpack[ConnectionOptions]) -> Self:
-        """Open a session without logging in: connect, encrypt, read the greeting and the server's capabilities.
-
-        Raises:
-            MailError: with the stage where it failed.
-        """
-        connection = Connection(
-            endpoint,
-            options.get("transcript") or Transcript(),
-            options.get("timeout", TIMEOUT),
-            options.get("ca_file"),
-            options.get("cancelled"),
-            options.get("family", ""),
-        )
-        try:
-            connection.open()
-            session = cls(connection)
-            session._greet()
-        except BaseException:
-            connection.close()
-            raise
-        return session
-
-    @classmethod
-    def open(
-        cls, endpoint: Endpoint, user: str, access_token: str, **options: Unpack[ConnectionOptions]
-    ) -> Self:
-        """Open a session and log in: :meth:`connect`, then :meth:`log_in`."""
-        session = cls.connect(endpoint, **options)
-        session.log_in(user, access_token)
-        return session
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_args: object) -> None:
-        self.close()
-
-    @abstractmethod
-    def _greet(self) -> None:
-        """Read the server's greeting, negotiate STARTTLS where the endpoint wants it, and ask for capabilities."""
-
-    def log_in(self, user: str, access_token: str) -> None:
-        """Log in, and verify that the mailbox opens where the protocol allows it; close the connection on failure.
-
-        Args:
-            user: For POP3 and IMAP the mailbox, for a shared one too; for SMTP the user who signed in (exchange-dev).
-
-        Raises:
-            MailError: with the stage where it failed.
-            InputError: the user name or the token cannot be sent.
-        """
-        try:
-            self.connection.enter("authenticate")
-            self._authenticate(user, access_token)
-            self.connection.enter("work")
-        except BaseException:
-            self.connection.close()
-            raise
-
-    @abstractmethod
-    def _authenticate(self, user: str, token: str) -> None: ...
-
-    def close(self) -> None:
-        """End the session and close the connection."""
-        try:
-            self._say_goodbye()
-        except MailError:
-            pass  # nothing is left to do: a server may disconnect early
-        finally:
-            self.connection.close()
-
-    @abstractmethod
-    def _say_goodbye(self) -> None: ...

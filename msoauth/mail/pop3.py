@@ -6,9 +6,9 @@ It has no method that deletes mail.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from msoauth.mail import headers, sasl
-from msoauth.mail.connection import Connection, MailSession
-from msoauth.mail.reply_errors import error_from_reply
+from msoauth.mail import headers
+from msoauth.mail.connection import Connection
+from msoauth.mail.session import MailSession, Reply, ReplyStatus
 from msoauth.texts import _
 
 LINES = 5_000_000  # limit of a multi-line answer
@@ -19,7 +19,7 @@ _WINDOW_BYTES = 4 << 20  # of messages, by the sizes in LIST
 
 
 class Pop3Session(MailSession):
-    """A POP3 session. Message numbers count from 1, the oldest first.
+    """A POP3 session. Message numbers count from 1, the oldest first; QUIT deletes nothing, for nothing is marked.
 
     Attributes:
         count: Number of messages at the login.
@@ -28,100 +28,56 @@ class Pop3Session(MailSession):
         refused_replies: The server's replies for messages that it did not deliver, by number.
     """
 
+    _starttls = "STLS"
+
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._sizes: dict[int, int] = {}
-        self._in_flight = 0
         self._sizes_are_exact = False
-        self._status = ""
         self.count = self.size = 0
         self.pipelining = False
         self.capabilities: dict[str, list[str]] = {}
         self.refused_replies: dict[int, str] = {}
 
-    def _greet(self) -> None:
-        connection = self.connection
-        if not self._read_status():
-            raise error_from_reply(
-                connection, self._status, _("the server turned the connection away")
-            )
-        if connection.endpoint.tls == "starttls":
-            if not self._ask("STLS"):
-                raise connection.failure(
-                    _("the server offers no STARTTLS"), "tls-failed", self._status
-                )
-            connection.start_tls()
-        if self._ask("CAPA"):
+    def _read_capabilities(self) -> None:
+        if self._ask("CAPA").ok:
             offers = [line.decode("ascii", "replace").upper().split() for line in self._multiline()]
             self.capabilities = {offer[0]: offer[1:] for offer in offers if offer}
         self.pipelining = "PIPELINING" in self.capabilities
 
-    def _authenticate(self, user: str, token: str) -> None:
-        connection = self.connection
-        login = sasl.login(
-            self.capabilities.get("SASL", ()),
-            user,
-            token,
-            connection.endpoint,
-            connection.transcript,
-        )
-        # Always in two steps: on one line, the token exceeds the length of a POP3 command and Exchange disconnects.
-        connection.command(f"AUTH {login.mechanism}")
-        reply = connection.reply()
-        if not _is_continuation(reply):
-            raise error_from_reply(
-                connection,
-                reply,
-                _("the server does not take {mechanism}").format(mechanism=login.mechanism),
-            )
-        connection.command(login.line, placeholder=login.placeholder)
-        reply = connection.reply()
-        challenge = None
-        if _is_continuation(reply):
-            challenge = sasl.challenge(reply[1:])
-            connection.command(login.abort_response)
-            reply = connection.reply()
-        if not reply.startswith("+OK"):
-            raise error_from_reply(
-                connection, reply, _("the login was refused"), challenge=challenge
-            )
-        self._verify_login()
+    def _login_offers(self) -> tuple[list[str], bool]:
+        # With a token, a line exceeds the length of a POP3 command and Exchange disconnects.
+        return self.capabilities.get("SASL", []), False
 
     def _verify_login(self) -> None:
         """Send STAT, because Exchange also accepts AUTH for a mailbox that it then does not open."""
-        if not self._ask("STAT"):
-            raise error_from_reply(
-                self.connection,
-                self._status,
-                _("the login was accepted, but the mailbox could not be opened"),
+        reply = self._ask("STAT")
+        if not reply.ok:
+            raise self._error(
+                reply, _("the login was accepted, but the mailbox could not be opened")
             )
-        words = self._status.split()
-        if len(words) < 3 or not (_is_number(words[1]) and _is_number(words[2])):
+        try:
+            self.count, self.size = parse_stat(reply.text)
+        except ValueError:
             raise self.connection.failure(
-                _("the server's STAT makes no sense"), "service-unavailable", self._status
-            )
-        self.count, self.size = int(words[1]), int(words[2])
+                _("the server's STAT makes no sense"), "service-unavailable", reply.text
+            ) from None
 
     def sizes(self) -> dict[int, int]:
         """The size of each message in bytes by its number, as LIST gives it."""
-        if not self._ask("LIST"):
-            raise error_from_reply(
-                self.connection, self._status, _("{command} was refused").format(command="LIST")
-            )
-        self._sizes = {
-            int(number): int(size)
-            for number, size in self._numbered_lines()
-            if _is_number(number) and _is_number(size)
-        }
+        reply = self._ask("LIST")
+        if not reply.ok:
+            raise self._error(reply, _("{command} was refused").format(command="LIST"))
+        listed = map(parse_listing, self._multiline())
+        self._sizes = {number: int(size) for number, size in listed if number and _is_number(size)}
         return dict(self._sizes)
 
     def uidl(self) -> dict[int, str]:
         """The unique id of each message by its number; empty when the server does not support UIDL."""
-        if not self._ask("UIDL"):
+        if not self._ask("UIDL").ok:
             return {}
-        return {
-            int(number): uid for number, uid in self._numbered_lines() if _is_number(number) and uid
-        }
+        listed = map(parse_listing, self._multiline())
+        return {number: uid for number, uid in listed if number and uid}
 
     def retrieve(
         self, numbers: Sequence[int], *, headers_only: bool = False
@@ -158,12 +114,12 @@ class Pop3Session(MailSession):
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         sent = expected = 0
         for answered, (number, _command) in enumerate(commands):
-            self._in_flight = sent - answered
+            self._unread = sent - answered
             # Refill the window when it is half empty, so that one packet carries many commands.
             if sent == answered:
                 self.connection.expect_silence()
             if sent == answered or (
-                self.pipelining and self._in_flight < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
+                self.pipelining and self._unread < _WINDOW // 2 and expected < _WINDOW_BYTES // 2
             ):
                 batch = []
                 while sent < len(commands) and (
@@ -176,16 +132,17 @@ class Pop3Session(MailSession):
                 for text in batch:
                     self.connection.transcript.client(text)
                 self.connection.send("".join(f"{text}\r\n" for text in batch).encode())
-                self._in_flight = sent - answered
+                self._unread = sent - answered
             expected -= sizes.get(number, 0)
-            if not self._read_status():
-                self._note_refused(number)
+            reply = self._reply()
+            if not reply.ok:
+                self._note_refused(number, reply)
                 continue
             body = self._body()
             yield number, body
             for _rest in body:
                 pass  # skip what the caller left unread: the next reply follows it
-        self._in_flight = 0
+        self._unread = 0
         self.connection.expect_silence()
 
     def is_suspect(self, number: int, size: int) -> bool:
@@ -201,13 +158,11 @@ class Pop3Session(MailSession):
             return False
         return self._sizes_are_exact
 
-    def _note_refused(self, number: int) -> None:
-        error = error_from_reply(
-            self.connection, self._status, _("message {n} was refused").format(n=number)
-        )
-        if error.retriable:
+    def _note_refused(self, number: int, reply: Reply) -> None:
+        error = self._error(reply, _("message {n} was refused").format(n=number))
+        if error.retriable or reply.status is not ReplyStatus.REFUSED:
             raise error
-        self.refused_replies[number] = self._status
+        self.refused_replies[number] = reply.text
 
     def _body(self) -> Iterator[bytes]:
         size = 0
@@ -215,15 +170,6 @@ class Pop3Session(MailSession):
             size += len(piece)
             yield piece
         self.connection.transcript.remark(f"{size} bytes received")
-
-    def _ask(self, command: str) -> bool:
-        self.connection.command(command)
-        return self._read_status()
-
-    def _numbered_lines(self) -> Iterator[tuple[str, str]]:
-        for line in self._multiline():
-            number, _blank, rest = line.decode("utf-8", "replace").strip().partition(" ")
-            yield number, rest.strip().partition(" ")[0]
 
     def _multiline(self) -> Iterator[bytes]:
         count = 0
@@ -237,23 +183,51 @@ class Pop3Session(MailSession):
         if count:
             self.connection.transcript.remark(f"{count} lines received")
 
-    def _read_status(self) -> bool:
-        self._status = self.connection.reply()
-        if self._status.startswith("+OK"):
-            return True
-        if self._status.startswith("-ERR"):
-            return False
-        raise self.connection.unexpected_reply(self._status)
+    def _read_reply(self) -> Reply:
+        return parse_reply(self.connection.reply())
 
-    def _say_goodbye(self) -> None:
-        """Send QUIT. Nothing was marked for deletion, so QUIT deletes nothing."""
-        if not self._in_flight:  # else the next bytes are a message, not the answer to QUIT
-            self._ask("QUIT")
+
+def parse_reply(line: str) -> Reply:
+    """The status in a reply.
+
+    Example: ``-ERR Authentication failure: unknown user name or bad password.`` is refused, ``+ eyJzdGF0dXMi`` wants
+    more, ``+OK 3 12044`` is done.
+
+    Raises:
+        ValueError: it is no reply.
+    """
+    for start, status in (
+        ("+OK", ReplyStatus.OK),
+        ("-ERR", ReplyStatus.REFUSED),
+        ("+", ReplyStatus.CONTINUE),
+    ):
+        if line.startswith(start):
+            return Reply(status, line, line[1:])
+    raise ValueError(line)
+
+
+def parse_stat(line: str) -> tuple[int, int]:
+    """Number and total size of the messages in a reply to STAT.
+
+    Example: ``+OK 3 12044`` gives ``(3, 12044)``.
+
+    Raises:
+        ValueError: it does not hold them.
+    """
+    words = line.split()
+    if len(words) < 3 or not (_is_number(words[1]) and _is_number(words[2])):
+        raise ValueError(line)
+    return int(words[1]), int(words[2])
+
+
+def parse_listing(line: bytes) -> tuple[int, str]:
+    """A message's number, and its size or unique id, in a line of the answer to LIST or UIDL; 0 for no number.
+
+    Example: ``2 AQABAAAAAADZ`` gives ``(2, "AQABAAAAAADZ")``.
+    """
+    number, _blank, rest = line.decode("utf-8", "replace").strip().partition(" ")
+    return int(number) if _is_number(number) else 0, rest.strip().partition(" ")[0]
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def _is_continuation(reply: str) -> bool:
-    return reply.startswith("+") and not reply.startswith("+OK")

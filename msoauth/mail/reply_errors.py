@@ -7,7 +7,7 @@ import re
 
 from msoauth import clouds
 from msoauth.clouds import Endpoint
-from msoauth.errors import MailError
+from msoauth.errors import MailError, Stage
 from msoauth.explaining import explain
 from msoauth.mail.connection import Connection
 
@@ -67,10 +67,10 @@ def error_from_reply(
     # A server that the user chose answers for itself; in the place of Microsoft's another one has no business.
     if cause == "other-provider" and not _is_microsoft(connection.endpoint):
         cause = "unknown"
-    if cause == "unknown" and connection.stage == "authenticate":
+    if cause == "unknown" and connection.stage == Stage.AUTHENTICATE:
         cause = "mail-login-rejected"
     # POP3 has one reply for every refused login, which the catalogue takes for a wrong password; none was sent here.
-    if connection.stage == "authenticate" and cause in (
+    if connection.stage == Stage.AUTHENTICATE and cause in (
         "password-wrong",
         "basic-auth-disabled",
         "pop-disabled",

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from msoauth import waiting
-from msoauth.errors import InputError, MailError
+from msoauth.errors import InputError, MailError, Stage
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.retry import RetryPolicy
@@ -129,13 +129,13 @@ def wait_for_arrival(
                 _(
                     "The test mail was accepted, but was not in the inbox after {seconds:.0f} seconds."
                 ).format(seconds=limit),
-                stage="work",
+                stage=Stage.WORK,
                 cause="mail-not-arrived",
             )
         until = min(time.monotonic() + max(pause, retry_after), start + limit)
         while (remaining := until - time.monotonic()) > 0:
             if cancelled.wait(min(remaining, waiting.STEP)):
-                raise MailError(_("The wait for the test mail was cancelled."), stage="work")
+                raise MailError(_("The wait for the test mail was cancelled."), stage=Stage.WORK)
             progress(time.monotonic() - start)
         pause = min(pause * 1.6, _LONGEST_POLL_INTERVAL)
 

@@ -5,18 +5,28 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
+from enum import IntEnum
 
 from msoauth.addresses import ascii_form
-from msoauth.errors import InputError, MailError
-from msoauth.explaining.voices import foreign_server
-from msoauth.mail import sasl, unverified_facts
-from msoauth.mail.connection import Connection, MailSession
-from msoauth.mail.reply_errors import error_from_reply
+from msoauth.errors import InputError, MailError, Stage
+from msoauth.mail import unverified_facts
+from msoauth.mail.connection import Connection
+from msoauth.mail.session import MailSession, Reply, ReplyStatus
 from msoauth.redact import redact
 from msoauth.texts import _
 
 _REPLY_LINES = 200
 _EXCHANGE_GREETING = " Microsoft ESMTP MAIL Service ready"
+
+
+class SmtpCode(IntEnum):
+    """The codes of the replies that carry a command out (RFC 5321, 4.2.3; RFC 4954, 4)."""
+
+    READY = 220
+    AUTHENTICATED = 235
+    OK = 250
+    WILL_FORWARD = 251
+    START_MAIL = 354
 
 
 class SmtpSession(MailSession):
@@ -31,38 +41,14 @@ class SmtpSession(MailSession):
         super().__init__(connection)
         self.capabilities: dict[str, str] = {}
         self.is_exchange = False
+        self._greeting_text = ""
+        self._awaited: tuple[SmtpCode, ...] = (SmtpCode.READY,)
 
-    def _greet(self) -> None:
-        connection = self.connection
-        code, text = self._greeting()
-        if code != 220:
-            raise error_from_reply(connection, text, _("the server turned the connection away"))
-        self.is_exchange = _EXCHANGE_GREETING in text
-        self.hello()
-        if connection.endpoint.tls == "starttls":
-            connection.enter("tls")
-            if "STARTTLS" not in self.capabilities:
-                foreign = foreign_server(text)
-                raise connection.failure(
-                    _("another provider's mail server answers, and it offers no STARTTLS")
-                    if foreign
-                    else _("the server offers no STARTTLS"),
-                    "other-provider" if foreign else "tls-failed",
-                    text,
-                )
-            try:
-                self._expect(220, "STARTTLS", _("the server refused STARTTLS"))
-            except MailError as error:
-                error.cause = "tls-failed" if error.cause == "unknown" else error.cause
-                raise
-            connection.start_tls()
-            self.hello()
-
-    def _greeting(self) -> tuple[int, str]:
+    def _greeting(self) -> Reply:
         """Read the server's greeting; when there is none because the port expects TLS, the error says so."""
         connection = self.connection
         try:
-            return self._reply()
+            greeting = self._reply()
         except MailError as error:
             if error.cause != "connect-timeout" or connection.endpoint.tls == "implicit":
                 raise
@@ -75,34 +61,22 @@ class SmtpSession(MailSession):
                 "tls-failed",
                 error.evidence,
             ) from None
+        self.is_exchange = _EXCHANGE_GREETING in greeting.text
+        self._greeting_text = greeting.text
+        return greeting
 
-    def _authenticate(self, user: str, token: str) -> None:
-        connection = self.connection
-        mechanisms = self.capabilities.get("AUTH", "").upper().split()
-        login = sasl.login(mechanisms, user, token, connection.endpoint, connection.transcript)
-        begin = f"AUTH {login.mechanism}"
-        if self.is_exchange:
-            # On one line, which saves a round trip (exchange-dev).
-            connection.command(f"{begin} {login.line}", placeholder=f"{begin} {login.placeholder}")
-        else:
-            # In two steps: with a token, one line exceeds the command length of many servers.
-            self._expect(
-                334,
-                begin,
-                _("the server does not take {mechanism}").format(mechanism=login.mechanism),
-            )
-            connection.command(login.line, placeholder=login.placeholder)
-        code, text = self._reply()
-        challenge = None
-        if code == 334:
-            # Exchange answers 535 at once; others first send a challenge and wait for an empty line (RFC 7628).
-            challenge = sasl.challenge(text[4:])
-            connection.command(login.abort_response)
-            code, text = self._reply()
-        if code != 235:
-            raise error_from_reply(
-                connection, text, _("the login was refused"), challenge=challenge
-            )
+    def _ask_for_tls(self) -> Reply:
+        self._read_capabilities()  # STARTTLS comes after EHLO
+        if "STARTTLS" not in self.capabilities:
+            self.connection.enter(Stage.TLS)
+            return Reply(ReplyStatus.REFUSED, self._greeting_text)
+        self._awaited = (SmtpCode.READY,)
+        return super()._ask_for_tls()
+
+    def _login_offers(self) -> tuple[list[str], bool]:
+        self._awaited = (SmtpCode.AUTHENTICATED,)
+        # With a token, one line exceeds the length of a command at many servers, but not at Exchange (exchange-dev).
+        return self.capabilities.get("AUTH", "").upper().split(), self.is_exchange
 
     def check_sender(self, address: str) -> None:
         """Check that the server accepts *address* as sender (MAIL FROM), the smallest command that proves a login.
@@ -116,7 +90,7 @@ class SmtpSession(MailSession):
         sender = envelope(address)
         options = "" if sender.isascii() else self._smtputf8_option()
         self._expect(
-            250,
+            SmtpCode.OK,
             f"MAIL FROM:<{sender}>{options}",
             _("the sender {address} was refused").format(address=address),
         )
@@ -152,18 +126,18 @@ class SmtpSession(MailSession):
         if "SIZE" in self.capabilities:
             options += f" SIZE={len(content)}"
         self._expect(
-            250,
+            SmtpCode.OK,
             f"MAIL FROM:<{addresses[0]}>{options}",
             _("the sender {address} was refused").format(address=sender),
         )
         for address in addresses[1:]:
             self._expect(
-                250,
+                SmtpCode.OK,
                 f"RCPT TO:<{address}>",
                 _("the recipient {address} was refused").format(address=address),
-                also=251,
+                SmtpCode.WILL_FORWARD,
             )
-        self._expect(354, "DATA", _("the server did not take the message"))
+        self._expect(SmtpCode.START_MAIL, "DATA", _("the server did not take the message"))
         return self._send_content(content)
 
     def _send_content(self, content: bytes) -> str:
@@ -175,65 +149,78 @@ class SmtpSession(MailSession):
         self.connection.transcript.remark(f"{len(stuffed)} bytes sent")
         try:
             self.connection.send(b".\r\n")
-            code, text = self._reply()
+            self._awaited = (SmtpCode.OK,)
+            reply = self._reply()
         except MailError as error:
             error.retriable = False  # it may have been accepted: never send it twice
             raise
-        if code < 400 and code != 250:
-            raise self.connection.unexpected_reply(text)
-        if code != 250:
-            raise error_from_reply(self.connection, text, _("the message was refused"))
-        return redact(text)
+        if not reply.ok:
+            raise self._error(reply, _("the message was refused"))
+        return redact(reply.text)
 
     def _smtputf8_option(self) -> str:
         if "SMTPUTF8" not in self.capabilities:
             raise InputError(_("This server takes only addresses without umlauts."))
         return " SMTPUTF8"
 
-    def _expect(self, code: int, command: str, why: str, *, also: int = 0) -> str:
-        self.connection.command(command, unicode="SMTPUTF8" in self.capabilities)
-        status, text = self._reply()
-        if status in (code, also):
-            return text
-        if status < 400:  # not an answer to this command
-            raise self.connection.unexpected_reply(text)
-        raise error_from_reply(self.connection, text, why)
+    def _expect(self, code: SmtpCode, command: str, why: str, *also: SmtpCode) -> str:
+        self._awaited = (code, *also)
+        reply = self._ask(command)
+        if not reply.ok:
+            raise self._error(reply, why)
+        return reply.text
 
-    def _reply(self) -> tuple[int, str]:
+    def _read_reply(self) -> Reply:
         lines: list[str] = []
-        while True:
+        more = True
+        while more:
             line = self.connection.reply()
-            code = line[:3]
-            if not (code.isascii() and code.isdigit() and len(code) == 3) or (
-                lines and code != lines[0][:3]
-            ):
-                raise self.connection.unexpected_reply(line)
+            code, more = parse_line(line)
+            if lines and line[:3] != lines[0][:3]:
+                raise ValueError(line)
             lines.append(line)
-            if line[3:4] != "-":
-                return int(code), "\n".join(lines)
             if len(lines) > _REPLY_LINES:
                 raise self.connection.failure(
                     _("the server's answer does not end"), "service-unavailable", line
                 )
+        if code < 300 and code not in self._awaited:
+            raise ValueError(line)
+        status = ReplyStatus.CONTINUE if code < 400 else ReplyStatus.REFUSED
+        return Reply(
+            ReplyStatus.OK if code in self._awaited else status, "\n".join(lines), line[4:]
+        )
 
-    def hello(self) -> None:
+    def _read_capabilities(self) -> None:
         """Send EHLO and read the server's keywords, instead of those from before STARTTLS (RFC 3207).
 
         Raises:
             MailError: the server refused.
         """
         self.capabilities = {}
-        text = self._expect(250, f"EHLO {_ehlo_name()}", _("the server refused the greeting"))
+        text = self._expect(
+            SmtpCode.OK, f"EHLO {_ehlo_name()}", _("the server refused the greeting")
+        )
         lines = [line[4:].strip() for line in text.splitlines()[1:]]
         # Some old servers write AUTH=LOGIN.
         pairs = (line.replace("AUTH=", "AUTH ", 1).partition(" ") for line in lines if line)
         for name, _blank, rest in pairs:
             previous = self.capabilities.get(name.upper())
             self.capabilities[name.upper()] = f"{previous} {rest}" if previous else rest
+        self._sends_unicode = "SMTPUTF8" in self.capabilities
 
-    def _say_goodbye(self) -> None:
-        self.connection.command("QUIT")
-        self.connection.reply()
+
+def parse_line(line: str) -> tuple[int, bool]:
+    """The code in a line of a reply, and whether more lines of it follow.
+
+    Example: ``250-SIZE 157286400`` gives ``(250, True)``.
+
+    Raises:
+        ValueError: it is no line of a reply.
+    """
+    code = line[:3]
+    if not (code.isascii() and code.isdigit() and len(code) == 3):
+        raise ValueError(line)
+    return int(code), line[3:4] == "-"
 
 
 def envelope(address: str) -> str:

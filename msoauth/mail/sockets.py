@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, TypeVar
 
 from msoauth.texts import _
@@ -63,10 +63,6 @@ def wait_ready(connection: socket.socket, seconds: float, *, write: bool = False
     if descriptor < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return _wait_ready(descriptor, max(0.0, seconds), write=write)
-
-
-class CancelledError(Exception):
-    """The caller's ``cancelled`` event was set."""
 
 
 def run_abandonable(

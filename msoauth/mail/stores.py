@@ -49,36 +49,27 @@ LOCK_SECONDS = 10.0  # how long to wait for another program's lock
 
 
 @contextmanager
-def _failing_as(error: Callable[[str], MsoauthError], place: Path) -> Iterator[None]:
-    """Turn an OSError into *error*, whose text names the place."""
+def explaining(place: Path, *, retrieving: bool = False) -> Iterator[None]:
+    """Turn an OSError into an error that names the place.
+
+    Raises:
+        InputError: the operating system refused; before the retrieval, that is wrong input.
+        LocalError: it refused while *retrieving*.
+    """
     try:
         yield
     except MsoauthError:
         raise
     except OSError as problem:
-        reason = problem.strerror or problem
-        text = _("The folder {folder} cannot be written: {reason}.")
-        raise error(text.format(folder=place, reason=reason)) from None
-
-
-@contextmanager
-def as_input_error(place: Path) -> Iterator[None]:
-    """Turn an OSError into an InputError: before the retrieval, a place that cannot be written is wrong input.
-
-    Raises:
-        InputError: the operating system refused.
-    """
-    with _failing_as(lambda text: InputError(text, field="to"), place):
-        yield
-
-
-@contextmanager
-def _as_local_error(place: Path) -> Iterator[None]:
-    step = _(
-        "Make room on the disk or choose another place, and retrieve again: what is there is kept."
-    )
-    with _failing_as(lambda text: LocalError(text, fix=(step,)), place):
-        yield
+        text = _("The folder {folder} cannot be written: {reason}.").format(
+            folder=place, reason=problem.strerror or problem
+        )
+        if not retrieving:
+            raise InputError(text, field="to") from None
+        step = _(
+            "Make room on the disk or choose another place, and retrieve again: what is there is kept."
+        )
+        raise LocalError(text, fix=(step,)) from None
 
 
 def _write_synced(file: str | Path, flags: int, content: bytes) -> None:
@@ -187,7 +178,7 @@ class MailStore(ABC):
         self._bytes, self._batch_start = 0, 0.0
 
     def __enter__(self) -> Self:
-        with as_input_error(self._place):
+        with explaining(self._place):
             for folder in self._folders:
                 private_files.make_folder(folder)
             try:
@@ -228,7 +219,7 @@ class MailStore(ABC):
         """Write a message to a temporary file, without committing it."""
         file = f"{self._folders[-1]}{os.sep}{next(self._names)}"
         digest, scanner = hashlib.sha256(), Scanner()
-        with _as_local_error(self._place):
+        with explaining(self._place, retrieving=True):
             try:
                 with os.fdopen(private_files.create(file), "wb") as out:
                     for piece in self._stored_form(_tee(pieces, digest.update, scanner.feed)):
@@ -251,7 +242,7 @@ class MailStore(ABC):
 
     def set_apart(self, staged: Staged, uidl: str) -> None:
         """Put a notice that came in a message's place into a folder of its own; the message stays to be retrieved."""
-        with _as_local_error(self._place):
+        with explaining(self._place, retrieving=True):
             private_files.make_folder(self._apart)
             _sync(staged.file)
             private_files.replace(staged.file, self._apart / f"{file_name(uidl)}.eml")
@@ -273,7 +264,7 @@ class MailStore(ABC):
         """Put the batch into place, each message completely or not at all; returns their summaries."""
         batch, self._batch, self._bytes = self._batch, [], 0
         if batch:
-            with _as_local_error(self._place):
+            with explaining(self._place, retrieving=True):
                 self._commit(batch)
             if self._apart.is_dir():
                 for _staged, row in batch:
@@ -342,7 +333,7 @@ class EmlStore(MailStore):
         """The summary of a stored message: from the index, else from its file."""
         row, name = super().row(uidl), self._find(uidl)
         if row is None and name is not None:
-            with _as_local_error(self._place):
+            with explaining(self._place, retrieving=True):
                 with self._open(name) as source:
                     row = _summary_of_file(uidl, source)
                 self._index.add([(file_name(uidl), "", row)])

@@ -15,7 +15,7 @@ from msoauth.errors import AuthError, MsoauthError
 from msoauth.explaining import explain
 from msoauth.graph import Graph
 from msoauth.identity import administrator, signin
-from msoauth.mail.connection import ConnectionOptions
+from msoauth.mail.session import ConnectionOptions
 from msoauth.model import Account, Finding, Firm
 from msoauth.practice import PracticeTenant
 from msoauth.practice.scenarios import Scenario

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from msoauth import redact
 from msoauth.errors import InputError, MsoauthError
-from msoauth.mail import imap_parser, sasl
+from msoauth.mail import sasl
 from msoauth.mail.imap import ImapSession
 from msoauth.mail.pop3 import Pop3Session
 from msoauth.mail.round_trip import compose_test_mail
@@ -125,21 +125,6 @@ def test_no_login_is_tried_with_what_could_be_more_than_a_login(
         with pytest.raises(InputError):
             opener(server.endpoint, user, token, ca_file=server.ca_file)
     assert not [line for line in server.peers[-1].received if b"AUTH " in line]
-
-
-@given(st.text(max_size=30))
-@settings(max_examples=60)
-def test_a_folder_name_stays_in_its_quotes(name: str) -> None:
-    try:
-        line = imap_parser.quote_folder(name)
-    except InputError:
-        assert not name or any(ord(c) < 32 or ord(c) == 127 for c in name)
-        return
-    assert line.isascii()
-    assert line.isprintable()
-    told = imap_parser.parse_list(b'* LIST () "/" ' + line.encode())
-    assert told is not None
-    assert told.name == name
 
 
 def test_a_command_with_a_line_in_it_never_leaves(servers: dict[str, Hostile]) -> None:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from msoauth.clouds import GLOBAL, Endpoint
-from msoauth.errors import MailError
+from msoauth.errors import MailError, Stage
 from msoauth.mail.connection import Connection
 from msoauth.mail.fetch import Session, fetch
 from msoauth.mail.reply_errors import error_from_reply
@@ -17,7 +17,7 @@ from tests.mail.fake_pop3 import FakePop3, make_messages, subjects
 
 def _connection(endpoint: Endpoint = Endpoint("localhost", 995, "implicit")) -> Connection:  # noqa: B008 - frozen
     made = Connection(endpoint, Transcript(), 20, None)
-    made.stage = "authenticate"
+    made.stage = Stage.AUTHENTICATE
     return made
 
 

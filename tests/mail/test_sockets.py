@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from msoauth.clouds import Endpoint
-from msoauth.errors import MailError
+from msoauth.errors import MailConnectionError, MailError, MailTimeoutError
 from msoauth.mail import sockets
 from msoauth.mail.pop3 import Pop3Session
 from tests.ports import reserved_port
@@ -92,7 +92,7 @@ def test_a_name_that_does_not_resolve_is_told(host: str, cause: str) -> None:
 
 
 def test_a_closed_port_is_told() -> None:
-    with reserved_port() as port, pytest.raises(MailError) as refused:
+    with reserved_port() as port, pytest.raises(MailConnectionError) as refused:
         Pop3Session.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=20)
     assert (refused.value.stage, refused.value.cause) == ("connect", "connect-refused")
 
@@ -100,7 +100,7 @@ def test_a_closed_port_is_told() -> None:
 def test_a_server_that_accepts_and_says_nothing_is_left_in_time(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     sockets.resolve("127.0.0.1", port, 20.0, NEVER)  # known, it costs none of the time below
-    with pytest.raises(MailError) as refused:
+    with pytest.raises(MailTimeoutError) as refused:
         Pop3Session.connect(Endpoint("127.0.0.1", port, "implicit"), timeout=0.5)
     assert (refused.value.stage, refused.value.cause) == ("tls", "connect-timeout")
 
