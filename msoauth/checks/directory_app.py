@@ -485,6 +485,11 @@ def _secret_policy(context: Context) -> Outcome:
     return Outcome(limited, evidence=evidence)
 
 
+def quoted(names: Iterable[str]) -> str:
+    """Names that an administrator gave, in the language's quotation marks."""
+    return ", ".join(_("“{name}”").format(name=name) for name in names)
+
+
 def has_graph(context: Context) -> bool:
     """Whether an administrator has signed in."""
     return context.graph is not None

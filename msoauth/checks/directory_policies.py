@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from msoauth.checks.context import Context, Outcome
-from msoauth.checks.directory_app import define_check, graph_client, has_graph
+from msoauth.checks.directory_app import define_check, graph_client, has_graph, quoted
 from msoauth.errors import AuthError
 from msoauth.graph import EXCHANGE_APP_ID
 from msoauth.graph.conditional_access import (
@@ -110,7 +110,7 @@ def _by_code(attempt: Attempt) -> Attempt:
 
 
 def _names(policies: Iterable[Policy]) -> str:
-    return ", ".join(f"“{policy.name}”" for policy in policies)
+    return quoted(policy.name for policy in policies)
 
 
 def name_policies(context: Context, error: AuthError) -> AuthError:

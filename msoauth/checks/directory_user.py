@@ -2,7 +2,13 @@
 
 from msoauth.addresses import key, same
 from msoauth.checks.context import Context, Outcome
-from msoauth.checks.directory_app import define_check, graph_client, has_graph, service_principal
+from msoauth.checks.directory_app import (
+    define_check,
+    graph_client,
+    has_graph,
+    quoted,
+    service_principal,
+)
 from msoauth.errors import AuthError
 from msoauth.explaining import explain
 from msoauth.graph import DirectoryUser, Recipient, SignInEntry
@@ -217,8 +223,9 @@ def _last_sign_in(context: Context) -> Outcome:
         else _("the last sign-in that the app made for this user was refused ({when})")
     ).format(when=when)
     if latest.policies:
-        names = ", ".join(f"“{name}”" for name in latest.policies)
-        summary = _("{summary} by the policy {policies}").format(summary=summary, policies=names)
+        summary = _("{summary} by the policy {policies}").format(
+            summary=summary, policies=quoted(latest.policies)
+        )
     # With tokens stored, mail may work all the same; without any, this refusal is the reason.
     if context.workspace.tokens.status(context.mailbox.address) is not None:
         return Outcome(summary, Signal.WARNING, evidence=error_text)
