@@ -16,6 +16,7 @@ import pytest
 from msoauth.explaining import explain, explanation_with_roles, for_cause
 from msoauth.explaining.load import causes
 from msoauth.microsoft_changes import READ_AGAIN_AFTER, Change, changes, complete
+from msoauth.model import Account
 from msoauth.practice.scenarios import scenarios
 from msoauth.texts import LANGUAGES, use_language
 from tests.test_facts import LABELS
@@ -217,6 +218,15 @@ def test_a_throttled_mailbox_is_told_to_stop_first(reply: str, cause: str) -> No
     found, details = explanation_with_roles(cause, reply, None, None, {})
     assert found.fix[0] == explanation.fix[0]
     assert details["throttled"]
+
+
+def test_nobody_is_told_to_send_as_oneself() -> None:
+    reply = "550 5.2.252 Sender throttled due to continuous send as denied errors."
+    account = Account("anna@contoso.example", "Contoso")
+    known = {"sender": account.address, "protocol": "smtp"}
+    found, details = explanation_with_roles("send-as-denied", reply, None, account, known)
+    assert not any(step.count(account.address) > 1 for step in found.fix)
+    assert "sender" not in details
 
 
 def test_a_mailbox_that_does_not_open_is_tried_over_ipv4() -> None:

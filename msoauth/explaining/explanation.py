@@ -393,6 +393,10 @@ def explanation_with_roles(
     known = {**details_of(firm, account), **_throttled_in(evidence), **details}
     if cause == "send-as-denied":
         known |= roles_in(evidence, app_only=known.get("access") == "app-only")
+        if known.get("sender") == known.get("login", known.get("mailbox")):
+            known.pop(
+                "sender", None
+            )  # nobody lacks the right to send as oneself: the text names no sender
     else:
         if known.get("sender") == known.get("mailbox"):
             known.pop("sender", None)  # only what differs needs to be told
