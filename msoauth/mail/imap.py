@@ -24,6 +24,7 @@ _AUTH = re.compile(rb"\bAUTH=([A-Z0-9_-]+)")
 _BATCH = 100  # messages in one FETCH command
 _LITERAL = re.compile(rb"\{(\d{1,18})\}$")  # at the end of a line: that many bytes follow
 ANSWER_LIMIT = 256 << 20  # bytes of one answer without message bodies
+_UNTAGGED_LINES = 1000  # before the reply to a login or to LOGOUT
 _RECORDED_LINES = 200  # lines of one answer that the transcript shows
 
 
@@ -62,9 +63,12 @@ class ImapSession(MailSession):
         return self._exchange(f"{tag} {command}", placeholder and f"{tag} {placeholder}")
 
     def _read_reply(self) -> Reply:
-        while (text := self.connection.reply()).startswith("*"):
+        for _line in range(_UNTAGGED_LINES):
+            text = self.connection.reply()
+            if not text.startswith("*"):
+                return parse_reply(self._tag, text)
             self._check_bye(text)
-        return parse_reply(self._tag, text)
+        raise self.connection.failure(_("the server's answer does not end"), "service-unavailable")
 
     def _send(self, command: str) -> None:
         """Send a command whose responses are read one by one."""
