@@ -43,12 +43,10 @@ def _explain_refusal(context: Context, error: MsoauthError, login: str) -> Msoau
     if len(token) > LONGEST_TOKEN:
         error.details["token_length"] = f"{len(token):,}"
     elif context.firm.access == "app-only":
-        claims = read_unverified(token)
         error.cause, error.confidence = "service-principal-missing", "likely"
+        claims = read_unverified(token)
         if login == "smtp" and claims is not None and "SMTP.SendAsApp" not in claims.roles:
             error.cause = "scope-missing"
-        if claims is not None and claims.object_id:
-            error.details["app_object_id"] = claims.object_id
     elif known.get("kind") in NO_MAILBOX and login == "retrieval":
         error.cause = "not-a-mailbox"
     else:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from msoauth.checks.context import Check, Context, Outcome
 from msoauth.clouds import Protocol
@@ -38,7 +37,7 @@ _CONNECT: dict[Protocol, Callable[..., Pop3Session | ImapSession | SmtpSession]]
 
 def _proxy(_context: Context) -> Outcome:
     proxies = sorted(
-        {_without_credentials(url) for url in urllib.request.getproxies().values() if url}
+        {http.without_credentials(url) for url in urllib.request.getproxies().values() if url}
     )
     if not proxies and (script := http.proxy_script()):
         return Outcome(
@@ -54,16 +53,6 @@ def _proxy(_context: Context) -> Outcome:
             "a proxy is set: {proxies}; the sign-in goes through it, mail (POP3, IMAP, SMTP) does not"
         ).format(proxies=", ".join(proxies))
     )
-
-
-def _without_credentials(url: str) -> str:
-    """A proxy without the user name and password that its URL may hold."""
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    host = parts.hostname or "?"
-    try:
-        return f"{host}:{parts.port}" if parts.port else host
-    except ValueError:
-        return host
 
 
 def _reach(context: Context, url: str, *, keep: bool = False) -> http.ReachResult:
@@ -85,6 +74,7 @@ def _authority(context: Context) -> Outcome:
             _("a proxy answers in place of the sign-in service, and wants to be signed in to"),
             cause="proxy-required",
             evidence=redact(reached.reply.text, 500),
+            details=_proxy_details(discovery_url(cloud, requested_tenant)),
         )
     server_time = _parse_date(reached.reply.headers.get("Date"))
     context.state.clock_offset = datetime.now(UTC) - server_time if server_time else None
@@ -92,6 +82,12 @@ def _authority(context: Context) -> Outcome:
         context.state.discovery = reached.reply
     summary = _("the sign-in service answers at {url}").format(url=cloud.authority)
     return _reached_outcome(context, summary, reached.issuer)
+
+
+def _proxy_details(url: str) -> dict[str, str]:
+    """The proxy that leads to *url* and wants to be signed in to, if one is set."""
+    proxy = http.proxy_for(url)
+    return {"proxy_says": "407", "proxy": http.without_credentials(proxy)} if proxy else {}
 
 
 def _graph(context: Context) -> Outcome:

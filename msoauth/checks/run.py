@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from msoauth import waiting
 from msoauth.checks.context import Check, Context, Outcome
+from msoauth.claims import read_unverified
 from msoauth.errors import MailError, MsoauthError, StoreError, is_local
 from msoauth.judgement import blocker, may_pass, signal_of, verdict
 from msoauth.model import Account, Finding, Firm, Signal
@@ -310,6 +311,10 @@ def _known(check: str, context: Context) -> dict[str, str]:
     known = dict(context.state.known)
     if protocol := _PROTOCOLS.get(check):
         known["protocol"] = protocol
+    token = context.state.token
+    if context.firm.access == "app-only" and token is not None:
+        claims = read_unverified(token.value)
+        known["app_object_id"] = claims.object_id if claims else ""
     if protocol == "smtp" and context.account is not None:
         known["sender"] = context.options.sender or context.account.address
     return known

@@ -113,11 +113,12 @@ def _what_the_proxy_says(error: exceptions.ProxyError) -> str:
     status = next((m[1] for e in causes if (m := _PROXY_STATUS.search(str(e)))), "")
     if status:
         return status
+    # PySocks raises these where the proxy answered and did not connect (its other ones say that nothing answered).
+    if any(type(e).__name__ in ("SOCKS5AuthError", "SOCKS5Error", "SOCKS4Error") for e in causes):
+        return "socks"
     lost = (ConnectionError, TimeoutError, socket.gaierror, exceptions.ConnectTimeoutError)
-    # The socks library wraps what it met, and its own words do not depend on the system's language.
-    if any(isinstance(e, lost) for e in causes) or "connecting to SOCKS" in str(causes[-1]):
-        return "dead"
-    return "socks" if any("socks" in type(e).__module__ for e in causes) else "refused"
+    refused = (exceptions.NewConnectionError, *lost)
+    return "dead" if any(isinstance(e, refused) for e in causes) else "refused"
 
 
 def _proxy_reasons() -> Mapping[str, str]:

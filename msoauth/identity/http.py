@@ -78,6 +78,7 @@ class _Pool:
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         self._manager = _manager(context, proxy)
         self._by_socks = bool(proxy and proxy.startswith("socks"))
+        self._proxy = without_credentials(proxy) if proxy else ""
         self.last_used: float | None = None
 
     def send(self, method: str, url: str, timeout: float, **options: Any) -> BaseHTTPResponse:
@@ -93,6 +94,15 @@ class _Pool:
             "preload_content": False,
             "timeout": Timeout(connect=timeout, read=timeout),
         }
+        try:
+            return self._request(method, url, was_used, options)
+        except ProxyError as error:
+            error.proxy = self._proxy  # type: ignore[attr-defined]  # for transport_error to name it
+            raise
+
+    def _request(
+        self, method: str, url: str, was_used: bool, options: dict[str, Any]
+    ) -> BaseHTTPResponse:
         try:
             try:
                 return self._manager.request(method, url, **options)
@@ -171,6 +181,16 @@ def forget_connections() -> None:
     with _pools_lock:
         while _pools:
             _pools.popitem()[1].close()
+
+
+def without_credentials(url: str) -> str:
+    """A proxy's host and port, without the user name and password that its URL may hold."""
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    host = parts.hostname or "?"
+    try:
+        return f"{host}:{parts.port}" if parts.port else host
+    except ValueError:
+        return host
 
 
 def proxy_for(url: str) -> str | None:

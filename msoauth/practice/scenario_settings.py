@@ -11,7 +11,7 @@ from msoauth.practice.conditional_access import ENABLED, MANAGED, ConditionalAcc
 from msoauth.practice.corpus import typical
 from msoauth.practice.endpoints import EndpointsFile
 from msoauth.practice.registrations import AppManagementPolicy, new_id
-from msoauth.practice.state import Group, Mailbox, PracticeState, Tenant, User
+from msoauth.practice.state import Group, Mailbox, PracticeState, Tenant, User, in_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +216,11 @@ def _further_user(change: Change) -> Iterable[Undo]:
     tenant, accounts = change.tenant, change.endpoints_entry["accounts"]
     local, _at, label = str(change.value).partition("@")
     written = f"{local}@{label.format(domain=tenant.domain, label=tenant.domain.partition('.')[0])}"
-    domain = written.rpartition("@")[2].encode("idna").decode()
-    address, before = f"{local}@{domain}", (tenant.users, tenant.mailboxes, tenant.other_domains)
+    address = in_ascii(written)
+    domain, before = (
+        address.rpartition("@")[2],
+        (tenant.users, tenant.mailboxes, tenant.other_domains),
+    )
     password = next(iter(tenant.users.values())).password
     tenant.users = {**tenant.users, address: User(address, local.title(), password)}
     tenant.mailboxes = {**tenant.mailboxes, address: Mailbox(address, _load=typical)}

@@ -6,9 +6,12 @@ change in the admin center or by a scenario is seen by the next one.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import idna
 
 from msoauth.practice.clock import Clock
 from msoauth.practice.conditional_access import (
@@ -34,6 +37,15 @@ MANAGED_CONSENT = "microsoft-user-default-recommended"  # a new tenant's consent
 
 LOG_LENGTH = 2000  # entries that the log keeps
 _OUTCOME_LIMIT = 600  # characters of an outcome
+
+
+def in_ascii(address: str) -> str:
+    """An address, or a domain, in the form in which Entra and Exchange keep it: lower case, its domain in ASCII."""
+    local, at, domain = address.strip().lower().rpartition("@")
+    if not domain.isascii():
+        with suppress(idna.IDNAError):
+            domain = idna.encode(domain, uts46=True).decode()
+    return f"{local}{at}{domain}"
 
 
 @dataclass(slots=True)
@@ -330,7 +342,7 @@ class Tenant:
 
     def user(self, upn: str) -> User | None:
         """The user with that user name or mail address, ignoring case."""
-        key = upn.strip().lower()
+        key = in_ascii(upn)
         user = self.users.get(key)
         return user or next(
             (u for u in self.users.values() if key == u.mail or (u.aliases and key in u.aliases)),
@@ -385,7 +397,7 @@ class Tenant:
 
     def mailbox(self, address: str) -> Mailbox | None:
         """The mailbox at that primary address, without regard to case."""
-        return self.mailboxes.get(address.strip().lower())
+        return self.mailboxes.get(in_ascii(address))
 
     def smtp_auth_disabled(self, mailbox: Mailbox) -> str | None:
         """``"Mailbox"`` or ``"Tenant"`` when Authenticated SMTP is off there; the mailbox's setting wins."""
@@ -440,7 +452,7 @@ class PracticeState:
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant of that id or domain."""
-        key = name.strip().lower()
+        key = in_ascii(name)
         return self.tenants.get(key) or next(
             (f for f in self.tenants.values() if key == f.domain or key in f.other_domains), None
         )

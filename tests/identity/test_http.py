@@ -20,6 +20,7 @@ from urllib3 import exceptions
 
 from msoauth.clouds import GLOBAL, Cloud
 from msoauth.errors import LocalError
+from msoauth.explaining import for_cause
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
 from tests.identity.proxies import proxy
@@ -379,6 +380,36 @@ def test_what_needs_no_proxy_is_reached_without_one(
     monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert http.proxy_for(url) == (None if direct else "http://proxy.example:3128")
+
+
+@pytest.mark.parametrize(
+    ("says", "proxy_url"),
+    [
+        ("407", "http://anna:wrong-4711@127.0.0.1:{living}"),
+        ("socks", "socks5h://anna:wrong-4711@127.0.0.1:{living}"),
+        ("dead", "http://127.0.0.1:{dead}"),
+        ("dead", "socks5h://127.0.0.1:{dead}"),
+    ],
+)
+def test_a_proxy_that_refuses_is_named_with_what_it_said(
+    served: Callable[[list[list[str]]], tuple[Server, Cloud]],
+    monkeypatch: pytest.MonkeyPatch,
+    says: str,
+    proxy_url: str,
+) -> None:
+    server, cloud = served([["answer"]])
+    socks = proxy_url.startswith("socks")
+    with reserved_port() as dead, proxy(server.port, "anna:right", socks=socks) as through:
+        monkeypatch.setenv("HTTPS_PROXY", proxy_url.format(living=through.port, dead=dead))
+        with pytest.raises(exceptions.HTTPError) as refused:
+            send(elsewhere(cloud, server))
+    told = transport_error(refused.value, "It")
+    name = f"127.0.0.1:{dead if says == 'dead' else through.port}"
+    assert (told.cause, told.details) == ("proxy-required", {"proxy_says": says, "proxy": name})
+    assert name in told.summary
+    steps = for_cause(told.cause, details=told.details).fix
+    assert name in steps[0]  # which one, in place of "enter the proxy"
+    assert "wrong-4711" not in f"{told.summary}{told.evidence}{steps}"
 
 
 def test_a_proxys_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
