@@ -17,13 +17,14 @@ from msoauth.texts import _
 
 
 def _user(context: Context) -> DirectoryUser:
-    """The user who signs in for the account, found by user name or else by the mailbox's address.
+    """The user who signs in for the account, found by object id, user name or else the mailbox's address.
 
     Raises:
         AuthError: there is none (``user-not-found``), or the address is no mailbox (``not-a-mailbox``).
     """
     graph, account = graph_client(context), context.mailbox
-    user = graph.find_user(account.user)
+    person = _known_person(context)
+    user = (graph.user(person) if person else None) or graph.find_user(account.user)
     if user is None:
         if account.login is None:
             _require_mailbox(context)
@@ -32,6 +33,16 @@ def _user(context: Context) -> DirectoryUser:
             cause="user-not-found",
         )
     return user
+
+
+def _known_person(context: Context) -> str:
+    """The object id of the account's user, if that user has signed in; empty where it is not known."""
+    account = context.mailbox
+    status = context.workspace.tokens.status(account.address)
+    # Somebody may have noted another user since that sign-in.
+    if status is None or not same(status.signed_in_as, account.user):
+        return ""
+    return status.object_id or ""
 
 
 def _require_mailbox(context: Context) -> None:
@@ -138,6 +149,14 @@ def _enabled_and_licensed(context: Context) -> Outcome:
             sentence = _("{user} is the own user of a shared mailbox, whose sign-in is blocked")
         return Outcome(
             sentence.format(user=user.upn), Signal.FAILED, "user-disabled", "accountEnabled: false"
+        )
+    if user.id == _known_person(context) and not same(user.upn, account.user):
+        return Outcome(
+            _("{old} has a new user name: {new}").format(old=account.user, new=user.upn),
+            Signal.FAILED,
+            "user-renamed",
+            f"userPrincipalName: {user.upn}",
+            details={"signed_in_as": user.upn},
         )
     if account.login is None and not same(user.upn, address):
         return Outcome(
