@@ -147,7 +147,12 @@ def _show_remedy(
         response = text.format(words=redact(problem.evidence))
         screen.print(Text(f"    {response}", style="bright_black"))
     if explanation:
-        cause = _("Cause: {title} ({cause}).").format(title=explanation.title, cause=problem.cause)
+        sentence = (
+            _("Cause: {title} ({cause}).")
+            if problem.confidence in ("", "certain")
+            else _("Cause, not certain: {title} ({cause}).")
+        )
+        cause = sentence.format(title=explanation.title, cause=problem.cause)
         who_can_fix = _("Who can fix it: {who}").format(who=who_in_words(who))
         screen.print(Text(f"    {cause} {who_can_fix}"))
     for number, step in enumerate(fix, 1):

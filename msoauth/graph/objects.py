@@ -191,7 +191,7 @@ def user(entity: Mapping[str, Any]) -> DirectoryUser:
         )
     return DirectoryUser(
         id=str(entity.get("id", "")),
-        upn=str(entity.get("userPrincipalName") or ""),
+        upn=readable(str(entity.get("userPrincipalName") or "")),
         enabled=entity.get("accountEnabled") is not False,
         addresses=addresses,
         exchange=exchange,

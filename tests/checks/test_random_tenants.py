@@ -21,7 +21,7 @@ from tests.people import sign_in_as_a_person
 
 TENANTS, ALWAYS, TOGETHER = 300, 20, 5
 ADMIN = "admin@contoso.example"
-OFFICE, ANNA = ACCOUNTS["shared"].address, ACCOUNTS["pop3"].address
+OFFICE = ACCOUNTS["shared"].address
 KINDS = ("pop3", "imap", "shared", "app-only")
 # Scenarios that can be aimed at a person's own mailbox, at a shared one, or at the whole firm.
 OF_A_PERSON = (
@@ -71,13 +71,19 @@ class Bench:
     def user(self, account: Account) -> User:
         return next(u for u in self.tenant.users.values() if u.id == self.ids[account.user])
 
-    def diagnose(self, account: Account, *, with_administrator: bool) -> list[Finding]:
+    def diagnose(self, account: Account, *, with_administrator: bool, sends: bool) -> list[Finding]:
         firm = self.case.workspace.firms.get(account.firm)
         # Another Graph for each tenant, because it reads each path once.
         graph = Graph(firm.cloud, self.graph.token.reveal()) if with_administrator else None
         options = checks.RunOptions(second_try_after=0.0)
         context = checks.Context(self.case.workspace, firm, account, graph=graph, options=options)
-        selection = (*checks.DIRECTORY, *checks.SIGN_IN, *checks.MAILBOX, *checks.SEND)
+        selection: tuple[checks.Check, ...] = (
+            *checks.DIRECTORY,
+            *checks.SIGN_IN,
+            *checks.MAILBOX,
+        )
+        if sends:
+            selection = (*selection, *checks.SEND)
         return list(checks.run(selection, context, record=False))
 
 
@@ -128,7 +134,7 @@ def causes_of(bench: Bench, account: Account) -> set[str]:
             found |= {"send-as-denied"}
         if account.login and (not user.licensed or own.kind == "on-premises"):
             found |= {"mailbox-missing"}  # that of the one who signs in to send
-    elif not tenant.users[account.address].licensed if account.address in tenant.users else False:
+    elif (owner := tenant.user(account.address)) is not None and not owner.licensed:
         found |= {"mailbox-missing"}
     if box.kind == "on-premises":
         found |= {"mailbox-missing"}
@@ -145,22 +151,23 @@ def causes_of(bench: Bench, account: Account) -> set[str]:
 def determinable(causes: set[str], account: Account, *, with_administrator: bool) -> set[str]:
     """Those of an account's causes that the replies, the token or the directory show, and nothing else hides."""
     shown = set[str]()
-    at_sign_in = causes.intersection(AT_SIGN_IN)
-    if "user-disabled" in causes:
-        shown |= {"user-disabled"}
-    elif at_sign_in:
-        shown |= at_sign_in
+    if at_sign_in := causes.intersection(AT_SIGN_IN):
+        # Entra tells one of the two; the directory shows the other.
+        shown |= at_sign_in if len(at_sign_in) == 1 else set()
     elif "user-renamed" in causes:
         shown |= {"user-renamed"}
+    elif "token too long" in causes:  # the servers look no further
+        shown |= {"token too long"}
     else:
         shown |= {c for c in causes if c.startswith("smtp-auth-disabled")}
-        if "token too long" in causes:
-            shown |= {"token too long"}
-        elif not shown and "mailbox-missing" not in causes:
+        if not shown and "mailbox-missing" not in causes:
             shown |= causes & {"send-as-denied"}
     if with_administrator and account.firm == "Contoso":
-        shown |= causes & {"not-a-mailbox"}
-        if "user-disabled" not in causes and "user-renamed" not in causes:
+        if "not-a-mailbox" in causes:
+            shown |= {"not-a-mailbox"}
+        elif "user-disabled" in causes:
+            shown |= {"user-disabled"}
+        elif "user-renamed" not in causes:
             shown |= causes & {"mailbox-missing"}
     return shown
 
@@ -175,7 +182,9 @@ def named(findings: list[Finding]) -> set[str]:
 def judge(bench: Bench, drawn: Draw, account: Account) -> tuple[list[str], set[str], set[str]]:
     """What is wrong with the diagnosis of an account, the causes that it should name, and those that it does."""
     causes = causes_of(bench, account)
-    findings = bench.diagnose(account, with_administrator=drawn.administrator)
+    # Send As shows only then, and a mailbox may send no more than 30 mails a minute.
+    sends = "send-as-denied" in causes
+    findings = bench.diagnose(account, with_administrator=drawn.administrator, sends=sends)
     problem = judgement.root_cause(findings)
     where = f"tenant {drawn.number} ({', '.join(drawn.scenarios)}; administrator: {drawn.administrator}) {account.address}"
     wrong = [

@@ -64,7 +64,9 @@ def test_a_scenario_of_the_sign_in_is_told_and_stores_nothing(
 ) -> None:
     firm = next(iter(case.tenant.state.tenants.values()))
     account = NEWCOMER
-    firm.principal.user_consent.pop(firm.users[account.address].id, None)
+    newcomer = firm.user(account.address)
+    assert newcomer is not None
+    firm.principal.user_consent.pop(newcomer.id, None)
     case.workspace.tokens.forget(account.address)
     bring_about(scenario)
     user = {"username-mistyped": "nobody@contoso.example", "wrong-account": "admin@contoso.example"}

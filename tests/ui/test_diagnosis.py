@@ -68,6 +68,22 @@ def sign_in(panel: DiagnosePanel, tenant: PracticeTenant) -> None:
     person.join(20)
 
 
+def test_a_button_notes_the_new_name_of_a_renamed_user(
+    panel: DiagnosePanel, tenant: PracticeTenant
+) -> None:
+    sign_in(panel, tenant)
+    tenant.scenarios.start(f"user-renamed@{ANNA}")
+    panel.choice.press("diagnose")
+    new = "anna.lindqvist.new@contoso.example"
+    assert f"Note {new} as the user name" in panel.message.html
+    assert f'data-value="{ANNA} {new}"' in panel.message.html
+    panel.on_action("note-user-name", f"{ANNA} {new}")
+    assert panel.workspace.accounts.get(ANNA).login == new
+    assert "Nobody has to sign in again" in panel.message.html
+    panel.choice.press("diagnose")
+    assert panel.state is Signal.PASSED
+
+
 def test_the_chain_marks_the_broken_link_and_offers_what_mends_it(
     panel: DiagnosePanel, tenant: PracticeTenant
 ) -> None:
