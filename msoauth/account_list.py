@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
-from msoauth.addresses import same
+from msoauth.addresses import key, same
 from msoauth.errors import InputError
 from msoauth.identity import validation
 from msoauth.mailbox_table import (
@@ -230,10 +230,10 @@ def unlike_domains(workspace: Workspace, firm: Firm, addresses: Iterable[str]) -
     The firm's own domains are that of its tenant, those of its mailboxes in the workspace, and the one that most of
     the *addresses* have.
     """
-    count = Counter(validation.clean(a).rpartition("@")[2].casefold() for a in addresses)
-    own = {a.address.rpartition("@")[2].casefold() for a in workspace.accounts.list(firm.name)}
+    count = Counter(_domain(address) for address in addresses if "@" in address)
+    own = {_domain(account.address) for account in workspace.accounts.list(firm.name)}
     if "." in firm.tenant:
-        own.add(firm.tenant.casefold())
+        own.add(_domain(f"@{firm.tenant}"))
     if len(count) > 1 and count.most_common(2)[0][1] > count.most_common(2)[1][1]:
         own.add(count.most_common(1)[0][0])
     return [
@@ -241,6 +241,10 @@ def unlike_domains(workspace: Workspace, firm: Firm, addresses: Iterable[str]) -
         for domain in sorted(count.keys() - own)
         if (near := next((name for name in sorted(own) if _is_nearly(domain, name)), ""))
     ]
+
+
+def _domain(address: str) -> str:
+    return key(validation.clean(address)).rpartition("@")[2]
 
 
 def _is_nearly(domain: str, other: str) -> bool:

@@ -362,7 +362,8 @@ def _nothing_found(
     names: Sequence[str] = [*layout.names.values()] or max((row for _n, row in titles), key=len)
     text = _("No mailbox addresses were found in the columns {names}.").format(
         names=", ".join(
-            f"“{redact(name.strip(), 60)}”" for name in islice(filter(str.strip, names), 12)
+            _("“{name}”").format(name=redact(name.strip(), 60))
+            for name in islice(filter(str.strip, names), 12)
         )
     )
     hint = _("Export the list with PrimarySmtpAddress, mail or proxyAddresses.")
@@ -379,7 +380,7 @@ def _recognized(layout: Layout, has_logins: bool, skipped: Sequence[int]) -> str
     parts = []
     if layout.kind > 1:
         fitting = [names[role] for role in _MAILBOX_ROLES if role in names] or [login]
-        mailbox = " / ".join(f"“{name}”" for name in fitting)
+        mailbox = " / ".join(_("“{name}”").format(name=name) for name in fitting)
         parts.append(_("Mailbox: {column}").format(column=mailbox))
         if login and layout.kind == 3:
             parts.append(_("user who signs in: “{column}”").format(column=login))

@@ -262,7 +262,7 @@ def test_a_mailbox_of_another_firm_is_named_with_that_firm(workspace: Workspace)
     [
         ("contoso.exmaple", True), ("contosso.example", True), ("cotnoso.example", True), ("contoso.exampl", True),
         ("contosoexample", True), ("contoso.example", False), ("CONTOSO.EXAMPLE", False), ("fabrikam.example", False),
-        ("contoso.test", False), ("contoso.de", False), ("litware.example", False), ("mail.contoso.example", False),
+        ("contoso.test", False), ("contoso.exämple", True), ("contoso.de", False), ("litware.example", False), ("mail.contoso.example", False),
     ],
 )  # fmt: skip
 def test_near_misses_of_the_firms_domain_are_asked_about(
@@ -282,3 +282,10 @@ def test_the_firms_domains_are_those_of_its_mailboxes_and_of_most_of_the_list(
     assert unlike_domains(workspace, firm, many[2:]) == []
     workspace.accounts.add(Account("a@litware.example", "Id"))
     assert unlike_domains(workspace, firm, many[2:])
+
+
+def test_a_domain_in_its_ascii_form_is_the_firms_own(workspace: Workspace) -> None:
+    workspace.firms.add(Firm("Bücher", "bücher.example", "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+    firm = workspace.firms.get("Bücher")
+    assert unlike_domains(workspace, firm, ["a@xn--bcher-kva.example", "b@bücher.example"]) == []
+    assert unlike_domains(workspace, firm, ["a@bücher.exmaple"])

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from msoauth import waiting
+from msoauth.addresses import same
 from msoauth.checks.context import Check, Context, Outcome, RunState
 from msoauth.checks.latest_message import read_latest_message
 from msoauth.checks.signin import token_of
@@ -256,7 +257,7 @@ def readable_recipient(workspace: Workspace, account: Account, recipient: str | 
     Raises:
         InputError: the recipient's mailbox is not in the workspace, or nobody has signed in to it.
     """
-    if recipient is None or recipient.strip().casefold() == account.address.casefold():
+    if recipient is None or same(recipient, account.address):
         return account
     try:
         other = workspace.accounts.get(recipient)

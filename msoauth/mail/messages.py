@@ -95,7 +95,8 @@ class MessageSummary:
     def line(self) -> str:
         """The message on one line, for a list of those that were not retrieved: what is known of it, and its unique id."""
         date = f"{self.date:%Y-%m-%d %H:%M}" if self.date else ""
-        known = ", ".join(filter(None, (date, self.from_, self.subject and f"“{self.subject}”")))
+        subject = _("“{name}”").format(name=self.subject) if self.subject else ""
+        known = ", ".join(filter(None, (date, self.from_, subject)))
         named = f"{known} ({self.uidl})" if known else self.uidl
         return f"{status_label(self.status)}: {named}" + (f": {self.reply}" if self.reply else "")
 

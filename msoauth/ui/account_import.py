@@ -4,6 +4,7 @@ Shows which columns were recognized, asks only where one had to be guessed, and 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from markupsafe import Markup
 
@@ -123,7 +124,8 @@ class AccountImport:
             self._add(firm, lines, field)
 
     def _ask(self, lines: MailboxList, doubts: Sequence[str]) -> None:
-        add = ngettext("Add {n} mailbox", "Add {n} mailboxes", len(lines)).format(n=len(lines))
+        count = sum(1 for line in lines if not line.problem)
+        add = ngettext("Add {n} mailbox", "Add {n} mailboxes", count).format(n=count)
         self.outcome.show(
             html.box(
                 "warning",
@@ -190,10 +192,10 @@ def _preview(lines: MailboxList) -> Markup:
 
     def cells(line: Line) -> tuple[str, str, str, str]:
         login = line.login if line.login.casefold() != line.address.casefold() else ""
-        return str(line.number), line.address, login, line.problem or line.retrieve
+        return str(line.number), line.address, login, line.retrieve
 
     head = [_("Line"), _("Mailbox"), _("Signs in as (only if different)"), _("Protocol")]
-    rows = [cells(line) for line in lines[:_PREVIEW]]
+    rows = [cells(line) for line in islice((ln for ln in lines if not ln.problem), _PREVIEW)]
     text = _("How the list was read: {columns}").format(columns=lines.recognized)
     table = html.table(head, rows, numbers=[0], label=_("The first lines of the list"))
     return html.paragraph(text) + table

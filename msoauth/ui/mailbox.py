@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from markupsafe import Markup
 
-from msoauth.addresses import same
 from msoauth.checks.mail import fetch_mail, mail_folder, send_test
-from msoauth.errors import DestinationError, MsoauthError
+from msoauth.checks.mailbox import readable_recipient
+from msoauth.errors import DestinationError, InputError, MsoauthError
 from msoauth.identity import validation
 from msoauth.judgement import worst
 from msoauth.mail.messages import MessageSummary, frame, status_label
@@ -67,7 +67,7 @@ class MailPanel(Panel):
                 },
                 {
                     "name": "wait",
-                    "label": _("Wait until it has arrived (in this mailbox)"),
+                    "label": _("Wait until it has arrived"),
                     "kind": "checkbox",
                 },
             ],
@@ -194,8 +194,13 @@ class MailPanel(Panel):
         if account is None or self.send.errors:
             return
         to = validation.clean(self.send.text("to")) or None
-        to_itself = to is None or same(to, account.address)
-        round_trip = to_itself and self.send.values.get("wait") is True
+        round_trip = self.send.values.get("wait") is True
+        if round_trip:
+            try:
+                readable_recipient(self.workspace, account, to)
+            except InputError as error:
+                self.send.errors = {"to": error.summary}
+                return
         subject = self.send.text("subject").strip() or None
         sender = validation.clean(self.send.text("sender")) or None
 
