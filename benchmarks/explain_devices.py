@@ -39,8 +39,11 @@ def _whole(match: re.Match[str]) -> str:
 
 # Each device with the names that are replaced to switch it off.
 DEVICES: Mapping[str, Mapping[str, object]] = {
-    "decoding of percent signs": {"normalize._decode_percent": _same},
-    "spaces for plus signs": {"normalize._replace_pluses": _same},
+    "decoding of percent signs": {"normalize._PERCENT": NEVER},
+    "spaces for plus signs": {
+        "normalize._WORDS_WITH_PLUSES": NEVER,
+        "normalize._ERROR_PARAMETER": "\0",
+    },
     "decoding of HTML entities": {"normalize.html.unescape": _same},
     "decoding of JSON escapes": {"normalize._unescape": _whole},
     "decoding of mail encodings": {"normalize._decode_mail": _same},
@@ -51,19 +54,19 @@ DEVICES: Mapping[str, Mapping[str, object]] = {
     "plain punctuation": {"normalize.plain_punctuation": _same},
     "joining of wrapped lines": {"normalize._BLANK_LINE": re.compile("\n")},
     "remarks (history, advice, documentation, examples)": {"voices._REMARK": NEVER},
-    "signs of code and documentation": {"voices._DOCUMENT": NEVER},
     "marks of other providers": {
         "voices.providers": lambda: {MICROSOFT: providers()[MICROSOFT]},
         "voices._MAIL_HOST": NEVER,
     },
     "mail hosts that nobody knows": {"voices._MAIL_HOST": NEVER},
-    "another speaker overrules": {"decide._other_speaker": lambda _lowered, _voices, _best: None},
-    "another provider's mark beside a failure": {
-        "decide._fails_near": lambda _lowered, _mark: False
+    "classifier": {"decide.doubts": lambda _features: (0.0, 0.0)},
+    "classifier: words": {"classifier._WORD": NEVER},
+    "classifier: signs of code and documentation": {
+        "voices._DOCUMENT": NEVER,
+        "voices._CHANGE": NEVER,
     },
-    "words about something else": {"decide._is_foreign": lambda _lowered, _best, _voices: False},
-    "long texts need a word of mail or sign-in": {"decide._CONTEXT": ALWAYS},
-    "lists of errors": {"decide._is_list": lambda _codes, _lowered: False},
+    "another speaker overrules": {"decide._other_speaker": lambda *_given: None},
+    "another provider's mark beside a failure": {"decide._FAILURE": NEVER},
     "codes that wrap another": {"decide.weak_codes": frozenset},
     "phrases end with a word": {"phrases._ENDING": ALWAYS},
     "no match inside a number": {"phrases._cuts_number": lambda _text, _offset: False},

@@ -89,7 +89,7 @@ def conclude(
         possibilities: The causes that the text itself leaves, the most likely first.
         confidence: How certain the text alone is.
     """
-    vague = possibilities[:1] == (_VAGUE,) or (confidence == "unsure" and _VAGUE in possibilities)
+    vague = possibilities[:1] == [_VAGUE] or (confidence == "unsure" and _VAGUE in possibilities)
     if not vague and confidence != "unsure":
         return None, tuple(possibilities)
     protocol = protocol_of(lowered, facts)
@@ -99,49 +99,51 @@ def conclude(
         _from_access(protocol, facts) if vague else (),
     )
     found = next(conclusions, None)
-    further = _usual_causes(protocol, facts) if vague else ()
-    causes = (*((found.cause,) if found else ()), *possibilities, *further)
+    is_users = vague and facts.account and not facts.app_only
+    usual = _SWITCHES.get(protocol) if is_users and protocol else None
+    causes = (
+        *((found.cause,) if found else ()),
+        *possibilities,
+        *((usual, "mailbox-missing") if usual else ()),  # the most frequent ones (facts E2)
+    )
     return found, tuple(dict.fromkeys(causes))[:3]
 
 
 def protocol_of(lowered: str, facts: AccountFacts) -> Protocol | None:
     """The protocol that the text is about; where it does not show, the one by which the account is retrieved."""
-    shown = (protocol for protocol, pattern in _PROTOCOLS if pattern.search(lowered))
-    return next(shown, facts.account.protocol if facts.account else None)
+    return next(
+        (protocol for protocol, pattern in _PROTOCOLS if pattern.search(lowered)),
+        facts.account.protocol if facts.account else None,
+    )
 
 
 def _from_access(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
     """What is left, by who signs in, of a login that was refused without a reason though its token is good."""
+    account = facts.account
+    names = {"user": account.login, "mailbox": account.address} if account else {}
     if facts.app_only:
         yield Conclusion(
             "service-principal-missing",
             "likely",
             _("The firm's app signs in itself, without a user (app-only access)."),
         )
-        return
-    account = facts.account
-    if account is None:
-        return
-    if account.login and protocol != "smtp":
+    elif account and account.login and protocol != "smtp":
         yield Conclusion(
             "full-access-missing",
             "likely",
-            _("{user} signs in to open the mailbox {mailbox}.").format(
-                user=account.login, mailbox=account.address
-            ),
+            _("{user} signs in to open the mailbox {mailbox}.").format(**names),
         )
-    if account.login and protocol == "smtp":
+    elif account and account.login:
         yield Conclusion(
             _VAGUE,
             "likely",
-            _("{user} signs in to send as {mailbox}.").format(
-                user=account.login, mailbox=account.address
-            ),
+            _("{user} signs in to send as {mailbox}.").format(**names),
             _(
                 "For SMTP, set {user} as the user name; {mailbox} is the sender only and needs “Send as”."
-            ).format(user=account.login, mailbox=account.address),
+            ).format(**names),
         )
-    yield from _from_other_logins(protocol, facts)
+    elif account:
+        yield from _from_other_logins(protocol, facts)
 
 
 def _from_claims(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
@@ -193,16 +195,11 @@ def _from_claims(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Con
 
 def _from_other_logins(protocol: Protocol | None, facts: AccountFacts) -> Iterator[Conclusion]:
     """A switch that is off, where another protocol accepted the same sign-in a short while ago."""
-    if protocol not in _SWITCHES:
-        return
     names: dict[str, Protocol] = {"smtp.login": "smtp", "pop3.login": "pop3", "imap.login": "imap"}
     for finding in facts.findings:
         other = names.get(finding.check, protocol)
-        if (
-            other != protocol
-            and finding.signal is Signal.PASSED
-            and datetime.now(UTC) - finding.at < _RECENT
-        ):
+        works = finding.signal is Signal.PASSED and datetime.now(UTC) - finding.at < _RECENT
+        if protocol in _SWITCHES and other and other != protocol and works:
             yield Conclusion(
                 _SWITCHES[protocol],
                 "likely",
@@ -216,22 +213,14 @@ def _from_findings(possibilities: Sequence[str], facts: AccountFacts) -> Iterato
     """The cause that an earlier check found, if it is one of *possibilities*, or lies behind a vague refusal."""
     behind = ("directory.",) if facts.claims else ("directory.", "sign-in.")
     for finding in facts.findings:
-        if finding.signal is not Signal.FAILED or finding.cause in (None, "unknown", _VAGUE):
-            continue
         vague = _VAGUE in possibilities and finding.check.startswith(behind)
-        if vague or finding.cause in possibilities:
+        known = finding.cause if finding.signal is Signal.FAILED else None
+        if known not in (None, "unknown", _VAGUE) and (vague or known in possibilities):
             yield Conclusion(
-                str(finding.cause),
+                str(known),
                 "likely",
                 _("A check found the same on {time}: {summary}.").format(
                     time=f"{finding.at.astimezone():%Y-%m-%d %H:%M}",
                     summary=finding.summary.rstrip("."),
                 ),
             )
-
-
-def _usual_causes(protocol: Protocol | None, facts: AccountFacts) -> tuple[str, ...]:
-    """The causes that usually lie behind a refusal without a reason, the most frequent first (facts E2)."""
-    if protocol not in _SWITCHES or facts.account is None or facts.app_only:
-        return ()
-    return _SWITCHES[protocol], "mailbox-missing"

@@ -1,13 +1,16 @@
 """Decides on the cause of a normalized error text: finds what hints at causes, whose words it is, and takes the heaviest.
 
+Whether it reports a failure of Microsoft's at all is for the classifier to judge.
+
 Hints are AADSTS codes and the catalogue's phrases. Weights are on the scale of the catalogue (``signatures-smtp.toml``).
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from msoauth.explaining.classifier import doubts, features
 from msoauth.explaining.load import codes, weak_codes
 from msoauth.explaining.normalize import lowercase
 from msoauth.explaining.phrases import find_phrases
@@ -30,25 +33,17 @@ _MARK_WEIGHTS = {3: 62, 2: 40}  # of a provider's mark beside a failure, by its 
 _NEAR = 250  # characters between them
 _ALIKE = 3  # hits of less difference in weight are equally likely
 _REMARK_PENALTY = 25  # for a hit in a remark
+_DOUBTED, _CERTAIN = 0.38, 0.2  # how probable it is that no failure of Microsoft's is reported
 # What a client finds on its way to any server, so that it is nobody's reply.
 _NETWORK = {
     "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required", "clock-skew",
 }  # fmt: skip
-_DELIVERY = {
-    "recipient-rejected",
-    "message-rejected",
-    "mailbox-full",
-    "throttled",
-    "send-as-denied",
-}
-_MANY_CODES, _MANY_CAUSES = 5, 3  # a text with more than these lists errors, and reports none
+# What a server says of a mail, whosever it is.
+_DELIVERY = {"recipient-rejected", "message-rejected", "mailbox-full", "throttled", "send-as-denied"}  # fmt: skip
 
 # A number after AADSTS, or, if it is known, after "error" and the like, as Entra's sign-in log has it.
 _NUMBER = re.compile(
     r"(aadsts[ _:-]{0,2}|(?:\berror|error ?code|fehlercode|result ?type)[\"':=\s]{1,6})(\d{4,9})(?!\d|[a-f]\d|-\d|\.\d)"
-)
-_MAIL = re.compile(
-    r"imap|smtp|\bpop|mail|exchange|outlook|office ?365|sasl|xoauth|postf|\b535\b|-err|courrier|correo|correio|posta\b|почт|メール|邮|郵"
 )
 # How a mail server's refusal begins.
 _REPLY = re.compile(r"\b[45]\d\d[ -]|(?:\b[a-z]*\d+|\*|\+|:) (?:no|bad) |-err ")
@@ -56,13 +51,11 @@ _FAILURE = re.compile(
     r"error|fail|denied|invalid|reject|refus|unauthori[sz]|not (?:allowed|accepted|permitted|authori[sz]ed|active|found|verified|match)"
     r"|exception|unable|cannot|could ?n[o']t|disallowed|incorrect|expired|revoked|blocked|too many|exceed|\b[45]\d\d[ -]|-err|fehler|échec|erreur|错误|失败|エラー|失敗|ошибк|오류|실패|verweigert|abgelehnt|gesperrt|refus|denegad|negad"
 )
-# Words of mail and of signing in; a text of some length without any is about something else.
-_CONTEXT = re.compile(
-    rf"{_MAIL.pattern}|inbox|microsoft|azure|entra|msal|oauth|tenant|sign(?:ing)?.?in|log(?:ging)?.?in|anmeld|access.?token|refresh.?token|365|graph|authori[sz]"
-)
-_MAX_WITHOUT_CONTEXT = 250  # characters
-_SHOWN_AFTER = 200  # characters of evidence behind the words that were found
-_STATUS = re.compile(r"\b[45]\.\d\.\d{2,3}\b")
+# What Microsoft adds to an error that happened.
+_EVENT = re.compile(r"trace id|correlation id|timestamp: ?2|prod\.outlook\.com \d")
+_EVENT_AFTER = 600  # characters
+_SHOWN_BEFORE, _SHOWN_AFTER = 80, 200  # characters of evidence around the words that were found
+_LEAD = re.compile(r"(?<=\s)[^\n]*\Z|\Z")  # from the start of the line, or of a word in a long one
 _CLOCK = re.compile(r"\b([012]\d:[0-5]\d:[0-5]\d)")
 
 
@@ -86,10 +79,10 @@ class Decision:
         words: The words that show it with those around them; empty when the cause is ``unknown``.
         codes: All AADSTS numbers of the text, such as ``AADSTS50126``.
         offset: Where the words begin in the text.
-        possibilities: Up to three causes, the most likely first; empty when the cause is ``unknown``.
-        hits: What the possibilities rest on, in their order.
+        hits: What up to three possible causes rest on, the most likely first; empty when the cause is ``unknown``.
         provider: Whose reply it is, if another provider's.
         in_microsofts_place: Whether that provider answered where Microsoft's server was asked.
+        features: By what the classifier judged whose failure it is.
     """
 
     cause: str
@@ -97,10 +90,10 @@ class Decision:
     words: str = ""
     codes: tuple[str, ...] = ()
     offset: int = 0
-    possibilities: tuple[str, ...] = ()
     hits: tuple[Hit, ...] = ()
     provider: str = ""
     in_microsofts_place: bool = False
+    features: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
 def decide(text: str) -> Decision:
@@ -124,84 +117,90 @@ def decide(text: str) -> Decision:
         ),
         reverse=True,
     )
-    best = next(
-        (hit for hit in hits if hit.owner == "microsoft" and hit.weight >= _CONCLUSIVE), None
-    )
-    if best is None or hits[0].owner not in ("other-provider", best.owner):
-        best = hits[0] if hits else None
-    mark = _other_speaker(lowered, voices, best) if best else None
-    if best and mark:
-        hits = [replace(best, cause="other-provider"), *hits]
-        best = hits[0]
+    # Microsoft's own words count even where another provider's weigh more.
+    own = (hit for hit in hits if hit.owner == "microsoft" and hit.weight >= _CONCLUSIVE)
+    best = hits[0] if hits else None
+    best = next(own, best) if best and best.owner == "other-provider" else best
+    offset = best.start if best else next((start for _number, start, *_rest in numbers), 0)
+    known = features(lowered, offset, _signs(lowered, voices, best, len(all_codes)))
+    other, none = doubts(known)
+    if best and best.kind == "library" and best.cause in _NETWORK:
+        other = 0.0  # what a program finds on its way to a server is no provider's reply
+    mark = _other_speaker(lowered, voices, best, other, other + none)
+    if mark:
+        best = replace(
+            best or Hit("", _LIKELY, mark.start, mark.end, "reply", "other-provider"),
+            cause="other-provider",
+        )
+        hits.insert(0, best)
     if (
         best is None
         or best.cause == "unknown"
-        or _is_foreign(lowered, best, voices)
-        or _is_list(all_codes, lowered)
+        or (best.cause != "other-provider" and other + none > _DOUBTED)
+        # Any server may have said this, or a number beside it says something else.
+        or (
+            (best.cause == "mail-login-rejected" and best.weight < _PROGRAM)
+            and ("aadsts" in lowered or not voices.strength(microsoft=True))
+        )
     ):
-        offset = best.start if best else next((start for _number, start, *_rest in numbers), 0)
-        return Decision("unknown", codes=all_codes, offset=offset)
+        return Decision("unknown", codes=all_codes, offset=offset, features=known)
     hits.remove(best)
-    confidence = _confidence(best, hits)
-    causes = {best.cause: best}
-    for hit in hits if confidence != "certain" else ():
-        if hit.cause != "unknown":
-            causes.setdefault(hit.cause, hit)
+    confidence = _confidence(best, hits, other + none)
+    possible = [best, *(hit for hit in hits if hit.cause != "unknown" and confidence != "certain")]
+    first = {hit.cause: hit for hit in reversed(possible)}
+    lead = _LEAD.search(f"\n{text}"[max(0, best.start - _SHOWN_BEFORE) : best.start + 1])
+    start = best.start if best.kind == "code" or not lead else best.start - len(lead[0])
     end = best.end + (_SHOWN_AFTER if best.kind != "words" else 0)
     return Decision(
         best.cause,
         confidence,
-        text[
-            best.start if best.kind == "code" else _evidence_start(text, best.start) : end
-        ].strip(),
+        text[start:end].strip(),
         all_codes,
         best.start,
-        tuple(causes)[:3],
-        tuple(causes.values())[:3],
+        tuple(sorted(first.values(), key=possible.index)[:3]),
         voices.provider(mark) if mark else "",
         mark is not None and voices.strength(microsoft=True) == 2,
+        known,
     )
 
 
-def _other_speaker(lowered: str, voices: Voices, best: Hit) -> Mark | None:
-    """The mark of another provider, or of its server in Microsoft's place, whose reply *best* is."""
-    if best.owner != "other-provider" or best.cause in (*_NETWORK, "unknown"):
-        return None
-    mark = voices.speaker(best.start, best.end)
+def _signs(lowered: str, voices: Voices, best: Hit | None, codes_found: int) -> tuple[str, ...]:
+    """What is known of a text beside its words, for the classifier."""
+    of_best = best and (
+        f"=cause {best.cause}",
+        f"={best.kind} {best.owner}",
+        f"={best.kind} {voices.strength(microsoft=True)}",
+        f"=weight {best.weight // 10}",
+        f"=share {5 * (best.end - best.start) // len(lowered)}",
+        f"=event {_EVENT.search(lowered, best.start, best.end + _EVENT_AFTER) is not None}",
+    )
+    size = f"=codes {min(codes_found, 6)}", f"=length {len(lowered).bit_length()}"
+    return (*voices.signs(), *size, *(of_best or ()))
+
+
+def _other_speaker(
+    lowered: str, voices: Voices, best: Hit | None, other: float, doubted: float
+) -> Mark | None:
+    """The mark of another provider, or of its server in Microsoft's place, whose reply the text is."""
+    mark = voices.speaker(best.start, best.end) if best and best.owner == "other-provider" else None
     # A server that nobody knows says of a mail what any server says of it.
-    return mark if mark and not (mark.provider in lowered and best.cause in _DELIVERY) else None
-
-
-def _is_foreign(lowered: str, best: Hit, voices: Voices) -> bool:
-    """Whether *best* is in somebody's words about something else than mail and signing in."""
-    if best.owner == "documentation":
-        return True
-    if best.owner == "other-provider":
-        return voices.strength(microsoft=False) == 1
-    is_vague = best.cause == "mail-login-rejected" and best.weight < _PROGRAM
-    if is_vague and ("aadsts" in lowered or not voices.strength(microsoft=True)):
-        return True  # any server says this; beside a number it is not what the number says
-    if best.owner not in ("client", "person"):
-        return False
-    return (
-        (best.cause not in _NETWORK or best.kind == "words")
-        and len(lowered) > _MAX_WITHOUT_CONTEXT
-        and not _CONTEXT.search(lowered)
+    nobodys = {*_NETWORK, "unknown", *(_DELIVERY if mark and mark.provider in lowered else ())}
+    if best and mark and mark.strength > 1 and best.cause not in nobodys:
+        return mark
+    strongest = max(
+        (mark for mark in voices.marks if mark.provider != MICROSOFT),
+        key=lambda mark: mark.strength,
+        default=None,
     )
+    is_strong = strongest is not None and strongest.strength > 1
+    is_theirs = (doubted if is_strong else other) > _DOUBTED
+    return strongest if is_theirs and _FAILURE.search(lowered) else None
 
 
-def _is_list(all_codes: Sequence[str], lowered: str) -> bool:
-    """Whether a text lists errors instead of reporting one."""
-    numbers = {int(code.removeprefix("AADSTS")) for code in all_codes}
-    causes = {codes().get(number) for number in numbers}
-    many_codes = len(numbers) > _MANY_CODES and len(causes) > _MANY_CAUSES
-    many_statuses = len(set(_STATUS.findall(lowered))) >= _MANY_CAUSES
-    return (many_codes or many_statuses) and not _CLOCK.search(lowered)
-
-
-def _confidence(best: Hit, others: Sequence[Hit]) -> Confidence:
+def _confidence(best: Hit, others: Sequence[Hit], doubted: float) -> Confidence:
     """How certain *best* is, beside the *others* in the text."""
-    if best.owner == "microsoft" and best.kind in ("code", "reply") and best.weight >= _CONCLUSIVE:
+    is_own = best.owner == "microsoft" and best.kind in ("code", "reply")
+    if is_own and best.weight >= _CONCLUSIVE and doubted < _CERTAIN:
         return "certain"
     rivals = (hit for hit in others if hit.cause not in (best.cause, "unknown"))
     is_alone = all(hit.weight < best.weight - _ALIKE for hit in rivals)
@@ -212,6 +211,7 @@ def _hits(
     text: str, lowered: str, voices: Voices, numbers: Sequence[tuple[int, int, int, int]]
 ) -> Iterator[Hit]:
     """Everything that hints at a cause: AADSTS numbers, phrases, and other providers' marks beside a failure."""
+    has_code = any(number in codes() and number not in weak_codes() for number, *_ in numbers)
 
     def hit(cause: str, weight: int, start: int, end: int, kind: Kind) -> Hit:
         remark = voices.remark(start)
@@ -225,48 +225,34 @@ def _hits(
         if mark and mark.provider != MICROSOFT:
             return Hit(cause, weight, start, end, kind, "other-provider")
         is_reply = mark and (
-            mark.in_answer or _REPLY.search(lowered, max(0, start - 20), start + 5)
+            (mark.in_answer and mark.strength == 3)
+            or _REPLY.search(lowered, max(0, start - 20), start + 5)
         )
         if is_reply and weight >= _CONCLUSIVE:
             return Hit(cause, weight, start, end, "reply", "microsoft")
         return Hit(cause, weight, start, end, kind, "client" if kind == "library" else "person")
 
     least = 3 if voices.strength(microsoft=True) > 1 else 2
-    for mark in voices.marks if not numbers else ():
-        if mark.provider != MICROSOFT and mark.strength >= least and _fails_near(lowered, mark):
-            yield Hit(
-                "other-provider",
-                _MARK_WEIGHTS[mark.strength],
-                mark.start,
-                mark.end,
-                "reply",
-                "other-provider",
-            )
-    has_code = any(number in codes() and number not in weak_codes() for number, *_ in numbers)
-    for number, start, end, weight in numbers:
-        if number in codes():
-            weight = _WEAK_CODE_WEIGHT if number in weak_codes() else weight
-            yield hit(codes()[number], weight, start, end, "code")
+    yield from (
+        Hit("other-provider", weight, mark.start, mark.end, "reply", "other-provider")
+        for mark in (voices.marks if not numbers else ())
+        if mark.provider != MICROSOFT and mark.strength >= least
+        if _FAILURE.search(lowered, max(0, mark.start - _NEAR), mark.end + _NEAR)
+        for weight in [_MARK_WEIGHTS[mark.strength]]
+    )
+    yield from (
+        hit(
+            codes()[number],
+            min(weight, _WEAK_CODE_WEIGHT if number in weak_codes() else 99),
+            start,
+            end,
+            "code",
+        )
+        for number, start, end, weight in numbers
+        if number in codes()
+    )
     for match in find_phrases(text, lowered, voices.remark):
         signature = match.phrase.signature
-        kind: Kind = (
-            "reply"
-            if match.phrase.is_literal
-            else "library"
-            if signature.weight >= _PROGRAM
-            else "words"
-        )
+        kind: Kind = "library" if signature.weight >= _PROGRAM else "words"
+        kind = "reply" if match.phrase.is_literal else kind
         yield hit(signature.cause, signature.weight, match.start, match.end, kind)
-
-
-def _fails_near(lowered: str, mark: Mark) -> bool:
-    return _FAILURE.search(lowered, max(0, mark.start - _NEAR), mark.end + _NEAR) is not None
-
-
-def _evidence_start(text: str, offset: int) -> int:
-    """Where the evidence around *at* begins: at the start of its line, or at a word where the line is long."""
-    before = max(0, offset - 80)
-    line = text.rfind("\n", before, offset) + 1
-    if line or not before:
-        return line
-    return text.find(" ", before, offset) + 1 or offset

@@ -22,35 +22,20 @@ _MAX_EVIDENCE = 600  # characters
 _MAX_REDACTED = 100_000  # characters of a text that is redacted as a whole
 _MAX_QUOTED = 80  # characters of words that are quoted in a sentence
 _BARE_NAME = re.compile(r"\w[\w.@+-]*", re.ASCII)
-_GUID = re.compile(r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
-_TIME = re.compile(
-    r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)", re.IGNORECASE
-)
-# The labels of each id in lower case, preferred ones first.
-_LABELS: dict[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
-    "correlation_id": (
-        _GUID,
+_GUID = r"[\"'\s:=]{0,6}([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
+_TIME = r"[\"'\s:=]{0,6}(\d{4}-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d(?:\.\d{1,9})?Z?)"
+# Where each id stands behind its label, the preferred label first.
+_IDS = {
+    name: tuple(re.compile(label + value, re.IGNORECASE) for label in labels)
+    for name, value, labels in (
+        ("correlation_id", _GUID, ("correlation[ _]?id", "korrelations-id", "client-request-id")),
         (
-            "correlation id",
-            "correlation_id",
-            "correlationid",
-            "korrelations-id",
-            "client-request-id",
-        ),
-    ),
-    "trace_id": (
-        _GUID,
-        (
-            "trace id",
             "trace_id",
-            "traceid",
-            "ablaufverfolgungs-id",
-            "request id",
-            "request-id",
-            "requestid",
+            _GUID,
+            ("trace[ _]?id", "ablaufverfolgungs-id", "(?<!client-)request[ -]?id"),
         ),
-    ),
-    "timestamp": (_TIME, ("timestamp", "zeitstempel")),
+        ("timestamp", _TIME, ("timestamp", "zeitstempel")),
+    )
 }
 # Causes by which a login may be accepted and the mailbox not be opened all the same.
 _LOGIN_ACCEPTED = frozenset({"mail-login-rejected", "full-access-missing"})
@@ -137,8 +122,8 @@ class Explanation:
     also: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        steps = [f"{number}. {step}" for number, step in enumerate(self.fix, 1)]
-        lines = [f"{self.title} ({self.cause})", self.meaning, self._who(), *steps]
+        steps = (f"{number}. {step}" for number, step in enumerate(self.fix, 1))
+        lines = f"{self.title} ({self.cause})", self.meaning, self._who(), *steps
         return "\n".join(line for line in lines if line)
 
     def _repr_html_(self) -> str:
@@ -203,11 +188,10 @@ def explain(
     """
     normalized = normalize(text)
     decision = decide(normalized)
-    links = tuple(map(lookup, decision.codes[:3])) if decision.cause == "unknown" else ()
     known = known or AccountFacts(firm, account)
     firm, account = firm or known.firm, account or known.account
     found, possibilities = conclude(
-        lowercase(normalized), decision.possibilities, decision.confidence, known
+        lowercase(normalized), [hit.cause for hit in decision.hits], decision.confidence, known
     )
     explanation = for_cause(
         found.cause if found else decision.cause,
@@ -241,7 +225,10 @@ def explain(
             *_other_ip_version(explanation.cause, lowercase(normalized)),
         ),
         because=found.because if found else _whose(decision),
-        links=(*links, *explanation.links),
+        links=(
+            *map(lookup, decision.codes[:3] if decision.cause == "unknown" else ()),
+            *explanation.links,
+        ),
         possibilities=tuple(Possibility(cause, causes()[cause].title) for cause in possibilities),
         spans=tuple(_spans(text, normalized, decision.hits)),
         provider=decision.provider,
@@ -250,12 +237,13 @@ def explain(
 
 def _whose(decision: Decision) -> str:
     """A sentence about whose reply it is; empty if it is not another provider's."""
-    words = (
+    return (
         _("Microsoft's server was asked, and another one answered in its place: {provider}.")
         if decision.in_microsofts_place
         else _("The answer comes from {provider}.")
-    )
-    return words.format(provider=decision.provider) if decision.provider else ""
+        if decision.provider
+        else ""
+    ).format(provider=decision.provider)
 
 
 def roles_in(text: str, *, app_only: bool = False) -> dict[str, str]:
@@ -291,8 +279,7 @@ def _spans(text: str, normalized: str, hits: Sequence[Hit]) -> Iterator[Evidence
     """Where the words of *hits* stand in the *text* that was normalized; what its encoding hides is left out."""
     for hit in hits:
         words = normalized[hit.start : hit.end]
-        place = locate(text, words, normalized.count(words, 0, hit.start))
-        if place:
+        if place := locate(text, words, normalized.count(words, 0, hit.start)):
             yield EvidenceSpan(*place, hit.kind, hit.owner)
 
 
@@ -304,8 +291,7 @@ def _evidence(text: str, normalized: str, decision: Decision) -> str:
     """
     redacted = redact(text) if len(text) <= _MAX_REDACTED else text
     if redacted != text:
-        normalized = normalize(redacted)
-        decision = decide(normalized)
+        decision = decide(normalized := normalize(redacted))
     words = decision.words or normalized[decision.offset : decision.offset + _MAX_EVIDENCE]
     printable = visible(
         "".join(char if char.isprintable() else " " for char in redact(words, _MAX_EVIDENCE))
@@ -591,65 +577,60 @@ def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
 
     Secrets are not in them, and long ones are cut off.
     """
-    found = []
-    for span in explanation.spans:
-        quoted = text[span.start : span.end]
-        # Redacted with what is around it first: a part of a secret would not be recognized as one.
-        around = text[max(0, span.start - CUT_MARGIN) : span.end + CUT_MARGIN]
-        words = " ".join((quoted if quoted in redact(around) else redact(quoted)).split())
-        words = words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
-        basis = _basis_in_words(span, explanation.provider)
-        found.append(_("“{words}” ({basis})").format(words=words, basis=basis))
-    return tuple(dict.fromkeys(found))
+    quoted = (
+        _("“{words}” ({basis})").format(
+            words=_quoted(text, span), basis=_basis_in_words(span, explanation.provider)
+        )
+        for span in explanation.spans
+    )
+    return tuple(dict.fromkeys(quoted))
+
+
+def _quoted(text: str, span: EvidenceSpan) -> str:
+    words = text[span.start : span.end]
+    # Redacted with what is around it first: a part of a secret would not be recognized as one.
+    around = redact(text[max(0, span.start - CUT_MARGIN) : span.end + CUT_MARGIN])
+    words = " ".join((words if words in around else redact(words)).split())
+    return words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
 
 
 def _basis_in_words(span: EvidenceSpan, provider: str) -> str:
-    if span.owner == "other-provider":
-        return _("a reply of {provider}").format(provider=provider or _("another provider"))
-    if span.owner in ("advice", "documentation", "example"):
-        return _("advice, documentation or an example")
-    return {
+    remark = _("advice, documentation or an example")
+    by_owner = {
+        "other-provider": _("a reply of {provider}").format(
+            provider=provider or _("another provider")
+        ),
+        "advice": remark,
+        "documentation": remark,
+        "example": remark,
+    }
+    by_kind = {
         "code": _("an error code of Microsoft's"),
         "reply": _("a reply of Microsoft's servers"),
         "library": _("a program's message"),
-    }.get(span.kind, _("words in the text"))
+    }
+    return by_owner.get(span.owner) or by_kind.get(span.kind, _("words in the text"))
 
 
 def _powershell_argument(value: str) -> str:
     """*value* as one PowerShell argument, quoted if necessary."""
-    if _BARE_NAME.fullmatch(value):
-        return value
-    return powershell_string(value)
+    return value if _BARE_NAME.fullmatch(value) else powershell_string(value)
 
 
 def _ids(text: str, offset: int) -> dict[str, str]:
     """The ids of the failure at *offset*: the next ones after it, else the first ones in the text."""
-    lowered = lowercase(text)
-    ids = {}
-    for name, (pattern, labels) in _LABELS.items():
-        value = _after_label(text, lowered, pattern, labels, offset)
-        if value or (offset and (value := _after_label(text, lowered, pattern, labels, 0))):
-            ids[name] = value
+    ids = {
+        name: found[1]
+        for name, patterns in _IDS.items()
+        for found in [
+            next(
+                filter(None, (one.search(text, at) for at in (offset, 0) for one in patterns)), None
+            )
+        ]
+        if found
+    }
     exchange_reply = _SESSION.search(text, offset) or _SESSION.search(text)
     if exchange_reply:
         ids.setdefault("timestamp", exchange_reply[1])
         ids["session_id"] = exchange_reply[2]
     return ids
-
-
-def _after_label(
-    text: str, lowered: str, pattern: re.Pattern[str], labels: tuple[str, ...], start: int
-) -> str:
-    """The value of *pattern* right after one of *labels*, from *start* on; empty if there is none."""
-    for label in labels:
-        position = start - 1
-        for _attempt in range(20):
-            position = lowered.find(label, position + 1)
-            if position < 0:
-                break
-            if label == "request-id" and lowered.endswith("client-", 0, position):
-                continue
-            match = pattern.match(text, position + len(label))
-            if match:
-                return match[1]
-    return ""

@@ -5,23 +5,21 @@ from urllib.parse import quote
 from msoauth.model import Firm, Link
 from msoauth.texts import _
 
-_APPS = "Microsoft_AAD_RegisteredApps/"
-_DIRECTORY = "Microsoft_AAD_IAM/"
 # The portals of national clouds (facts A1), with the same page names (facts F6).
 _PORTALS = {"usgov": "https://portal.azure.us", "china": "https://portal.azure.cn"}
 _PORTAL = "https://entra.microsoft.com"
-_BLADES = {
-    "overview": "Overview",
-    "authentication": "Authentication",
-    "secrets": "Credentials",
-    "permissions": "CallAnAPI",
-}
-_PAGES = {
-    "enterprise-apps": "StartboardApplicationsMenuBlade/~/AppAppsPreview/menuId~/null",
-    "user-consent": "ConsentPoliciesMenuBlade/~/UserSettings",
-    "sign-in-logs": "SignInEventsV3Blade",
-}
-_OTHER_SITES = {
+_APPS = "{portal}/#view/Microsoft_AAD_RegisteredApps/ApplicationsListBlade"
+_APP = "{portal}/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/%s/appId/{client_id}"
+_DIRECTORY = "{portal}/#view/Microsoft_AAD_IAM/"
+_URLS = {
+    "overview": _APP % "Overview",
+    "authentication": _APP % "Authentication",
+    "secrets": _APP % "Credentials",
+    "permissions": _APP % "CallAnAPI",
+    "admin-consent": "{authority}{tenant}/adminconsent?client_id={client_id}",
+    "enterprise-apps": _DIRECTORY + "StartboardApplicationsMenuBlade/~/AppAppsPreview/menuId~/null",
+    "user-consent": _DIRECTORY + "ConsentPoliciesMenuBlade/~/UserSettings",
+    "sign-in-logs": _DIRECTORY + "SignInEventsV3Blade",
     "users": "https://admin.microsoft.com/Adminportal/Home#/users",
     "exchange-settings": "https://admin.exchange.microsoft.com/#/settings",
     "mailboxes": "https://admin.exchange.microsoft.com/#/mailboxes",
@@ -30,40 +28,8 @@ _OTHER_SITES = {
 
 
 def link(name: str, firm: Firm | None) -> Link:
-    """The link of that name; if *firm* is given, to its own app in its own cloud."""
-    return Link(_title(name), _url(name, firm))
-
-
-def lookup(code: str) -> Link:
-    """A link to Microsoft's explanation of an AADSTS number (facts A2)."""
-    number = code.removeprefix("AADSTS")
-    return Link(
-        _("What Microsoft says of {code}").format(code=code),
-        f"https://login.microsoftonline.com/error?code={number}",
-    )
-
-
-def _url(name: str, firm: Firm | None) -> str:
-    """The URL of a link, as in :func:`link`."""
-    portal = _PORTALS.get(firm.cloud.name, _PORTAL) if firm else _PORTAL
-    if name in _BLADES:
-        if firm is None:
-            return f"{portal}/#view/{_APPS}ApplicationsListBlade"
-        client_id = quote(firm.client_id, safe="")
-        return f"{portal}/#view/{_APPS}ApplicationMenuBlade/~/{_BLADES[name]}/appId/{client_id}"
-    if name == "admin-consent":
-        authority = firm.cloud.authority if firm else "https://login.microsoftonline.com/"
-        if firm is None:
-            return f"{authority}<tenant>/adminconsent?client_id=<client-id>"
-        return f"{authority}{quote(firm.tenant, safe='')}/adminconsent?client_id={quote(firm.client_id, safe='')}"
-    if name in _PAGES:
-        return f"{portal}/#view/{_DIRECTORY}{_PAGES[name]}"
-    return _OTHER_SITES[name]
-
-
-def _title(name: str) -> str:
-    """The title of a link, in the current language."""
-    return {
+    """The link of that name; to *firm*'s own app in its own cloud, or without a firm to the list of apps."""
+    titles = {
         "overview": _("App registration: Overview"),
         "authentication": _("App registration: Authentication"),
         "secrets": _("App registration: Certificates & secrets"),
@@ -76,4 +42,20 @@ def _title(name: str) -> str:
         "exchange-settings": _("Exchange admin center: Settings"),
         "mailboxes": _("Exchange admin center: Mailboxes"),
         "my-apps": _("Your apps and consents"),
-    }[name]
+    }
+    template = _APPS if firm is None and _URLS[name].startswith(_APP[:60]) else _URLS[name]
+    url = template.format(
+        portal=_PORTALS.get(firm.cloud.name, _PORTAL) if firm else _PORTAL,
+        authority=firm.cloud.authority if firm else "https://login.microsoftonline.com/",
+        tenant=quote(firm.tenant, safe="") if firm else "<tenant>",
+        client_id=quote(firm.client_id, safe="") if firm else "<client-id>",
+    )
+    return Link(titles[name], url)
+
+
+def lookup(code: str) -> Link:
+    """A link to Microsoft's explanation of an AADSTS number (facts A2)."""
+    return Link(
+        _("What Microsoft says of {code}").format(code=code),
+        f"https://login.microsoftonline.com/error?code={code.removeprefix('AADSTS')}",
+    )

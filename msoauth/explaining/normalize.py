@@ -8,6 +8,7 @@ import html
 import quopri
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from itertools import islice
@@ -89,8 +90,7 @@ def normalize(text: str) -> str:
             break
     text = _BASE64_JSON.sub(lambda match: _base64_text(match[0]) or match[0], text)
     text = _TAG.sub(" ", text)
-    if ">" in text or "|" in text:
-        text = _QUOTE_MARKS.sub(lambda match: "\n\n" if match[0].count("\n") > 1 else "\n", text)
+    text = _QUOTE_MARKS.sub(lambda match: "\n\n" if match[0].count("\n") > 1 else "\n", text)
     paragraphs = (" ".join(part.split()) for part in _BLANK_LINE.split(text))
     return plain_punctuation("\n".join(filter(None, paragraphs)))
 
@@ -105,6 +105,14 @@ def lowercase(text: str) -> str:
     lowered = text.lower()
     # There is one letter whose lower case is longer.
     return lowered if len(lowered) == len(text) else text.replace("İ", "I").lower()
+
+
+def places(text: str, words: str, most: int) -> Iterator[int]:
+    """The first *most* offsets at which *words* stand in *text*."""
+    start = text.find(words)
+    while start >= 0 and most > 0:
+        yield start
+        start, most = text.find(words, start + 1), most - 1
 
 
 def locate(original: str, words: str, before: int = 0) -> tuple[int, int] | None:
@@ -156,8 +164,7 @@ def _remove_repetition(text: str) -> str:
 
 def _decode_mail(text: str) -> str:
     """*text* with a mail's encodings undone: quoted-printable, base64 bodies, encoded words (RFC 2047)."""
-    if "=?" in text:
-        text = _ENCODED_WORD.sub(_decode_encoded_word, text)
+    text = _ENCODED_WORD.sub(_decode_encoded_word, text)
     unbroken = _SOFT_LINE_BREAK.sub("", text)
     if _QUOTED_PRINTABLE.search(unbroken) and (
         unbroken != text or len(_QUOTED_BYTE.findall(text)) >= 3

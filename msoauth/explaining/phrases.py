@@ -10,20 +10,21 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 from msoauth.explaining.load import Signature, signatures
-from msoauth.explaining.normalize import lowercase, plain_punctuation
+from msoauth.explaining.normalize import lowercase, places, plain_punctuation
 
-_GAP, _WIDE_GAP = 80, 400  # characters
+_GAPS = 0, 80, 400  # characters
+_PIECES = re.compile(r"(…*)([^…]+)")
 _MAX_STARTS = 30  # offsets at which one phrase is tried in one text
-_LOG_SIZE, _PIECE = 20_000, 12  # characters
 _PREFIX = 3  # letters by which the index finds words
 _WORD = re.compile(r"[^\W\d_]{3,60}")
 _DIGITS = re.compile(r"\d+(?:\.\d+)+|\d{2,}")
 _LATIN = re.compile(r"[a-z\u00df-\u024f]{3,60}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=([A-Z][A-Za-z]{2,60}))")
 _ENDING = re.compile(r"(?<![a-z])|[a-z]{0,3}(?![a-z])")  # of the word that a phrase ends in
-_CHOICE = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"[{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +52,18 @@ class PhraseMatch:
 
 def compile_phrase(wording: str, signature: Signature, is_literal: bool = False) -> Phrase:
     """Split *wording* at its gaps."""
-    parts: list[tuple[str, int]] = []
-    gap = 0
-    for piece in re.split(r"(…+)", plain_punctuation(lowercase(wording))):
-        if piece.startswith("…"):
-            gap = _GAP if len(piece) == 1 else _WIDE_GAP
-        elif piece.strip():
-            parts.append((piece.strip() if gap else piece.rstrip(), gap))
+    pieces = _PIECES.findall(plain_punctuation(lowercase(wording)))
+    parts = (
+        (piece.strip() if gap else piece.rstrip(), _GAPS[min(len(gap), 2)])
+        for gap, piece in pieces
+        if piece.strip()
+    )
     return Phrase(tuple(parts), signature, is_literal)
 
 
 def wordings(pattern: str) -> Iterator[str]:
     """Every wording that *pattern* stands for, with each choice of ``{one|or another}``."""
-    choice = _CHOICE.search(pattern)
-    if choice is None:
-        yield pattern
-        return
-    for option in choice[1].split("|"):
-        yield from wordings(pattern[: choice.start()] + option + pattern[choice.end() :])
+    return map("".join, product(*(piece.split("|") for piece in _BRACES.split(pattern))))
 
 
 @cache
@@ -78,17 +73,22 @@ def _index() -> dict[str, dict[str, list[Phrase]]]:
     Words of other scripts, which may stand without spaces, digits and the empty word are found under "".
     """
     index: dict[str, dict[str, list[Phrase]]] = {"": {}}
-    for signature in signatures():
-        for pattern in (*signature.says, *signature.literal):
-            for wording in wordings(pattern):
-                phrase = compile_phrase(wording, signature, pattern in signature.literal)
-                words = [w for part, _ in phrase.parts for w in _WORD.findall(part)] or [
-                    digits for part, _ in phrase.parts for digits in _DIGITS.findall(part)
-                ]
-                anchor = max(words, key=len, default="")
-                prefix = anchor[:_PREFIX] if _LATIN.fullmatch(anchor) else ""
-                index.setdefault(prefix, {}).setdefault(anchor, []).append(phrase)
+    every = (
+        compile_phrase(wording, signature, pattern in signature.literal)
+        for signature in signatures()
+        for pattern in (*signature.says, *signature.literal)
+        for wording in wordings(pattern)
+    )
+    for phrase in every:
+        literal = "\n".join(part for part, _gap in phrase.parts)
+        words = _WORD.findall(literal) or _DIGITS.findall(literal)
+        anchor = max(words, key=len, default="")
+        index.setdefault(_prefix(anchor), {}).setdefault(anchor, []).append(phrase)
     return index
+
+
+def _prefix(anchor: str) -> str:
+    return anchor[:_PREFIX] if _LATIN.fullmatch(anchor) else ""
 
 
 def find_phrases(text: str, lowered: str, is_remark: Callable[[int], object]) -> list[PhraseMatch]:
@@ -117,54 +117,33 @@ def _all_matches(
 ) -> Iterator[PhraseMatch]:
     """The first match of every phrase, preferably outside remarks, including those inside longer matches."""
     offsets: dict[str, list[int]] = {}
-    # Of a log, the phrases are looked up in an index first: it may have the words of thousands.
-    starts = range(len(lowered) if len(lowered) > _LOG_SIZE else 0)
-    pieces = {lowered[start : start + _PIECE] for start in starts}
     for phrase in _candidates(text, lowered):
         first = phrase.parts[0][0]
-        may_match = not starts or all(
-            pieces.issuperset((part[:_PIECE], part[-_PIECE:]))
-            for part, _ in phrase.parts
-            if len(part) >= _PIECE
-        )
-        if not may_match or first not in lowered:
-            continue
         if first not in offsets:  # many phrases begin alike
-            offsets[first] = list(_offsets(text, lowered, first))
-        matches = (
-            PhraseMatch(phrase, start, end)
-            for start in offsets[first]
-            if (end := _match_end(lowered, start, phrase)) is not None
-        )
-        match = next(matches, None)
-        if match:
-            yield next((m for m in (match, *matches) if not is_remark(m.start)), match)
+            offsets[first] = [*_offsets(text, lowered, first)] if first in lowered else []
+        ends = ((start, _match_end(lowered, start, phrase)) for start in offsets[first])
+        found = [PhraseMatch(phrase, start, end) for start, end in ends if end is not None]
+        if found:
+            yield next((match for match in found if not is_remark(match.start)), found[0])
 
 
 def _candidates(text: str, lowered: str) -> Iterator[Phrase]:
     """The phrases whose longest word occurs in *text*; no other phrase can match."""
     index = _index()
     words = {*_LATIN.findall(lowered), *(part.lower() for part in _CAMEL.findall(text))}
-    anchors = {
+    of_words = (
         anchor
         for word in words
         for anchor in index.get(word[:_PREFIX], ())
         if word.startswith(anchor)
-    }
-    for anchor in anchors:
-        yield from index[anchor[:_PREFIX]][anchor]
-    for anchor, phrases in index[""].items():
-        if anchor in lowered:
-            yield from phrases
+    )
+    anchors = {*of_words, *(anchor for anchor in index[""] if anchor in lowered)}
+    return (phrase for anchor in anchors for phrase in index[_prefix(anchor)][anchor])
 
 
 def _offsets(text: str, lowered: str, first: str) -> Iterator[int]:
     """Where *first* occurs, but not inside a Latin word, unless at a capital."""
-    start = -1
-    for _place in range(_MAX_STARTS):
-        start = lowered.find(first, start + 1)
-        if start < 0:
-            return
+    for start in places(lowered, first, _MAX_STARTS):
         before = text[start - 1 : start]
         inside = before.isalpha() and before < "\u0250" and text[start].isalpha()
         if not inside or (text[start].isupper() and before.islower()):
@@ -175,11 +154,9 @@ def _match_end(lowered: str, start: int, phrase: Phrase) -> int | None:
     """The end of the match of *phrase* that begins at *start*; None if there is none."""
     end = start
     for part, gap in phrase.parts:
-        part_start = lowered.find(part, end, end + gap + len(part))
-        if part_start < 0:
-            return None
-        end = part_start + len(part)
-        if _cuts_number(lowered, part_start) or _cuts_number(lowered, end):
+        start = lowered.find(part, end, end + gap + len(part))
+        end = start + len(part)
+        if start < 0 or _cuts_number(lowered, start) or _cuts_number(lowered, end):
             return None
     return end if _ENDING.match(lowered, end) else None
 

@@ -7,15 +7,15 @@ history, advice, documentation and examples.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 from msoauth.explaining.load import providers
+from msoauth.explaining.normalize import places
 
 Remark = Literal["history", "advice", "documentation", "example"]
 Strength = Literal[1, 2, 3]
 
 MICROSOFT = "Microsoft"
-MAX_PROSE = 100_000  # characters; a longer text is taken for a log, not for what a person wrote
 _SOME = "another mail server"
 _SERVERS = {"Exim", "Postfix", "Dovecot", _SOME}  # programs that providers run
 _MAX_PLACES = 8  # of one mark in one text
@@ -44,7 +44,7 @@ _REMARK = re.compile(
     r"|(?P<example>\b(?:e\.g\.|for example|for instance|such as|z\. ?b\.|zum beispiel|beispielsweise|par exemple)[^.;\n]{0,100})"
 )
 
-# Signs that a whole text describes a change of code or documentation, or a wish, and is not a report of what happened.
+# Signs that a text describes a change of code or documentation, or a wish, and is not a report of what happened.
 _CHANGE = re.compile(
     r"^(?:fix|feat|docs?|chore|refactor|test)(?:\([^)\n]{0,40}\))?!?: "
     r"|^[^.\n]{0,30}\b(?:add|handle|prompt|move|treat|map|ignore|retry|catch|detect|surface|document|parse|support|implement|improve"
@@ -54,7 +54,7 @@ _CHANGE = re.compile(
     r"|\b(?:fixes|closes|addresses|resolves) #\d|\bfor this pr\b|#sign-off|@@ -\d|```diff|\btype of change\b|\bnon-breaking\b"
     r"|\b(?:is your )?feature request\b|describe the solution you'd like|\bfeature description\b"
 )
-# Signs that what stands near them is code or documentation.
+# Signs of code or documentation.
 _DOCUMENT = re.compile(
     r"\*\*aadsts\d+\*\*|`\s?\||\|\s?`|\baadsts\d+ \| |\|[ :]?-{2,}[ :]?\||\n[+-][^\n]{0,300}\n[+-]| \+ \+|\+#{1,5} "
     r"|\(\?[i:=!<]|\.(?:contains|includes|startswith|indexof|match|test)\(|\bthrow new \w|\bcase [\"']|\berrorcode\.[a-z]"
@@ -63,10 +63,6 @@ _DOCUMENT = re.compile(
     r"|\bexpect\(|[\"'] in [a-z_]\w*:|[\"'] +=> \[|という(?:エラー|メッセージ)|ことができます|れる必要があります|記載(?:した|する|され)"
     r"|[\"']aadsts\d+[\"']\s?[,\])]|[\"'],?\s?(?://|#) ?[a-z]"
 )
-# What Microsoft adds to an error that happened.
-_EVENT = re.compile(r"trace id|correlation id|timestamp: ?2|prod\.outlook\.com \d")
-_EVENT_AFTER = 600  # characters
-_NEAR = 300  # characters between such a sign and what it makes documentation
 # Refusals of a login in a form that Exchange never uses (facts E2, E3, E5).
 _OTHER_REFUSAL = re.compile(
     r"\b535[ ,:-]{1,3}(?:b?['\"])?(?:5\.7\.[01489] )?(?:\(#auth|error: auth|authentication (?:failed|failure|credentials|error)"
@@ -104,42 +100,37 @@ class Voices:
 
     def __init__(self, lowered: str) -> None:
         self._lowered = lowered
-        is_prose = len(lowered) <= MAX_PROSE
-        self._remarks = list(_REMARK.finditer(lowered)) if is_prose else []
-        self._is_change = is_prose and _CHANGE.search(lowered) is not None
-        self._documents = (
-            [match.start() for match in _DOCUMENT.finditer(lowered)] if is_prose else []
-        )
+        self._remarks = list(_REMARK.finditer(lowered))
         self.marks = list(_marks(lowered))
 
     def remark(self, offset: int) -> Remark | None:
         """The kind of the remark around *offset*; None if there is none."""
-        if self._is_change or any(abs(sign - offset) < _NEAR for sign in self._documents):
-            return (
-                None
-                if _EVENT.search(self._lowered, offset, offset + _EVENT_AFTER)
-                else "documentation"
-            )
-        for match in self._remarks:
-            if match.start() <= offset < match.end():
-                return match.lastgroup  # type: ignore[return-value]  # the groups' names are the kinds
-        return None
+        around = (m.lastgroup for m in self._remarks if m.start() <= offset < m.end())
+        return cast(Remark | None, next(around, None))  # the groups' names are the kinds
+
+    def signs(self) -> tuple[str, ...]:
+        """What shows, beside its words, whether the text reports a failure, and whose; for the classifier."""
+        return (
+            f"=microsoft {self.strength(microsoft=True)}",
+            f"=other {self.strength(microsoft=False)}",
+            f"=remarks {min(len(self._remarks), 3)}",
+            f"=documents {min(len(_DOCUMENT.findall(self._lowered)), 3)}",
+            f"=change {_CHANGE.search(self._lowered) is not None}",
+        )
 
     def speaker(self, start: int, end: int) -> Mark | None:
         """The mark that shows best whose words stand from *start* to *end*; None if there is none."""
-
-        def in_answer(mark: Mark) -> bool:
-            return start - _BEFORE <= mark.start < end + _AFTER
-
-        def weight(mark: Mark) -> tuple[int, int]:
-            return mark.strength + 2 * in_answer(mark), -abs(mark.start - start)
-
-        best = max(self.marks, key=weight, default=None)
-        if best is None or (
-            best.strength == 1 and best.provider != MICROSOFT and self.strength(microsoft=True)
-        ):
-            return None
-        return replace(best, in_answer=in_answer(best) and best.strength == 3)
+        marks = (
+            replace(mark, in_answer=start - _BEFORE <= mark.start < end + _AFTER)
+            for mark in self.marks
+            # A name shows nothing beside a mark of Microsoft's.
+            if mark.strength > 1 or mark.provider == MICROSOFT or not self.strength(microsoft=True)
+        )
+        return max(
+            marks,
+            key=lambda mark: (mark.strength + 2 * mark.in_answer, -abs(mark.start - start)),
+            default=None,
+        )
 
     def provider(self, mark: Mark) -> str:
         """Whose reply *mark* shows: of a server program's, the provider whose host is named near it, or the program."""
@@ -165,36 +156,23 @@ class Voices:
 def foreign_server(greeting: str) -> str:
     """The name of the provider or program that a server's *greeting* shows, such as ``Exim``; empty for Microsoft's."""
     voices = Voices(greeting.lower())
-    if voices.strength(microsoft=True):
-        return ""
-    return next((mark.provider for mark in voices.marks if mark.strength == 3), "")
+    marks = [] if voices.strength(microsoft=True) else voices.marks
+    return next((mark.provider for mark in marks if mark.strength == 3), "")
 
 
 def _marks(lowered: str) -> Iterator[Mark]:
     """Every mark of a provider that stands in *lowered* as a whole word."""
-    for provider, marks in providers().items():
-        for mark, strength in marks:
-            if mark not in lowered:
+    marks = ((provider, *mark) for provider, marks in providers().items() for mark in marks)
+    for provider, mark, strength in marks:
+        for start in places(lowered, mark, _MAX_PLACES) if mark in lowered else ():
+            end = start + len(mark)
+            before, after = lowered[start - 1 : start], lowered[end : end + 2]
+            follows = after[:1].isascii() and after[:1].isalpha() and mark[-1].isalpha()
+            if follows or (mark[0].isalnum() and before.isalnum() and before.isascii()):
                 continue
-            start = -1
-            for _place in range(_MAX_PLACES):
-                start = lowered.find(mark, start + 1)
-                if start < 0:
-                    break
-                before, after = (
-                    lowered[max(start - 1, 0) : start],
-                    lowered[start + len(mark) : start + len(mark) + 2],
-                )
-                follows = after[:1].isascii() and after[:1].isalpha() and mark[-1].isalpha()
-                if follows or (mark[0].isalnum() and before.isalnum() and before.isascii()):
-                    continue
-                if strength == 1 and (
-                    before in (".", "@") or (after[:1] == "." and after[1:].isalnum())
-                ):
-                    continue  # a part of an address or of a library's name
-                yield Mark(provider, start, start + len(mark), 1 if before == "@" else strength)
-    for match in _MAIL_HOST.finditer(lowered):
-        if not _MICROSOFT_HOST.search(match[0]):
-            yield Mark(match[0], match.start(), match.end(), 2)
-    for match in _OTHER_REFUSAL.finditer(lowered):
-        yield Mark(_SOME, match.start(), match.end(), 3)
+            is_part = before in (".", "@") or (after[:1] == "." and after[1:].isalnum())
+            if strength > 1 or not is_part:  # no part of an address or of a library's name
+                yield Mark(provider, start, end, 1 if before == "@" else strength)
+    hosts = (one for one in _MAIL_HOST.finditer(lowered) if not _MICROSOFT_HOST.search(one[0]))
+    yield from (Mark(host[0], *host.span(), 2) for host in hosts)
+    yield from (Mark(_SOME, *match.span(), 3) for match in _OTHER_REFUSAL.finditer(lowered))

@@ -97,20 +97,20 @@ def test_beside_another_providers_name_microsofts_own_words_stay_its_own(
     assert explain(text).cause == cause
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Connected to imap.gmail.com, 12 messages fetched",
-        "fix: fall back to the device code. When AADSTS53003 blocks the browser, the CLI goes on",
-        'switch { case strings.Contains(desc, "AADSTS700025"): return nil }',
-        'ERRORS = ["AADSTS50079",  # MFA required\n "AADSTS7000222",  # Expired client secret\n]',
-        "| `MailboxNotEnabledForRESTAPI` | Target has no licensed mailbox |",
-        "Codes that we miss: 50014, 50197, AADSTS50011, AADSTS50012, AADSTS65001, AADSTS53003, AADSTS50057, AADSTS700016, AADSTS7000222",
-        "Add detailed guidance on AADSTS70000 errors during authentication to the documentation",
-        HEALTHY,
-        SETTINGS,
-    ],
-)
+NO_FAILURE = [
+    "Connected to imap.gmail.com, 12 messages fetched",
+    "fix: fall back to the device code. When AADSTS53003 blocks the browser, the CLI goes on",
+    'switch { case strings.Contains(desc, "AADSTS700025"): return nil }',
+    'ERRORS = ["AADSTS50079",  # MFA required\n "AADSTS7000222",  # Expired client secret\n]',
+    "| `MailboxNotEnabledForRESTAPI` | Target has no licensed mailbox |",
+    "Codes that we miss: 50014, 50197, AADSTS50011, AADSTS50012, AADSTS65001, AADSTS53003, AADSTS50057, AADSTS700016, AADSTS7000222",
+    "Add detailed guidance on AADSTS70000 errors during authentication to the documentation",
+    HEALTHY,
+    SETTINGS,
+]
+
+
+@pytest.mark.parametrize("text", NO_FAILURE)
 def test_what_reports_no_failure_is_unknown(text: str) -> None:
     known = explain(text)
     assert (known.cause, known.confidence, known.possibilities) == ("unknown", "unsure", ())
