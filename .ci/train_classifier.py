@@ -140,7 +140,7 @@ def learn_all(
         if not lost:
             break
         pool = [
-            one._replace(weight=min(1.0, max(one.weight, OWN_WEIGHT) * MORE)) if n in lost else one
+            one._replace(weight=min(5.0, max(one.weight, OWN_WEIGHT) * MORE)) if n in lost else one
             for n, one in enumerate(pool)
         ]
     return weights

@@ -124,9 +124,9 @@ def decide(text: str) -> Decision:
     offset = best.start if best else next((start for _number, start, *_rest in numbers), 0)
     known = features(lowered, offset, _signs(lowered, voices, best, len(all_codes)))
     other, none = doubts(known)
-    if best and best.kind == "library" and best.cause in _NETWORK:
-        other = 0.0  # what a program finds on its way to a server is no provider's reply
-    mark = _other_speaker(lowered, voices, best, other, other + none)
+    # What a program finds on its way to a server is no provider's reply.
+    other = 0.0 if best and best.cause in _NETWORK else other
+    mark = _other_speaker(lowered, voices, best, other, other and other + none)
     if mark:
         best = replace(
             best or Hit("", _LIKELY, mark.start, mark.end, "reply", "other-provider"),
@@ -251,8 +251,7 @@ def _hits(
         for number, start, end, weight in numbers
         if number in codes()
     )
-    for match in find_phrases(text, lowered, voices.remark):
-        signature = match.phrase.signature
-        kind: Kind = "library" if signature.weight >= _PROGRAM else "words"
-        kind = "reply" if match.phrase.is_literal else kind
-        yield hit(signature.cause, signature.weight, match.start, match.end, kind)
+    for phrase, start, end in find_phrases(text, lowered, voices.remark):
+        kind: Kind = "library" if phrase.signature.weight >= _PROGRAM else "words"
+        kind = "reply" if phrase.is_literal else kind
+        yield hit(phrase.signature.cause, phrase.signature.weight, start, end, kind)

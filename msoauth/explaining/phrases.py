@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import NamedTuple
 
 from msoauth.explaining.load import Signature, signatures
 from msoauth.explaining.normalize import lowercase, places, plain_punctuation
@@ -41,8 +42,7 @@ class Phrase:
     is_literal: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PhraseMatch:
+class PhraseMatch(NamedTuple):
     """A phrase of the catalogue, found in a text."""
 
     phrase: Phrase
@@ -120,7 +120,7 @@ def _all_matches(
     for phrase in _candidates(text, lowered):
         first = phrase.parts[0][0]
         if first not in offsets:  # many phrases begin alike
-            offsets[first] = [*_offsets(text, lowered, first)] if first in lowered else []
+            offsets[first] = list(_offsets(text, lowered, first))
         ends = ((start, _match_end(lowered, start, phrase)) for start in offsets[first])
         found = [PhraseMatch(phrase, start, end) for start, end in ends if end is not None]
         if found:
@@ -128,7 +128,7 @@ def _all_matches(
 
 
 def _candidates(text: str, lowered: str) -> Iterator[Phrase]:
-    """The phrases whose longest word occurs in *text*; no other phrase can match."""
+    """The phrases whose longest word and first part occur in *text*; no other phrase can match."""
     index = _index()
     words = {*_LATIN.findall(lowered), *(part.lower() for part in _CAMEL.findall(text))}
     of_words = (
@@ -138,7 +138,8 @@ def _candidates(text: str, lowered: str) -> Iterator[Phrase]:
         if word.startswith(anchor)
     )
     anchors = {*of_words, *(anchor for anchor in index[""] if anchor in lowered)}
-    return (phrase for anchor in anchors for phrase in index[_prefix(anchor)][anchor])
+    phrases = (phrase for anchor in anchors for phrase in index[_prefix(anchor)][anchor])
+    return (phrase for phrase in phrases if phrase.parts[0][0] in lowered)
 
 
 def _offsets(text: str, lowered: str, first: str) -> Iterator[int]:

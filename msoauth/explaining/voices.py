@@ -102,6 +102,10 @@ class Voices:
         self._lowered = lowered
         self._remarks = list(_REMARK.finditer(lowered))
         self.marks = list(_marks(lowered))
+        least = (
+            2 if self.strength(microsoft=True) else 1
+        )  # another's name is nothing beside Microsoft
+        self._telling = [m for m in self.marks if m.provider == MICROSOFT or m.strength >= least]
 
     def remark(self, offset: int) -> Remark | None:
         """The kind of the remark around *offset*; None if there is none."""
@@ -120,17 +124,16 @@ class Voices:
 
     def speaker(self, start: int, end: int) -> Mark | None:
         """The mark that shows best whose words stand from *start* to *end*; None if there is none."""
-        marks = (
-            replace(mark, in_answer=start - _BEFORE <= mark.start < end + _AFTER)
-            for mark in self.marks
-            # A name shows nothing beside a mark of Microsoft's.
-            if mark.strength > 1 or mark.provider == MICROSOFT or not self.strength(microsoft=True)
-        )
-        return max(
-            marks,
-            key=lambda mark: (mark.strength + 2 * mark.in_answer, -abs(mark.start - start)),
+        answer = range(start - _BEFORE, end + _AFTER)
+        best = max(
+            self._telling,
+            key=lambda mark: (
+                mark.strength + 2 * (mark.start in answer),
+                -abs(mark.start - start),
+            ),
             default=None,
         )
+        return best and replace(best, in_answer=best.start in answer)
 
     def provider(self, mark: Mark) -> str:
         """Whose reply *mark* shows: of a server program's, the provider whose host is named near it, or the program."""
@@ -162,9 +165,14 @@ def foreign_server(greeting: str) -> str:
 
 def _marks(lowered: str) -> Iterator[Mark]:
     """Every mark of a provider that stands in *lowered* as a whole word."""
-    marks = ((provider, *mark) for provider, marks in providers().items() for mark in marks)
+    marks = (
+        (provider, *mark)
+        for provider, marks in providers().items()
+        for mark in marks
+        if mark[0] in lowered
+    )
     for provider, mark, strength in marks:
-        for start in places(lowered, mark, _MAX_PLACES) if mark in lowered else ():
+        for start in places(lowered, mark, _MAX_PLACES):
             end = start + len(mark)
             before, after = lowered[start - 1 : start], lowered[end : end + 2]
             follows = after[:1].isascii() and after[:1].isalpha() and mark[-1].isalpha()
