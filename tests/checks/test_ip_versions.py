@@ -60,8 +60,16 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
         return getaddrinfo
 
     def to(*addresses: str) -> None:
-        monkeypatch.setattr(sockets, "_resolved", {})  # what was looked up before
-        monkeypatch.setattr(socket, "getaddrinfo", fake(addresses))
+        getaddrinfo = fake(addresses)
+
+        def look_up(host: str, port: int, *_rest: Any) -> list[sockets.Address]:
+            """As the function in place of which it stands, but nothing is remembered from an earlier test."""
+            found = getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            both = [(family, address) for family, *_kind, address in found]
+            return sorted(both, key=lambda one: one[0] != socket.AF_INET6)
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(sockets, "resolve", look_up)
 
     return to
 
@@ -93,7 +101,7 @@ def test_a_host_of_one_ip_version_is_told_with_it(only_ipv4: Case, resolve: Reso
 
 @needs_ipv6
 def test_both_work_and_it_is_told_which_was_used(both: Case, resolve: Resolve) -> None:
-    resolve("127.0.0.1", "::1")  # IPv6 is tried first whatever the order (RFC 8305)
+    resolve("127.0.0.1", "::1")  # IPv6 is tried first (RFC 8305)
     found = _check(both)
     for name in ("network.imap", "network.smtp"):
         assert "over IPv6; IPv4 works too" in found[name].summary

@@ -81,6 +81,26 @@ def test_when_nothing_answers_every_address_is_named() -> None:
     assert "255.255.255.255" in str(refused.value)
 
 
+def test_addresses_of_both_ip_versions_alternate_and_ipv6_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [
+        (family, socket.SOCK_STREAM, 6, "", (address, 995))
+        for family, address in (
+            (socket.AF_INET, "192.0.2.1"),
+            (socket.AF_INET, "192.0.2.2"),
+            (socket.AF_INET6, "2001:db8::1"),
+        )
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_host, **_options: found)
+    addresses = sockets.resolve("twofold.example", 995, 20.0, NEVER)
+    assert [address[0] for _family, address in addresses] == [
+        "2001:db8::1",
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("host", "cause"),
     [("no-such-host.invalid", "dns-failed"), ("a\0b", "dns-failed"), ("ü" * 80, "dns-failed")],
