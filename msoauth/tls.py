@@ -35,7 +35,7 @@ def context(ca_file: str | None) -> ssl.SSLContext:
             return _context_from_pem(read_bounded(Path(ca_file), _MAX_BYTES))
         except OSError as error:
             raise _unreadable_error(ca_file, error) from None
-    from_openssl = _context_from_openssl()
+    from_openssl = openssl_context()
     if from_openssl is not None:
         return from_openssl
     of_thread: ssl.SSLContext | None = getattr(_local, "context", None)
@@ -92,7 +92,7 @@ def _context_from_pem(pem: bytes) -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=1)
-def _context_from_openssl() -> ssl.SSLContext | None:
+def openssl_context() -> ssl.SSLContext | None:
     """A context on systems whose certificate store OpenSSL can read; None elsewhere."""
     if sys.platform in ("win32", "darwin"):
         return None

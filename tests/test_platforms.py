@@ -85,7 +85,7 @@ def test_2_json_on_stdout_is_the_same_in_every_code_page(
 def test_6_where_the_system_verifies_no_thread_waits_for_anothers_handshake(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tls, "_context_from_openssl", lambda: None)
+    monkeypatch.setattr(tls, "openssl_context", lambda: None)
     used: list[ssl.SSLContext] = []
     both = threading.Barrier(2, timeout=30)
 

@@ -122,15 +122,6 @@ class _Pool:
         self._manager.clear()
 
 
-def _context(cloud: Cloud) -> ssl.SSLContext:
-    """The context that trusts the CA file of a cloud, or else the operating system's store.
-
-    Raises:
-        LocalError: the file cannot be read, or holds no certificate.
-    """
-    return tls.context(cloud.ca_file)
-
-
 def _manager(context: ssl.SSLContext, proxy: str | None) -> PoolManager:
     """urllib3's connections, direct or through a proxy.
 
@@ -163,7 +154,7 @@ _pools_lock = threading.Lock()
 
 
 def _pool(cloud: Cloud, proxy: str | None) -> _Pool:
-    context = _context(cloud)
+    context = tls.context(cloud.ca_file)
     with _pools_lock:
         now = time.monotonic()
         for key, pool in list(_pools.items()):
@@ -329,7 +320,7 @@ def reach(cloud: Cloud, url: str, *, timeout: float = TIMEOUT, keep: bool = Fals
     proxy = proxy_for(url)
     pool: _Pool | None = None
     try:
-        context = _context(cloud)
+        context = tls.context(cloud.ca_file)
         pool = _Pool(context, proxy)
         response = pool.send("GET", url, timeout, headers=_HEADERS)
         issuer = _issuer(response)
