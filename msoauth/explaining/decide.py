@@ -33,7 +33,11 @@ _MARK_WEIGHTS = {3: 62, 2: 40}  # of a provider's mark beside a failure, by its 
 _NEAR = 250  # characters between them
 _ALIKE = 3  # hits of less difference in weight are equally likely
 _REMARK_PENALTY = 25  # for a hit in a remark
-_DOUBTED, _CERTAIN = 0.38, 0.2  # how probable it is that no failure of Microsoft's is reported
+_DOUBTED, _DOUBTED_IN_WRITING, _CERTAIN = (
+    0.38,
+    0.02,
+    0.2,
+)  # how probable it is that no failure of Microsoft's is reported
 # What a client finds on its way to any server, so that it is nobody's reply.
 _NETWORK = {
     "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required", "clock-skew",
@@ -124,6 +128,9 @@ def decide(text: str) -> Decision:
     offset = best.start if best else next((start for _number, start, *_rest in numbers), 0)
     known = features(lowered, offset, _signs(lowered, voices, best, len(all_codes)))
     other, none = doubts(known)
+    # Code, documentation or a change of them, without what Microsoft adds to an error that happened.
+    is_written = "=change True" in known or "=documents 0" not in known
+    limit = _DOUBTED_IN_WRITING if is_written and "=event False" in known else _DOUBTED
     # What a program finds on its way to a server is no provider's reply.
     other = 0.0 if best and best.cause in _NETWORK else other
     mark = _other_speaker(lowered, voices, best, other, other and other + none)
@@ -136,7 +143,7 @@ def decide(text: str) -> Decision:
     if (
         best is None
         or best.cause == "unknown"
-        or (best.cause != "other-provider" and other + none > _DOUBTED)
+        or (best.cause != "other-provider" and other + none > limit)
         # Any server may have said this, or a number beside it says something else.
         or (
             (best.cause == "mail-login-rejected" and best.weight < _PROGRAM)
@@ -149,12 +156,11 @@ def decide(text: str) -> Decision:
     possible = [best, *(hit for hit in hits if hit.cause != "unknown" and confidence != "certain")]
     first = {hit.cause: hit for hit in reversed(possible)}
     lead = _LEAD.search(f"\n{text}"[max(0, best.start - _SHOWN_BEFORE) : best.start + 1])
-    start = best.start if best.kind == "code" or not lead else best.start - len(lead[0])
-    end = best.end + (_SHOWN_AFTER if best.kind != "words" else 0)
+    start = best.start - (len(lead[0]) if lead and best.kind != "code" else 0)
     return Decision(
         best.cause,
         confidence,
-        text[start:end].strip(),
+        text[start : best.end + (_SHOWN_AFTER if best.kind != "words" else 0)].strip(),
         all_codes,
         best.start,
         tuple(sorted(first.values(), key=possible.index)[:3]),
