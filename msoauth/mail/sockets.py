@@ -5,11 +5,9 @@ import ctypes
 import errno
 import importlib
 import os
-import select
 import selectors
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,37 +30,18 @@ _HEAD_START = 0.25  # seconds before the next address is tried as well (RFC 8305
 _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, 10035}  # 10035: Windows
 
 
-def wait_ready_by_select(descriptor: int, seconds: float, *, write: bool) -> bool:
-    """Like :func:`wait_ready`, on every system; except on Windows only for descriptors below 1024."""
-    descriptors = [descriptor]
-    # Windows reports a failed connection in the third set.
-    return any(
-        select.select(
-            [] if write else descriptors, descriptors if write else [], descriptors, seconds
-        )
-    )
-
-
-if sys.platform == "win32":
-    _wait_ready = wait_ready_by_select
-else:
-
-    def _wait_ready(descriptor: int, seconds: float, *, write: bool) -> bool:
-        poller = select.poll()
-        poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
-        return bool(poller.poll(seconds * 1000))
-
-
 def wait_ready(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
     """Wait until the socket can be read (or written) or is closed by the peer; returns False after *seconds*.
 
     Raises:
         OSError: the connection is closed.
     """
-    descriptor = connection.fileno()
-    if descriptor < 0:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return _wait_ready(descriptor, max(0.0, seconds), write=write)
+    with Selector() as selector:
+        try:
+            selector.register(connection, selectors.EVENT_WRITE if write else selectors.EVENT_READ)
+        except ValueError:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+        return bool(selector.select(max(0.0, seconds)))
 
 
 def run_abandonable(

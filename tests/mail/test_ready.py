@@ -1,6 +1,7 @@
 """Waiting for a connection: both ways that the systems have say the same."""
 
 import contextlib
+import selectors
 import socket
 from collections.abc import Callable, Iterator
 
@@ -11,11 +12,11 @@ from msoauth.mail import sockets
 Pair = tuple[socket.socket, socket.socket]
 
 
-def by_select(connection: socket.socket, seconds: float, *, write: bool = False) -> bool:
-    return sockets.wait_ready_by_select(connection.fileno(), seconds, write=write)
-
-
-WAYS = pytest.mark.parametrize("ready", [sockets.wait_ready, by_select])
+@pytest.fixture(params=[sockets.Selector, selectors.SelectSelector], ids=["poll", "select"])
+def ready(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    """Waiting, as this system does it and as Windows does."""
+    monkeypatch.setattr(sockets, "Selector", request.param)
+    return sockets.wait_ready
 
 
 @pytest.fixture
@@ -26,7 +27,6 @@ def pair() -> Iterator[Pair]:
         yield one, other
 
 
-@WAYS
 def test_what_came_is_told_and_silence_is_too(pair: Pair, ready: Callable[..., bool]) -> None:
     one, other = pair
     assert not ready(one, 0.0)
@@ -34,7 +34,6 @@ def test_what_came_is_told_and_silence_is_too(pair: Pair, ready: Callable[..., b
     assert ready(one, 20.0)
 
 
-@WAYS
 def test_an_end_wakes_who_waits(pair: Pair, ready: Callable[..., bool]) -> None:
     one, other = pair
     other.close()
@@ -42,7 +41,6 @@ def test_an_end_wakes_who_waits(pair: Pair, ready: Callable[..., bool]) -> None:
     assert one.recv(1) == b""
 
 
-@WAYS
 def test_room_to_write_is_told_and_its_lack_too(pair: Pair, ready: Callable[..., bool]) -> None:
     one, _other = pair
     assert ready(one, 20.0, write=True)
