@@ -5,6 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+import msal
 from urllib3.exceptions import HTTPError
 
 from msoauth import redact
@@ -83,11 +84,26 @@ def is_renamed(account: Account, actual: Person, earlier: TokenStatus | None) ->
     return (
         earlier is not None
         and bool(actual.object_id and actual.user_name)
-        and (actual.object_id, actual.tenant_id)
-        == (earlier.object_id or actual.object_id, earlier.tenant_id or actual.tenant_id)
+        # Without the earlier ids nothing shows that it is the same person and not somebody else.
+        and (actual.object_id, actual.tenant_id) == (earlier.object_id, earlier.tenant_id)
         and same(earlier.signed_in_as, account.user)
         and not same(actual.user_name, account.user)
     )
+
+
+def with_stored_ids(earlier: TokenStatus, cache: str) -> TokenStatus:
+    """What is known of an earlier sign-in, with the ids in its stored tokens if msoauth kept none at that time."""
+    if earlier.object_id:
+        return earlier
+    stored = msal.SerializableTokenCache()
+    stored.deserialize(cache)
+    for known in stored.search(msal.TokenCache.CredentialType.ACCOUNT):
+        return replace(
+            earlier,
+            object_id=known.get("local_account_id"),
+            tenant_id=str(known.get("realm") or "").casefold(),
+        )
+    return earlier
 
 
 def with_login(account: Account, user_name: str) -> Account:

@@ -3,17 +3,23 @@
 :func:`start` → what to show (``url``, ``code``, ``message``) → ``wait`` → who signed in; ``cancel`` at any time.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from msoauth.addresses import ascii_form
-from msoauth.errors import AuthError, InputError
+from msoauth.errors import AuthError, DestinationError, InputError, VaultError
 from msoauth.identity import sign_in_history
 from msoauth.identity.client import Client, scopes_for
 from msoauth.identity.environment import Flow, FlowChoice, choose_flow
 from msoauth.identity.flows import SignIn, SignInRequest, begin
-from msoauth.identity.signed_in_user import is_renamed, signed_in_person, verify_signed_in_user
+from msoauth.identity.signed_in_user import (
+    is_renamed,
+    signed_in_person,
+    verify_signed_in_user,
+    with_stored_ids,
+)
 from msoauth.judgement import clock_is_wrong
 from msoauth.model import Account, Firm
 from msoauth.store import Workspace
@@ -81,6 +87,10 @@ def _store(
     """Store the tokens, if they belong to the right user."""
     actual = signed_in_person(client, reply)
     earlier = workspace.tokens.status(account.address)
+    # Where its tokens cannot be read any more, nothing shows who that was.
+    with suppress(DestinationError, VaultError):
+        if earlier and (cache := workspace.tokens.load(account, client.firm)):
+            earlier = with_stored_ids(earlier, cache)
     verified = verify_signed_in_user(client, account, actual, reply, earlier)
     if verified != account:
         workspace.accounts.replace(verified)

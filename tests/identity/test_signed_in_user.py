@@ -39,6 +39,19 @@ def test_another_account_does_not_undo_a_sign_in_that_was_right(
     assert office.workspace.tokens.load(office.anna.address) == kept
 
 
+def test_another_account_is_not_taken_for_a_renamed_one_whose_id_is_not_known(
+    office: Office, authority: Authority
+) -> None:
+    workspace, anna = office.workspace, office.anna
+    workspace.tokens.save(anna, "{}", signed_in_as=anna.address)  # by an earlier version
+    authority.user = "max@contoso.example"
+    with pytest.raises(AuthError) as told:
+        office.sign_in()
+    assert told.value.cause == "account-wrong"
+    assert workspace.accounts.get(anna.address) == anna
+    assert workspace.tokens.load(anna.address) == "{}"
+
+
 def test_use_another_account_asks_for_name_and_password_whatever_the_browser_knows(
     office: Office,
 ) -> None:
