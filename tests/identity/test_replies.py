@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from urllib3 import HTTPConnectionPool, exceptions
 
-from msoauth.errors import AuthError, CancelledError, MsoauthError
+from msoauth.errors import AuthError, CancelledError, MsoauthError, StoreError
 from msoauth.graph import reader
 from msoauth.identity import auth_errors, discovery, probes, signed_in_user
 
@@ -63,7 +63,8 @@ def test_every_error_of_msoauth_says_its_own_sentence_whatever_else_it_is() -> N
     def all_of(kind: type[MsoauthError]) -> list[type[MsoauthError]]:
         return [kind, *(one for child in kind.__subclasses__() for one in all_of(child))]
 
-    standard = [kind for kind in all_of(MsoauthError) if issubclass(kind, OSError)]
+    kinds = [*all_of(StoreError), *all_of(AuthError)]
+    standard = [kind for kind in kinds if issubclass(kind, OSError)]
     assert len(standard) >= 6
     for kind in [*standard, CancelledError]:
         error = kind("a sentence")
