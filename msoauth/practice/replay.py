@@ -36,7 +36,7 @@ _BREAKING_SETTINGS = {
     "sign-in.": r"service\.app_roles|user\.|policies\.|policy\.|managed\.|principal\.|organisation\.exchange_online|endpoint\.outlook|fault\.(?:token|refresh|code|state)|app\.|noted\.|account\.",
     "pop3.login": r"mailbox\.(?:pop|busy|moved|full_access)|user\.licensed|fault\.pop3|(?:principal|service)\.exchange|organisation\.exchange_online",
     "imap.login": r"mailbox\.(?:imap|moved|full_access)|user\.licensed|fault\.imap|(?:principal|service)\.exchange|organisation\.exchange_online",
-    "smtp.login": r"mailbox\.(?:smtp|send_as)|user\.licensed|organisation\.smtp|policies\.security|fault\.smtp|(?:principal|service)\.exchange",
+    "smtp.login": r"mailbox\.(?:smtp|send_as)|service\.app_roles|user\.licensed|organisation\.smtp|policies\.security|fault\.smtp|(?:principal|service)\.exchange",
     "smtp.send": r"fault\.smtp|mailbox\.send_as|mailbox\.smtp",
     "mail.round-trip": r"fault\.",
 }  # fmt: skip
