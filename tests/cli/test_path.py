@@ -94,7 +94,9 @@ def test_from_registration_to_a_mail_that_arrived(endpoints: tuple[Path, dict[st
     assert fetched.returncode == 0, fetched.stderr
     messages = lines(fetched.stdout)
     assert len(messages) == 3
-    assert set(messages[0]) == {"uidl", "date", "from", "to", "subject", "size", "attachments"}
+    keys = {"uidl", "date", "from", "to", "subject", "size", "attachments", "status"}
+    assert set(messages[0]) == keys
+    assert {message["status"] for message in messages} == {"retrieved"}
     sent = run("send-test", address, "--json", "--round-trip")
     assert [(f["check"], f["signal"]) for f in lines(sent.stdout)] == [
         ("smtp.send", "passed"),
