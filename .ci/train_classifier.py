@@ -21,7 +21,7 @@ TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP))
 
 from msoauth.explaining import classifier  # noqa: E402  # the tests' helpers are beside the package
-from msoauth.explaining.decide import decide  # noqa: E402
+from msoauth.explaining.decide import NETWORK, decide  # noqa: E402
 from msoauth.explaining.load import signatures  # noqa: E402
 from msoauth.explaining.normalize import normalize  # noqa: E402
 from tests.explaining.collected import NOT_MICROSOFT, collected, score  # noqa: E402
@@ -126,6 +126,7 @@ def is_lost(one: Example) -> bool:
         sign.startswith("=cause") and not sign.endswith(tuple(CLASSES)) for sign in one.features
     )
     others = any(sign.startswith("=") and sign.endswith(" other-provider") for sign in one.features)
+    others = others and not any(f"=cause {cause}" in one.features for cause in NETWORK)
     return asked and not others and (doubt > 0.35 if one.label == 0 else doubt < 0.42)
 
 

@@ -39,7 +39,7 @@ _DOUBTED, _DOUBTED_IN_WRITING, _CERTAIN = (
     0.2,
 )  # how probable it is that no failure of Microsoft's is reported
 # What a client finds on its way to any server, so that it is nobody's reply.
-_NETWORK = {
+NETWORK = {
     "dns-failed", "connect-refused", "connect-timeout", "tls-untrusted", "tls-failed", "proxy-required", "clock-skew",
 }  # fmt: skip
 # What a server says of a mail, whosever it is.
@@ -132,7 +132,7 @@ def decide(text: str) -> Decision:
     is_written = "=change True" in known or "=documents 0" not in known
     limit = _DOUBTED_IN_WRITING if is_written and "=event False" in known else _DOUBTED
     # What a program finds on its way to a server is no provider's reply.
-    other = 0.0 if best and best.cause in _NETWORK else other
+    other = 0.0 if best and best.cause in NETWORK else other
     mark = _other_speaker(lowered, voices, best, other, other and other + none)
     if mark:
         best = replace(
@@ -190,7 +190,7 @@ def _other_speaker(
     """The mark of another provider, or of its server in Microsoft's place, whose reply the text is."""
     mark = voices.speaker(best.start, best.end) if best and best.owner == "other-provider" else None
     # A server that nobody knows says of a mail what any server says of it.
-    nobodys = {*_NETWORK, "unknown", *(_DELIVERY if mark and mark.provider in lowered else ())}
+    nobodys = {*NETWORK, "unknown", *(_DELIVERY if mark and mark.provider in lowered else ())}
     if best and mark and mark.strength > 1 and best.cause not in nobodys:
         return mark
     strongest = max(

@@ -15,10 +15,7 @@ WRONG = "AADSTS50126: Error validating credentials due to invalid username or pa
         (f"Sign-in of the mail program fails: {WRONG} {EVENT}", "password-wrong"),
         (f"feat: handle errors in the login\n\nAdds a test that {WRONG} is caught", "unknown"),
         (
-            (
-                f"## Troubleshooting\n| Code | Meaning |\n|---|---|\n| `{WRONG}` | The password is wrong |\n"
-                "| `AADSTS700016` | The application is not in the directory |"
-            ),
+            f"## Troubleshooting\n| Code | Meaning |\n|---|---|\n| `{WRONG}` | The password is wrong |\n",
             "unknown",
         ),
     ],
