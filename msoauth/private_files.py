@@ -16,16 +16,17 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from msoauth.texts import _
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 # Each of these exists on some systems only. Without O_BINARY, Windows writes each LF as CRLF.
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_REPLACE_PAUSES = (0.05, 0.1, *[0.25] * 8)  # seconds between tries to replace a file
+Result = TypeVar("Result")
+_PAUSES = (0.05, 0.1, *[0.25] * 8)  # seconds between tries of what a virus scanner prevents
 _MOST_LINKS = 40  # that a path may lead through, as in Linux
 
 _database_lock = threading.Lock()
@@ -156,12 +157,21 @@ def replace(source: str | Path, target: str | Path) -> None:
     Raises:
         OSError: it cannot be replaced.
     """
-    for pause in _REPLACE_PAUSES:
+    patiently(lambda: os.replace(source, target))  # noqa: PTH105
+
+
+def patiently(action: Callable[[], Result]) -> Result:
+    """The result of something that the system may deny for a moment, while a virus scanner holds a file.
+
+    Raises:
+        PermissionError: it was denied for about two seconds.
+    """
+    for pause in _PAUSES:
         try:
-            return os.replace(source, target)  # noqa: PTH105
+            return action()
         except PermissionError:
             time.sleep(pause)
-    return os.replace(source, target)  # noqa: PTH105
+    return action()
 
 
 def _is_device(path: Path) -> bool:

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, Self, cast
@@ -81,7 +82,7 @@ def _write_synced(file: str | Path, flags: int, content: bytes) -> None:
 
 
 def _sync(file: str | Path, flags: int = os.O_RDWR) -> None:
-    descriptor = os.open(file, flags)
+    descriptor = private_files.patiently(lambda: os.open(file, flags))
     try:
         os.fsync(descriptor)
     finally:
@@ -90,7 +91,8 @@ def _sync(file: str | Path, flags: int = os.O_RDWR) -> None:
 
 def _sync_all(files: list[str]) -> None:
     for file in files:
-        _sync(file)
+        with suppress(FileNotFoundError):  # told when it is put into place
+            _sync(file)
 
 
 class MessageIndex:
@@ -263,13 +265,20 @@ class MailStore(ABC):
     def commit(self) -> list[MessageSummary]:
         """Put the batch into place, each message completely or not at all; returns their summaries."""
         batch, self._batch, self._bytes = self._batch, [], 0
+        lost: set[str] = set()
         if batch:
             with explaining(self._place, retrieving=True):
-                self._commit(batch)
+                lost = self._commit(batch)
             if self._apart.is_dir():
                 for _staged, row in batch:
                     self.discard(self._apart / f"{file_name(row.uidl)}.eml")  # it has come at last
-        return [row for _staged, row in batch]
+        removed = _(
+            "another program of this computer, such as a virus scanner, removed the message while it was stored"
+        )
+        return [
+            replace(row, status="missing", reply=removed) if row.uidl in lost else row
+            for _staged, row in batch
+        ]
 
     @property
     def _apart(self) -> Path:
@@ -282,8 +291,12 @@ class MailStore(ABC):
         )
 
     @abstractmethod
-    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> None:
-        """Flush staged messages to disk and put them into place; may raise OSError."""
+    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> set[str]:
+        """Flush staged messages to disk and put them into place; may raise OSError.
+
+        Returns:
+            The unique ids of those whose files somebody else has removed meanwhile.
+        """
 
 
 def _tee(pieces: Iterable[bytes], *consumers: Callable[[bytes], object]) -> Iterator[bytes]:
@@ -339,25 +352,30 @@ class EmlStore(MailStore):
                 self._index.add([(file_name(uidl), "", row)])
         return row
 
-    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> None:
+    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> set[str]:
         files = [staged.file for staged, _row in batch]
         with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync") as pool:
             for _done in pool.map(
                 _sync_all, (files[n::_SYNC_THREADS] for n in range(_SYNC_THREADS))
             ):
                 pass
-        entries = []
+        entries, lost = [], set()
         for staged, row in batch:
             key = self._index.by_digest.get(staged.digest, {}).get("key")
             if key in self._files:  # the server gave a stored message a new id
                 self.discard(staged.file)
             else:
-                key = file_name(row.uidl)
-                self._files[key] = self._new_name(key)
-                private_files.replace(staged.file, f"{self._target}{os.sep}{self._files[key]}")
+                key, name = file_name(row.uidl), self._new_name(file_name(row.uidl))
+                try:
+                    private_files.replace(staged.file, f"{self._target}{os.sep}{name}")
+                except FileNotFoundError:
+                    lost.add(row.uidl)
+                    continue
+                self._files[key] = name
             entries.append((key, staged.digest, row))
         private_files.sync_folder(self._target)
         self._index.add(entries)
+        return lost
 
 
 class MaildirStore(EmlStore):
@@ -442,20 +460,27 @@ class MboxStore(MailStore):
             _cut(self._index.file, index_size, b"")
         self._sizes.unlink()
 
-    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> None:
+    def _commit(self, batch: Sequence[tuple[Staged, MessageSummary]]) -> set[str]:
+        lost = set()
         with self._locked() as box:
             sizes = [file.stat().st_size for file in (self._place, self._index.file)]
             _write_synced(self._sizes, os.O_CREAT | os.O_TRUNC, json.dumps(sizes).encode())
             private_files.sync_folder(self._place.parent)
-            for staged, _row in batch:
+            for staged, row in batch:
                 if staged.digest not in self._index.by_digest:
-                    with Path(staged.file).open("rb") as source:
-                        box.add(_Quoted(source))
+                    try:
+                        with Path(staged.file).open("rb") as source:
+                            box.add(_Quoted(source))
+                    except FileNotFoundError:
+                        lost.add(row.uidl)
             box.flush()
-            self._index.add(("mbox", staged.digest, row) for staged, row in batch)
+            self._index.add(
+                ("mbox", staged.digest, row) for staged, row in batch if row.uidl not in lost
+            )
             self._sizes.unlink()
         for staged, _row in batch:
             self.discard(staged.file)
+        return lost
 
     @contextmanager
     def _locked(self) -> Iterator[mailbox.mbox]:

@@ -14,6 +14,7 @@ import pytest
 from msoauth import private_files
 from msoauth.errors import InputError, LocalError, MailError
 from msoauth.mail import stores
+from msoauth.mail.messages import MessageSummary
 from msoauth.mail.stores import Format, open_store, stored_mail
 from tests.mail.fake_pop3 import FakePop3, fetch, make_messages, subjects
 
@@ -417,3 +418,25 @@ def test_files_are_written_byte_for_byte_where_a_system_tells_text_from_binary(
     monkeypatch.setattr(os, "open", remember)
     os.close(create(tmp_path / "message"))
     assert flags[0] & binary
+
+
+@pytest.mark.parametrize("kind", ["eml", "maildir", "mbox"])
+def test_a_message_that_a_virus_scanner_removes_is_that_messages_loss_alone(
+    tmp_path: Path, kind: Format
+) -> None:
+    place = tmp_path / "box"
+    with open_store(place, kind) as store:
+        for uidl in ("clean", "infected", "clean too"):
+            staged = store.stage([f"Subject: {uidl}\r\n\r\n{uidl}\r\n".encode()])
+            if uidl == "infected":
+                Path(staged.file).unlink()
+            store.add(staged, MessageSummary(uidl, None, "", "", uidl, 10))
+        rows = {row.uidl: row for row in store.commit()}
+        assert {uidl: row.status for uidl, row in rows.items()} == {
+            "clean": "retrieved",
+            "infected": "missing",
+            "clean too": "retrieved",
+        }
+        assert "virus scanner" in rows["infected"].reply
+    with open_store(place, kind) as store:
+        assert [store.has(uidl) for uidl in rows] == [True, False, True]
