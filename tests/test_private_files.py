@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msoauth import lab, private_files
 from msoauth.checks.mail import fetch_mail, mail_folder
 from msoauth.cli import files
-from msoauth.errors import InputError, MailError, StoreError
+from msoauth.errors import InputError, LocalError, StoreError
 from msoauth.mail.messages import MessageSummary
 from msoauth.mail.stores import Format, open_store
 from msoauth.model import Account, Firm
@@ -166,7 +166,7 @@ def test_no_file_beside_stored_mail_is_followed(tmp_path: Path, form: Format) ->
             victim.write_bytes(b'{"offset": 0, "lines": []}\n')
         before = victim.stat()
         (folder / name).symlink_to(victim)
-        with pytest.raises((InputError, MailError)):
+        with pytest.raises((InputError, LocalError)):
             _store_one(folder / "box" if form == "mbox" else folder, form)
         assert (victim.stat().st_mtime_ns, victim.stat().st_size) == (
             before.st_mtime_ns,

@@ -254,8 +254,9 @@ COMMANDS: dict[str, Sequence[str]] = {
     "workspace export": ("{FOLDER}/exported", "--passphrase-stdin"),
     "workspace import": ("{FOLDER}/elsewhere.json", "--passphrase-stdin"),
 }  # fmt: skip
-# Commands that run until somebody stops them; what they print is in other ways.
+# Commands that are not run here, because they take long; what they print is in other ways.
 LASTING = {
+    "selftest": "it opens no workspace and is given nothing",
     "lab": "its messages go through print_text, as those of every command",
     "practice serve": "its instructions, and its endpoints file by print_json",
 }
@@ -527,7 +528,7 @@ WAYS: dict[str, Way] = {
     "DataFrames": Way(_frames),
     "reprs at a prompt and in a notebook": Way(_reprs),
     "HTML of panels": Way(_html, is_html=True),
-    "letter": Way(_letters, covers=("letter", "document", "latest_findings")),
+    "letter": Way(_letters, covers=("letter", "document", "latest_findings", "consent")),
     "record": Way(_records, covers=("record",)),
     "bundle": Way(lambda s: _bundle(s, pseudonymised=False), covers=("bundle",)),
     "bundle with pseudonyms": Way(lambda s: _bundle(s, pseudonymised=True), covers=("pseudonyms",)),

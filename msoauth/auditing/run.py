@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from msoauth import checks
 from msoauth.addresses import key
 from msoauth.auditing.account import AccountResult, check_account, check_firm, new_run_id
 from msoauth.auditing.progress import Meter, Progress
 from msoauth.auditing.queue import WorkQueue
 from msoauth.auditing.scope import Scope
 from msoauth.checks import RunOptions, Threads
+from msoauth.checks.context import SECOND_TRY_AFTER
 from msoauth.errors import InputError
 from msoauth.judgement import SILENT_DAYS
 from msoauth.mail.sockets import allow_open_files
@@ -66,7 +66,7 @@ class Audit:
         share: bool = False,
         timeout: float = TIMEOUT,
         lease: float = LEASE,
-        second_try_after: float = checks.SECOND_TRY_AFTER,
+        second_try_after: float = SECOND_TRY_AFTER,
         cancelled: threading.Event | None = None,
     ) -> None:
         if min(workers, per_firm, per_mailbox) < 1:

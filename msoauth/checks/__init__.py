@@ -6,7 +6,6 @@ A firm is a law firm: one customer's tenant and app registration. Labels such as
 from collections.abc import Iterable
 
 from msoauth.checks.context import (
-    SECOND_TRY_AFTER,
     Check,
     Context,
     Outcome,
@@ -59,7 +58,6 @@ __all__ = [
     "NETWORK",
     "REGISTRATION",
     "ROUND_TRIP",
-    "SECOND_TRY_AFTER",
     "SEND",
     "SIGN_IN",
     "Check",

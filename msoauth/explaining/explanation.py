@@ -589,7 +589,8 @@ def words_with_basis(explanation: Explanation, text: str) -> tuple[str, ...]:
 def _quoted(text: str, span: EvidenceSpan) -> str:
     words = text[span.start : span.end]
     # Redacted with what is around it first: a part of a secret would not be recognized as one.
-    around = redact(text[max(0, span.start - CUT_MARGIN) : span.end + CUT_MARGIN])
+    around = text[max(0, span.start - CUT_MARGIN) : span.end + CUT_MARGIN]
+    around = redact(around)
     words = " ".join((words if words in around else redact(words)).split())
     return words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED].rstrip()} …"
 
