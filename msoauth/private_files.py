@@ -325,7 +325,9 @@ _INVALID = re.compile(r'[<>:"/\\|?*]')  # on Windows; more than elsewhere
 _DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
 }
-_MOST_BYTES = 150  # of a name; systems take 255, and something may be added to it
+_MOST_BYTES = (
+    100  # of a name; systems take 255, and Windows 259 for a whole path unless it is told otherwise
+)
 
 
 def is_device(name: str) -> bool:

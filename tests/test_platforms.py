@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -27,15 +28,16 @@ from keyring.errors import KeyringLocked, NoKeyringError
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
 
-from msoauth import clouds, private_files, selftest, tls, waiting
+from msoauth import checks, clouds, ports, private_files, selftest, tls, waiting
 from msoauth.cli import files, main, prompts
-from msoauth.cli.output import print_json, show_progress
+from msoauth.cli.output import print_json, print_text, show_progress, utf8_streams
 from msoauth.errors import InputError, MailError, VaultError
 from msoauth.identity import http
 from msoauth.identity.auth_errors import transport_error
 from msoauth.identity.loopback import Listener
 from msoauth.mail import sockets
 from msoauth.mail.pop3 import Pop3Session
+from msoauth.mail.stores import file_name
 from msoauth.model import Firm
 from msoauth.practice import PracticeTenant
 from msoauth.reports.pseudonyms import Pseudonyms
@@ -584,3 +586,60 @@ def test_9_every_port_of_the_practice_tenant_answers_on_every_address_of_localho
                 ):
                     connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     connection.recv(1)  # a greeting, a page, or the end: this is no HTTPS
+
+
+@pytest.mark.parametrize("code_page", ["cp437", "cp850", "cp1252"])
+def test_text_for_people_is_printed_in_any_console(
+    monkeypatch: pytest.MonkeyPatch, code_page: str
+) -> None:
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding=code_page))
+    utf8_streams()
+    print_text("● Übungsmandant → „grün“ 日本")
+    assert screen.getvalue().decode() == "● Übungsmandant → „grün“ 日本\n"
+
+
+def test_13_every_path_of_stored_mail_is_short_enough_for_windows_and_no_two_are_one_without_case() -> (
+    None
+):
+    folder = r"C:\Users\maximiliane.mustermann\AppData\Local\msoauth\mail"
+    local = "m" * 64
+    addresses = [f"{local}@{'d' * n}.example" for n in (1, 20, 27, 28, 40, 180)] + [
+        "Anna@contoso.example",
+        "ÄNNA@contoso.example",
+        "con@contoso.example",
+    ]
+    uids = ["u" * 70, "U" * 70, "u" * 71 + "1", "AAMkAD", "aamkad", "4294967295-4294967295"]
+    for address in addresses:
+        for uid in uids:
+            name = f"1799999999.U{file_name(uid)}.msoauth"
+            path = "\\".join([folder, private_files.safe_name(address), "new", name])
+            assert len(path) < 260, path
+    for names in (map(file_name, uids), map(private_files.safe_name, addresses)):
+        lower = [name.casefold() for name in names]
+        assert len(set(lower)) == len(lower)
+
+
+def test_a_port_is_taken_alone_as_each_system_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        ports.take_alone(listener)
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    set_options = []
+    windows = SimpleNamespace(setsockopt=lambda *option: set_options.append(option))
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR, raising=False)
+    ports.take_alone(windows)  # type: ignore[arg-type]
+    assert set_options == [(socket.SOL_SOCKET, ~socket.SO_REUSEADDR, 1)]
+
+
+@pytest.mark.parametrize("proxies", [{}, {"https": "http://proxy.contoso.example:8080"}])
+def test_16_the_network_check_tells_of_a_script_unless_a_proxy_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxies: dict[str, str]
+) -> None:
+    script = "http://proxy.contoso.example/proxy.pac"
+    monkeypatch.setitem(sys.modules, "winreg", Registry(script))
+    monkeypatch.setattr(urllib.request, "getproxies", lambda: proxies)
+    (check,) = (check for check in checks.NETWORK if check.id == "network.proxy")
+    with Workspace.open(tmp_path) as workspace:
+        (finding,) = checks.run([check], checks.Context(workspace, FIRM))
+    assert (script in finding.summary) == (not proxies)
+    assert str(finding.signal) == ("warning" if not proxies else "passed")

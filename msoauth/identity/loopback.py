@@ -14,6 +14,7 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from msoauth import ports
 from msoauth.errors import AuthError
 from msoauth.texts import _, language
 
@@ -144,14 +145,10 @@ class _Server(ThreadingHTTPServer):
     """An HTTP server on one loopback address."""
 
     daemon_threads = True
-    # On Windows this would let two programs share a port; elsewhere it only skips the minutes for which a port stays
-    # in TIME_WAIT after its last connection.
-    allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
+    allow_reuse_address = False  # server_bind says what is reused
 
     def server_bind(self) -> None:
-        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
-        if exclusive is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, exclusive, 1)
+        ports.take_alone(self.socket)
         # Not HTTPServer's own, which asks DNS for the computer's whole name: up to half a minute on macOS.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from msoauth.ports import take_alone
 from msoauth.practice.certificates import TlsContexts
 from msoauth.practice.faults import Faults
 
@@ -327,10 +328,7 @@ def _bind(host: str, number: int) -> socket.socket:
     try:
         if sock.family is socket.AF_INET6:  # IPv4 has a socket of its own
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR shares ports
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        take_alone(sock)
         sock.setblocking(False)
         sock.bind((host, number))
     except BaseException:
