@@ -8,7 +8,7 @@ import pytest
 from msoauth import checks, judgement
 from msoauth.checks.run import finding_of
 from msoauth.errors import AuthError
-from msoauth.explaining import explain, of_finding
+from msoauth.explaining import causes, explain, for_cause, of_finding
 from msoauth.graph import Graph
 from msoauth.identity import administrator, sign_in_history
 from msoauth.identity.signed_in_user import with_login
@@ -118,6 +118,19 @@ def test_the_powershell_of_a_scenario_names_the_right_roles(
         check_commands(of_finding(finding).powershell, account, app, sender)
         assert finding.fix == of_account.fix == of_finding(finding).fix
         assert finding.who == of_account.who
+
+
+@pytest.mark.parametrize("login", [None, ANNA])
+@pytest.mark.parametrize("cause", causes())
+def test_the_powershell_of_every_cause_names_the_right_roles(cause: str, login: str | None) -> None:
+    """Also of those that show at the sign-in alone, or with an administrator."""
+    firm = Firm("Contoso", "contoso.example", "11111111-2222-4333-8444-555555555555")
+    account = Account("office@contoso.example", firm.name, login=login)
+    placeholder = "<Object ID of the enterprise application>"
+    app = placeholder if cause == "service-principal-missing" else ""
+    # Whoever signs in for another mailbox sends as that; for a mailbox of one's own no sender is known.
+    sender = account.address if login else "<mailbox of the sender>"
+    check_commands(for_cause(cause, firm=firm, account=account).powershell, account, app, sender)
 
 
 @pytest.mark.parametrize("name", ["smtp-auth-off-mailbox", "smtp-auth-off-tenant"])
