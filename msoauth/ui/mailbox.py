@@ -250,7 +250,7 @@ class MailPanel(Panel):
         )
         head = [_("Date"), _("From"), _("Subject"), _("Bytes"), _("Attachments"), _("Status")]
         self.table.show(
-            html.table(head, rows, numbers=[3], times=[0], label=_("Retrieved mail")) + note
+            html.table(head, rows, numbers=[3], times=[0, 5], label=_("Retrieved mail")) + note
         )
 
     def _done(
