@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from msoauth.addresses import key
 from msoauth.model import Firm, Signal
 from msoauth.store import Workspace
 
@@ -43,6 +44,6 @@ def known_consent(workspace: Workspace, firm: Firm) -> Consent:
         if finding is not None and finding.facts.get("consent") == "all":
             return "all"
     accounts = workspace.accounts.list(firm.name)
-    if accounts and all(a.address.strip().casefold() in tokens for a in accounts):
+    if accounts and all(key(a.address) in tokens for a in accounts):
         return "each"
     return "unknown"

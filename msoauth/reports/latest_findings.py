@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+from msoauth.addresses import key
 from msoauth.checks import in_order
 from msoauth.judgement import current, current_of_firm
 from msoauth.model import Account, Finding, Signal
@@ -20,7 +21,7 @@ def latest_findings(
         account: Limit the result to this account and the firm itself; None for all accounts.
     """
     accounts = workspace.accounts.list(firm) if account is None else [account]
-    addresses = {"", *(mailbox.address.strip().casefold() for mailbox in accounts)}
+    addresses = {"", *(key(mailbox.address) for mailbox in accounts)}
     results = [
         result
         for result in workspace.journal.latest_results([firm])
@@ -34,9 +35,7 @@ def latest_findings(
     firm_findings = by_address.pop("", [])
     latest = {}
     for mailbox in accounts:
-        if own_findings := by_address.get(mailbox.address.strip().casefold()):
-            latest[mailbox.address.strip().casefold()] = current(
-                own_findings, firm_findings, mailbox.protocol
-            )[0]
+        if own_findings := by_address.get(key(mailbox.address)):
+            latest[key(mailbox.address)] = current(own_findings, firm_findings, mailbox.protocol)[0]
     latest[""] = current_of_firm(firm_findings, chain.from_iterable(latest.values()))
     return {address: in_order(newest) for address, newest in latest.items() if newest}

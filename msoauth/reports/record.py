@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from msoauth.addresses import key
 from msoauth.auditing.status import status
 from msoauth.explaining import for_cause
 from msoauth.identity.client import scopes_for
@@ -73,7 +74,7 @@ def _permissions(firm: Firm, accounts: Sequence[Account]) -> list[str]:
 
 
 def _findings_of(account: Account, latest: Mapping[str, list[Finding]]) -> list[Finding]:
-    return latest.get(account.address.strip().casefold(), [])
+    return latest.get(key(account.address), [])
 
 
 def _open_points(

@@ -9,6 +9,7 @@ from itertools import islice
 from markupsafe import Markup
 
 from msoauth.account_list import Outcome, add_all, read_file, read_text, unlike_domains
+from msoauth.addresses import same
 from msoauth.errors import InputError
 from msoauth.mailbox_table import Line, MailboxList
 from msoauth.model import Firm, Signal
@@ -191,7 +192,7 @@ def _preview(lines: MailboxList) -> Markup:
     """How the list was read: which columns were recognized, and the first lines."""
 
     def cells(line: Line) -> tuple[str, str, str, str]:
-        login = line.login if line.login.casefold() != line.address.casefold() else ""
+        login = "" if same(line.login, line.address) else line.login
         return str(line.number), line.address, login, line.retrieve
 
     head = [_("Line"), _("Mailbox"), _("Signs in as (only if different)"), _("Protocol")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from msoauth.addresses import same
 from msoauth.errors import InputError
 from msoauth.mail.transcript import Transcript
 from msoauth.model import Account, Finding, Firm
@@ -225,14 +226,10 @@ class DiagnosisActions:
             workspace.firms.remove(name)  # from an earlier replay, whose tenant has ended
         workspace.firms.add(firm, practice_firm["client_secret"] or None)
         protocol = self._diagnosis[1].protocol
-        login = None if case.login.lower() == case.address.lower() else case.login
+        login = None if same(case.login, case.address) else case.login
         workspace.accounts.add(Account(case.address, name, login=login, protocol=protocol))
         password = next(
-            (
-                a["password"]
-                for a in practice_firm["accounts"]
-                if a["address"].lower() == case.login.lower()
-            ),
+            (a["password"] for a in practice_firm["accounts"] if same(a["address"], case.login)),
             "–",
         )
         notes = Markup("").join(html.paragraph(line) for line in replay.notes())

@@ -11,6 +11,7 @@ from msoauth import clouds
 from msoauth.errors import InputError
 from msoauth.model import Account, Signal
 from msoauth.reports.letter import letter, of_findings
+from msoauth.reports.record import record
 from msoauth.store import Workspace
 from tests.reports.conftest import ANNA, CLIENT, FIRM, OFFICE, TENANT, WORDS, finding
 
@@ -232,3 +233,16 @@ def test_consent_that_an_administrator_gave_is_not_asked_for(workspace: Workspac
     workspace.journal.append(finding(ANNA, "smtp.login", Signal.FAILED, OFF), given)
     assert _headings(workspace)[0].startswith("## 1. Authenticated SMTP")
     assert "adminconsent" not in letter(workspace, FIRM).document.html()
+
+
+@pytest.mark.parametrize("domain", ["straße.example", "xn--strae-oqa.example", "STRASSE.example"])
+def test_a_mailbox_is_found_however_its_domain_is_written(
+    workspace: Workspace, domain: str
+) -> None:
+    carla = Account(f"Carla@{domain}", FIRM.name)
+    workspace.accounts.add(carla)
+    workspace.journal.append(finding(carla, "smtp.login", Signal.FAILED, OFF))
+    assert "carla@" in letter(workspace, FIRM).document.text().lower()
+    results = record(workspace, FIRM).text().partition("Test results")[2]
+    assert "smtp.login" in results
+    assert "carla@" in results.lower()
